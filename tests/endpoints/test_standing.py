@@ -15,6 +15,7 @@ from harness import CONFIG_MAPS, PODS, Rig, Stream
 from rbac_objects import RBAC, bind, binding, cluster_role, rule, unbind
 from server.duplexes import Peer, frame, frames
 from streaming_kubelet import StreamingKubelet
+from virtual_time import VirtualLoop
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import TokenIdentity, Undecided, UnionAuthenticator
@@ -291,15 +292,15 @@ class Broken:
         return await self.others.authenticate_token(token, audiences)
 
 
-async def test_it_looks_by_itself(virtual: asyncio.AbstractEventLoop, runner: asyncio.Runner) -> None:
+async def test_it_looks_by_itself(virtual: VirtualLoop, runner: asyncio.Runner) -> None:
     async with Rig(flags=ON) as rig:
         await cluster_role(rig, "watch", rule("watch", "configmaps"))
         await bind(rig, "default", role="watch")
         stream = await rig.watch(WATCH, user="jane")
-        await asyncio.sleep(10)
+        await virtual.advance(10)
         assert not stream.closed
         await unbind(rig, "default", role="watch")
-        await asyncio.sleep(2.1)
+        await virtual.advance(2.1)
         assert told(stream)[0] == 403
 
 

@@ -19,7 +19,6 @@ from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.selectors import field_terms
 from pilothouse.authz.authorizer import UnionAuthorizer, undecided
 from pilothouse.registry.catalog import Catalog
-from pilothouse.registry.resource import Resource
 
 VERBS = ("list", "watch")
 
@@ -101,7 +100,7 @@ class Finder:
         resource = self._catalog.get(a.group, a.version, a.resource)
         if resource is None or a.verb not in resource.verbs or (a.group, a.version) in self._catalog.backends:
             return None
-        own = is_namespace(resource)
+        own = resource.names_namespace
         return own if own or resource.namespaced else None
 
     def _candidates(self, attributes: AuthorizationAttributes, *, own: bool) -> Sequence[str]:
@@ -117,11 +116,6 @@ class Finder:
                 if name == field and op == "=":
                     known &= {value}
         return sorted(known)
-
-
-def is_namespace(resource: Resource) -> bool:
-    """Whether the objects of a resource are the namespaces."""
-    return resource.plural == "namespaces" and not resource.group
 
 
 def told(attributes: AuthorizationAttributes, namespaces: Namespaces) -> str:

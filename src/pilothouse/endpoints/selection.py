@@ -15,7 +15,7 @@ from pilothouse.endpoints import readable
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import slices
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
-from pilothouse.endpoints.permitted import Namespaces, is_namespace
+from pilothouse.endpoints.permitted import Namespaces
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
@@ -218,7 +218,7 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
     out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
     if ctx.permitted is not None:
         out.among = ctx.permitted.namespaces
-        out.scopes = out.among.scopes(stored.key_prefix, own=is_namespace(resource))
+        out.scopes = out.among.scopes(stored.key_prefix, own=resource.names_namespace)
     late = [term for term in selector.fields if term[0] in resource.converted_fields]
     if late:
         out.late = Selector((), late)
