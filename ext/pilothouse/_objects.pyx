@@ -120,13 +120,15 @@ cdef class Objects:
         One that does not end with "/" is the key of an object, and stands for that alone.
         """
         cdef long long revision = at or self.owner.revision
-        cdef dict undone = self.by_scope(self.undo(at, self.prefix, after)) if self.changed_since(at) else None
+        cdef dict undone = None
         cdef list found = []
         cdef Py_ssize_t left = limit
         cdef Py_ssize_t remaining = 0
         cdef str scope
         cdef dict own
         cdef Listing page
+        if self.changed_since(at):
+            undone = self.by_scope(self.undo(at, self.prefix, after))
         for scope in scopes:
             if after and PyUnicode_Compare(after, scope + LAST) >= 0:
                 continue
@@ -171,8 +173,8 @@ cdef class Objects:
         """The position behind the last entry under a prefix; one that does not end with "/" is a key."""
         return self.lower(scope + (LAST if scope.endswith("/") else "\0"))
 
-    cdef Listing page(self, str prefix_key, Selector selector, str after, Py_ssize_t limit, long long revision,
-                      dict undone):
+    cdef Listing page(self, str prefix_key, Selector selector, str after, Py_ssize_t limit,
+                      long long revision, dict undone):
         cdef list rows
         cdef Py_ssize_t low = self.lower(prefix_key)
         cdef Py_ssize_t high = self.upper(prefix_key)

@@ -183,8 +183,8 @@ cdef class ResourceCache(Objects):
         """Send every change after `since` (None = from now on) of what is selected to
         `sink`, until it closes.
 
-        The bytes of each event are counted in `sizes`. With `namespaces` only what is in one of these is selected, and
-        the watcher is a PermittedWatcher.
+        The bytes of each event are counted in `sizes`. With `namespaces` only what is in one of these is
+        selected, and the watcher is a PermittedWatcher.
         Raises Compacted when the ring does not reach back to `since`.
         """
         cdef long long start = self.owner.revision if since is None else since
@@ -202,7 +202,8 @@ cdef class ResourceCache(Objects):
             watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes)
         else:
             watcher = PermittedWatcher(
-                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes, namespaces=namespaces
+                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes,
+                namespaces=namespaces
             )
         self.watching.enter(watcher)
         self.owner.joined(watcher, bookmarks)

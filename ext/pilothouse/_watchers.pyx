@@ -265,7 +265,7 @@ cdef class PermittedWatcher(Watcher):
 
 
 cdef bint concerns(Watcher watcher, Change change) except -1:
-    """Whether a change is later than the start of a watch, under its prefix, and in a namespace that it may show."""
+    """Whether a change is later than a watch's start, under its prefix, and in a namespace that it may show."""
     if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
         return False
     return type(watcher) is Watcher or (<PermittedWatcher>watcher).permits(change)
