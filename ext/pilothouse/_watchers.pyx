@@ -222,7 +222,6 @@ cdef class Watcher:
             self.stop()
             self.sink.close()
 
-
     def fail(self, bytes status not None):
         """Drop queued events, tell the client why by an ERROR event with this Status, and end the body."""
         if not self.stopped:
@@ -234,7 +233,8 @@ cdef class Watcher:
 cdef class PermittedWatcher(Watcher):
     """A watch across the namespaces in which its client may watch.
 
-    It can be held while it is not known whether the client still may: then events wait as they do for a slow client.
+    It can be held while it is not known whether the client still may: then events wait as they do for a slow
+    client.
     """
 
     def __init__(self, *args, frozenset namespaces not None):
@@ -265,7 +265,7 @@ cdef class PermittedWatcher(Watcher):
 
 
 cdef bint concerns(Watcher watcher, Change change) except -1:
-    """Whether a change is later than a watch's start, under its prefix, and in a namespace that it may show."""
+    """Whether a change is later than a watch's start, under its prefix, and in a namespace that it shows."""
     if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
         return False
     return type(watcher) is Watcher or (<PermittedWatcher>watcher).permits(change)
