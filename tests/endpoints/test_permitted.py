@@ -237,6 +237,18 @@ async def test_a_watch_goes_on_from_a_version(rig: Rig) -> None:
     assert stream.seen() == [("ADDED", "one")]
 
 
+async def seen(stream: Stream, count: int, seconds: float = 10) -> list[tuple[str, str]]:
+    """The next events, when so many have come."""
+    found: list[tuple[str, str]] = []
+
+    def enough() -> bool:
+        found.extend(stream.seen())
+        return len(found) >= count
+
+    await aeventually(enough, f"{count} events", seconds)
+    return found
+
+
 async def ended(stream: Stream, code: int) -> None:
     await aeventually(lambda: stream.closed, "the end of the watch")
     events = stream.events()
@@ -275,14 +287,7 @@ async def test_a_watch_whose_namespaces_stay_the_same_loses_nothing(rig: Rig) ->
         await make(rig, "a", f"n{i}")
         await make(rig, "c", f"n{i}")
         await unbind(rig, "c")
-    seen: list[Any] = []
-
-    def all_seen() -> bool:
-        seen.extend(stream.seen())
-        return len(seen) == 3
-
-    await aeventually(all_seen, "the events")
-    assert seen == [("ADDED", f"n{i}") for i in range(3)] and not stream.closed
+    assert await seen(stream, 3) == [("ADDED", f"n{i}") for i in range(3)] and not stream.closed
 
 
 async def test_rights_that_change_before_a_watch_begins(rig: Rig) -> None:
@@ -292,6 +297,38 @@ async def test_rights_that_change_before_a_watch_begins(rig: Rig) -> None:
     stream = rig.answer(response).stream
     assert stream is not None
     await ended(stream, 410)
+
+
+class Pauses:
+    """Has no opinion, and waits while the gate is closed."""
+
+    def __init__(self) -> None:
+        self.gate, self.asked = asyncio.Event(), 0
+        self.gate.set()
+
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+        self.asked += 1
+        if not self.gate.is_set():
+            await self.gate.wait()
+        return NO_OPINION
+
+
+async def test_rights_that_change_while_a_watch_is_judged(rig: Rig) -> None:
+    """It is judged once more, and goes on; what happened meanwhile comes then."""
+    await bind(rig, "a")
+    pauses, union = Pauses(), rig.verbs.authorizer
+    assert isinstance(union, UnionAuthorizer)
+    union.replace([Member(pauses), *union.members])
+    stream = await rig.watch(f"{ALL}?watch=1&resourceVersion={rig.storage.revision}", user="jane")
+    pauses.gate.clear()
+    asked = pauses.asked
+    await bind(rig, "c", subject="jim")
+    await aeventually(lambda: pauses.asked > asked, "the judgement")
+    await bind(rig, "b", subject="jim")
+    await make(rig, "a", "one")
+    assert not stream.seen()
+    pauses.gate.set()
+    assert await seen(stream, 1, 1.5) == [("ADDED", "one")] and not stream.closed
 
 
 # Authorizers of other sorts

@@ -233,6 +233,7 @@ async def test_a_log_that_is_followed_is_cut(site: Site, tmp_path: Path) -> None
 async def test_rights_that_are_gone_before_the_answer_begins(site: Site) -> None:
     rig = site.rig
     await bind(rig, "default", role="watch")
+    await rig.config_map("a")
     response = await rig.respond("GET", WATCH, user="jane")
     await unbind(rig, "default", role="watch")
     await site.standing.look()

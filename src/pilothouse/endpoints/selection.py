@@ -59,13 +59,11 @@ class Selection:
 
     def cache(self) -> ResourceCache:
         """The watch cache; InternalError when something that is asked for cannot be read."""
+        if self.among is None:
+            return self.store.readable(self.resource, self.prefix)
         for scope in self.scopes:
             self.store.readable(self.resource, scope)
-        return (
-            self.store.cache(self.resource)
-            if self.scopes
-            else self.store.readable(self.resource, self.prefix)
-        )
+        return self.store.cache(self.resource)
 
     def now(self, cache: ResourceCache) -> Listing:
         """What is there now."""

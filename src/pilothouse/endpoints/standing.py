@@ -52,26 +52,28 @@ class Revoked(ConnectionAbortedError):
 class _Open:
     """One open request: what it takes to end it."""
 
-    __slots__ = ("ctx", "peer", "refusal", "watcher")
+    __slots__ = ("ctx", "ended", "peer", "refusal", "watcher")
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.peer: Stream | Duplex | None = None
         self.watcher: Watcher | None = None
-        self.refusal: bytes | None = None
+        self.refusal: errors.StatusError | None = None
+        self.ended = False
 
     def begin(self, go: Callable[[Stream], None] | Callable[[Duplex], None], peer: Stream | Duplex) -> None:
         """Let the handler write to its peer, or take a connection over."""
         self.peer = peer
         go(peer)  # type: ignore[arg-type]
-        if self.refusal is not None:
+        if self.refusal is not None and not self.ended:
             self.end(self.refusal)
 
-    def end(self, refusal: bytes) -> None:
-        """End a watch with an ERROR event that has this Status; cut anything else, as there is no place for it."""
+    def end(self, refusal: errors.StatusError) -> None:
+        """End a watch with an ERROR event that tells why; cut anything else, as there is no place for it."""
         self.refusal = refusal
+        self.ended = self.peer is not None  # else it ends as soon as it begins
         if self.watcher is not None:
-            self.watcher.fail(refusal)
+            self.watcher.fail(orjson.dumps(refusal.status()))
         elif isinstance(self.peer, Duplex):
             self.peer.abort()
         elif self.peer is not None:
@@ -196,11 +198,15 @@ class Standing(BackgroundTask):
             self._held = False
 
     def outdated(self, ctx: Context) -> errors.StatusError | None:
-        """The 410 for a watch of some namespaces, if rights have changed between their choice and its beginning."""
-        permitted = ctx.permitted
-        if permitted is None or permitted.epoch == self._judge.authorizer.epoch:
-            return None
-        return errors.Expired(NAMESPACES_CHANGED)
+        """Why a watch must not begin: its user's rights have gone meanwhile, or may have changed since its namespaces were
+        chosen. None when it may."""
+        one, permitted = self._open.get(ctx), ctx.permitted
+        refusal = one.refusal if one is not None else None
+        if refusal is None and permitted is not None and permitted.epoch != self._judge.authorizer.epoch:
+            refusal = errors.Expired(NAMESPACES_CHANGED)
+        if one is not None:
+            one.ended = refusal is not None
+        return refusal
 
     def _left(self, key: tuple[object, ...], one: _Open, outcome: Outcome) -> None:
         self._open.pop(one.ctx, None)
@@ -214,12 +220,13 @@ class Standing(BackgroundTask):
 
     def _hold(self) -> None:
         """Have the watches of some namespaces wait until it is known whether their users still may see them."""
-        if self._held or not self._partial:
+        if not self._partial:
             return
-        for alike in self._partial:
-            for watcher in alike.watchers():
-                watcher.hold()
-        self._held = True
+        if not self._held:
+            for alike in self._partial:
+                for watcher in alike.watchers():
+                    watcher.hold()
+            self._held = True
         self._woken.set()
 
     async def _run(self) -> None:
@@ -238,9 +245,8 @@ class Standing(BackgroundTask):
                 due = now() + self._poll
             began = now()
             await self.look(whole=whole)
-            await asyncio.sleep(
-                now() - began
-            )  # however often rights change, half of the time is for requests
+            # However often rights change, half of the time is for requests.
+            await asyncio.sleep(min(now() - began, self._poll))
 
     async def look(self, *, whole: bool = True) -> None:
         """Judge open requests, all or those that show some namespaces; end those that would be refused."""
@@ -301,12 +307,11 @@ class Standing(BackgroundTask):
             namespace=a.namespace,
             requests=len(requests),
         )
-        status = orjson.dumps(refusal.status())
         began = perf_counter()
         for one in requests:
-            if one.refusal is None and one.ctx in self._open:
+            if one.refusal is None and not one.ended and one.ctx in self._open:
                 self._metrics.ended.inc(reason)
-                one.end(status)
+                one.end(refusal)
             if perf_counter() - began > TURN:
                 await asyncio.sleep(0)
                 began = perf_counter()
