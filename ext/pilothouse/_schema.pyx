@@ -433,19 +433,22 @@ cdef class Walk:
             walked = self.struct(node.items, value, frame)
             self.lenient = before
             return walked
-        if type(value) is list:
-            self.lenient = True
-            out = []
-            for item in <list>value:
-                if type(item) is dict or type(item) is Members:
-                    out.append(self.struct(node.items, item, frame))
-                else:
-                    out.append(self.any(item, frame.depth + 1))
-            self.lenient = before
-            return out
-        if node.go == "v1.JSONSchemaPropsOrBool" and type(value) is not bool:
-            return self.abort("boolean or JSON schema expected")
-        return self.any(value, frame.depth)
+        if node.go == "v1.JSONSchemaPropsOrBool":
+            return value if type(value) is bool else self.abort("boolean or JSON schema expected")
+        if type(value) is not list or not value:
+            return None  # neither one schema nor several: Go keeps an empty struct, which is null as JSON
+        names = node.go == "v1.JSONSchemaPropsOrStringArray"
+        self.lenient = True
+        out = []
+        for item in <list>value:
+            if type(item) is dict or type(item) is Members or (item is None and not names):
+                out.append(self.struct(node.items, item or {}, frame) if not names else self.wrong(item, "string", frame))
+            elif names and (type(item) is str or item is None):
+                out.append(item or "")
+            else:
+                out.append(self.wrong(item, "string" if names else "v1.JSONSchemaProps", frame))
+        self.lenient = before
+        return out
 
     cdef object quantity(self, object parse, dict known, object value):
         cdef PyObject *found

@@ -40,6 +40,21 @@ async def test_a_merge_patch(rig: Rig, live: Any) -> None:
     assert changed["data"] == {"n": "w"}
 
 
+@pytest.mark.parametrize("result", [[], [1], 1, "x", True])
+@pytest.mark.parametrize("pod_too", [False, True])
+async def test_a_patch_whose_result_is_no_object(rig: Rig, live: Any, result: Any, pod_too: bool) -> None:
+    path = A
+    if pod_too:  # its strategy keeps members on an update
+        await rig.ok("POST", PODS, pod("a"))
+        path = PODS + "/a"
+    patch = [{"op": "replace", "path": "", "value": result}]
+    answer = await rig.call("PATCH", path, patch, headers=JSON)
+    assert answer.status == 422 and answer.body["reason"] == "Invalid", answer
+    if isinstance(result, list):
+        answer = await rig.call("PATCH", path + "?fieldValidation=Ignore", result, headers=MERGE)
+        assert answer.status == 422 and answer.body["reason"] == "Invalid", answer
+
+
 async def test_a_strategic_merge_patch(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     patch = {"spec": {"containers": [{"name": "c", "image": "other"}]}}

@@ -54,7 +54,7 @@ def apply(
         raise errors.Unknown(f"failed to decode managed fields: {err}") from None
     if not entries:
         _track_existing(tracker, entries, current)
-    _check_config(type, config)
+    check_config(type, config)
     entry = Entry(manager, APPLY, api_version, subresource)
     attempt = _Attempt(tracker, current, config, entry, entries)
     conflicts = [] if force else attempt.conflicts()
@@ -82,7 +82,8 @@ def _kind_text(api_version: str, kind: str) -> str:
     return f"{group}/{version}, Kind={kind}"
 
 
-def _check_config(type: Type, config: Object) -> None:
+def check_config(type: Type, config: Object) -> None:
+    """Refuse a configuration that does not fit its type (500, errors.Unknown) or brings managedFields (BadRequest)."""
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
     if inner.get("managedFields") is not None:

@@ -95,6 +95,8 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    if not isinstance(raw, dict):  # a JSON patch or a merge patch can replace the whole document
+        _refuse_other(resource, raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     obj, more = _decoded(
         resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
@@ -124,8 +126,6 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
             except (DecodeError, errors.StatusError):
                 pass
         raw = patch.in_key_order(raw)
-    if not isinstance(raw, dict):  # a JSON patch can replace the whole document
-        _refuse_other(resource, raw)
     if kind != STRATEGIC and resource.conventions.go_types:
         _check_kind(resource, raw)
     try:

@@ -3,7 +3,7 @@
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import apply
+from pilothouse.api import apply, schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
@@ -118,6 +118,7 @@ async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Objec
         raise errors.BadRequest(
             f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({sub.kind})"
         )
+    apply.check_config(schema.for_kind(sub.group, sub.version, sub.kind), config)
     metadata = {"name": ctx.info.name}
     if resource.namespaced:
         metadata["namespace"] = ctx.info.namespace
