@@ -114,6 +114,24 @@ async def test_an_apply_drops_what_it_no_longer_says(rig: Rig) -> None:
     assert changed["data"] == {"l": "2"}
 
 
+@pytest.mark.parametrize("json_body", [True, False])
+async def test_repeated_keys_of_an_apply(rig: Rig, json_body: bool) -> None:
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r}\ndata:\n  a: b\n  a: c\n"
+    line = 6
+    if json_body:
+        body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"r"},"data":{"a":"b","a":"c"}}'
+        line = 1
+    path = CONFIG_MAPS + "/r?fieldManager=m"
+    message = await rig.fail(400, "PATCH", path + "&fieldValidation=Strict", body, headers=APPLY)
+    told = (
+        f'error converting YAML to JSON: yaml: unmarshal errors:\n  line {line}: key "a" already set in map'
+    )
+    assert message == f"error strict decoding patch: {told}"
+    answer = await rig.call("PATCH", path, body, headers=APPLY)
+    assert answer.status == 201 and answer.body["data"] == {"a": "c"} and len(answer.warnings) == 1
+    assert (await rig.call("PATCH", path + "&fieldValidation=Ignore", body, headers=APPLY)).warnings == []
+
+
 async def test_an_apply_needs_a_manager(rig: Rig) -> None:
     answer = await rig.call("PATCH", A, config_map("a"), headers=APPLY)
     assert answer.status == 422
@@ -267,7 +285,7 @@ JSON_VALUES = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_a_configuration_in_json_means_what_it_means_as_yaml(value: Any) -> None:
     body = json.dumps(value).encode()
-    got = apply_config(body)
+    got = apply_config(body).value
     wanted = yaml.parse(body).value or {}
     assert json.dumps(got) == json.dumps(wanted)
 
@@ -287,7 +305,7 @@ async def test_much_yaml_does_not_hold_up_others(rig: Rig, live: Any) -> None:
 async def test_surrogates_as_escapes_are_no_yaml(rig: Rig) -> None:
     with pytest.raises(errors.BadRequest, match="yaml: found invalid Unicode character escape code"):
         apply_config(rb'{"a": "\ud83d\ude00"}')
-    assert apply_config('{"a": "\U0001f600"}'.encode()) == {"a": "\U0001f600"}
+    assert apply_config('{"a": "\U0001f600"}'.encode()).value == {"a": "\U0001f600"}
 
 
 async def test_integers_wrap_in_strategic_patches_and_applies_alone(rig: Rig) -> None:

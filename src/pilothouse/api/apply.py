@@ -45,7 +45,7 @@ def apply(
     neither defaulted nor canonical yet. Raises BadRequest for a configuration of another kind, errors.Unknown
     (500) for one that does not fit the type, and Conflict.
     """
-    _check_identity(config, api_version, kind)
+    check_identity(config, api_version, kind)
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     current = managed.zero(type) if live is None else live
     try:
@@ -69,7 +69,8 @@ def apply(
     return obj
 
 
-def _check_identity(config: Object, api_version: str, kind: str) -> None:
+def check_identity(config: Object, api_version: str, kind: str) -> None:
+    """Refuse a configuration of another version or kind (BadRequest)."""
     named = config.get("apiVersion"), config.get("kind")
     have = tuple(text if isinstance(text, str) else "" for text in named)
     if have[0] != api_version or (kind and have[1] != kind):

@@ -362,6 +362,16 @@ CASES: list[Case] = [
             "revision: Invalid value: -1: must be greater than or equal to 0",
         ],
     ),
+    *(
+        (rules.validate_controller_revision, {"data": data}, ["data: Required value: data must be a valid JSON object"])
+        for data in (1, 0.5, "x", [], True)
+    ),
+    (rules.validate_controller_revision_update, ({"data": 1}, {"data": 1}), []),
+    (
+        rules.validate_controller_revision_update,
+        ({"data": True}, {"data": 1}),
+        ["data: Invalid value: true: field is immutable"],
+    ),
     (
         rules.validate_controller_revision_update,
         ({"data": {"a": 1}}, {"data": {}}),
