@@ -215,9 +215,12 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
 def check_repeated(ctx: Context, params: WriteParams, config: Config) -> None:
     """Refuse repeated keys of an applied configuration, or warn of them; upstream does so last of all."""
     if config.repeated and params.validation == "Strict":
-        raise errors.BadRequest(f"error strict decoding patch: {config.repeated}")
+        raise errors.BadRequest(
+            f"error strict decoding patch: error converting YAML to JSON: {config.repeated}"
+        )
     if config.repeated and params.validation != "Ignore":
-        ctx.warn(config.repeated)
+        for text in codec.warnings_of(config.repeated):
+            ctx.warn(text)
 
 
 def _read_yaml(body: bytes) -> tuple[Any, str]:
@@ -233,8 +236,7 @@ def _read_yaml(body: bytes) -> tuple[Any, str]:
         except json.ScanError:
             pass
     found = yaml.parse(body)
-    repeated = found.strict_error()
-    return found.value, f"error converting YAML to JSON: {repeated}" if repeated else ""
+    return found.value, found.strict_error()
 
 
 async def read_config(ctx: Context) -> Config:

@@ -363,7 +363,11 @@ CASES: list[Case] = [
         ],
     ),
     *(
-        (rules.validate_controller_revision, {"data": data}, ["data: Required value: data must be a valid JSON object"])
+        (
+            rules.validate_controller_revision,
+            {"data": data},
+            ["data: Required value: data must be a valid JSON object"],
+        )
         for data in (1, 0.5, "x", [], True)
     ),
     (rules.validate_controller_revision_update, ({"data": 1}, {"data": 1}), []),
