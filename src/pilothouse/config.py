@@ -306,9 +306,9 @@ class Config:
     authorization_webhook_version: str = _authz("v1beta1", "string",
         "Version of the SubjectAccessReview sent to the webhook.")
 
-    runtime_config: Mapping[str, str] = _api({}, "map",
-        "API versions and resources to switch on or off, as group/version=true; api/all, api/ga, "
-        "api/beta and api/alpha stand for many.")
+    runtime_config: Mapping[str, str] = _api({}, "configuration",
+        "API versions and resources to switch on or off, as group/version=true, or group/version for on; api/v1 is the "
+        "core group, api/all, api/ga, api/beta and api/alpha stand for many.")
 
     egress_selector_config_file: str = _egress("", "file",
         "EgressSelectorConfiguration: proxies for connections from the server.")
