@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.logs import Logger
-from pilothouse.server import unknown_clients
+from pilothouse.server import openssl, unknown_clients
 
 log = Logger(__name__)
 
@@ -91,6 +91,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
         for path in settings.client_ca_files:
             context.load_verify_locations(path)
         unknown_clients.admit(context)
+        openssl.name_authorities(context, settings.client_ca_files)
     return context
 
 
