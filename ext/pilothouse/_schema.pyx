@@ -10,6 +10,7 @@ messages equal those of sigs.k8s.io/json.
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_Compare
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "Python.h":
@@ -405,7 +406,7 @@ cdef class Walk:
                     self.complain("duplicate field", name, up)
                 frame.key = <PyObject *>name
                 out[name] = self.element(node.items, element, &frame)
-        return out
+        return in_key_order(out)
 
     cdef object element(self, Node node, object value, Frame *frame):
         """Decode an item of a list or map, which is written even if it is empty."""

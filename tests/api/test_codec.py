@@ -331,6 +331,13 @@ def test_wrong_types_in_json_schemas(member: str, value: Any, message: str) -> N
     assert message in refused({"spec": {"versions": versions}}, kind)
 
 
+@given(st.dictionaries(st.text(max_size=4), st.text(max_size=2), max_size=6))
+def test_maps_are_in_the_order_of_their_keys(data: dict[str, str]) -> None:
+    obj, _ = decode({"metadata": {"name": "a", "labels": data}, "data": data}, ("", "v1", "ConfigMap"))
+    for found in (obj.get("data", {}), obj["metadata"].get("labels", {})):
+        assert found == data and list(found) == sorted(data)
+
+
 def test_encode_puts_the_head_first() -> None:
     obj = {"data": {"é": "<"}, "metadata": {"name": "a", "resourceVersion": "5"}}
     assert codec.encode(obj, "ConfigMap", "v1") == (
