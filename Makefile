@@ -145,9 +145,10 @@ load-ha: $(READY)
 	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
 		--html $(DATA)/load.html --csv $(DATA)/load
 
-# The tables of docs/architecture.md, anew.
+# The tables of docs/architecture.md, docs/files.md and docs/flags.md, anew.
 map:
 	$(PYTHON) tools/gen_map.py
+	$(PYTHON) tools/gen_flags.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

@@ -43,3 +43,33 @@ def test_what_is_no_file_of_certificates_names_nobody(tmp_path: pathlib.Path) ->
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     (tmp_path / "x").write_text("x")
     assert not openssl.name_authorities(context, [str(tmp_path / "x")])
+
+
+def test_key_exchanges_are_chosen_by_their_numbers(tmp_path: pathlib.Path) -> None:
+    serving = Authority.create("servers")
+    cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
+    files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
+    pathlib.Path(files[0]).write_bytes(cert)
+    pathlib.Path(files[1]).write_bytes(key)
+    offered = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    offered.set_ecdh_curve("prime256v1")  # the client offers P-256 alone
+    offered.check_hostname, offered.verify_mode = False, ssl.CERT_NONE
+    assert meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 23))), offered)
+    assert not meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 24))), offered)
+
+
+def meets(context: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether a client and a server agree."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = client.wrap_bio(to_client, to_server), context.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in sides * 3:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    except ssl.SSLError:
+        return False
+    return sides[1].cipher() is not None
+
+
+def test_key_exchanges_that_are_not_known_are_not_chosen() -> None:
+    assert not openssl.choose_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ["nope"])

@@ -9,6 +9,8 @@ import ssl
 import sys
 from collections.abc import Sequence
 
+_SET_GROUPS = 92
+"""SSL_CTRL_SET_GROUPS_LIST."""
 _GET_MODE = "SSL_CTX_get_verify_mode"
 
 
@@ -60,3 +62,17 @@ def name_authorities(context: ssl.SSLContext, paths: Sequence[str]) -> bool:
         add(names, path)
     give(at, names)  # the context owns them now
     return True
+
+
+def choose_groups(context: ssl.SSLContext, names: Sequence[str]) -> bool:
+    """Offer these key exchanges only, the first as the preferred one; False where OpenSSL cannot, or does not know one."""
+    found, at = library(), pointer(context)
+    if found is None or at is None:
+        return False
+    try:
+        control = found.SSL_CTX_ctrl
+    except AttributeError:
+        return False
+    control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
+    control.restype = ctypes.c_long
+    return bool(control(at, _SET_GROUPS, 0, ":".join(names).encode()) == 1)
