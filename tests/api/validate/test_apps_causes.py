@@ -59,6 +59,8 @@ def status(**members: int) -> tuple[Object, Object]:
     return {"status": members}, {"status": {"collisionCount": 2}}
 
 
+NO_OBJECTS: tuple[Any, ...] = (1, 0.5, "x", [], True)
+
 CASES: list[Case] = [
     (deployment, DEPLOYMENT, []),
     (
@@ -365,10 +367,10 @@ CASES: list[Case] = [
     *(
         (
             rules.validate_controller_revision,
-            {"data": data},
+            {"data": odd},
             ["data: Required value: data must be a valid JSON object"],
         )
-        for data in (1, 0.5, "x", [], True)
+        for odd in NO_OBJECTS
     ),
     (rules.validate_controller_revision_update, ({"data": 1}, {"data": 1}), []),
     (
