@@ -442,12 +442,12 @@ cdef class Walk:
         self.lenient = True
         out = []
         for item in <list>value:
-            if type(item) is dict or type(item) is Members or (item is None and not names):
-                out.append(self.struct(node.items, item or {}, frame) if not names else self.wrong(item, "string", frame))
-            elif names and (type(item) is str or item is None):
-                out.append(item or "")
+            if names:
+                out.append((item or "") if type(item) is str or item is None else self.wrong(item, "string", frame))
+            elif type(item) is dict or type(item) is Members or item is None:
+                out.append(self.struct(node.items, item or {}, frame))
             else:
-                out.append(self.wrong(item, "string" if names else "v1.JSONSchemaProps", frame))
+                out.append(self.wrong(item, "v1.JSONSchemaProps", frame))
         self.lenient = before
         return out
 

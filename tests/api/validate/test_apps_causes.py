@@ -59,7 +59,7 @@ def status(**members: int) -> tuple[Object, Object]:
     return {"status": members}, {"status": {"collisionCount": 2}}
 
 
-NO_OBJECTS: tuple[Any, ...] = (1, 0.5, "x", [], True)
+NO_OBJECTS: tuple[object, ...] = (1, 0.5, "x", [], True)
 
 CASES: list[Case] = [
     (deployment, DEPLOYMENT, []),
