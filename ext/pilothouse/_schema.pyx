@@ -443,7 +443,8 @@ cdef class Walk:
         out = []
         for item in <list>value:
             if names:
-                out.append((item or "") if type(item) is str or item is None else self.wrong(item, "string", frame))
+                named = type(item) is str or item is None
+                out.append(item or "" if named else self.wrong(item, "string", frame))
             elif type(item) is dict or type(item) is Members or item is None:
                 out.append(self.struct(node.items, item or {}, frame))
             else:
