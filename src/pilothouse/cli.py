@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse import GIT_VERSION
+from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from pilothouse.config import Config

@@ -32,7 +32,6 @@ FROM_THE_RELEASE = {
     "admission/podsecurity/evaluator.py:checks",
     "api/depth.py:may_be_deep",
     "api/meta_kinds.py:_own",
-    "api/openapi/documents.py:_described",
     "api/protobuf/reader.py:_numbers",
     "api/protobuf/reader.py:table",
     "api/protobuf/writer.py:_plan",
@@ -85,6 +84,7 @@ OF_THE_PROCESS = {
     "logs.py:_allowed": "--v and --vmodule: standard error is one",
     "logs.py:_level": "--v and --vmodule: standard error is one",
     "logs.py:_modules": "--v and --vmodule: standard error is one",
+    "server/openssl.py:library": "the library that the process has loaded",
     "server/unknown_clients.py:_setter": "OpenSSL's functions, and the one that they call: the library is one",
     "testing/ports.py:_given": "ports that tests of this process were given",
 }

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pilothouse import GIT_VERSION
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
+from pilothouse.version import GIT_VERSION
 
 Handler = Callable[[Request, str], Awaitable[Response | None]]
 """Answers a path, or returns None if it does not serve that path. May raise StatusError."""
