@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse import __version__
+from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from pilothouse.config import Config
 
-KUBERNETES = "v1.36.0"
 
 USAGE = """Pilothouse is a Kubernetes API server.
 
@@ -48,7 +47,7 @@ Run = Callable[["Config", Sequence[str]], int]
 
 def version() -> str:
     """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
-    return f"Kubernetes {KUBERNETES}+pilothouse-{__version__}"
+    return f"Kubernetes {GIT_VERSION}"
 
 
 def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:

@@ -62,6 +62,19 @@ def test_other_headers_carry_no_token(union: UnionAuthenticator, header: str) ->
     assert at_once(union.authenticate(request(authorization=header))) is ANONYMOUS
 
 
+def test_an_extra_space_before_the_token_is_told(union: UnionAuthenticator) -> None:
+    for header, told in (
+        ("Bearer  t", 1),
+        ("bearer   t", 1),
+        ("Bearer t", 0),
+        ("Basic  t", 0),
+        ("Bearer  ", 0),
+    ):
+        asked = request(authorization=header)
+        at_once(union.authenticate(asked))
+        assert len(asked.warnings) == told, header
+
+
 def test_a_wrong_token_does_not_fall_back_to_anonymous(union: UnionAuthenticator) -> None:
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
         at_once(union.authenticate(request(authorization="Bearer x")))

@@ -20,6 +20,7 @@ from pilothouse.endpoints import kubelet
 from pilothouse.endpoints.aggregator import Aggregator, new_via
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.edges import Edges
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
@@ -135,6 +136,9 @@ class Handlers:
             standing=self.standing,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
+        origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives
+        if origins or directives or config.shutdown_send_retry_after:
+            self.pipeline.edges = Edges(origins, directives, refusing=config.shutdown_send_retry_after)
 
     def _verbs(self, given: Inputs) -> Verbs:
         config, registry, authorizer = given.config, given.registry, given.authorizer

@@ -107,7 +107,7 @@ class Server:
         self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
         self.metrics.add(ProcessMetrics())
         self.slis.add(self.metrics.add(StartTime()))
-        self.health = Health(self.slis.add(HealthMetrics()))
+        self.health = Health(self.slis.add(HealthMetrics()), config.livez_grace_period)
         self._intervals = intervals
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
@@ -331,6 +331,7 @@ class Server:
             config.tls_min_version,
             config.tls_cipher_suites,
             not config.disable_http2_serving,
+            config.tls_curve_preferences,
         )
         limits = Limits(unauthenticated=config.max_unauthenticated_connections)
         if config.http2_max_streams_per_connection > 0:
@@ -352,6 +353,8 @@ class Server:
         )
 
     async def _end_listener(self) -> None:
+        if self.pipeline.edges is not None:
+            self.pipeline.edges.stopping = True
         await self.listener.stop(self._drain_seconds, self.cacher.end_watches)
 
     async def fill(self, opened: Opened) -> None:

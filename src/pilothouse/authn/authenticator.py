@@ -25,6 +25,9 @@ _LARGEST = 64 << 10
 """The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
 _INVALID_TOKEN = "invalid bearer token"
+_EXTRA_SPACE = (
+    "the provided Authorization header contains extra space before the bearer token, and is ignored"
+)
 _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 
 
@@ -197,6 +200,8 @@ class UnionAuthenticator:
                 return with_authenticated(user)
         header = request.headers.get("authorization", "")
         token = bearer_token(header)
+        if not token and header.strip()[:8].lower() == "bearer  ":
+            request.warnings = (_EXTRA_SPACE,)
         if not token and is_websocket(request):
             header = ""
             try:

@@ -30,6 +30,7 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.edges import Edges
 from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.permitted import Finder, told
@@ -97,6 +98,8 @@ class Pipeline:
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
         """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
+        self.edges: Edges | None = None
+        """What flags ask for around every request; None where they ask for nothing."""
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
@@ -116,6 +119,10 @@ class Pipeline:
         self, request: Request, whole: Literal[False]
     ) -> Response | Awaitable[Response | None] | None: ...
     def _run(self, request: Request, whole: bool) -> Any:
+        if self.edges is not None:
+            early = self.edges.early(request)
+            if early is not None:
+                return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
         coro = self._serve(ctx, whole)
@@ -263,6 +270,8 @@ class Pipeline:
     def _finish(self, ctx: Context, response: Response) -> Response:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
+        if self.edges is not None:
+            response.headers += self.edges.headers(ctx.request)
         ctx.status = response.status
         audit = ctx.audit
         if audit is not None:

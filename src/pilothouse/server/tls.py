@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.logs import Logger
-from pilothouse.server import unknown_clients
+from pilothouse.server import openssl, unknown_clients
 
 log = Logger(__name__)
 
@@ -47,6 +47,9 @@ _TLS13 = dict.fromkeys(
 CIPHERS = {**_TLS12, **_RSA, **_TLS13}
 """Go's name of a cipher suite -> OpenSSL's; "" for the suites of TLS 1.3, which are always enabled."""
 
+CURVES = {23: "P-256", 24: "P-384", 25: "P-521", 29: "X25519", 4588: "X25519MLKEM768"}
+"""Go's number of a key exchange (crypto/tls CurveID) -> OpenSSL's name."""
+
 _VERSIONS = {
     "VersionTLS10": ssl.TLSVersion.TLSv1,
     "VersionTLS11": ssl.TLSVersion.TLSv1_1,
@@ -58,7 +61,7 @@ _VERSIONS = {
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate.
-    `http2` offers HTTP/2 beside HTTP/1.1."""
+    `http2` offers HTTP/2 beside HTTP/1.1. `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
 
     cert_file: str
     key_file: str
@@ -67,6 +70,7 @@ class Settings:
     min_version: str = ""
     ciphers: tuple[str, ...] = ()
     http2: bool = True
+    curves: tuple[int, ...] = ()
 
     def files(self) -> list[str]:
         """All files that are watched for changes."""
@@ -84,6 +88,8 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     context.set_alpn_protocols(["h2", "http/1.1"] if settings.http2 else ["http/1.1"])
+    if settings.curves and not openssl.choose_groups(context, [CURVES[number] for number in settings.curves]):
+        raise OSError(f"key exchanges {settings.curves} cannot be chosen with {ssl.OPENSSL_VERSION}")
     context.load_cert_chain(cert, key)
     if settings.client_ca_files:
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -91,6 +97,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
         for path in settings.client_ca_files:
             context.load_verify_locations(path)
         unknown_clients.admit(context)
+        openssl.name_authorities(context, settings.client_ca_files)
     return context
 
 

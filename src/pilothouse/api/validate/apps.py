@@ -3,6 +3,7 @@
 from typing import Any
 
 from pilothouse.api import names, selectors
+from pilothouse.api.equality import same
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate.common import (
     equal,
@@ -450,13 +451,17 @@ def validate_daemon_set_status(obj: Object, old: Object, errs: Errors) -> None:
 # Controller revisions
 
 
-def validate_controller_revision(obj: Object, errs: Errors) -> None:
-    if obj.get("data") is None:
+def validate_controller_revision(obj: Object, errs: Errors, old: Object | None = None) -> None:
+    """Data is an object, or what it was: earlier versions have stored anything."""
+    data = obj.get("data")
+    if data is None:
         errs.required("data", "data is mandatory")
+    elif old is None and not isinstance(data, dict):
+        errs.required("data", "data must be a valid JSON object")
     validate_nonnegative(obj.get("revision", 0), "revision", errs)
 
 
 def validate_controller_revision_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_controller_revision(obj, errs)
-    if obj.get("data") != old.get("data"):
+    validate_controller_revision(obj, errs, old)
+    if not same(obj.get("data"), old.get("data")):
         errs.invalid("data", OMIT if obj.get("data") is None else obj["data"], "field is immutable")

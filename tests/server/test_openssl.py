@@ -1,0 +1,75 @@
+"""What clients are told in a handshake about the CAs of their certificates."""
+
+import contextlib
+import pathlib
+import ssl
+
+from pilothouse.pki import Authority, pem
+from pilothouse.server import openssl, tls
+
+
+def flight(context: ssl.SSLContext) -> bytes:
+    """What the server says first, in TLS 1.2, where it is readable."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(to_client, to_server)
+    answering = context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (asking, answering):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return to_client.read()
+
+
+def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path) -> None:
+    serving = Authority.create("servers")
+    cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
+    known = [Authority.create(name) for name in ("one", "two", "three")]
+    (tmp_path / "s.crt").write_bytes(cert)
+    (tmp_path / "s.key").write_bytes(key)
+    (tmp_path / "a.crt").write_bytes(pem(known[0].certificate) + pem(known[1].certificate))
+    (tmp_path / "b.crt").write_bytes(pem(known[2].certificate) + pem(known[1].certificate))
+    files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
+    paths = (str(tmp_path / "a.crt"), str(tmp_path / "b.crt"))
+    told = flight(tls.make_context(*files, tls.Settings(*files, paths)))
+    for authority in known:
+        assert told.count(authority.certificate.subject.public_bytes()) == 1
+    silent = flight(tls.make_context(*files, tls.Settings(*files)))
+    assert known[0].certificate.subject.public_bytes() not in silent
+
+
+def test_what_is_no_file_of_certificates_names_nobody(tmp_path: pathlib.Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (tmp_path / "x").write_text("x")
+    assert not openssl.name_authorities(context, [str(tmp_path / "x")])
+
+
+def test_key_exchanges_are_chosen_by_their_numbers(tmp_path: pathlib.Path) -> None:
+    serving = Authority.create("servers")
+    cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
+    files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
+    pathlib.Path(files[0]).write_bytes(cert)
+    pathlib.Path(files[1]).write_bytes(key)
+    offered = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    offered.set_ecdh_curve("prime256v1")  # the client offers P-256 alone
+    offered.check_hostname, offered.verify_mode = False, ssl.CERT_NONE
+    assert meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 23))), offered)
+    assert not meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 24))), offered)
+
+
+def meets(context: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether a client and a server agree."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = client.wrap_bio(to_client, to_server), context.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in sides * 3:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    except ssl.SSLError:
+        return False
+    return sides[1].cipher() is not None
+
+
+def test_key_exchanges_that_are_not_known_are_not_chosen() -> None:
+    assert not openssl.choose_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ["nope"])
