@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 KMS = kms.Intervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
-QUICK = Intervals(kms=KMS, encryption_file=0.05, unreadable=(0.05, 0.2), missing=0.1)
+QUICK = Intervals(kms=KMS, files=0.05, unreadable=(0.05, 0.2), missing=0.1)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from pilothouse.server.accept import raise_descriptor_limit
 log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RELOAD = signal.SIGHUP
+"""Has the server look at its files at once. A supervisor blocks it until the process can handle it."""
 
 
 def run(config: Config) -> int:
@@ -25,7 +27,7 @@ def run(config: Config) -> int:
 
 
 async def _run(config: Config) -> int:
-    """A first signal ends the server, while it starts as well; a second one kills the process."""
+    """A first signal ends the server, while it starts as well; a second one kills the process. SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in SIGNALS:
         loop.add_signal_handler(number, ended.set)
@@ -38,7 +40,10 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
-    return await serve(Server(config), ended, let_signals_kill)
+    server = Server(config)
+    loop.add_signal_handler(RELOAD, server.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
+    return await serve(server, ended, let_signals_kill)
 
 
 async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None] = lambda: None) -> int:

@@ -138,6 +138,8 @@ class UnionAuthenticator:
         self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...]]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
+        self._epoch = 0
+        """Grows when the cache is emptied: what was asked before that is not put there."""
 
     async def authenticate(self, request: Request) -> User:
         """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
@@ -159,7 +161,8 @@ class UnionAuthenticator:
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
-        """Empty the cache of tokens."""
+        """Empty the cache of tokens, also of those that are being judged."""
+        self._epoch += 1
         self._cache.clear()
 
     async def _ask(self, request: Request) -> User:
@@ -186,10 +189,11 @@ class UnionAuthenticator:
             if known is not None and known[0] > self._clock():
                 request.warnings = known[2]
                 return known[1]
+            epoch = self._epoch
             review = await self._token(token, self.audiences)
             if review.identity is not None:
                 user, request.warnings = review.identity.user, review.identity.warnings
-                if header:
+                if header and epoch == self._epoch:
                     self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
                 return user
             reasons.append(review.error)

@@ -37,7 +37,7 @@ class RequestHeaderAuthenticator:
         budget: Budget | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.ca = ca
+        self._ca = ca
         self._clock = clock
         self.allowed_names = frozenset(allowed_names)
         self.username_headers = [h.lower() for h in username_headers]
@@ -47,6 +47,11 @@ class RequestHeaderAuthenticator:
         self._trusted: Cache[bytes, float] = Cache(
             "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
         )
+
+    def trust(self, ca: bytes) -> None:
+        """Have proxies' certificates verified by other CAs from now on."""
+        self._ca = ca
+        self._trusted.clear()
 
     async def authenticate(self, request: Request) -> User | None:
         # PERF: requests without the header are none of a proxy's; the certificates of others are not verified here.
@@ -70,7 +75,7 @@ class RequestHeaderAuthenticator:
         if (self._trusted[chain[0]] or 0.0) > now:
             return
         self._trusted.drop(chain[0])
-        leaf = verified(chain, self.ca, now)
+        leaf = verified(chain, self._ca, now)
         names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         name = names[-1] if names else ""
         if self.allowed_names and name not in self.allowed_names:

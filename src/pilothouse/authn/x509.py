@@ -33,11 +33,16 @@ class CertificateAuthenticator:
     def __init__(
         self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self.ca = ca
+        self._ca = ca
         self._clock = clock
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
             "certificates", budget or Budget(), largest=_LARGEST
         )
+
+    def trust(self, ca: bytes) -> None:
+        """Have certificates verified by other CAs from now on; `roots` has accepted them."""
+        self._ca = ca
+        self._known.clear()
 
     async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
@@ -48,7 +53,7 @@ class CertificateAuthenticator:
         now = self._clock()
         if known is None or known[0] <= now:
             self._known.drop(chain[0])
-            leaf = verified(chain, self.ca, now)
+            leaf = verified(chain, self._ca, now)
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
@@ -93,14 +98,15 @@ def verified(chain: Sequence[bytes], ca: bytes, now: float) -> "Certificate":
     except ValueError as error:
         raise errors.Unauthorized(f"x509: {error}") from None
     leaf = certificates[0]
-    why = _fault(leaf, certificates[1:], _roots(ca), datetime.fromtimestamp(now, UTC))
+    why = _fault(leaf, certificates[1:], roots(ca), datetime.fromtimestamp(now, UTC))
     if why:
         raise errors.Unauthorized(f"verifying certificate SN={leaf.serial_number} failed: {why}")
     return leaf
 
 
 @functools.lru_cache(maxsize=8)
-def _roots(ca: bytes) -> "tuple[Certificate, ...]":
+def roots(ca: bytes) -> "tuple[Certificate, ...]":
+    """The certificates of a PEM text; ValueError when there are none, or one cannot be read."""
     from cryptography import x509
 
     return tuple(x509.load_pem_x509_certificates(ca))

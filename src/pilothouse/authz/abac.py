@@ -63,6 +63,10 @@ class ABACAuthorizer:
     def __init__(self, policies: list[Policy]) -> None:
         self.policies = policies
 
+    def use(self, policies: list[Policy]) -> None:
+        """Have these policies decide from now on."""
+        self.policies = policies
+
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW if any(policy.matches(attributes) for policy in self.policies) else _NO_MATCH
 
@@ -87,8 +91,12 @@ def load(path: str) -> list[Policy]:
 
     PolicyError names the line that cannot be used; OSError when the file cannot be read.
     """
-    lines = Path(path).read_text(errors="replace").split("\n")
-    policies = list(_read(path, lines))
+    return parse(Path(path).read_bytes(), path)
+
+
+def parse(data: bytes, path: str) -> list[Policy]:
+    """The same for the content of a file."""
+    policies = list(_read(path, data.decode(errors="replace").split("\n")))
     unversioned = sum(1 for _, versioned in policies if not versioned)
     if unversioned:
         log.warning("The policy file has policies without a version", path=path, policies=unversioned)

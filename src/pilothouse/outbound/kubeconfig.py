@@ -51,6 +51,23 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
         raise ValueError(f"invalid configuration: {path}: {error}") from None
 
 
+def files_of(path: str) -> list[str]:
+    """A kubeconfig and the files that its current context names, or the kubeconfig alone when it names none."""
+    found, file = [path], Path(path)
+    try:
+        config = yaml.parse(file.read_bytes()).value
+        context = _named(config["contexts"], config["current-context"])["context"]
+        cluster = _named(config["clusters"], context["cluster"])["cluster"]
+        found.append(_path(file, cluster, "certificate-authority"))
+        if context.get("user"):
+            user = _named(config["users"], context["user"])["user"]
+            found += [_path(file, user, "client-certificate"), _path(file, user, "client-key")]
+            found.append(str(file.parent / user["tokenFile"]) if user.get("tokenFile") else "")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        pass
+    return [one for one in found if one]
+
+
 class Credentials(NamedTuple):
     """How this server shows a webhook who it is: by headers, by a client certificate, or not at all."""
 
