@@ -64,7 +64,7 @@ def test_without_front_proxies_there_are_no_headers() -> None:
 async def running(
     rig: Rig, own: Any = OWN, now: Callable[[], datetime.datetime] = lambda: NOW
 ) -> AuthenticationTrust:
-    controller = AuthenticationTrust(rig.client("kube-apiserver"), own, now)
+    controller = AuthenticationTrust(rig.client("kube-apiserver"), lambda: own, now)
     controller.start()
     await rig.settle()
     return controller

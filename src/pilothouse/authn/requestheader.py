@@ -37,7 +37,7 @@ class RequestHeaderAuthenticator:
         budget: Budget | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._ca = ca
+        self.ca = ca
         self._clock = clock
         self.allowed_names = frozenset(allowed_names)
         self.username_headers = [h.lower() for h in username_headers]
@@ -50,7 +50,7 @@ class RequestHeaderAuthenticator:
 
     def trust(self, ca: bytes) -> None:
         """Have proxies' certificates verified by other CAs from now on."""
-        self._ca = ca
+        self.ca = ca
         self._trusted.clear()
 
     async def authenticate(self, request: Request) -> User | None:
@@ -75,7 +75,7 @@ class RequestHeaderAuthenticator:
         if (self._trusted[chain[0]] or 0.0) > now:
             return
         self._trusted.drop(chain[0])
-        leaf = verified(chain, self._ca, now)
+        leaf = verified(chain, self.ca, now)
         names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         name = names[-1] if names else ""
         if self.allowed_names and name not in self.allowed_names:

@@ -33,7 +33,7 @@ class CertificateAuthenticator:
     def __init__(
         self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._ca = ca
+        self.ca = ca
         self._clock = clock
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
             "certificates", budget or Budget(), largest=_LARGEST
@@ -41,7 +41,7 @@ class CertificateAuthenticator:
 
     def trust(self, ca: bytes) -> None:
         """Have certificates verified by other CAs from now on; `roots` has accepted them."""
-        self._ca = ca
+        self.ca = ca
         self._known.clear()
 
     async def authenticate(self, request: Request) -> User | None:
@@ -53,7 +53,7 @@ class CertificateAuthenticator:
         now = self._clock()
         if known is None or known[0] <= now:
             self._known.drop(chain[0])
-            leaf = verified(chain, self._ca, now)
+            leaf = verified(chain, self.ca, now)
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
