@@ -309,7 +309,7 @@ def test_front_proxies(site: Site) -> None:
     other = Authority.create("other-proxies")
     old, new = site.proxies.issue("p", server=False), other.issue("p", server=False)
     connection = site.connection(old)
-    named = {"X_Remote_User": "kim"}
+    named: Any = {"X_Remote_User": "kim"}
     assert site.who(over=connection, **named) == "kim"
     site.put("requestheader-client-ca", "proxies.crt", pem(other.certificate).decode())
     assert site.who(over=connection, **named) == ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
@@ -29,8 +30,13 @@ def run(config: Config) -> int:
 async def _run(config: Config) -> int:
     """A first signal ends the server, while it starts as well; a second one kills the process. SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(number: signal.Signals) -> None:
+        log.info("The server ends", signal=number.name)
+        ended.set()
+
     for number in SIGNALS:
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end, number)
 
     def let_signals_kill() -> None:
         for number in SIGNALS:
@@ -62,15 +68,24 @@ async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None
         if starting.cancelled():
             return 0
         if error := starting.exception():
-            log.error("The server cannot start", err=error)
+            log.error("The server cannot start", err=_said(error))
             return 1
         relax_collector()
         async with Opened() as opened:
             opened.start(Trim())
             await end
             closing()
+        stopping = time.monotonic()
         await server.stop()
+        log.info("The server ended", seconds=round(time.monotonic() - stopping, 3))
         return 0
     finally:
         end.cancel()
         starting.cancel()
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, without the number of one of the system that names no file."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    return str(error)
