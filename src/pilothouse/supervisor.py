@@ -9,6 +9,7 @@ from types import FrameType
 
 from pilothouse import pki
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -59,7 +60,7 @@ class Worker:
         self.process = None
 
     def reload(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.process.send_signal(signal.SIGHUP)
 
     def end(self) -> None:
@@ -109,8 +110,10 @@ def run(command: Sequence[str], config: Config) -> int:
     def ended(number: int, frame: FrameType | None) -> None:
         supervisor.stop()
 
+    hangup = Hangup()
+
     def reload(number: int, frame: FrameType | None) -> None:
-        supervisor.reload()
+        supervisor.stop() if hangup.gone() else supervisor.reload()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
@@ -16,7 +17,8 @@ log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
-"""Has the server look at its files at once. A supervisor blocks it until the process can handle it."""
+"""Has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
+process can handle it."""
 
 
 def run(config: Config) -> int:
@@ -46,8 +48,8 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
-    server = Server(config)
-    loop.add_signal_handler(RELOAD, server.reload)
+    server, hangup = Server(config), Hangup()
+    loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
     return await serve(server, ended, let_signals_kill)
 
