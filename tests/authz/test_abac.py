@@ -107,3 +107,11 @@ def test_a_policy_never_allows_more_than_its_members(
     ]
     expected = all(has in ("*", wanted) or (not has and free) for has, wanted, free in fits)
     assert policy.matches(a) == (expected and bool(user or group) and (verb == "get" or not readonly))
+
+
+def test_other_policies_decide_at_once() -> None:
+    authorizer = ABACAuthorizer([])
+    question = AuthorizationAttributes(User("jane"), "get", path="/x")
+    assert not at_once(authorizer.authorize(question)).allowed
+    authorizer.use([Policy(user="jane", path="*")])
+    assert at_once(authorizer.authorize(question)).allowed

@@ -111,3 +111,14 @@ async def test_it_is_looked_at_again(rig: Rig, virtual: Any) -> None:
     await virtual.advance(3601)
     assert (await rig.ok("GET", PATH))["data"] == {"client-ca-file": ONE}
     await controller.close()
+
+
+async def test_other_authorities_follow(rig: Rig) -> None:
+    own = dict(OWN)
+    controller = await running(rig, own)
+    own["client-ca-file"] = TWO
+    controller.look()
+    await rig.settle()
+    found = (await rig.ok("GET", PATH))["data"]["client-ca-file"]
+    assert found == ONE + TWO, "servers that have the former one may be there"
+    await controller.close()

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,8 @@ from eventually import eventually
 from front_proxy import HEADERS
 
 from pilothouse.pki import Authority, pem
-from pilothouse.testing.server import InProcess
+from pilothouse.reload import POLL
+from pilothouse.testing.server import InProcess, Subprocess
 
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 PODS = "/api/v1/namespaces/default/pods"
@@ -451,3 +453,29 @@ def test_every_change_is_told(site: Site, caplog: pytest.LogCaptureFixture) -> N
     assert 'pilothouse_reloads_total{kind="token-file",status="failure"}' in text
     assert 'pilothouse_reload_last_timestamp_seconds{kind="token-file",status="success"}' in text
     assert 'pilothouse_reload_refused{kind="token-file"} 0' in text
+
+
+@pytest.mark.slow
+def test_a_process_looks_at_its_files_at_sighup(tmp_path: pathlib.Path) -> None:
+    tokens = tmp_path / "tokens.csv"
+    tokens.write_text("first,jane,1\n")
+
+    def code(token: str) -> int:
+        request = urllib.request.Request(server.url + PODS, headers={"Authorization": f"Bearer {token}"})
+        trust = ssl.create_default_context(cafile=str(server.ca_file))
+        try:
+            with urllib.request.urlopen(request, context=trust, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as err:
+            with err:
+                return err.code
+
+    with Subprocess([f"--token-auth-file={tokens}"]) as server:
+        assert (code("first"), code("second")) == (403, 401)
+        tokens.write_text("second,jane,1\n")
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: code("second") == 403, "the new token", POLL / 2)
+        assert code("first") == 401 and server.process.poll() is None
+        (tmp_path / "new").write_text("third,jane,1\n")
+        (tmp_path / "new").rename(tokens)
+        eventually(lambda: code("third") == 403, "the next one, without a signal", 4 * POLL)
