@@ -284,3 +284,18 @@ async def test_reload_takes_a_plugin_once_it_is_well(
         await aeventually(lambda: not encryption.remotes, "the end of the plugin")
     await reloads.close()
     await encryption.close()
+
+
+async def test_a_server_that_stops_meanwhile_closes_what_it_tried(
+    runner: asyncio.Runner, tmp_path: pathlib.Path
+) -> None:
+    path = write(tmp_path / "c", entry(aes("one")))
+    encryption = Encryption(load(path), lambda key: "secrets")
+    before = asyncio.all_tasks()
+    rules = load(write(tmp_path / "c", entry(kms(endpoint=f"unix://{tmp_path}/none", timeout="100ms"))))
+    trying = asyncio.create_task(encryption.replace(rules))
+    await asyncio.sleep(0.01)
+    trying.cancel()
+    await asyncio.wait((trying,))
+    assert trying.cancelled() and asyncio.all_tasks() == before
+    assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")

@@ -33,19 +33,16 @@ class Hosted:
     def __init__(self, offered: Offered, plugin: api.Plugin, calls: Calls, metrics: AdmissionMetrics) -> None:
         self.name = offered.name
         self.package = offered.package
-        self._calls = calls
-        self._failures = metrics.plugin_failures
-        self._known: dict[tuple[Resource, str], bool] = {}
-        self._closed = False
-        self._closing: set[asyncio.Task[None]] = set()
-        self._take(plugin)
-
-    def _take(self, plugin: api.Plugin) -> None:
         self.plugin = plugin
         self.operations = frozenset(plugin.operations)
         self.reads = frozenset(plugin.reads)
+        self._calls = calls
+        self._failures = metrics.plugin_failures
         self._wanted = frozenset(plugin.resources)
-        self._known.clear()
+        self._known: dict[tuple[Resource, str], bool] = {}
+        self._closed = False
+        self._former: dict[asyncio.Task[None], api.Plugin] = {}
+        """Plugins whose place others have taken, by the tasks that wait until they can be closed."""
 
     def prepare(self, section: Object | None) -> Callable[[], None]:
         """Make the plugin anew for another section; what puts it in the place of the present one."""
@@ -59,17 +56,16 @@ class Hosted:
 
     def _use(self, plugin: api.Plugin) -> None:
         """Ask another plugin from now on. The present one is closed when the calls that are under way have ended."""
-        former = self.plugin
-        self._take(plugin)
+        former, self.plugin = self.plugin, plugin
         task = asyncio.get_running_loop().create_task(self._retire(former))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._former[task] = former
 
     async def _retire(self, plugin: api.Plugin) -> None:
-        try:
-            await asyncio.sleep(plugin.seconds)
-        finally:
-            await self._end(plugin)
+        await asyncio.sleep(plugin.seconds)
+        task = asyncio.current_task()
+        assert task is not None
+        del self._former[task]
+        await self._end(plugin)
 
     def halves(self) -> list[Plugin]:
         """What takes part in the chain: only what the plugin has."""
@@ -149,11 +145,10 @@ class Hosted:
             return
         self._closed = True
         try:
-            for task in list(self._closing):
+            for task in self._former:
                 task.cancel()
-            if self._closing:
-                await asyncio.wait(self._closing)
-            await self._end(self.plugin)
+            for plugin in (*self._former.values(), self.plugin):
+                await self._end(plugin)
         finally:
             self._calls.close()
 
