@@ -151,3 +151,23 @@ def test_what_is_no_kubeconfig_names_none(tmp_path: pathlib.Path, text: str | No
     if text is not None:
         path.write_text(text)
     assert files_of(str(path)) == [str(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: *hunter2",
+        "password: {hunter2: 1",
+        "a: b\n password: hunter2\n c: d",
+        "hunter2: 1\nhunter2: 2",
+    ],
+)
+def test_an_error_quotes_no_password(tmp_path: pathlib.Path, text: str) -> None:
+    """It is told in the log and by an Event when the file has changed."""
+    path = tmp_path / "bad"
+    path.write_text(text)
+    for read in (read_kubeconfig, read_users):
+        try:
+            read(path)
+        except ValueError as error:
+            assert "hunter2" not in str(error)
