@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | etcd | snapshot | store | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | etcd | snapshot | store | doctor | version`, and `kube-apiserver` for `serve`."""
 
 import shutil
 import signal
@@ -32,12 +32,13 @@ Usage:
                                  Back the store up, and put it back (--data-dir, --etcd-servers).
   pilothouse store stat | check | compact
                                  Look after the embedded store (--data-dir).
+  pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "etcd", "snapshot", "store")
+COMMANDS = ("kubeconfig", "token", "etcd", "snapshot", "store", "doctor")
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 

@@ -11,6 +11,7 @@ from pilothouse.hangup import Hangup
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
+from pilothouse.notify import Notifier, Watchdog
 from pilothouse.server.accept import raise_descriptor_limit
 
 log = Logger(__name__)
@@ -54,11 +55,18 @@ async def _run(config: Config) -> int:
     return await serve(server, ended, let_signals_kill)
 
 
-async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None] = lambda: None) -> int:
+async def serve(
+    server: Server,
+    ended: asyncio.Event,
+    closing: Callable[[], None] = lambda: None,
+    notifier: Notifier | None = None,
+) -> int:
     """Start a server and stop it once `ended` is set, in the middle of its start if need be.
 
-    `closing` is called before it is stopped. Returns 0, or 1 when the server could not be started.
+    `closing` is called before it is stopped; the notifier tells the service manager. Returns 0, or 1 when the server could
+    not be started.
     """
+    notifier = notifier or Notifier()
     end = asyncio.create_task(ended.wait())
     starting = asyncio.create_task(server.start())
     try:
@@ -75,8 +83,11 @@ async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None
         relax_collector()
         async with Opened() as opened:
             opened.start(Trim())
+            opened.start(Watchdog(notifier))
+            notifier.say("READY=1", f"STATUS=Serving on port {server.listener.port}")
             await end
             closing()
+            notifier.say("STOPPING=1")
         stopping = time.monotonic()
         await server.stop()
         log.info("The server ended", seconds=round(time.monotonic() - stopping, 3))

@@ -117,20 +117,21 @@ class Contexts:
         self._settings = settings
         self._files: Files = {path: Path(path).read_bytes() for path in settings.files()}
         self._default, self._by_name = self._make(self._files)
-        self.context = self._make(self._files)[0]
+        self.context = self._of(settings.cert_file, settings.key_file, self._files)
         self.context.sni_callback = self._choose
 
     def _make(self, files: Files) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
-        settings = self._settings
-        client_cas = [files[path] for path in settings.client_ca_files]
         by_name: dict[str, ssl.SSLContext] = {}
-        for cert, key, names in settings.sni:
-            context = make_context(files[cert], files[key], settings, client_cas)
+        for cert, key, names in self._settings.sni:
+            context = self._of(cert, key, files)
             for name in names or _names_in(files[cert]):
                 by_name.setdefault(name.lower(), context)
-        return make_context(
-            files[settings.cert_file], files[settings.key_file], settings, client_cas
-        ), by_name
+        return self._of(self._settings.cert_file, self._settings.key_file, files), by_name
+
+    def _of(self, cert: str, key: str, files: Files) -> ssl.SSLContext:
+        """The context of one pair."""
+        client_cas = [files[path] for path in self._settings.client_ca_files]
+        return make_context(files[cert], files[key], self._settings, client_cas)
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
         chosen = self._default

@@ -1,7 +1,8 @@
 """The commands of `pilothouse etcd`: show status, compact, defragment, disarm alarms."""
 
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,11 +128,18 @@ COMMANDS: dict[str, Callable[[Admin], list[Row]]] = {
 
 def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> str:
     """Run one of COMMANDS: what it tells, as a table. OSError when no member answers or one refuses."""
+    with opened(servers, ca, cert, key) as admin:
+        return _table(COMMANDS[command](admin))
+
+
+@contextlib.contextmanager
+def opened(servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> Iterator[Admin]:
+    """The members at `servers`. What fails within is raised as OSError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", etcd3.utils.Etcd3Warning)  # of a member that does not answer
         admin = Admin(servers, ca, cert, key)
         try:
-            return _table(COMMANDS[command](admin))
+            yield admin
         except etcd3.errors.Etcd3Exception as error:
             raise OSError(str(error)) from None
         finally:
