@@ -263,6 +263,16 @@ async def test_what_is_no_file_is_left_alone(virtual: VirtualLoop, tmp_path: pat
     assert rig.numbers.value == {"pipe": 2}
 
 
+async def test_a_folder_is_no_file_either(virtual: VirtualLoop, file: pathlib.Path) -> None:
+    rig = Rig(file)
+    put(file, None)
+    os.mkdir(file)
+    before = len(os.listdir("/proc/self/fd"))
+    await rig.follower.look(force=True)
+    assert "no regular file" in rig.told[-1].error
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_a_file_without_end_is_not_read(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a"
     put(path, "1")

@@ -173,8 +173,8 @@ class Follower(BackgroundTask, Generic[T]):
     """Looks at the files of one configuration every `poll` seconds; `tell` is called with what becomes of a change.
 
     A change counts once two looks have found the same, so no half of a file comes into force; a look that somebody asked
-    for takes what is there. Files that were refused are tried again, at growing intervals, because it may be something else that
-    was missing. The same reason is told once.
+    for takes what is there. Files that were refused are tried again, at growing intervals, for something else may have been
+    missing. The same reason is told once.
     """
 
     def __init__(self, followed: Followed[T], poll: float, tell: Callable[[Outcome], None]) -> None:
@@ -309,10 +309,13 @@ def contents(paths: Iterable[str]) -> tuple[dict[str, bytes], Snapshot]:
 def _content(path: str) -> bytes:
     """The content of a regular file: reading a pipe would wait, and take away what is in it. OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("it is no regular file")
-        data = file.read(LARGEST + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > LARGEST:
         raise OSError(f"it has more than {LARGEST} bytes")
     return data

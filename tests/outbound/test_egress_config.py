@@ -218,6 +218,8 @@ def test_the_files_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "egress.yaml"
     file.write_text(config(selection("etcd", transport=transport), DIRECT))
     assert files(str(file)) == [str(file), *tls.values()]
+    file.write_text("{")
+    assert files(str(file)) == [str(file)]
 
 
 def test_dialers_are_exchanged(tmp_path: Path) -> None:

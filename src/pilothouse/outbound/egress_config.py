@@ -106,9 +106,13 @@ class Switched(NamedTuple):
 
 
 def files(path: str) -> list[str]:
-    """The file, and those of certificates that it names."""
+    """The file, and those of certificates that it names; the file alone when it cannot be used."""
     found = [path]
-    for connection in _selections(path).values():
+    try:
+        selections = _selections(path)
+    except EgressConfigError:
+        return found
+    for connection in selections.values():
         tls = ((connection.get("transport") or {}).get("tcp") or {}).get("tlsConfig") or {}
         found += [tls[name] for name in ("caBundle", "clientCert", "clientKey") if tls.get(name)]
     return found
