@@ -7,7 +7,7 @@ import pytest
 from clocks import Clock
 
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import Decision
+from pilothouse.authz.authorizer import Decision, Member, UnionAuthorizer
 from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.webhook import WebhookAuthorizer, review_spec
@@ -182,7 +182,10 @@ def test_another_service_is_asked_at_once() -> None:
         authorizer = WebhookAuthorizer(slow)
         waiting = asyncio.create_task(authorizer.authorize(ASK))
         await asked.wait()
+        union = UnionAuthorizer([Member(authorizer)])
+        before = union.epoch
         authorizer.use(Service(allowed=False))
+        assert union.epoch == before + 1
         go.set()
         assert (await waiting).allowed
         assert not (await authorizer.authorize(ASK)).allowed

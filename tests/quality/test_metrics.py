@@ -27,6 +27,7 @@ from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
+from pilothouse.endpoints.metrics import StandingMetrics
 from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -452,9 +453,11 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     AuditMetrics,
     SignerMetrics,
     EncryptionMetrics,
+    StandingMetrics,
 )
-"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit
-back end (audit/), an external signer."""
+"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
+(outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
+(endpoints/test_standing.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pilothouse import reload
 from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
+from pilothouse.endpoints import standing
 from pilothouse.storage import watchcache
 from pilothouse.storage.kms import provider
 
@@ -16,6 +17,7 @@ class Intervals:
     kms: those of a KMS provider. files: between two looks at the files that the server is configured by. unreadable: the
     first and the longest between two attempts to read what could not be read. missing: between two attempts to write
     objects of a fresh cluster that had to wait. certificates: between two looks whether certificates are about to expire.
+    open_requests: between two looks at open requests, where an option has them judged again.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
@@ -23,6 +25,7 @@ class Intervals:
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS
     certificates: float = renewal.INTERVAL
+    open_requests: float = standing.POLL
 
 
 DEFAULT_INTERVALS = Intervals()

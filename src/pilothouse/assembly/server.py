@@ -277,9 +277,12 @@ class Server:
                     caches=caches,
                     reloads=self.reloads,
                 ),
+                open_requests=self._intervals.open_requests,
             )
         )
         follow_kubelet_ca(config, self.handlers.verbs.kubelets, self.reloads)
+        if self.handlers.standing is not None:
+            opened.start(self.handlers.standing)
 
     def _authenticator(
         self, opened: Opened, configured: Authentication, public: KeySource

@@ -1,7 +1,7 @@
 """Attribute based access control: the policies of --authorization-policy-file (pkg/auth/authorizer/abac)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,13 +62,21 @@ class ABACAuthorizer:
 
     def __init__(self, policies: list[Policy]) -> None:
         self.policies = policies
+        self.listeners: list[Callable[[], None]] = []
+        """Called when other policies are in force."""
 
     def use(self, policies: list[Policy]) -> None:
         """Have these policies decide from now on."""
         self.policies = policies
+        for listener in self.listeners:
+            listener()
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW if any(policy.matches(attributes) for policy in self.policies) else _NO_MATCH
+
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces that policies about the user name."""
+        return {p.namespace for p in self.policies if p.namespace not in ("", "*") and p.about(user)}
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of the policies that are about a user, in a namespace."""

@@ -57,6 +57,8 @@ class WebhookAuthorizer:
                 'supported versions are "v1", "v1beta1"'
             )
         self.post = post
+        self.listeners: list[Callable[[], None]] = []
+        """Called when another service is asked."""
         self.version = version
         self.allowed_ttl = allowed_ttl
         self.other_ttl = other_ttl
@@ -74,6 +76,8 @@ class WebhookAuthorizer:
         """Ask another service from now on; what the former one has decided is forgotten."""
         self.post = post
         self._known.clear()
+        for listener in self.listeners:
+            listener()
 
     def close(self) -> None:
         """Forget all decisions: others decide from now on."""
