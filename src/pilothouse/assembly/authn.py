@@ -11,7 +11,12 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
-from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
@@ -120,6 +125,8 @@ def authenticator(
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
+    cached: TokenCacheMetrics | None = None,
+    certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
@@ -127,7 +134,7 @@ def authenticator(
     methods: list[Authenticator] = []
     if authorities.proxies:
         methods.append(_front_proxy(config, authorities.proxies, caches))
-    methods.append(CertificateAuthenticator(authorities.clients, caches))
+    methods.append(CertificateAuthenticator(authorities.clients, caches, metrics=certificates))
     audiences = audiences_of(config)
     tokens: list[TokenAuthenticator] = []
     if config.token_auth_file:
@@ -149,7 +156,9 @@ def authenticator(
         tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
+    return UnionAuthenticator(
+        methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches, metrics=cached
+    )
 
 
 def _front_proxy(config: Config, ca: bytes, caches: Budget | None) -> Authenticator:
