@@ -268,3 +268,13 @@ def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
         at_once(authorizer.authorize(AuthorizationAttributes(user, "get", path)))
         classifier._schema(user, RequestInfo(path, "get"))
     assert budget.used <= 16 * MB
+
+
+def test_a_cache_that_is_closed_takes_no_part_any_more() -> None:
+    """Two that are empty are equal, and not the same."""
+    budget = Budget()
+    first, second = (Cache[str, str](name, budget) for name in "ab")
+    second.close()
+    assert [cache.name for cache in budget.caches] == ["a"]
+    first.put("k", "v")
+    assert budget.used == first.young > 0

@@ -239,3 +239,18 @@ def test_reasons_are_joined_without_repeats() -> None:
     assert join([]) == ""
     assert join(["a", "a"]) == "a"
     assert join(["a", "b", "a"]) == "[a, b]"
+
+
+def test_what_is_judged_while_the_cache_is_emptied_is_not_remembered() -> None:
+    async def run() -> None:
+        slow = Slow({"s": User("sue")})
+        union = UnionAuthenticator(tokens=[slow])
+        asking = asyncio.create_task(union.authenticate(request(authorization="Bearer s")))
+        await asyncio.sleep(0)
+        assert slow.calls == 1
+        union.forget()
+        assert (await asking).name == "sue"
+        await union.authenticate(request(authorization="Bearer s"))
+        assert slow.calls == 2
+
+    asyncio.run(run())

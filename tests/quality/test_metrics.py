@@ -34,6 +34,7 @@ from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
@@ -428,6 +429,9 @@ ELSEWHERE = {
     "apiserver_websocket_streaming_requests_total": "endpoints/test_pod_streams.py",
     "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
     "pilothouse_admission_webhook_skipped_total": "admission/webhooks/test_calling.py",
+    "pilothouse_reload_last_timestamp_seconds": "test_reload.py",
+    "pilothouse_reload_refused": "test_reload.py",
+    "pilothouse_reloads_total": "test_reload.py",
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
     "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",
@@ -457,10 +461,12 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     EgressMetrics,
     AuditMetrics,
     SignerMetrics,
+    EncryptionMetrics,
     StandingMetrics,
 )
-"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those), an audit
-back end (audit/), an external signer, the end of open requests (endpoints/test_standing.py)."""
+"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
+(outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
+(endpoints/test_standing.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -511,6 +517,7 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "kube_apiserver_nodeport_allocator_allocated_ports",
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
+                "pilothouse_reload_refused",
                 *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
                 *(name for name in zero if name.startswith("serviceaccount_")),
             }

@@ -70,7 +70,7 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/validate/pod/container.py:_without_claims",
     "api/validate/resources.py:is_whole",
     "authn/keys.py:_private",
-    "authn/x509.py:_roots",
+    "authn/x509.py:roots",
     "endpoints/negotiation.py:_discovery",
     "endpoints/negotiation.py:_objects",
     "endpoints/negotiation.py:_objects_or_tables",

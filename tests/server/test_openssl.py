@@ -32,30 +32,31 @@ def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path
     (tmp_path / "b.crt").write_bytes(pem(known[2].certificate) + pem(known[1].certificate))
     files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
     paths = (str(tmp_path / "a.crt"), str(tmp_path / "b.crt"))
-    told = flight(tls.make_context(*files, tls.Settings(*files, paths)))
+    contexts = tls.Contexts(tls.Settings(*files, paths))
+    told = flight(contexts.context)
     for authority in known:
         assert told.count(authority.certificate.subject.public_bytes()) == 1
-    silent = flight(tls.make_context(*files, tls.Settings(*files)))
+    other = Authority.create("four")
+    contexts.use(contexts.loaded({paths[0]: pem(other.certificate)}))
+    told = flight(contexts.context)
+    for authority, there in ((other, 1), (known[0], 0), (known[2], 1)):
+        assert told.count(authority.certificate.subject.public_bytes()) == there
+    silent = flight(tls.Contexts(tls.Settings(*files)).context)
     assert known[0].certificate.subject.public_bytes() not in silent
 
 
-def test_what_is_no_file_of_certificates_names_nobody(tmp_path: pathlib.Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    (tmp_path / "x").write_text("x")
-    assert not openssl.name_authorities(context, [str(tmp_path / "x")])
+def test_what_is_no_certificate_names_nobody() -> None:
+    assert not openssl.name_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), [b"x"])
 
 
-def test_key_exchanges_are_chosen_by_their_numbers(tmp_path: pathlib.Path) -> None:
+def test_key_exchanges_are_chosen_by_their_numbers() -> None:
     serving = Authority.create("servers")
     cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
-    files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
-    pathlib.Path(files[0]).write_bytes(cert)
-    pathlib.Path(files[1]).write_bytes(key)
     offered = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     offered.set_ecdh_curve("prime256v1")  # the client offers P-256 alone
     offered.check_hostname, offered.verify_mode = False, ssl.CERT_NONE
-    assert meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 23))), offered)
-    assert not meets(tls.make_context(*files, tls.Settings(*files, curves=(29, 24))), offered)
+    assert meets(tls.make_context(cert, key, tls.Settings("", "", curves=(29, 23))), offered)
+    assert not meets(tls.make_context(cert, key, tls.Settings("", "", curves=(29, 24))), offered)
 
 
 def meets(context: ssl.SSLContext, client: ssl.SSLContext) -> bool:

@@ -159,6 +159,8 @@ class UnionAuthenticator:
         self._cache: Cache[str | bytes, tuple[float, User, Texts, Pairs]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
+        self._epoch = 0
+        """Grows when the cache is emptied: what was asked before that is not put there."""
 
     async def authenticate(self, request: Request) -> User:
         """The user behind a request, or errors.Unauthorized (Undecided, where it might have been another answer).
@@ -184,7 +186,8 @@ class UnionAuthenticator:
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
-        """Empty the cache of tokens."""
+        """Empty the cache of tokens, also of those that are being judged."""
+        self._epoch += 1
         self._cache.clear()
 
     async def _ask(self, request: Request) -> User:
@@ -215,12 +218,13 @@ class UnionAuthenticator:
                 self._hit(0.0)
                 _, user, request.warnings, request.annotations = known
                 return user
+            epoch = self._epoch
             review = await self._token(token, self.audiences)
             identity = review.identity
             if identity is not None:
                 found = (identity.user, identity.warnings, identity.annotations)
                 user, request.warnings, request.annotations = found
-                if header:
+                if header and epoch == self._epoch:
                     self._cache.put(key, (self._clock() + SUCCESS_TTL, *found))
                 return user
             reasons.append(review.error)

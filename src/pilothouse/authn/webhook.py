@@ -41,6 +41,11 @@ class WebhookTokens:
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
 
+    def use(self, post: Post) -> None:
+        """Ask another service from now on; what the former one has said is forgotten."""
+        self.post = post
+        self._known.clear()
+
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
@@ -56,8 +61,9 @@ class WebhookTokens:
             "metadata": {},
             "spec": spec,
         }
+        post = self.post
         try:
-            answer = await self.post(review)
+            answer = await post(review)
             identity = self._identity(answer.get("status") or {}, wanted)
         except OSError as error:
             raise Undecided(str(error)) from None
@@ -65,7 +71,7 @@ class WebhookTokens:
             raise errors.Unauthorized(str(error)) from None
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None
-        if identity is not None and self.ttl > 0:
+        if identity is not None and self.ttl > 0 and post is self.post:
             key = short(token), tuple(map(short, wanted))
             self._known.put(key, (self._clock() + self.ttl, identity))
         return identity

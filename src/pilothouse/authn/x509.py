@@ -45,6 +45,11 @@ class CertificateAuthenticator:
             "certificates", budget or Budget(), largest=_LARGEST
         )
 
+    def trust(self, ca: bytes) -> None:
+        """Have certificates verified by other CAs from now on; `roots` has accepted them."""
+        self.ca = ca
+        self._known.clear()
+
     async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
         if not chain:
@@ -100,14 +105,15 @@ def verified(chain: Sequence[bytes], ca: bytes, now: float) -> "Certificate":
     except ValueError as error:
         raise errors.Unauthorized(f"x509: {error}") from None
     leaf = certificates[0]
-    why = _fault(leaf, certificates[1:], _roots(ca), datetime.fromtimestamp(now, UTC))
+    why = _fault(leaf, certificates[1:], roots(ca), datetime.fromtimestamp(now, UTC))
     if why:
         raise errors.Unauthorized(f"verifying certificate SN={leaf.serial_number} failed: {why}")
     return leaf
 
 
 @functools.lru_cache(maxsize=8)
-def _roots(ca: bytes) -> "tuple[Certificate, ...]":
+def roots(ca: bytes) -> "tuple[Certificate, ...]":
+    """The certificates of a PEM text; ValueError when there are none, or one cannot be read."""
     from cryptography import x509
 
     return tuple(x509.load_pem_x509_certificates(ca))

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import ssl
 import sys
+import tempfile
 from collections.abc import Sequence
 
 _SET_GROUPS = 92
@@ -38,8 +39,8 @@ def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
     return at if getattr(found, _GET_MODE)(at) == int(context.verify_mode) else None
 
 
-def name_authorities(context: ssl.SSLContext, paths: Sequence[str]) -> bool:
-    """Tell clients in the handshake the subjects of these CAs, by which one with several certificates chooses.
+def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> bool:
+    """Tell clients in the handshake the subjects of these CAs (PEM), by which one with several certificates chooses.
 
     Go's servers do the same with the CAs that they are given for clients. False where OpenSSL cannot be reached.
     """
@@ -47,19 +48,17 @@ def name_authorities(context: ssl.SSLContext, paths: Sequence[str]) -> bool:
     if found is None or at is None:
         return False
     try:
-        load, add = found.SSL_load_client_CA_file, found.SSL_add_file_cert_subjects_to_stack
-        give = found.SSL_CTX_set_client_CA_list
+        load, give = found.SSL_load_client_CA_file, found.SSL_CTX_set_client_CA_list
     except AttributeError:
         return False
     load.argtypes, load.restype = (ctypes.c_char_p,), ctypes.c_void_p
-    add.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
     give.argtypes, give.restype = (ctypes.c_void_p, ctypes.c_void_p), None
-    first, *others = (path.encode() for path in paths)
-    names = load(first)
+    with tempfile.NamedTemporaryFile(prefix="pilothouse-") as file:  # OpenSSL reads them from nowhere else
+        file.write(b"\n".join(authorities))
+        file.flush()
+        names = load(file.name.encode())
     if not names:
         return False
-    for path in others:
-        add(names, path)
     give(at, names)  # the context owns them now
     return True
 

@@ -74,6 +74,10 @@ class Caller:
         self._step = step
         self._mutating = mutating
 
+    def use(self, users: Users) -> None:
+        """Show webhooks other credentials from now on."""
+        self._parts = self._parts._replace(users=users)
+
     def views(self, a: AdmissionAttributes) -> Views:
         """The objects of a request in the versions that webhooks match."""
         return Views(a, self._parts.authorizer)
