@@ -12,7 +12,6 @@ IMMUTABLE = "field is immutable"
 NOT_POSITIVE = "must be greater than zero"
 NOT_INTEGER = "must be an integer"
 ANNOTATIONS_LIMIT = 256 * 1024
-CONDITION_STATUSES = ("False", "True", "Unknown")
 
 
 def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None:
@@ -188,46 +187,6 @@ def selector_has_invalid_value(selector: Object | None) -> bool:
     """Whether an expression has a value that is no valid label value, which only older objects can have."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
-
-
-def validate_conditions(conditions: Sequence[Object] | None, path: str, errs: Errors) -> None:
-    """Validates a list of meta/v1 Condition."""
-    seen: set[str] = set()
-    for i, condition in enumerate(conditions or ()):
-        kind = condition.get("type", "")
-        if kind in seen:
-            errs.duplicate(f"{path}[{i}]", {"type": kind})
-        seen.add(kind)
-        validate_condition(condition, f"{path}[{i}]", errs)
-
-
-def validate_condition(condition: Object, path: str, errs: Errors) -> None:
-    kind, status = condition.get("type", ""), condition.get("status", "")
-    if not kind:
-        errs.required(f"{path}.type", "is required")
-    else:
-        validate_qualified_name(kind, f"{path}.type", errs)
-    if not status:
-        errs.required(f"{path}.status")
-    elif status not in CONDITION_STATUSES:
-        errs.not_supported(f"{path}.status", status, CONDITION_STATUSES)
-    if condition.get("observedGeneration", 0) < 0:
-        errs.invalid(
-            f"{path}.observedGeneration",
-            condition["observedGeneration"],
-            "must be greater than or equal to zero",
-        )
-    if not condition.get("lastTransitionTime"):
-        errs.required(f"{path}.lastTransitionTime")
-    reason = condition.get("reason", "")
-    if not reason:
-        errs.required(f"{path}.reason")
-    else:
-        report(f"{path}.reason", reason, names.condition_reason(reason), errs)
-        if names.size(reason) > 1024:
-            errs.too_long(f"{path}.reason", 1024)
-    if names.size(condition.get("message", "")) > 32 * 1024:
-        errs.too_long(f"{path}.message", 32 * 1024)
 
 
 def go_quote_list(values: Iterable[str]) -> str:

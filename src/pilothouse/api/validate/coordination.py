@@ -1,31 +1,29 @@
 """Validates coordination.k8s.io/v1: leases."""
 
+from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import report, validate_nonnegative, validate_qualified_name
+from pilothouse.api.validate import declare as d
 
 
-def validate_lease(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    seconds, strategy = spec.get("leaseDurationSeconds"), spec.get("strategy")
-    if seconds is not None and seconds <= 0:
-        errs.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
-    validate_nonnegative(spec.get("leaseTransitions") or 0, "spec.leaseTransitions", errs)
-    if strategy is not None:
-        _strategy(strategy, errs)
-    if spec.get("preferredHolder") and not strategy:
-        errs.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined")
-
-
-def _strategy(strategy: str, errs: Errors) -> None:
-    """The strategy must be the built-in one or a qualified name."""
+def _strategy(strategy: str, path: str, errs: Errors) -> None:
+    """The built-in one, or a qualified name with a prefix."""
     if "/" not in strategy:
-        if strategy != "OldestEmulationVersion":
-            errs.not_supported("spec.strategy", strategy, ("OldestEmulationVersion",))
+        d.one_of("OldestEmulationVersion")(strategy, path, errs)
     elif strategy.count("/") == 1:
-        validate_qualified_name(strategy, "spec.strategy", errs)
+        d.matches(names.qualified_name)(strategy, path, errs)
     else:
-        report("spec.strategy", strategy, ["must be a fully qualified name"], errs)
+        errs.invalid(path, strategy, "must be a fully qualified name")
 
 
-def validate_lease_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_lease(obj, errs)
+def _preferred_holder(spec: Object, path: str, errs: Errors) -> None:
+    if spec.get("preferredHolder") and not spec.get("strategy"):
+        errs.forbidden(f"{path}.preferredHolder", "may only be specified if `strategy` is defined")
+
+
+validate_lease = d.whole(
+    d.given("spec.leaseDurationSeconds", d.at_least(1, "must be greater than 0")),
+    d.given("spec.leaseTransitions", d.nonnegative),
+    d.given("spec.strategy", _strategy),
+    d.inside("spec", _preferred_holder),
+)
+validate_lease_update = d.anew(validate_lease)

@@ -13,12 +13,12 @@ from pilothouse.api.validate.common import (
     equal,
     report,
     validate_annotations,
-    validate_conditions,
     validate_dns_label,
     validate_dns_subdomain,
     validate_labels,
     validate_qualified_name,
 )
+from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended

@@ -18,7 +18,7 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.dra import each, validate_attribute_name, validate_binding, validate_pool_name
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
-from pilothouse.api.validate.shown import node_selector_terms
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.storage import validate_driver_name
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
@@ -93,7 +93,7 @@ def _place(spec: Object, errs: Errors) -> None:
             terms = value.get("nodeSelectorTerms") or []
             if len(terms) != 1:
                 why = "must have exactly one node selector term"
-                errs.invalid(f"{path}.nodeSelectorTerms", node_selector_terms(terms), why)
+                errs.invalid(f"{path}.nodeSelectorTerms", go(terms, "core.v1.NodeSelectorTerm") or None, why)
         elif not value:
             text = "a non-empty string" if member == "nodeName" else "true"
             errs.invalid(path, value, f"must be either unset or set to {text}")

@@ -16,7 +16,7 @@ from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
-from pilothouse.api.validate.shown import node_selector
+from pilothouse.api.validate.shown import go
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _INLINE = "in the context of inline volumes"
@@ -225,7 +225,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
-        affinity = new_affinity and {"Required": node_selector(new_affinity.get("required"))}
+        affinity = new_affinity and go(new_affinity, "core.v1.VolumeNodeAffinity")
         errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")

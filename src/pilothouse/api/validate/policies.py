@@ -14,11 +14,11 @@ from pilothouse.api.validate.admissionregistration import (
 )
 from pilothouse.api.validate.common import (
     report,
-    validate_conditions,
     validate_dns_subdomain,
     validate_label_selector,
     validate_qualified_name,
 )
+from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import Expressions
 
 MAX_AUDIT_ANNOTATIONS = 20
@@ -278,7 +278,7 @@ def validate_policy_status(obj: Object, old: Object, errs: Errors) -> None:
         for member in ("warning", "fieldRef"):
             if not warning.get(member):
                 errs.required(f"status.typeChecking.expressionWarnings[{i}].{member}")
-    validate_conditions(status.get("conditions"), "status.conditions", errs)
+    validate_conditions(status.get("conditions") or [], "status.conditions", errs)
 
 
 # Bindings

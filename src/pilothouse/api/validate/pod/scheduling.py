@@ -14,7 +14,7 @@ from pilothouse.api.validate.common import (
     validate_name,
     validate_qualified_name,
 )
-from pilothouse.api.validate.shown import node_selector_term, node_selector_terms, sorted_map
+from pilothouse.api.validate.shown import go, sorted_map
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -305,13 +305,13 @@ def validate_node_affinity_additions(new: Object | None, old: Object | None, pat
     path = f"{path}.{_REQUIRED}.nodeSelectorTerms"
     if len(before) != len(after):
         why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        errs.invalid(path, node_selector_terms(after), why)
+        errs.invalid(path, go(after, "core.v1.NodeSelectorTerm") or None, why)
         return
     for i, (one, two) in enumerate(zip(after, before, strict=True)):
         if not _only_additions(one, two):
             errs.invalid(
                 f"{path}[{i}]",
-                node_selector_term(one),
+                go(one, "core.v1.NodeSelectorTerm"),
                 "only additions are allowed (no mutations or deletions)",
             )
 

@@ -1,0 +1,406 @@
+"""The form in which rules are declared: tables of the checks of a struct's members, in upstream's order.
+
+A rule is a function (value, path, errs) that adds causes. A step names a member of a struct, what its absence means, and
+the rules for its value; `spec.a.b` leads through structs, whose absence is that of their members. A table is made once,
+at import, and looks at each member once: what is absent and optional costs one look-up, and no path is made for it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import common
+
+Rule = Callable[[Any, str, Errors], None]
+"""Adds the causes against a value at a path."""
+Whole = Callable[[Object, Errors], None]
+"""Adds the causes against an object."""
+Change = Callable[[Object, Object, Errors], None]
+"""Adds the causes against a change: the new object, the old one."""
+
+_ABSENT: Any = object()
+
+
+class Step(NamedTuple):
+    """What is checked of a member. zero: what absence counts as, None = nothing is checked then. at: how the path goes on
+    instead of by the member's name, None = by its name."""
+
+    member: str
+    rule: Rule
+    zero: Any = None
+    at: str | None = None
+
+
+# Tables
+
+
+def struct(*steps: Step | Rule) -> Rule:
+    """The rule for a struct; a plain rule among the steps gets the struct itself."""
+    return _table(steps, ".")
+
+
+def whole(*steps: Step | Rule) -> Whole:
+    """The rules for an object of a kind."""
+    check = _table(steps, "")
+    return lambda obj, errs: check(obj, "", errs)
+
+
+def _table(steps: Iterable[Step | Rule], dot: str) -> Rule:
+    compiled: list[tuple[str, str, Any, Rule]] = []
+    for head, group in groupby(steps, _head):
+        if head:
+            inner = [
+                step._replace(member=step.member.partition(".")[2])
+                for step in group
+                if isinstance(step, Step)
+            ]
+            compiled.append((head, dot + head, {}, _table(inner, ".")))
+            continue
+        for step in group:
+            if isinstance(step, Step):
+                suffix = dot + step.member if step.at is None else step.at and dot + step.at
+                compiled.append((step.member, suffix, step.zero, step.rule))
+            else:
+                compiled.append(("", "", None, step))
+
+    def check(value: Object, path: str, errs: Errors) -> None:
+        for member, suffix, zero, rule in compiled:
+            if not member:
+                rule(value, path, errs)
+                continue
+            found = value.get(member)
+            if found is None:
+                found = zero
+            if found is not None:
+                rule(found, path + suffix, errs)
+
+    return check
+
+
+def _head(step: Step | Rule) -> str:
+    """The struct that a step leads through first, "" for none."""
+    head, dot, _ = step.member.partition(".") if isinstance(step, Step) else ("", "", "")
+    return head if dot else ""
+
+
+def every(*rules: Rule) -> Rule:
+    """Applies rules one after the other."""
+    if len(rules) == 1:
+        return rules[0]
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        for rule in rules:
+            rule(value, path, errs)
+
+    return check
+
+
+# Steps, by what the absence of a member means
+
+
+def given(member: str, *rules: Rule, at: str | None = None) -> Step:
+    """A pointer in Go: checked if it is there."""
+    return Step(member, every(*rules), None, at)
+
+
+def filled(member: str, *rules: Rule, at: str | None = None) -> Step:
+    """Checked unless it is empty or zero."""
+    rule = every(*rules)
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        if value:
+            rule(value, path, errs)
+
+    return Step(member, check, None, at)
+
+
+def text(member: str, *rules: Rule, at: str | None = None) -> Step:
+    """A text, which is checked also if it is empty."""
+    return Step(member, every(*rules), "", at)
+
+
+def number(member: str, *rules: Rule, at: str | None = None) -> Step:
+    """A number, which is checked also if it is 0."""
+    return Step(member, every(*rules), 0, at)
+
+
+def inside(member: str, *steps: Step | Rule, at: str | None = None) -> Step:
+    """A struct by value; absent, all of its members are."""
+    return Step(member, struct(*steps), {}, at)
+
+
+def required(member: str, *rules: Rule, why: str = "", at: str | None = None) -> Step:
+    """Must not be empty."""
+    rule = every(*rules)
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        if value:
+            rule(value, path, errs)
+        else:
+            errs.required(path, why)
+
+    return Step(member, check, "", at)
+
+
+def choice(member: str, *valid: str, at: str | None = None) -> Step:
+    """Must be one of these texts, and not empty."""
+    return text(member, chosen(*valid), at=at)
+
+
+def nonnull(member: str, *rules: Rule, why: str = "", at: str | None = None) -> Step:
+    """A pointer in Go that must be there."""
+    rule = every(*rules)
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        if value is _ABSENT:
+            errs.required(path, why)
+        else:
+            rule(value, path, errs)
+
+    return Step(member, check, _ABSENT, at)
+
+
+def each(
+    member: str,
+    *rules: Rule,
+    key: str | Callable[[Any], Any] | None = None,
+    double: str = "",
+    most: int = 0,
+    need: str | None = None,
+    at: str | None = None,
+) -> Step:
+    """A list, or a map of which the keys count, and the rules for each item.
+
+    key: the member by which items must differ, or a function that gives it; the cause stands at the item's path and
+    `double`. most: the number of items that may be there. need: why there must be one.
+    """
+    return Step(member, items(*rules, key=key, double=double, most=most, need=need), (), at)
+
+
+def items(
+    *rules: Rule,
+    key: str | Callable[[Any], Any] | None = None,
+    double: str = "",
+    most: int = 0,
+    need: str | None = None,
+) -> Rule:
+    """The rule for a list, as `each` declares it."""
+    rule = every(*rules)
+    name_of: Callable[[Any], Any] | None = key if key is None or callable(key) else by_member(key)
+
+    def check(values: Sequence[Any], path: str, errs: Errors) -> None:
+        if need is not None and not values:
+            errs.required(path, need)
+        if most and len(values) > most:
+            errs.too_many(path, len(values), most)
+        seen: set[Any] = set()
+        for i, value in enumerate(values):
+            here = f"{path}[{i}]"
+            rule(value, here, errs)
+            if name_of is not None:
+                name = name_of(value)
+                if name in seen:
+                    errs.duplicate(here + double, name)
+                seen.add(name)
+
+    return check
+
+
+def by_member(member: str) -> Callable[[Any], Any]:
+    return (lambda value: value) if not member else lambda value: value.get(member, "")
+
+
+def forbidden(member: str, why: str, at: str | None = None) -> Step:
+    """Must be empty."""
+    return filled(member, lambda value, path, errs: errs.forbidden(path, why), at=at)
+
+
+def unset(member: str, why: str, at: str | None = None) -> Step:
+    """A pointer in Go that must not be there."""
+    return given(member, lambda value, path, errs: errs.forbidden(path, why), at=at)
+
+
+def by_kind(
+    member: str,
+    kind: str,
+    rules: Mapping[str, Rule],
+    *,
+    show: Callable[[Any], Any] | None = None,
+    at: str = "",
+) -> Step:
+    """A struct whose member `kind` says which rule it follows. Another kind is not supported; the cause stands at the
+    struct with the whole of it, as `show` gives it, or without `show` at the member, or `at`."""
+
+    def check(value: Object, path: str, errs: Errors) -> None:
+        found = value.get(kind, "")
+        rule = rules.get(found)
+        if rule is not None:
+            rule(value, path, errs)
+        elif show is not None:
+            errs.not_supported(path, show(value), rules)
+        else:
+            errs.not_supported(f"{path}.{at or kind}", found, rules)
+
+    return Step(member, check, {})
+
+
+# Rules for values
+
+
+def matches(check: Callable[[Any], Sequence[str]], joined: str | None = None, text: str = "{}") -> Rule:
+    """A rule of names.py, with a cause for each message, or one for all of them, `joined` by a text.
+
+    `text` is put around each message.
+    """
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        wrong = check(value)
+        if wrong and joined is not None:
+            errs.invalid(path, value, text.format(joined.join(wrong)))
+        else:
+            for message in wrong:
+                errs.invalid(path, value, text.format(message))
+
+    return rule
+
+
+def one_of(*valid: str) -> Rule:
+    """Must be one of these, which are listed in this order."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if value not in valid:
+            errs.not_supported(path, value, valid)
+
+    return rule
+
+
+def chosen(*valid: str) -> Rule:
+    """Must be one of these; empty, it is missing."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if not value:
+            errs.required(path)
+        elif value not in valid:
+            errs.not_supported(path, value, valid)
+
+    return rule
+
+
+def holds(test: Callable[[Any], Any], why: str) -> Rule:
+    """Must pass a test."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if not test(value):
+            errs.invalid(path, value, why)
+
+    return rule
+
+
+def at_least(low: int, why: str = "") -> Rule:
+    return holds(lambda value: value >= low, why or f"must be greater than or equal to {low}")
+
+
+def at_most(high: int, why: str = "") -> Rule:
+    return holds(lambda value: value <= high, why or f"must be less than or equal to {high}")
+
+
+def between(low: int, high: int, why: str = "") -> Rule:
+    return holds(lambda value: low <= value <= high, why or names.in_range(low, high))
+
+
+def max_bytes(limit: int) -> Rule:
+    """A limit of a text in UTF-8."""
+
+    def rule(value: str, path: str, errs: Errors) -> None:
+        if names.size(value) > limit:
+            errs.too_long(path, limit)
+
+    return rule
+
+
+def no_doubles(key: str | Callable[[Any], Any] = "", at: str = "") -> Rule:
+    """Items of a list must differ, in a member if one is named."""
+    return items(lambda value, path, errs: None, key=key, double=at)
+
+
+def finds_fault(rule: Rule, value: Any) -> bool:
+    """Whether a stored value breaks a rule, so that a change need not keep it; what is absent does not."""
+    errs = Errors()
+    if value is not None:
+        rule(value, "", errs)
+    return bool(errs)
+
+
+nonnegative = at_least(0)
+positive = holds(lambda value: value > 0, common.NOT_POSITIVE)
+dns_label = matches(names.dns_label)
+dns1035_label = matches(names.dns1035_label)
+dns_subdomain = matches(names.dns_subdomain)
+qualified_name = matches(names.qualified_name)
+path_segment = matches(names.path_segment)
+label_value = matches(names.label_value)
+port_name = matches(names.port_name)
+port = matches(names.port_number)
+user_id = matches(names.user_id)
+
+
+def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
+    names.domain_prefixed_path(errs, path, value)
+
+
+labels: Rule = common.validate_labels
+annotations: Rule = common.validate_annotations
+label_selector: Rule = common.validate_label_selector
+
+
+def selector(any_value: bool) -> Rule:
+    """A label selector; `any_value` if the stored object has one with invalid values."""
+    return lambda value, path, errs: common.validate_label_selector(
+        value, path, errs, allow_invalid_values=any_value
+    )
+
+
+# Changes
+
+
+def change(*parts: Change) -> Change:
+    """The rules for a change, in their order."""
+
+    def check(obj: Object, old: Object, errs: Errors) -> None:
+        for part in parts:
+            part(obj, old, errs)
+
+    return check
+
+
+def anew(rules: Whole) -> Change:
+    """A changed object is judged like a new one."""
+    return lambda obj, old, errs: rules(obj, errs)
+
+
+def fixed(
+    member: str,
+    zero: Any = None,
+    *,
+    at: str | None = None,
+    show: Callable[[Any], Any] = lambda value: value,
+    why: str = common.IMMUTABLE,
+) -> Change:
+    """A member, found by a path such as `spec.selector`, must not change; `show` gives the value for the message."""
+    steps, path = member.split("."), member if at is None else at
+
+    def check(obj: Object, old: Object, errs: Errors) -> None:
+        new, before = found(obj, steps, zero), found(old, steps, zero)
+        if not common.equal(new, before):
+            errs.invalid(path, show(new), why)
+
+    return check
+
+
+def found(obj: Any, steps: Sequence[str], zero: Any = None) -> Any:
+    """The value that member names lead to; `zero` if there is none."""
+    for step in steps:
+        obj = (obj or {}).get(step)
+    return zero if obj is None else obj
