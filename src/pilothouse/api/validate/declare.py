@@ -36,9 +36,9 @@ class Step(NamedTuple):
 # Tables
 
 
-def struct(*steps: Step | Rule) -> Rule:
-    """The rule for a struct; a plain rule among the steps gets the struct itself."""
-    return _table(steps, ".")
+def struct(*steps: Step | Rule, dot: str = ".") -> Rule:
+    """The rule for a struct; a plain rule among the steps gets the struct itself. `dot` comes before the names."""
+    return _table(steps, dot)
 
 
 def whole(*steps: Step | Rule) -> Whole:
@@ -133,15 +133,7 @@ def inside(member: str, *steps: Step | Rule, at: str | None = None) -> Step:
 
 def required(member: str, *rules: Rule, why: str = "", at: str | None = None) -> Step:
     """Must not be empty."""
-    rule = every(*rules)
-
-    def check(value: Any, path: str, errs: Errors) -> None:
-        if value:
-            rule(value, path, errs)
-        else:
-            errs.required(path, why)
-
-    return Step(member, check, "", at)
+    return Step(member, nonempty(*rules, why=why), "", at)
 
 
 def choice(member: str, *valid: str, at: str | None = None) -> Step:
@@ -162,31 +154,25 @@ def nonnull(member: str, *rules: Rule, why: str = "", at: str | None = None) -> 
     return Step(member, check, _ABSENT, at)
 
 
-def each(
-    member: str,
-    *rules: Rule,
-    key: str | Callable[[Any], Any] | None = None,
-    double: str = "",
-    most: int = 0,
-    need: str | None = None,
-    at: str | None = None,
-) -> Step:
-    """A list, or a map of which the keys count, and the rules for each item.
-
-    key: the member by which items must differ, or a function that gives it; the cause stands at the item's path and
-    `double`. most: the number of items that may be there. need: why there must be one.
-    """
-    return Step(member, items(*rules, key=key, double=double, most=most, need=need), (), at)
+def each(member: str, *rules: Rule, at: str | None = None) -> Step:
+    """A list, and the rules for each item."""
+    return Step(member, items(*rules), (), at)
 
 
 def items(
     *rules: Rule,
     key: str | Callable[[Any], Any] | None = None,
     double: str = "",
+    early: bool = False,
     most: int = 0,
     need: str | None = None,
 ) -> Rule:
-    """The rule for a list, as `each` declares it."""
+    """The rules for each item of a list, or for each key of a map.
+
+    key: the member by which items must differ, "" for the item itself, or a function that gives it; the cause stands at the
+    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there. need: why
+    there must be one.
+    """
     rule = every(*rules)
     name_of: Callable[[Any], Any] | None = key if key is None or callable(key) else by_member(key)
 
@@ -198,12 +184,15 @@ def items(
         seen: set[Any] = set()
         for i, value in enumerate(values):
             here = f"{path}[{i}]"
-            rule(value, here, errs)
+            if not early:
+                rule(value, here, errs)
             if name_of is not None:
                 name = name_of(value)
                 if name in seen:
                     errs.duplicate(here + double, name)
                 seen.add(name)
+            if early:
+                rule(value, here, errs)
 
     return check
 
@@ -264,6 +253,19 @@ def matches(check: Callable[[Any], Sequence[str]], joined: str | None = None, te
                 errs.invalid(path, value, text.format(message))
 
     return rule
+
+
+def nonempty(*rules: Rule, why: str = "") -> Rule:
+    """Must not be empty, and follow the rules."""
+    rule = every(*rules)
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        if value:
+            rule(value, path, errs)
+        else:
+            errs.required(path, why)
+
+    return check
 
 
 def one_of(*valid: str) -> Rule:

@@ -73,12 +73,12 @@ class Rules:
 
     def kind(self, text: str) -> Whole:
         """The rules for an object."""
-        compiled: list[Whole] = []
+        compiled: list[Rule] = []
 
         def check(obj: Object, errs: Errors) -> None:
             if not compiled:
-                compiled.append(d.whole(*_steps(_lines(text), self._named)))
-            compiled[0](obj, errs)
+                compiled.append(_struct(_lines(text), self._named, ""))
+            compiled[0](obj, "", errs)
 
         return check
 
@@ -116,11 +116,13 @@ def _lines(text: str) -> list[_Line]:
     return out
 
 
-def _steps(lines: list[_Line], given: Given) -> Iterator[Step | Rule]:
+def _steps(lines: list[_Line], given: Given, dot: str = ".") -> Iterator[Step | Rule]:
+    """`dot` comes before the names of members, which have none at the root."""
     for line, following in zip_longest(lines, lines[1:]):
         if line.subject == "if":
             other = following.below if following is not None and following.subject == "else" else []
-            yield _when(_condition(line.words), _struct(line.below, given), _struct(other, given))
+            then, otherwise = (_struct(part, given, dot) for part in (line.below, other))
+            yield _when(_condition(line.words), then, otherwise)
         elif line.subject.startswith("@"):
             yield given[line.subject[1:]]
         elif line.subject in _ACTIONS:
@@ -129,8 +131,8 @@ def _steps(lines: list[_Line], given: Given) -> Iterator[Step | Rule]:
             yield _step(line, given)
 
 
-def _struct(lines: list[_Line], given: Given) -> Rule:
-    return d.struct(*_steps(lines, given))
+def _struct(lines: list[_Line], given: Given, dot: str = ".") -> Rule:
+    return d.struct(*_steps(lines, given, dot), dot=dot)
 
 
 _ACTIONS: dict[str, Callable[[str], Rule]] = {
@@ -165,12 +167,7 @@ def _step(line: _Line, given: Given) -> Step:
     if line.below:
         rules.append(_struct(line.below, given))
     if listed:
-        most, key = int(options.get("most", 0)), options.get("unique")
-        double = key if key and key.startswith(".") else ""
-        name = None if key is None else key.removeprefix(".")
-        return d.each(
-            member, *rules, key=name, double=double, most=most, need=why if mark == "!" else None, at=at
-        )
+        return Step(member, _items(rules, options, line.message if mark == "!" else None), (), at)
     if mark in ("-", "-?"):
         return _MARKS[mark](member, why, at=at)
     if mark in ("!", "*"):
@@ -181,7 +178,16 @@ def _step(line: _Line, given: Given) -> Step:
     return Step(member, d.every(*rules), zero, at)
 
 
-_OPTIONS = frozenset(("as", "by", "show", "at", "most", "unique"))
+_OPTIONS = frozenset(("as", "by", "show", "at", "most", "unique", "unique-first"))
+
+
+def _items(rules: list[Rule], options: dict[str, str], need: str | None) -> Rule:
+    first = options.get("unique-first")
+    key = options.get("unique") if first is None else first
+    double = key if key and key.startswith(".") else ""
+    name = None if key is None else key.removeprefix(".")
+    most = int(options.get("most", 0))
+    return d.items(*rules, key=name, double=double, early=first is not None, most=most, need=need)
 
 
 def _is_number(word: str) -> bool:
