@@ -352,6 +352,10 @@ def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
     names.domain_prefixed_path(errs, path, value)
 
 
+def fully_qualified_name(value: str, path: str, errs: Errors) -> None:
+    names.fully_qualified_name(errs, path, value)
+
+
 labels: Rule = common.validate_labels
 annotations: Rule = common.validate_annotations
 label_selector: Rule = common.validate_label_selector
@@ -362,6 +366,9 @@ def selector(any_value: bool) -> Rule:
     return lambda value, path, errs: common.validate_label_selector(
         value, path, errs, allow_invalid_values=any_value
     )
+
+
+any_selector = selector(True)
 
 
 # Changes
