@@ -3,69 +3,45 @@
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.tables import Rules
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
 
+rules = Rules(valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"))
+validate_api_service = rules.kind(f"""
+    @name
+    if not spec.group and spec.version != v1
+      spec.group!                       : only v1 may have an empty group and it better be legacy kube
+    spec.group+                         dns-subdomain
+    spec.version                        dns1035-label
+    spec.groupPriorityMinimum           1..{MAX_GROUP_PRIORITY} : must be positive and less than {MAX_GROUP_PRIORITY}
+    spec.versionPriority                1..{MAX_VERSION_PRIORITY} : must be positive and less than {MAX_VERSION_PRIORITY}
+    if spec.service given
+      spec.service.namespace!
+      spec.service.name!
+      spec.service.port=0               valid-port
+      if spec.caBundle
+        spec.insecureSkipTLSVerify+     never : may not be true if caBundle is present
+    else
+      spec.caBundle+                    not-local
+      spec.insecureSkipTLSVerify+       never : local APIServices may not have insecureSkipTLSVerify
+""")
+validate_api_service_update = d.anew(validate_api_service)
+validate_api_service_status = rules.change("""
+    status.conditions[]
+      status                            True|False|Unknown
+""")
 
+
+@rules
 def _name(obj: Object, path: str, errs: Errors) -> None:
-    name, spec = (obj.get("metadata") or {}).get("name", ""), obj.get("spec") or {}
+    name, spec = d.found(obj, ("metadata", "name"), ""), obj.get("spec") or {}
     wanted = f"{spec.get('version', '')}.{spec.get('group', '')}"
     if name != wanted and not names.path_segment(name):
         errs.invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: {quote(wanted)}')
 
 
-def _legacy(spec: Object, path: str, errs: Errors) -> None:
-    if not spec.get("group") and spec.get("version", "") != "v1":
-        errs.required(f"{path}.group", "only v1 may have an empty group and it better be legacy kube")
-
-
-def _priority(limit: int) -> d.Rule:
-    return d.between(1, limit, f"must be positive and less than {limit}")
-
-
-def _without_ca(bundle: str, path: str, errs: Errors) -> None:
+@rules
+def _not_local(bundle: str, path: str, errs: Errors) -> None:
     shown = f"{len(bundle) * 3 // 4 - bundle.count('=')} bytes"
     errs.invalid(path, shown, "local APIServices may not have a caBundle")
-
-
-def _skips(why: str) -> d.Step:
-    return d.filled("insecureSkipTLSVerify", d.holds(lambda value: False, why))
-
-
-_LOCAL = d.struct(
-    d.filled("caBundle", _without_ca),
-    _skips("local APIServices may not have insecureSkipTLSVerify"),
-)
-_REMOTE = d.struct(
-    d.required("service.namespace"),
-    d.required("service.name"),
-    d.number("service.port", d.matches(names.port_number, joined=", ", text="port is not valid: {}")),
-)
-_TRUSTED = d.struct(_skips("may not be true if caBundle is present"))
-
-
-def _place(spec: Object, path: str, errs: Errors) -> None:
-    if spec.get("service") is None:
-        _LOCAL(spec, path, errs)
-        return
-    _REMOTE(spec, path, errs)
-    if spec.get("caBundle"):
-        _TRUSTED(spec, path, errs)
-
-
-validate_api_service = d.whole(
-    _name,
-    d.inside(
-        "spec",
-        _legacy,
-        d.filled("group", d.dns_subdomain),
-        d.text("version", d.dns1035_label),
-        d.number("groupPriorityMinimum", _priority(MAX_GROUP_PRIORITY)),
-        d.number("versionPriority", _priority(MAX_VERSION_PRIORITY)),
-        _place,
-    ),
-)
-validate_api_service_update = d.anew(validate_api_service)
-validate_api_service_status = d.anew(
-    d.whole(d.each("status.conditions", d.struct(d.text("status", d.one_of("True", "False", "Unknown")))))
-)

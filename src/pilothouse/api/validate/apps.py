@@ -79,27 +79,6 @@ def only_always(kind: str) -> d.Rule:
     """)
 
 
-def _within(*members: str) -> d.Rule:
-    """Counters of a status that must not exceed another one, `replicas` if not said."""
-
-    def rule(status: Object, path: str, errs: Errors) -> None:
-        for member in members:
-            count = status.get(member, 0)
-            if count > status.get("replicas", 0):
-                errs.invalid(f"{path}.{member}", count, "cannot be greater than status.replicas")
-
-    return rule
-
-
-def _available(what: str) -> d.Rule:
-    def rule(status: Object, path: str, errs: Errors) -> None:
-        count = status.get("availableReplicas", 0)
-        if count > status.get("readyReplicas", 0):
-            errs.invalid(f"{path}.availableReplicas", count, f"cannot be greater than {what}")
-
-    return rule
-
-
 def _collisions(obj: Object, old: Object, errs: Errors) -> None:
     """The collision count is neither decreased nor removed."""
     new, before = (d.found(o, ("status", "collisionCount")) for o in (obj, old))
@@ -107,10 +86,16 @@ def _collisions(obj: Object, old: Object, errs: Errors) -> None:
         errs.invalid("status.collisionCount", new or 0, "cannot be decremented")
 
 
-def status(counts: str, *rules: d.Rule) -> d.Change:
-    """The rules of a status with counters, which must not be negative."""
-    steps = [d.given(member, d.nonnegative) for member in counts.split()]
-    return d.anew(d.whole(d.inside("status", *steps, *rules)))
+def status(counts: str, within: str = "", ready: str = "") -> d.Change:
+    """The rules of a status with counters, which must not be negative. within: those that must not exceed `replicas`; ready:
+    the name for what the available replicas must not exceed."""
+    lines = [f"status.{member}? >=0" for member in counts.split()]
+    lines += [
+        f"status.{member} <=.replicas : cannot be greater than status.replicas" for member in within.split()
+    ]
+    if ready:
+        lines.append(f"status.availableReplicas <=.readyReplicas : cannot be greater than {ready}")
+    return rules.change("\n".join(lines))
 
 
 # Numbers or percentages
@@ -229,8 +214,8 @@ validate_deployment_status = d.change(
     status(
         "observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas"
         " collisionCount",
-        _within("updatedReplicas", "readyReplicas", "availableReplicas"),
-        _available("readyReplicas"),
+        "updatedReplicas readyReplicas availableReplicas",
+        "readyReplicas",
     ),
     _collisions,
 )
@@ -254,12 +239,10 @@ def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: 
     fixed_selector(obj, old, errs)
 
 
-check_replicas_within = d.every(
-    _within("fullyLabeledReplicas", "readyReplicas", "availableReplicas"), _available("readyReplicas")
-)
-"""The counters of a replica set do not exceed its replicas."""
 validate_replica_set_status = status(
-    "replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration", check_replicas_within
+    "replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration",
+    "fullyLabeledReplicas readyReplicas availableReplicas",
+    "readyReplicas",
 )
 
 # Stateful sets
@@ -351,8 +334,8 @@ validate_stateful_set_status = d.change(
     status(
         "replicas readyReplicas currentReplicas updatedReplicas availableReplicas observedGeneration"
         " collisionCount",
-        _within("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"),
-        _available("status.readyReplicas"),
+        "readyReplicas currentReplicas updatedReplicas availableReplicas",
+        "status.readyReplicas",
     ),
     _collisions,
 )

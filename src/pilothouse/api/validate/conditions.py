@@ -3,17 +3,17 @@
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.tables import Rules
 
-STATUSES = ("False", "True", "Unknown")
-
-validate_condition = d.struct(
-    d.required("type", d.qualified_name, why="is required"),
-    d.choice("status", *STATUSES),
-    d.given("observedGeneration", d.at_least(0, "must be greater than or equal to zero")),
-    d.required("lastTransitionTime"),
-    d.required("reason", d.matches(names.condition_reason), d.max_bytes(1024)),
-    d.text("message", d.max_bytes(32 * 1024)),
-)
+rules = Rules(reason=d.matches(names.condition_reason))
+validate_condition = rules.table(f"""
+    type!                               qualified-name : is required
+    status!                             False|True|Unknown
+    observedGeneration?                 >=0 : must be greater than or equal to zero
+    lastTransitionTime!
+    reason!                             reason max:1024
+    message                             max:{32 * 1024}
+""")
 
 
 def validate_conditions(conditions: list[Object], path: str, errs: Errors) -> None:

@@ -2,10 +2,11 @@
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import check_replicas_within, only_always
+from pilothouse.api.validate.apps import only_always, validate_replica_set_status
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 from pilothouse.api.validate.shown import sorted_map
+from pilothouse.api.validate.tables import Rules
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
@@ -17,13 +18,15 @@ _finalizer = d.every(
     ),
 )
 
+rules = Rules(finalizer=_finalizer)
+
 
 def validate_namespace(namespace: Object, errs: Errors) -> None:
     for name in d.found(namespace, ("spec", "finalizers"), ()):
         _finalizer(name, "spec.finalizers", errs)
 
 
-validate_namespace_finalize = d.anew(d.whole(d.each("spec.finalizers", _finalizer)))
+validate_namespace_finalize = rules.change("spec.finalizers[] finalizer")
 
 
 def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> None:
@@ -35,12 +38,13 @@ def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> N
         errs.invalid("status.Phase", phase, f"may only be '{wanted}' if `deletionTimestamp` {when}")
 
 
-_controller_head = d.whole(
-    d.number("spec.minReadySeconds", d.nonnegative),
-    d.required("spec.selector"),
-    d.nonnull("spec.replicas", d.nonnegative),
-    d.nonnull("spec.template"),
-)
+_controller_head = rules.kind("""
+    spec.minReadySeconds                >=0
+    spec.selector!
+    spec.replicas*                      >=0
+    spec.template*
+""")
+_in_controller = only_always("ReplicationController")
 
 
 def validate_replication_controller(
@@ -58,23 +62,17 @@ def validate_replication_controller(
     old_template = before.get("template") or {}
     options = options_for(old_template.get("spec"), old_template.get("metadata"), policy=policy)
     validate_pod_template_spec(template, "spec.template", errs, options)
-    only_always("ReplicationController")(template, "spec.template", errs)
+    _in_controller(template, "spec.template", errs)
 
 
-_COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
-validate_replication_controller_status = d.anew(
-    d.whole(
-        d.inside("status", *(d.given(member, d.nonnegative) for member in _COUNTS), check_replicas_within)
-    )
-)
+validate_replication_controller_status = validate_replica_set_status
+validate_binding = rules.kind("""
+    target.kind+                        node
+    target.name!
+""")
 
 
+@rules
 def _node(kind: str, path: str, errs: Errors) -> None:
     if kind != "Node":
         errs.not_supported(path, kind, ("Node", "<empty>"))
-
-
-validate_binding = d.whole(
-    d.filled("target.kind", _node),
-    d.required("target.name"),
-)

@@ -1,13 +1,10 @@
-"""The form in which rules are declared: tables of the checks of a struct's members, in upstream's order.
+"""Rules from which tables are made (tables.py), and the rules for changes.
 
-A rule is a function (value, path, errs) that adds causes. A step names a member of a struct, what its absence means, and
-the rules for its value; `spec.a.b` leads through structs, whose absence is that of their members. A table is made once,
-at import, and looks at each member once: what is absent and optional costs one look-up, and no path is made for it.
+A rule is a function (value, path, errs) that adds causes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -20,70 +17,6 @@ Whole = Callable[[Object, Errors], None]
 Change = Callable[[Object, Object, Errors], None]
 """Adds the causes against a change: the new object, the old one."""
 
-_ABSENT: Any = object()
-
-
-class Step(NamedTuple):
-    """What is checked of a member. zero: what absence counts as, None = nothing is checked then. at: how the path goes on
-    instead of by the member's name, None = by its name."""
-
-    member: str
-    rule: Rule
-    zero: Any = None
-    at: str | None = None
-
-
-# Tables
-
-
-def struct(*steps: Step | Rule, dot: str = ".") -> Rule:
-    """The rule for a struct; a plain rule among the steps gets the struct itself. `dot` comes before the names."""
-    return _table(steps, dot)
-
-
-def whole(*steps: Step | Rule) -> Whole:
-    """The rules for an object of a kind."""
-    check = _table(steps, "")
-    return lambda obj, errs: check(obj, "", errs)
-
-
-def _table(steps: Iterable[Step | Rule], dot: str) -> Rule:
-    compiled: list[tuple[str, str, Any, Rule]] = []
-    for head, group in groupby(steps, _head):
-        if head:
-            inner = [
-                step._replace(member=step.member.partition(".")[2])
-                for step in group
-                if isinstance(step, Step)
-            ]
-            compiled.append((head, dot + head, {}, _table(inner, ".")))
-            continue
-        for step in group:
-            if isinstance(step, Step):
-                suffix = dot + step.member if step.at is None else step.at and dot + step.at
-                compiled.append((step.member, suffix, step.zero, step.rule))
-            else:
-                compiled.append(("", "", None, step))
-
-    def check(value: Object, path: str, errs: Errors) -> None:
-        for member, suffix, zero, rule in compiled:
-            if not member:
-                rule(value, path, errs)
-                continue
-            found = value.get(member)
-            if found is None:
-                found = zero
-            if found is not None:
-                rule(found, path + suffix, errs)
-
-    return check
-
-
-def _head(step: Step | Rule) -> str:
-    """The struct that a step leads through first, "" for none."""
-    head, dot, _ = step.member.partition(".") if isinstance(step, Step) else ("", "", "")
-    return head if dot else ""
-
 
 def every(*rules: Rule) -> Rule:
     """Applies rules one after the other."""
@@ -95,68 +28,6 @@ def every(*rules: Rule) -> Rule:
             rule(value, path, errs)
 
     return check
-
-
-# Steps, by what the absence of a member means
-
-
-def given(member: str, *rules: Rule, at: str | None = None) -> Step:
-    """A pointer in Go: checked if it is there."""
-    return Step(member, every(*rules), None, at)
-
-
-def filled(member: str, *rules: Rule, at: str | None = None) -> Step:
-    """Checked unless it is empty or zero."""
-    rule = every(*rules)
-
-    def check(value: Any, path: str, errs: Errors) -> None:
-        if value:
-            rule(value, path, errs)
-
-    return Step(member, check, None, at)
-
-
-def text(member: str, *rules: Rule, at: str | None = None) -> Step:
-    """A text, which is checked also if it is empty."""
-    return Step(member, every(*rules), "", at)
-
-
-def number(member: str, *rules: Rule, at: str | None = None) -> Step:
-    """A number, which is checked also if it is 0."""
-    return Step(member, every(*rules), 0, at)
-
-
-def inside(member: str, *steps: Step | Rule, at: str | None = None) -> Step:
-    """A struct by value; absent, all of its members are."""
-    return Step(member, struct(*steps), {}, at)
-
-
-def required(member: str, *rules: Rule, why: str = "", at: str | None = None) -> Step:
-    """Must not be empty."""
-    return Step(member, nonempty(*rules, why=why), "", at)
-
-
-def choice(member: str, *valid: str, at: str | None = None) -> Step:
-    """Must be one of these texts, and not empty."""
-    return text(member, chosen(*valid), at=at)
-
-
-def nonnull(member: str, *rules: Rule, why: str = "", at: str | None = None) -> Step:
-    """A pointer in Go that must be there."""
-    rule = every(*rules)
-
-    def check(value: Any, path: str, errs: Errors) -> None:
-        if value is _ABSENT:
-            errs.required(path, why)
-        else:
-            rule(value, path, errs)
-
-    return Step(member, check, _ABSENT, at)
-
-
-def each(member: str, *rules: Rule, at: str | None = None) -> Step:
-    """A list, and the rules for each item."""
-    return Step(member, items(*rules), (), at)
 
 
 def items(
@@ -199,40 +70,6 @@ def items(
 
 def by_member(member: str) -> Callable[[Any], Any]:
     return (lambda value: value) if not member else lambda value: value.get(member, "")
-
-
-def forbidden(member: str, why: str, at: str | None = None) -> Step:
-    """Must be empty."""
-    return filled(member, lambda value, path, errs: errs.forbidden(path, why), at=at)
-
-
-def unset(member: str, why: str, at: str | None = None) -> Step:
-    """A pointer in Go that must not be there."""
-    return given(member, lambda value, path, errs: errs.forbidden(path, why), at=at)
-
-
-def by_kind(
-    member: str,
-    kind: str,
-    rules: Mapping[str, Rule],
-    *,
-    show: Callable[[Any], Any] | None = None,
-    at: str = "",
-) -> Step:
-    """A struct whose member `kind` says which rule it follows. Another kind is not supported; the cause stands at the
-    struct with the whole of it, as `show` gives it, or without `show` at the member, or `at`."""
-
-    def check(value: Object, path: str, errs: Errors) -> None:
-        found = value.get(kind, "")
-        rule = rules.get(found)
-        if rule is not None:
-            rule(value, path, errs)
-        elif show is not None:
-            errs.not_supported(path, show(value), rules)
-        else:
-            errs.not_supported(f"{path}.{at or kind}", found, rules)
-
-    return Step(member, check, {})
 
 
 # Rules for values

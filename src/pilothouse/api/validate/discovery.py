@@ -11,7 +11,11 @@ MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
 def _hints(rule: d.Rule) -> d.Rule:
     """The names of hints, which must differ."""
-    each = d.items(d.struct(d.text("name", rule)), key="name", double=".name", early=True)
+
+    def name(hint: Object, path: str, errs: Errors) -> None:
+        rule(hint.get("name", ""), f"{path}.name", errs)
+
+    each = d.items(name, key="name", double=".name", early=True)
 
     def check(hints: list[Object], path: str, errs: Errors) -> None:
         if len(hints) > 8:

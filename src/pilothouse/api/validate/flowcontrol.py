@@ -70,7 +70,7 @@ rules.add(
     """,
 )
 validate_flow_schema = rules.kind("""
-    spec.matchingPrecedence             positive-value <=10000 : must not be greater than 10000
+    spec.matchingPrecedence=0           positive-value <=10000 : must not be greater than 10000
     @only-exempt-is-first
     spec.distinguisherMethod?           method
     spec.priorityLevelConfiguration.name! dns-subdomain : must reference a priority level

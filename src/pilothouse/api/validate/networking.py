@@ -64,7 +64,8 @@ _http = rules.add(
             pathType                    Exact|ImplementationSpecific|Prefix
             if pathType == ImplementationSpecific
               path+                     absolute
-          backend                       backend
+          backend
+            @backend
         else
           pathType!                     : pathType must be specified
     """,

@@ -6,12 +6,18 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 
+rules = Rules(validate_tolerations)
+
+
+@rules
 def _overhead(overhead: Object, path: str, errs: Errors) -> None:
     validate_requirements({"limits": overhead.get("podFixed")}, path, errs)
 
 
+@rules
 def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
     seen = set()
     for i, toleration in enumerate(tolerations):
@@ -21,10 +27,10 @@ def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
         seen.add(same)
 
 
-validate_runtime_class = d.whole(
-    d.required("handler", d.dns_label),
-    d.given("overhead", _overhead),
-    d.given("scheduling.nodeSelector", d.labels),
-    d.given("scheduling.tolerations", validate_tolerations, _no_doubles),
-)
+validate_runtime_class = rules.kind("""
+    handler!                            dns-label
+    overhead?                           overhead
+    scheduling.nodeSelector?            labels
+    scheduling.tolerations?             tolerations no-doubles
+""")
 validate_runtime_class_update = d.change(d.anew(validate_runtime_class), d.fixed("handler", ""))

@@ -7,24 +7,28 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import validate_at_most_100_percent, validate_int_or_percent
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
-
-def _not_both(spec: Object, path: str, errs: Errors) -> None:
-    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        shown = go(spec, "policy.v1.PodDisruptionBudgetSpec")
-        errs.invalid(path, shown, "minAvailable and maxUnavailable cannot be both set")
+rules = Rules(validate_int_or_percent, validate_at_most_100_percent, validate_conditions)
 
 
 @cache
 def _budget(any_value: bool) -> d.Whole:
     """`any_value` if the stored budget's selector has invalid values."""
-    return d.whole(
-        d.inside("spec", _not_both),
-        d.given("spec.minAvailable", validate_int_or_percent, validate_at_most_100_percent),
-        d.given("spec.maxUnavailable", validate_int_or_percent, validate_at_most_100_percent),
-        d.given("spec.selector", d.selector(any_value)),
-        d.given("spec.unhealthyPodEvictionPolicy", d.one_of("AlwaysAllow", "IfHealthyBudget")),
-    )
+    return rules.kind(f"""
+    if spec.minAvailable given and spec.maxUnavailable given
+      spec                              not-both
+    spec.minAvailable?                  int-or-percent at-most-100-percent
+    spec.maxUnavailable?                int-or-percent at-most-100-percent
+    spec.selector?                      {"any-selector" if any_value else "label-selector"}
+    spec.unhealthyPodEvictionPolicy?    AlwaysAllow|IfHealthyBudget
+    """)
+
+
+@rules
+def _not_both(spec: Object, path: str, errs: Errors) -> None:
+    shown = go(spec, "policy.v1.PodDisruptionBudgetSpec")
+    errs.invalid(path, shown, "minAvailable and maxUnavailable cannot be both set")
 
 
 def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
@@ -32,12 +36,10 @@ def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> Non
     _budget(d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))(obj, errs)
 
 
-validate_budget_status = d.anew(
-    d.whole(
-        d.given("status.conditions", validate_conditions),
-        d.given("status.disruptionsAllowed", d.nonnegative),
-        d.given("status.currentHealthy", d.nonnegative),
-        d.given("status.desiredHealthy", d.nonnegative),
-        d.given("status.expectedPods", d.nonnegative),
-    )
-)
+validate_budget_status = rules.change("""
+    status.conditions?                  conditions
+    status.disruptionsAllowed           >=0
+    status.currentHealthy               >=0
+    status.desiredHealthy               >=0
+    status.expectedPods                 >=0
+""")

@@ -2,11 +2,16 @@
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.tables import Rules
 
 HIGHEST_USER_PRIORITY = 1_000_000_000
 SYSTEM_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
 
+rules = Rules()
+
+
+@rules
 def _value(obj: Object, path: str, errs: Errors) -> None:
     name, value = (obj.get("metadata") or {}).get("name", ""), obj.get("value", 0)
     if name.startswith("system-"):
@@ -32,8 +37,9 @@ def _same_value(obj: Object, old: Object, errs: Errors) -> None:
         errs.forbidden("value", "may not be changed in an update.")
 
 
-validate_priority_class = d.whole(
-    _value,
-    d.given("preemptionPolicy", d.chosen("PreemptLowerPriority", "Never")),
-)
+validate_priority_class = rules.kind("""
+    @value
+    if preemptionPolicy given
+      preemptionPolicy!                 PreemptLowerPriority|Never
+""")
 validate_priority_class_update = d.change(_same_value, d.fixed("preemptionPolicy"))
