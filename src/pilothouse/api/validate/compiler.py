@@ -18,7 +18,7 @@ from pilothouse.api.validate.shown import go
 _MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?)(\[\])?(=0)?(-\?|[?!*+-])?")
 _RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
 _COMPARED = re.compile(r"(>=|<=)(-?\d+|\.\w+)")
-_OPTIONS = frozenset(("as", "by", "show", "at", "most", "unique", "unique-first"))
+_OPTIONS = frozenset(("as", "by", "show", "at", "most", "unique", "unique-first", "second"))
 _NUMBERS = frozenset(("port", "user-id", "port-or-name"))
 _BOUNDS = {">=": "must be greater than or equal to", "<=": "must be less than or equal to"}
 _INLINE: dict[str, Callable[[Any], Any]] = {
@@ -102,6 +102,8 @@ class _Writer:
             elif subject == "else":
                 with self._block("else"):
                     self.steps(line.below, struct, path)
+            elif subject == "first-of":
+                self._first(line, struct, path)
             elif subject.startswith("@"):
                 self._call(subject[1:], struct, path)
             elif subject in ("required", "forbidden"):
@@ -208,6 +210,24 @@ class _Writer:
             else:
                 where = _below(at, options.get("at", options["by"]))
                 self._cause("not_supported", where, f"{kind}, {tuple(kinds)}")
+
+    def _first(self, line: _Line, struct: str, path: str) -> None:
+        """The first of these members is judged by its rules, others that are there are forbidden."""
+        more, _, none = line.message.partition(" / ")
+        count = self._new()
+        self._write(f"{count} = 0")
+        for part in line.below:
+            member, options, value = part.subject, part.options(), self._new()
+            self._write(f"{value} = {struct}.get({member!r})")
+            with self._block(f"if {value} is not None"):
+                second = options.get("second", member)
+                with self._block(f"if {count} and {second!r}"):
+                    self._cause("forbidden", _below(path, second), repr(more))
+                with self._block("else"):
+                    self._value(part, struct, value, _below(path, options.get("as", member)), part.message)
+                self._write(f"{count} += 1")
+        with self._block(f"if not {count}"):
+            self._cause("required", path, repr(none))
 
     def _rule(self, word: str, struct: str, value: str, at: str, why: str) -> None:
         span, compared, name = _RANGE.fullmatch(word), _COMPARED.fullmatch(word), word.partition(":")[0]

@@ -20,12 +20,6 @@ from pilothouse.api.validate.shown import go
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _INLINE = "in the context of inline volumes"
-_SHOWN = {
-    "gcePersistentDisk": "persistentDisk",
-    "+gcePersistentDisk": "gcePersistentDisk",
-    "+cephfs": "cephFS",
-    "+flexVolume": "",
-}
 _STABLE_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
@@ -34,46 +28,13 @@ _STABLE_LABELS = {
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
 SOURCES = (
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
+    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc flexVolume"
+    " azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local storageos csi"
 )
-
-
 _MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 _TAKES_MOUNT_OPTIONS = (
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "iscsi",
-    "cinder",
-    "cephfs",
-    "azureFile",
-    "vsphereVolume",
-    "azureDisk",
-    "photonPersistentDisk",
+    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile vsphereVolume azureDisk"
+    " photonPersistentDisk"
 )
 
 
@@ -141,39 +102,52 @@ def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
 
 
 def _source(spec: Object, name: str, path: str, errs: Errors, *, placed: bool) -> None:
-    def iscsi(source: Object, at: str, errs: Errors) -> None:
-        sources.persistent_iscsi(source, at, errs, name)
+    (_placed if placed else _not_placed)(spec, path, errs)
+    source = spec.get("iscsi")
+    if source is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
+        too_long = sources.iscsi_name_too_long(name, source)
+        if too_long:
+            errs.invalid(f"{path}.iscsi.targetportal", source.get("targetPortal", ""), too_long)
 
-    def local(source: Object, at: str, errs: Errors) -> None:
-        sources.local(source, at, errs)
-        if not placed:
-            errs.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
 
-    rules: dict[str, sources.Rule] = {
-        "hostPath": sources.host_path,
-        "gcePersistentDisk": sources.gce_disk,
-        "awsElasticBlockStore": sources.aws_disk,
-        "glusterfs": sources.persistent_glusterfs,
-        "flocker": sources.flocker,
-        "nfs": sources.nfs,
-        "rbd": sources.need("monitors", "image"),
-        "quobyte": sources.quobyte,
-        "cephfs": sources.need("monitors"),
-        "iscsi": iscsi,
-        "cinder": sources.persistent_cinder,
-        "fc": sources.fc,
-        "flexVolume": sources.flex,
-        "azureFile": sources.persistent_azure_file,
-        "vsphereVolume": sources.need("volumePath"),
-        "photonPersistentDisk": sources.need("pdID"),
-        "portworxVolume": sources.need("volumeID"),
-        "azureDisk": sources.azure_disk,
-        "scaleIO": sources.need("gateway", "system", "volumeName"),
-        "local": local,
-        "storageos": sources.persistent_storage_os,
-        "csi": sources.persistent_csi,
-    }
-    sources.validate_one_source(spec, path, errs, rules, _SHOWN)
+_sources = f"""
+    first-of                            : {sources.MORE_THAN_ONE} / must specify a volume type
+      hostPath                          host-path
+      gcePersistentDisk                 gce-disk as:persistentDisk
+      awsElasticBlockStore              aws-disk
+      glusterfs                         persistent-glusterfs
+      flocker                           flocker
+      nfs                               nfs
+      rbd                               monitors-and-image
+      quobyte                           quobyte
+      cephfs                            second:cephFS
+        monitors!
+      iscsi                             persistent-iscsi
+      cinder                            persistent-cinder
+      fc                                fc
+      flexVolume                        flex second:
+      azureFile                         persistent-azure-file
+      vsphereVolume
+        volumePath!
+      photonPersistentDisk
+        pdID!
+      portworxVolume
+        volumeID!
+      azureDisk                         azure-disk
+      scaleIO                           scale-io
+      local                             local
+      storageos                         persistent-storage-os
+      csi                               persistent-csi
+"""
+_placed = sources.rules.table(_sources)
+_not_placed = sources.rules.table(
+    _sources.replace("local                             local", "local local local-needs-place")
+)
+
+
+@sources.rules
+def _local_needs_place(source: Object, path: str, errs: Errors) -> None:
+    errs.required(path.removesuffix(".local") + ".nodeAffinity", "Local volume requires node affinity")
 
 
 def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None:
@@ -206,7 +180,9 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
     spec = volume.get("spec") or {}
     validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
     annotations = volume["metadata"].get("annotations") or {}
-    if _MOUNT_OPTIONS in annotations and not any(spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS):
+    if _MOUNT_OPTIONS in annotations and not any(
+        spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS.split()
+    ):
         at = f"metadata.annotations.{_MOUNT_OPTIONS}"
         errs.forbidden(at, "may not specify mount options for this volume type")
 
@@ -215,7 +191,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     """Validates a changed volume; source, mode and an existing node affinity are immutable."""
     validate_volume(volume, errs, old)
     spec, before = volume.get("spec") or {}, old.get("spec") or {}
-    new_source, old_source = ({m: s[m] for m in SOURCES if m in s} for s in (spec, before))
+    new_source, old_source = ({m: s[m] for m in SOURCES.split() if m in s} for s in (spec, before))
     if (before.get("csi") or {}).get("controllerExpandSecretRef") is None and "csi" in new_source:
         new_source["csi"] = {k: v for k, v in new_source["csi"].items() if k != "controllerExpandSecretRef"}
     if not equal(new_source, old_source):

@@ -12,6 +12,8 @@
       when Recreate
         rollingUpdate-?     : may not be specified
     if spec.type == A and not spec.b                    lines that apply under a condition; `else` may follow
+    first-of                : one is enough / needed    of the members below, one must be there, and the first is judged
+      secret                dns-label second:other      `second`: its name in the path when it is not the first
     @order                                              a function that judges the struct as a whole
 
 What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of a rule in declare.py,
@@ -20,6 +22,7 @@ text. `=0` after a member: its zero value is a number. `unique:name` names the m
 item itself; `unique:.name` tells of it at that member, and `unique-first:` before other causes of the item.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,10 +45,19 @@ class Rules:
         self._named[_name(function)] = function
         return function
 
-    def add(self, name: str, text: str) -> Rule:
-        """A table that others name."""
-        self._named[name] = made = self.table(text)
+    def add(self, name: str, rule: str | Rule) -> Rule:
+        """A rule, or the text of a table, that others name."""
+        self._named[name] = made = self.table(rule) if isinstance(rule, str) else rule
         return made
+
+    def define(self, text: str) -> None:
+        """Several tables that others name: each name stands at the margin, its lines below it."""
+        for block in re.split(r"\n(?=\S)", text.strip()):
+            name, _, lines = block.partition("\n")
+            self.add(name, lines)
+
+    def __getitem__(self, name: str) -> Rule:
+        return self._named[name]
 
     def table(self, text: str) -> Rule:
         """The rule for a struct."""
