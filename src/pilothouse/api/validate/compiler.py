@@ -72,10 +72,10 @@ def _lines(text: str) -> list[_Line]:
         depth = len(raw) - len(raw.lstrip())
         while outer[-1][0] >= depth:
             outer.pop()
-        subject, *rest = words.split()
-        line = _Line(subject, rest, message.strip(), [])
-        outer[-1][1].append(line)
-        outer.append((depth, line.below))
+        subjects, *rest = words.split()
+        below: list[_Line] = []
+        outer[-1][1].extend(_Line(subject, rest, message.strip(), below) for subject in subjects.split(","))
+        outer.append((depth, below))
     return out
 
 

@@ -19,7 +19,7 @@ _TOO_DEEP = "exceeded max depth"
 
 
 rules = Rules(
-    validate_taint_effect,
+    taint_effect=validate_taint_effect,
     config_key=d.matches(names.config_map_key),
     joined_label_value=d.matches(names.label_value, ";"),
 )

@@ -102,12 +102,15 @@ def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
 
 
 def _source(spec: Object, name: str, path: str, errs: Errors, *, placed: bool) -> None:
-    (_placed if placed else _not_placed)(spec, path, errs)
-    source = spec.get("iscsi")
-    if source is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
-        too_long = sources.iscsi_name_too_long(name, source)
+    iscsi = spec.get("iscsi")
+    if iscsi is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
+        portal, at = iscsi.get("targetPortal", ""), f"{path}.iscsi"
+        if not portal:
+            errs.required(f"{at}.targetPortal")
+        too_long = sources.iscsi_name_too_long(name, iscsi)
         if too_long:
-            errs.invalid(f"{path}.iscsi.targetportal", source.get("targetPortal", ""), too_long)
+            errs.invalid(f"{at}.targetportal", portal, too_long)
+    (_placed if placed else _not_placed)(spec, path, errs)
 
 
 _sources = f"""

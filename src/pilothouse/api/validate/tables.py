@@ -14,6 +14,7 @@
     if spec.type == A and not spec.b                    lines that apply under a condition; `else` may follow
     first-of                : one is enough / needed    of the members below, one must be there, and the first is judged
       secret                dns-label second:other      `second`: its name in the path when it is not the first
+    a-?,b-?                 : may not be set            members with the same rules
     @order                                              a function that judges the struct as a whole
 
 What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of a rule in declare.py,

@@ -60,7 +60,6 @@ iscsi
     @chap
     initiatorName?                  initiator as:initiatorname
 persistent-iscsi
-    targetPortal!
     iqn!                            persistent-initiator
     @chap
     secretRef?

@@ -41,24 +41,14 @@ _restart_policy = rules.table(f"""
 """)
 """A container's own restart policy and its rules (KEP-5307)."""
 _no_handlers = rules.table("""
-    lifecycle-?                         : may not be set for init containers without restartPolicy=Always
-    livenessProbe-?                     : may not be set for init containers without restartPolicy=Always
-    readinessProbe-?                    : may not be set for init containers without restartPolicy=Always
-    startupProbe-?                      : may not be set for init containers without restartPolicy=Always
+    lifecycle-?,livenessProbe-?,readinessProbe-?,startupProbe-? : may not be set for init containers without restartPolicy=Always
 """)
 _ephemeral = rules.table("""
-    ports-                              : cannot be set for an Ephemeral Container
-    resources-                          : cannot be set for an Ephemeral Container
-    resizePolicy-                       : cannot be set for an Ephemeral Container
-    restartPolicy-                      : cannot be set for an Ephemeral Container
-    restartPolicyRules-                 : cannot be set for an Ephemeral Container
-    livenessProbe-                      : cannot be set for an Ephemeral Container
-    readinessProbe-                     : cannot be set for an Ephemeral Container
-    startupProbe-                       : cannot be set for an Ephemeral Container
-    lifecycle-                          : cannot be set for an Ephemeral Container
+    ports-,resources-,resizePolicy-,restartPolicy- : cannot be set for an Ephemeral Container
+    restartPolicyRules-,livenessProbe-,readinessProbe- : cannot be set for an Ephemeral Container
+    startupProbe-,lifecycle-            : cannot be set for an Ephemeral Container
     volumeMounts[]
-      subPath-                          : cannot be set for an Ephemeral Container
-      subPathExpr-                      : cannot be set for an Ephemeral Container
+      subPath-,subPathExpr-             : cannot be set for an Ephemeral Container
 """)
 
 
