@@ -180,7 +180,7 @@ _deployment_head = rules.kind("""
     spec.selector*                      label-selector not-empty
 """)
 _deployment_rest = rules.kind("""
-    spec.strategy                       by:type show:apps.v1.DeploymentStrategy
+    spec.strategy                       by:type show:api.apps.v1.DeploymentStrategy
       when Recreate
         rollingUpdate-?                 : may not be specified when strategy `type` is 'Recreate'
       when RollingUpdate
@@ -251,7 +251,7 @@ validate_replica_set_status = status(
 @rules
 def _strategy(strategy: Object, path: str, errs: Errors) -> None:
     kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
-    shown: Object = go(strategy, "apps.v1.StatefulSetUpdateStrategy")
+    shown: Object = go(strategy, "api.apps.v1.StatefulSetUpdateStrategy")
     if not kind:
         errs.required(path)
     elif kind not in ("OnDelete", "RollingUpdate"):
@@ -355,7 +355,7 @@ def _either(rolling: Object, path: str, errs: Errors) -> None:
 _daemon_set_rest = rules.kind(
     """
     spec.minReadySeconds                >=0
-    spec.updateStrategy                 by:type show:apps.v1.DaemonSetUpdateStrategy
+    spec.updateStrategy                 by:type show:api.apps.v1.DaemonSetUpdateStrategy
       when RollingUpdate
         rollingUpdate*
           maxUnavailable=0              int-or-percent

@@ -44,13 +44,13 @@ validate_local_subject_access = rules.kind(
 
 @rules
 def _both(attributes: Object, path: str, errs: Errors) -> None:
-    shown = go(attributes, "authorization.v1.NonResourceAttributes")
+    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
     errs.invalid(path, shown, "cannot be specified in combination with resourceAttributes")
 
 
 @rules
 def _disallowed(attributes: Object, path: str, errs: Errors) -> None:
-    shown = go(attributes, "authorization.v1.NonResourceAttributes")
+    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
     errs.invalid(path, shown, "disallowed on this kind of request")
 
 

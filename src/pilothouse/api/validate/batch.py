@@ -135,7 +135,7 @@ _spec_head = rules.table("""
 
 @rules
 def _not_indexed(policy: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, go(policy, "batch.v1.SuccessPolicy"), "requires indexed completion mode")
+    errs.invalid(path, go(policy, "api.batch.v1.SuccessPolicy"), "requires indexed completion mode")
 
 
 @rules
@@ -301,10 +301,10 @@ def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolic
 _fixed_selector = d.fixed("spec.selector", show=label_selector)
 _fixed_policies = d.change(
     d.fixed("spec.completionMode"),
-    d.fixed("spec.podFailurePolicy", show=lambda policy: go(policy, "batch.v1.PodFailurePolicy")),
+    d.fixed("spec.podFailurePolicy", show=lambda policy: go(policy, "api.batch.v1.PodFailurePolicy")),
     d.fixed("spec.backoffLimitPerIndex"),
     d.fixed("spec.managedBy"),
-    d.fixed("spec.successPolicy", show=lambda policy: go(policy, "batch.v1.SuccessPolicy")),
+    d.fixed("spec.successPolicy", show=lambda policy: go(policy, "api.batch.v1.SuccessPolicy")),
 )
 
 
@@ -327,11 +327,11 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
     if _is_suspended(old):
         before = _with_mutable_fields(new, before)
         if not equal(new.get("spec"), before.get("spec")):
-            shown = go(new.get("spec") or {}, "core.v1.PodSpec")
+            shown = go(new.get("spec") or {}, "api.core.v1.PodSpec")
             errs.invalid("spec.template.spec", shown, "field is immutable")
             return
     if any(not equal(new.get(member) or {}, before.get(member) or {}) for member in ("metadata", "spec")):
-        errs.invalid("spec.template", go(new, "core.v1.PodTemplateSpec"), "field is immutable")
+        errs.invalid("spec.template", go(new, "api.core.v1.PodTemplateSpec"), "field is immutable")
 
 
 def _is_suspended(job: Object) -> bool:

@@ -18,7 +18,7 @@ from pilothouse.api.validate.shown import go
 _MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?)(\[\])?(=0)?(-\?|[?!*+-])?")
 _RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
 _COMPARED = re.compile(r"(>=|<=)(-?\d+|\.\w+)")
-_OPTIONS = frozenset(("as", "by", "show", "at", "most", "unique", "unique-first", "second"))
+_OPTIONS = frozenset(("as", "as-root", "by", "show", "at", "most", "unique", "unique-first", "second"))
 _NUMBERS = frozenset(("port", "user-id", "port-or-name"))
 _BOUNDS = {">=": "must be greater than or equal to", "<=": "must be less than or equal to"}
 _INLINE: dict[str, Callable[[Any], Any]] = {
@@ -122,7 +122,7 @@ class _Writer:
         for name in outer:
             struct, path = self._struct(struct, name), _below(path, name)
         shown = line.options().get("as", member)
-        at = _below(path, shown) if shown else path
+        at = line.options().get("as-root") or (_below(path, shown) if shown else path)
         if listed:
             self._list(line, f"{struct}.get({member!r}) or ()", at, mark)
             return

@@ -44,7 +44,7 @@ def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
         pair = taint.get("key", ""), taint.get("effect", "")
         _taint(taint, f"{path}[{i}]", errs)
         if pair in seen:
-            text = f"Duplicate value: {show(go(taint, 'core.v1.Taint'))}: taints must be unique by key and effect pair"
+            text = f"Duplicate value: {show(go(taint, 'api.core.v1.Taint'))}: taints must be unique by key and effect pair"
             errs.add("FieldValueDuplicate", f"{path}[{i}]", text)
         seen.add(pair)
 

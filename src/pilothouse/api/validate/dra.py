@@ -104,7 +104,7 @@ def validate_claim(obj: Object, errs: Errors) -> None:
     _claim_spec(obj.get("spec") or {}, "spec", errs)
 
 
-validate_claim_update = d.fixed("spec", {}, show=lambda spec: go(spec, "resource.v1.ResourceClaimSpec"))
+validate_claim_update = d.fixed("spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimSpec"))
 """Validates a changed claim; its spec is immutable."""
 validate_claim_template = rules.kind("""
     spec.metadata.labels?               labels
@@ -114,7 +114,7 @@ validate_claim_template = rules.kind("""
 """)
 validate_claim_template_update = d.change(
     d.anew(validate_claim_template),
-    d.fixed("spec", {}, show=lambda spec: go(spec, "resource.v1.ResourceClaimTemplateSpec")),
+    d.fixed("spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimTemplateSpec")),
 )
 """Validates a changed template as a new one, though its spec is immutable."""
 

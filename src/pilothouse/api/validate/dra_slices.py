@@ -93,7 +93,9 @@ def _place(spec: Object, errs: Errors) -> None:
             terms = value.get("nodeSelectorTerms") or []
             if len(terms) != 1:
                 why = "must have exactly one node selector term"
-                errs.invalid(f"{path}.nodeSelectorTerms", go(terms, "core.v1.NodeSelectorTerm") or None, why)
+                errs.invalid(
+                    f"{path}.nodeSelectorTerms", go(terms, "api.core.v1.NodeSelectorTerm") or None, why
+                )
         elif not value:
             text = "a non-empty string" if member == "nodeName" else "true"
             errs.invalid(path, value, f"must be either unset or set to {text}")

@@ -184,7 +184,7 @@ def _url_fault(url: str) -> str:
 def _mandatory_schema(obj: Object, path: str, errs: Errors) -> None:
     name, spec = d.found(obj, ("metadata", "name")), obj.get("spec") or {}
     if name in MANDATORY_SCHEMAS and not equal(spec, MANDATORY_SCHEMAS[name]):
-        shown = go(spec, "flowcontrol.v1.FlowSchemaSpec")
+        shown = go(spec, "api.flowcontrol.v1.FlowSchemaSpec")
         errs.invalid("spec", shown, f"spec of '{name}' must equal the fixed value")
 
 
@@ -260,7 +260,7 @@ def _mandatory_level(obj: Object, path: str, errs: Errors) -> None:
             mandatory | {"exempt": None},
         )
     if not equal(spec, mandatory):
-        shown = go(obj.get("spec") or {}, "flowcontrol.v1.PriorityLevelConfigurationSpec")
+        shown = go(obj.get("spec") or {}, "api.flowcontrol.v1.PriorityLevelConfigurationSpec")
         errs.invalid("spec", shown, f"spec of '{name}'{but} must equal the fixed value")
 
 

@@ -300,7 +300,7 @@ validate_ip_address = rules.kind("""
       namespace+                        path-segment
 """)
 validate_ip_address_update = d.fixed(
-    "spec.parentRef", show=lambda ref: go(ref, "networking.v1.ParentReference")
+    "spec.parentRef", show=lambda ref: go(ref, "api.networking.v1.ParentReference")
 )
 
 

@@ -23,7 +23,7 @@ def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
     for i, toleration in enumerate(tolerations):
         same = identity(toleration)
         if same in seen:
-            errs.duplicate(f"{path}[{i}]", go(toleration, "core.v1.Toleration"))
+            errs.duplicate(f"{path}[{i}]", go(toleration, "api.core.v1.Toleration"))
         seen.add(same)
 
 

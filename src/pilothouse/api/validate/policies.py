@@ -169,7 +169,7 @@ def _one_line(text: str, path: str, errs: Errors) -> None:
 def _audit_annotations(annotations: list[Object], name: str, errs: Errors, expressions: Expressions) -> None:
     path = "spec.auditAnnotations"
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
-        shown = go(annotations, "admissionregistration.v1.AuditAnnotation")
+        shown = go(annotations, "api.admissionregistration.v1.AuditAnnotation")
         errs.invalid(path, shown, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations")
 
     def check(text: str, at: str, errs: Errors) -> None:

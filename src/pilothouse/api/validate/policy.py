@@ -27,7 +27,7 @@ def _budget(any_value: bool) -> d.Whole:
 
 @rules
 def _not_both(spec: Object, path: str, errs: Errors) -> None:
-    shown = go(spec, "policy.v1.PodDisruptionBudgetSpec")
+    shown = go(spec, "api.policy.v1.PodDisruptionBudgetSpec")
     errs.invalid(path, shown, "minAvailable and maxUnavailable cannot be both set")
 
 

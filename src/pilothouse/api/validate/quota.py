@@ -105,7 +105,7 @@ def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
         if scope not in SCOPES:
             errs.invalid(f"{path}.scopeName", scope, "unsupported scope")
         for _ in range(misfits.count(scope)):
-            shown = shown or go(selector, "core.v1.ScopeSelector")
+            shown = shown or go(selector, "api.core.v1.ScopeSelector")
             errs.invalid(path, shown, "unsupported scope applied to resource")
         if scope in _EXISTS_ONLY and operator != "Exists":
             errs.invalid(f"{path}.operator", operator, _ONLY_EXISTS)

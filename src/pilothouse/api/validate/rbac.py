@@ -72,5 +72,5 @@ _binding = f"""
 validate_role_binding = rules.kind(_binding.format(kinds="Role|ClusterRole", namespace=""))
 validate_cluster_role_binding = rules.kind(_binding.format(kinds="only:ClusterRole", namespace="namespace!"))
 validate_role_binding_update = validate_cluster_role_binding_update = d.fixed(
-    "roleRef", {}, show=lambda role: go(role, "rbac.v1.RoleRef"), why="cannot change roleRef"
+    "roleRef", {}, show=lambda role: go(role, "api.rbac.v1.RoleRef"), why="cannot change roleRef"
 )

@@ -39,6 +39,8 @@ _ORDERS = {
     " seLinuxChangePolicy",
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER + " targetContainerName",
+    "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
+    " additionalPrinterColumns selectableFields",
     "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
     "SecurityContext": "capabilities privileged seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot"
     " readOnlyRootFilesystem allowPrivilegeEscalation procMount seccompProfile appArmorProfile",
@@ -53,7 +55,7 @@ _NAMES = {
     "fsGroupChangePolicy": "FSGroupChangePolicy", "fsType": "FSType", "gcePersistentDisk": "GCEPersistentDisk",
     "gmsaCredentialSpec": "GMSACredentialSpec", "gmsaCredentialSpecName": "GMSACredentialSpecName", "grpc": "GRPC",
     "httpGet": "HTTPGet", "httpHeaders": "HTTPHeaders", "ip": "IP", "iqn": "IQN", "iscsi": "ISCSI",
-    "iscsiInterface": "ISCSIInterface", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
+    "iscsiInterface": "ISCSIInterface", "jsonPath": "JSONPath", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
     "seLinuxChangePolicy": "SELinuxChangePolicy", "seLinuxOptions": "SELinuxOptions", "storageos": "StorageOS",
     "tcpSocket": "TCPSocket", "tty": "TTY", "wwids": "WWIDs",
 }  # fmt: skip
@@ -65,10 +67,10 @@ _ZEROS = {"string": "", "int32": 0, "int64": 0, "number": 0, "bool": False, "int
 
 
 def go(value: Any, name: str) -> Any:
-    """A struct, or a list of structs, of a type such as `core.v1.Toleration`; None for None."""
+    """A struct, or a list of structs, of a type such as `api.core.v1.Toleration`; None for None."""
     if isinstance(value, list):
         return [go(item, name) for item in value]
-    return None if value is None else _struct(value, schema.builtin(f"io.k8s.api.{name}"))
+    return None if value is None else _struct(value, schema.builtin(f"io.k8s.{name}"))
 
 
 def _struct(value: Object, type: Type) -> Object:

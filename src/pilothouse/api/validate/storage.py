@@ -199,7 +199,7 @@ def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
     for before in d.found(old, ("spec", "drivers"), ()):
         for driver in by_name.get(before.get("name", ""), ()):
             shown, kept = (
-                go({**one, "allocatable": None}, "storage.v1.CSINodeDriver") for one in (driver, before)
+                go({**one, "allocatable": None}, "api.storage.v1.CSINodeDriver") for one in (driver, before)
             )
             if not equal(shown, kept):
                 errs.invalid("spec.drivers", shown, "field is immutable")

@@ -292,13 +292,13 @@ def validate_node_affinity_additions(new: Object | None, old: Object | None, pat
     path = f"{path}.{_REQUIRED}.nodeSelectorTerms"
     if len(before) != len(after):
         why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        errs.invalid(path, go(after, "core.v1.NodeSelectorTerm") or None, why)
+        errs.invalid(path, go(after, "api.core.v1.NodeSelectorTerm") or None, why)
         return
     for i, (one, two) in enumerate(zip(after, before, strict=True)):
         if not _only_additions(one, two):
             errs.invalid(
                 f"{path}[{i}]",
-                go(one, "core.v1.NodeSelectorTerm"),
+                go(one, "api.core.v1.NodeSelectorTerm"),
                 "only additions are allowed (no mutations or deletions)",
             )
 

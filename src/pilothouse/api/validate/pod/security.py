@@ -169,17 +169,19 @@ def validate_security_context(
 def _no_escalation(context: Object, path: str, errs: Errors) -> None:
     cannot = "cannot set `allowPrivilegeEscalation` to false and"
     if context.get("privileged"):
-        errs.invalid(path, go(context, "core.v1.SecurityContext"), f"{cannot} `privileged` to true")
+        errs.invalid(path, go(context, "api.core.v1.SecurityContext"), f"{cannot} `privileged` to true")
     added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
     if added:
-        cause = Repeated(go(context, "core.v1.SecurityContext"), f"{cannot} `capabilities.Add` CAP_SYS_ADMIN")
+        cause = Repeated(
+            go(context, "api.core.v1.SecurityContext"), f"{cannot} `capabilities.Add` CAP_SYS_ADMIN"
+        )
         for _ in range(added):
             cause.add_to(errs, path)
 
 
 @rules
 def _not_localhost(profile: Object, path: str, errs: Errors) -> None:
-    value = go(profile, "core.v1.SeccompProfile")
+    value = go(profile, "api.core.v1.SeccompProfile")
     errs.invalid(f"{path}.localhostProfile", value, "can only be set when seccomp type is Localhost")
 
 

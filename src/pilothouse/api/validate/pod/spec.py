@@ -215,7 +215,7 @@ def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
             why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
             if count:
                 why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errs.invalid(at, go(claim, "core.v1.PodResourceClaim"), why)
+            errs.invalid(at, go(claim, "api.core.v1.PodResourceClaim"), why)
         _claim_names(claim, at, errs)
 
 

@@ -265,7 +265,7 @@ _trust_bundle = rules.table("""
 def _two_names(bundle: Object, path: str, errs: Errors) -> None:
     errs.invalid(
         path,
-        go(bundle, "core.v1.ClusterTrustBundleProjection"),
+        go(bundle, "api.core.v1.ClusterTrustBundleProjection"),
         "only one of name and signerName may be used",
     )
 
