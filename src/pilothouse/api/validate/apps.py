@@ -25,7 +25,6 @@ rules = Rules(
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),
-    not_zero=d.holds(lambda value: int_or_percent(value), "cannot be 0"),
     not_empty_of_stateful_set=lambda selector, path, errs: _refuse_empty(selector, "statefulset", errs),
 )
 
@@ -142,6 +141,8 @@ def validate_at_most_100_percent(value: Any, path: str, errs: Errors) -> None:
     if percent is not None and percent > 100:
         errs.invalid(path, value, "must not be greater than 100%")
 
+
+rules.add("not-zero", d.holds(int_or_percent, "cannot be 0"))
 
 # Deployments
 

@@ -7,7 +7,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import OMIT, Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import check_template_labels, compile_selector, template_options
-from pilothouse.api.validate.common import equal, go_quote_list, validate_nonnegative
+from pilothouse.api.validate.common import equal, validate_nonnegative
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
 from pilothouse.api.validate.pod.options import PodOptions, options_for

@@ -18,13 +18,13 @@ from pilothouse.api.validate.pod.volumes import validate_signer_name
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
 APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
-USAGES = tuple(
-    (
-        "any|cert sign|client auth|code signing|content commitment|crl sign|data encipherment|decipher only"
-        "|digital signature|email protection|encipher only|ipsec end system|ipsec tunnel|ipsec user|key agreement"
-        "|key encipherment|microsoft sgc|netscape sgc|ocsp signing|s/mime|server auth|signing|timestamping"
-    ).split("|")
+_USAGES = (
+    "any|cert sign|client auth|code signing|content commitment|crl sign|data encipherment|"
+    "decipher only|digital signature|email protection|encipher only|ipsec end system|"
+    "ipsec tunnel|ipsec user|key agreement|key encipherment|microsoft sgc|netscape sgc|"
+    "ocsp signing|s/mime|server auth|signing|timestamping"
 )
+USAGES = tuple(_USAGES.split("|"))
 _CONDITIONS = "status.conditions"
 _BOTH = "Approved and Denied conditions are mutually exclusive"
 _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)

@@ -5,9 +5,8 @@ rule needs it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pilothouse.api import names
@@ -132,10 +131,10 @@ class _Writer:
         )
         self._write(f"{value} = {struct}.get({member!r}){zero}")
         why = repr(line.message)
-        if mark == "-" or mark == "-?":
+        if mark in ("-", "-?"):
             with self._block(f"if {value}" if mark == "-" else f"if {value} is not None"):
                 self._cause("forbidden", at, why)
-        elif mark == "?" or mark == "+":
+        elif mark in ("?", "+"):
             with self._block(f"if {value}" if mark == "+" else f"if {value} is not None"):
                 self._value(line, struct, value, at, line.message)
         elif mark:

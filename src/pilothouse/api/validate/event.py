@@ -10,9 +10,20 @@ from pilothouse.api.validate.tables import Rules
 
 LIMIT = 128
 NOTE_LIMIT = 1024
-_FIXED = "involvedObject reason message source firstTimestamp lastTimestamp count reason type eventTime action related".split(
-    " "
-)
+_FIXED = [
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "reason",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+]
 
 rules = Rules()
 _series = rules.kind("""

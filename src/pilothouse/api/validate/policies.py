@@ -7,7 +7,6 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.admissionregistration import rules, validate_match_conditions
-from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import Expressions
 from pilothouse.api.validate.shown import go
 
@@ -58,7 +57,7 @@ def validate_validating_policy(obj: Object, errs: Errors) -> None:
     expressions = Expressions(spec)
     _validating_head(obj, errs)
     _conditions_and_variables(spec, errs, expressions)
-    validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or ()
+    validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or []
     if not validations and not annotations:
         _either(obj, errs)
         return

@@ -39,6 +39,7 @@ _ORDERS = {
     " seLinuxChangePolicy",
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER + " targetContainerName",
+    "ClusterTrustBundleProjection": "name signerName labelSelector optional path",
     "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
     " additionalPrinterColumns selectableFields",
     "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
@@ -49,7 +50,7 @@ _ORDERS = {
     " vsphereVolume azureDisk photonPersistentDisk projected portworxVolume scaleIO storageos csi ephemeral image",
 }
 _NAMES = {
-    "apiGroup": "APIGroup", "apiVersion": "APIVersion", "awsElasticBlockStore": "AWSElasticBlockStore",
+    "apiGroup": "APIGroup", "apiGroups": "APIGroups", "apiVersion": "APIVersion", "awsElasticBlockStore": "AWSElasticBlockStore",
     "cel": "CEL", "cephfs": "CephFS", "chapAuthDiscovery": "DiscoveryCHAPAuth", "chapAuthSession": "SessionCHAPAuth", "csi": "CSI",
     "diskURI": "DataDiskURI", "dnsConfig": "DNSConfig", "dnsPolicy": "DNSPolicy", "fc": "FC", "fsGroup": "FSGroup",
     "fsGroupChangePolicy": "FSGroupChangePolicy", "fsType": "FSType", "gcePersistentDisk": "GCEPersistentDisk",
@@ -148,7 +149,7 @@ def label_selector(selector: Object | None) -> Object | None:
     """A meta/v1 LabelSelector."""
     if selector is None:
         return None
-    shown = {"matchLabels": sorted_map(selector.get("matchLabels"))}
+    shown: Object = {"matchLabels": sorted_map(selector.get("matchLabels"))}
     shown["matchExpressions"] = [
         {m: e.get(m, "") for m in ("key", "operator", "values") if m != "values" or e.get(m)}
         for e in selector.get("matchExpressions") or ()

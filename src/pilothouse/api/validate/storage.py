@@ -234,7 +234,7 @@ _fixed_capacity = d.change(
 
 # Volume attachments
 
-validate_attachment = rules.kind(f"""
+validate_attachment = rules.kind("""
     spec.attacher!
     spec.source
       @source

@@ -25,12 +25,14 @@ item itself; `unique:.name` tells of it at that member, and `unique-first:` befo
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.compiler import compiled
 from pilothouse.api.validate.declare import Change, Rule, Whole
+
+Function = TypeVar("Function", bound=Callable[..., None])
 
 
 class Rules:
@@ -41,7 +43,7 @@ class Rules:
         self._named: dict[str, Rule] = {_name(function): function for function in functions}
         self._named |= {name.replace("_", "-"): function for name, function in named.items()}
 
-    def __call__(self, function: Rule) -> Rule:
+    def __call__(self, function: Function) -> Function:
         """Decorates a function that tables name."""
         self._named[_name(function)] = function
         return function

@@ -238,3 +238,11 @@ def _csi_driver_name(name: str, path: str, errs: Errors) -> None:
     d.max_bytes(63)(name, path, errs)
     for message in names.dns_subdomain(name.lower()):
         errs.invalid(path, name, message)
+
+
+@rules
+def _publishing_secret(source: Object, path: str, errs: Errors) -> None:
+    """Upstream's path is that of the source."""
+    name = (source.get("nodePublishSecretRef") or {}).get("name")
+    if name:
+        d.dns_subdomain(name, f"{path}.name", errs)

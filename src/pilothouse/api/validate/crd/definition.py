@@ -13,8 +13,8 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
-from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (

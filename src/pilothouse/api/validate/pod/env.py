@@ -9,19 +9,10 @@ from pilothouse.api.validate.paths import validate_local_path
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.tables import Rules
 
-ENV_FIELDS = tuple(
-    (
-        "metadata.name metadata.namespace metadata.uid spec.nodeName spec.serviceAccountName status.hostIP status.hostIPs"
-        " status.podIP status.podIPs"
-    ).split(" ")
-)
-VOLUME_FIELDS = (
-    "metadata.annotations",
-    "metadata.labels",
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-)
+_OBJECT = ("metadata.name", "metadata.namespace", "metadata.uid")
+_STATUS = ("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")
+ENV_FIELDS = (*_OBJECT, "spec.nodeName", "spec.serviceAccountName", *_STATUS)
+VOLUME_FIELDS = ("metadata.annotations", "metadata.labels", *_OBJECT)
 RESOURCE_FIELDS = tuple(
     f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory")
 )

@@ -159,7 +159,7 @@ def validate_volumes(
 
 
 _BEFORE_ISCSI = frozenset(
-    "emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs".split()
+    ["emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs"]
 )
 _LAST = frozenset(("name", "ephemeral", "image"))
 """A second source is forbidden and not judged."""
