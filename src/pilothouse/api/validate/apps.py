@@ -5,7 +5,7 @@ from typing import Any
 from pilothouse.api import names, selectors
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import equal, report, validate_nonnegative
+from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
@@ -106,7 +106,7 @@ def validate_int_or_percent(value: Any, path: str, errs: Errors) -> None:
     if isinstance(value, str):
         report(path, value, names.percent(value), errs)
     else:
-        validate_nonnegative(value or 0, path, errs)
+        d.nonnegative(value or 0, path, errs)
 
 
 _MAX_INT = 2**63 - 1

@@ -7,7 +7,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import OMIT, Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import check_template_labels, compile_selector, template_options
-from pilothouse.api.validate.common import equal, validate_nonnegative
+from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
 from pilothouse.api.validate.pod.options import PodOptions, options_for
@@ -279,7 +279,7 @@ def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> No
             errs.invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {err}")
     if count is None:
         return
-    validate_nonnegative(count, f"{path}.succeededCount", errs)
+    d.nonnegative(count, f"{path}.succeededCount", errs)
     if count > completions:
         why = f"must be less than or equal to {completions} (the number of specified completions)"
         errs.invalid(f"{path}.succeededCount", count, why)

@@ -1,6 +1,6 @@
 """Validation shared by many kinds: labels, selectors, numbers, immutability, conditions, references."""
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pilothouse._fieldset import same
@@ -35,17 +35,6 @@ class Repeated:
             one.invalid(path, self._value, self._why)
             self._message = one.causes[0]["message"]
         errs.add("FieldValueInvalid", path, self._message)
-
-
-def validate_nonnegative(value: int, path: str, errs: Errors) -> None:
-    if value < 0:
-        errs.invalid(path, value, NEGATIVE)
-
-
-def immutable_field(new: Any, old: Any, path: str, errs: Errors) -> None:
-    """Check that both values are equal; absent and empty maps and lists are the same (semantic equality)."""
-    if not equal(new, old):
-        errs.invalid(path, new, IMMUTABLE)
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -84,14 +73,6 @@ def doubles(values: Iterable[Hashable]) -> list[int]:
     return out
 
 
-def validate_dns_label(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.dns_label(value), errs)
-
-
-def validate_dns_subdomain(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.dns_subdomain(value), errs)
-
-
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
     """Validates an IP address in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
@@ -109,30 +90,17 @@ def is_ipv6(text: str) -> bool:
     return address is not None and address.version == 6
 
 
-def validate_port(port: int, path: str, errs: Errors) -> None:
-    report(path, port, names.port_number(port), errs)
-
-
 def validate_port_number_or_name(port: Any, path: str, errs: Errors) -> None:
     """Validates an IntOrString that is a port's number or name."""
     if isinstance(port, str):
         report(path, port, names.port_name(port), errs)
     else:
-        validate_port(port or 0, path, errs)
-
-
-def validate_qualified_name(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.qualified_name(value), errs)
-
-
-def validate_name(check: Callable[[str, bool], Sequence[str]], value: str, path: str, errs: Errors) -> None:
-    """Validates a complete name (not a generateName) by one of the rules in names.py."""
-    report(path, value, check(value, False), errs)
+        report(path, port or 0, names.port_number(port or 0), errs)
 
 
 def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -> None:
     for name, value in sorted((labels or {}).items()):
-        validate_qualified_name(name, path, errs)
+        report(path, name, names.qualified_name(name), errs)
         report(path, value, names.label_value(value), errs)
 
 
@@ -169,7 +137,8 @@ def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, 
     check_values_by_operator(operator, values, f"{path}.values", errs)
     if operator not in ("In", "NotIn", "Exists", "DoesNotExist") and not any_operator:
         errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
-    validate_qualified_name(requirement.get("key", ""), f"{path}.key", errs)
+    key = requirement.get("key", "")
+    report(f"{path}.key", key, names.qualified_name(key), errs)
     if not any_value:
         for i, value in enumerate(values):
             report(f"{path}.values[{i}]", value, names.label_value(value), errs)

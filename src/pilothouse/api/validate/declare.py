@@ -36,20 +36,19 @@ def items(
     double: str = "",
     early: bool = False,
     most: int = 0,
-    need: str | None = None,
 ) -> Rule:
     """The rules for each item of a list, or for each key of a map.
 
     key: the member by which items must differ, "" for the item itself, or a function that gives it; the cause stands at the
-    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there. need: why
-    there must be one.
+    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there.
     """
     rule = every(*rules)
-    name_of: Callable[[Any], Any] | None = key if key is None or callable(key) else by_member(key)
+    name_of = key
+    if isinstance(key, str):
+        member: str = key
+        name_of = (lambda value: value.get(member, "")) if member else lambda value: value
 
     def check(values: Sequence[Any], path: str, errs: Errors) -> None:
-        if need is not None and not values:
-            errs.required(path, need)
         if most and len(values) > most:
             errs.too_many(path, len(values), most)
         seen: set[Any] = set()
@@ -57,7 +56,7 @@ def items(
             here = f"{path}[{i}]"
             if not early:
                 rule(value, here, errs)
-            if name_of is not None:
+            if callable(name_of):
                 name = name_of(value)
                 if name in seen:
                     errs.duplicate(here + double, name)
@@ -66,10 +65,6 @@ def items(
                 rule(value, here, errs)
 
     return check
-
-
-def by_member(member: str) -> Callable[[Any], Any]:
-    return (lambda value: value) if not member else lambda value: value.get(member, "")
 
 
 # Rules for values
@@ -137,18 +132,6 @@ def holds(test: Callable[[Any], Any], why: str) -> Rule:
     return rule
 
 
-def at_least(low: int, why: str = "") -> Rule:
-    return holds(lambda value: value >= low, why or f"must be greater than or equal to {low}")
-
-
-def at_most(high: int, why: str = "") -> Rule:
-    return holds(lambda value: value <= high, why or f"must be less than or equal to {high}")
-
-
-def between(low: int, high: int, why: str = "") -> Rule:
-    return holds(lambda value: low <= value <= high, why or names.in_range(low, high))
-
-
 def max_bytes(limit: int) -> Rule:
     """A limit of a text in UTF-8."""
 
@@ -172,8 +155,7 @@ def finds_fault(rule: Rule, value: Any) -> bool:
     return bool(errs)
 
 
-nonnegative = at_least(0)
-positive = holds(lambda value: value > 0, common.NOT_POSITIVE)
+nonnegative = holds(lambda value: value >= 0, common.NEGATIVE)
 dns_label = matches(names.dns_label)
 dns1035_label = matches(names.dns1035_label)
 dns_subdomain = matches(names.dns_subdomain)

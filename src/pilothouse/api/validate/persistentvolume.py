@@ -3,13 +3,12 @@
 import posixpath
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import volume_sources as sources
 from pilothouse.api.validate.common import (
     IMMUTABLE,
     equal,
-    immutable_field,
     selector_has_invalid_value,
-    validate_dns_subdomain,
 )
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
@@ -159,7 +158,7 @@ def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None
     if name and inline:
         errs.forbidden(f"{path}.storageClassName", f"may not be specified {_INLINE}")
     elif name:
-        validate_dns_subdomain(name, f"{path}.storageClassName", errs)
+        d.dns_subdomain(name, f"{path}.storageClassName", errs)
     if mode is not None and inline:
         if mode != "Filesystem":
             errs.forbidden(
@@ -171,7 +170,7 @@ def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None
         if not attributes:
             errs.required(f"{path}.volumeAttributesClassName", "an empty string is disallowed")
         else:
-            validate_dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
+            d.dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
         if spec.get("csi") is None:
             errs.required(f"{path}.csi", "has to be specified when using volumeAttributesClassName")
 
@@ -190,6 +189,9 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
         errs.forbidden(at, "may not specify mount options for this volume type")
 
 
+_fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
+
+
 def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     """Validates a changed volume; source, mode and an existing node affinity are immutable."""
     validate_volume(volume, errs, old)
@@ -201,7 +203,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
         shown = diff(old_source, new_source, "core.PersistentVolumeSource")
         what = "spec.persistentvolumesource is immutable after creation"
         errs.forbidden("spec.persistentvolumesource", f"{what}\n{shown}")
-    immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
+    _fixed_mode(volume, old, errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
         affinity = new_affinity and go(new_affinity, "api.core.v1.VolumeNodeAffinity")

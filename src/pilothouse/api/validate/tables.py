@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.fields import Errors
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.compiler import compiled
 from pilothouse.api.validate.declare import Change, Rule, Whole
@@ -42,6 +42,7 @@ class Rules:
     def __init__(self, *functions: Rule, **named: Rule) -> None:
         self._named: dict[str, Rule] = {_name(function): function for function in functions}
         self._named |= {name.replace("_", "-"): function for name, function in named.items()}
+        self._tables: list[tuple[str, str]] = []
 
     def __call__(self, function: Function) -> Function:
         """Decorates a function that tables name."""
@@ -64,25 +65,28 @@ class Rules:
 
     def table(self, text: str) -> Rule:
         """The rule for a struct."""
-        made: list[Rule] = []
-
-        def check(value: Any, path: str, errs: Errors) -> None:
-            if not made:
-                made.append(compiled(text, self._named, "{path}"))
-            made[0](value, path, errs)
-
-        return check
+        return self._lazy(text, "{path}")
 
     def kind(self, text: str) -> Whole:
         """The rules for an object."""
-        made: list[Rule] = []
+        check = self._lazy(text, "")
+        return lambda obj, errs: check(obj, "", errs)
 
-        def check(obj: Object, errs: Errors) -> None:
+    def _lazy(self, text: str, path: str) -> Rule:
+        """A rule that is compiled when it is first called."""
+        made: list[Rule] = []
+        self._tables.append((text, path))
+
+        def check(value: Any, at: str, errs: Errors) -> None:
             if not made:
-                made.append(compiled(text, self._named, ""))
-            made[0](obj, "", errs)
+                made.append(compiled(text, self._named, path))
+            made[0](value, at, errs)
 
         return check
+
+    def compile_all(self) -> int:
+        """Compiles every table, so that a test finds names that are not known; the number of tables."""
+        return len([compiled(text, self._named, path) for text, path in self._tables])
 
     def change(self, text: str) -> Change:
         """The rules for a changed object that look at the new one alone."""

@@ -136,7 +136,7 @@ csi
     driver                          csi-driver-name
     nodePublishSecretRef?
       name!
-    nodePublishSecretRef.name+      dns-subdomain as:
+    @publishing-secret
 persistent-csi
     driver                          csi-driver-name
     volumeHandle!
