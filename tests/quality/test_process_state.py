@@ -36,7 +36,7 @@ FROM_THE_RELEASE = {
     "api/protobuf/reader.py:_numbers",
     "api/protobuf/reader.py:table",
     "api/protobuf/writer.py:_plan",
-    "api/validate/pod/shown.py:_order",
+    "api/validate/shown.py:_order",
     "api/schema.py:_package",
     "api/schema.py:_scalars",
     "api/schema.py:_types",
