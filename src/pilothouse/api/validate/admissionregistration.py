@@ -16,24 +16,12 @@ from pilothouse.api.validate.tables import Rules
 REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_MATCH_CONDITIONS = 64
 
-
-def _alone(what: str) -> d.Rule:
-    """`*` stands alone in a list."""
-    why = f"if '*' is present, must not specify other {what}"
-    return d.holds(lambda values: len(values) < 2 or "*" not in values, why)
-
-
-def _mixed_case(name: str) -> list[str]:
-    return names.dns1035_label(name.lower())
-
-
 rules = Rules(
     validate_conditions,
     valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"),
-    alone_in_operations=_alone("operations"),
-    alone_in_groups=_alone("API groups"),
-    alone_in_versions=_alone("API versions"),
-    mixed_case_label=d.matches(_mixed_case, ",", "may have mixed case, but should otherwise match: {}"),
+    alone_in_operations=d.alone("operations"),
+    alone_in_groups=d.alone("API groups"),
+    alone_in_versions=d.alone("API versions"),
 )
 
 # What webhooks and policies share

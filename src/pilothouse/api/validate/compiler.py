@@ -223,7 +223,10 @@ class _Writer:
                 with self._block(f"if {count} and {second!r}"):
                     self._cause("forbidden", _below(path, second), repr(more))
                 with self._block("else"):
-                    self._value(part, struct, value, _below(path, options.get("as", member)), part.message)
+                    own = part._replace(words=[word for word in part.words if word[0] != "@"])
+                    self._value(own, struct, value, _below(path, options.get("as", member)), part.message)
+                    for word in part.words[len(own.words) :]:
+                        self._call(word[1:], struct, path)
                 self._write(f"{count} += 1")
         with self._block(f"if not {count}"):
             self._cause("required", path, repr(none))

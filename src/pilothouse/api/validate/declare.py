@@ -147,6 +147,12 @@ def no_doubles(key: str | Callable[[Any], Any] = "", at: str = "") -> Rule:
     return items(lambda value, path, errs: None, key=key, double=at)
 
 
+def alone(what: str) -> Rule:
+    """`*` stands alone in a list."""
+    why = f"if '*' is present, must not specify other {what}"
+    return holds(lambda values: len(values) < 2 or "*" not in values, why)
+
+
 def finds_fault(rule: Rule, value: Any) -> bool:
     """Whether a stored value breaks a rule, so that a change need not keep it; what is absent does not."""
     errs = Errors()
@@ -162,6 +168,9 @@ dns_subdomain = matches(names.dns_subdomain)
 qualified_name = matches(names.qualified_name)
 path_segment = matches(names.path_segment)
 label_value = matches(names.label_value)
+mixed_case_label = matches(
+    lambda name: names.dns1035_label(name.lower()), ",", "may have mixed case, but should otherwise match: {}"
+)
 port_name = matches(names.port_name)
 port = matches(names.port_number)
 user_id = matches(names.user_id)

@@ -13,14 +13,7 @@ MAX_QUEUES = 10_000_000
 MAX_HASH_BITS = 60
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
 
-
-def _alone(what: str) -> d.Rule:
-    """`*` stands alone in a list."""
-    why = f"if '*' is present, must not specify other {what}"
-    return d.holds(lambda values: len(values) < 2 or "*" not in values, why)
-
-
-rules = Rules(alone_in_groups=_alone("api groups"), alone_in_resources=_alone("resources"))
+rules = Rules(alone_in_groups=d.alone("api groups"), alone_in_resources=d.alone("resources"))
 
 
 def _everything(*groups: str) -> list[Object]:
@@ -142,7 +135,7 @@ def _service_account(name: str, path: str, errs: Errors) -> None:
 @rules
 def _verbs(verbs: list[str], path: str, errs: Errors) -> None:
     if "*" in verbs:
-        _alone("verbs")(verbs, path, errs)
+        d.alone("verbs")(verbs, path, errs)
     elif not set(verbs) <= set(_VERBS):
         errs.not_supported(path, verbs, _VERBS)
 
@@ -152,12 +145,12 @@ _namespace = d.matches(names.dns_label, text="each member of this list must be '
 
 @rules
 def _namespaces(namespaces: list[str], path: str, errs: Errors) -> None:
-    (_alone("namespaces") if "*" in namespaces else d.items(_namespace))(namespaces, path, errs)
+    (d.alone("namespaces") if "*" in namespaces else d.items(_namespace))(namespaces, path, errs)
 
 
 @rules
 def _urls(urls: list[str], path: str, errs: Errors) -> None:
-    (_alone("non-resource URLs") if "*" in urls else d.items(_url))(urls, path, errs)
+    (d.alone("non-resource URLs") if "*" in urls else d.items(_url))(urls, path, errs)
 
 
 def _url(url: str, path: str, errs: Errors) -> None:

@@ -13,7 +13,8 @@
         rollingUpdate-?     : may not be specified
     if spec.type == A and not spec.b                    lines that apply under a condition; `else` may follow
     first-of                : one is enough / needed    of the members below, one must be there, and the first is judged
-      secret                dns-label second:other      `second`: its name in the path when it is not the first
+      secret                dns-label second:other      `second`: its name in the path when it is not the first;
+      claim                 dns-label @own              functions with `@` at the end judge the struct around
     a-?,b-?                 : may not be set            members with the same rules
     @order                                              a function that judges the struct as a whole
 

@@ -45,16 +45,11 @@ def _listed(why: str) -> d.Rule:
     return d.holds(lambda value: value in valid, why)
 
 
-def _mixed_case(name: str) -> list[str]:
-    return names.dns1035_label(name.lower())
-
-
 rules = Rules(
     column_type=_listed(_TYPES),
     column_format=_listed(_FORMATS),
     simple_path=d.holds(lambda text: text.startswith("."), "must be a simple json path starting with ."),
     joined_label=d.matches(names.dns1035_label, ","),
-    mixed_case_label=d.matches(_mixed_case, ",", "may have mixed case, but should otherwise match: {}"),
 )
 rules.define(f"""
 names

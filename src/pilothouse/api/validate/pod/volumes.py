@@ -34,7 +34,7 @@ def _source(is_pod: bool, any_token_path: bool) -> d.Rule:
         secretName!
         @files
       nfs                               nfs
-      iscsi                             iscsi
+      iscsi                             iscsi @iscsi-name
       glusterfs                         glusterfs
       flocker                           flocker
       persistentVolumeClaim
@@ -158,20 +158,13 @@ def validate_volumes(
     return valid
 
 
-_BEFORE_ISCSI = frozenset(
-    ["emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs"]
-)
 _LAST = frozenset(("name", "ephemeral", "image"))
 """A second source is forbidden and not judged."""
 
 
 def _name(volume: Object, pod_name: str, path: str, errs: Errors) -> None:
-    """Names of iSCSI initiators and of claims are made from the volume's name."""
+    """The name of an ephemeral volume's claim is made from the volume's name."""
     name = volume.get("name", "")
-    if volume.get("iscsi") is not None and volume.keys().isdisjoint(_BEFORE_ISCSI):
-        too_long = iscsi_name_too_long(name, volume["iscsi"])
-        if too_long:
-            errs.invalid(path, name, too_long)
     if pod_name and name and volume.get("ephemeral") is not None and volume.keys() <= _LAST:
         claim = f"{pod_name}-{name}"
         for message in names.dns_subdomain(claim):
@@ -180,6 +173,15 @@ def _name(volume: Object, pod_name: str, path: str, errs: Errors) -> None:
         d.dns_label(name, path, errs)
     else:
         errs.required(path)
+
+
+@rules
+def _iscsi_name(volume: Object, path: str, errs: Errors) -> None:
+    """The name of the iSCSI initiator is made from the volume's name."""
+    name = volume.get("name", "")
+    too_long = iscsi_name_too_long(name, volume["iscsi"])
+    if too_long:
+        errs.invalid(f"{path}.name", name, too_long)
 
 
 _PROJECTIONS = (
