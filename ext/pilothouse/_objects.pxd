@@ -28,6 +28,12 @@ cdef class Objects:
     cdef dict label_indexes, field_indexes
 
     cdef index_fields(self)
+    cdef bint changed_since(self, long long at) except -1
+    cdef dict by_scope(self, dict undone)
+    cdef Py_ssize_t size(self, str scope, dict undone) except -1
+    cdef Py_ssize_t upper(self, str scope)
+    cdef Listing page(self, str prefix_key, Selector selector, str after, Py_ssize_t limit,
+                      long long revision, dict undone)
     cdef Listing select(self, str prefix, Selector selector, str after, Py_ssize_t limit, long long revision,
                         dict undone, Py_ssize_t low, Py_ssize_t high)
     cdef bint settled(self, Selector selector) except -1

@@ -52,4 +52,13 @@ class Objects:
         limit: int = 0,
         at: int = 0,
     ) -> Listing: ...
+    def list_among(
+        self,
+        scopes: tuple[str, ...],
+        selector: Selector | None = None,
+        *,
+        after: str = "",
+        limit: int = 0,
+        at: int = 0,
+    ) -> Listing: ...
     def load(self, entries: _Entries) -> None: ...
