@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pilothouse.api.fields import Errors
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.compiler import compiled
 from pilothouse.api.validate.declare import Change, Rule, Whole
@@ -66,22 +66,27 @@ class Rules:
 
     def table(self, text: str) -> Rule:
         """The rule for a struct."""
-        return self._lazy(text, "{path}")
+        self._tables.append((text, "{path}"))
+        made: Rule | None = None
+
+        def check(value: Any, path: str, errs: Errors) -> None:
+            nonlocal made
+            if made is None:
+                made = compiled(text, self._named, "{path}")
+            made(value, path, errs)
+
+        return check
 
     def kind(self, text: str) -> Whole:
         """The rules for an object."""
-        check = self._lazy(text, "")
-        return lambda obj, errs: check(obj, "", errs)
+        self._tables.append((text, ""))
+        made: Rule | None = None
 
-    def _lazy(self, text: str, path: str) -> Rule:
-        """A rule that is compiled when it is first called."""
-        made: list[Rule] = []
-        self._tables.append((text, path))
-
-        def check(value: Any, at: str, errs: Errors) -> None:
-            if not made:
-                made.append(compiled(text, self._named, path))
-            made[0](value, at, errs)
+        def check(obj: Object, errs: Errors) -> None:  # PERF: no call of a rule between
+            nonlocal made
+            if made is None:
+                made = compiled(text, self._named, "")
+            made(obj, "", errs)
 
         return check
 
