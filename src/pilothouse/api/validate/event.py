@@ -10,21 +10,10 @@ from pilothouse.api.validate.tables import Rules
 
 LIMIT = 128
 NOTE_LIMIT = 1024
-_FIXED = [
-    "involvedObject",
-    "reason",
-    "message",
-    "source",
-    "firstTimestamp",
-    "lastTimestamp",
-    "count",
-    "reason",
-    "type",
-    "eventTime",
-    "action",
-    "related",
-]
-
+_FIXED = (
+    "involvedObject reason message source firstTimestamp lastTimestamp count reason type"
+    " eventTime action related"
+)
 rules = Rules()
 _series = rules.kind("""
     if series given
@@ -84,7 +73,7 @@ def _zero(member: str) -> object:
 
 
 _fixed = d.change(
-    *(d.fixed(member, _zero(member)) for member in _FIXED),
+    *(d.fixed(member, _zero(member)) for member in _FIXED.split()),
     d.fixed("reportingComponent", "", at="reportingController"),
     d.fixed("reportingInstance", ""),
 )

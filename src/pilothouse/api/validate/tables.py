@@ -18,10 +18,11 @@
     a-?,b-?                 : may not be set            members with the same rules
     @order                                              a function that judges the struct as a whole
 
-What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of a rule in declare.py,
-or of a function of the file (Rules). `as:name` replaces the member's name in paths, `as:` leaves it out. `max:63` are bytes of a
-text. `=0` after a member: its zero value is a number. `unique:name` names the member by which items must differ, `unique:` the
-item itself; `unique:.name` tells of it at that member, and `unique-first:` before other causes of the item.
+What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of a rule in
+declare.py, or of a function of the file (Rules). `as:name` replaces the member's name in paths, `as:` leaves it out,
+`as-root:name` is the whole path. `max:63` are bytes of a text. `=0` after a member: its zero value is a number.
+`unique:name` names the member by which items must differ, `unique:` the item itself; `unique:.name` tells of it at that
+member, and `unique-first:` before other causes of the item.
 """
 
 import re
