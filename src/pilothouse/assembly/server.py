@@ -269,6 +269,8 @@ class Server:
                 ),
             )
         )
+        if self.handlers.flowcontrol is not None:
+            opened.start(self.handlers.flowcontrol)
 
     def _authenticator(
         self, opened: Opened, configured: Authentication, public: KeySource

@@ -34,6 +34,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         token = keys.encode_continue(listing.entries[-1].key, query.prefix, revision)
         if query.selector.empty and query.late is None:
             remaining = listing.remaining
+    if ctx.query:
+        verbs.widths.learn(resource, ctx.info.namespace, ctx.query, listing.entries)
     show = verbs.responder
     if resource.conversion is not None and show.waits(ctx, resource):
         return await show.converted_list(ctx, resource, listing.entries, listing.revision, token, remaining)

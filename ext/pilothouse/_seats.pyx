@@ -1,0 +1,726 @@
+"""The seats of a priority level, and the queues of those who wait for them (KEP-1040).
+
+A request takes some seats of its level while it is served. One that finds too few waits in one of the level's
+queues. The queues are served fairly by virtual time: each queue has a progress meter in seat-seconds, all meters
+grow alike while their queues have work, and the queue that would have finished its oldest request first is served
+next (apiserver fairqueuing/queueset). A queue exists only while it has requests, so the number of queues that a
+configuration asks for takes no memory.
+
+PERF: a request that need not wait costs a few additions in C: nothing is queued, and no Python code runs.
+"""
+
+import cython
+
+from pilothouse._clock cimport now
+from pilothouse._instruments cimport Distribution
+
+cdef double SERVICE = 0.003     # seconds that a request is expected to take, until it has ended
+
+cdef enum State:
+    WAITING, RUNNING, LINGERING, ENDED, REFUSED
+
+cdef tuple SECONDS = (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)
+cdef tuple LENGTHS = (0, 10, 25, 50, 100, 250, 500, 1000)
+cdef tuple WATCHERS = (0, 1, 10, 100, 1000, 10000)
+cdef tuple ESTIMATES = (1, 2, 4, 8, 16, 32, 64, 100)
+cdef tuple DEMANDS = (0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.7, 2, 2.8, 4, 6)
+cdef tuple SEATS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+cdef tuple REQUESTS = (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 1)
+cdef tuple KINDS = (0, 0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+BUCKETS = {
+    "seconds": SECONDS, "lengths": LENGTHS, "watchers": WATCHERS, "estimates": ESTIMATES, "demands": DEMANDS,
+    "seats": SEATS, "requests": REQUESTS, "kinds": KINDS,
+}
+
+
+cdef class Timing:
+    """For how many nanoseconds a number, divided by a limit, was in each bucket
+    (component-base TimingHistogram)."""
+
+    cdef readonly Distribution distribution
+    cdef double value, limit, since
+
+    def __init__(self, tuple bounds not None, double at):
+        self.distribution = Distribution(bounds)
+        self.limit = 1
+        self.since = at
+
+    cdef void sync(self, double at) noexcept:
+        """Count the time up to now."""
+        cdef Distribution counts = self.distribution
+        cdef double fraction
+        cdef long long nanoseconds
+        cdef Py_ssize_t i = 0
+        if at <= self.since:
+            return
+        nanoseconds = <long long>((at - self.since) * 1e9)
+        self.since = at
+        fraction = self.value / self.limit
+        while i < counts.size and fraction > counts.edges[i]:
+            i += 1
+        counts.counts[i] += nanoseconds
+        counts.sum += fraction * nanoseconds
+
+    cdef void move(self, double by, double at) noexcept:
+        """Change the number."""
+        self.sync(at)
+        self.value += by
+
+    cdef void relate(self, double limit, double at) noexcept:
+        """Change the limit."""
+        self.sync(at)
+        self.limit = limit if limit > 0 else 1
+
+
+cdef class Kinds:
+    """Requests of all levels by whether they change something, for the metrics."""
+
+    cdef object clock
+    cdef Timing waiting_reads, waiting_writes, executing_reads, executing_writes
+
+    def __init__(self, clock=None):
+        cdef double at = now(clock)
+        self.clock = clock
+        self.waiting_reads, self.waiting_writes = Timing(KINDS, at), Timing(KINDS, at)
+        self.executing_reads, self.executing_writes = Timing(KINDS, at), Timing(KINDS, at)
+
+    def relate(self, Py_ssize_t waiting, Py_ssize_t executing):
+        """Set the limits: places in all queues, and seats of all levels."""
+        cdef double at = now(self.clock)
+        self.waiting_reads.relate(waiting, at)
+        self.waiting_writes.relate(waiting, at)
+        self.executing_reads.relate(executing, at)
+        self.executing_writes.relate(executing, at)
+
+    def timings(self):
+        """The distributions by (phase, kind of request), up to now."""
+        cdef double at = now(self.clock)
+        cdef Timing timing
+        out = {
+            ("waiting", "readOnly"): self.waiting_reads,
+            ("waiting", "mutating"): self.waiting_writes,
+            ("executing", "readOnly"): self.executing_reads,
+            ("executing", "mutating"): self.executing_writes,
+        }
+        for timing in out.values():
+            timing.sync(at)
+        return {labels: (<Timing>timing).distribution for labels, timing in out.items()}
+
+
+cdef class Series:
+    """What is counted of the requests of one flow schema in one level."""
+
+    cdef readonly long long dispatched, executing, executing_seats, waiting, waiting_seats
+    cdef readonly long long queue_full, concurrency_limit, timed_out, cancelled
+    cdef readonly long long crowded          # dispatches that found too few seats for the next request
+    cdef readonly long long let_go           # seats given to others while a slow client took its answer
+    cdef readonly Distribution waits, vain, regular, watches, lengths, watchers, estimates
+
+    def __init__(self):
+        self.waits, self.vain = Distribution(SECONDS), Distribution(SECONDS)
+        self.regular, self.watches = Distribution(SECONDS), Distribution(SECONDS)
+        self.lengths = Distribution(LENGTHS)
+        self.watchers = Distribution(WATCHERS)
+        self.estimates = Distribution(ESTIMATES)
+
+    @property
+    def idle(self):
+        """Whether no request of it waits or is served."""
+        return not self.executing and not self.waiting
+
+
+cdef class Line:
+    """Tickets in the order in which they came."""
+
+    cdef Ticket first, last
+    cdef Py_ssize_t length
+
+    cdef void append(self, Ticket ticket):
+        ticket.before = self.last
+        if self.last is None:
+            self.first = ticket
+        else:
+            self.last.after = ticket
+        self.last = ticket
+        self.length += 1
+
+    cdef void remove(self, Ticket ticket):
+        if ticket.before is None:
+            self.first = ticket.after
+        else:
+            ticket.before.after = ticket.after
+        if ticket.after is None:
+            self.last = ticket.before
+        else:
+            ticket.after.before = ticket.before
+        ticket.before = ticket.after = None
+        self.length -= 1
+
+    cdef list tickets(self):
+        cdef list out = []
+        cdef Ticket ticket = self.first
+        while ticket is not None:
+            out.append(ticket)
+            ticket = ticket.after
+        return out
+
+
+cdef class Queue:
+    """The requests of one queue that wait or are served."""
+
+    cdef readonly Py_ssize_t index, executing, seats_in_use, initial_seats, max_seats
+    cdef readonly double next_dispatch       # reading of the meter at which its next request is due
+    cdef readonly double work                # seat-seconds of those who wait
+    cdef Line line
+
+    def __init__(self, Py_ssize_t index):
+        self.index = index
+        self.line = Line()
+
+    @property
+    def waiting(self):
+        """How many requests wait."""
+        return self.line.length
+
+    def tickets(self):
+        """Those who wait, the oldest first."""
+        return self.line.tickets()
+
+    cdef void push(self, Ticket ticket):
+        self.line.append(ticket)
+        self.initial_seats += ticket.seats
+        self.max_seats += ticket.width
+        self.work += ticket.work
+
+    cdef void remove(self, Ticket ticket):
+        self.line.remove(ticket)
+        self.initial_seats -= ticket.seats
+        self.max_seats -= ticket.width
+        self.work = self.work - ticket.work if self.line.length else 0
+
+    cdef void bound(self) noexcept:
+        """A queue is not served earlier, in virtual time, than its oldest request came.
+        Without this a queue that uses less than its part would save up claims."""
+        if self.line.first is not None and self.next_dispatch < self.line.first.arrival:
+            self.next_dispatch = self.line.first.arrival
+
+
+cdef class Flow:
+    """Requests that are treated alike: those of a flow schema, and of one user or namespace if it tells these apart.
+
+    hand: the queues that its requests may wait in; () where the level has no queues.
+    uids: those of the flow schema and of the priority level; None where the two do not exist as objects.
+    """
+
+    cdef readonly Level level
+    cdef readonly Series series
+    cdef readonly str schema, distinguisher
+    cdef readonly tuple hand, uids
+
+    def __init__(self, Level level not None, Series series not None, str schema not None, str distinguisher="",
+                 tuple hand=(), tuple uids=None):
+        self.level, self.series = level, series
+        self.schema, self.distinguisher = schema, distinguisher
+        self.hand, self.uids = hand, uids
+
+    def enter(self, user, info, Py_ssize_t seats=1, Py_ssize_t final_seats=0, double extra=0, bint mutating=False):
+        """Take `seats` for a request, or stand in line: look at the ticket's `running` and `waiting`.
+
+        `final_seats` are kept for `extra` seconds after its end. `user` and `info` are for dumps.
+        """
+        cdef Ticket ticket = Ticket.__new__(Ticket)
+        ticket.flow = self
+        ticket.user = user
+        ticket.info = info
+        ticket.seats = seats
+        ticket.final_seats = final_seats
+        ticket.width = max(seats, final_seats)
+        ticket.extra = extra
+        ticket.mutating = mutating
+        ticket.work = seats * SERVICE + final_seats * extra
+        self.level.enter(ticket)
+        return ticket
+
+
+@cython.freelist(64)
+cdef class Ticket:
+    """The seats of one request, or its place in a queue. `release` gives either back and may be called again.
+
+    answered: set when the answer has begun; from then on only its client can hold it up.
+    waiter: a future that is resolved when its waiting ends, whether by seats or by a refusal.
+    reason: why it was refused, under the names of upstream's metric; "" otherwise.
+    """
+
+    cdef readonly Flow flow
+    cdef readonly object user, info
+    cdef readonly Py_ssize_t seats, final_seats
+    cdef readonly double extra, arrived, started
+    cdef readonly str reason
+    cdef public bint answered, mutating
+    cdef public object waiter
+    cdef Py_ssize_t width
+    cdef double work, arrival, looked
+    cdef State state
+    cdef Queue queue
+    cdef Ticket before, after
+
+    @property
+    def running(self):
+        """Whether it has its seats."""
+        return self.state == RUNNING
+
+    @property
+    def waiting(self):
+        """Whether it waits for seats."""
+        return self.state == WAITING
+
+    @property
+    def refused(self):
+        """Whether it has got no seats and will not."""
+        return self.state == REFUSED
+
+    @property
+    def schema(self):
+        """The name of its flow schema."""
+        return self.flow.schema
+
+    @property
+    def level(self):
+        """The name of its priority level."""
+        return self.flow.level.name
+
+    @property
+    def queue_index(self):
+        """The queue that it went through, -1 for none."""
+        return -1 if self.queue is None else self.queue.index
+
+    @property
+    def waited(self):
+        """Seconds that it has waited for its seats so far, or did."""
+        cdef double until = self.started
+        if self.state == WAITING:
+            until = now(self.flow.level.clock)
+        return max(until - self.arrived, 0.0)
+
+    def release(self):
+        """Give the seats, or the place in the queue, back: the request has ended, or its client has left."""
+        if self.state == RUNNING:
+            self.flow.level.end(self)
+        elif self.state == WAITING:
+            self.flow.level.drop(self, "cancelled")
+
+    def time_out(self):
+        """Refuse a request that has waited too long."""
+        if self.state == WAITING:
+            self.flow.level.drop(self, "time-out")
+
+    def linger(self):
+        """Give the seats back that were kept after the end."""
+        if self.state == LINGERING:
+            self.flow.level.free(self)
+
+    cdef tell(self):
+        """Have the request go on."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+cdef class Level:
+    """The seats of one priority level.
+
+    queues: how many there are; 0: who finds no seats is refused; -1: nobody ever waits (exempt).
+    limit: seats that may be in use together. `clock` gives seconds; `later(seconds, call)` calls back.
+    """
+
+    cdef readonly str name
+    cdef readonly Py_ssize_t queues, hand_size, length_limit, limit
+    cdef readonly Py_ssize_t waiting, waiting_seats, executing, seats_in_use
+    cdef readonly long long dispatched, rejected, timed_out, cancelled
+    cdef readonly double meter               # virtual time, in seat-seconds of each queue
+    cdef readonly double dispatch_meter, latest_start, next_min, next_max, discounted_min, discounted_max
+    cdef object clock, later
+    cdef dict by_index
+    cdef Py_ssize_t active                   # queues with requests that wait or are served
+    cdef Py_ssize_t robin
+    cdef long long enqueued
+    cdef Line served
+    cdef Kinds kinds
+    cdef Timing demand_timing, seat_timing, executing_timing, waiting_timing
+    cdef double at                           # when meter and integral were moved last
+    cdef double elapsed, integral, square    # of the demand for seats, since it was asked for last
+    cdef Py_ssize_t highest
+
+    def __init__(self, str name not None, Kinds kinds not None, later, clock=None):
+        cdef double at = now(clock)
+        self.name, self.kinds, self.later, self.clock = name, kinds, later, clock
+        self.by_index = {}
+        self.served = Line()
+        self.at = at
+        self.demand_timing = Timing(DEMANDS, at)
+        self.seat_timing = Timing(SEATS, at)
+        self.executing_timing = Timing(REQUESTS, at)
+        self.waiting_timing = Timing(REQUESTS, at)
+
+    # --- configuration
+
+    def configure(self, Py_ssize_t queues, Py_ssize_t hand_size=0, Py_ssize_t length_limit=0):
+        """Set the queues. Those that are too many go when they are empty."""
+        cdef double at = now(self.clock)
+        self.advance(at)
+        self.queues, self.hand_size, self.length_limit = queues, hand_size, length_limit
+        self.waiting_timing.relate(max(length_limit, 1) * max(queues, 1), at)
+        self.dispatch(at)
+
+    def resize(self, Py_ssize_t limit, Py_ssize_t usual):
+        """Set the limit; `usual` is what metrics relate seats in use to."""
+        cdef double at = now(self.clock)
+        self.advance(at)
+        self.limit = limit
+        self.seat_timing.relate(usual, at)
+        self.executing_timing.relate(usual, at)
+        self.demand_timing.relate(usual, at)
+        self.dispatch(at)
+
+    # --- what others see
+
+    @property
+    def idle(self):
+        """Whether nobody waits or is served."""
+        return not self.waiting and not self.executing
+
+    @property
+    def used(self):
+        """Whether a request has ever come."""
+        return self.dispatched > 0 or self.rejected > 0 or self.waiting > 0
+
+    def queues_in_use(self):
+        """The queues that have requests, by index."""
+        return dict(self.by_index)
+
+    def served_tickets(self):
+        """Those who have seats."""
+        return self.served.tickets()
+
+    def timings(self):
+        """The distributions of demand, seats in use, and requests that are served and that wait; up to now."""
+        cdef double at = now(self.clock)
+        cdef Timing timing
+        cdef list out = []
+        for timing in (self.demand_timing, self.seat_timing, self.executing_timing, self.waiting_timing):
+            timing.sync(at)
+            out.append(timing.distribution)
+        return tuple(out)
+
+    def demand(self):
+        """Seats that were wanted since the last call: (seconds, average, standard deviation, most)."""
+        cdef double average = 0, deviation = 0, seconds, variance
+        cdef Py_ssize_t highest = self.highest
+        self.advance(now(self.clock))
+        seconds = self.elapsed
+        if seconds > 0:
+            average = self.integral / seconds
+            variance = self.square / seconds - average * average
+            deviation = variance ** 0.5 if variance > 0 else 0
+        self.elapsed = self.integral = self.square = 0
+        self.highest = self.seats_in_use + self.waiting_seats
+        return seconds, average, deviation, highest
+
+    # --- a request comes and goes
+
+    cdef enter(self, Ticket ticket):
+        cdef Flow flow = ticket.flow
+        cdef Queue queue
+        cdef double at = now(self.clock)
+        self.advance(at)
+        ticket.arrived = ticket.started = at
+        ticket.arrival = self.meter
+        flow.series.estimates.observe(ticket.width)
+        if self.queues <= 0:
+            if not self.fits(ticket.width):
+                self.refuse(ticket, "concurrency-limit")
+                return
+            self.demand_timing.move(ticket.width, at)
+            self.start(ticket, at)
+            return
+        queue = self.choose(flow.hand)
+        if self.seats_in_use >= self.limit and queue.line.length >= self.length_limit:
+            self.refuse(ticket, "queue-full")
+            return
+        if not queue.executing and not queue.line.length:
+            self.active += 1
+            queue.next_dispatch = self.meter
+            self.by_index[queue.index] = queue
+        ticket.queue = queue
+        flow.series.lengths.observe(queue.line.length + 1)
+        if not self.waiting and self.seats_in_use < self.limit:
+            self.reshape(ticket)
+            if self.fits(ticket.width):
+                self.note(queue.next_dispatch, queue.next_dispatch, queue.next_dispatch, queue)
+                self.robin = queue.index
+                self.demand_timing.move(ticket.width, at)
+                self.start(ticket, at)
+                return
+        self.stand(ticket, at)
+        self.dispatch(at)
+
+    cdef Queue choose(self, tuple hand):
+        """Of the queues that a flow may use, the one with the least work waiting. Each request looks at them
+        from another start, so that flows that share queues spread over those that are equal."""
+        cdef Py_ssize_t size = len(hand), i, offset
+        cdef Queue queue, best = None
+        if not size:
+            hand, size = (0,), 1
+        offset = <Py_ssize_t>(self.enqueued % size)
+        self.enqueued += 1
+        for i in range(size):
+            index = hand[(offset + i) % size]
+            queue = <Queue>self.by_index.get(index)
+            if queue is None:
+                return Queue(index)
+            if best is None or queue.work < best.work:
+                best = queue
+            if not best.line.length:
+                break
+        return best
+
+    cdef bint fits(self, Py_ssize_t width) noexcept:
+        """Whether so many seats are free. What is wider than the whole level gets all of it, alone;
+        a level without seats that has no queues refuses everything (kubernetes#134196)."""
+        if self.queues < 0:
+            return True
+        if width > self.limit:
+            return self.executing == 0 and (self.queues > 0 or self.limit > 0)
+        return self.seats_in_use + width <= self.limit
+
+    cdef void reshape(self, Ticket ticket) noexcept:
+        """Final seats beyond the limit become fewer, for longer."""
+        if ticket.final_seats > self.limit > 0:
+            ticket.extra = ticket.final_seats * ticket.extra / self.limit
+            ticket.final_seats = self.limit
+            ticket.width = max(ticket.seats, ticket.final_seats)
+
+    cdef void stand(self, Ticket ticket, double at):
+        """Put a request into its queue."""
+        cdef Series series = ticket.flow.series
+        ticket.state = WAITING
+        ticket.queue.push(ticket)
+        self.waiting += 1
+        self.waiting_seats += ticket.width
+        series.waiting += 1
+        series.waiting_seats += ticket.width
+        self.waiting_timing.move(1, at)
+        (self.kinds.waiting_writes if ticket.mutating else self.kinds.waiting_reads).move(1, at)
+        self.demand_timing.move(ticket.width, at)
+        self.wanted()
+
+    cdef void unstand(self, Ticket ticket, double at):
+        """Take a request out of its queue."""
+        cdef Series series = ticket.flow.series
+        ticket.queue.remove(ticket)
+        self.waiting -= 1
+        self.waiting_seats -= ticket.width
+        series.waiting -= 1
+        series.waiting_seats -= ticket.width
+        self.waiting_timing.move(-1, at)
+        (self.kinds.waiting_writes if ticket.mutating else self.kinds.waiting_reads).move(-1, at)
+
+    cdef void wanted(self) noexcept:
+        """Note how many seats are wanted."""
+        if self.seats_in_use + self.waiting_seats > self.highest:
+            self.highest = self.seats_in_use + self.waiting_seats
+
+    cdef void start(self, Ticket ticket, double at):
+        """Give a request its seats."""
+        cdef Series series = ticket.flow.series
+        cdef Queue queue = ticket.queue
+        cdef Py_ssize_t width = ticket.width
+        ticket.state = RUNNING
+        ticket.started = at
+        self.served.append(ticket)
+        self.executing += 1
+        self.seats_in_use += width
+        self.dispatched += 1
+        series.executing += 1
+        series.executing_seats += width
+        series.dispatched += 1
+        if queue is not None:
+            queue.executing += 1
+            queue.seats_in_use += width
+            queue.next_dispatch += ticket.work
+        if self.queues >= 0:
+            series.waits.observe(at - ticket.arrived)
+        self.seat_timing.move(width, at)
+        self.executing_timing.move(1, at)
+        (self.kinds.executing_writes if ticket.mutating else self.kinds.executing_reads).move(1, at)
+        self.wanted()
+
+    cdef void refuse(self, Ticket ticket, str reason):
+        """Count a request that gets no seats."""
+        cdef Series series = ticket.flow.series
+        ticket.state = REFUSED
+        ticket.reason = reason
+        self.rejected += 1
+        if reason == "queue-full":
+            series.queue_full += 1
+        elif reason == "concurrency-limit":
+            series.concurrency_limit += 1
+        elif reason == "time-out":
+            series.timed_out += 1
+            self.timed_out += 1
+        else:
+            series.cancelled += 1
+            self.cancelled += 1
+        series.vain.observe(ticket.started - ticket.arrived)
+
+    cdef drop(self, Ticket ticket, str reason):
+        """Remove a request from its queue."""
+        cdef double at = now(self.clock)
+        cdef Queue queue = ticket.queue
+        self.advance(at)
+        self.unstand(ticket, at)
+        self.demand_timing.move(-ticket.width, at)
+        ticket.started = at
+        self.refuse(ticket, reason)
+        queue.bound()
+        self.tidy(queue, True)
+        ticket.tell()
+        self.dispatch(at)
+
+    cdef end(self, Ticket ticket):
+        """A request has been served."""
+        cdef double at = now(self.clock)
+        cdef Series series = ticket.flow.series
+        cdef Queue queue = ticket.queue
+        self.advance(at)
+        self.served.remove(ticket)
+        self.executing -= 1
+        series.executing -= 1
+        (series.watches if ticket.info is not None and ticket.info.verb == "watch" else series.regular).observe(
+            at - ticket.started)
+        self.executing_timing.move(-1, at)
+        (self.kinds.executing_writes if ticket.mutating else self.kinds.executing_reads).move(-1, at)
+        if queue is not None:
+            queue.executing -= 1
+            queue.next_dispatch -= ticket.seats * (SERVICE - (at - ticket.started))
+            queue.bound()
+        if ticket.extra > 0 and ticket.final_seats > 0:
+            ticket.state = LINGERING
+            if queue is not None:
+                self.tidy(queue, True)
+            self.later(ticket.extra, ticket.linger)
+            return
+        if queue is not None and not queue.executing and not queue.line.length:
+            self.active -= 1
+        self.vacate(ticket, at)
+
+    cdef free(self, Ticket ticket):
+        """The seats that were kept after the end of a request are free."""
+        cdef double at = now(self.clock)
+        self.advance(at)
+        self.vacate(ticket, at)
+
+    cdef vacate(self, Ticket ticket, double at):
+        cdef Queue queue = ticket.queue
+        ticket.state = ENDED
+        self.seats_in_use -= ticket.width
+        ticket.flow.series.executing_seats -= ticket.width
+        self.seat_timing.move(-ticket.width, at)
+        self.demand_timing.move(-ticket.width, at)
+        if queue is not None:
+            queue.seats_in_use -= ticket.width
+            self.tidy(queue, False)
+        if self.waiting:
+            self.dispatch(at)
+
+    cdef void tidy(self, Queue queue, bint stops):
+        """Forget a queue that has no requests and no seats; `stops`: it may just have lost its last request."""
+        if queue.executing or queue.line.length:
+            return
+        if stops:
+            self.active -= 1
+        if not queue.seats_in_use:
+            self.by_index.pop(queue.index, None)
+
+    def let_go(self, double seconds):
+        """Give the seats of those to others whose clients have been taking their answers for `seconds`."""
+        cdef double at = now(self.clock)
+        cdef Ticket ticket
+        for ticket in self.served.tickets():
+            if not ticket.answered:
+                continue
+            if ticket.looked == 0:
+                ticket.looked = at
+            elif at - ticket.looked >= seconds and ticket.state == RUNNING:
+                ticket.flow.series.let_go += 1
+                self.end(ticket)
+
+    # --- fair queuing
+
+    cdef void advance(self, double at) noexcept:
+        """Move the meter, and the integral of the demand, up to now."""
+        cdef double seconds = at - self.at
+        cdef Py_ssize_t demand = self.seats_in_use + self.waiting_seats
+        if seconds <= 0:
+            return
+        self.at = at
+        if self.active:
+            self.meter += seconds * (demand if demand < self.limit else self.limit) / self.active
+        self.elapsed += seconds
+        self.integral += seconds * demand
+        self.square += seconds * demand * demand
+
+    cdef dispatch(self, double at):
+        """Give seats to those who wait, as far as there are some."""
+        cdef Ticket ticket
+        while self.waiting and self.seats_in_use < self.limit:
+            ticket = self.next_ticket()
+            if ticket is None:
+                return
+            self.unstand(ticket, at)
+            self.demand_timing.move(-ticket.width, at)
+            self.reshape(ticket)
+            self.demand_timing.move(ticket.width, at)
+            self.start(ticket, at)
+            ticket.queue.bound()
+            ticket.tell()
+
+    cdef Ticket next_ticket(self):
+        """Whose turn it is, None if there are too few seats for it: nobody overtakes a wide request.
+
+        Of queues that are equal, the next one after the queue that was served last has its turn.
+        """
+        cdef Queue queue, best = None
+        cdef double finish, least = 0, low = 0, high = 0, discounted
+        cdef Py_ssize_t distance, nearest = 0
+        cdef Py_ssize_t around = max(self.queues, 1)
+        for queue in self.by_index.values():
+            if not queue.line.length:
+                continue
+            finish = queue.next_dispatch + queue.line.first.work
+            distance = (queue.index - self.robin - 1) % around
+            discounted = queue.next_dispatch - queue.seats_in_use * SERVICE
+            if best is None:
+                low = high = queue.next_dispatch
+                self.discounted_min = self.discounted_max = discounted
+            low, high = min(low, queue.next_dispatch), max(high, queue.next_dispatch)
+            self.discounted_min = min(self.discounted_min, discounted)
+            self.discounted_max = max(self.discounted_max, discounted)
+            if best is None or finish < least or (finish == least and distance < nearest):
+                best, least, nearest = queue, finish, distance
+        if best is None:
+            return None
+        if not self.fits(best.line.first.width):
+            best.line.first.flow.series.crowded += 1
+            return None
+        self.robin = best.index
+        self.dispatch_meter, self.latest_start = self.meter, best.next_dispatch
+        self.next_min, self.next_max = low, high
+        return best.line.first
+
+    cdef void note(self, double start, double low, double high, Queue queue) noexcept:
+        """Keep, for the metrics, what a dispatch without waiting has seen."""
+        self.dispatch_meter, self.latest_start = self.meter, start
+        self.next_min, self.next_max = low, high
+        self.discounted_min = self.discounted_max = start - queue.seats_in_use * SERVICE
