@@ -157,7 +157,7 @@ cdef class Line:
         ticket.before = ticket.after = None
         self.length -= 1
 
-    cdef list tickets(self):
+    cdef list all(self):
         cdef list out = []
         cdef Ticket ticket = self.first
         while ticket is not None:
@@ -166,44 +166,52 @@ cdef class Line:
         return out
 
 
-cdef class Queue:
-    """The requests of one queue that wait or are served."""
+cdef class Queue(Line):
+    """The requests of one queue: those that wait, in line, and those that are served."""
 
     cdef readonly Py_ssize_t index, executing, seats_in_use, initial_seats, max_seats
     cdef readonly double next_dispatch       # reading of the meter at which its next request is due
-    cdef readonly double work                # seat-seconds of those who wait
-    cdef Line line
+    cdef long long units                     # work of those who wait, counted exactly so that equals are equal
 
     def __init__(self, Py_ssize_t index):
         self.index = index
-        self.line = Line()
+
+    @property
+    def work(self):
+        """Seat-seconds of those who wait."""
+        return self.units / 1e8
 
     @property
     def waiting(self):
         """How many requests wait."""
-        return self.line.length
+        return self.length
 
     def tickets(self):
         """Those who wait, the oldest first."""
-        return self.line.tickets()
+        return self.all()
 
     cdef void push(self, Ticket ticket):
-        self.line.append(ticket)
+        self.append(ticket)
         self.initial_seats += ticket.seats
         self.max_seats += ticket.width
-        self.work += ticket.work
+        self.units += units(ticket)
 
-    cdef void remove(self, Ticket ticket):
-        self.line.remove(ticket)
+    cdef void pull(self, Ticket ticket):
+        self.remove(ticket)
         self.initial_seats -= ticket.seats
         self.max_seats -= ticket.width
-        self.work = self.work - ticket.work if self.line.length else 0
+        self.units -= units(ticket)
 
     cdef void bound(self) noexcept:
         """A queue is not served earlier, in virtual time, than its oldest request came.
         Without this a queue that uses less than its part would save up claims."""
-        if self.line.first is not None and self.next_dispatch < self.line.first.arrival:
-            self.next_dispatch = self.line.first.arrival
+        if self.first is not None and self.next_dispatch < self.first.arrival:
+            self.next_dispatch = self.first.arrival
+
+
+cdef inline long long units(Ticket ticket) noexcept:
+    """The work of a request in hundred-millionths of a seat-second."""
+    return <long long>(ticket.work * 1e8 + 0.5)
 
 
 cdef class Flow:
@@ -274,6 +282,11 @@ cdef class Ticket:
     def waiting(self):
         """Whether it waits for seats."""
         return self.state == WAITING
+
+    @property
+    def lingering(self):
+        """Whether it has ended and keeps its final seats for a while."""
+        return self.state == LINGERING
 
     @property
     def refused(self):
@@ -401,7 +414,7 @@ cdef class Level:
 
     def served_tickets(self):
         """Those who have seats."""
-        return self.served.tickets()
+        return self.served.all()
 
     def timings(self):
         """The distributions of demand, seats in use, and requests that are served and that wait; up to now."""
@@ -445,15 +458,15 @@ cdef class Level:
             self.start(ticket, at)
             return
         queue = self.choose(flow.hand)
-        if self.seats_in_use >= self.limit and queue.line.length >= self.length_limit:
+        if self.seats_in_use >= self.limit and queue.length >= self.length_limit:
             self.refuse(ticket, "queue-full")
             return
-        if not queue.executing and not queue.line.length:
+        if not queue.executing and not queue.length:
             self.active += 1
             queue.next_dispatch = self.meter
             self.by_index[queue.index] = queue
         ticket.queue = queue
-        flow.series.lengths.observe(queue.line.length + 1)
+        flow.series.lengths.observe(queue.length + 1)
         if not self.waiting and self.seats_in_use < self.limit:
             self.reshape(ticket)
             if self.fits(ticket.width):
@@ -478,10 +491,12 @@ cdef class Level:
             index = hand[(offset + i) % size]
             queue = <Queue>self.by_index.get(index)
             if queue is None:
-                return Queue(index)
-            if best is None or queue.work < best.work:
+                queue = Queue.__new__(Queue)
+                queue.index = index
+                return queue
+            if best is None or queue.units < best.units:
                 best = queue
-            if not best.line.length:
+            if not best.length:
                 break
         return best
 
@@ -518,7 +533,7 @@ cdef class Level:
     cdef void unstand(self, Ticket ticket, double at):
         """Take a request out of its queue."""
         cdef Series series = ticket.flow.series
-        ticket.queue.remove(ticket)
+        ticket.queue.pull(ticket)
         self.waiting -= 1
         self.waiting_seats -= ticket.width
         series.waiting -= 1
@@ -610,8 +625,9 @@ cdef class Level:
             if queue is not None:
                 self.tidy(queue, True)
             self.later(ticket.extra, ticket.linger)
+            self.dispatch(at)
             return
-        if queue is not None and not queue.executing and not queue.line.length:
+        if queue is not None and not queue.executing and not queue.length:
             self.active -= 1
         self.vacate(ticket, at)
 
@@ -631,12 +647,11 @@ cdef class Level:
         if queue is not None:
             queue.seats_in_use -= ticket.width
             self.tidy(queue, False)
-        if self.waiting:
-            self.dispatch(at)
+        self.dispatch(at)
 
     cdef void tidy(self, Queue queue, bint stops):
         """Forget a queue that has no requests and no seats; `stops`: it may just have lost its last request."""
-        if queue.executing or queue.line.length:
+        if queue.executing or queue.length:
             return
         if stops:
             self.active -= 1
@@ -647,7 +662,7 @@ cdef class Level:
         """Give the seats of those to others whose clients have been taking their answers for `seconds`."""
         cdef double at = now(self.clock)
         cdef Ticket ticket
-        for ticket in self.served.tickets():
+        for ticket in self.served.all():
             if not ticket.answered:
                 continue
             if ticket.looked == 0:
@@ -696,9 +711,9 @@ cdef class Level:
         cdef Py_ssize_t distance, nearest = 0
         cdef Py_ssize_t around = max(self.queues, 1)
         for queue in self.by_index.values():
-            if not queue.line.length:
+            if not queue.length:
                 continue
-            finish = queue.next_dispatch + queue.line.first.work
+            finish = queue.next_dispatch + queue.first.work
             distance = (queue.index - self.robin - 1) % around
             discounted = queue.next_dispatch - queue.seats_in_use * SERVICE
             if best is None:
@@ -711,13 +726,13 @@ cdef class Level:
                 best, least, nearest = queue, finish, distance
         if best is None:
             return None
-        if not self.fits(best.line.first.width):
-            best.line.first.flow.series.crowded += 1
+        if not self.fits(best.first.width):
+            best.first.flow.series.crowded += 1
             return None
         self.robin = best.index
         self.dispatch_meter, self.latest_start = self.meter, best.next_dispatch
         self.next_min, self.next_max = low, high
-        return best.line.first
+        return best.first
 
     cdef void note(self, double start, double low, double high, Queue queue) noexcept:
         """Keep, for the metrics, what a dispatch without waiting has seen."""
