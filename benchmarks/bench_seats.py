@@ -1,9 +1,9 @@
-"""What priority and fairness costs a request that need not wait: processor time with seats and without, in turns.
+"""What priority and fairness costs a request that need not wait: processor time with and without, in turns.
 
     python benchmarks/bench_seats.py
 
-One process without sockets: what is timed is the pipeline with its answer from the watch cache. "Without" is a gate that
-classifies requests, for the headers of their answers, and counts nobody. The exit status is 1 when the goal is missed.
+One process without sockets: what is timed is the pipeline with its answer from the watch cache. "Without" is
+a gate that classifies requests and counts nobody. The exit status is 1 when the goal is missed.
 """
 
 import asyncio
@@ -66,7 +66,11 @@ class Open:
 
 
 def request(user: str, method: str, target: str, body: bytes = b"") -> Request:
-    headers = {"authorization": f"Bearer {user}", "accept": "application/json", "user-agent": "kubectl/v1.36.0"}
+    headers = {
+        "authorization": f"Bearer {user}",
+        "accept": "application/json",
+        "user-agent": "kubectl/v1.36.0",
+    }
     return Request(method, target, headers, list(headers.items()), body, ("127.0.0.1", 40000))
 
 

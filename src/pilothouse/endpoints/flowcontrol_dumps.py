@@ -182,10 +182,12 @@ def _work(seat_seconds: float) -> str:
     return f"{max(seat_seconds, 0.0):.8f}ss"
 
 
-def _page(rows: Iterable[Iterable[str]]) -> Response:
-    """A page of comma-separated cells, in columns of at least 8 characters."""
-    table = [[f"{cell},".replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(8, *(len(row[column]) + 1 for row in table)) for column in range(len(table[0]))]
-    lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
-    text = "".join(line.rstrip().rstrip(",") + "\n" for line in lines)
-    return Response(200, text.encode(), TEXT, [NOSNIFF])
+def _page(rows: Iterable[Row]) -> Response:
+    """A page of comma-separated cells, in columns of at least 8 characters; the last one is as wide as it is."""
+    table = [[cell.replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(8, *(len(row[column]) + 2 for row in table)) for column in range(len(table[0]) - 1)]
+    lines = (
+        "".join(f"{cell},".ljust(width) for cell, width in zip(row, widths, strict=False)) + row[-1] + "\n"
+        for row in table
+    )
+    return Response(200, "".join(lines).encode(), TEXT, [NOSNIFF])

@@ -153,7 +153,7 @@ class FlowControlMetrics(Group):
             "[ALPHA] Nanoseconds by reads and writes in relation to their limit.",
             ("phase", "request_kind"),
             BUCKETS["kinds"],
-            lambda: {} if self._levels is None else {**self._levels.kinds.timings()},
+            lambda: {} if self._levels is None else self._levels.kinds.timings(),
         )
 
     def show(self, levels: Levels) -> None:

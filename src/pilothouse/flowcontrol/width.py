@@ -69,7 +69,7 @@ class Widths:
             limit = _limit(query)
             objects = min(objects, limit) if limit else objects
         most = objects * usual
-        if not query:
+        if not query and not info.name:
             return most
         labels, fields = _first(query, "labelSelector"), _first(query, "fieldSelector")
         if info.name or _NAMED.search(fields):
