@@ -29,6 +29,10 @@ LIMITS = {
     "lower_limit_seats": ("[ALPHA] Seats of a level that nobody may borrow.", attrgetter("lower")),
     "upper_limit_seats": ("[ALPHA] Seats of a level with all that it may borrow.", attrgetter("upper")),
     "current_limit_seats": ("[ALPHA] Seats that a level has now.", attrgetter("seats.limit")),
+}
+"""Gauges of every level."""
+
+METERS = {
     "target_seats": ("[ALPHA] Seats that a level needs.", attrgetter("target")),
     "demand_seats_average": ("[ALPHA] Mean demand of the last 10 s.", attrgetter("demand.average")),
     "demand_seats_stdev": (
@@ -40,13 +44,9 @@ LIMITS = {
         attrgetter("demand.highest"),
     ),
     "demand_seats_smoothed": ("[ALPHA] Demand that decays slowly.", attrgetter("demand.smoothed")),
-}
-"""Gauges of every level."""
-
-METERS = {
-    "current_r": ("[ALPHA] Virtual time of a level, in seat-seconds.", attrgetter("meter")),
-    "dispatch_r": ("[ALPHA] Virtual time of the last dispatch.", attrgetter("dispatch_meter")),
-    "latest_s": ("[ALPHA] Virtual start of the request dispatched last.", attrgetter("latest_start")),
+    "current_r": ("[ALPHA] Virtual time of a level, in seat-seconds.", attrgetter("seats.meter")),
+    "dispatch_r": ("[ALPHA] Virtual time of the last dispatch.", attrgetter("seats.dispatch_meter")),
+    "latest_s": ("[ALPHA] Virtual start of the request dispatched last.", attrgetter("seats.latest_start")),
 }
 """Gauges of the levels that have had requests."""
 
@@ -153,7 +153,7 @@ class FlowControlMetrics(Group):
             "[ALPHA] Nanoseconds by reads and writes in relation to their limit.",
             ("phase", "request_kind"),
             BUCKETS["kinds"],
-            lambda: {} if self._levels is None else self._levels.kinds.timings(),
+            self._by_kind,
         )
 
     def show(self, levels: Levels) -> None:
@@ -177,8 +177,8 @@ class FlowControlMetrics(Group):
     def _of_levels(self, read: Callable[[State], float]) -> Callable[[], dict[Labels, float]]:
         return lambda: {(name,): read(state) for name, state in self._states().items()}
 
-    def _of_meters(self, read: Callable[[object], float]) -> Callable[[], dict[Labels, float]]:
-        return lambda: {(name,): read(state.seats) for name, state in self._used()}
+    def _of_meters(self, read: Callable[[State], float]) -> Callable[[], dict[Labels, float]]:
+        return lambda: {(name,): read(state) for name, state in self._used()}
 
     def _bounds(self, which: str) -> Callable[[], dict[Labels, float]]:
         return lambda: {
@@ -213,6 +213,10 @@ class FlowControlMetrics(Group):
             for labels, series in self._series()
             for more, member in rows
         }
+
+    def _by_kind(self) -> dict[Labels, Distribution]:
+        found = {} if self._levels is None else self._levels.kinds.timings()
+        return {labels: one for labels, one in found.items() if one.sum}
 
     def _timing(
         self, name: str, text: str, labels: Labels, buckets: str, rows: list[tuple[int, Labels]]
