@@ -52,7 +52,7 @@ class Open:
         self._flow(user, info)
         return None
 
-    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query) -> Ticket:
+    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
         """Nobody enters."""
         raise AssertionError
 

@@ -15,6 +15,8 @@ from pilothouse._clock cimport now
 from pilothouse._instruments cimport Distribution
 
 cdef double SERVICE = 0.003     # seconds that a request is expected to take, until it has ended
+cdef Py_ssize_t WAITING_BYTES = 64 * 1024 * 1024    # of the bodies of all requests that wait, as in offload.py
+cdef Py_ssize_t QUEUE_BYTES = 4 * 1024 * 1024       # of those in one queue; one body may be longer
 
 cdef enum State:
     WAITING, RUNNING, LINGERING, ENDED, REFUSED
@@ -74,8 +76,9 @@ cdef class Timing:
 
 
 cdef class Kinds:
-    """Requests of all levels by whether they change something, for the metrics."""
+    """Requests of all levels by whether they change something, for the metrics; and the bytes of those that wait."""
 
+    cdef readonly Py_ssize_t waiting_bytes
     cdef object clock
     cdef Timing waiting_reads, waiting_writes, executing_reads, executing_writes
 
@@ -169,7 +172,7 @@ cdef class Line:
 cdef class Queue(Line):
     """The requests of one queue: those that wait, in line, and those that are served."""
 
-    cdef readonly Py_ssize_t index, executing, seats_in_use, initial_seats, max_seats
+    cdef readonly Py_ssize_t index, executing, seats_in_use, initial_seats, max_seats, size
     cdef readonly double next_dispatch       # reading of the meter at which its next request is due
     cdef long long units                     # work of those who wait, counted exactly so that equals are equal
 
@@ -195,12 +198,14 @@ cdef class Queue(Line):
         self.initial_seats += ticket.seats
         self.max_seats += ticket.width
         self.units += units(ticket)
+        self.size += ticket.size
 
     cdef void pull(self, Ticket ticket):
         self.remove(ticket)
         self.initial_seats -= ticket.seats
         self.max_seats -= ticket.width
         self.units -= units(ticket)
+        self.size -= ticket.size
 
     cdef void bound(self) noexcept:
         """A queue is not served earlier, in virtual time, than its oldest request came.
@@ -232,10 +237,12 @@ cdef class Flow:
         self.schema, self.distinguisher = schema, distinguisher
         self.hand, self.uids = hand, uids
 
-    def enter(self, user, info, Py_ssize_t seats=1, Py_ssize_t final_seats=0, double extra=0, bint mutating=False):
+    def enter(self, user, info, Py_ssize_t seats=1, Py_ssize_t final_seats=0, double extra=0, bint mutating=False,
+              Py_ssize_t size=0):
         """Take `seats` for a request, or stand in line: look at the ticket's `running` and `waiting`.
 
-        `final_seats` are kept for `extra` seconds after its end. `user` and `info` are for dumps.
+        `final_seats` are kept for `extra` seconds after its end. `size` is the length of its body in bytes. `user` and
+        `info` are for dumps.
         """
         cdef Ticket ticket = Ticket.__new__(Ticket)
         ticket.flow = self
@@ -246,6 +253,7 @@ cdef class Flow:
         ticket.width = max(seats, final_seats)
         ticket.extra = extra
         ticket.mutating = mutating
+        ticket.size = size
         ticket.work = seats * SERVICE + final_seats * extra
         self.level.enter(ticket)
         return ticket
@@ -258,6 +266,7 @@ cdef class Ticket:
     answered: set when the answer has begun; from then on only its client can hold it up.
     waiter: a future that is resolved when its waiting ends, whether by seats or by a refusal.
     reason: why it was refused, under the names of upstream's metric; "" otherwise.
+    heavy: it was refused because the bodies of those that wait take too much memory.
     """
 
     cdef readonly Flow flow
@@ -265,6 +274,8 @@ cdef class Ticket:
     cdef readonly Py_ssize_t seats, final_seats
     cdef readonly double extra, arrived, started
     cdef readonly str reason
+    cdef readonly bint heavy
+    cdef readonly Py_ssize_t size
     cdef public bint answered, mutating
     cdef public object waiter
     cdef Py_ssize_t width
@@ -475,8 +486,19 @@ cdef class Level:
                 self.demand_timing.move(ticket.width, at)
                 self.start(ticket, at)
                 return
+        if ticket.size and not self.bears(queue, ticket.size):
+            ticket.heavy = True
+            self.refuse(ticket, "queue-full")
+            self.tidy(queue, True)
+            return
         self.stand(ticket, at)
         self.dispatch(at)
+
+    cdef bint bears(self, Queue queue, Py_ssize_t size) noexcept:
+        """Whether a body of so many bytes may wait in a queue."""
+        if self.kinds.waiting_bytes + size > WAITING_BYTES:
+            return False
+        return not queue.length or queue.size + size <= QUEUE_BYTES
 
     cdef Queue choose(self, tuple hand):
         """Of the queues that a flow may use, the one with the least work waiting. Each request looks at them
@@ -523,6 +545,7 @@ cdef class Level:
         ticket.queue.push(ticket)
         self.waiting += 1
         self.waiting_seats += ticket.width
+        self.kinds.waiting_bytes += ticket.size
         series.waiting += 1
         series.waiting_seats += ticket.width
         self.waiting_timing.move(1, at)
@@ -536,6 +559,7 @@ cdef class Level:
         ticket.queue.pull(ticket)
         self.waiting -= 1
         self.waiting_seats -= ticket.width
+        self.kinds.waiting_bytes -= ticket.size
         series.waiting -= 1
         series.waiting_seats -= ticket.width
         self.waiting_timing.move(-1, at)

@@ -11,6 +11,7 @@ class Timing:
     def __init__(self, bounds: tuple[float, ...], at: float) -> None: ...
 
 class Kinds:
+    waiting_bytes: int
     def __init__(self, clock: Callable[[], float] | None = None) -> None: ...
     def relate(self, waiting: int, executing: int) -> None: ...
     def timings(self) -> dict[tuple[str, ...], Distribution]: ...
@@ -46,6 +47,7 @@ class Queue:
     seats_in_use: int
     initial_seats: int
     max_seats: int
+    size: int
     next_dispatch: float
     def __init__(self, index: int) -> None: ...
     @property
@@ -78,6 +80,7 @@ class Flow:
         final_seats: int = 0,
         extra: float = 0,
         mutating: bool = False,
+        size: int = 0,
     ) -> Ticket: ...
 
 class Ticket:
@@ -90,6 +93,8 @@ class Ticket:
     arrived: float
     started: float
     reason: str
+    heavy: bool
+    size: int
     answered: bool
     mutating: bool
     waiter: Future[None] | None

@@ -329,6 +329,29 @@ def test_full_queues_refuse() -> None:
     assert flow_of(level, "somebody else").enter(None, None).waiting or len(set(flow.hand)) == 2
 
 
+def test_long_bodies_do_not_fill_the_memory() -> None:
+    """Of one queue 4 MB wait, of all levels 64 MB; a body that is alone in its queue may be longer."""
+    mb, kinds, clock = 1 << 20, Kinds(), Clock()
+    levels = [Level(str(i), kinds, clock.later, clock) for i in range(2)]
+    for level in levels:
+        level.configure(64, 1, 50)
+        level.resize(1, 1)
+    flow = Flow(levels[0], Series(), "s", "", (0,))
+    served = flow.enter(None, None, size=5 * mb)
+    assert served.running and kinds.waiting_bytes == 0
+    waiting = [flow.enter(None, None, size=mb) for _ in range(4)]
+    heavy, light = flow.enter(None, None, size=1), flow.enter(None, None)
+    assert all(ticket.waiting for ticket in waiting) and light.waiting
+    assert heavy.heavy and heavy.reason == "queue-full"
+    long = Flow(levels[0], Series(), "s", "", (1,)).enter(None, None, size=10 * mb)
+    assert long.waiting and kinds.waiting_bytes == 14 * mb
+    others = [Flow(levels[1], Series(), "s", "", (i,)).enter(None, None, size=10 * mb) for i in range(8)]
+    assert [ticket.heavy for ticket in others] == [False] * 6 + [True] * 2  # the first one is served
+    for ticket in (served, *waiting, light, long, *others):
+        ticket.release()
+    assert kinds.waiting_bytes == 0 and all(level.idle and not level.queues_in_use() for level in levels)
+
+
 def test_who_leaves_gives_up_the_place() -> None:
     level = level_of(Clock(), limit=2)
     flow = flow_of(level)

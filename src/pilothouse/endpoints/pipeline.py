@@ -221,7 +221,7 @@ class Pipeline:
         ctx.priority = flow.uids
         if not whole:
             return True
-        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query)
+        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, len(ctx.request.body))
         return ticket.running
 
     async def _stand_in_line(self, ctx: Context) -> None:

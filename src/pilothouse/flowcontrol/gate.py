@@ -42,8 +42,8 @@ class Gate(Protocol):
     def flow(self, user: User, info: RequestInfo) -> Flow | None:
         """The flow of a request; None: it needs no seats."""
 
-    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query) -> Ticket:
-        """Take seats, stand in line, or be refused: see the ticket."""
+    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
+        """Take seats for a request with a body of `size` bytes, stand in line, or be refused: see the ticket."""
 
     def resource(self, info: RequestInfo) -> Resource | None:
         """What a request that was refused is about, for the metrics."""
@@ -91,7 +91,7 @@ class FlowControl(Background):
         if self._ticks % PERIOD == 0:
             self.levels.adjust()
 
-    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query) -> Ticket:
+    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
         """Take as many seats of the flow's level as the request needs."""
         verb = info.verb
         if verb == "get":  # PERF: most requests
@@ -99,13 +99,13 @@ class FlowControl(Background):
         if verb in ("list", "watch"):
             return flow.enter(user, info, self._widths.of_list(info, query, self._widest(flow)))
         if verb not in WRITES:
-            return flow.enter(user, info, mutating=True)
+            return flow.enter(user, info, mutating=True, size=size)
         watchers = self._widths.watchers(info)
         if watchers is None:
-            return flow.enter(user, info, mutating=True)
+            return flow.enter(user, info, mutating=True, size=size)
         flow.series.watchers.observe(watchers)
         seats, seconds = after_write(watchers, self._widest(flow))
-        return flow.enter(user, info, 1, seats, seconds, True)
+        return flow.enter(user, info, 1, seats, seconds, True, size)
 
     def _widest(self, flow: Flow) -> int:
         """The most seats that one request of a level may take."""
@@ -144,7 +144,7 @@ class MaxInFlight:
             return None
         return flow
 
-    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query) -> Ticket:
+    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
         """Count a request."""
         return flow.enter(user, info)
 
@@ -184,6 +184,8 @@ def why(ticket: Ticket) -> str:
     """What stood in the way of a request that was refused."""
     level = ticket.flow.level
     taken = f"{level.seats_in_use} of the {level.limit} seats of the priority level are taken"
+    if ticket.heavy:
+        return f"{taken}, and the bodies of those that wait leave no room for one of {ticket.size} bytes"
     if ticket.reason == "queue-full":
         return f"{taken}, and {level.length_limit} requests wait in each queue that this one may stand in"
     if ticket.reason == "concurrency-limit":
