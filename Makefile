@@ -7,6 +7,9 @@ DATA ?= var
 # PILOTHOUSE_DEBUG=1 builds the compiled modules with checks. Both ways of building leave them in the same place.
 MODE := $(if $(filter 1,$(PILOTHOUSE_DEBUG)),debug,release)
 READY := $(VENV)/.ready-$(MODE)
+# What running needs, and no more. An environment for development serves as well.
+RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
+SOURCES := pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 
 COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
 	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
@@ -15,16 +18,24 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 
 .PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
 
-$(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
+$(VENV)/.runs-$(MODE): $(SOURCES)
+	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(READY): $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	rm -f $(filter-out $@,$(wildcard $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
+	rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) \
+		$(if $(wildcard $@ $(VENV)/.runs-$(MODE)),,src/pilothouse/_*.so)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 build: $(READY)
 
-run: $(READY)
+run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 

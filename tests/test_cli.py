@@ -21,6 +21,18 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pilothouse serve" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_each_command_has_help(
+    command: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Help touches nothing: `kubeconfig` makes keys when it is run."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert cli.main([command, "--help"]) == cli.main([command, "-h"]) == 0
+    out = capsys.readouterr().out
+    assert f"pilothouse {command} " in out and "flags:" in out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.kube_apiserver(["--nope"]) == 1
     assert capsys.readouterr().err.startswith("Error: unknown flag: --nope\n")

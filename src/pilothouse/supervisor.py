@@ -10,6 +10,7 @@ from types import FrameType
 from pilothouse import pki
 from pilothouse.config import Config
 from pilothouse.logs import Logger
+from pilothouse.notify import Notifier
 
 log = Logger(__name__)
 
@@ -61,7 +62,8 @@ class Worker:
 class Supervisor:
     """Keeps `count` processes of one command running until stop() or a signal."""
 
-    def __init__(self, command: Sequence[str], count: int) -> None:
+    def __init__(self, command: Sequence[str], count: int, notifier: Notifier | None = None) -> None:
+        self._notifier = notifier or Notifier()
         self.workers = [Worker(command) for _ in range(count)]
         self._over = threading.Event()
 
@@ -74,8 +76,12 @@ class Supervisor:
         if not self._over.is_set():
             for worker in self.workers:
                 worker.start()
+        alive = 0.0
         while not self._over.wait(0.1):
             now = time.monotonic()
+            if self._notifier.watchdog and now >= alive:
+                self._notifier.say("WATCHDOG=1")
+                alive = now + self._notifier.watchdog
             for worker in self.workers:
                 worker.look(now)
         for worker in self.workers:

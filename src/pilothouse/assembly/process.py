@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
@@ -9,6 +10,7 @@ from pilothouse.config import Config
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
+from pilothouse.notify import Notifier, Watchdog
 from pilothouse.server.accept import raise_descriptor_limit
 
 log = Logger(__name__)
@@ -27,8 +29,13 @@ def run(config: Config) -> int:
 async def _run(config: Config) -> int:
     """A first signal ends the server, while it starts as well; a second one kills the process."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(number: signal.Signals) -> None:
+        log.info("The server ends", signal=number.name)
+        ended.set()
+
     for number in SIGNALS:
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end, number)
 
     def let_signals_kill() -> None:
         for number in SIGNALS:
@@ -41,11 +48,18 @@ async def _run(config: Config) -> int:
     return await serve(Server(config), ended, let_signals_kill)
 
 
-async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None] = lambda: None) -> int:
+async def serve(
+    server: Server,
+    ended: asyncio.Event,
+    closing: Callable[[], None] = lambda: None,
+    notifier: Notifier | None = None,
+) -> int:
     """Start a server and stop it once `ended` is set, in the middle of its start if need be.
 
-    `closing` is called before it is stopped. Returns 0, or 1 when the server could not be started.
+    `closing` is called before it is stopped; the notifier tells the service manager. Returns 0, or 1 when the server could
+    not be started.
     """
+    notifier = notifier or Notifier()
     end = asyncio.create_task(ended.wait())
     starting = asyncio.create_task(server.start())
     try:
@@ -57,15 +71,27 @@ async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None
         if starting.cancelled():
             return 0
         if error := starting.exception():
-            log.error("The server cannot start", err=error)
+            log.error("The server cannot start", err=_said(error))
             return 1
         relax_collector()
         async with Opened() as opened:
             opened.start(Trim())
+            opened.start(Watchdog(notifier))
+            notifier.say("READY=1", f"STATUS=Serving on port {server.listener.port}")
             await end
             closing()
+            notifier.say("STOPPING=1")
+        stopping = time.monotonic()
         await server.stop()
+        log.info("The server ended", seconds=round(time.monotonic() - stopping, 3))
         return 0
     finally:
         end.cancel()
         starting.cancel()
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, without the number of one of the system that names no file."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    return str(error)

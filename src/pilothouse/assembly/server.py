@@ -6,6 +6,7 @@ import socket
 from dataclasses import replace
 
 from pilothouse import pki
+from pilothouse.addresses import reachable, url
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled, ledger_of
@@ -397,12 +398,29 @@ class Server:
     def _tell(self) -> None:
         config = self.config
         _tell_safeguards(config, self.anonymous_refused)
+        pki.record_port(config, self.listener.port)
         self._write_kubeconfig()
-        log.info("Serving", address=config.bind_address, port=self.listener.port)
+        log.info(
+            "Serving",
+            url=url(reachable(config), self.listener.port),
+            address=config.bind_address,
+            port=self.listener.port,
+            dataDirectory=str(config.data_directory),
+            storage=config.backend,
+            authorization=",".join(config.authorization_modes),
+            audit="on" if config.audit_policy_file else "off",
+            encryption="on" if config.encryption_provider_config else "off",
+        )
 
     def _write_kubeconfig(self) -> None:
         """Write the administrator's kubeconfig, unless the certificates are the operator's and no flag asks for it."""
-        if not self.config.write_kubeconfig and self.config.given & {"cert-dir", "tls-cert-file"}:
+        given = sorted(self.config.given & {"cert-dir", "tls-cert-file"})
+        if not self.config.write_kubeconfig and given:
+            log.info(
+                "No kubeconfig was written, for the certificates are the operator's; `pilothouse kubeconfig` prints one, "
+                "and --write-kubeconfig writes it",
+                flag=given[0],
+            )
             return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
         pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))

@@ -1,4 +1,4 @@
-"""The HTTP client for kubelets, pods, services, webhooks and aggregated servers. Needs aiohttp (extra `proxy`)."""
+"""The HTTP client for kubelets, pods, services, webhooks and aggregated servers."""
 
 import asyncio
 import base64
@@ -226,12 +226,10 @@ class Outbound:
     async def _request(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust
     ) -> Answer:
-        try:
-            import aiohttp
-            from multidict import CIMultiDict
-            from yarl import URL
-        except ImportError:
-            raise ClientError("this server was installed without the extra `proxy`") from None
+        import aiohttp
+        from multidict import CIMultiDict
+        from yarl import URL
+
         context = self._context(trust)
         try:
             response = await self._open_session().request(

@@ -39,7 +39,12 @@ def _bound(family: int, address: str, port: int, reuse_port: bool, dual: bool = 
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        sock.bind((address, port))
+        try:
+            sock.bind((address, port))
+        except OSError as error:  # worded as Go's net package words it
+            why = os.strerror(error.errno or 0).lower()
+            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            raise OSError(error.errno, f"listen tcp {where}: bind: {why}") from None
     except BaseException:
         sock.close()
         raise
