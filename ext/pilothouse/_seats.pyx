@@ -1,10 +1,13 @@
 """The seats of a priority level, and the queues of those who wait for them (KEP-1040).
 
 A request takes some seats of its level while it is served. One that finds too few waits in one of the level's
-queues. The queues are served fairly by virtual time: each queue has a progress meter in seat-seconds, all meters
-grow alike while their queues have work, and the queue that would have finished its oldest request first is served
-next (apiserver fairqueuing/queueset). A queue exists only while it has requests, so the number of queues that a
-configuration asks for takes no memory.
+queues. The queues are served fairly by virtual time: each queue has a progress meter in seat-seconds,
+all meters grow alike while their queues have work, and the queue that would have finished its oldest
+request first is served next (apiserver fairqueuing/queueset). Nobody overtakes a wide request that
+waits for enough seats, but for this: one seat in eight is for requests that need one. They may take
+those, so that wide ones of another user, which may take long, do not hold them up; it costs the wide
+ones nothing. A queue exists only while it has requests, so the number of queues that a configuration
+asks for takes no memory.
 
 PERF: a request that need not wait costs a few additions in C: nothing is queued, and no Python code runs.
 """
@@ -14,8 +17,9 @@ import cython
 from pilothouse._clock cimport now
 from pilothouse._instruments cimport Distribution
 
-cdef double SERVICE = 0.003     # seconds that a request is expected to take, until it has ended
-cdef Py_ssize_t WAITING_BYTES = 64 * 1024 * 1024    # of the bodies of all requests that wait, as in offload.py
+cdef double SERVICE = 0.003      # seconds that a request is expected to take, until it has ended
+cdef Py_ssize_t KEPT = 8         # one seat in so many is for requests that need one seat
+cdef Py_ssize_t WAITING_BYTES = 64 * 1024 * 1024    # of bodies of all who wait, as in offload.py
 cdef Py_ssize_t QUEUE_BYTES = 4 * 1024 * 1024       # of those in one queue; one body may be longer
 
 cdef enum State:
@@ -36,319 +40,8 @@ BUCKETS = {
 }
 
 
-cdef class Timing:
-    """For how many nanoseconds a number, divided by a limit, was in each bucket
-    (component-base TimingHistogram)."""
-
-    cdef readonly Distribution distribution
-    cdef double value, limit, since
-
-    def __init__(self, tuple bounds not None, double at):
-        self.distribution = Distribution(bounds)
-        self.limit = 1
-        self.since = at
-
-    cdef void sync(self, double at) noexcept:
-        """Count the time up to now."""
-        cdef Distribution counts = self.distribution
-        cdef double fraction
-        cdef long long nanoseconds
-        cdef Py_ssize_t i = 0
-        if at <= self.since:
-            return
-        nanoseconds = <long long>((at - self.since) * 1e9)
-        self.since = at
-        fraction = self.value / self.limit
-        while i < counts.size and fraction > counts.edges[i]:
-            i += 1
-        counts.counts[i] += nanoseconds
-        counts.sum += fraction * nanoseconds
-
-    cdef void move(self, double by, double at) noexcept:
-        """Change the number."""
-        self.sync(at)
-        self.value += by
-
-    cdef void relate(self, double limit, double at) noexcept:
-        """Change the limit."""
-        self.sync(at)
-        self.limit = limit if limit > 0 else 1
-
-
-cdef class Kinds:
-    """Requests of all levels by whether they change something, for the metrics; and the bytes of those that wait."""
-
-    cdef readonly Py_ssize_t waiting_bytes
-    cdef object clock
-    cdef Timing waiting_reads, waiting_writes, executing_reads, executing_writes
-
-    def __init__(self, clock=None):
-        cdef double at = now(clock)
-        self.clock = clock
-        self.waiting_reads, self.waiting_writes = Timing(KINDS, at), Timing(KINDS, at)
-        self.executing_reads, self.executing_writes = Timing(KINDS, at), Timing(KINDS, at)
-
-    def relate(self, Py_ssize_t waiting, Py_ssize_t executing):
-        """Set the limits: places in all queues, and seats of all levels."""
-        cdef double at = now(self.clock)
-        self.waiting_reads.relate(waiting, at)
-        self.waiting_writes.relate(waiting, at)
-        self.executing_reads.relate(executing, at)
-        self.executing_writes.relate(executing, at)
-
-    def timings(self):
-        """The distributions by (phase, kind of request), up to now."""
-        cdef double at = now(self.clock)
-        cdef Timing timing
-        out = {
-            ("waiting", "readOnly"): self.waiting_reads,
-            ("waiting", "mutating"): self.waiting_writes,
-            ("executing", "readOnly"): self.executing_reads,
-            ("executing", "mutating"): self.executing_writes,
-        }
-        for timing in out.values():
-            timing.sync(at)
-        return {labels: (<Timing>timing).distribution for labels, timing in out.items()}
-
-
-cdef class Series:
-    """What is counted of the requests of one flow schema in one level."""
-
-    cdef readonly long long dispatched, executing, executing_seats, waiting, waiting_seats
-    cdef readonly long long queue_full, concurrency_limit, timed_out, cancelled
-    cdef readonly long long crowded          # dispatches that found too few seats for the next request
-    cdef readonly long long let_go           # seats given to others while a slow client took its answer
-    cdef readonly Distribution waits, vain, regular, watches, lengths, watchers, estimates
-
-    def __init__(self):
-        self.waits, self.vain = Distribution(SECONDS), Distribution(SECONDS)
-        self.regular, self.watches = Distribution(SECONDS), Distribution(SECONDS)
-        self.lengths = Distribution(LENGTHS)
-        self.watchers = Distribution(WATCHERS)
-        self.estimates = Distribution(ESTIMATES)
-
-    @property
-    def idle(self):
-        """Whether no request of it waits or is served."""
-        return not self.executing and not self.waiting
-
-
-cdef class Line:
-    """Tickets in the order in which they came."""
-
-    cdef Ticket first, last
-    cdef Py_ssize_t length
-
-    cdef void append(self, Ticket ticket):
-        ticket.before = self.last
-        if self.last is None:
-            self.first = ticket
-        else:
-            self.last.after = ticket
-        self.last = ticket
-        self.length += 1
-
-    cdef void remove(self, Ticket ticket):
-        if ticket.before is None:
-            self.first = ticket.after
-        else:
-            ticket.before.after = ticket.after
-        if ticket.after is None:
-            self.last = ticket.before
-        else:
-            ticket.after.before = ticket.before
-        ticket.before = ticket.after = None
-        self.length -= 1
-
-    cdef list all(self):
-        cdef list out = []
-        cdef Ticket ticket = self.first
-        while ticket is not None:
-            out.append(ticket)
-            ticket = ticket.after
-        return out
-
-
-cdef class Queue(Line):
-    """The requests of one queue: those that wait, in line, and those that are served."""
-
-    cdef readonly Py_ssize_t index, executing, seats_in_use, initial_seats, max_seats, size
-    cdef readonly double next_dispatch       # reading of the meter at which its next request is due
-    cdef long long units                     # work of those who wait, counted exactly so that equals are equal
-
-    def __init__(self, Py_ssize_t index):
-        self.index = index
-
-    @property
-    def work(self):
-        """Seat-seconds of those who wait."""
-        return self.units / 1e8
-
-    @property
-    def waiting(self):
-        """How many requests wait."""
-        return self.length
-
-    def tickets(self):
-        """Those who wait, the oldest first."""
-        return self.all()
-
-    cdef void push(self, Ticket ticket):
-        self.append(ticket)
-        self.initial_seats += ticket.seats
-        self.max_seats += ticket.width
-        self.units += units(ticket)
-        self.size += ticket.size
-
-    cdef void pull(self, Ticket ticket):
-        self.remove(ticket)
-        self.initial_seats -= ticket.seats
-        self.max_seats -= ticket.width
-        self.units -= units(ticket)
-        self.size -= ticket.size
-
-    cdef void bound(self) noexcept:
-        """A queue is not served earlier, in virtual time, than its oldest request came.
-        Without this a queue that uses less than its part would save up claims."""
-        if self.first is not None and self.next_dispatch < self.first.arrival:
-            self.next_dispatch = self.first.arrival
-
-
-cdef inline long long units(Ticket ticket) noexcept:
-    """The work of a request in hundred-millionths of a seat-second."""
-    return <long long>(ticket.work * 1e8 + 0.5)
-
-
-cdef class Flow:
-    """Requests that are treated alike: those of a flow schema, and of one user or namespace if it tells these apart.
-
-    hand: the queues that its requests may wait in; () where the level has no queues.
-    uids: those of the flow schema and of the priority level; None where the two do not exist as objects.
-    """
-
-    cdef readonly Level level
-    cdef readonly Series series
-    cdef readonly str schema, distinguisher
-    cdef readonly tuple hand, uids
-
-    def __init__(self, Level level not None, Series series not None, str schema not None, str distinguisher="",
-                 tuple hand=(), tuple uids=None):
-        self.level, self.series = level, series
-        self.schema, self.distinguisher = schema, distinguisher
-        self.hand, self.uids = hand, uids
-
-    def enter(self, user, info, Py_ssize_t seats=1, Py_ssize_t final_seats=0, double extra=0, bint mutating=False,
-              Py_ssize_t size=0):
-        """Take `seats` for a request, or stand in line: look at the ticket's `running` and `waiting`.
-
-        `final_seats` are kept for `extra` seconds after its end. `size` is the length of its body in bytes. `user` and
-        `info` are for dumps.
-        """
-        cdef Ticket ticket = Ticket.__new__(Ticket)
-        ticket.flow = self
-        ticket.user = user
-        ticket.info = info
-        ticket.seats = seats
-        ticket.final_seats = final_seats
-        ticket.width = max(seats, final_seats)
-        ticket.extra = extra
-        ticket.mutating = mutating
-        ticket.size = size
-        ticket.work = seats * SERVICE + final_seats * extra
-        self.level.enter(ticket)
-        return ticket
-
-
-@cython.freelist(64)
-cdef class Ticket:
-    """The seats of one request, or its place in a queue. `release` gives either back and may be called again.
-
-    answered: set when the answer has begun; from then on only its client can hold it up.
-    waiter: a future that is resolved when its waiting ends, whether by seats or by a refusal.
-    reason: why it was refused, under the names of upstream's metric; "" otherwise.
-    heavy: it was refused because the bodies of those that wait take too much memory.
-    """
-
-    cdef readonly Flow flow
-    cdef readonly object user, info
-    cdef readonly Py_ssize_t seats, final_seats
-    cdef readonly double extra, arrived, started
-    cdef readonly str reason
-    cdef readonly bint heavy
-    cdef readonly Py_ssize_t size
-    cdef public bint answered, mutating
-    cdef public object waiter
-    cdef Py_ssize_t width
-    cdef double work, arrival, looked
-    cdef State state
-    cdef Queue queue
-    cdef Ticket before, after
-
-    @property
-    def running(self):
-        """Whether it has its seats."""
-        return self.state == RUNNING
-
-    @property
-    def waiting(self):
-        """Whether it waits for seats."""
-        return self.state == WAITING
-
-    @property
-    def lingering(self):
-        """Whether it has ended and keeps its final seats for a while."""
-        return self.state == LINGERING
-
-    @property
-    def refused(self):
-        """Whether it has got no seats and will not."""
-        return self.state == REFUSED
-
-    @property
-    def schema(self):
-        """The name of its flow schema."""
-        return self.flow.schema
-
-    @property
-    def level(self):
-        """The name of its priority level."""
-        return self.flow.level.name
-
-    @property
-    def queue_index(self):
-        """The queue that it went through, -1 for none."""
-        return -1 if self.queue is None else self.queue.index
-
-    @property
-    def waited(self):
-        """Seconds that it has waited for its seats so far, or did."""
-        cdef double until = self.started
-        if self.state == WAITING:
-            until = now(self.flow.level.clock)
-        return max(until - self.arrived, 0.0)
-
-    def release(self):
-        """Give the seats, or the place in the queue, back: the request has ended, or its client has left."""
-        if self.state == RUNNING:
-            self.flow.level.end(self)
-        elif self.state == WAITING:
-            self.flow.level.drop(self, "cancelled")
-
-    def time_out(self):
-        """Refuse a request that has waited too long."""
-        if self.state == WAITING:
-            self.flow.level.drop(self, "time-out")
-
-    def linger(self):
-        """Give the seats back that were kept after the end."""
-        if self.state == LINGERING:
-            self.flow.level.free(self)
-
-    cdef tell(self):
-        """Have the request go on."""
-        waiter, self.waiter = self.waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+include "_seats_counts.pxi"
+include "_seats_tickets.pxi"
 
 
 cdef class Level:
@@ -361,6 +54,8 @@ cdef class Level:
     cdef readonly str name
     cdef readonly Py_ssize_t queues, hand_size, length_limit, limit
     cdef readonly Py_ssize_t waiting, waiting_seats, executing, seats_in_use
+    cdef readonly Py_ssize_t kept            # seats for requests that need one
+    cdef readonly Py_ssize_t narrow          # requests that need one and have it
     cdef readonly long long dispatched, rejected, timed_out, cancelled
     cdef readonly double meter               # virtual time, in seat-seconds of each queue
     cdef readonly double dispatch_meter, latest_start, next_min, next_max, discounted_min, discounted_max
@@ -402,6 +97,7 @@ cdef class Level:
         cdef double at = now(self.clock)
         self.advance(at)
         self.limit = limit
+        self.kept = limit // KEPT
         self.seat_timing.relate(usual, at)
         self.executing_timing.relate(usual, at)
         self.demand_timing.relate(usual, at)
@@ -428,7 +124,8 @@ cdef class Level:
         return self.served.all()
 
     def timings(self):
-        """The distributions of demand, seats in use, and requests that are served and that wait; up to now."""
+        """The distributions of demand, seats in use, and requests that are served and that wait; up to
+        now."""
         cdef double at = now(self.clock)
         cdef Timing timing
         cdef list out = []
@@ -472,10 +169,13 @@ cdef class Level:
         if self.seats_in_use >= self.limit and queue.length >= self.length_limit:
             self.refuse(ticket, "queue-full")
             return
-        if not queue.executing and not queue.length:
-            self.active += 1
-            queue.next_dispatch = self.meter
-            self.by_index[queue.index] = queue
+        if not queue.length:
+            if not queue.executing:
+                self.active += 1
+                queue.next_dispatch = self.meter
+                self.by_index[queue.index] = queue
+            elif queue.next_dispatch < self.meter:
+                queue.next_dispatch = self.meter
         ticket.queue = queue
         flow.series.lengths.observe(queue.length + 1)
         if not self.waiting and self.seats_in_use < self.limit:
@@ -523,13 +223,19 @@ cdef class Level:
         return best
 
     cdef bint fits(self, Py_ssize_t width) noexcept:
-        """Whether so many seats are free. What is wider than the whole level gets all of it, alone;
-        a level without seats that has no queues refuses everything (kubernetes#134196)."""
+        """Whether so many seats are free. What is too wide for the level gets all of it, alone; a level
+        without seats that has no queues refuses everything (kubernetes#134196)."""
         if self.queues < 0:
             return True
-        if width > self.limit:
+        if width == 1:
+            return self.seats_in_use < self.limit
+        if self.too_wide(width):
             return self.executing == 0 and (self.queues > 0 or self.limit > 0)
-        return self.seats_in_use + width <= self.limit
+        return self.seats_in_use + width + max(self.kept - self.narrow, 0) <= self.limit
+
+    cdef bint too_wide(self, Py_ssize_t width) noexcept:
+        """Whether a request needs more seats than wide ones may have together."""
+        return width + self.kept > self.limit
 
     cdef void reshape(self, Ticket ticket) noexcept:
         """Final seats beyond the limit become fewer, for longer."""
@@ -584,6 +290,8 @@ cdef class Level:
         series.executing += 1
         series.executing_seats += width
         series.dispatched += 1
+        if width == 1:
+            self.narrow += 1
         if queue is not None:
             queue.executing += 1
             queue.seats_in_use += width
@@ -632,12 +340,14 @@ cdef class Level:
         cdef double at = now(self.clock)
         cdef Series series = ticket.flow.series
         cdef Queue queue = ticket.queue
+        cdef Distribution counts
         self.advance(at)
         self.served.remove(ticket)
         self.executing -= 1
         series.executing -= 1
-        (series.watches if ticket.info is not None and ticket.info.verb == "watch" else series.regular).observe(
-            at - ticket.started)
+        watch = ticket.info is not None and ticket.info.verb == "watch"
+        counts = series.watches if watch else series.regular
+        counts.observe(at - ticket.started)
         self.executing_timing.move(-1, at)
         (self.kinds.executing_writes if ticket.mutating else self.kinds.executing_reads).move(-1, at)
         if queue is not None:
@@ -665,6 +375,8 @@ cdef class Level:
         cdef Queue queue = ticket.queue
         ticket.state = ENDED
         self.seats_in_use -= ticket.width
+        if ticket.width == 1:
+            self.narrow -= 1
         ticket.flow.series.executing_seats -= ticket.width
         self.seat_timing.move(-ticket.width, at)
         self.demand_timing.move(-ticket.width, at)
@@ -674,7 +386,8 @@ cdef class Level:
         self.dispatch(at)
 
     cdef void tidy(self, Queue queue, bint stops):
-        """Forget a queue that has no requests and no seats; `stops`: it may just have lost its last request."""
+        """Forget a queue that has no requests and no seats; `stops`: it may just have lost its last
+        request."""
         if queue.executing or queue.length:
             return
         if stops:
@@ -726,13 +439,13 @@ cdef class Level:
             ticket.tell()
 
     cdef Ticket next_ticket(self):
-        """Whose turn it is, None if there are too few seats for it: nobody overtakes a wide request.
-
-        Of queues that are equal, the next one after the queue that was served last has its turn.
+        """Whose turn it is, None if there are too few seats for it; then one that needs one seat may
+        take one of those that are kept. Of queues that are equal, the next one after the queue that
+        was served last has its turn.
         """
-        cdef Queue queue, best = None
-        cdef double finish, least = 0, low = 0, high = 0, discounted
-        cdef Py_ssize_t distance, nearest = 0
+        cdef Queue queue, best = None, narrow = None
+        cdef double finish, least = 0, least_narrow = 0, low = 0, high = 0, discounted
+        cdef Py_ssize_t distance, nearest = 0, nearest_narrow = 0
         cdef Py_ssize_t around = max(self.queues, 1)
         for queue in self.by_index.values():
             if not queue.length:
@@ -748,11 +461,16 @@ cdef class Level:
             self.discounted_max = max(self.discounted_max, discounted)
             if best is None or finish < least or (finish == least and distance < nearest):
                 best, least, nearest = queue, finish, distance
+            if queue.first.width == 1 and (narrow is None or finish < least_narrow or (
+                    finish == least_narrow and distance < nearest_narrow)):
+                narrow, least_narrow, nearest_narrow = queue, finish, distance
         if best is None:
             return None
         if not self.fits(best.first.width):
             best.first.flow.series.crowded += 1
-            return None
+            if narrow is None or self.narrow >= self.kept or self.too_wide(best.first.width):
+                return None
+            best = narrow
         self.robin = best.index
         self.dispatch_meter, self.latest_start = self.meter, best.next_dispatch
         self.next_min, self.next_max = low, high

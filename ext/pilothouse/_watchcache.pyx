@@ -165,8 +165,9 @@ cdef class ResourceCache(Objects):
         return self.watching.count()
 
     def interested(self, str prefix not None, str name not None):
-        """The number of watchers that a change of the object `name`, or of one that has no name yet (""), under the
-        resource's or a namespace's prefix is offered to. Those that an index finds by a field or a label are left out.
+        """The number of watchers that a change of the object `name`, or of one that has no name yet
+        (""), under the resource's or a namespace's prefix is offered to. Those that an index finds by
+        a field or a label are left out.
         """
         cdef Py_ssize_t found = self.watching.at_scope(self.prefix)
         if prefix != self.prefix:

@@ -189,7 +189,7 @@ cdef class Watcher:
         return self.watchers.frames.of(change, kind, self.encoder)
 
     def initial(self, list entries not None, sent=None):
-        """Send the objects of a list as ADDED events, before later ones; then call `sent`, if there is one."""
+        """Send the objects of a list as ADDED events, before later ones; then call `sent`."""
         cdef Initial initial = Initial()
         initial.entries = entries
         initial.sent = sent

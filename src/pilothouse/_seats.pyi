@@ -35,7 +35,6 @@ class Series:
     lengths: Distribution
     watchers: Distribution
     estimates: Distribution
-    def __init__(self) -> None: ...
     @property
     def idle(self) -> bool: ...
 
@@ -78,7 +77,7 @@ class Flow:
         info: RequestInfo | None,
         seats: int = 1,
         final_seats: int = 0,
-        extra: float = 0,
+        extra: float = 0.0,
         mutating: bool = False,
         size: int = 0,
     ) -> Ticket: ...
@@ -128,6 +127,8 @@ class Level:
     waiting_seats: int
     executing: int
     seats_in_use: int
+    kept: int
+    narrow: int
     dispatched: int
     rejected: int
     timed_out: int
