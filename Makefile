@@ -9,7 +9,7 @@ MODE := $(if $(filter 1,$(PILOTHOUSE_DEBUG)),debug,release)
 READY := $(VENV)/.ready-$(MODE)
 # What running needs, and no more. An environment for development serves as well.
 RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
-SOURCES := pyproject.toml setup.py $(wildcard ext/pilothouse/*)
+SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(wildcard ext/pilothouse/*)
 
 COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
 	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \

@@ -32,6 +32,12 @@ cdef class Watcher:
     cdef emit(self, bytes data)
     cdef bytes next_frame(self)
 
+cdef class PermittedWatcher(Watcher):
+    cdef frozenset namespaces         # whose objects it is sent
+    cdef bint held
+
+    cdef bint permits(self, Change change) except -1
+
 cdef class Watchers:
     cdef Objects objects
     cdef Frames frames

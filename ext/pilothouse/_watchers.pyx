@@ -226,6 +226,54 @@ cdef class Watcher:
             self.stop()
             self.sink.close()
 
+    def fail(self, bytes status not None):
+        """Drop queued events, tell the client why by an ERROR event with this Status, and end the body."""
+        if not self.stopped:
+            self.stop()
+            self.emit(self.encoder.encode("ERROR", status, None))
+            self.sink.close()
+
+
+cdef class PermittedWatcher(Watcher):
+    """A watch across the namespaces in which its client may watch.
+
+    It can be held while it is not known whether the client still may: then events wait as they do for a slow
+    client.
+    """
+
+    def __init__(self, *args, frozenset namespaces not None):
+        Watcher.__init__(self, *args)
+        self.namespaces = namespaces
+
+    cdef bint permits(self, Change change) except -1:
+        """Whether a change is in one of the namespaces."""
+        cdef Py_ssize_t start = len(self.watchers.objects.prefix)
+        cdef Py_ssize_t cut = change.key.rfind("/")
+        # What is in no namespace is a Namespace, which counts as being in itself.
+        return (change.key[start:cut] if cut > start else change.key[start:]) in self.namespaces
+
+    def hold(self):
+        """Send nothing until release()."""
+        self.held = self.full = True
+
+    def release(self):
+        """Send what waits, and go on."""
+        if self.held:
+            self.held = False
+            self.resume()
+
+    def resume(self):
+        """Write queued events, unless the watch is held."""
+        if not self.held:
+            Watcher.resume(self)
+
+
+cdef bint concerns(Watcher watcher, Change change) except -1:
+    """Whether a change is later than a watch's start, under its prefix, and in a namespace that it shows."""
+    if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+        return False
+    return type(watcher) is Watcher or (<PermittedWatcher>watcher).permits(change)
+
 
 cdef list watchers_in(bucket):
     """The watchers of a bucket: a dict of them, or the only one, which needs none."""
@@ -356,9 +404,7 @@ cdef class Watchers:
         if bucket is not None:
             for watcher in watchers_in(bucket):
                 if watcher.exact:
-                    kind = -1
-                    if change.rev > watcher.since and change.key.startswith(watcher.scope):
-                        kind = kind_of(before, after)
+                    kind = kind_of(before, after) if concerns(watcher, change) else -1
                 else:
                     kind = self.kind_for(watcher, change)
                 if kind >= 0:
@@ -367,7 +413,7 @@ cdef class Watchers:
     cdef int kind_for(self, Watcher watcher, Change change) except -2:
         """The change's type for a watcher: ADDED, MODIFIED, DELETED, or -1 for none."""
         cdef bint before, after
-        if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+        if not concerns(watcher, change):
             return -1
         if watcher.name and change.key[change.key.rfind("/") + 1:] != watcher.name:
             return -1

@@ -30,7 +30,7 @@ class Objects:
     indexed_fields: tuple[str, ...]
     last_change: int
     oldest: int
-    size: int
+    stored_bytes: int
     def __init__(
         self,
         owner: Owner,
@@ -48,6 +48,15 @@ class Objects:
     def list(
         self,
         prefix_key: str,
+        selector: Selector | None = None,
+        *,
+        after: str = "",
+        limit: int = 0,
+        at: int = 0,
+    ) -> Listing: ...
+    def list_among(
+        self,
+        scopes: tuple[str, ...],
         selector: Selector | None = None,
         *,
         after: str = "",

@@ -35,4 +35,5 @@ class ResourceCache(Objects):
         *,
         bookmarks: bool = False,
         sizes: Distribution | None = None,
+        namespaces: frozenset[str] | None = None,
     ) -> Watcher: ...

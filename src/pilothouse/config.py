@@ -403,6 +403,11 @@ class Config:
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
+    end_revoked_requests: bool = _own(False, "bool",
+        "End open watches, logs, exec and other streams within seconds when their users' credentials or rights are gone.")
+    list_permitted_namespaces: bool = _own(False, "bool",
+        "Answer lists and watches across namespaces, by users who may not make them, with those namespaces in which "
+        "they may, and a warning.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_unauthenticated_connections: int = _own(0, "int",

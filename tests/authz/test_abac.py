@@ -107,3 +107,17 @@ def test_a_policy_never_allows_more_than_its_members(
     ]
     expected = all(has in ("*", wanted) or (not has and free) for has, wanted, free in fits)
     assert policy.matches(a) == (expected and bool(user or group) and (verb == "get" or not readonly))
+
+
+def test_namespaces_that_policies_name(tmp_path: Path) -> None:
+    found = policies(
+        tmp_path,
+        VERSIONED % '{"user":"jane","namespace":"a","resource":"pods"}',
+        VERSIONED % '{"group":"dev","namespace":"b","resource":"*"}',
+        VERSIONED % '{"user":"jane","namespace":"*","resource":"secrets"}',
+        VERSIONED % '{"user":"joe","namespace":"c","resource":"*"}',
+        VERSIONED % '{"user":"jane","nonResourcePath":"/x"}',
+    )
+    authorizer = ABACAuthorizer(found)
+    assert authorizer.namespaces_for(User("jane")) == {"a"}
+    assert authorizer.namespaces_for(User("jane", groups=("dev",))) == {"a", "b"}

@@ -28,6 +28,7 @@ from pilothouse.api.identity import ANONYMOUS, RequestInfo
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
+from pilothouse.endpoints.metrics import StandingMetrics
 from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -493,9 +494,10 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     EgressMetrics,
     AuditMetrics,
     SignerMetrics,
+    StandingMetrics,
 )
 """What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those), an audit
-back end (audit/), an external signer."""
+back end (audit/), an external signer, the end of open requests (endpoints/test_standing.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

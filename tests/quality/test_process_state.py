@@ -32,7 +32,6 @@ FROM_THE_RELEASE = {
     "admission/podsecurity/evaluator.py:checks",
     "api/depth.py:may_be_deep",
     "api/meta_kinds.py:_own",
-    "api/openapi/documents.py:_described",
     "api/protobuf/reader.py:_numbers",
     "api/protobuf/reader.py:table",
     "api/protobuf/writer.py:_plan",

@@ -23,15 +23,23 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, StreamMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import (
+    DiscoveryMetrics,
+    RequestMetrics,
+    StandingMetrics,
+    StreamMetrics,
+    WatchMetrics,
+)
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.permitted import Finder
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
+from pilothouse.endpoints.standing import POLL, Judge, Standing
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
@@ -73,6 +81,8 @@ class Inputs:
     issuer: TokenIssuer | None = None
     documents: Issuer | None = None
     audit: Auditor | None = None
+    open_requests: float = POLL
+    """Seconds between two looks at open requests, where an option has them judged again."""
 
 
 class Handlers:
@@ -90,6 +100,10 @@ class Handlers:
         )
         self.widths = Widths(catalog, registry.store, given.caches)
         self.flowcontrol = self._flow_control(given)
+        self.impersonation = Impersonation(given.authorizer.authorize, forbidden, given.caches)
+        self.finder = Finder(given.authorizer, catalog) if config.list_permitted_namespaces else None
+        self.standing = self._standing(given)
+        """Follows open requests, once it is started; None where no option asks for it."""
         self.verbs = self._verbs(given)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         self.dispatcher = Dispatcher(
@@ -110,7 +124,7 @@ class Handlers:
         self.requests = given.metrics.add(RequestMetrics())
         stages = Stages(
             authenticator=given.authenticator,
-            impersonation=Impersonation(given.authorizer.authorize, forbidden, given.caches),
+            impersonation=self.impersonation,
             gate=self._gate(config, catalog),
             authorizer=given.authorizer,
             dispatcher=self.dispatcher,
@@ -120,6 +134,8 @@ class Handlers:
             authentication=given.metrics.add(AuthenticationMetrics()),
             authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
             audit=given.audit,
+            finder=self.finder,
+            standing=self.standing,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 
@@ -164,7 +180,16 @@ class Handlers:
             judges=Judges(authorizer, given.authenticator),
             issuer=given.issuer,
             watch_timeout=float(config.min_request_timeout),
+            standing=self.standing,
         )
+
+    def _standing(self, given: Inputs) -> Standing | None:
+        config = given.config
+        if not (config.end_revoked_requests or config.list_permitted_namespaces):
+            return None
+        judge = Judge(given.authenticator, self.impersonation, given.authorizer, self.finder)
+        metrics = given.metrics.add(StandingMetrics())
+        return Standing(judge, metrics, all=config.end_revoked_requests, poll=given.open_requests)
 
     def _nonresource(self, given: Inputs) -> NonResource:
         given.metrics.add(BuildInfo(version_info()))

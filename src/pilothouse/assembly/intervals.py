@@ -7,6 +7,7 @@ from pilothouse.audit import reload as audit_reload
 from pilothouse.authn import configuration as authentication_config
 from pilothouse.authz import configuration as authorization_config
 from pilothouse.controllers import bootstrap
+from pilothouse.endpoints import standing
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.kms import provider
@@ -19,7 +20,8 @@ class Intervals:
     kms: those of a KMS provider. encryption_file, authorization_file, authentication_file, audit_policy: between two
     looks at these configurations. unreadable: the first and the longest between two attempts to read what could not be
     read. missing: between two attempts to write objects of a fresh cluster that had to wait. certificates: between two
-    looks whether certificates are about to expire.
+    looks whether certificates are about to expire. open_requests: between two looks at open requests, where an option has
+    them judged again.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
@@ -30,6 +32,7 @@ class Intervals:
     audit_policy: float = audit_reload.POLL
     missing: float = bootstrap.RETRY_SECONDS
     certificates: float = renewal.INTERVAL
+    open_requests: float = standing.POLL
 
 
 DEFAULT_INTERVALS = Intervals()

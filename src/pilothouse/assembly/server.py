@@ -268,10 +268,13 @@ class Server:
                     caches=caches,
                     poll=self._intervals.audit_policy,
                 ),
+                open_requests=self._intervals.open_requests,
             )
         )
         if self.handlers.flowcontrol is not None:
             opened.start(self.handlers.flowcontrol)
+        if self.handlers.standing is not None:
+            opened.start(self.handlers.standing)
 
     def _authenticator(
         self, opened: Opened, configured: Authentication, public: KeySource

@@ -27,6 +27,10 @@ _INVALID_TOKEN = "invalid bearer token"
 _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 
 
+class Undecided(errors.Unauthorized):
+    """A method could not say whether a credential is good, as a service that it asks does not answer."""
+
+
 class Authenticator(Protocol):
     """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
@@ -52,10 +56,11 @@ class TokenAuthenticator(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class Review:
-    """The result of a token review: an identity, or the reasons why there is none."""
+    """The result of a token review: an identity, or the reasons why there is none. `undecided`: a method could not say."""
 
     identity: TokenIdentity | None
     error: str = ""
+    undecided: bool = False
 
 
 def join(reasons: Sequence[str]) -> str:
@@ -140,7 +145,10 @@ class UnionAuthenticator:
         )
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
+        """The user behind a request, or errors.Unauthorized (Undecided, where it might have been another answer).
+
+        Sets `warnings` of the request.
+        """
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -164,6 +172,7 @@ class UnionAuthenticator:
 
     async def _ask(self, request: Request) -> User:
         reasons: list[str] = []
+        refusal = errors.Unauthorized
         for method in self.methods:
             try:
                 user = await method.authenticate(request)
@@ -193,21 +202,23 @@ class UnionAuthenticator:
                     self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
                 return user
             reasons.append(review.error)
+            refusal = Undecided if review.undecided else refusal
         if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
-            raise errors.Unauthorized("Unauthorized")
+            raise refusal("Unauthorized")
         return ANONYMOUS
 
     async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
-        reasons = [_INVALID_TOKEN]
+        reasons, undecided = [_INVALID_TOKEN], False
         for method in self.tokens:
             try:
                 identity = await method.authenticate_token(token, audiences)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
+                undecided |= isinstance(error, Undecided)
                 continue
             if identity is not None:
                 return Review(replace(identity, user=with_authenticated(identity.user)))
-        return Review(None, join(reasons))
+        return Review(None, join(reasons), undecided)
 
 
 def _cache_key(token: str) -> str | bytes:

@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
-from pilothouse.authn.authenticator import TokenIdentity
+from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.outbound.reviews import Post
 
@@ -59,7 +59,9 @@ class WebhookTokens:
         try:
             answer = await self.post(review)
             identity = self._identity(answer.get("status") or {}, wanted)
-        except (errors.StatusError, OSError) as error:
+        except OSError as error:
+            raise Undecided(str(error)) from None
+        except errors.StatusError as error:
             raise errors.Unauthorized(str(error)) from None
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None

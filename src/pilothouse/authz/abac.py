@@ -66,6 +66,10 @@ class ABACAuthorizer:
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW if any(policy.matches(attributes) for policy in self.policies) else _NO_MATCH
 
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces that policies about the user name."""
+        return {p.namespace for p in self.policies if p.namespace not in ("", "*") and p.about(user)}
+
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of the policies that are about a user, in a namespace."""
         rules = Rules()

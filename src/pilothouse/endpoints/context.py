@@ -10,6 +10,7 @@ from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.audit.record import Record
 from pilothouse.endpoints.params import Query
+from pilothouse.endpoints.permitted import Permitted
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
@@ -40,6 +41,7 @@ class Context:
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     audit: what is recorded of it, None when nothing is.
+    permitted: the namespaces that a list or a watch of all is answered with, None where all are.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
     deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
@@ -58,6 +60,7 @@ class Context:
         "flow",
         "info",
         "media",
+        "permitted",
         "priority",
         "query",
         "request",
@@ -84,6 +87,7 @@ class Context:
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
+        self.permitted: Permitted | None = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
         self.started = time.perf_counter()

@@ -33,7 +33,9 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
+from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.standing import Standing
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, Gate, seated
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
@@ -66,6 +68,10 @@ class Stages:
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
     """None: nothing is recorded."""
+    finder: Finder | None = None
+    """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
+    standing: Standing | None = None
+    """Follows open requests; None where no option asks for it."""
 
 
 class _Ending:
@@ -159,7 +165,6 @@ class Pipeline:
                 stored = _begin(ctx, stages.audit, attributes, known - ctx.started, whole)
                 if stored is not True and not (stored and await stored):
                     return self._not_recorded(ctx, stages.audit)
-            audit = ctx.audit
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
@@ -170,12 +175,13 @@ class Pipeline:
                 known = time.perf_counter()
             # authorization: may they
             decision = await stages.authorizer.authorize(attributes)
+            if not decision.allowed and stages.finder is not None and not decision.error:
+                decision = await self._in_part(stages.finder, ctx, attributes, decision)
             took = time.perf_counter() - known
             if whole:
                 stages.authorization.decided(took, decision)
-            if audit is not None:
-                audit.authorization = took
-                audit.authorized((decision.allowed, decision.reason))
+            if ctx.audit is not None:
+                _record_decision(ctx.audit, took, decision)
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
@@ -239,6 +245,16 @@ class Pipeline:
             self.stages.metrics.terminate(ctx.info, ctx.resource, errors.TooManyRequests.code)
             raise self.stages.gate.refusal(ticket)
 
+    async def _in_part(
+        self, finder: Finder, ctx: Context, attributes: AuthorizationAttributes, decision: Decision
+    ) -> Decision:
+        """The decision to show those namespaces in which a request is allowed; the refusal where there are none."""
+        ctx.permitted = found = await finder.permitted(attributes)
+        if found is None:
+            return decision
+        ctx.warn(told(attributes, found.namespaces))
+        return Decision(True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
+
     def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
         """The answer that tells an error; one of authentication is counted. `recorded`: audit knows of the request."""
         if self.stages.audit is not None and not recorded:
@@ -282,6 +298,8 @@ class Pipeline:
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             response.on_done = _Ending(self, ctx)
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
+            if self.stages.standing is not None:
+                self.stages.standing.enter(ctx, attributes_of(ctx), response)
         else:
             response.on_done = partial(self._end, ctx)  # PERF: made and called faster
         return response
@@ -387,6 +405,12 @@ def _begin(
         return True
     record.authentication = seconds
     return record.received() if whole else True
+
+
+def _record_decision(audit: Record, seconds: float, decision: Decision) -> None:
+    """Record what authorization has said of a request, and how long that took."""
+    audit.authorization = seconds
+    audit.authorized((decision.allowed, decision.reason))
 
 
 def _record_answer(ctx: Context, audit: Record, response: Response) -> None:

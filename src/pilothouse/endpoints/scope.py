@@ -19,6 +19,7 @@ from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
+from pilothouse.endpoints.standing import Standing
 from pilothouse.flowcontrol.width import Widths
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
@@ -61,6 +62,8 @@ class Verbs:
     """Signs the tokens of service accounts; None in a server without a signing key."""
     watch_timeout: float = 1800.0
     watch_ends: Deadlines = field(default_factory=Deadlines)
+    standing: Standing | None = None
+    """Follows open requests; None where no option asks for it."""
 
 
 class RequestScope(Write):

@@ -64,7 +64,7 @@ class Widths:
         objects, of_all = cache.within(prefix), cache.count
         if not objects:
             return 0.0
-        usual = cache.size / of_all
+        usual = cache.stored_bytes / of_all
         if query and info.verb == "list":
             limit = _limit(query)
             objects = min(objects, limit) if limit else objects

@@ -167,6 +167,16 @@ class Resource:
         return None
 
     @property
+    def selectable_fields(self) -> tuple[str, ...]:
+        """The fields that a definition lets clients select by, for the OpenAPI documents."""
+        return ()
+
+    @property
+    def returns_deleted(self) -> bool:
+        """Whether OpenAPI documents say that the answer to a delete is the object; upstream's say it not of namespaces."""
+        return self.strategy.return_deleted and not self.names_namespace
+
+    @property
     def openapi(self) -> Flavour:
         """How the OpenAPI documents describe it."""
         return self.conventions.openapi
