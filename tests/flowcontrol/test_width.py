@@ -34,7 +34,9 @@ def query(**values: Any) -> dict[str, list[str]]:
 async def test_a_list_needs_seats_by_its_bytes(rig: Rig) -> None:
     widths = await filled(rig)
     cache = rig.store.cache(rig.catalog.get("", "v1", "configmaps"))
-    assert cache.stored_bytes == sum(len(entry.value) for entry in cache.list("/registry/configmaps/").entries)
+    assert cache.stored_bytes == sum(
+        len(entry.value) for entry in cache.list("/registry/configmaps/").entries
+    )
 
     def seats(
         verb: str = "list", namespace: str = "default", widest: int = 100, name: str = "", **asked: Any

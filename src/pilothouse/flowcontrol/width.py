@@ -87,8 +87,10 @@ class Widths:
         if not labels and not fields:
             return
         size = sum([len(entry.value) for entry in entries]) + 1  # a cache keeps no 0
-        self._learned.put((resource.key_prefix, namespace, short(labels), short(fields)), size)
-        self._learned.put(_shape(resource, labels, fields), size)
+        key = (resource.key_prefix, namespace, short(labels), short(fields))
+        if self._learned[key] != size:
+            self._learned.put(key, size)
+            self._learned.put(_shape(resource, labels, fields), size)
 
     def watchers(self, info: RequestInfo) -> int | None:
         """How many watchers are told of a write, None if it causes no event."""
