@@ -81,6 +81,9 @@ def _fail(problem: str, program: str) -> int:
 
 def _run(config: "Config", command: Sequence[str]) -> int:
     """Serve in this process, or with --workers in several."""
+    from pilothouse.process import forbid_core_files
+
+    forbid_core_files()
     if config.workers > 1:
         from pilothouse import supervisor
 

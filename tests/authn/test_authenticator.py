@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from typing import Any
 
 import pytest
@@ -76,16 +77,45 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
 def test_what_is_told_with_a_token_is_told_with_every_request() -> None:
     class Warns:
         async def authenticate_token(self, token: str, audiences: Any) -> TokenIdentity:
-            return TokenIdentity(ALICE, warnings=("use another",))
+            return TokenIdentity(ALICE, warnings=("use another",), annotations=(("k", "v"),))
 
     union = UnionAuthenticator(tokens=[Warns()])
     for header in ("Bearer t", "Bearer t", "bearer t"):
         asked = request(authorization=header)
         at_once(union.authenticate(asked))
-        assert asked.warnings == ("use another",)
+        assert asked.warnings == ("use another",) and asked.annotations == (("k", "v"),)
     other = request()
     at_once(union.authenticate(other))
-    assert other.warnings == ()
+    assert not other.warnings and not other.annotations
+
+
+def test_the_metrics_of_the_cache(union: UnionAuthenticator) -> None:
+    def seen() -> dict[str, float]:
+        lines = "".join(metric.text() for metric in union.metrics.metrics()).splitlines()
+        found = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+        names = ("request_total", "fetch_total", "active_fetch_count")
+        return {
+            name.removeprefix("authentication_token_cache_"): float(value)
+            for name, _, value in found
+            if name.partition("{")[0].endswith(names)
+        }
+
+    assert seen() == {}
+    for token in ("t", "t", "t", "unknown"):
+        with contextlib.suppress(errors.Unauthorized):
+            at_once(union.authenticate(request(authorization=f"Bearer {token}")))
+    union.tokens = (Slow({}),)
+    with pytest.raises(errors.Unauthorized):
+        asyncio.run(union.authenticate(request(authorization="Bearer void")))
+    assert seen() == {
+        'active_fetch_count{status="blocked"}': 0,
+        'active_fetch_count{status="in_flight"}': 0,
+        'fetch_total{status="error"}': 1,
+        'fetch_total{status="ok"}': 2,
+        'request_total{status="hit"}': 2,
+        'request_total{status="miss"}': 3,
+    }
+    assert 'request_duration_seconds_count{status="hit"} 2' in union.metrics.seconds.text()
 
 
 def test_anonymous_requests_may_be_limited_to_paths() -> None:

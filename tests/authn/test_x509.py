@@ -38,6 +38,8 @@ def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority: Any
     authenticator = CertificateAuthenticator(authority.pem, clock=clock)
     der = authority.client("jane", days=0.5)
     assert at_once(authenticator.authenticate(request(der))).name == "jane"
+    remaining = authenticator.metrics.remaining.series()
+    assert remaining.count == 1 and remaining.sum == pytest.approx(12 * 3600, abs=90)
     clock.now += 13 * 3600
     for _ in range(2):
         with pytest.raises(errors.Unauthorized, match="expired or is not yet valid"):

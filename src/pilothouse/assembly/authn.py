@@ -10,7 +10,12 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
-from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
@@ -112,6 +117,8 @@ def authenticator(
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
+    cached: TokenCacheMetrics | None = None,
+    certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
@@ -120,7 +127,7 @@ def authenticator(
     if config.requestheader_client_ca_file:
         methods.append(_front_proxy(config, caches))
     client_ca = b"".join(Path(path).read_bytes() for path in files.client_ca)
-    methods.append(CertificateAuthenticator(client_ca, caches))
+    methods.append(CertificateAuthenticator(client_ca, caches, metrics=certificates))
     audiences = audiences_of(config)
     tokens: list[TokenAuthenticator] = []
     if config.token_auth_file:
@@ -142,7 +149,9 @@ def authenticator(
         tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
+    return UnionAuthenticator(
+        methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches, metrics=cached
+    )
 
 
 def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:

@@ -9,7 +9,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
-from pilothouse.authn.metrics import AuthenticationMetrics
+from pilothouse.authn.metrics import AuthenticationMetrics, ImpersonationMetrics
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
@@ -100,7 +100,9 @@ class Handlers:
         )
         self.widths = Widths(catalog, registry.store, given.caches)
         self.flowcontrol = self._flow_control(given)
-        self.impersonation = Impersonation(given.authorizer.authorize, forbidden, given.caches)
+        self.impersonation = Impersonation(
+            given.authorizer.authorize, forbidden, given.caches, given.metrics.add(ImpersonationMetrics())
+        )
         self.finder = Finder(given.authorizer, catalog) if config.list_permitted_namespaces else None
         self.standing = self._standing(given)
         """Follows open requests, once it is started; None where no option asks for it."""

@@ -32,7 +32,13 @@ from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.external_signer import ExternalSigner
 from pilothouse.authn.keys import KeySource
 from pilothouse.authn.last_used import LastUsed
-from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    JWTMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -298,6 +304,8 @@ class Server:
             clients=self.clients,
             jwt=jwt,
             metrics=self.metrics.add(ServiceAccountMetrics()),
+            cached=self.metrics.add(TokenCacheMetrics()),
+            certificates=self.metrics.add(CertificateMetrics()),
             used=used,
             anonymous=replace(configured.anonymous, enabled=self.anonymous),
             caches=self.caches,

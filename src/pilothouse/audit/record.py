@@ -100,6 +100,7 @@ class Record(Draft):
     def acts_as(self, user: User, constraint: str) -> None:
         """The request is made on behalf of `user`; `constraint` is the verb of constrained impersonation that allowed it."""
         self._impersonated = user
+        self.renamed()
         self.acting = event.member("impersonatedUser", event.user_info(user))
         if constraint:
             self.acting += event.member("authenticationMetadata", {"impersonationConstraint": constraint})
@@ -121,6 +122,7 @@ class Record(Draft):
         target = self.target
         if target is None:
             return
+        self.renamed()
         for member, shown in _NAMING:
             value = metadata.get(shown)
             if isinstance(value, str) and not getattr(target, member):
@@ -217,7 +219,7 @@ class Record(Draft):
 
     def event(self, stage: str, at: int) -> Event:
         """An event that shows objects, annotations or the members of the legacy form."""
-        end = self._annotated() if stage != RECEIVED else b"}\n"
+        end = self._annotated()
         fields = self._fields(stage) if self.sink.legacy else None
         level = self.verdict.level
         if stage == RECEIVED or (self._body is None and not self._request_object):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import with_authenticated
+from pilothouse.authn.metrics import CertificateMetrics
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
@@ -31,8 +32,13 @@ class CertificateAuthenticator:
     """
 
     def __init__(
-        self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
+        self,
+        ca: bytes,
+        budget: Budget | None = None,
+        clock: Callable[[], float] = time.time,
+        metrics: CertificateMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or CertificateMetrics()
         self.ca = ca
         self._clock = clock
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
@@ -52,6 +58,7 @@ class CertificateAuthenticator:
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
+        self.metrics.remaining.observe(known[0] - now)
         return known[1]
 
 

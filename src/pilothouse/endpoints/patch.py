@@ -15,6 +15,7 @@ from pilothouse.endpoints.body import decode_on, match_name, match_namespace
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
+from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
@@ -53,7 +54,16 @@ async def record(ctx: Context, kind: str) -> None:
 
 
 def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:
-    """What a patch, or an applied configuration, makes of the live object."""
+    """What a patch, or an applied configuration, makes of the live object; errors tell nothing confidential."""
+    try:
+        return _make(scope, kind, current, config)
+    except errors.StatusError as err:
+        if scope.resource.confidential:
+            raise redacted(err) from None
+        raise
+
+
+def _make(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:
     ctx, resource = scope.ctx, scope.resource
     info = ctx.info
     if config is not None:

@@ -22,7 +22,6 @@ from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestI
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.audit.auditor import Auditor
-from pilothouse.audit.record import Record
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
@@ -162,8 +161,15 @@ class Pipeline:
             attributes = attributes_of(ctx)
             if stages.audit is not None:
                 begun = True
-                stored = _begin(ctx, stages.audit, attributes, known - ctx.started, whole)
-                if stored is not True and not (stored and await stored):
+                ctx.audit = stages.audit.begin(
+                    request, user, attributes, ctx.audit_id, ctx.started, known - ctx.started, whole
+                )
+                if (
+                    whole
+                    and ctx.audit is not None
+                    and (stored := ctx.audit.received()) is not True
+                    and not (stored and await stored)
+                ):
                     return self._not_recorded(ctx, stages.audit)
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
@@ -181,7 +187,7 @@ class Pipeline:
             if whole:
                 stages.authorization.decided(took, decision)
             if ctx.audit is not None:
-                _record_decision(ctx.audit, took, decision)
+                ctx.audit.authorized((decision.allowed, decision.reason), took)
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
@@ -291,8 +297,14 @@ class Pipeline:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
-        if ctx.audit is not None:
-            _record_answer(ctx, ctx.audit, response)
+        audit = ctx.audit
+        if audit is not None:
+            audit.answered(response)
+            if audit.early:
+                ctx.audit = None
+                audit.started()
+            elif _runs_long(ctx.info):
+                audit.started()
         if ctx.flow is not None:
             ctx.flow.answered = True
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
@@ -316,7 +328,8 @@ class Pipeline:
         self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
-            ctx.audit.complete(_removal(ctx.resource))
+            resource = ctx.resource
+            ctx.audit.complete(_removal(resource) if resource is not None and resource.deprecated else None)
 
     def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
         """Cancel what waits at the request's deadline: the server's, or an earlier one that the client asks for."""
@@ -396,37 +409,8 @@ def _selected_name(text: str) -> str:
     return "" if names.path_segment(name) else name
 
 
-def _begin(
-    ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, seconds: float, whole: bool
-) -> bool | Awaitable[bool]:
-    """Begin the record of a request that took `seconds` to authenticate: whether it may go on."""
-    record = ctx.audit = auditor.begin(ctx.request, ctx.caller, attributes, ctx.audit_id, ctx.started, whole)
-    if record is None:
-        return True
-    record.authentication = seconds
-    return record.received() if whole else True
-
-
-def _record_decision(audit: Record, seconds: float, decision: Decision) -> None:
-    """Record what authorization has said of a request, and how long that took."""
-    audit.authorization = seconds
-    audit.authorized((decision.allowed, decision.reason))
-
-
-def _record_answer(ctx: Context, audit: Record, response: Response) -> None:
-    """Record that the head of an answer goes out."""
-    audit.answered(response)
-    if audit.early:
-        ctx.audit = None
-        audit.started()
-    elif _runs_long(ctx.info):
-        audit.started()
-
-
-def _removal(resource: Resource | None) -> str | None:
-    """The release that removes a deprecated API version, "" when that is not known, None when it is not deprecated."""
-    if resource is None or not resource.deprecated:
-        return None
+def _removal(resource: Resource) -> str:
+    """The release that removes a deprecated API version, "" when that is not known."""
     _, _, rest = resource.deprecated.partition("unavailable in v")
     return rest.partition("+")[0]
 

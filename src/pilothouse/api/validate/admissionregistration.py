@@ -218,8 +218,10 @@ def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
 
 def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
     if "@" in parts.netloc:
-        user = parts.netloc.rpartition("@")[0]
-        errs.invalid(path, user, "user information is not permitted in the URL")
+        user, password, _ = parts.netloc.rpartition("@")[0].partition(":")
+        errs.invalid(
+            path, f"{user}:xxxxx" if password else user, "user information is not permitted in the URL"
+        )
     if parts.fragment:
         errs.invalid(path, parts.fragment, "fragments are not permitted in the URL")
     if parts.query:
