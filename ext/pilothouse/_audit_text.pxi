@@ -1,4 +1,5 @@
-# Texts and times of audit events in JSON, and their pieces, which become one bytes object. Included by _audit.pyx.
+# Texts and times of audit events in JSON, and their pieces, which become one bytes object.
+# Included by _audit.pyx.
 
 cdef enum:
     MOST = 64      # pieces of one event: there are about 45

@@ -22,6 +22,7 @@ cdef class Objects:
     cdef dict field_paths             # of the indexed fields, whose names are their paths
     cdef readonly long long last_change
     cdef readonly long long oldest
+    cdef readonly long long stored_bytes    # of the objects, as they are served
     cdef object owner, extract, ring
     cdef dict by_key
     cdef list entries

@@ -76,6 +76,7 @@ cdef class Objects:
         for entry in entries:
             self.by_key[entry.key] = entry
         self.entries = sorted(self.by_key.values(), key=key_of)
+        self.stored_bytes = sum([len(entry.value) for entry in self.entries])
         self.label_indexes.clear()
         self.field_indexes.clear()
         if PyList_GET_SIZE(self.entries) >= MANY:
@@ -94,6 +95,12 @@ cdef class Objects:
     def count(self):
         """The number of objects."""
         return PyList_GET_SIZE(self.entries)
+
+    def within(self, str prefix not None):
+        """The number of objects under the resource's or a namespace's prefix."""
+        if prefix == self.prefix:
+            return PyList_GET_SIZE(self.entries)
+        return self.lower(prefix + LAST) - self.lower(prefix)
 
     def get(self, str key not None):
         """The newest version of an object, None if it does not exist."""

@@ -82,6 +82,7 @@ cdef class ResourceCache(Objects):
         if prev is None and cur is None or prev is not None and prev.rev >= rev:
             return
         self.received += 1
+        self.stored_bytes += (0 if cur is None else len(cur.value)) - (0 if prev is None else len(prev.value))
         at = self.lower(key)
         if cur is None:
             del self.by_key[key]
@@ -162,6 +163,16 @@ cdef class ResourceCache(Objects):
     def watchers(self):
         """The number of watchers."""
         return self.watching.count()
+
+    def interested(self, str prefix not None, str name not None):
+        """The number of watchers that a change of the object `name`, or of one that has no name yet
+        (""), under the resource's or a namespace's prefix is offered to. Those that an index finds by
+        a field or a label are left out.
+        """
+        cdef Py_ssize_t found = self.watching.at_scope(self.prefix)
+        if prefix != self.prefix:
+            found += self.watching.at_scope(prefix)
+        return found + self.watching.at_name(name) if name else found
 
     @property
     def initial_events(self):

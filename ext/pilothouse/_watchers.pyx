@@ -53,10 +53,11 @@ cdef class Frames:
 
 
 cdef class Initial:
-    """Objects still to be sent as ADDED."""
+    """Objects still to be sent as ADDED; `sent` is called when they have been handed to the sink."""
 
     cdef list entries
     cdef Py_ssize_t at
+    cdef object sent
 
 
 cdef class Watcher:
@@ -169,6 +170,8 @@ cdef class Watcher:
             initial = <Initial>item
             if initial.at == PyList_GET_SIZE(initial.entries):
                 self.queue.popleft()
+                if initial.sent is not None:
+                    initial.sent()
                 return None
             entry = <Entry>PyList_GET_ITEM(initial.entries, initial.at)
             initial.at += 1
@@ -185,10 +188,11 @@ cdef class Watcher:
         self.revision = max(self.revision, change.rev)
         return self.watchers.frames.of(change, kind, self.encoder)
 
-    def initial(self, list entries not None):
-        """Send the objects of a list as ADDED events, before later ones."""
+    def initial(self, list entries not None, sent=None):
+        """Send the objects of a list as ADDED events, before later ones; then call `sent`."""
         cdef Initial initial = Initial()
         initial.entries = entries
+        initial.sent = sent
         self.watchers.initial_events += PyList_GET_SIZE(entries)
         if not self.stopped:
             self.line_up(initial)
@@ -291,6 +295,16 @@ cdef class Watchers:
         """The number of watchers."""
         maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
         return sum([len(watchers_in(bucket)) for buckets in maps for bucket in buckets.values()])
+
+    cdef Py_ssize_t at_scope(self, str scope) except -1:
+        """The number of watchers of all objects under a prefix."""
+        bucket = self.by_scope.get(scope)
+        return 0 if bucket is None else len(<dict>bucket) if type(bucket) is dict else 1
+
+    cdef Py_ssize_t at_name(self, str name) except -1:
+        """The number of watchers of objects with a name, in whatever namespace."""
+        bucket = self.by_name.get(name)
+        return 0 if bucket is None else len(<dict>bucket) if type(bucket) is dict else 1
 
     cdef end(self):
         """End every watch cleanly, because the resource is no longer served."""

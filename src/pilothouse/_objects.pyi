@@ -30,6 +30,7 @@ class Objects:
     indexed_fields: tuple[str, ...]
     last_change: int
     oldest: int
+    stored_bytes: int
     def __init__(
         self,
         owner: Owner,
@@ -42,6 +43,7 @@ class Objects:
     def count(self) -> int: ...
     @property
     def keys(self) -> _Keys: ...
+    def within(self, prefix: str) -> int: ...
     def get(self, key: str) -> Entry | None: ...
     def list(
         self,

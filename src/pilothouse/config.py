@@ -94,10 +94,10 @@ class Config:
         "Time after the start in which livez does not yet fail.")
     max_mutating_requests_inflight: int = _generic(200, "int",
         "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
-        "fairness.", effective=False)
+        "fairness.")
     max_requests_inflight: int = _generic(400, "int",
         "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
-        "priority and fairness.", effective=False)
+        "priority and fairness.")
     min_compatibility_version: tuple[str, ...] = _generic((), "strings",
         "Oldest version that other servers of the cluster may have.", effective=False)
     min_request_timeout: int = _generic(1800, "int",
@@ -237,7 +237,7 @@ class Config:
     debug_socket_path: str = _features("", "string",
         "Unix socket for debugging without credentials.", effective=False)
     enable_priority_and_fairness: bool = _features(True, "bool",
-        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.", effective=False)
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.")
     profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)
 
     anonymous_auth: bool = _authn(True, "bool",

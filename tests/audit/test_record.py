@@ -47,12 +47,14 @@ def test_an_annotation_is_set_once() -> None:
 def test_slow_requests_say_what_took_how_long() -> None:
     record, _ = begun()
     record.authorized((True, ""), 0.25)
+    record.queued = 0.1
     record.answered(Response(200))
     record.closing(None, record.received_at + 600_000_000)
     annotations = json.loads(record.event("ResponseComplete", 0).line)["annotations"]
     prefix = module.LATENCY
     assert annotations[prefix + "authentication"] == "1ms"
     assert annotations[prefix + "authorization"] == "250ms"
+    assert annotations[prefix + "apf-queue-wait"] == "100ms"
     assert annotations[prefix + "total"] == "600ms"
     assert prefix + "impersonation" not in annotations
 

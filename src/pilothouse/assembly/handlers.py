@@ -41,11 +41,14 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.standing import POLL, Judge, Standing
-from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
+from pilothouse.flowcontrol.metrics import FlowControlMetrics
+from pilothouse.flowcontrol.width import Widths
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.process import BuildInfo
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.readers import Readers
@@ -88,7 +91,7 @@ class Handlers:
 
     def __init__(self, given: Inputs) -> None:
         config, registry = given.config, given.registry
-        catalog, readers = registry.catalog, registry.readers
+        catalog = registry.catalog
         self.relay = _relay(config, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
@@ -96,6 +99,8 @@ class Handlers:
         self.discovery = Discovery(
             catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
         )
+        self.widths = Widths(catalog, registry.store, given.caches)
+        self.flowcontrol = self._flow_control(given)
         self.impersonation = Impersonation(
             given.authorizer.authorize, forbidden, given.caches, given.metrics.add(ImpersonationMetrics())
         )
@@ -123,7 +128,7 @@ class Handlers:
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
-            classifier=Classifier(readers, given.caches),
+            gate=self._gate(config, catalog),
             authorizer=given.authorizer,
             dispatcher=self.dispatcher,
             responder=self.responder,
@@ -140,6 +145,19 @@ class Handlers:
         if origins or directives or config.shutdown_send_retry_after:
             self.pipeline.edges = Edges(origins, directives, refusing=config.shutdown_send_retry_after)
 
+    def _flow_control(self, given: Inputs) -> FlowControl | None:
+        """Priority and fairness, None where it is switched off."""
+        metrics = given.metrics.add(FlowControlMetrics())
+        config = given.config
+        if not config.enable_priority_and_fairness:
+            return None
+        seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+        return FlowControl(given.registry.readers, self.widths, seats, metrics, given.caches)
+
+    def _gate(self, config: Config, catalog: Catalog) -> Gate:
+        limits = config.max_requests_inflight, config.max_mutating_requests_inflight
+        return self.flowcontrol or MaxInFlight(*limits, catalog)
+
     def _verbs(self, given: Inputs) -> Verbs:
         config, registry, authorizer = given.config, given.registry, given.authorizer
         return Verbs(
@@ -150,6 +168,7 @@ class Handlers:
             authorizer=authorizer,
             responder=self.responder,
             services=given.services,
+            widths=self.widths,
             escalation=guard(authorizer, registry.readers),
             offload=given.offload,
             watch_metrics=given.metrics.add(WatchMetrics()),
@@ -189,7 +208,8 @@ class Handlers:
             flags=lambda: flag_values(given.config),
         )
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
-        FlowControlDumps(given.registry.readers).install(nonresource)
+        if self.flowcontrol is not None:
+            FlowControlDumps(self.flowcontrol.levels).install(nonresource)
         return nonresource
 
 

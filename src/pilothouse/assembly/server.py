@@ -287,6 +287,8 @@ class Server:
             )
         )
         follow_kubelet_ca(config, self.handlers.verbs.kubelets, self.reloads)
+        if self.handlers.flowcontrol is not None:
+            opened.start(self.handlers.flowcontrol)
         if self.handlers.standing is not None:
             opened.start(self.handlers.standing)
 

@@ -77,6 +77,9 @@ class Record(Draft):
     _truncated = False
     _panic = ""
 
+    queued = 0.0
+    """Seconds that the request has waited for its seats."""
+
     # What the stages of a request tell
 
     def annotate(self, key: str, value: str) -> None:
@@ -205,6 +208,7 @@ class Record(Draft):
         stages = {
             "authentication": int(self.authentication * 1e9),
             "impersonation": int(self.impersonation * 1e9),
+            "apf-queue-wait": int(self.queued * 1e9),
             "authorization": int(self.authorization * 1e9),
             "response-write": now - self.answered_at if self.answered_at else 0,
             "total": now - self.received_at,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pilothouse._seats import Ticket
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.audit.record import Record
@@ -35,7 +36,8 @@ class Context:
     """One request on its way through the pipeline.
 
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
-    priority level uid) pair of the answer's headers. warnings: texts of Warning headers, None without any.
+    priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for them; None where
+    it needs none. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     audit: what is recorded of it, None when nothing is.
@@ -55,6 +57,7 @@ class Context:
         "deadline",
         "ended",
         "expired",
+        "flow",
         "info",
         "media",
         "permitted",
@@ -79,6 +82,7 @@ class Context:
         self.user: User = ANONYMOUS
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
+        self.flow: Ticket | None = None
         self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None

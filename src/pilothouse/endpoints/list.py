@@ -33,6 +33,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         token = query.token(listing.entries[-1].key, revision)
         if listing.remaining >= 0:
             remaining = listing.remaining
+    if ctx.query:
+        verbs.widths.learn(resource, ctx.info.namespace, ctx.query, listing.entries)
     show = verbs.responder
     if resource.conversion is not None and show.waits(ctx, resource):
         return await show.converted_list(ctx, resource, listing.entries, listing.revision, token, remaining)

@@ -36,7 +36,7 @@ from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.standing import Standing
-from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.flowcontrol.gate import LONGEST_WAIT, Gate, seated
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.resource import Resource
@@ -58,7 +58,7 @@ class Stages:
 
     authenticator: Authenticator
     impersonation: Impersonation
-    classifier: Classifier
+    gate: Gate
     authorizer: Authorizer
     dispatcher: Dispatcher
     responder: Responder
@@ -182,8 +182,10 @@ class Pipeline:
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
-            # classification: by which flow schema and priority level
-            ctx.priority = stages.classifier.classify(ctx.user, info)
+            # flow control: its flow schema and priority level, and seats there, for which it may have to wait
+            if not self._takes_seats(ctx, whole):
+                await self._stand_in_line(ctx)
+                known = time.perf_counter()
             # authorization: may they
             decision = await stages.authorizer.authorize(attributes)
             if not decision.allowed and stages.finder is not None and not decision.error:
@@ -202,9 +204,7 @@ class Pipeline:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
-            if stages.audit is not None and not begun:
-                self._record_early(ctx, stages.audit)
-            response = self._refused(ctx, err)
+            response = self._refused(ctx, err, begun)
         except asyncio.CancelledError as err:
             if not ctx.expired:
                 self._end(ctx, 0, err)
@@ -227,6 +227,37 @@ class Pipeline:
             ctx.audit.acts_as(ctx.user, constraint)
             ctx.audit.impersonation = time.perf_counter() - began
 
+    def _takes_seats(self, ctx: Context, whole: bool) -> bool:
+        """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but a watch
+        until it has been sent what it begins with; one of which only the head has come is not counted yet."""
+        info = ctx.info
+        if info.verb != "watch" and _runs_long(info):
+            return True
+        gate = self.stages.gate
+        flow = gate.flow(ctx.user, info)
+        if flow is None:
+            return True
+        ctx.priority = flow.uids
+        if not whole:
+            return True
+        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, len(ctx.request.body))
+        return ticket.running
+
+    async def _stand_in_line(self, ctx: Context) -> None:
+        """Wait until a request has its seats, for a quarter of its time; TooManyRequests."""
+        ticket = ctx.flow
+        assert ticket is not None
+        if ticket.waiting:
+            asked = 0.0 if _runs_long(ctx.info) else _timeout(ctx.query)
+            limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
+            await seated(ticket, limit - (time.perf_counter() - ctx.started))
+        if ctx.audit is not None:
+            ctx.audit.queued = ticket.waited
+        if not ticket.running:
+            ctx.resource = self.stages.gate.resource(ctx.info)
+            self.stages.metrics.terminate(ctx.info, ctx.resource, errors.TooManyRequests.code)
+            raise self.stages.gate.refusal(ticket)
+
     async def _in_part(
         self, finder: Finder, ctx: Context, attributes: AuthorizationAttributes, decision: Decision
     ) -> Decision:
@@ -237,8 +268,10 @@ class Pipeline:
         ctx.warn(told(attributes, found.namespaces))
         return Decision(True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
 
-    def _refused(self, ctx: Context, err: errors.StatusError) -> Response:
-        """The answer that tells an error; one of authentication is counted."""
+    def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
+        """The answer that tells an error; one of authentication is counted. `recorded`: audit knows of the request."""
+        if self.stages.audit is not None and not recorded:
+            self._record_early(ctx, self.stages.audit)
         if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
             result = "error" if _presents_credentials(ctx.request) else "failure"
             self.stages.authentication.failed(time.perf_counter() - ctx.started, result)
@@ -281,6 +314,8 @@ class Pipeline:
                 audit.started()
             elif _runs_long(ctx.info):
                 audit.started()
+        if ctx.flow is not None:
+            ctx.flow.answered = True
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             response.on_done = _Ending(self, ctx)
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
@@ -295,6 +330,8 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
+        if ctx.flow is not None:
+            ctx.flow.release()
         seconds = time.perf_counter() - ctx.started
         received = len(ctx.request.body)
         self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)

@@ -20,6 +20,7 @@ from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.standing import Standing
+from pilothouse.flowcontrol.width import Widths
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -46,6 +47,8 @@ class Verbs:
     admission: Admission
     authorizer: Authorizer
     responder: Responder
+    widths: Widths
+    """How many seats lists need, learned from what they return."""
     services: Services
     """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation

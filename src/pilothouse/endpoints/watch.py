@@ -131,6 +131,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
 
     def begin(stream: Stream) -> None:
         session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
+        if ctx.flow is not None:
+            session.sent = ctx.flow.release
         session.work = lambda: Work(verbs.offload, ctx.user.name)
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
         standing = verbs.standing
@@ -188,6 +190,10 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
     return await start(verbs, ctx, selection(verbs, ctx, resource, params))
 
 
+def _nothing() -> None:
+    return None
+
+
 class _Running(Deadline):
     """What a watch keeps while it runs."""
 
@@ -216,6 +222,8 @@ class _Session:
         chosen: Chosen | None = None,
     ) -> None:
         self.chosen = chosen
+        self.sent: Callable[[], None] = _nothing
+        """Called when the client has been sent what it begins with, and its watch costs no more than its events."""
         self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.follow: Callable[[Watcher], None] | None = None
         self.metrics = metrics
@@ -273,11 +281,13 @@ class _Session:
         running = _Running(self.stream, watcher)
         ends.add(running, seconds)
         self.stream.on_close(running.end)
-        if wants_state:
-            listing = query.now(cache)
-            watcher.initial(listing.entries)
-            if params.send_initial and params.bookmarks:
-                watcher.bookmark(listing.revision, INITIAL_END)
+        if not wants_state:
+            self.sent()
+            return
+        listing = query.now(cache)
+        watcher.initial(listing.entries, self.sent)
+        if params.send_initial and params.bookmarks:
+            watcher.bookmark(listing.revision, INITIAL_END)
 
     def fail(self, err: errors.StatusError) -> None:
         """Tell what is wrong inside the stream, and end it."""
