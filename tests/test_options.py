@@ -241,8 +241,8 @@ def test_controllers() -> None:
 
 
 def test_what_has_no_effect_is_named() -> None:
-    config = options.parse(["--kubelet-timeout=1s", "--livez-grace-period=5s", "--event-ttl=1h"])
-    assert sorted(config.ignored()) == ["kubelet-timeout", "livez-grace-period"]
+    config = options.parse(["--kubelet-timeout=1s", "--max-connection-bytes-per-sec=5", "--event-ttl=1h"])
+    assert sorted(config.ignored()) == ["kubelet-timeout", "max-connection-bytes-per-sec"]
 
 
 def test_help() -> None:

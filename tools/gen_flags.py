@@ -22,7 +22,6 @@ and has no effect is told in the log at the start.
 """  # noqa: E501
 
 EMULATION = "There is one version, 1.36: no earlier one is imitated."
-QUEUES = "Requests are classified, but there are no queues yet."
 ELECTION = "Coordinated leader election is an alpha feature of kube-apiserver; its API is not served."
 PEERS = "Requests for versions that a server does not know are not passed on to others (a beta feature, off by default)."  # noqa: E501
 SPLIT = "Log lines go to standard error by one thread; service managers tell their severity by its first letter or member."  # noqa: E501
@@ -45,7 +44,6 @@ REASONS = {
     "emulated-version": EMULATION,
     "emulation-forward-compatible": EMULATION,
     "enable-logs-handler": "It has been deprecated since v1.19; whoever may read the log directory over HTTP reads too much.",  # noqa: E501
-    "enable-priority-and-fairness": QUEUES,
     "etcd-count-metric-poll-period": "Objects are counted in memory at each scrape, so nothing polls.",
     "etcd-db-metric-poll-interval": "The size of the store is read at each scrape, so nothing polls.",
     "etcd-servers-overrides": "All resources are in one store; another one for events would save etcd what the watch cache does not "  # noqa: E501
@@ -59,8 +57,6 @@ REASONS = {
     "log-text-info-buffer-size": SPLIT,
     "log-text-split-stream": SPLIT,
     "max-connection-bytes-per-sec": "Streams are paced by their slower side alone.",
-    "max-mutating-requests-inflight": QUEUES,
-    "max-requests-inflight": QUEUES,
     "min-compatibility-version": EMULATION,
     "peer-advertise-ip": PEERS,
     "peer-advertise-port": PEERS,
