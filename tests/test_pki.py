@@ -1,11 +1,13 @@
 import base64
 import datetime
+import getpass
 import ipaddress
 import os
 import pathlib
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -190,6 +192,33 @@ def test_the_data_directory_is_closed_to_others(
     pki.make_private(shared)
     assert shared.stat().st_mode & 0o7777 == 0o1777
     assert caplog.records[-1].getMessage() == "Others can enter the data directory"
+
+
+def test_a_data_directory_that_cannot_be_used_is_told_with_its_owner() -> None:
+    """In a process of its own that is nobody, for whoever runs the tests may be root."""
+    script = """
+import os, pathlib, sys
+from pilothouse import pki
+there = pathlib.Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+for path in (there, there / "deep" / "er"):
+    try:
+        pki.make_private(path)
+    except PermissionError as error:
+        print(error.strerror)
+"""
+    with tempfile.TemporaryDirectory() as name:
+        there = pathlib.Path(name)
+        there.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", script, name], capture_output=True, text=True, check=True
+        ).stdout
+    owner = f"{name} is owned by {getpass.getuser()} with mode 0555"
+    first, second = done.splitlines()
+    assert first.startswith(f"data directory {name} can not be used: Permission denied; {owner}, and this")
+    assert second.startswith(f"data directory {name}/deep/er can not be used: Permission denied; {owner}")
 
 
 def organizations(certificate: x509.Certificate) -> list[object]:

@@ -21,7 +21,6 @@ RELEASE = "v1.36.0-local"
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 OUT = ROOT / "src/pilothouse/api/schemas"
-QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 ZERO = {"string": "", "integer": 0, "number": 0, "boolean": False}
 NO_STRUCT = {"Time", "MicroTime", "RawExtension", "FieldsV1", "JSON", "Quantity", "IntOrString"}
@@ -129,6 +128,8 @@ def build() -> dict[str, bytes]:
     everywhere: dict[str, str] = {}
     for name, raw in sorted(source().items()):
         definition = clean(raw)
+        if name == INT_OR_STRING:  # as its Go type says it to version 3; the source is made of version 2
+            definition |= {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
         rows = go_types["structs"].get(name, [])
         add_defaults(name, definition, rows, defaults)
         package, short = name.rsplit(".", 1)

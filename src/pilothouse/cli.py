@@ -1,17 +1,17 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | version`, and `kube-apiserver`."""
 
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse import __version__
+from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from pilothouse.config import Config
 
-KUBERNETES = "v1.36.0"
 
 USAGE = """Pilothouse is a Kubernetes API server.
 
@@ -32,8 +32,18 @@ Usage:
                                  -o json; --kubeconfig, else $KUBECONFIG.
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
+  pilothouse snapshot save | restore | verify FILE
+                                 Back the store up, and put it back (--data-dir, --etcd-servers).
+  pilothouse store stat | check | compact
+                                 Look after the embedded store (--data-dir).
+  pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
   pilothouse version             Print the version.
+
+`pilothouse COMMAND --help` says more of each.
 """
+
+COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor")
+"""The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
 Run = Callable[["Config", Sequence[str]], int]
@@ -42,7 +52,7 @@ Run = Callable[["Config", Sequence[str]], int]
 
 def version() -> str:
     """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
-    return f"Kubernetes {KUBERNETES}+pilothouse-{__version__}"
+    return f"Kubernetes {GIT_VERSION}"
 
 
 def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
@@ -51,14 +61,8 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
     command = arguments[0] if arguments else "help"
     if command == "serve":
         return _serve(arguments[1:], "pilothouse serve", run, ours=True)
-    if command == "kubeconfig":
-        return _kubeconfig(arguments[1:])
-    if command == "token":
-        return _token(arguments[1:])
-    if command == "why":
-        return _why(arguments[1:])
-    if command == "etcd":
-        return _etcd(arguments[1:])
+    if command in COMMANDS:
+        return _command(command, arguments[1:])
     if command in ("version", "--version"):
         print(version())
         return 0
@@ -81,6 +85,9 @@ def _fail(problem: str, program: str) -> int:
 
 def _run(config: "Config", command: Sequence[str]) -> int:
     """Serve in this process, or with --workers in several."""
+    from pilothouse.process import forbid_core_files
+
+    forbid_core_files()
     if config.workers > 1:
         from pilothouse import supervisor
 
@@ -126,25 +133,6 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
         logs.flush(listener)
 
 
-def _etcd(arguments: Sequence[str]) -> int:
-    from pilothouse import options
-    from pilothouse.flags import FlagError
-
-    program = "pilothouse etcd"
-    try:
-        config = options.parse(arguments[1:], program)
-        if not config.etcd_servers:
-            return _fail("--etcd-servers must be specified", program)
-        from pilothouse.storage.etcd import admin as etcd_admin
-
-        files = (config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-        return etcd_admin.run(arguments[0] if arguments else "", config.etcd_servers, *files)
-    except (FlagError, options.ConfigError) as error:
-        return _fail(str(error), program)
-    except ImportError as error:
-        return _fail(f"needs the package etcd3-py: pip install pilothouse[etcd] ({error})", program)
-
-
 def _tell_ignored(names: Sequence[str]) -> None:
     if names:
         from pilothouse.logs import Logger
@@ -152,44 +140,21 @@ def _tell_ignored(names: Sequence[str]) -> None:
         Logger(__name__).info("Flags without effect were given", flags=",".join(names))
 
 
-def _kubeconfig(arguments: Sequence[str]) -> int:
+def _command(name: str, arguments: Sequence[str]) -> int:
+    """Run a command of the package `commands`, or print what it is for."""
     from pilothouse import options
-    from pilothouse.commands import kubeconfig
-    from pilothouse.flags import FlagError
-
-    try:
-        kubeconfig.run(arguments)
-    except (FlagError, options.ConfigError, OSError) as error:
-        return _fail(str(error), "pilothouse")
-    return 0
-
-
-def _why(arguments: Sequence[str]) -> int:
-    from pilothouse import options
-    from pilothouse.commands import why
     from pilothouse.commands.api import ApiError
     from pilothouse.flags import FlagError
 
+    program = f"pilothouse {name}"
     try:
-        why.run(arguments)
+        command = import_module(f"pilothouse.commands.{name}")
+        if not {"-h", "--help"}.isdisjoint(arguments):
+            print(options.command_help(command.USAGE, command.FLAGS, command.SERVER_FLAGS), end="")
+            return 0
+        command.run(arguments)
     except (FlagError, options.ConfigError) as error:
-        return _fail(str(error), "pilothouse")
-    except (OSError, ValueError, ApiError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _token(arguments: Sequence[str]) -> int:
-    from pilothouse import options
-    from pilothouse.commands import token
-    from pilothouse.commands.api import ApiError
-    from pilothouse.flags import FlagError
-
-    try:
-        token.run(arguments)
-    except (FlagError, options.ConfigError) as error:
-        return _fail(str(error), "pilothouse")
+        return _fail(str(error), program)
     except (OSError, ValueError, ApiError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

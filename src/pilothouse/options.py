@@ -25,6 +25,12 @@ def help_text(program: str, width: int = 0) -> str:
     )
 
 
+def command_help(usage: str, own: Sequence[Flag], of_server: Sequence[str], width: int = 0) -> str:
+    """What --help of a command prints: its own flags, and those of the server's that mean something to it."""
+    known = {flag.name: flag for flag in all_flags()}
+    return f"{usage}{flags.usage((*own, *(known[name] for name in of_server)), width)}"
+
+
 def asks_for(arguments: Sequence[str]) -> str:
     """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
     values, _ = flags.parse(arguments, all_flags())

@@ -9,11 +9,13 @@ ECDSA P-256.
 import contextlib
 import dataclasses
 import datetime
+import errno
 import fcntl
 import inspect
 import ipaddress
 import os
 import pathlib
+import pwd
 import socket
 import stat
 import tempfile
@@ -289,9 +291,14 @@ def make_private(directory: pathlib.Path) -> None:
 
     A directory of somebody else, or a shared one such as /tmp, stays as it is.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = directory.stat()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.stat()
+    except OSError as error:
+        raise _unusable(directory, error) from None
     mode = stat.S_IMODE(found.st_mode)
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise _unusable(directory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if not mode & 0o077:
         return
     pairs = {"path": str(directory), "mode": f"{mode:04o}"}
@@ -304,6 +311,39 @@ def make_private(directory: pathlib.Path) -> None:
         log.warning("Others can enter the data directory", err=error, **pairs)
         return
     log.info("The data directory was closed to others", **pairs)
+
+
+def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
+    """The error of a data directory that this user cannot use: it names who owns it, or the part of its path that is there."""
+    there = directory
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    found = there.lstat()
+    return type(error)(
+        error.errno,
+        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by {_user(found.st_uid)} "
+        f"with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as {_user(os.geteuid())}",
+    )
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def record_port(config: Config, port: int) -> None:
+    """Keep the port that a server of this data directory listens on, for `last_port`."""
+    write_file(config.data_directory / "port", f"{port}\n".encode())
+
+
+def last_port(config: Config) -> int:
+    """The port that the server of this data directory was last reached at; that of the flags when none has run."""
+    try:
+        return int((config.data_directory / "port").read_text())
+    except (OSError, ValueError):
+        return config.secure_port
 
 
 def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:

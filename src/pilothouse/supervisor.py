@@ -9,7 +9,9 @@ from types import FrameType
 
 from pilothouse import pki
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.logs import Logger
+from pilothouse.notify import Notifier
 
 log = Logger(__name__)
 
@@ -35,7 +37,12 @@ class Worker:
 
     def start(self) -> None:
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self._command)
+        # A process inherits what is blocked: the signal waits until it is handled there.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+        try:
+            self.process = subprocess.Popen(self._command)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def look(self, now: float) -> None:
         """Start the process when it is due; note when it has died."""
@@ -53,6 +60,10 @@ class Worker:
         log.warning("A worker ended, it is started again", pid=self.process.pid, status=status)
         self.process = None
 
+    def reload(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
+
     def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
@@ -61,7 +72,8 @@ class Worker:
 class Supervisor:
     """Keeps `count` processes of one command running until stop() or a signal."""
 
-    def __init__(self, command: Sequence[str], count: int) -> None:
+    def __init__(self, command: Sequence[str], count: int, notifier: Notifier | None = None) -> None:
+        self._notifier = notifier or Notifier()
         self.workers = [Worker(command) for _ in range(count)]
         self._over = threading.Event()
 
@@ -74,8 +86,12 @@ class Supervisor:
         if not self._over.is_set():
             for worker in self.workers:
                 worker.start()
+        alive = 0.0
         while not self._over.wait(0.1):
             now = time.monotonic()
+            if self._notifier.watchdog and now >= alive:
+                self._notifier.say("WATCHDOG=1")
+                alive = now + self._notifier.watchdog
             for worker in self.workers:
                 worker.look(now)
         for worker in self.workers:
@@ -83,20 +99,31 @@ class Supervisor:
         statuses = [w.process.wait() for w in self.workers if w.process is not None]
         return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
+    def reload(self) -> None:
+        """Have all workers look at their configuration files at once."""
+        for worker in self.workers:
+            worker.reload()
+
     def stop(self) -> None:
         """Ask all workers to end; each drains its connections first."""
         self._over.set()
 
 
 def run(command: Sequence[str], config: Config) -> int:
-    """Serve with --workers processes until SIGTERM or SIGINT; the process's exit status."""
+    """Serve with --workers processes until SIGTERM or SIGINT, reload at SIGHUP; the process's exit status."""
     supervisor = Supervisor([*command, *WORKER], config.workers)
 
     def ended(number: int, frame: FrameType | None) -> None:
         supervisor.stop()
 
+    hangup = Hangup()
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        supervisor.stop() if hangup.gone() else supervisor.reload()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
+    signal.signal(signal.SIGHUP, reload)
     pki.prepare(config)  # before there are several processes that would make the files
     log.info("Workers start", count=config.workers)
     return supervisor.run()

@@ -89,6 +89,55 @@ def test_a_server_serves_until_it_is_ended(tmp_path: pathlib.Path) -> None:
     asyncio.run(main())
 
 
+def test_a_taken_port_is_named(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main(port: int) -> None:
+        wanted = config(tmp_path, "--storage-backend=memory", f"--secure-port={port}")
+        assert await serve(Server(wanted), asyncio.Event()) == 1
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        asyncio.run(main(port))
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert pairs(line)["err"] == f"listen tcp 127.0.0.1:{port}: bind: address already in use"
+
+
+def test_what_a_server_says_of_itself(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main(*flags: str) -> None:
+        ended = asyncio.Event()
+        server = Server(
+            config(tmp_path, "--storage-backend=memory", *flags),
+            sockets=[socket.create_server(("127.0.0.1", 0))],
+        )
+        serving = asyncio.create_task(serve(server, ended))
+        while not any(record.getMessage() == "Serving" for record in caplog.records):
+            await asyncio.sleep(0)
+        said["port"] = server.listener.port
+        ended.set()
+        assert await serving == 0
+
+    said = dict[str, int]()
+    with caplog.at_level("INFO"):
+        asyncio.run(main())
+        lines = {record.getMessage(): pairs(record) for record in caplog.records}
+        assert lines["A kubeconfig was written"] == {"path": str(tmp_path / "admin.kubeconfig")}
+        assert lines["Serving"] == {
+            "url": f"https://127.0.0.1:{said['port']}",
+            "address": "127.0.0.1",
+            "port": said["port"],
+            "dataDirectory": str(tmp_path),
+            "storage": "memory",
+            "authorization": "Node,RBAC",
+            "audit": "off",
+            "encryption": "off",
+        }
+        assert "seconds" in lines["The server ended"]
+        caplog.clear()
+        asyncio.run(main(f"--cert-dir={tmp_path}/own"))
+    lines = {record.getMessage(): pairs(record) for record in caplog.records}
+    assert "A kubeconfig was written" not in lines
+    assert next(lines[text] for text in lines if text.startswith("No kubeconfig")) == {"flag": "cert-dir"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_process_that_waits_for_etcd(tmp_path: pathlib.Path, number: signal.Signals) -> None:
     """etcd takes the connection and never answers; the process is gone with status 0 within two seconds."""
@@ -111,6 +160,7 @@ def test_a_signal_ends_a_process_that_waits_for_etcd(tmp_path: pathlib.Path, num
                 process.send_signal(number)
                 output, _ = process.communicate(timeout=2)
             assert (process.returncode, b"Traceback" in output) == (0, False), output
+            assert f'"The server ends" signal="{number.name}"'.encode() in output
         finally:
             process.kill()
             process.communicate()

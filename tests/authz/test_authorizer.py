@@ -119,3 +119,34 @@ def test_a_403_says_who_may_not_do_what(
 ) -> None:
     error = forbidden(attributes, reason)
     assert (error.code, error.message, dict(error.details)) == (403, message, details)
+
+
+class Knows(Says):
+    """Knows namespaces, and tells of changes."""
+
+    def __init__(self, *namespaces: str) -> None:
+        super().__init__(NO_OPINION)
+        self.namespaces = set(namespaces)
+        self.listeners: list[Any] = []
+
+    def namespaces_for(self, user: User) -> set[str]:
+        return self.namespaces
+
+
+def test_namespaces_are_those_that_any_authorizer_knows() -> None:
+    assert union(Knows("a", "b"), Says(ALLOW), Knows("b", "c")).namespaces_for(JANE) == {"a", "b", "c"}
+    assert union(Says(ALLOW)).namespaces_for(JANE) == set()
+
+
+def test_changes_of_rights_are_told() -> None:
+    told: list[int] = []
+    first, second = Knows(), Knows()
+    both = union(first)
+    both.listeners.append(lambda: told.append(both.epoch))
+    start = both.epoch
+    (changed,) = first.listeners
+    changed()
+    both.replace([Member(first), Member(second)])
+    assert len(first.listeners) == len(second.listeners) == 1, "each is asked once to tell"
+    second.listeners[0]()
+    assert told == [start + 1, start + 2, start + 3]

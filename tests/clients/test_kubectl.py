@@ -342,6 +342,40 @@ def test_explain(kubectl: Kubectl) -> None:
     assert 'field "nothing" does not exist' in kubectl.fails("explain pods.nothing")
 
 
+@pytest.mark.parametrize("output", ["plaintext", "plaintext-openapiv2"])
+def test_explain_describes_types_and_fields(kubectl: Kubectl, output: str) -> None:
+    said = " ".join(kubectl(f"explain pods --output={output}").split())
+    assert "Pod is a collection of containers that can run on a host." in said
+    said = " ".join(kubectl(f"explain pods.spec.containers.ports.hostIP --output={output}").split())
+    assert "What host IP to bind the external port to." in said
+
+
+def test_explain_describes_the_metadata_of_custom_resources(kubectl: Kubectl) -> None:
+    own = {"spec": {"type": "object"}}
+    embedded = {"type": "object", "x-kubernetes-embedded-resource": True, "properties": own}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"of": embedded}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "tales.explain.example.com"},
+        "spec": {
+            "group": "explain.example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "tales", "kind": "Tale"},
+            "versions": [version],
+        },
+    }
+    kubectl("create -f -", stdin=json.dumps(definition))
+    kubectl("wait --for=condition=Established crd/tales.explain.example.com --timeout=10s")
+    said = " ".join(kubectl("explain tales.metadata").split())
+    assert "Standard object's metadata." in said and "CreationTimestamp is a timestamp" in said
+    assert "kind is a string value representing the type" in " ".join(
+        kubectl("explain tales.spec.of").split()
+    )
+    kubectl("delete crd tales.explain.example.com")
+
+
 def test_api_resources(kubectl: Kubectl) -> None:
     lines = [words(line) for line in kubectl("api-resources --no-headers").splitlines()]
     assert ["deployments", "deploy", "apps/v1", "true", "Deployment"] in lines

@@ -48,6 +48,19 @@ def test_the_administrator_elsewhere(tmp_path: pathlib.Path, capfd: pytest.Captu
     assert config["users"][0]["name"] == "kubernetes-admin"
 
 
+def test_the_port_of_the_server(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What a server has listened on counts, unless a flag says otherwise."""
+    flag = f"--data-dir={tmp_path}"
+    pki.record_port(options.parse([flag]), 7443)
+    assert made(capfd, flag)["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
+    assert made(capfd, flag, "--user=a", "--bind-address=192.0.2.7")["clusters"][0]["cluster"]["server"] == (
+        "https://192.0.2.7:7443"
+    )
+    assert made(capfd, flag, "--secure-port=1")["clusters"][0]["cluster"]["server"].endswith(":1")
+    (tmp_path / "port").write_text("")
+    assert made(capfd, flag)["clusters"][0]["cluster"]["server"].endswith(":6443")
+
+
 def test_a_servers_certificate_is_left_alone(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,17 +1,18 @@
 import asyncio
 import gzip
 import json
-from functools import partial
+import re
 from typing import Any
 
 import pytest
 
 from pilothouse.api.openapi.documents import OpenAPI
-from pilothouse.api.openapi.paths import Document
+from pilothouse.api.openapi.version_2 import Part
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.endpoints.openapi_handlers import V2_PROTOBUF, OpenAPIHandlers
+from pilothouse.endpoints.openapi_handlers import V2_PROTOBUF, V3_PROTOBUF, OpenAPIHandlers
+from pilothouse.endpoints.openapi_remote import RemoteDocuments, RemoteSpec, pack
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.groups import batch
 from pilothouse.registry.resource import Resource
@@ -77,8 +78,31 @@ def test_what_is_not_there(nonresource: Any) -> None:
     assert ask(nonresource, "/openapi") is None
 
 
+@pytest.mark.parametrize("mark", ["@", "."])
+def test_version_3_in_protobuf(nonresource: Any, mark: str) -> None:
+    accept = f"application/com.github.proto-openapi.spec.v3{mark}v1.0+protobuf, application/json;q=0.9"
+    plain = ask(nonresource, NAME)
+    response = ask(nonresource, NAME, accept=accept)
+    assert response.content_type == "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+    assert response.body.startswith(b"\x0a\x053.0.0")
+    assert header(response, "Etag") == header(plain, "Etag")
+    assert ask(nonresource, NAME, accept=accept, if_none_match=header(response, "Etag")).status == 304
+    moved = ask(nonresource, f"{NAME}?hash=0", accept=accept)
+    assert (moved.status, moved.content_type) == (301, response.content_type)
+    assert ask(nonresource, "/openapi/v3/apis/nope/v1", accept=accept).status == 404
+
+
+@pytest.mark.parametrize("target", [NAME, "/openapi/v3/api"])
+def test_each_form_of_a_document_is_kept_apart(nonresource: Any, target: str) -> None:
+    accepts = ["application/json", V3_PROTOBUF, "application/json"]
+    ask(nonresource, "/openapi/v2")
+    types = [ask(nonresource, target, accept=accept) for accept in accepts]
+    assert [one.content_type for one in types] == accepts
+    assert json.loads(types[0].body) == json.loads(types[2].body)
+
+
 @pytest.mark.parametrize("path", [NAME, "/openapi/v2"])
-def test_only_json_is_written(nonresource: Any, path: Any) -> None:
+def test_only_known_types_are_written(nonresource: Any, path: Any) -> None:
     assert ask(nonresource, path, accept="text/html, application/json;q=0.1").status == 200
     assert ask(nonresource, path, accept="*/*").status == 200
     response = ask(nonresource, path, accept="text/html")
@@ -134,7 +158,7 @@ class Noting(OpenAPI):
         super().__init__(versions, catalog.resources)
         self.made = made
 
-    def part_v2(self, name: str) -> tuple[Document, Document]:
+    def part_v2(self, name: str) -> Part:
         self.made.append(name)
         return super().part_v2(name)
 
@@ -194,5 +218,33 @@ def multiples(number: int) -> bytes:
 def test_the_memory_for_documents_is_bounded(catalog: Catalog) -> None:
     handlers = OpenAPIHandlers(catalog, kept_bytes=2000)
     for number in range(20):
-        handlers._packed(str(number), partial(multiples, number))
+        handlers._keep(str(number), multiples(number))
     assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000
+
+
+@pytest.mark.parametrize(
+    ("schemas", "status"), [({"A": {"type": "object"}}, 200), ({"A": {"required": 7}}, 406), ("none", 406)]
+)
+def test_converted_documents_have_a_protobuf_form_where_they_can(
+    catalog: Catalog, schemas: Any, status: int
+) -> None:
+    remote = RemoteDocuments()
+    document = json.dumps({"openapi": "3.0.0", "paths": {}, "components": {"schemas": schemas}}).encode()
+    remote.set(("x.example.com", "v1"), RemoteSpec(converted=pack(document, "1")))
+    nonresource = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog, remote=remote).install(nonresource)
+    target = "/openapi/v3/apis/x.example.com/v1"
+    for _ in range(2):
+        assert ask(nonresource, target, accept=V3_PROTOBUF).status == status
+    assert json.loads(ask(nonresource, target).body) == json.loads(document)
+
+
+def test_built_in_definitions_of_version_2_stand_there_once(nonresource: Any, catalog: Catalog) -> None:
+    catalog.add(other("example.com", "v1"))
+    document = json.loads(ask(nonresource, "/openapi/v2").body)
+    for members in (document["paths"], document["definitions"], document["parameters"]):
+        assert list(members) == sorted(members)
+    wanted = set(re.findall(r'"#/definitions/([^"]+)"', json.dumps(document)))
+    assert {"io.k8s.api.batch.v1.Job", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"} <= wanted
+    assert wanted <= document["definitions"].keys()
+    assert "#/parameters/pretty-" in json.dumps(document["paths"])

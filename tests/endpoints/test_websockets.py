@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -159,21 +157,3 @@ async def test_a_subprotocol_that_logs_do_not_have(rig: Rig, tmp_path: Path) -> 
         await pod(rig, "a")
         headers = {**SOCKET, "Sec-WebSocket-Protocol": "v5.channel.k8s.io"}
         assert (await rig.call("GET", f"{PODS}/a/log", headers=headers)).status == 403
-
-
-def test_without_the_library_of_websockets() -> None:
-    """In a process of its own, where it cannot be imported."""
-    script = """
-import sys
-sys.modules["wsproto"] = None
-from types import SimpleNamespace
-from pilothouse import errors
-from pilothouse.endpoints import websockets
-from pilothouse.server.request import Request
-try:
-    websockets.answer(SimpleNamespace(request=Request("GET", "/", {}, [])), "", print)
-except errors.InternalError as error:
-    print(error.message)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "this server was installed without the extra `proxy`\n"

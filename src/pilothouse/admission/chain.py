@@ -1,6 +1,6 @@
 """Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
@@ -30,8 +30,19 @@ class Plugin:
         """Accept the object by returning, or refuse it by raising."""
         return None
 
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        """Check what the admission configuration says to the plugin; what puts it in force, on the loop.
+
+        section: None when it says nothing. It may be called on a thread. ConfigurationError, and then nothing has changed.
+        """
+        return _nothing
+
     async def close(self) -> None:
         """Give back what the plugin holds; called when the server stops."""
+
+
+def _nothing() -> None:
+    """What a plugin does that has nothing to configure."""
 
 
 class Chain:

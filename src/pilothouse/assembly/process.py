@@ -2,18 +2,24 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
+from pilothouse.notify import Notifier, Watchdog
 from pilothouse.server.accept import raise_descriptor_limit
 
 log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RELOAD = signal.SIGHUP
+"""Has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
+process can handle it."""
 
 
 def run(config: Config) -> int:
@@ -25,10 +31,15 @@ def run(config: Config) -> int:
 
 
 async def _run(config: Config) -> int:
-    """A first signal ends the server, while it starts as well; a second one kills the process."""
+    """A first signal ends the server, while it starts as well; a second one kills the process. SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(number: signal.Signals) -> None:
+        log.info("The server ends", signal=number.name)
+        ended.set()
+
     for number in SIGNALS:
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end, number)
 
     def let_signals_kill() -> None:
         for number in SIGNALS:
@@ -38,14 +49,24 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
-    return await serve(Server(config), ended, let_signals_kill)
+    server, hangup = Server(config), Hangup()
+    loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
+    return await serve(server, ended, let_signals_kill)
 
 
-async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None] = lambda: None) -> int:
+async def serve(
+    server: Server,
+    ended: asyncio.Event,
+    closing: Callable[[], None] = lambda: None,
+    notifier: Notifier | None = None,
+) -> int:
     """Start a server and stop it once `ended` is set, in the middle of its start if need be.
 
-    `closing` is called before it is stopped. Returns 0, or 1 when the server could not be started.
+    `closing` is called before it is stopped; the notifier tells the service manager. Returns 0, or 1 when the server could
+    not be started.
     """
+    notifier = notifier or Notifier()
     end = asyncio.create_task(ended.wait())
     starting = asyncio.create_task(server.start())
     try:
@@ -57,15 +78,27 @@ async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None
         if starting.cancelled():
             return 0
         if error := starting.exception():
-            log.error("The server cannot start", err=error)
+            log.error("The server cannot start", err=_said(error))
             return 1
         relax_collector()
         async with Opened() as opened:
             opened.start(Trim())
+            opened.start(Watchdog(notifier))
+            notifier.say("READY=1", f"STATUS=Serving on port {server.listener.port}")
             await end
             closing()
+            notifier.say("STOPPING=1")
+        stopping = time.monotonic()
         await server.stop()
+        log.info("The server ended", seconds=round(time.monotonic() - stopping, 3))
         return 0
     finally:
         end.cancel()
         starting.cancel()
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, without the number of one of the system that names no file."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    return str(error)

@@ -50,6 +50,11 @@ class RequestHeaderAuthenticator:
             "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
         )
 
+    def trust(self, ca: bytes) -> None:
+        """Have proxies' certificates verified by other CAs from now on."""
+        self.ca = ca
+        self._trusted.clear()
+
     async def authenticate(self, request: Request) -> User | None:
         # PERF: requests without the header are none of a proxy's; the certificates of others are not verified here.
         headers = request.headers

@@ -1,6 +1,6 @@
 """Decides whether a request is allowed: asks the authorizers in the order of --authorization-mode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple, Protocol
@@ -75,6 +75,10 @@ class UnionAuthorizer:
 
     def __init__(self, members: Sequence[Member], metrics: AuthorizationMetrics | None = None) -> None:
         self._metrics = metrics or AuthorizationMetrics()
+        self.epoch = 0
+        """Counts the changes of what decides: of roles and bindings, and of the authorizers themselves."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called at each of these changes, as soon as it is in force."""
         self.replace(members)
 
     def replace(self, members: Sequence[Member]) -> None:
@@ -84,6 +88,16 @@ class UnionAuthorizer:
         # One assignment, so a request that is being decided keeps to the authorizers that it began with.
         allows = [Decision(True, by=member.title) for member in members]
         self._chain = tuple(zip((member.authorizer for member in members), tallies, allows, strict=True))
+        for member in members:
+            told = getattr(member.authorizer, "listeners", None)
+            if told is not None and self._changed not in told:
+                told.append(self._changed)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.epoch += 1
+        for listener in self.listeners:
+            listener()
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -108,6 +122,15 @@ class UnionAuthorizer:
             return NO_OPINION
         error = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else ""
         return Decision(False, reason="\n".join(reasons), error=error)
+
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces in which a user may have rights, as far as authorizers know: a webhook does not."""
+        found: set[str] = set()
+        for member in self.members:
+            known = getattr(member.authorizer, "namespaces_for", None)
+            if known is not None:
+                found |= known(user)
+        return found
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""

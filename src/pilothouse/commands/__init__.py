@@ -1,1 +1,1 @@
-"""The commands beside `serve`: kubeconfigs, bootstrap tokens, explanations. Imports assembly and everything below it."""
+"""The commands beside `serve`, one file each. Imports assembly and everything below it."""

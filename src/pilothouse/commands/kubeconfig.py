@@ -24,6 +24,24 @@ FLAGS = (
     Flag("token", "string", "", "command", "Put this token into the kubeconfig in place of a certificate."),
     SERVER,
 )
+SERVER_FLAGS = (
+    "data-dir",
+    "cert-dir",
+    "bind-address",
+    "advertise-address",
+    "secure-port",
+    "write-kubeconfig",
+)
+USAGE = """Print the administrator's kubeconfig, or one for another user.
+
+Usage:
+  pilothouse kubeconfig [flags]
+  pilothouse kubeconfig --user NAME [--group GROUP]... [--duration 24h] [flags]   Issue a client certificate for a user.
+  pilothouse kubeconfig --token TOKEN [flags]                                     Put a token into it.
+
+The server need not run. Without --server, --advertise-address and --secure-port, the kubeconfig leads to where the server
+of the data directory was last reached.
+"""
 TOKEN_USER = "tls-bootstrap-token-user"
 """How a kubeconfig with a token calls its user, as kubeadm does."""
 
@@ -47,9 +65,10 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
     files = pki.prepare(config, keep_authorities=True, serving=False)
+    port = config.secure_port if "secure-port" in config.given else pki.last_port(config)
     if not user and not token and not values["server"]:
-        return pki.admin_kubeconfig(config, files)
-    server = str(values["server"]) or url(reachable(config), config.secure_port)
+        return pki.admin_kubeconfig(config, files, port)
+    server = str(values["server"]) or url(reachable(config), port)
     ca = pathlib.Path(files.ca_cert).read_bytes()
     if token:
         return pki.kubeconfig(server, ca, token=token, user=TOKEN_USER)

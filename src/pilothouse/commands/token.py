@@ -42,6 +42,17 @@ FLAGS = (
     Flag("usages", "strings", USAGES, "command", "What the token is good for: signing, authentication."),
     Flag("groups", "strings", (NODES,), "command", "Groups of who comes with the token."),
 )
+SERVER_FLAGS = ("data-dir", "cert-dir", "write-kubeconfig")
+USAGE = """Look after the bootstrap tokens with which nodes join.
+
+Usage:
+  pilothouse token create [TOKEN] [flags]   Create a token and print it; --write-kubeconfig also writes a kubeconfig with it,
+                                            for kubelet's --bootstrap-kubeconfig.
+  pilothouse token list [flags]             List the tokens, without their secrets.
+  pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
+
+The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
+"""
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _ID = re.compile(r"[a-z0-9]{6}")
 _GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")

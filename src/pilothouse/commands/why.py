@@ -14,6 +14,16 @@ from pilothouse.commands.api import Api, ApiError
 from pilothouse.config import Config
 from pilothouse.flags import Flag, FlagError
 
+SERVER_FLAGS = ("data-dir", "cert-dir")
+USAGE = """Say why a request was answered as it was. Its ID is in the header Audit-Id of the answer.
+
+Usage:
+  pilothouse why AUDIT-ID             What all servers know of a request.
+  pilothouse why [--user NAME ...]    The latest requests, or those that the flags choose.
+  pilothouse why --last [--user NAME ...]
+                                      Explain the latest of them.
+"""
+
 PATH = "/debug/requests"
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 _SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pilothouse._seats import Ticket
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.audit.record import Record
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.params import Query
+from pilothouse.endpoints.permitted import Permitted
 from pilothouse.errors import StatusError
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
@@ -21,13 +23,6 @@ log = Logger(__name__)
 
 MOST_CAUSES = 16
 """Causes of an error that are kept."""
-
-
-class Queued(NamedTuple):
-    """What flow control has given a request: seats, after so many seconds of waiting for them."""
-
-    seats: int
-    waited: float
 
 
 class Refusal(NamedTuple):
@@ -74,10 +69,12 @@ class Context:
     """One request on its way through the pipeline.
 
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
-    priority level uid) pair of the answer's headers. warnings: texts of Warning headers, None without any.
+    priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for them; None where
+    it needs none. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     audit: what is recorded of it, None when nothing is.
+    permitted: the namespaces that a list or a watch of all is answered with, None where all are.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
     deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
@@ -85,7 +82,7 @@ class Context:
 
     What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
     time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
-    allowed it, and the seconds that took. queue: what flow control has to tell of it. refusal: why the answer is an error. trail: what a write has noted.
+    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted.
     """
 
     __slots__ = (
@@ -101,11 +98,12 @@ class Context:
         "decision",
         "ended",
         "expired",
+        "flow",
         "info",
         "media",
+        "permitted",
         "priority",
         "query",
-        "queue",
         "recognised",
         "refusal",
         "request",
@@ -128,10 +126,12 @@ class Context:
         self.user: User = ANONYMOUS
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
+        self.flow: Ticket | None = None
         self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
+        self.permitted: Permitted | None = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
         self.started = time.perf_counter()
@@ -141,7 +141,6 @@ class Context:
         self.recognised = self.decided = self.answered = 0.0
         self.decision: Decision | None = None
         self.acting: tuple[str, float] | None = None
-        self.queue: Queued | None = None
         self.refusal: Refusal | None = None
         self.trail: Trail | None = None
         self._finishers: list[Callable[[Outcome], None]] | None = None

@@ -59,8 +59,8 @@ def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool =
         schema, level = names(entry.kept.priority)
         out["flowControl"] = {"flowSchema": schema, "priorityLevel": level}
         if entry.kept.queue is not None:
-            waited = round(entry.kept.queue.waited, _DIGITS)
-            out["flowControl"]["queue"] = {"seats": entry.kept.queue.seats, "waitedSeconds": waited}
+            seats, waited = entry.kept.queue
+            out["flowControl"]["queue"] = {"seats": seats, "waitedSeconds": round(waited, _DIGITS)}
     authorization = _authorization(entry, detail, by_rules=by_rules)
     if authorization:
         out["authorization"] = authorization
@@ -84,9 +84,9 @@ def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
         if acting is not None:
             yield "impersonation", acting[1]
             at += acting[1]
-        if entry.kept.queue is not None and entry.kept.queue.waited:
-            yield "queue", entry.kept.queue.waited
-            at += entry.kept.queue.waited
+        if entry.kept.queue is not None:
+            yield "queue", entry.kept.queue[1]
+            at += entry.kept.queue[1]
         if entry.kept.decided:
             yield "authorization", entry.kept.decided - at
             at = entry.kept.decided

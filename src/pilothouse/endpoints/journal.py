@@ -13,7 +13,7 @@ import orjson
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.context import Context, Queued, Refusal
+from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.requestinfo import parse, unescape_path
 from pilothouse.registry.trail import Step
 
@@ -35,7 +35,8 @@ class Kept(NamedTuple):
     size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
     agent, each on a line of its own. user, caller: JSON of the effective
     and of the authenticated user. priority: the UIDs of flow schema and priority level. started, recognised, decided,
-    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting, queue: as in Context. error: what
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. queue:
+    seats of flow control and the seconds of waiting for them, None for one seat at once. error: what
     cut the answer short. detail: JSON, see `_detail`.
     """
 
@@ -46,7 +47,7 @@ class Kept(NamedTuple):
     recognition: Recognition
     decision: Decision | None
     priority: tuple[str, str] | None
-    queue: Queued | None
+    queue: tuple[int, float] | None
     code: int
     started: float
     recognised: float
@@ -136,6 +137,9 @@ class Journal:
             query = ""  # what is proxied or run in a pod may carry anything
         agent = request.headers.get("user-agent", "")
         told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
+        ticket, queue = ctx.flow, None
+        if ticket is not None and (ticket.waited or ticket.seats > 1):
+            queue = ticket.seats, ticket.waited
         detail, found, decision = b"", request.recognition or BY_NOBODY, ctx.decision
         if ctx.trail is not None or ctx.refusal is not None:
             detail = _detail(ctx)
@@ -153,7 +157,7 @@ class Journal:
                 found,
                 decision,
                 ctx.priority,
-                ctx.queue,
+                queue,
                 ctx.status,
                 ctx.started,
                 ctx.recognised,

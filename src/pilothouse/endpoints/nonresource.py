@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pilothouse import __version__
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
+from pilothouse.version import GIT_VERSION
 
 Handler = Callable[[Request, str], Awaitable[Response | None]]
 """Answers a path, or returns None if it does not serve that path. May raise StatusError."""
@@ -54,7 +54,7 @@ def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z")
         "emulationMinor": str(MINOR),
         "minCompatibilityMajor": str(MAJOR),
         "minCompatibilityMinor": str(MINOR - 1),
-        "gitVersion": f"v{MAJOR}.{MINOR}.0+pilothouse.{__version__}",
+        "gitVersion": GIT_VERSION,
         "gitCommit": git_commit,
         "gitTreeState": "clean",
         "buildDate": build_date,

@@ -11,6 +11,7 @@ import hashlib
 import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -19,9 +20,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from pilothouse.api import json
-from pilothouse.api.openapi import protobuf as openapi_protobuf
-from pilothouse.api.openapi.aggregate import Part, merge
-from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI
+from pilothouse.api.openapi import protobuf_v2, protobuf_v3, version_2
+from pilothouse.api.openapi.aggregate import Part, merge, read
+from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.openapi_remote import Packed, RemoteDocuments, unpack
@@ -35,7 +36,9 @@ JSON = "application/json"
 V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 V2_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 V2_FORMS = {JSON: JSON, V2_PROTOBUF_DEPRECATED: V2_PROTOBUF, V2_PROTOBUF: V2_PROTOBUF}
-V3_FORMS = {JSON: JSON}
+V3_PROTOBUF = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+V3_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"
+V3_FORMS = {JSON: JSON, V3_PROTOBUF: V3_PROTOBUF, V3_PROTOBUF_DEPRECATED: V3_PROTOBUF}
 """Accepted media type -> Content-Type of the answer."""
 SMALL = 16 << 10
 """Bytes; compressed documents up to this size are unpacked on the event loop, in less than a millisecond."""
@@ -109,7 +112,8 @@ class OpenAPIHandlers:
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
-            return _compress(marshal.dumps(write(*self._openapi.part_v2(name))))
+            part = self._openapi.part_v2(name)
+            return _packed(write(part), part.uses)
 
         hashes, parts = [], []
         for name in self._openapi.names():
@@ -117,7 +121,7 @@ class OpenAPIHandlers:
                 found = self._hash(name)
             except KeyError:  # removed while this was waiting
                 continue
-            key = f"{form} {found}"
+            key = f"part {form} {found}"
             hashes.append(found)
             packed = self._recall(key)
             if packed is None:
@@ -129,7 +133,16 @@ class OpenAPIHandlers:
         if remote:
             find = self._openapi.finder_v2()
             parts.append(await asyncio.to_thread(_merged, write, remote, find))
-        return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
+        joined = await asyncio.to_thread(_gathered, parts)
+        key = f"definitions {form} {self._openapi.built_in_key(joined.uses)}"
+        packed = self._recall(key)
+        if packed is None:
+            packed = self._keep(key, await asyncio.to_thread(self._built_in, write, joined.uses))
+        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, whole))
+
+    def _built_in(self, write: Callable[[version_2.Part], protobuf_v2.Encoded], uses: set[str]) -> bytes:
+        """Encode the built-in definitions that parts use, as a part."""
+        return _packed(write(self._openapi.built_in_v2(uses)))
 
     async def index(self, request: Request, path: str) -> Response:
         """Serve the index of the version 3 documents: one path with a hash per group version."""
@@ -157,7 +170,8 @@ class OpenAPIHandlers:
         """
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
-        if _form(request.headers.get("accept"), V3_FORMS) is None:
+        form = _form(request.headers.get("accept"), V3_FORMS)
+        if form is None:
             return Response(406, b"", "", headers)
         converted = self._remote.converted(name)
         try:
@@ -167,34 +181,40 @@ class OpenAPIHandlers:
         headers += self._validators(tag)
         asked = parse_qs(request.query).get("hash", [""])[0]
         if asked and asked != tag:
-            return Response(301, b"", JSON, [*headers, ("Location", f"/openapi/v3/{name}?hash={tag}")])
+            return Response(301, b"", form, [*headers, ("Location", f"/openapi/v3/{name}?hash={tag}")])
         if asked:
             headers.append(("Cache-Control", "public, immutable"))
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = converted.data if converted is not None else self._recall(tag)
-        if packed is not None and len(packed) <= SMALL:
-            return Response(200, gzip.decompress(packed), JSON, headers)
-        if converted is not None:
-            return Response(200, await asyncio.to_thread(gzip.decompress, converted.data), JSON, headers)
-        return await self._v3(name, tag, headers)
+        key = f"document {form} {tag}"
+        packed = converted.data if converted is not None and form == JSON else self._recall(key)
+        if packed is None:
+            try:
+                packed = await self._make_v3(name, form, key, converted)
+            except KeyError:  # removed while this was waiting
+                return Response(404, b"", "", headers)
+            except NoForm:
+                return Response(406, b"", "", headers)
+        if len(packed) <= SMALL:
+            return Response(200, gzip.decompress(packed), form, headers)
+        return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
 
-    async def _v3(self, name: str, tag: str, headers: list[tuple[str, str]]) -> Response:
-        """Serve a document that is large or not built yet; at most one is built at a time."""
+    async def _make_v3(self, name: str, form: str, key: str, converted: Packed | None) -> bytes:
+        """Build a document and keep it under a key; at most one is built at a time. KeyError, or NoForm."""
+        write = V3_WRITERS[form]
 
         def make() -> bytes:
-            return _compress(json.dump(self._openapi.document(name)))
+            return _compress(write(self._openapi.document(name)))
 
         async with self._making_v3:
-            packed = self._recall(tag)
-            if packed is None:
-                try:
-                    with self._openapi.hold(name):
-                        packed = self._keep(tag, await asyncio.to_thread(make))
-                except KeyError:  # removed while this was waiting
-                    return Response(404, b"", "", headers)
-        return Response(200, await asyncio.to_thread(gzip.decompress, packed), JSON, headers)
+            packed = self._recall(key)
+            if packed is not None:
+                return packed
+            if converted is not None:
+                return self._keep(key, await asyncio.to_thread(_written, write, converted))
+            with self._openapi.hold(name):
+                return self._keep(key, await asyncio.to_thread(make))
 
     def _hash(self, name: str) -> str:
         found = self._hashes.get(name)
@@ -204,10 +224,6 @@ class OpenAPIHandlers:
 
     def _validators(self, tag: str) -> list[tuple[str, str]]:
         return [("Etag", f'"{tag}"'), ("Last-Modified", _date(self._started))]
-
-    def _packed(self, tag: str, make: Callable[[], bytes]) -> bytes:
-        """The compressed document with this ETag, built if it is not kept."""
-        return self._recall(tag) or self._keep(tag, _compress(make()))
 
     def _recall(self, tag: str) -> bytes | None:
         """The kept compressed document or None; marks it as used most recently."""
@@ -235,48 +251,88 @@ def _tag(form: str, hashes: Iterable[str]) -> str:
     return hashlib.sha512("".join((form, *hashes)).encode()).hexdigest().upper()
 
 
-def _json_part(paths: Any, definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
-    """Encode the members of `paths`, and each definition by name, without the surrounding braces."""
-    return json.dump(paths)[1:-1], {
-        name: json.dump({name: schema})[1:-1] for name, schema in definitions.items()
-    }
+class NoForm(Exception):
+    """The document of an aggregated server that cannot be said in the form that was asked for."""
 
 
-def _json_whole(frame: Any, paths: Iterable[bytes], definitions: Iterable[bytes]) -> bytes:
-    members = b",".join(filter(None, paths)), b",".join(definitions)
-    return b'%s,"paths":{%s},"definitions":{%s}}' % (orjson.dumps(frame)[:-1], *members)
+def _written(write: Callable[[Any], bytes], packed: Packed) -> bytes:
+    """The document of an aggregated server in another form, compressed; raises NoForm."""
+    try:
+        return _compress(write(read(gzip.decompress(packed.data))))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise NoForm from error
 
 
-V2_WRITERS: dict[str, tuple[Callable[..., Any], Callable[..., bytes]]] = {
+def _json_part(part: version_2.Part) -> protobuf_v2.Encoded:
+    """Encode the members of the paths, the definitions and the parameters, each by its name."""
+
+    def members(of: Mapping[str, Any]) -> dict[str, bytes]:
+        return {name: json.dump({name: value})[1:-1] for name, value in of.items()}
+
+    return members(part.paths), members(part.definitions), members(part.parameters)
+
+
+def _json_whole(
+    frame: Any, paths: Iterable[bytes], definitions: Iterable[bytes], parameters: Iterable[bytes]
+) -> bytes:
+    members = b",".join(paths), b",".join(definitions), b",".join(parameters)
+    return b'%s,"paths":{%s},"definitions":{%s},"parameters":{%s}}' % (orjson.dumps(frame)[:-1], *members)
+
+
+V2_WRITERS: dict[str, tuple[Callable[[version_2.Part], protobuf_v2.Encoded], Callable[..., bytes]]] = {
     JSON: (_json_part, _json_whole),
-    V2_PROTOBUF: (openapi_protobuf.part, openapi_protobuf.whole),
+    V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.whole),
 }
 """Media type -> (encoder of a part, function that joins encoded parts into a document)."""
 
+V3_WRITERS: dict[str, Callable[[Any], bytes]] = {JSON: json.dump, V3_PROTOBUF: protobuf_v3.document}
+"""Media type -> encoder of a document."""
 
-def _join(whole: Callable[..., bytes], parts: list[bytes]) -> bytes:
-    """Join compressed parts into a compressed document; `whole` writes it."""
-    paths: list[bytes] = []
-    definitions: dict[str, bytes] = {}
+
+def _packed(encoded: protobuf_v2.Encoded, uses: tuple[str, ...] = ()) -> bytes:
+    """A part as it is kept, with the names of the built-in definitions that it uses."""
+    return _compress(marshal.dumps((encoded, uses)))
+
+
+@dataclass(slots=True)
+class Joined:
+    """The members of all parts by name, a later one before an earlier one, and the built-in definitions that they use."""
+
+    members: protobuf_v2.Encoded
+    uses: set[str]
+
+    def document(self, built_in: bytes, whole: Callable[..., bytes]) -> bytes:
+        """The compressed document, each map in the order of its names; `whole` writes it."""
+        encoded, _ = marshal.loads(gzip.decompress(built_in))
+        maps = (below | own for below, own in zip(encoded, self.members, strict=True))
+        return _compress(whole(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
+
+
+def _gathered(parts: list[bytes]) -> Joined:
+    """Take parts as they are kept together."""
+    joined = Joined(({}, {}, {}), set())
     for packed in parts:
-        own, named = marshal.loads(gzip.decompress(packed))
-        paths.append(own)
-        definitions |= named
-    return _compress(whole(FRAME_V2, paths, definitions.values()))
+        encoded, uses = marshal.loads(gzip.decompress(packed))
+        joined.uses.update(uses)
+        for found, more in zip(joined.members, encoded, strict=True):
+            found |= more
+    return joined
 
 
-def _merged(write: Callable[..., Any], remote: list[Packed], own: Callable[[str], Any]) -> bytes:
+def _merged(
+    write: Callable[[version_2.Part], protobuf_v2.Encoded], remote: list[Packed], own: Callable[[str], Any]
+) -> bytes:
     """What aggregated servers add to a version 2 document, as a part; a server whose document cannot be used adds none."""
     parts: list[Part] = []
     for packed in remote:
         try:
             part = unpack(packed)
-            write(*part)  # what cannot be written is found here, alone
+            write(version_2.shared(*part))  # what cannot be written is found here, alone
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             log.exception("The OpenAPI document of an aggregated server is left out")
         else:
             parts.append(part)
-    return _compress(marshal.dumps(write(*merge(parts, own))))
+    return _packed(write(version_2.shared(*merge(parts, own))))
 
 
 def _date(moment: datetime) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
-from pilothouse.endpoints import podlog, relay, websockets
+from pilothouse.endpoints import podlog, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelet
 from pilothouse.endpoints.scope import Verbs
@@ -19,6 +19,7 @@ from pilothouse.endpoints.stream_translator import PROTOCOLS, V5, Translator, Wa
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
 from pilothouse.registry.resource import Action, Resource
 from pilothouse.registry.store import decode
+from pilothouse.server import websocket
 from pilothouse.server.request import Response
 from pilothouse.server.upgrade import Duplex
 from pilothouse.server.websocket import (
@@ -119,7 +120,7 @@ def _translate(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, wanted: W
     def begin(duplex: Duplex) -> None:
         Translator(duplex, wanted, dial, count)
 
-    response = websockets.answer(ctx, V5, begin)
+    response = websocket.answer(ctx.request, V5, begin)
     if response.upgrade is None:
         count(400)
     return response
@@ -146,8 +147,8 @@ async def _tunnel(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, offere
         text = b"unable to upgrade: missing upgrade headers in response\n"
         return Response(500, text, "text/plain; charset=utf-8")
     version = answer.header("x-stream-protocol-version").strip()
-    response = websockets.answer(
-        ctx,
+    response = websocket.answer(
+        ctx.request,
         f"{TUNNEL}{version}" if version else "",
         lambda client: Tunnel(WebSocket(client), duplex).start(),
     )

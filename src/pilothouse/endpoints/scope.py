@@ -19,6 +19,8 @@ from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
+from pilothouse.endpoints.standing import Standing
+from pilothouse.flowcontrol.width import Widths
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -46,6 +48,8 @@ class Verbs:
     admission: Admission
     authorizer: Authorizer
     responder: Responder
+    widths: Widths
+    """How many seats lists need, learned from what they return."""
     services: Services
     """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation
@@ -61,6 +65,8 @@ class Verbs:
     """Whether writes are noted, for the journal."""
     watch_timeout: float = 1800.0
     watch_ends: Deadlines = field(default_factory=Deadlines)
+    standing: Standing | None = None
+    """Follows open requests; None where no option asks for it."""
 
 
 class RequestScope(Write):

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Callable
 
-from pilothouse import errors
 from pilothouse.endpoints import relay
 from pilothouse.endpoints.context import Context
 from pilothouse.outbound.http import Answer
@@ -20,14 +19,6 @@ _PREFIX = 4
 """Bytes before a protobuf event that tell its length; a message does without."""
 
 
-def answer(ctx: Context, protocol: str | None, begin: Callable[[Duplex], None]) -> Response:
-    """As `websocket.answer`; raises InternalError in a server that cannot."""
-    try:
-        return websocket.answer(ctx.request, protocol, begin)
-    except ImportError:
-        raise errors.InternalError("this server was installed without the extra `proxy`") from None
-
-
 def watch(ctx: Context, begin: Callable[[Stream], None]) -> Response:
     """Each event is a message: text in JSON, else binary. The subprotocol has no effect; several are one too many."""
     offered = websocket.protocols(ctx.request)
@@ -40,7 +31,7 @@ def watch(ctx: Context, begin: Callable[[Stream], None]) -> Response:
 
     if len(offered) > 1:
         return Response(400, b"", "")
-    return answer(ctx, offered[0] if offered else "", start)
+    return websocket.answer(ctx.request, offered[0] if offered else "", start)
 
 
 def copy(ctx: Context, log: Answer) -> Response:
@@ -55,7 +46,7 @@ def copy(ctx: Context, log: Answer) -> Response:
         stream.start()
         relay.pump(log, stream)
 
-    return answer(ctx, protocol, start)
+    return websocket.answer(ctx.request, protocol, start)
 
 
 def _line(socket: WebSocket, data: bytes) -> None:

@@ -1,1 +1,1 @@
-"""HTTP client for other servers: kubelets, services, webhooks. Needs aiohttp (extra `proxy`)."""
+"""HTTP client for other servers: kubelets, services, webhooks."""

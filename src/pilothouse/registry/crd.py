@@ -79,6 +79,10 @@ class CustomResource(Resource):
     def declared(self) -> CustomCodec:
         return self.codec
 
+    @property
+    def selectable_fields(self) -> tuple[str, ...]:
+        return tuple(self.selectable)
+
     def decode(
         self, body: bytes, content_type: str, validation: str, accepted: Collection[tuple[str, str]] = ()
     ) -> tuple[Object, list[str]]:

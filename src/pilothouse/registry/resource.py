@@ -110,6 +110,7 @@ class Resource:
     action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
     names_namespace: an object's name is the namespace that admission sees (namespaces).
     escalation_checked: an object grants rights, so whoever writes it must hold them (RBAC).
+    confidential: errors about patches do not show what objects contain (secrets).
     """
 
     group: str
@@ -137,6 +138,7 @@ class Resource:
     action: Action | None = None
     names_namespace: bool = False
     escalation_checked: bool = False
+    confidential: bool = False
     columns: Columns | None = None
     """What a definition declares for Tables; None = what its conventions say."""
     deprecated: str = ""
@@ -165,6 +167,16 @@ class Resource:
     def declared(self) -> Declared | None:
         """The schema of a definition, for the OpenAPI documents; None for a built-in kind."""
         return None
+
+    @property
+    def selectable_fields(self) -> tuple[str, ...]:
+        """The fields that a definition lets clients select by, for the OpenAPI documents."""
+        return ()
+
+    @property
+    def returns_deleted(self) -> bool:
+        """Whether OpenAPI documents say that the answer to a delete is the object; upstream's say it not of namespaces."""
+        return self.strategy.return_deleted and not self.names_namespace
 
     @property
     def openapi(self) -> Flavour:

@@ -1,6 +1,5 @@
 """Binds the server's sockets, accepts connections over TLS and stops gracefully."""
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -39,7 +38,12 @@ def _bound(family: int, address: str, port: int, reuse_port: bool, dual: bool = 
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        sock.bind((address, port))
+        try:
+            sock.bind((address, port))
+        except OSError as error:  # worded as Go's net package words it
+            why = os.strerror(error.errno or 0).lower()
+            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            raise OSError(error.errno, f"listen tcp {where}: bind: {why}") from None
     except BaseException:
         sock.close()
         raise
@@ -73,7 +77,6 @@ class Listener:
         self.sockets = sockets
         self._contexts = contexts
         self._acceptor: Acceptor | None = None
-        self._watcher: asyncio.Task[None] | None = None
 
     @property
     def handshake_errors(self) -> int:
@@ -96,8 +99,6 @@ class Listener:
             sock.setblocking(False)
             sock.listen(BACKLOG)
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
-        if self._contexts is not None:
-            self._watcher = asyncio.get_running_loop().create_task(self._contexts.watch())
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; open connections stay."""
@@ -110,9 +111,6 @@ class Listener:
         Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Returns True if no connection had to be cut.
         """
         self.stop_accepting()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            self._watcher = None
         self.http1.service.draining = True
         if drain is not None:
             drain()

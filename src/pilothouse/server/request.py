@@ -13,12 +13,13 @@ class Request:
     part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
     name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
-    was authenticated. `warnings` is what whoever authenticated the client has to tell it, `recognition` how it
-    was done; None when nobody has said.
+    was authenticated. `warnings` is what whoever authenticated the client has to tell it, `annotations` what the audit
+    log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
     """
 
     __slots__ = (
         "all_headers",
+        "annotations",
         "body",
         "caller",
         "headers",
@@ -55,6 +56,7 @@ class Request:
         self.keep_alive = keep_alive
         self.caller = ""
         self.warnings: tuple[str, ...] = ()
+        self.annotations: tuple[tuple[str, str], ...] = ()
         self.recognition: Any = None
 
 

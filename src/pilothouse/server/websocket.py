@@ -1,6 +1,6 @@
 """WebSockets (RFC 6455) on connections that were taken over: the handshake, and messages with back-pressure.
 
-Frames are wsproto's (extra `proxy`), which passes on parts of a long frame as they arrive. So no message needs memory
+Frames are wsproto's, which passes on parts of a long frame as they arrive. So no message needs memory
 for more than what one read brings, however long it is, and lengths and fragments need no limit.
 """
 
@@ -72,12 +72,7 @@ def handshake(request: Request, protocol: str = "") -> list[tuple[str, str]] | R
 
 
 def answer(request: Request, protocol: str | None, begin: Callable[[Duplex], None]) -> Response:
-    """The answer to a request for a WebSocket: 101 and `begin`, 403 if no subprotocol suits, 400 if it is malformed.
-
-    Raises ImportError in a server without the extra `proxy`.
-    """
-    import wsproto  # noqa: F401
-
+    """The answer to a request for a WebSocket: 101 and `begin`, 403 if no subprotocol suits, 400 if it is malformed."""
     headers = handshake(request, protocol or "")
     if isinstance(headers, Response):
         return headers

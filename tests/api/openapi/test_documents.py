@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.openapi.documents import Descriptions, OpenAPI, custom_name
+from pilothouse.api.openapi.custom import custom_name
+from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.api.openapi.paths import identifier, name_of
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.groups import apps, batch
+from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.resource import Resource, Subresource
 
 WIDGET_SCHEMA: dict[str, Any] = {
@@ -39,10 +41,20 @@ class Defined(Resource):
     """A record with the schema of a definition."""
 
     schema: Schema
+    listing: str = "WidgetList"
+    chosen: tuple[str, ...] = ()
 
     @property
     def declared(self) -> Schema:
         return self.schema
+
+    @property
+    def list_kind(self) -> str:
+        return self.listing
+
+    @property
+    def selectable_fields(self) -> tuple[str, ...]:
+        return self.chosen
 
 
 WIDGET = Defined(
@@ -112,9 +124,12 @@ def test_every_reference_is_resolved(openapi: OpenAPI, documents: dict[Any, Any]
         wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
         assert wanted == set(document["components"]["schemas"]) & wanted
     for name in documents:
-        paths, definitions = openapi.part_v2(name)
-        text = json.dumps([paths, definitions])
-        assert set(re.findall(r'"#/definitions/([^"]+)"', text)) <= set(definitions)
+        part = openapi.part_v2(name)
+        text = json.dumps(part)
+        built_in = openapi.built_in_v2(part.uses).definitions
+        wanted = set(re.findall(r'"#/definitions/([^"]+)"', text + json.dumps(built_in)))
+        assert wanted <= part.definitions.keys() | built_in.keys()
+        assert set(re.findall(r'"#/parameters/([^"]+)"', text)) == set(part.parameters)
         assert "#/components/" not in text
 
 
@@ -122,7 +137,7 @@ def test_operation_ids_are_unique(openapi: OpenAPI) -> None:
     ids = [
         operation["operationId"]
         for name in openapi.names()
-        for item in openapi.part_v2(name)[0].values()
+        for item in openapi.part_v2(name).paths.values()
         for method, operation in item.items()
         if method != "parameters"
     ]
@@ -192,7 +207,11 @@ def test_operations_tell_what_they_act_on(documents: dict[Any, Any]) -> None:
     log = paths["/api/v1/namespaces/{namespace}/pods/{name}/log"]["get"]
     assert log["responses"]["200"]["content"]["text/plain"]["schema"] == {"type": "string"}
     named = paths["/api/v1/namespaces/{namespace}/pods/{name}"]["parameters"]
-    assert [(p["name"], p["required"]) for p in named] == [("name", True), ("namespace", True)]
+    assert [(p["name"], p.get("required")) for p in named] == [
+        ("name", True),
+        ("namespace", True),
+        ("pretty", None),
+    ]
 
 
 def test_schemas_are_those_of_the_server(documents: dict[Any, Any]) -> None:
@@ -209,7 +228,7 @@ def test_schemas_are_those_of_the_server(documents: dict[Any, Any]) -> None:
 
 
 def test_version_2_says_it_more_simply(openapi: OpenAPI) -> None:
-    _, definitions = openapi.part_v2("apis/batch/v1")
+    definitions = openapi.built_in_v2(openapi.part_v2("apis/batch/v1").uses).definitions
     spec = definitions["io.k8s.api.batch.v1.Job"]["properties"]["spec"]
     assert spec["$ref"] == "#/definitions/io.k8s.api.batch.v1.JobSpec"
     assert "default" not in spec
@@ -257,12 +276,85 @@ def test_the_hash_follows_what_is_served() -> None:
     assert re.fullmatch("[0-9A-F]{128}", openapi.hash(name))
 
 
-def test_descriptions_come_from_the_package_where_it_is_installed() -> None:
-    pytest.importorskip("kubernetes_validate")
-    descriptions = Descriptions()
-    assert descriptions
-    assert "time" in descriptions.of("io.k8s.api.core.v1.PodStatus")["properties"]["startTime"]["description"]
-    assert descriptions.of("io.k8s.nothing.v1.Here") == {}
+def test_the_hash_follows_the_names_and_fields_of_a_definition() -> None:
+    served: list[Any] = [WIDGET]
+    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: served)
+    hashes = set()
+    for kind in (WIDGET, replace(WIDGET, listing="Widgets"), replace(WIDGET, chosen=("spec.a",))):
+        served[0] = kind
+        hashes.add(openapi.hash("apis/x.example.com/v1"))
+    assert len(hashes) == 3
+
+
+def test_lists_have_the_kind_of_their_definition() -> None:
+    widget = replace(WIDGET, listing="Widgets", chosen=("spec.a",))
+    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: [widget])
+    document = openapi.document("apis/x.example.com/v1")
+    schemas = document["components"]["schemas"]
+    assert schemas["com.example.x.v1.Widgets"]["description"] == "Widgets is a list of Widget"
+    fields = [{"fieldPath": "spec.a"}]
+    assert all(
+        schemas[f"com.example.x.v1.{n}"]["x-kubernetes-selectable-fields"] == fields
+        for n in ("Widget", "Widgets")
+    )
+    listing = document["paths"]["/apis/x.example.com/v1/widgets"]["get"]["responses"]["200"]["content"]
+    assert listing["application/json"]["schema"] == {"$ref": "#/components/schemas/com.example.x.v1.Widgets"}
+
+
+def test_custom_resources_below_the_domain_of_kubernetes() -> None:
+    gateway = replace(WIDGET, group="gateway.networking.k8s.io")
+    name = "apis/gateway.networking.k8s.io/v1"
+    openapi = OpenAPI(
+        lambda: [(gateway.group, "v1")], lambda group, version: [gateway] if group == gateway.group else []
+    )
+    own = {"io.k8s.networking.gateway.v1.Widget", "io.k8s.networking.gateway.v1.WidgetList"}
+    assert own <= openapi.document(name)["components"]["schemas"].keys()
+    part = openapi.part_v2(name)
+    assert part.definitions.keys() == own
+    assert openapi.built_in_v2(part.uses).definitions.keys().isdisjoint(own)
+
+
+def test_operations_of_custom_resources(documents: dict[Any, Any], openapi: OpenAPI) -> None:
+    document = documents["apis/x.example.com/v1"]
+    assert set(document["components"]) == {"schemas"}
+    item = "/apis/x.example.com/v1/namespaces/{namespace}/widgets"
+    part = openapi.part_v2("apis/x.example.com/v1")
+    methods = part.paths[item]
+    assert [methods[m]["consumes"] for m in ("get", "post", "delete")] == [
+        ["application/json", "application/yaml"]
+    ] * 3
+    assert "body" not in {one.get("name") for one in methods["delete"]["parameters"]}
+    references = [one["$ref"].removeprefix("#/parameters/") for one in methods["delete"]["parameters"]]
+    assert "watch" in {part.parameters[name]["name"] for name in references}
+    patch = part.paths[f"{item}/{{name}}"]["patch"]
+    types = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"]
+    assert patch["consumes"] == types
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "kind"),
+    [
+        ("api/v1", "/api/v1/namespaces/{namespace}/services/{name}", "io.k8s.api.core.v1.Service"),
+        ("api/v1", "/api/v1/namespaces/{name}", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+        (
+            "apis/apps/v1",
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+            "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
+        ),
+    ],
+)
+def test_deletes_answer_the_object_or_a_status(document: str, path: str, kind: str) -> None:
+    served = {("", "v1"): core.RESOURCES, ("apps", "v1"): apps.RESOURCES}
+    openapi = OpenAPI(lambda: list(served), lambda group, version: served.get((group, version), []))
+    responses = openapi.part_v2(document).paths[path]["delete"]["responses"]
+    assert [responses[code]["schema"] for code in ("200", "202")] == [{"$ref": f"#/definitions/{kind}"}] * 2
+
+
+def test_discovery_paths_take_what_they_answer(openapi: OpenAPI) -> None:
+    typed = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+    assert openapi.part_v2("apis/batch/v1").paths["/apis/batch/v1/"]["get"]["consumes"] == typed
+    assert openapi.part_v2("version").paths["/version/"]["get"]["consumes"] == ["application/json"]
+    assert "consumes" not in openapi.part_v2("openid/v1/jwks").paths["/openid/v1/jwks/"]["get"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +362,9 @@ def test_descriptions_come_from_the_package_where_it_is_installed() -> None:
     [
         ("rbac.authorization", True, "RbacAuthorization"),
         ("rbac.authorization", False, "rbacAuthorization"),
-        (".well-known", False, "wellKnown"),
+        (".well-known", False, "WellKnown"),
+        ("3d.example", False, "DExample"),
+        ("a.3d", False, "a3d"),
         ("v1", True, "V1"),
         ("", True, ""),
     ],
@@ -300,7 +394,7 @@ def test_members_are_named_only_where_there_are_no_others(declared: Any, kept: l
     openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: [widget])
     name = "com.example.x.v1.Widget"
     shown = {
-        "2": openapi.part_v2("apis/x.example.com/v1")[1][name],
+        "2": openapi.part_v2("apis/x.example.com/v1").definitions[name],
         "3": openapi.document("apis/x.example.com/v1")["components"]["schemas"][name],
     }
     assert openapi.finder_v2()(name) == shown["2"]

@@ -4,7 +4,6 @@ import pathlib
 import pytest
 
 from pilothouse import cli
-from pilothouse.storage.etcd import admin as etcd_admin
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.testing.etcd import BINARY, Cluster
@@ -34,7 +33,7 @@ def test_commands(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert etcd_admin.run("members", [f"http://127.0.0.1:{free_ports(1)[0]}"]) == 1
+    assert cli.main(["etcd", "members", f"--etcd-servers=http://127.0.0.1:{free_ports(1)[0]}"]) == 1
     assert "Error: " in capsys.readouterr().err
     assert cli.main(["etcd", "status"]) == 1
     assert "--etcd-servers must be specified" in capsys.readouterr().err

@@ -77,6 +77,10 @@ class Caller:
             (ADMIT, "MutatingAdmissionWebhook") if mutating else (VALIDATE, "ValidatingAdmissionWebhook")
         )
 
+    def use(self, users: Users) -> None:
+        """Show webhooks other credentials from now on."""
+        self._parts = self._parts._replace(users=users)
+
     def views(self, a: AdmissionAttributes) -> Views:
         """The objects of a request in the versions that webhooks match."""
         return Views(a, self._parts.authorizer)

@@ -9,6 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pilothouse.api.openapi.flavour import ANY_TYPE, TYPED, Flavour
+from pilothouse.api.openapi.parameters import (
+    CONNECT,
+    DELETE,
+    FORCE,
+    LIST,
+    LOG,
+    NAMESPACE,
+    PATH,
+    PRETTY,
+    SELECTION,
+    WRITE,
+    Parameter,
+    named,
+)
 
 Document = dict[str, Any]
 
@@ -82,25 +96,29 @@ class Kind(Protocol):
         """The schema from a definition; None for a built-in kind."""
 
     @property
+    def list_kind(self) -> str:
+        """The kind of its lists."""
+
+    @property
+    def selectable_fields(self) -> tuple[str, ...]:
+        """The fields of which a definition says that they can be selected by, as paths without a leading dot."""
+
+    @property
+    def returns_deleted(self) -> bool:
+        """Whether the answer to a delete is the object instead of a Status."""
+
+    @property
     def openapi(self) -> Flavour:
         """The properties of the document of its group version."""
 
 
-class Parameter:
-    """A parameter in a path or in the query."""
-
-    __slots__ = ("description", "name", "place", "type")
-
-    def __init__(self, name: str, type: str, description: str, place: str = "query") -> None:
-        self.name = name
-        self.type = type
-        self.description = description
-        self.place = place
-
-
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """One method of one path. `answer` and `body` name a definition or a plain JSON type."""
+    """One method of one path.
+
+    `answer` and `body` name a definition or a plain JSON type. `parameters` are those of the query and of the path.
+    `consumes` and `answer_types` are media types.
+    """
 
     path: str
     method: str
@@ -110,96 +128,42 @@ class Operation:
     action: str = ""
     group_version_kind: Document | None = None
     parameters: tuple[Parameter, ...] = ()
-    path_parameters: tuple[Parameter, ...] = ()
+    consumes: tuple[str, ...] = ANY_TYPE
     body: str = ""
-    body_types: tuple[str, ...] = ANY_TYPE
     body_required: bool = False
     codes: tuple[int, ...] = (200,)
     answer: str = ""
     answer_types: tuple[str, ...] = TYPED
-    deprecated: bool = False
+
+    def head(self) -> Document:
+        """The members that it has alike in both versions."""
+        out: Document = {"tags": self.tags, "description": self.description, "operationId": self.id}
+        if self.action:
+            out["x-kubernetes-action"] = self.action
+            out["x-kubernetes-group-version-kind"] = self.group_version_kind
+        return out
 
 
-def _query(*rows: tuple[str, str, str]) -> tuple[Parameter, ...]:
-    return tuple(Parameter(*row) for row in rows)
+CODES = {200: "OK", 201: "Created", 202: "Accepted"}
+"""The descriptions of answers by their status."""
 
 
-_NAME = Parameter("name", "string", "name of the {kind}", "path")
-_NAMESPACE = Parameter(
-    "namespace", "string", "object name and auth scope, such as for teams and projects", "path"
-)
-_PATH = Parameter("path", "string", "path to the resource", "path")
-_PRETTY = _query(("pretty", "string", "If 'true', then the output is pretty printed."))
-_SELECTION = _query(
-    ("continue", "string", "The token of the previous answer, to go on where it ended."),
-    ("fieldSelector", "string", "Restricts the objects to those whose fields match. Defaults to everything."),
-    ("labelSelector", "string", "Restricts the objects to those whose labels match. Defaults to everything."),
-    ("limit", "integer", "The most objects that an answer may have."),
-    ("resourceVersion", "string", "The version that the objects are read at."),
-    ("resourceVersionMatch", "string", "How resourceVersion is applied: Exact or NotOlderThan."),
-    ("sendInitialEvents", "boolean", "Begin a watch with an ADDED event for every object that there is."),
-    ("timeoutSeconds", "integer", "How long the call may take."),
-)
-_BOOKMARKS = _query(
-    ("allowWatchBookmarks", "boolean", "Ask for BOOKMARK events, which carry a resourceVersion alone."),
-)
-_WATCH = _query(("watch", "boolean", "Stream changes instead of a list. Specify resourceVersion."))
-_DRY_RUN = _query(("dryRun", "string", "Nothing is kept when it is All."))
-_WRITE = (
-    *_DRY_RUN,
-    *_query(
-        ("fieldManager", "string", "The name of who makes these changes."),
-        ("fieldValidation", "string", "What unknown or duplicate fields lead to: Ignore, Warn or Strict."),
-    ),
-)
-_FORCE = _query(("force", "boolean", "Take over fields that others have applied."))
-_DELETE = (
-    *_DRY_RUN,
-    *_query(
-        ("gracePeriodSeconds", "integer", "How long the object may take to go; 0 is at once."),
-        (
-            "ignoreStoreReadErrorWithClusterBreakingPotential",
-            "boolean",
-            "Delete an object that cannot be read from the store.",
-        ),
-        ("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
-        ("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground."),
-    ),
-)
-_LIST = (*_BOOKMARKS, *_SELECTION, *_WATCH)
-_STREAM = _query(
-    ("container", "string", "The container to connect to. Defaults to the only one in the pod."),
-    ("stderr", "boolean", "Redirect standard error."),
-    ("stdin", "boolean", "Redirect standard input."),
-    ("stdout", "boolean", "Redirect standard output."),
-    ("tty", "boolean", "Allocate a terminal."),
-)
-_CONNECT: dict[str, tuple[Parameter, ...]] = {
-    "attach": _STREAM,
-    "exec": (*_query(("command", "string", "What to run: argv, not in a shell.")), *_STREAM),
-    "portforward": _query(("ports", "integer", "Ports to forward.")),
-    "proxy": _query(("path", "string", "The URL path to use for the request.")),
-}
-_LOG = _query(
-    ("container", "string", "The container whose log is wanted. Defaults to the only one in the pod."),
-    ("follow", "boolean", "Go on with what is logged from now."),
-    ("insecureSkipTLSVerifyBackend", "boolean", "Do not check the certificate of the node."),
-    ("limitBytes", "integer", "The most bytes to be sent."),
-    ("previous", "boolean", "The log of the container that ran before."),
-    ("sinceSeconds", "integer", "Only what is younger than so many seconds."),
-    ("stream", "string", "Which stream: All, Stdout or Stderr."),
-    ("tailLines", "integer", "Only so many lines from the end."),
-    ("timestamps", "boolean", "Put a time in front of every line."),
-)
+def by_path(operations: Iterable[Operation]) -> list[tuple[str, list[Operation]]]:
+    """Operations together with the others of their path, in the order of the paths."""
+    found: dict[str, list[Operation]] = {}
+    for operation in operations:
+        found.setdefault(operation.path, []).append(operation)
+    return sorted(found.items())
+
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def identifier(text: str, capital: bool) -> str:
     """Convert text to a part of an operation's ID: letters and digits, with a capital after any other character."""
-    parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
-    joined = "".join(part[0].upper() + part[1:] for part in parts)
-    return joined if capital or not joined else parts[0][0] + joined[1:]
+    first, *parts = re.split(r"[^A-Za-z0-9_]+|^[0-9]", text)
+    joined = first + "".join(part[:1].upper() + part[1:] for part in parts)
+    return joined[:1].upper() + joined[1:] if capital else joined
 
 
 def name_of(path: str, verb: str, rest: str) -> tuple[str, list[str]]:
@@ -258,12 +222,15 @@ class _Maker:
     def _make(self, path: str, method: str, verb: str, rest: str, description: str, **more: Any) -> Operation:
         id, tags = name_of(path, verb, rest)
         kind = self.kind
-        known = [_NAMESPACE] if "{namespace}" in path else []
+        parameters: list[Parameter] = [*more.pop("parameters", ())]
+        if "{namespace}" in path:
+            parameters.append(NAMESPACE)
         if "{name}" in path:
-            known.insert(0, Parameter("name", "string", f"name of the {kind.kind}", "path"))
+            parameters.append(named(kind.kind))
         if "{path}" in path:
-            known.append(_PATH)
+            parameters.append(PATH)
         more.setdefault("answer_types", self.flavour.media_types)
+        more.setdefault("consumes", self.flavour.consumes)
         own = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         more.setdefault("group_version_kind", own)
         return Operation(
@@ -272,7 +239,7 @@ class _Maker:
             id=id,
             tags=tags,
             description=description,
-            path_parameters=tuple(known),
+            parameters=tuple(parameters),
             **more,
         )
 
@@ -289,8 +256,8 @@ class _Maker:
             f"{kind.kind}ForAllNamespaces" if everywhere else self._noun(),
             f"{what} objects of kind {kind.kind}",
             action="list",
-            parameters=(*_PRETTY, *_LIST),
-            answer=self.definition(kind.group, kind.version, f"{kind.kind}List"),
+            parameters=(*PRETTY, *LIST),
+            answer=self.definition(kind.group, kind.version, kind.list_kind),
             answer_types=(*self.flavour.media_types, *self.flavour.stream_types),
         )
 
@@ -301,6 +268,7 @@ class _Maker:
         if "create" in kind.verbs:
             out.append(self._write(path, "post", "create", f"create {_article(kind.kind)}", (200, 201, 202)))
         if "deletecollection" in kind.verbs:
+            options = self.flavour.delete_options
             out.append(
                 self._make(
                     path,
@@ -309,8 +277,8 @@ class _Maker:
                     f"Collection{self._noun()}",
                     f"delete collection of {kind.kind}",
                     action="deletecollection",
-                    parameters=(*_PRETTY, *_SELECTION, *_DELETE),
-                    body=DELETE_OPTIONS,
+                    parameters=(*PRETTY, *SELECTION, *DELETE) if options else (*PRETTY, *LIST),
+                    body=DELETE_OPTIONS if options else "",
                     answer=STATUS,
                 )
             )
@@ -333,10 +301,10 @@ class _Maker:
                     self._noun(),
                     f"delete {_article(kind.kind)}",
                     action="delete",
-                    parameters=(*_PRETTY, *_DELETE),
+                    parameters=(*PRETTY, *DELETE),
                     body=DELETE_OPTIONS,
                     codes=(200, 202),
-                    answer=STATUS,
+                    answer=self.ref if kind.returns_deleted else STATUS,
                 )
             )
         return out
@@ -344,7 +312,7 @@ class _Maker:
     def _read(self, path: str, description: str, answer: str, sub: str = "", **more: Any) -> Operation:
         rest = self._noun() + _title(sub)
         return self._make(
-            path, "get", "read", rest, description, action="get", parameters=_PRETTY, answer=answer, **more
+            path, "get", "read", rest, description, action="get", parameters=PRETTY, answer=answer, **more
         )
 
     def _write(
@@ -360,9 +328,8 @@ class _Maker:
             rest,
             description,
             action=method,
-            parameters=(*_PRETTY, *_WRITE),
+            parameters=(*PRETTY, *WRITE),
             body=ref,
-            body_types=self.flavour.body_types,
             body_required=True,
             codes=codes,
             answer=ref,
@@ -377,9 +344,9 @@ class _Maker:
             self._noun() + _title(sub),
             description,
             action="patch",
-            parameters=(*_PRETTY, *_WRITE, *_FORCE),
+            parameters=(*PRETTY, *WRITE, *FORCE),
             body=PATCH,
-            body_types=self.flavour.patch_types,
+            consumes=self.flavour.patch_types,
             body_required=True,
             codes=self.flavour.patch_codes,
             answer=answer,
@@ -402,14 +369,14 @@ class _Maker:
             rest,
             f"{what}. deprecated: use the 'watch' parameter with a list operation instead{instead}.",
             action=action,
-            parameters=(*_PRETTY, *_LIST),
+            parameters=(*PRETTY, *LIST),
             answer=WATCH_EVENT,
             answer_types=(*self.flavour.media_types, *self.flavour.stream_types),
         )
 
     def subresource(self, path: str, sub: Sub) -> list[Operation]:
         kind = self.kind
-        if sub.name in _CONNECT:
+        if sub.name in CONNECT:
             return self._connect(path, sub)
         ref = SCALE if sub.kind == "Scale" else self.definition(sub.group, sub.version, sub.kind)
         own: Document = {"group": sub.group, "version": sub.version, "kind": sub.kind}
@@ -417,9 +384,9 @@ class _Maker:
         what = f"{sub.name} of the specified {kind.kind}"
         out: list[Operation] = []
         if sub.name == "log":
-            log = self._read(path, f"read {what}", "string", sub.name, **more)
-            log.parameters = (*_LOG, *_PRETTY)
-            log.answer_types = ("text/plain", *self.flavour.media_types)
+            types = ("text/plain", *self.flavour.media_types)
+            log = self._read(path, f"read {what}", "string", sub.name, answer_types=types, **more)
+            log.parameters += LOG
             return [log]
         if "get" in sub.verbs:
             out.append(self._read(path, f"read {what}", ref, sub.name, **more))
@@ -453,7 +420,8 @@ class _Maker:
                         f"connect {method} requests to {sub.name} of {self.kind.kind}",
                         action="connect",
                         group_version_kind={"group": sub.group, "version": sub.version, "kind": sub.kind},
-                        parameters=_CONNECT[sub.name],
+                        parameters=CONNECT[sub.name],
+                        consumes=ANY_TYPE,
                         answer="string",
                         answer_types=ANY_TYPE,
                     )
@@ -469,7 +437,9 @@ def _title(sub: str) -> str:
     return sub[:1].upper() + sub[1:]
 
 
-def document_path(path: str, rest: str, description: str, answer: str, types: Iterable[str]) -> Operation:
+def document_path(
+    path: str, rest: str, description: str, answer: str, types: Iterable[str], consumes: Iterable[str]
+) -> Operation:
     """A GET on a path that names no resource."""
     id, tags = name_of(path, "get", rest)
     return Operation(
@@ -478,6 +448,7 @@ def document_path(path: str, rest: str, description: str, answer: str, types: It
         id=id,
         tags=tags,
         description=description,
+        consumes=tuple(consumes),
         answer=answer,
         answer_types=tuple(types),
     )

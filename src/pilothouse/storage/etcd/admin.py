@@ -1,8 +1,8 @@
 """The commands of `pilothouse etcd`: show status, compact, defragment, disarm alarms."""
 
-import sys
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -126,21 +126,22 @@ COMMANDS: dict[str, Callable[[Admin], list[Row]]] = {
 }
 
 
-def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> int:
-    """Run one command, print its output, and return the exit status of the process."""
-    action = COMMANDS.get(command)
-    if action is None:
-        print(f"Error: etcd {command or '?'}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
-        return 1
+def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> str:
+    """Run one of COMMANDS: what it tells, as a table. OSError when no member answers or one refuses."""
+    with opened(servers, ca, cert, key) as admin:
+        return _table(COMMANDS[command](admin))
+
+
+@contextlib.contextmanager
+def opened(servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> Iterator[Admin]:
+    """The members at `servers`. What fails within is raised as OSError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", etcd3.utils.Etcd3Warning)  # of a member that does not answer
         admin = Admin(servers, ca, cert, key)
         try:
-            print(_table(action(admin)))
-            return 0
-        except (requests.RequestException, etcd3.errors.Etcd3Exception) as error:
-            print(f"Error: {error}", file=sys.stderr)
-            return 1
+            yield admin
+        except etcd3.errors.Etcd3Exception as error:
+            raise OSError(str(error)) from None
         finally:
             admin.close()
 

@@ -8,7 +8,7 @@ transaction: rows are appended in the order of revisions. `created` is the revis
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ BITS = 12
 MAX_OPS = 1 << BITS
 LAST = "\U0010ffff"
 FORMAT = 1
+STEP = 200_000
+"""Instructions of SQLite's machine between two calls of what watches a copy."""
 
 SCHEMA = f"""
 CREATE TABLE history (
@@ -96,10 +98,11 @@ class DataDirectory:
                 pass
         return total
 
-    def copy(self, file: str | os.PathLike[str]) -> None:
-        """Write a compact copy of the database to a file that must not exist."""
+    def copy(self, file: str | os.PathLike[str], step: Callable[[], None] = lambda: None) -> None:
+        """Write a compact copy of the database to a file that must not exist; `step` is called now and then meanwhile."""
         db = self.connect()
         try:
+            db.set_progress_handler(step, STEP)
             db.execute("VACUUM INTO ?", (os.fspath(file),)).fetchall()
         finally:
             db.close()

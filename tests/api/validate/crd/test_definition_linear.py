@@ -8,8 +8,8 @@ import pytest
 from complexity import assert_linear
 
 from pilothouse.api.fields import Errors
-from pilothouse.api.openapi import documents as openapi
-from pilothouse.api.openapi import protobuf as openapi_protobuf
+from pilothouse.api.openapi import custom, protobuf_v2, protobuf_v3, version_2
+from pilothouse.api.openapi.structural_v2 import simplified
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.validate import Validator
 from pilothouse.api.validate.crd import definition as crd
@@ -152,8 +152,9 @@ def everything(obj: Object) -> None:
         structural.type_of(structural.compile(declared))
         Validator(declared)
         if not isinstance(declared["properties"].get("spec", {}).get("items"), list):
-            made = openapi._to_v2(openapi._int_or_string(declared))
-            openapi_protobuf.part({}, {"a": made})
+            published = custom._published(declared)
+            protobuf_v3.document({"components": {"schemas": {"a": published}}})
+            protobuf_v2.part(version_2.Part({}, {"a": version_2.definition(simplified(declared))}, {}))
 
 
 @pytest.mark.parametrize("case", CASES)

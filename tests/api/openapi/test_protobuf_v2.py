@@ -1,7 +1,11 @@
 import json
 from typing import Any
 
-from pilothouse.api.openapi.protobuf import part, whole
+import pytest
+from api.openapi.wire import fields, path
+
+from pilothouse.api.openapi.protobuf_v2 import part, whole
+from pilothouse.api.openapi.version_2 import Part
 
 DOCUMENT = {
     "swagger": "2.0",
@@ -12,7 +16,10 @@ DOCUMENT = {
                 "operationId": "getA",
                 "tags": ["one", "two"],
                 "x-kubernetes-action": "get",
-                "parameters": [{"name": "q", "in": "query", "type": "string", "uniqueItems": True}],
+                "parameters": [
+                    {"name": "q", "in": "query", "type": "string", "uniqueItems": True},
+                    {"$ref": "#/parameters/p"},
+                ],
                 "responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/D"}}},
             },
             "parameters": [{"name": "n", "in": "path", "type": "string", "required": True}],
@@ -27,52 +34,20 @@ DOCUMENT = {
             "x-kubernetes-group-version-kind": [{"kind": "D"}],
         }
     },
+    "parameters": {"p": {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/D"}}},
     "security": [{"BearerToken": []}],
     "securityDefinitions": {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}},
 }
 
 
-def encode(document: Any) -> Any:
-    """A document of two parts: its paths and its definitions."""
-    frame = {name: value for name, value in document.items() if name not in ("paths", "definitions")}
-    paths, _ = part(document.get("paths", {}), {})
-    _, definitions = part({}, document["definitions"])
-    return whole(frame, [paths], definitions.values())
-
-
-def fields(data: Any) -> Any:
-    """Field number -> the values, as a plain reader of the wire format sees them."""
-    out: dict[int, list[Any]] = {}
-    at = 0
-
-    def varint() -> Any:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(data):
-        key = varint()
-        if key & 7 == 0:
-            out.setdefault(key >> 3, []).append(varint())
-        else:
-            assert key & 7 == 2
-            size = varint()
-            out.setdefault(key >> 3, []).append(data[at : at + size])
-            at += size
-    assert list(out) == sorted(out)
-    return out
-
-
-def path(data: Any, *numbers: Any) -> Any:
-    for number in numbers:
-        data = fields(data)[number][0]
-    return data
+def encode(document: Any) -> bytes:
+    """A document of two parts: its paths and parameters, and its definitions."""
+    frame = {
+        name: value for name, value in document.items() if name not in ("paths", "definitions", "parameters")
+    }
+    paths, _, parameters = part(Part(document.get("paths", {}), {}, document.get("parameters", {})))
+    _, definitions, _ = part(Part({}, document["definitions"], {}))
+    return whole(frame, paths.values(), definitions.values(), parameters.values())
 
 
 def test_a_document_is_read_back() -> None:
@@ -119,3 +94,29 @@ def test_true_and_false_for_any_other_member() -> None:
     for value, number in ((True, 1), (False, 0)):
         data = encode({"definitions": {"D": {"additionalProperties": value}}})
         assert path(data, 9, 1, 2, 21, 2) == number
+
+
+def test_shared_parameters_are_read_back() -> None:
+    data = encode(DOCUMENT)
+    reference = fields(path(data, 8, 2, 2, 2))[8][1]
+    assert path(reference, 2, 1) == b"#/parameters/p"
+    shared = path(data, 10, 1)
+    assert path(shared, 1) == b"p"
+    assert (path(shared, 2, 1, 2), path(shared, 2, 1, 5, 1)) == (b"body", b"#/definitions/D")
+
+
+@pytest.mark.parametrize(
+    ("schema", "number", "written"),
+    [
+        ({"minimum": -1.5}, 9, -1.5),
+        ({"maximum": 7}, 7, 7.0),
+        ({"maxLength": 300}, 11, 300),
+        ({"exclusiveMinimum": True}, 10, 1),
+        ({"default": {"a": 1}}, 5, {"a": 1}),
+        ({"enum": ["a", 1]}, 20, "a"),
+        ({"title": "t"}, 3, b"t"),
+    ],
+)
+def test_what_definitions_say_of_values(schema: Any, number: int, written: Any) -> None:
+    found = path(encode({"definitions": {"D": schema}}), 9, 1, 2, number)
+    assert (json.loads(path(found, 2)) if number in (5, 20) else found) == written

@@ -1,0 +1,35 @@
+"""`pilothouse etcd`: looks after the members of an etcd cluster."""
+
+from collections.abc import Sequence
+
+from pilothouse import options
+from pilothouse.flags import Flag, FlagError
+
+FLAGS: tuple[Flag, ...] = ()
+SERVER_FLAGS = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
+USAGE = """Look after the etcd that the server stores its objects in. Needs the extra `etcd`.
+
+Usage:
+  pilothouse etcd status --etcd-servers URL,...        Each member: version, size of its database, revision, who leads.
+  pilothouse etcd members --etcd-servers URL,...       The members as the cluster knows them.
+  pilothouse etcd alarms --etcd-servers URL,...        Alarms that are raised, such as NOSPACE.
+  pilothouse etcd compact --etcd-servers URL,...       Drop the history before the current revision.
+  pilothouse etcd defragment --etcd-servers URL,...    Give the space of dropped history back, member by member.
+  pilothouse etcd disarm --etcd-servers URL,...        Lift the alarms.
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one of the commands and print its output; raises FlagError, ConfigError, OSError."""
+    config, _, rest = options.parse_command(arguments, FLAGS)
+    if not config.etcd_servers:
+        raise FlagError("--etcd-servers must be specified")
+    try:
+        from pilothouse.storage.etcd import admin
+    except ImportError as error:
+        raise FlagError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
+    if len(rest) != 1 or rest[0] not in admin.COMMANDS:
+        raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
+    print(
+        admin.run(rest[0], config.etcd_servers, config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    )

@@ -1,0 +1,114 @@
+"""`pilothouse snapshot save | restore | verify`: copies of the store in one file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pilothouse import options
+from pilothouse.commands.progress import shown
+from pilothouse.config import Config
+from pilothouse.flags import Flag, FlagError
+from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.sqlite import snapshot
+from pilothouse.storage.sqlite.snapshot import SnapshotError, Summary
+
+FLAGS = (
+    Flag(
+        "bump-revision",
+        "int",
+        snapshot.BUMP,
+        "command",
+        "By how much the revision of a restored store is higher than that of the snapshot, so that clients which have seen "
+        "later changes list anew. 0 for a store that nobody has seen.",
+    ),
+)
+SERVER_FLAGS = ("data-dir", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
+USAGE = """Save, verify and restore snapshots of the store. A snapshot is one file; it contains what the store contains, so values
+that are encrypted at rest stay so.
+
+Usage:
+  pilothouse snapshot save FILE [--data-dir DIR]       Copy the embedded store; a server may run meanwhile.
+  pilothouse snapshot save FILE --etcd-servers URL     Copy an etcd cluster, as `etcdctl snapshot save` does.
+  pilothouse snapshot verify FILE                      Look for damage, and tell what is in it.
+  pilothouse snapshot restore FILE --data-dir DIR      Put it into a directory that has no store; no server may run.
+
+The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
+are encrypted.
+"""
+_BOLT = 0xED0CDAED.to_bytes(4, "little")
+_BOLT_AT = 16
+"""Where the database of etcd (bbolt) has its magic number."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one of the commands; raises FlagError, ConfigError, OSError, ValueError."""
+    command = arguments[0] if arguments else ""
+    commands = {"save": _save, "restore": _restore, "verify": _verify}
+    if command not in commands:
+        raise FlagError(f'unknown command "{command}" for "pilothouse snapshot"')
+    config, values, rest = options.parse_command(arguments[1:], FLAGS)
+    if len(rest) != 1:
+        raise FlagError(f'"pilothouse snapshot {command}" takes the name of one file')
+    try:
+        commands[command](Path(rest[0]), config, values)
+    except SnapshotError as error:
+        raise ValueError(
+            "\n".join((f"{rest[0]} is damaged:", *(f"  {said}" for said in error.problems)))
+        ) from None
+    except Unavailable as error:
+        raise ValueError(str(error)) from None
+
+
+def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
+    if not config.etcd_servers:
+        with shown("saving") as progress:
+            print(_told(snapshot.save(config.data_directory, path, progress)))
+        return
+    try:
+        from pilothouse.storage.etcd import snapshot as etcd
+        from pilothouse.storage.etcd.rpc import TLS
+    except ImportError as error:
+        raise FlagError(f"needs the package grpcio: pip install 'pilothouse[etcd]' ({error})") from None
+    digest = etcd.save(
+        config.etcd_servers, TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile), path
+    )
+    print(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}")
+
+
+def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
+    if _is_etcds(path):
+        digest = snapshot.verify_hash(path)
+        print(
+            f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status` says more"
+        )
+        return
+    with shown("verifying") as progress:
+        print(_told(snapshot.verify(path, progress)))
+
+
+def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
+    if _is_etcds(path):
+        raise ValueError(
+            f"{path} is a snapshot of etcd. Each member is restored by: etcdutl snapshot restore {path} --data-dir DIR "
+            f"--bump-revision {values['bump-revision']} --mark-compacted"
+        )
+    if values["bump-revision"] < 0:
+        raise FlagError("--bump-revision can not be a negative value")
+    print(_told(snapshot.restore(path, config.data_directory, values["bump-revision"])))
+
+
+def _told(found: Summary) -> str:
+    lines = [
+        f"revision   {found.revision}",
+        f"compacted  {found.compacted}",
+        f"keys       {found.keys}",
+        f"rows       {found.rows}",
+        f"bytes      {found.size}",
+    ]
+    return "\n".join([*lines, f"SHA-256    {found.hash}"] if found.hash else lines)
+
+
+def _is_etcds(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(_BOLT_AT)
+        return file.read(4) == _BOLT

@@ -1,0 +1,101 @@
+"""`pilothouse store stat | check | compact`: looks after the embedded store."""
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from pilothouse import options
+from pilothouse.commands.progress import shown
+from pilothouse.config import Config
+from pilothouse.flags import Flag, FlagError
+from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.sqlite import check
+from pilothouse.storage.sqlite.file import HEADS, DataDirectory
+from pilothouse.storage.sqlite.snapshot import summary
+
+FLAGS: tuple[Flag, ...] = ()
+SERVER_FLAGS = ("data-dir",)
+USAGE = """Look after the embedded store. A server may run meanwhile, except with compact.
+
+Usage:
+  pilothouse store stat [--data-dir DIR]       Revision, size, and which resources take how much.
+  pilothouse store check [--data-dir DIR]      Read everything once, and tell what is damaged.
+  pilothouse store compact [--data-dir DIR]    Give free pages back to the file system. A server does this by itself over time.
+
+`pilothouse etcd` looks after etcd.
+"""
+SHOWN = 20
+"""Rows of a table, and problems, at most."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one of the commands; raises FlagError, ConfigError, OSError, ValueError."""
+    command = arguments[0] if arguments else ""
+    commands = {"stat": _stat, "check": _check, "compact": _compact}
+    if command not in commands:
+        raise FlagError(f'unknown command "{command}" for "pilothouse store"')
+    config, _, rest = options.parse_command(arguments[1:], FLAGS)
+    if rest:
+        raise FlagError(f'"pilothouse store {command}" does not take any arguments, got {list(rest)}')
+    try:
+        commands[command](_there(config))
+    except (Unavailable, sqlite3.Error) as error:
+        raise ValueError(str(error)) from None
+
+
+def _there(config: Config) -> DataDirectory:
+    data = DataDirectory(config.data_directory)
+    if not data.file.exists():
+        raise Unavailable(f"{data.file} does not exist")
+    return data
+
+
+def _stat(data: DataDirectory) -> None:
+    with contextlib.closing(data.connect()) as db:
+        found = summary(db, data.size())
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        (page,) = db.execute("PRAGMA page_size").fetchone()
+        keys, sizes = Counter[str](), Counter[str]()
+        query = f"SELECT n.key, length(h.value) FROM ({HEADS}) n JOIN history h ON h.id = n.id"
+        for key, size in db.execute(query):
+            keys[_resource(key)] += 1
+            sizes[_resource(key)] += size
+    print(
+        f"revision {found.revision}, compacted to {found.compacted}, {found.keys} keys in {found.rows} rows of history"
+    )
+    print(f"{data.size()} bytes on disk, {free * page} of them free\n")
+    print(f"{'RESOURCE':50} {'KEYS':>9} {'BYTES':>13}")
+    for name, size in sizes.most_common(SHOWN):
+        print(f"{name:50} {keys[name]:>9} {size:>13}")
+
+
+def _resource(key: str) -> str:
+    """What stands before the namespace and name of a key: `/registry/pods`, `/registry/example.com/widgets`."""
+    parts = key.split("/")
+    return "/".join(parts[: 4 if len(parts) > 3 and "." in parts[2] else 3])
+
+
+def _check(data: DataDirectory) -> None:
+    with contextlib.closing(data.connect()) as db, shown("checking") as progress:
+        db.execute("BEGIN")  # one state of the store, also while a server writes
+        found = []
+        for problem in check.problems(db, progress):
+            found.append(problem)
+            if len(found) == SHOWN:
+                break
+        if found:
+            raise ValueError("\n".join((f"{data.file} is damaged:", *(f"  {said}" for said in found))))
+        print(f"sound: {summary(db, 0).rows} rows, {summary(db, 0).keys} keys")
+
+
+def _compact(data: DataDirectory) -> None:
+    before = data.size()
+    data.lock()
+    try:
+        with contextlib.closing(data.connect()) as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        data.unlock()
+    print(f"{before} bytes before, {data.size()} after")

@@ -1,0 +1,191 @@
+"""Snapshots of the embedded store: a copy of the database in one file, with its SHA-256 behind it as etcd's have.
+
+A snapshot is made while a server writes: SQLite copies what one read transaction sees. A restored store continues at a
+revision far behind the snapshot's, and its history begins there. So a client that has seen later revisions than the
+snapshot's is told that its resourceVersion is gone and lists anew, instead of missing what was written meanwhile
+(etcdutl snapshot restore --bump-revision --mark-compacted does the same).
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.sqlite import check
+from pilothouse.storage.sqlite.file import BITS, HEADS, DataDirectory, newest_id, read_meta
+
+HASH = hashlib.sha256().digest_size
+"""Bytes of the hash at the end of a snapshot."""
+CHUNK = 1 << 20
+BUMP = 1_000_000_000
+"""By how much the revision of a restored store is higher than that of its snapshot."""
+RESTORED = "/pilothouse/restored"
+"""The key whose deletion stands at the first revision of a restored store."""
+
+
+class SnapshotError(Exception):
+    """A file that is no sound snapshot; `problems` has a sentence for each thing that is wrong."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is in a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
+
+    revision: int
+    compacted: int
+    keys: int
+    rows: int
+    size: int
+    hash: str = ""
+
+
+def save(directory: Path, target: Path, progress: check.Progress = lambda done, total: None) -> Summary:
+    """Write a snapshot of the store in a data directory, also while a server uses it.
+
+    `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or it cannot be read.
+    The file is there as a whole or not at all.
+    """
+    if target.exists():
+        raise FileExistsError(17, "there is such a file", str(target))
+    data = DataDirectory(directory)
+    if not data.file.exists():
+        raise Unavailable(f"{data.file} does not exist")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        part = Path(folder) / "part"
+        try:
+            data.copy(part, lambda: progress(part.stat().st_size if part.exists() else 0, data.size()))
+        except sqlite3.Error as error:
+            raise Unavailable(f"{data.file} can not be copied: {error}") from error
+        part.chmod(0o600)
+        with part.open("r+b") as file:
+            digest = _digest(part, part.stat().st_size)
+            file.seek(0, os.SEEK_END)
+            file.write(digest)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, target)  # unlike a rename, fails when the name was taken meanwhile
+    _sync(target.parent)
+    with _opened(target) as db:
+        return summary(db, target.stat().st_size, digest.hex())
+
+
+def verify(path: Path, progress: check.Progress = lambda done, total: None) -> Summary:
+    """What a snapshot contains; SnapshotError when it is damaged, OSError when it cannot be read."""
+    digest = verify_hash(path)
+    try:
+        with _opened(path) as db:
+            found = tuple(check.problems(db, progress))
+            if found:
+                raise SnapshotError(*found)
+            return summary(db, path.stat().st_size, digest)
+    except sqlite3.Error as error:
+        raise SnapshotError(f"the database cannot be read: {error}") from None
+
+
+def verify_hash(path: Path) -> str:
+    """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits; SnapshotError when it is wrong."""
+    size = path.stat().st_size - HASH
+    if size <= 0:
+        raise SnapshotError("the file is too short for a snapshot")
+    with path.open("rb") as file:
+        file.seek(size)
+        kept = file.read()
+    if _digest(path, size) != kept:
+        raise SnapshotError(
+            "the SHA-256 at the end of the file is not that of its content: it was changed or cut"
+        )
+    return kept.hex()
+
+
+def restore(path: Path, directory: Path, bump: int = BUMP) -> Summary:
+    """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
+
+    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it.
+    The store is there as a whole or not at all.
+    """
+    verify(path)
+    data = DataDirectory(directory)
+    data.lock()
+    try:
+        if data.file.exists():
+            raise Unavailable(f"{data.file} exists: a snapshot is restored into a directory without a store")
+        part = data.directory / ".state.db.part"
+        try:
+            _copy(path, part)
+            with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as db:
+                if bump:
+                    _bump(db, bump)
+                out = summary(db, part.stat().st_size)
+            _sync(part)
+            os.replace(part, data.file)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(data.directory)
+        return out
+    finally:
+        data.unlock()
+
+
+def summary(db: sqlite3.Connection, size: int, digest: str = "") -> Summary:
+    """What is in a database of `size` bytes."""
+    (keys,) = db.execute(f"SELECT count(*) FROM ({HEADS})").fetchone()
+    (rows,) = db.execute("SELECT count(*) FROM history").fetchone()
+    return Summary(newest_id(db) >> BITS, read_meta(db)["compacted"], keys, rows, size, digest)
+
+
+def _bump(db: sqlite3.Connection, bump: int) -> None:
+    """Continue at a later revision, at which the history begins."""
+    first = (newest_id(db) >> BITS) + bump
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO history VALUES (?, ?, 0, NULL, 0, NULL)", (first << BITS, RESTORED))
+    db.execute("UPDATE meta SET number = ? WHERE name = 'compacted'", (first,))
+    db.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database in a snapshot, read-only: SQLite does not look at the hash behind its last page."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    with contextlib.closing(db):
+        yield db
+
+
+def _digest(path: Path, size: int) -> bytes:
+    out = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(CHUNK, size))):
+            out.update(chunk)
+            size -= len(chunk)
+    return out.digest()
+
+
+def _copy(snapshot: Path, target: Path) -> None:
+    """Copy the database of a snapshot without the hash."""
+    left = snapshot.stat().st_size - HASH
+    with snapshot.open("rb") as source, open(target, "wb", opener=private) as file:
+        while left > 0 and (chunk := source.read(min(CHUNK, left))):
+            file.write(chunk)
+            left -= len(chunk)
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read, for `open`."""
+    return os.open(path, flags, 0o600)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk keep a file, or the names in a directory."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,47 @@
+"""Snapshots of etcd, which etcd's own tool accepts."""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from pilothouse import cli
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import free_ports
+
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
+
+
+def test_a_snapshot_of_etcd(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "file"
+    with Cluster(tmp_path) as cluster:
+        dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+        assert cli.main(["snapshot", "save", str(path), f"--etcd-servers={dead},{cluster.urls[0]}"]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 ")
+        assert cli.main(["snapshot", "save", str(path), f"--etcd-servers={cluster.urls[0]}"]) == 1
+        assert "there is such a file" in capsys.readouterr().err
+    assert cli.main(["snapshot", "verify", str(path)]) == 0
+    assert said.strip() in capsys.readouterr().out
+    tool = shutil.which("etcdutl") or shutil.which("etcdctl")
+    assert tool is not None
+    subprocess.run(
+        [tool, "snapshot", "restore", str(path), "--data-dir", str(tmp_path / "restored")],
+        check=True,
+        capture_output=True,
+        env={"ETCDCTL_API": "3"},
+    )
+    assert cli.main(["snapshot", "restore", str(path), f"--data-dir={tmp_path}/b"]) == 1
+    assert "etcdutl snapshot restore" in capsys.readouterr().err
+    data = path.read_bytes()
+    path.write_bytes(data[:9000] + b"x" + data[9001:])
+    assert cli.main(["snapshot", "verify", str(path)]) == 1
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_nobody_gives_one(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+    assert cli.main(["snapshot", "save", str(tmp_path / "file"), f"--etcd-servers={dead}"]) == 1
+    assert f"no member of etcd gives a snapshot: {dead}: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,303 @@
+"""Snapshots of the embedded store, and what is found when one is damaged."""
+
+import asyncio
+import hashlib
+import random
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pilothouse.storage.interface import Compacted, Op, Unavailable
+from pilothouse.storage.sqlite import check, snapshot
+from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.file import DataDirectory
+from pilothouse.storage.sqlite.snapshot import HASH, SnapshotError
+
+P = "/registry/configmaps/default/"
+
+
+def value(text: str = "x") -> bytes:
+    return orjson.dumps({"kind": "ConfigMap", "data": {"a": text * 100}})
+
+
+async def fill(store: SqliteStorage, count: int = 40) -> None:
+    """Creates, updates, deletes, transactions and a compaction in the middle."""
+    kept = [await store.create(f"{P}{i:03}", value()) for i in range(count)]
+    kept = [await store.update(kv.key, value("y"), kv.mod) for kv in kept]
+    for kv in kept[:5]:
+        await store.delete(kv.key, kv.mod)
+    await store.compact(store.revision - 10)
+    again = await store.create(f"{P}000", value("z"))
+    await store.update(again.key, value("w"), again.mod)
+    await store.delete(kept[7].key, kept[7].mod)
+
+
+def made(directory: Path) -> None:
+    async def main() -> None:
+        store = SqliteStorage(directory)
+        await store.start()
+        await fill(store)
+        await store.close()
+
+    asyncio.run(main())
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    async def main() -> dict[str, bytes]:
+        store = SqliteStorage(directory)
+        await store.start()
+        try:
+            return {kv.key: kv.value for kv in (await store.range("/registry/")).items}
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+def test_a_snapshot_is_restored(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    told: list[tuple[int, int]] = []
+    saved = snapshot.save(tmp_path / "a", tmp_path / "file")
+    assert snapshot.verify(tmp_path / "file", lambda *at: told.append(at)) == saved
+    assert (
+        told[-1] == (saved.rows, saved.rows)
+        and saved.hash
+        and saved.size == (tmp_path / "file").stat().st_size
+    )
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    restored = snapshot.restore(tmp_path / "file", tmp_path / "b", 1000)
+    assert restored.revision == restored.compacted == saved.revision + 1000 and restored.keys == saved.keys
+    assert contents(tmp_path / "b") == contents(tmp_path / "a") != {}
+    assert not list(tmp_path.glob(".*")) and not list((tmp_path / "b").glob(".*"))
+
+
+def test_clients_of_the_old_store_list_anew(tmp_path: Path) -> None:
+    """A revision that only the old store has known is gone; what is written after the restore is later than all of them."""
+
+    async def main() -> None:
+        old = SqliteStorage(tmp_path / "a")
+        await old.start()
+        await fill(old)
+        saved = await asyncio.to_thread(snapshot.save, tmp_path / "a", tmp_path / "file")
+        for i in range(50):
+            await old.create(f"{P}late{i}", value())
+        last = old.revision
+        await old.close()
+        snapshot.restore(tmp_path / "file", tmp_path / "b")
+        new = SqliteStorage(tmp_path / "b")
+        await new.start()
+        try:
+            assert new.revision == saved.revision + snapshot.BUMP > last
+            with pytest.raises(Compacted):
+                new.watch("/registry/", last, lambda _: None, lambda _: None)
+            await new.compact(new.revision)
+            assert (await new.create(f"{P}new", value())).mod == saved.revision + snapshot.BUMP + 1
+        finally:
+            await new.close()
+        again = SqliteStorage(tmp_path / "b")
+        await again.start()
+        assert again.revision == saved.revision + snapshot.BUMP + 1
+        await again.close()
+        with DataDirectory(tmp_path / "b").connect() as db:
+            assert list(check.problems(db)) == []
+
+    asyncio.run(main())
+
+
+def test_what_was_acknowledged_before_a_snapshot_is_in_it(tmp_path: Path) -> None:
+    """Snapshots are made while a store writes as fast as it can."""
+
+    async def main() -> list[tuple[int, Path]]:
+        store = SqliteStorage(tmp_path / "a")
+        await store.start()
+        done: list[tuple[int, Path]] = []
+        over = threading.Event()
+
+        async def write(name: str) -> None:
+            i = 0
+            while not over.is_set():
+                await store.create(f"{P}{name}-{i}", orjson.dumps({"i": i}))
+                i += 1
+
+        writers = [asyncio.create_task(write(str(i))) for i in range(8)]
+        for i in range(4):
+            acknowledged = store.revision
+            while store.revision < acknowledged + 200:
+                await asyncio.sleep(0)
+            acknowledged = store.revision
+            await asyncio.to_thread(snapshot.save, tmp_path / "a", tmp_path / f"file{i}")
+            done.append((acknowledged, tmp_path / f"file{i}"))
+        over.set()
+        await asyncio.gather(*writers)
+        await store.close()
+        return done
+
+    for acknowledged, path in asyncio.run(main()):
+        found = snapshot.verify(path)
+        assert found.revision >= acknowledged and found.keys == found.revision - 1
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    snapshot.save(tmp_path / "a", tmp_path / "file")
+    with pytest.raises(FileExistsError):
+        snapshot.save(tmp_path / "a", tmp_path / "file")
+    with pytest.raises(Unavailable, match="does not exist"):
+        snapshot.save(tmp_path / "none", tmp_path / "other")
+    with pytest.raises(Unavailable, match="exists: a snapshot is restored into a directory without a store"):
+        snapshot.restore(tmp_path / "file", tmp_path / "a")
+    data = DataDirectory(tmp_path / "b")
+    data.lock()
+    with pytest.raises(Unavailable, match="in use by another process"):
+        snapshot.restore(tmp_path / "file", tmp_path / "b")
+    data.unlock()
+    assert not (tmp_path / "other").exists() and not (tmp_path / "b" / "state.db").exists()
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def without_hash(data: bytes) -> bytes:
+    return data[:-HASH]
+
+
+def longer(data: bytes) -> bytes:
+    return data + b"x"
+
+
+def flipped(data: bytes) -> bytes:
+    at = len(data) // 3
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def zeroed(data: bytes) -> bytes:
+    return data[:8192] + bytes(4096) + data[12288:]
+
+
+def swapped(data: bytes) -> bytes:
+    return data[:4096] + data[8192:12288] + data[4096:8192] + data[12288:]
+
+
+def empty(data: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("damage", [cut, without_hash, longer, flipped, zeroed, swapped, empty])
+def test_a_file_that_was_changed(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    snapshot.save(tmp_path / "a", path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SnapshotError, match=r"SHA-256|too short"):
+        snapshot.verify(path)
+    with pytest.raises(SnapshotError):
+        snapshot.restore(path, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("PRAGMA user_version = 7", "has format 7"),
+        ("DROP TABLE meta", "the table meta has the columns of none"),
+        ("DELETE FROM meta WHERE name = 'cleaned'", "does not say up to where"),
+        ("ALTER TABLE history DROP COLUMN expires", "the table history has the columns"),
+        (
+            "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM history))",
+            "follows",
+        ),
+        (
+            "DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET 2)",
+            "are missing",
+        ),
+        (
+            "UPDATE history SET value = x'7b7d7d' WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            "cannot be read",
+        ),
+        (
+            "UPDATE history SET value = x'' WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            "is no object",
+        ),
+        (
+            "UPDATE history SET value = NULL WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            "no value",
+        ),
+        ("UPDATE history SET value = x'7b7d' WHERE created = 0", "a deletion with a value"),
+        (
+            "UPDATE history SET created = created + 1 WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            "created",
+        ),
+        ("UPDATE history SET key = 'x' WHERE id = (SELECT max(id) FROM history)", "is not one of the store"),
+        (
+            "UPDATE history SET prev = id - 1 WHERE prev IS NOT NULL AND id = (SELECT max(id) FROM history)",
+            "follows",
+        ),
+    ],
+)
+def test_a_database_that_was_changed(tmp_path: Path, damage: str, said: str) -> None:
+    """The hash is right again, so what is found are the rows."""
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    snapshot.save(tmp_path / "a", path)
+    path.write_bytes(path.read_bytes()[:-HASH])
+    with sqlite3.connect(path) as db:
+        db.execute(damage)
+    db.close()
+    signed(path)
+    with pytest.raises(SnapshotError) as caught:
+        snapshot.verify(path)
+    assert said in str(caught.value)
+
+
+def signed(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data + hashlib.sha256(data).digest())
+
+
+def test_an_index_that_differs_from_its_table(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    snapshot.save(tmp_path / "a", path)
+    data = path.read_bytes()[:-HASH]
+    key = b"/registry/configmaps/default/039"
+    at = data.rindex(key)
+    path.write_bytes(data[:at] + b"/registry/configmaps/default/038" + data[at + len(key) :])
+    signed(path)
+    with pytest.raises(SnapshotError, match=r"index|follows|missing"):
+        snapshot.verify(path)
+
+
+def test_a_sound_store_has_no_problems(tmp_path: Path) -> None:
+    """Whatever a store does, the check agrees with it."""
+
+    async def main(seed: int) -> None:
+        rand = random.Random(seed)
+        store = SqliteStorage(tmp_path / str(seed))
+        await store.start()
+        there: dict[str, int] = {}
+        for _ in range(150):
+            key = f"{P}{rand.randrange(8)}"
+            if rand.random() < 0.05:
+                await store.compact(rand.randint(store.compacted, store.revision))
+            elif rand.random() < 0.2:
+                keys = [f"{P}many{i}" for i in range(rand.randint(1, 4))]
+                ops = [Op(k, value(), there.get(k, 0)) for k in keys]
+                revision = await store.txn(ops)
+                there.update(dict.fromkeys(keys, revision))
+            elif key not in there:
+                there[key] = (await store.create(key, value())).mod
+            elif rand.random() < 0.4:
+                await store.delete(key, there.pop(key))
+            else:
+                there[key] = (await store.update(key, value(), there[key])).mod
+        await store.close()
+        with DataDirectory(tmp_path / str(seed)).connect() as db:
+            assert list(check.problems(db)) == [], seed
+
+    for seed in range(20):
+        asyncio.run(main(seed))
