@@ -84,7 +84,7 @@ def test_all_that_can_be_told() -> None:
         "cause           a: b",
         "cause           c",
         "acting as       joe, allowed by the verb impersonate:user-info",
-        "flow            schema s, level l, 2 seats after waiting for 20.0ms",
+        "flow            schema s, level l, 2 seats, after waiting for 20.0ms",
         "authorization   not allowed",
         '                rule: {"verbs":["*"]}',
         "  PHASE     PLUGIN  WEBHOOK OR POLICY  TIME   VERDICT",

@@ -133,26 +133,31 @@ async def test_an_id_that_several_requests_have_sent(rig: Rig) -> None:
     assert [one["request"]["path"] for one in found["requests"]] == ["/api", "/version"]
 
 
-async def test_the_names_of_the_flow(rig: Rig) -> None:
-    group = "/apis/flowcontrol.apiserver.k8s.io/v1"
-    level = {
-        "metadata": {"name": "calm"},
-        "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}},
-    }
-    await rig.ok("POST", f"{group}/prioritylevelconfigurations", level)
-    everybody = [{"kind": "Group", "group": {"name": "system:authenticated"}}]
-    paths = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-    schema = {
-        "metadata": {"name": "paths"},
-        "spec": {
-            "priorityLevelConfiguration": {"name": "calm"},
-            "rules": [{"subjects": everybody, "nonResourceRules": paths}],
-        },
-    }
-    await rig.ok("POST", f"{group}/flowschemas", schema)
-    audit_id = (await rig.call("GET", "/version")).headers["audit-id"]
-    (found,) = (await rig.ok("GET", f"{REQUESTS}/{audit_id}"))["requests"]
-    assert found["flowControl"] == {"flowSchema": "paths", "priorityLevel": "calm"}
+async def test_the_flow_and_the_wait_for_seats(runner: asyncio.Runner) -> None:
+    """There are few seats, so some requests wait until the answers of others have been taken."""
+    async with Rig(flags=["--max-requests-inflight=1", "--max-mutating-requests-inflight=0"]) as rig:
+        group = "/apis/flowcontrol.apiserver.k8s.io/v1"
+        queues = {"type": "Queue", "queuing": {"queues": 1, "handSize": 1, "queueLengthLimit": 50}}
+        limited = {"nominalConcurrencyShares": 1, "lendablePercent": 0, "limitResponse": queues}
+        level = {"metadata": {"name": "calm"}, "spec": {"type": "Limited", "limited": limited}}
+        await rig.ok("POST", f"{group}/prioritylevelconfigurations", level)
+        everybody = [{"kind": "Group", "group": {"name": "system:authenticated"}}]
+        rules = [{"subjects": everybody, "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]}]
+        spec = {"priorityLevelConfiguration": {"name": "calm"}, "rules": rules}
+        await rig.ok("POST", f"{group}/flowschemas", {"metadata": {"name": "paths"}, "spec": spec})
+        headers = {"impersonate-user": "joe", "impersonate-group": "system:authenticated"}
+        sent = [asyncio.ensure_future(rig.respond("GET", "/version", headers=headers)) for _ in range(20)]
+        await asyncio.sleep(0.005)
+        waiting = [one for one in sent if not one.done()]
+        assert 0 < len(waiting) < 20
+        for one in sent:  # in the order in which they have come
+            last = rig.answer(await one)
+        audit_id = last.headers["audit-id"]
+        (found,) = (await rig.ok("GET", f"{REQUESTS}/{audit_id}"))["requests"]
+        flow = found["flowControl"]
+        assert (flow["flowSchema"], flow["priorityLevel"]) == ("paths", "calm")
+        assert flow["queue"]["seats"] == 1 and flow["queue"]["waitedSeconds"] > 0.001
+        assert [stage["name"] for stage in found["stages"]][2] == "queue"
 
 
 async def test_without_roles_none_is_suggested(runner: asyncio.Runner) -> None:

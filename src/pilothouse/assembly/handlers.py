@@ -217,7 +217,7 @@ class Handlers:
             FlowControlDumps(self.flowcontrol.levels).install(nonresource)
         if self.journal is not None:
             authorizer = given.authorizer
-            Why(self.journal, given.registry.readers, lambda: authorizer.types).install(nonresource)
+            Why(self.journal, lambda: authorizer.types).install(nonresource)
         return nonresource
 
 

@@ -88,11 +88,12 @@ def _who(one: Object) -> Iterable[str]:
         yield _line("acting as", _user(acting["user"]) + by)
     flow = one.get("flowControl")
     if flow:
-        queue = flow.get("queue")
-        seats = (
-            f", {queue['seats']} seats after waiting for {seconds(queue['waitedSeconds'])}" if queue else ""
-        )
-        yield _line("flow", f"schema {flow['flowSchema']}, level {flow['priorityLevel']}{seats}")
+        text, queue = f"schema {flow['flowSchema']}, level {flow['priorityLevel']}", flow["queue"]
+        if queue["seats"] > 1:
+            text += f", {queue['seats']} seats"
+        if queue["waitedSeconds"]:
+            text += f", after waiting for {seconds(queue['waitedSeconds'])}"
+        yield _line("flow", text)
 
 
 def _user(user: Object) -> str:

@@ -1,7 +1,7 @@
 """Says of one request why it was answered as it was: what GET /debug/requests shows of an entry of the journal."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pilothouse.api.fields import Object, quote
@@ -16,9 +16,6 @@ SLOW = 0.5
 """Seconds from which on a request is called slow, as in the audit log."""
 _DIGITS = 7
 """Digits behind the point of a number of seconds."""
-
-FlowNames = Callable[[tuple[str, str]], tuple[str, str]]
-"""The names of a flow schema and a priority level by their UIDs, "" for what is gone."""
 
 
 def summary(entry: Entry, wall: float) -> Object:
@@ -42,7 +39,7 @@ def group_resource(info: RequestInfo) -> str:
     return f"{out}/{info.subresource}" if info.subresource else out
 
 
-def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool = True) -> Object:
+def explanation(entry: Entry, wall: float, *, by_rules: bool = True) -> Object:
     """All that is known of a request. by_rules: roles count, so that one may be suggested."""
     detail = entry.unpacked()
     out: Object = {
@@ -55,12 +52,11 @@ def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool =
     if entry.kept.caller is not entry.kept.user:
         constraint = entry.kept.acting[0] if entry.kept.acting is not None else ""
         out["impersonation"] = {"user": json.loads(entry.kept.user)} | _filled(constraint=constraint)
-    if entry.kept.priority is not None:
-        schema, level = names(entry.kept.priority)
-        out["flowControl"] = {"flowSchema": schema, "priorityLevel": level}
-        if entry.kept.queue is not None:
-            seats, waited = entry.kept.queue
-            out["flowControl"]["queue"] = {"seats": seats, "waitedSeconds": round(waited, _DIGITS)}
+    flow = entry.kept.flow
+    if flow is not None and flow[0]:
+        schema, level, seats, waited = flow
+        queue = {"seats": seats, "waitedSeconds": round(waited, _DIGITS)}
+        out["flowControl"] = {"flowSchema": schema, "priorityLevel": level, "queue": queue}
     authorization = _authorization(entry, detail, by_rules=by_rules)
     if authorization:
         out["authorization"] = authorization
@@ -84,9 +80,10 @@ def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
         if acting is not None:
             yield "impersonation", acting[1]
             at += acting[1]
-        if entry.kept.queue is not None:
-            yield "queue", entry.kept.queue[1]
-            at += entry.kept.queue[1]
+        flow = entry.kept.flow
+        if flow is not None and flow[3]:
+            yield "queue", flow[3]
+            at += flow[3]
         if entry.kept.decided:
             yield "authorization", entry.kept.decided - at
             at = entry.kept.decided

@@ -34,9 +34,9 @@ class Kept(NamedTuple):
 
     size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
     agent, each on a line of its own. user, caller: JSON of the effective
-    and of the authenticated user. priority: the UIDs of flow schema and priority level. started, recognised, decided,
-    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. queue:
-    seats of flow control and the seconds of waiting for them, None for one seat at once. error: what
+    and of the authenticated user. flow: flow schema, priority level,
+    seats, and the seconds of waiting for them. started, recognised, decided,
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error: what
     cut the answer short. detail: JSON, see `_detail`.
     """
 
@@ -46,8 +46,7 @@ class Kept(NamedTuple):
     caller: bytes
     recognition: Recognition
     decision: Decision | None
-    priority: tuple[str, str] | None
-    queue: tuple[int, float] | None
+    flow: tuple[str, str, int, float] | None
     code: int
     started: float
     recognised: float
@@ -137,9 +136,9 @@ class Journal:
             query = ""  # what is proxied or run in a pod may carry anything
         agent = request.headers.get("user-agent", "")
         told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
-        ticket, queue = ctx.flow, None
-        if ticket is not None and (ticket.waited or ticket.seats > 1):
-            queue = ticket.seats, ticket.waited
+        ticket, flow = ctx.flow, None
+        if ticket is not None:
+            flow = ticket.schema, ticket.level, ticket.seats, ticket.waited
         detail, found, decision = b"", request.recognition or BY_NOBODY, ctx.decision
         if ctx.trail is not None or ctx.refusal is not None:
             detail = _detail(ctx)
@@ -156,8 +155,7 @@ class Journal:
                 caller,
                 found,
                 decision,
-                ctx.priority,
-                queue,
+                flow,
                 ctx.status,
                 ctx.started,
                 ctx.recognised,

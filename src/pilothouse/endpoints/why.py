@@ -21,7 +21,6 @@ from pilothouse.endpoints.health import NOSNIFF
 from pilothouse.endpoints.journal import Entry, Journal
 from pilothouse.endpoints.nonresource import NonResource, raw_json
 from pilothouse.endpoints.params import Query, first
-from pilothouse.registry.readers import Readers
 from pilothouse.server.request import Request, Response
 from pilothouse.waiting import in_task
 
@@ -31,7 +30,6 @@ LIMIT, MOST = 100, 1000
 AT_ONCE = 2000
 """Entries that are looked at before others get a turn."""
 PARAMETERS = ("code", "limit", "namespace", "resource", "slow", "user", "verb")
-_FLOW = "flowcontrol.apiserver.k8s.io"
 
 Test = Callable[[Entry], bool]
 
@@ -39,9 +37,8 @@ Test = Callable[[Entry], bool]
 class Why:
     """Answers PATH and the paths below it, each the audit ID of a request. `types`: the modes of authorization."""
 
-    def __init__(self, journal: Journal, readers: Readers, types: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, journal: Journal, types: Callable[[], Sequence[str]]) -> None:
         self._journal = journal
-        self._readers = readers
         self._types = types
 
     def install(self, nonresource: NonResource) -> None:
@@ -72,7 +69,7 @@ class Why:
             raise err
         wall = time.time() - time.perf_counter()
         by_rules = "RBAC" in self._types()
-        told = [explanation(entry, wall, self._flow_names, by_rules=by_rules) for entry in entries]
+        told = [explanation(entry, wall, by_rules=by_rules) for entry in entries]
         return {"server": server, "requests": told}
 
     async def _list(self, query: Query) -> Object:
@@ -107,16 +104,6 @@ class Why:
     def _server(self) -> Object:
         """Which process has been asked: another worker, or another server, keeps other requests."""
         return {"name": self._journal.server, "process": os.getpid()}
-
-    def _flow_names(self, uids: tuple[str, str]) -> tuple[str, str]:
-        schema, level = uids
-        return self._name_of("flowschemas", schema), self._name_of("prioritylevelconfigurations", level)
-
-    def _name_of(self, resource: str, uid: str) -> str:
-        for obj in self._readers.list(f"{resource}.{_FLOW}"):
-            if obj["metadata"].get("uid") == uid:
-                return str(obj["metadata"]["name"])
-        return ""
 
 
 def _cause(server: Object) -> Object:
