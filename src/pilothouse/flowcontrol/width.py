@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from pilothouse._entry import Entry
+from pilothouse._watchcache import ResourceCache
 from pilothouse.api.identity import RequestInfo
 from pilothouse.caches import Budget, Cache, short, weight
 from pilothouse.registry.catalog import Catalog
@@ -53,13 +54,15 @@ class Widths:
         resource = self.resource(info)
         if resource is None or not resource.key_prefix or info.subresource:
             return 1
+        cache = self._store.cache(resource)
+        if cache.stored_bytes <= BYTES:  # PERF: most lists
+            return 1
         if info.verb == "watch" and not _sends_state(query):
             return 1
-        return max(1, min(ceil(self._bytes(resource, info, query) / BYTES), widest, WIDEST_LIST))
+        return max(1, min(ceil(self._bytes(cache, resource, info, query) / BYTES), widest, WIDEST_LIST))
 
-    def _bytes(self, resource: Resource, info: RequestInfo, query: Query) -> float:
+    def _bytes(self, cache: ResourceCache, resource: Resource, info: RequestInfo, query: Query) -> float:
         """The bytes that a list will probably have."""
-        cache = self._store.cache(resource)
         prefix = _prefix(resource, info.namespace)
         objects, of_all = cache.within(prefix), cache.count
         if not objects:
