@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.fields import Errors
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.tables import Rules
 
 rules = Rules()
@@ -14,6 +14,12 @@ rules = Rules()
 def _even(value: int, path: str, errs: Errors) -> None:
     if value % 2:
         errs.invalid(path, value, "is odd")
+
+
+@rules
+def _needs_a(value: Object, path: str, errs: Errors) -> None:
+    if not value.get("a"):
+        errs.required(path, "a is needed")
 
 
 rules.define("""
@@ -53,6 +59,8 @@ MARKS: list[tuple[str, Any, list[str]]] = [
     ("a-?,b- : no", {"a": 0, "b": 1}, ["p.a: Forbidden: no", "p.b: Forbidden: no"]),
     ("a.b.c!", {"a": {"b": None}}, ["p.a.b.c: Required value"]),
     ("a=0 even", {}, []),
+    ("a needs-a", {}, ["p.a: Required value: a is needed"]),
+    ("a needs-a", {"a": {"a": 1}}, []),
     ("a only:X", {}, ['p.a: Unsupported value: "": supported values: "X"']),
     ("a max:2", {"a": "äb"}, ["p.a: Too long: may not be more than 2 bytes"]),
     ("a 1..3", {"a": 4}, ["p.a: Invalid value: 4: must be between 1 and 3, inclusive"]),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pilothouse.api import names
+from pilothouse.api.fields import Object
 from pilothouse.api.validate import declare
 from pilothouse.api.validate.declare import Rule
 from pilothouse.api.validate.shown import go
@@ -146,9 +147,13 @@ class _Writer:
         else:
             self._value(line, struct, value, at, line.message)
 
-    @staticmethod
-    def _zero(line: _Line, number: str | None) -> str:
-        return " or 0" if number or all(map(_is_number, line.rules())) else ' or ""'
+    def _zero(self, line: _Line, number: str | None) -> str:
+        """What stands for a member that is absent: that of a struct is a struct, by what its rules say they judge."""
+        if number or all(map(_is_number, line.rules())):
+            return " or 0"
+        named = [self._functions[word] for word in line.rules() if word in self._functions]
+        judged = [next(iter(getattr(rule, "__annotations__", {}).values()), None) for rule in named]
+        return " or EMPTY" if Object in judged else ' or ""'
 
     def _list(self, line: _Line, values: str, at: str, mark: str | None) -> None:
         listed, index, item = self._new(), self._new(), self._new()
@@ -261,9 +266,11 @@ class _Writer:
             self._cause("invalid", at, f"{value}, {why!r}")
 
     def _call(self, name: str, value: str, at: str) -> None:
+        self._write(f"{self._name(self._rule_named(name))}({value}, {_text(at)}, errs)")
+
+    def _rule_named(self, name: str) -> Any:
         found = self._functions.get(name)
-        rule = getattr(declare, name.replace("-", "_")) if found is None else found
-        self._write(f"{self._name(rule)}({value}, {_text(at)}, errs)")
+        return getattr(declare, name.replace("-", "_")) if found is None else found
 
     def _cause(self, kind: str, at: str, rest: str) -> None:
         self._write(f"errs.{kind}({_text(at)}, {rest})")
