@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -83,6 +83,19 @@ fuzz: $(READY)
 	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" \
 		PYTHONPATH=tests $(BIN)/python -m fuzz.growth_runs
 
+# Requests at random over every kind, verb and patch type, until one of them ends in a mistake of the server's own:
+# FUZZ_SECONDS, FUZZ_SEED and AREAS (of tests/fuzz/scenario_areas.py) bound it; it prints what led there.
+scenarios: $(READY)
+	SCENARIO_SECONDS=$(or $(FUZZ_SECONDS),3600) SCENARIO_SEED=$(FUZZ_SEED) SCENARIO_AREAS="$(AREAS)" \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.scenario_runs
+
+# The same requests on a kube-apiserver and on a fresh server of ours: make differ REFERENCE=https://host:port TOKEN=...
+# It fails when more than SHARE of the steps differ. SEED and STEPS choose the scenarios, CA names a file with its CA.
+differ: $(READY)
+	@test -n "$(REFERENCE)" || { echo 'REFERENCE names no kube-apiserver' >&2; exit 1; }
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.differ "$(REFERENCE)" --token "$(TOKEN)" --ca "$(CA)" \
+		--share $(or $(SHARE),0.005) --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED))
+
 # Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
 siege: $(READY)
 	SIEGE=1 $(BIN)/python -m pytest -q -rA tests/fuzz/test_bystander.py
@@ -132,9 +145,14 @@ load-ha: $(READY)
 	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
 		--html $(DATA)/load.html --csv $(DATA)/load
 
-# The tables of docs/architecture.md, anew.
+# The transcripts of docs/troubleshooting.md, anew, from a server of its own.
+transcripts: $(READY)
+	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
+
+# The tables of docs/architecture.md, docs/files.md and docs/flags.md, anew.
 map:
 	$(PYTHON) tools/gen_map.py
+	$(PYTHON) tools/gen_flags.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

@@ -43,6 +43,7 @@ MODULES = (
     "_selectors",
     "_gzip",
     "_instruments",
+    "_seats",
     "_json",
     "_listbody",
     "_schema",

@@ -169,6 +169,8 @@ class Rig:
                 audit=self.audit,
             )
         )
+        if self.handlers.standing is not None:
+            opened.start(self.handlers.standing)
         self.verbs = self.handlers.verbs
         self.requests = self.handlers.requests
         self.consistent_reads = self.handlers.consistent_reads

@@ -51,7 +51,7 @@ class StreamingKubelet:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.writers: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,7 +76,7 @@ class StreamingKubelet:
 
     async def _stop(self) -> None:
         self._server.close()
-        for writer in self._writers:
+        for writer in self.writers:
             writer.transport.abort()
         if self._tasks:
             _, stuck = await asyncio.wait(self._tasks, timeout=0.2)
@@ -104,7 +104,7 @@ class StreamingKubelet:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._writers.add(writer)
+        self.writers.add(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.split("\r\n")[:-2]
@@ -116,7 +116,7 @@ class StreamingKubelet:
             pass
         finally:
             self._tasks.discard(task)
-            self._writers.discard(writer)
+            self.writers.discard(writer)
             writer.close()
 
     async def _answer(

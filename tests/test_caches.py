@@ -3,7 +3,6 @@ import os
 import pathlib
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -250,21 +249,32 @@ class Readers:
 def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
     from pilothouse.authz.rbac import RBACAuthorizer
     from pilothouse.flowcontrol.classify import Classifier
+    from pilothouse.flowcontrol.levels import Levels
 
     budget = Budget()
     readers: Any = Readers()
-    authorizer, classifier = RBACAuthorizer(readers, budget), Classifier(readers, budget)
-    catch_all: Any = SimpleNamespace(name="catch-all")
-    classifier._schemas = [catch_all]
-    classifier._rules_of = lambda user: []  # type: ignore[method-assign]
+    authorizer, classifier = (
+        RBACAuthorizer(readers, budget),
+        Classifier(readers, Levels(readers, 600), budget),
+    )
     user = User("system:anonymous", groups=("system:unauthenticated",))
     for n in range(100):
         path = f"/{n}" + "x" * 1_000_000
         at_once(authorizer.authorize(AuthorizationAttributes(user, "get", path)))
-        classifier._schema(user, RequestInfo(path, "get"))
+        classifier.flow(user, RequestInfo(path, "get"))
     assert budget.used < 10_000
     for n in range(30_000):
         path = f"/{n}" + "x" * 200
         at_once(authorizer.authorize(AuthorizationAttributes(user, "get", path)))
-        classifier._schema(user, RequestInfo(path, "get"))
+        classifier.flow(user, RequestInfo(path, "get"))
     assert budget.used <= 16 * MB
+
+
+def test_a_cache_that_is_closed_takes_no_part_any_more() -> None:
+    """Two that are empty are equal, and not the same."""
+    budget = Budget()
+    first, second = (Cache[str, str](name, budget) for name in "ab")
+    second.close()
+    assert [cache.name for cache in budget.caches] == ["a"]
+    first.put("k", "v")
+    assert budget.used == first.young > 0

@@ -40,7 +40,7 @@ def test_every_form_of_a_flag() -> None:
         "--authorization-mode=Node,RBAC --service-account-issuer https://a --service-account-issuer=https://b",
         "--enable-admission-plugins=Priority --enable-admission-plugins=LimitRanger,RuntimeClass",
         "--event-ttl=1h30m -v4 --controllers=-*",
-        "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false --vmodule=http*=3,a=1",
+        "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false,api/v1 --vmodule=http*=3,a=1",
         "--service-node-port-range=30000+10 --tls-cipher-suites=",
     ]
     config = options.parse(" ".join(arguments).split(" "))
@@ -49,7 +49,7 @@ def test_every_form_of_a_flag() -> None:
     assert config.enable_admission_plugins == ("Priority", "LimitRanger", "RuntimeClass")
     assert config.event_ttl == 5400 and config.v == 4
     assert config.feature_gates == {"A": True, "B": False}
-    assert config.runtime_config == {"api/all": "true", "x/v1": "false"}
+    assert config.runtime_config == {"api/all": "true", "x/v1": "false", "api/v1": ""}
     assert config.vmodule == (("http*", 3), ("a", 1)) and config.service_node_port_range == (30000, 30010)
     assert (
         options.parse(["-v=2"]).v == 2
@@ -88,7 +88,7 @@ def test_what_cannot_be_read(arguments: list[str], message: str) -> None:
         ("goaway-chance", "x", 'strconv.ParseFloat: parsing "x": invalid syntax'),
         ("event-ttl", "5", 'time: missing unit in duration "5"'),
         ("bind-address", "x", 'failed to parse IP: "x"'),
-        ("runtime-config", "x", "malformed pair, expect string=string"),
+        ("oidc-required-claim", "x", "malformed pair, expect string=string"),
         ("allow-metric-labels", "x", "x must be formatted as key=value"),
         ("feature-gates", "A", "missing bool value for A"),
         ("feature-gates", "A=2", 'invalid value of A=2, err: strconv.ParseBool: parsing "2": invalid syntax'),
@@ -131,6 +131,11 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--service-account-max-token-expiration=1m"], "between 1 hour and 2^32 seconds"),
         (["--kubernetes-service-node-port=80"], "doesn't contain 80"),
         (["--strict-transport-security-directives=x"], "allowed values: max-age=expireTime"),
+        (["--cors-allowed-origins=example.com"], "does not pin to start/end of host in the origin header"),
+        (["--cors-allowed-origins=^(a$"], "--cors-allowed-origins has an invalid regular expression: "),
+        (["--tls-curve-preferences=29,29"], "duplicate curve preference 29"),
+        (["--tls-curve-preferences=0"], "curve preference 0 is out of range (must be 1-65535)"),
+        (["--tls-curve-preferences=7"], "curve preference 7 is not supported"),
         (["--runtime-config=api/all=false"], "conflicts with --enable-priority-and-fairness=true"),
         (["--enable-admission-plugins=Priority", "--disable-admission-plugins=Priority"], "overlapped"),
         (["--enable-admission-plugins=Nonsense"], 'enable-admission-plugins plugin "Nonsense" is unknown'),
@@ -236,8 +241,8 @@ def test_controllers() -> None:
 
 
 def test_what_has_no_effect_is_named() -> None:
-    config = options.parse(["--kubelet-timeout=1s", "--max-requests-inflight=5", "--event-ttl=1h"])
-    assert sorted(config.ignored()) == ["kubelet-timeout", "max-requests-inflight"]
+    config = options.parse(["--kubelet-timeout=1s", "--max-connection-bytes-per-sec=5", "--event-ttl=1h"])
+    assert sorted(config.ignored()) == ["kubelet-timeout", "max-connection-bytes-per-sec"]
 
 
 def test_help() -> None:

@@ -11,8 +11,15 @@ from pilothouse.supervisor import Supervisor
 CHILD = """
 import os, pathlib, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[2])))
-pathlib.Path(sys.argv[1], str(os.getpid())).touch()
-signal.pause()
+mine = pathlib.Path(sys.argv[1], str(os.getpid()))
+mine.touch()
+if len(sys.argv) > 3:
+    while not pathlib.Path(sys.argv[3]).exists():
+        signal.sigtimedwait((), 0.01)
+signal.signal(signal.SIGHUP, lambda *_: mine.write_text("looks"))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+while True:
+    signal.pause()
 """
 
 
@@ -25,8 +32,10 @@ def wait_for(directory: pathlib.Path, count: int) -> set[int]:
     return pids(directory)
 
 
-def supervise(directory: pathlib.Path, status: int = 0) -> tuple[Supervisor, threading.Thread, list[int]]:
-    supervisor = Supervisor([sys.executable, "-c", CHILD, str(directory), str(status)], 2)
+def supervise(
+    directory: pathlib.Path, status: int = 0, *more: str
+) -> tuple[Supervisor, threading.Thread, list[int]]:
+    supervisor = Supervisor([sys.executable, "-c", CHILD, str(directory), str(status), *more], 2)
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(supervisor.run()))
     thread.start()
@@ -70,3 +79,18 @@ def test_no_worker_starts_after_a_stop(tmp_path: pathlib.Path) -> None:
     supervisor.stop()
     assert supervisor.run() == 0
     assert [worker.process for worker in supervisor.workers] == [None, None]
+
+
+def test_all_workers_are_told_to_look_at_their_files(tmp_path: pathlib.Path) -> None:
+    """Also those that cannot handle the signal yet: it waits, and does not kill them."""
+    directory, go = tmp_path / "pids", tmp_path / "go"
+    directory.mkdir()
+    supervisor, thread, results = supervise(directory, 0, str(go))
+    first = wait_for(directory, 2)
+    supervisor.reload()
+    go.touch()
+    eventually(lambda: all(path.read_text() for path in directory.iterdir()), "both")
+    assert pids(directory) == first
+    supervisor.stop()
+    thread.join(10)
+    assert results == [0]

@@ -10,158 +10,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcpy, strlen
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
-cdef enum:
-    MOST = 64      # pieces of one event: there are about 45
-    MICROS = 27    # characters of a MicroTime
-
-cdef bint PLAIN[256]   # bytes that stand in a JSON text as they are; 0xe2 may begin U+2028
-
-
-cdef void _learn_plain() noexcept:
-    cdef int i
-    for i in range(256):
-        PLAIN[i] = i >= 0x20 and i not in (0x22, 0x5c, 0x26, 0x3c, 0x3e, 0xe2)
-
-
-_learn_plain()
-
-cdef dict _SHORT = {8: b"\\b", 9: b"\\t", 10: b"\\n", 12: b"\\f", 13: b"\\r", 0x22: b'\\"', 0x5c: b"\\\\"}
-
-
-cdef bytes _escaped(str text):
-    """A JSON text without its quotes, as Go's encoder writes it: nothing in it looks like markup."""
-    cdef bytes data = text.encode("utf-8", "replace")
-    cdef bytearray out = bytearray()
-    cdef Py_ssize_t i, size = len(data)
-    cdef unsigned char c
-    for i in range(size):
-        c = data[i]
-        if PLAIN[c]:
-            out.append(c)
-        elif c in _SHORT:
-            out += _SHORT[c]
-        elif c != 0xe2:
-            out += b"\\u%04x" % c
-        else:
-            out.append(c)
-    if b"\xe2\x80" in out:
-        out = out.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return bytes(out)
-
-
-cdef void _digits(char* at, int value, int count) noexcept:
-    cdef int i
-    for i in range(count - 1, -1, -1):
-        at[i] = <char>(48 + value % 10)
-        value //= 10
-
-
-cdef void _write_micros(char* at, long long nanoseconds) noexcept:
-    """A time as a MicroTime in UTC.
-
-    The date is computed by Howard Hinnant's algorithm (civil_from_days); it holds from 1970 on.
-    """
-    cdef long long seconds = nanoseconds // 1000000000
-    cdef long long days = seconds // 86400
-    cdef int rest = <int>(seconds % 86400)
-    cdef long long z = days + 719468
-    cdef long long era = z // 146097
-    cdef int doe = <int>(z - era * 146097)
-    cdef int yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
-    cdef int doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    cdef int mp = (5 * doy + 2) // 153
-    cdef int month = mp + 3 if mp < 10 else mp - 9
-    cdef int year = yoe + <int>era * 400 + (1 if month <= 2 else 0)
-    _digits(at, year, 4)
-    at[4] = c'-'
-    _digits(at + 5, month, 2)
-    at[7] = c'-'
-    _digits(at + 8, doy - (153 * mp + 2) // 5 + 1, 2)
-    at[10] = c'T'
-    _digits(at + 11, rest // 3600, 2)
-    at[13] = c':'
-    _digits(at + 14, rest % 3600 // 60, 2)
-    at[16] = c':'
-    _digits(at + 17, rest % 60, 2)
-    at[19] = c'.'
-    _digits(at + 20, <int>(nanoseconds % 1000000000 // 1000), 6)
-    at[26] = c'Z'
-
-
-def micros(long long nanoseconds):
-    """A time, in nanoseconds since the epoch, as a MicroTime."""
-    cdef char out[MICROS]
-    _write_micros(out, nanoseconds)
-    return out[:MICROS].decode("ascii")
-
-
-def text(str value not None):
-    """A JSON text as Go's encoder writes it."""
-    return b'"' + _escaped(value) + b'"'
-
-
-cdef struct Pieces:
-    const char* at[MOST]
-    Py_ssize_t size[MOST]
-    int count
-    Py_ssize_t total
-
-
-cdef inline void _add(Pieces* out, const char* at, Py_ssize_t size) noexcept:
-    if size and out.count < MOST:
-        out.at[out.count] = at
-        out.size[out.count] = size
-        out.count += 1
-        out.total += size
-
-
-cdef inline void _literal(Pieces* out, const char* at) noexcept:
-    _add(out, at, strlen(at))
-
-
-cdef inline void _raw(Pieces* out, bytes data) noexcept:
-    _add(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-
-
-cdef int _text(Pieces* out, str value, list kept) except -1:
-    """Add a text without its quotes. What has to be escaped is a new object, which `kept` holds."""
-    cdef Py_ssize_t size = 0, i
-    cdef const char* at = NULL
-    cdef bytes escaped
-    try:
-        at = PyUnicode_AsUTF8AndSize(value, &size)
-    except UnicodeEncodeError:
-        size = -1
-    for i in range(size):
-        if not PLAIN[<unsigned char>at[i]]:
-            size = -1
-            break
-    if size < 0:
-        escaped = _escaped(value)
-        kept.append(escaped)
-        _raw(out, escaped)
-    else:
-        _add(out, at, size)
-    return 0
-
-
-cdef inline int _member(Pieces* out, const char* name, str value, list kept) except -1:
-    """Add a text and its quotes behind `name`, unless the text is empty."""
-    if value:
-        _add(out, name, strlen(name))
-        _text(out, value, kept)
-        _literal(out, b'"')
-    return 0
-
-
-cdef bytes _joined(Pieces* pieces):
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, pieces.total)
-    cdef char* at = PyBytes_AS_STRING(out)
-    cdef int i
-    for i in range(pieces.count):
-        memcpy(at, pieces.at[i], pieces.size[i])
-        at += pieces.size[i]
-    return out
+include "_audit_text.pxi"
 
 
 cdef class Target:
@@ -304,10 +153,14 @@ cdef class Draft:
     cdef readonly object decision
     cdef public bint early
     cdef public bint special
-    cdef public double authentication
+    cdef readonly double authentication
     cdef public double impersonation
-    cdef public double authorization
+    cdef readonly double authorization
     cdef bytes _held_line
+    cdef bytes _first            # PERF: the line of the beginning, of which later ones copy what they share
+    cdef Py_ssize_t _stage_at    # where in it the stage begins, and from where to where it tells the request
+    cdef Py_ssize_t _from
+    cdef Py_ssize_t _upto
     cdef bytes _head
     cdef bytes _who
     cdef bytes _source
@@ -323,7 +176,7 @@ cdef class Draft:
         if "RequestReceived" in self._omitted:
             return True
         if self.sink.lines is not None and not self.special:
-            self._held_line = self.whole("RequestReceived", self.received_at, b"}\n")
+            self._held_line = self._first = self.whole("RequestReceived", self.received_at, b"}\n")
             return True
         return self.sink.store(self, self._event("RequestReceived", self.received_at))
 
@@ -332,15 +185,16 @@ cdef class Draft:
         if not self.early:
             self.sink.count(self._level)
             if "RequestReceived" not in self._omitted:
-                code, status = self.code, self.status
-                self.code, self.status = None, b""
+                code, status, decision, end = self.code, self.status, self.decision, self.end
+                self.code, self.status, self.decision, self.end = None, b"", None, b"}\n"
                 self.held = self._event("RequestReceived", self.received_at)
-                self.code, self.status = code, status
+                self.code, self.status, self.decision, self.end = code, status, decision, end
 
-    def authorized(self, tuple decision not None):
-        """Authorization has decided: whether it allows the request, and why."""
+    def authorized(self, tuple decision not None, double seconds):
+        """Authorization has decided: whether it allows the request, and why. It took `seconds`."""
         cdef PyObject* found = PyDict_GetItemWithError(self._decisions, decision)
         self.decision = decision
+        self.authorization = seconds
         self.end = <bytes><object>found if found != NULL else self.sink.decided(decision)
 
     def answered(self, response):
@@ -353,9 +207,14 @@ cdef class Draft:
         else:
             self.answers(response)
 
+    def renamed(self):
+        """What events tell of the caller or of the target has changed."""
+        self._first = None
+
     def flush(self):
         """Hand on what is held: the request begins to wait."""
         cdef bytes line = self._held_line
+        self._first = None
         if line is not None:
             self._held_line = None
             self.sink.put(line)
@@ -442,11 +301,21 @@ cdef class Draft:
         return before, _joined(&out)
 
     cdef int _before(self, Pieces* out, str stage, list kept) except -1:
+        cdef const char* first
+        if self._first is not None:
+            first = PyBytes_AS_STRING(self._first)
+            _add(out, first, self._stage_at)
+            _raw(out, <bytes>STAGES[stage])
+            _add(out, first + self._from, self._upto - self._from)
+            _raw(out, self.status)
+            return 0
         _raw(out, self._head)
         _literal(out, b'"')
         _text(out, self.audit_id, kept)
         _literal(out, b'","stage":"')
+        self._stage_at = out.total
         _raw(out, <bytes>STAGES[stage])
+        self._from = out.total
         _literal(out, b'","requestURI":"')
         _text(out, self._uri, kept)
         _literal(out, b'","verb":"')
@@ -459,6 +328,7 @@ cdef class Draft:
             _literal(out, b',"objectRef":{')
             self.target.write(out, kept)
             _literal(out, b'}')
+        self._upto = out.total
         _raw(out, self.status)
         return 0
 
@@ -518,12 +388,15 @@ cdef class Desk:
         self._event_counts[0] += 1
         return self.lines.add(line)
 
-    def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
+    def begin(
+        self, request, user, attributes, str audit_id not None, double started, double seconds=0.0,
+        bint whole=True,
+    ):
         """The record of a request of the authenticated `user`, None when nothing of it is recorded.
 
-        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of
-        a request that is not `whole` the body has not come yet: it is begun again unless it is refused
-        (Draft.refused).
+        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(), and
+        `seconds` what authentication took. Of a request that is not `whole` the body has not come yet: it is
+        begun again unless it is refused (Draft.refused).
         """
         cdef PyObject* found
         cdef Target target = None
@@ -573,6 +446,10 @@ cdef class Desk:
         draft.response_wanted = level >= 3
         draft._omitted = verdict.omitted
         draft._decisions = self._decisions
+        draft.authentication = seconds
+        if request.annotations:
+            for key, value in request.annotations:
+                draft.annotate(key, value)
         return draft
 
     cdef int _name_caller(self, Draft draft, request, user) except -1:

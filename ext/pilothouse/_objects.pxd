@@ -22,12 +22,19 @@ cdef class Objects:
     cdef dict field_paths             # of the indexed fields, whose names are their paths
     cdef readonly long long last_change
     cdef readonly long long oldest
+    cdef readonly long long stored_bytes    # of the objects, as they are served
     cdef object owner, extract, ring
     cdef dict by_key
     cdef list entries
     cdef dict label_indexes, field_indexes
 
     cdef index_fields(self)
+    cdef bint changed_since(self, long long at) except -1
+    cdef dict by_scope(self, dict undone)
+    cdef Py_ssize_t size(self, str scope, dict undone) except -1
+    cdef Py_ssize_t upper(self, str scope)
+    cdef Listing page(self, str prefix_key, Selector selector, str after, Py_ssize_t limit,
+                      long long revision, dict undone)
     cdef Listing select(self, str prefix, Selector selector, str after, Py_ssize_t limit, long long revision,
                         dict undone, Py_ssize_t low, Py_ssize_t high)
     cdef bint settled(self, Selector selector) except -1

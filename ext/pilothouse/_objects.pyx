@@ -76,6 +76,7 @@ cdef class Objects:
         for entry in entries:
             self.by_key[entry.key] = entry
         self.entries = sorted(self.by_key.values(), key=key_of)
+        self.stored_bytes = sum([len(entry.value) for entry in self.entries])
         self.label_indexes.clear()
         self.field_indexes.clear()
         if PyList_GET_SIZE(self.entries) >= MANY:
@@ -95,6 +96,12 @@ cdef class Objects:
         """The number of objects."""
         return PyList_GET_SIZE(self.entries)
 
+    def within(self, str prefix not None):
+        """The number of objects under the resource's or a namespace's prefix."""
+        if prefix == self.prefix:
+            return PyList_GET_SIZE(self.entries)
+        return self.lower(prefix + LAST) - self.lower(prefix)
+
     def get(self, str key not None):
         """The newest version of an object, None if it does not exist."""
         return self.by_key.get(key)
@@ -108,18 +115,77 @@ cdef class Objects:
 
         Raises Compacted if the ring does not reach back to `at`, FutureRevision if `at` is not reached yet.
         """
-        cdef long long revision = self.owner.revision
+        cdef dict undone = self.undo(at, prefix_key, after) if self.changed_since(at) else None
+        return self.page(prefix_key, selector, after, limit, at or self.owner.revision, undone)
+
+    def list_among(
+        self, tuple scopes not None, Selector selector=None, *, str after="", Py_ssize_t limit=0,
+        long long at=0
+    ):
+        """As list(), of the objects under several prefixes, which are given in the order of keys.
+
+        One that does not end with "/" is the key of an object, and stands for that alone.
+        """
+        cdef long long revision = at or self.owner.revision
         cdef dict undone = None
+        cdef list found = []
+        cdef Py_ssize_t left = limit
+        cdef Py_ssize_t remaining = 0
+        cdef str scope
+        cdef dict own
+        cdef Listing page
+        if self.changed_since(at):
+            undone = self.by_scope(self.undo(at, self.prefix, after))
+        for scope in scopes:
+            if after and PyUnicode_Compare(after, scope + LAST) >= 0:
+                continue
+            own = undone.get(scope) if undone is not None else None
+            if limit and left == 0:
+                remaining += self.size(scope, own)
+                continue
+            page = self.page(scope, selector, after, left, revision, own)
+            found += page.entries
+            if limit:
+                left -= PyList_GET_SIZE(page.entries)
+                remaining += page.remaining if page.remaining >= 0 else page.more
+        if selector is not None and not selector.empty:
+            return Listing(found, revision, remaining > 0, -1)
+        return Listing(found, revision, remaining > 0, remaining)
+
+    cdef bint changed_since(self, long long at) except -1:
+        """Whether a list as of `at` (0 = now) differs from what is there; FutureRevision."""
+        if at > self.owner.revision:
+            raise FutureRevision(self.owner.revision)
+        return 0 < at < self.last_change
+
+    cdef dict by_scope(self, dict undone):
+        """Undone changes by the prefix of their keys' namespace, and by each key for those that have none."""
+        cdef dict out = {}
+        cdef str key
+        for key, entry in undone.items():
+            cut = key.rfind("/") + 1
+            if cut > len(self.prefix):
+                out.setdefault(key[:cut], {})[key] = entry
+            else:
+                out[key] = {key: entry}
+        return out
+
+    cdef Py_ssize_t size(self, str scope, dict undone) except -1:
+        """The number of objects under a prefix, or as of then."""
+        cdef Py_ssize_t low = self.lower(scope)
+        cdef Py_ssize_t high = self.upper(scope)
+        return PyList_GET_SIZE(self.merged(undone, low, high)) if undone else high - low
+
+    cdef Py_ssize_t upper(self, str scope):
+        """The position behind the last entry under a prefix; one that does not end with "/" is a key."""
+        return self.lower(scope + (LAST if scope.endswith("/") else "\0"))
+
+    cdef Listing page(self, str prefix_key, Selector selector, str after, Py_ssize_t limit,
+                      long long revision, dict undone):
         cdef list rows
-        cdef Py_ssize_t low, high, total
-        if at:
-            if at > revision:
-                raise FutureRevision(revision)
-            if at < self.last_change:
-                undone = self.undo(at, prefix_key, after)
-            revision = at
-        low = self.lower(prefix_key)
-        high = self.lower(prefix_key + LAST)
+        cdef Py_ssize_t low = self.lower(prefix_key)
+        cdef Py_ssize_t high = self.upper(prefix_key)
+        cdef Py_ssize_t total
         if after and PyUnicode_Compare(after, prefix_key) >= 0:
             low = max(low, self.lower(after + "\0"))
         high = max(low, high)
@@ -178,6 +244,8 @@ cdef class Objects:
         cdef dict group
         cdef list keys
         cdef str key, value
+        if not prefix.endswith("/"):  # a key
+            return None
         name = selector.field_equalities.get("metadata.name")
         if name is not None:
             entry = self.by_key.get(prefix + name)

@@ -10,6 +10,7 @@ messages equal those of sigs.k8s.io/json.
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_Compare
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "Python.h":
@@ -405,7 +406,7 @@ cdef class Walk:
                     self.complain("duplicate field", name, up)
                 frame.key = <PyObject *>name
                 out[name] = self.element(node.items, element, &frame)
-        return out
+        return in_key_order(out)
 
     cdef object element(self, Node node, object value, Frame *frame):
         """Decode an item of a list or map, which is written even if it is empty."""
@@ -433,19 +434,23 @@ cdef class Walk:
             walked = self.struct(node.items, value, frame)
             self.lenient = before
             return walked
-        if type(value) is list:
-            self.lenient = True
-            out = []
-            for item in <list>value:
-                if type(item) is dict or type(item) is Members:
-                    out.append(self.struct(node.items, item, frame))
-                else:
-                    out.append(self.any(item, frame.depth + 1))
-            self.lenient = before
-            return out
-        if node.go == "v1.JSONSchemaPropsOrBool" and type(value) is not bool:
-            return self.abort("boolean or JSON schema expected")
-        return self.any(value, frame.depth)
+        if node.go == "v1.JSONSchemaPropsOrBool":
+            return value if type(value) is bool else self.abort("boolean or JSON schema expected")
+        if type(value) is not list or not value:
+            return None  # neither one schema nor several: Go keeps an empty struct, which is null as JSON
+        names = node.go == "v1.JSONSchemaPropsOrStringArray"
+        self.lenient = True
+        out = []
+        for item in <list>value:
+            if names:
+                named = type(item) is str or item is None
+                out.append(item or "" if named else self.wrong(item, "string", frame))
+            elif type(item) is dict or type(item) is Members or item is None:
+                out.append(self.struct(node.items, item or {}, frame))
+            else:
+                out.append(self.wrong(item, "v1.JSONSchemaProps", frame))
+        self.lenient = before
+        return out
 
     cdef object quantity(self, object parse, dict known, object value):
         cdef PyObject *found

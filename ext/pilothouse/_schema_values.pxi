@@ -106,6 +106,18 @@ cdef object number_of(object literal):
     return value
 
 
+cdef dict in_key_order(dict members):
+    """The members of a map in the order in which Go writes them; mostly it is the one in which they came."""
+    cdef PyObject *before = NULL
+    cdef PyObject *key
+    cdef Py_ssize_t position = 0
+    while PyDict_Next(members, &position, &key, NULL):
+        if before is not NULL and PyUnicode_Compare(<object>before, <object>key) > 0:
+            return dict(sorted(members.items()))
+        before = key
+    return members
+
+
 cdef object raw_text(object value):
     """The text that Quantity's own unmarshalling gets, None if only the exact walk knows it."""
     if type(value) is str or type(value) is Literal:

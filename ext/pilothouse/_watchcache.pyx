@@ -12,7 +12,7 @@ from pilothouse._entry cimport Change, Entry, weight
 from pilothouse._instruments cimport Distribution
 from pilothouse._objects cimport MANY, Index, Objects
 from pilothouse._selectors cimport Selector
-from pilothouse._watchers cimport Watcher, Watchers
+from pilothouse._watchers cimport PermittedWatcher, Watcher, Watchers
 
 from pilothouse._entry import rev_of
 from pilothouse.logs import Logger
@@ -82,6 +82,7 @@ cdef class ResourceCache(Objects):
         if prev is None and cur is None or prev is not None and prev.rev >= rev:
             return
         self.received += 1
+        self.stored_bytes += (0 if cur is None else len(cur.value)) - (0 if prev is None else len(prev.value))
         at = self.lower(key)
         if cur is None:
             del self.by_key[key]
@@ -163,6 +164,16 @@ cdef class ResourceCache(Objects):
         """The number of watchers."""
         return self.watching.count()
 
+    def interested(self, str prefix not None, str name not None):
+        """The number of watchers that a change of the object `name`, or of one that has no name yet
+        (""), under the resource's or a namespace's prefix is offered to. Those that an index finds by
+        a field or a label are left out.
+        """
+        cdef Py_ssize_t found = self.watching.at_scope(self.prefix)
+        if prefix != self.prefix:
+            found += self.watching.at_scope(prefix)
+        return found + self.watching.at_name(name) if name else found
+
     @property
     def initial_events(self):
         """Events that told watchers what was there when they started, or what they had missed."""
@@ -179,11 +190,12 @@ cdef class ResourceCache(Objects):
             raise Compacted(self.oldest)
 
     def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
-              bint bookmarks=False, Distribution sizes=None):
+              bint bookmarks=False, Distribution sizes=None, frozenset namespaces=None):
         """Send every change after `since` (None = from now on) of what is selected to
         `sink`, until it closes.
 
-        The bytes of each event are counted in `sizes`.
+        The bytes of each event are counted in `sizes`. With `namespaces` only what is in one of these is
+        selected, and the watcher is a PermittedWatcher.
         Raises Compacted when the ring does not reach back to `since`.
         """
         cdef long long start = self.owner.revision if since is None else since
@@ -197,7 +209,13 @@ cdef class ResourceCache(Objects):
                 if change.rev <= start:
                     break
                 replay.append(change)
-        watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes)
+        if namespaces is None:
+            watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes)
+        else:
+            watcher = PermittedWatcher(
+                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes,
+                namespaces=namespaces
+            )
         self.watching.enter(watcher)
         self.owner.joined(watcher, bookmarks)
         for change in reversed(replay):

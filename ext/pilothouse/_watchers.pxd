@@ -32,6 +32,12 @@ cdef class Watcher:
     cdef emit(self, bytes data)
     cdef bytes next_frame(self)
 
+cdef class PermittedWatcher(Watcher):
+    cdef frozenset namespaces         # whose objects it is sent
+    cdef bint held
+
+    cdef bint permits(self, Change change) except -1
+
 cdef class Watchers:
     cdef Objects objects
     cdef Frames frames
@@ -41,6 +47,8 @@ cdef class Watchers:
     cdef long long terminated         # watches that were ended because their clients were too slow
 
     cdef Py_ssize_t count(self) except -1
+    cdef Py_ssize_t at_scope(self, str scope) except -1
+    cdef Py_ssize_t at_name(self, str name) except -1
     cdef enter(self, Watcher watcher)
     cdef leave(self, Watcher watcher)
     cdef end(self)

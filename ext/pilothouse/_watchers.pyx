@@ -53,10 +53,11 @@ cdef class Frames:
 
 
 cdef class Initial:
-    """Objects still to be sent as ADDED."""
+    """Objects still to be sent as ADDED; `sent` is called when they have been handed to the sink."""
 
     cdef list entries
     cdef Py_ssize_t at
+    cdef object sent
 
 
 cdef class Watcher:
@@ -169,6 +170,8 @@ cdef class Watcher:
             initial = <Initial>item
             if initial.at == PyList_GET_SIZE(initial.entries):
                 self.queue.popleft()
+                if initial.sent is not None:
+                    initial.sent()
                 return None
             entry = <Entry>PyList_GET_ITEM(initial.entries, initial.at)
             initial.at += 1
@@ -185,10 +188,11 @@ cdef class Watcher:
         self.revision = max(self.revision, change.rev)
         return self.watchers.frames.of(change, kind, self.encoder)
 
-    def initial(self, list entries not None):
-        """Send the objects of a list as ADDED events, before later ones."""
+    def initial(self, list entries not None, sent=None):
+        """Send the objects of a list as ADDED events, before later ones; then call `sent`."""
         cdef Initial initial = Initial()
         initial.entries = entries
+        initial.sent = sent
         self.watchers.initial_events += PyList_GET_SIZE(entries)
         if not self.stopped:
             self.line_up(initial)
@@ -222,6 +226,54 @@ cdef class Watcher:
             self.stop()
             self.sink.close()
 
+    def fail(self, bytes status not None):
+        """Drop queued events, tell the client why by an ERROR event with this Status, and end the body."""
+        if not self.stopped:
+            self.stop()
+            self.emit(self.encoder.encode("ERROR", status, None))
+            self.sink.close()
+
+
+cdef class PermittedWatcher(Watcher):
+    """A watch across the namespaces in which its client may watch.
+
+    It can be held while it is not known whether the client still may: then events wait as they do for a slow
+    client.
+    """
+
+    def __init__(self, *args, frozenset namespaces not None):
+        Watcher.__init__(self, *args)
+        self.namespaces = namespaces
+
+    cdef bint permits(self, Change change) except -1:
+        """Whether a change is in one of the namespaces."""
+        cdef Py_ssize_t start = len(self.watchers.objects.prefix)
+        cdef Py_ssize_t cut = change.key.rfind("/")
+        # What is in no namespace is a Namespace, which counts as being in itself.
+        return (change.key[start:cut] if cut > start else change.key[start:]) in self.namespaces
+
+    def hold(self):
+        """Send nothing until release()."""
+        self.held = self.full = True
+
+    def release(self):
+        """Send what waits, and go on."""
+        if self.held:
+            self.held = False
+            self.resume()
+
+    def resume(self):
+        """Write queued events, unless the watch is held."""
+        if not self.held:
+            Watcher.resume(self)
+
+
+cdef bint concerns(Watcher watcher, Change change) except -1:
+    """Whether a change is later than a watch's start, under its prefix, and in a namespace that it shows."""
+    if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+        return False
+    return type(watcher) is Watcher or (<PermittedWatcher>watcher).permits(change)
+
 
 cdef list watchers_in(bucket):
     """The watchers of a bucket: a dict of them, or the only one, which needs none."""
@@ -243,6 +295,16 @@ cdef class Watchers:
         """The number of watchers."""
         maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
         return sum([len(watchers_in(bucket)) for buckets in maps for bucket in buckets.values()])
+
+    cdef Py_ssize_t at_scope(self, str scope) except -1:
+        """The number of watchers of all objects under a prefix."""
+        bucket = self.by_scope.get(scope)
+        return 0 if bucket is None else len(<dict>bucket) if type(bucket) is dict else 1
+
+    cdef Py_ssize_t at_name(self, str name) except -1:
+        """The number of watchers of objects with a name, in whatever namespace."""
+        bucket = self.by_name.get(name)
+        return 0 if bucket is None else len(<dict>bucket) if type(bucket) is dict else 1
 
     cdef end(self):
         """End every watch cleanly, because the resource is no longer served."""
@@ -342,9 +404,7 @@ cdef class Watchers:
         if bucket is not None:
             for watcher in watchers_in(bucket):
                 if watcher.exact:
-                    kind = -1
-                    if change.rev > watcher.since and change.key.startswith(watcher.scope):
-                        kind = kind_of(before, after)
+                    kind = kind_of(before, after) if concerns(watcher, change) else -1
                 else:
                     kind = self.kind_for(watcher, change)
                 if kind >= 0:
@@ -353,7 +413,7 @@ cdef class Watchers:
     cdef int kind_for(self, Watcher watcher, Change change) except -2:
         """The change's type for a watcher: ADDED, MODIFIED, DELETED, or -1 for none."""
         cdef bint before, after
-        if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+        if not concerns(watcher, change):
             return -1
         if watcher.name and change.key[change.key.rfind("/") + 1:] != watcher.name:
             return -1

@@ -30,6 +30,7 @@ class Objects:
     indexed_fields: tuple[str, ...]
     last_change: int
     oldest: int
+    stored_bytes: int
     def __init__(
         self,
         owner: Owner,
@@ -42,10 +43,20 @@ class Objects:
     def count(self) -> int: ...
     @property
     def keys(self) -> _Keys: ...
+    def within(self, prefix: str) -> int: ...
     def get(self, key: str) -> Entry | None: ...
     def list(
         self,
         prefix_key: str,
+        selector: Selector | None = None,
+        *,
+        after: str = "",
+        limit: int = 0,
+        at: int = 0,
+    ) -> Listing: ...
+    def list_among(
+        self,
+        scopes: tuple[str, ...],
         selector: Selector | None = None,
         *,
         after: str = "",

@@ -214,6 +214,11 @@ class Cache(dict[K, V | None]):
         self._older = {}
         self.young = self.old = 0
 
+    def close(self) -> None:
+        """Remove all entries, and take no part in the budget any more."""
+        self.clear()
+        self._budget.caches = [cache for cache in self._budget.caches if cache is not self]
+
     def entries(self) -> int:
         """How many entries there are in both generations."""
         return len(self) + len(self._older)

@@ -43,6 +43,8 @@ def check(
         yield "--cluster-signing-duration must be at least 10 minutes"
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
+    if config.explained_requests < 0:
+        yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and config.backend != "etcd3":
@@ -238,6 +240,25 @@ def _check_network(config: Config) -> Iterator[str]:
         yield "the two entries of --service-cluster-ip-range must be of different IP families"
 
 
+def _check_origin(pattern: str) -> Iterator[str]:
+    """An expression for origins must not match the middle of a host's name (CVE-2022-1996)."""
+    problem = ""
+    if not pattern:
+        yield "empty value in --cors-allowed-origins"
+        return
+    if ("^" not in pattern and "//" not in pattern) or ("$" not in pattern and ":" not in pattern):
+        problem = "regular expression does not pin to start/end of host in the origin header"
+    else:
+        import re2
+
+        try:
+            re2.compile(pattern)
+        except re2.error as error:
+            problem = str(error)
+    if problem:
+        yield f"--cors-allowed-origins has an invalid regular expression: {problem}"
+
+
 def _check_serving(config: Config) -> Iterator[str]:
     if not 1 <= config.secure_port <= 65535:
         yield (
@@ -246,6 +267,15 @@ def _check_serving(config: Config) -> Iterator[str]:
         )
     if config.tls_min_version and config.tls_min_version not in TLS_VERSIONS:
         yield f'unknown tls version "{config.tls_min_version}"'
+    for at, number in enumerate(config.tls_curve_preferences):
+        from pilothouse.server.tls import CURVES
+
+        if not 1 <= number <= 65535:
+            yield f"curve preference {number} is out of range (must be 1-65535)"
+        elif number in config.tls_curve_preferences[:at]:
+            yield f"duplicate curve preference {number}"
+        elif number not in CURVES:
+            yield f"curve preference {number} is not supported by the current Go version"
     if config.tls_cipher_suites:
         from pilothouse.server.tls import CIPHERS
 
@@ -256,6 +286,8 @@ def _check_serving(config: Config) -> Iterator[str]:
         yield "--tls-cert-file and --tls-private-key-file must be given together"
     if bool(config.proxy_client_cert_file) != bool(config.proxy_client_key_file):
         yield "--proxy-client-cert-file and --proxy-client-key-file must be given together"
+    for origin in config.cors_allowed_origins:
+        yield from _check_origin(origin)
     for directive in config.strict_transport_security_directives:
         if not directive.strip():
             yield "empty value in strict-transport-security-directives"

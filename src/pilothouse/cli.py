@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | etcd | snapshot | store | doctor | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | version`, and `kube-apiserver`."""
 
 import shutil
 import signal
@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse import __version__
+from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from pilothouse.config import Config
 
-KUBERNETES = "v1.36.0"
 
 USAGE = """Pilothouse is a Kubernetes API server.
 
@@ -26,6 +25,11 @@ Usage:
                                  --description; --write-kubeconfig for kubelet's --bootstrap-kubeconfig).
   pilothouse token list | delete ID...
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
+  pilothouse why [AUDIT-ID] [flags]
+                                 Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
+                                 Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
+                                 --code, --slow, --limit), or the latest of them is explained (--last).
+                                 -o json; --kubeconfig, else $KUBECONFIG.
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse snapshot save | restore | verify FILE
@@ -38,7 +42,7 @@ Usage:
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "etcd", "snapshot", "store", "doctor")
+COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor")
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
@@ -48,7 +52,7 @@ Run = Callable[["Config", Sequence[str]], int]
 
 def version() -> str:
     """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
-    return f"Kubernetes {KUBERNETES}+pilothouse-{__version__}"
+    return f"Kubernetes {GIT_VERSION}"
 
 
 def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
@@ -81,6 +85,9 @@ def _fail(problem: str, program: str) -> int:
 
 def _run(config: "Config", command: Sequence[str]) -> int:
     """Serve in this process, or with --workers in several."""
+    from pilothouse.process import forbid_core_files
+
+    forbid_core_files()
     if config.workers > 1:
         from pilothouse import supervisor
 

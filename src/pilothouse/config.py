@@ -78,7 +78,8 @@ class Config:
         "Address by which the members of the cluster reach this server; the bind address, or the host's "
         "own, when unset.")
     cors_allowed_origins: tuple[str, ...] = _generic((), "strings",
-        "Regular expressions of the origins that may use the API from a browser.", effective=False)
+        "Regular expressions of the origins that may use the API from a browser; each names the start and the end of a "
+        "host, as in ^https://example\\.com$.")
     emulated_version: tuple[str, ...] = _generic((), "strings",
         "Versions whose behaviour is imitated.", effective=False)
     emulation_forward_compatible: bool = _generic(False, "bool",
@@ -90,13 +91,13 @@ class Config:
     goaway_chance: float = _generic(0.0, "float",
         "Share of requests after which the connection is closed so that clients spread; at most 0.02.")
     livez_grace_period: float = _generic(0.0, "duration",
-        "Time after the start in which livez does not yet fail.", effective=False)
+        "Time after the start in which livez does not yet fail.")
     max_mutating_requests_inflight: int = _generic(200, "int",
         "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
-        "fairness.", effective=False)
+        "fairness.")
     max_requests_inflight: int = _generic(400, "int",
         "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
-        "priority and fairness.", effective=False)
+        "priority and fairness.")
     min_compatibility_version: tuple[str, ...] = _generic((), "strings",
         "Oldest version that other servers of the cluster may have.", effective=False)
     min_request_timeout: int = _generic(1800, "int",
@@ -110,13 +111,13 @@ class Config:
     shutdown_delay_duration: float = _generic(0.0, "duration",
         "Time between readyz failing and the listener closing, for load balancers to notice.")
     shutdown_send_retry_after: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After and close connections while shutting down.", effective=False)
+        "Answer 429 with Retry-After and close connections once the delay of a shutdown is over; health is told all the same.")
     shutdown_watch_termination_grace_period: float = _generic(0.0, "duration",
         "Time in which watches are ended, spread out, at shutdown.", effective=False)
     storage_initialization_timeout: float = _generic(60.0, "duration",
         "Time to wait for the storage before readyz reports it.", effective=False)
     strict_transport_security_directives: tuple[str, ...] = _generic((), "strings",
-        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.", effective=False)
+        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.")
 
     delete_collection_workers: int = _etcd(1, "int", "Workers for a deletecollection.", effective=False)
     enable_garbage_collector: bool = _etcd(True, "bool", "Delete objects whose owners are gone.")
@@ -171,7 +172,7 @@ class Config:
     tls_cipher_suites: tuple[str, ...] = _serving((), "strings",
         "Cipher suites for TLS 1.2, by their Go names; those of TLS 1.3 cannot be chosen.")
     tls_curve_preferences: tuple[int, ...] = _serving((), "ints",
-        "Numbers of the key exchanges to offer.", effective=False)
+        "Numbers of the key exchanges to offer, the preferred one first: 23, 24, 25, 29, 4588 (Go's CurveID).")
     tls_min_version: str = _serving("", "string", "Oldest TLS version: VersionTLS12 or VersionTLS13.")
     tls_private_key_file: str = _serving("", "file", "Key of --tls-cert-file.")
     tls_sni_cert_key: tuple[tuple[str, str, tuple[str, ...]], ...] = _serving((), "certKey",
@@ -236,7 +237,7 @@ class Config:
     debug_socket_path: str = _features("", "string",
         "Unix socket for debugging without credentials.", effective=False)
     enable_priority_and_fairness: bool = _features(True, "bool",
-        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.", effective=False)
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.")
     profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)
 
     anonymous_auth: bool = _authn(True, "bool",
@@ -306,9 +307,9 @@ class Config:
     authorization_webhook_version: str = _authz("v1beta1", "string",
         "Version of the SubjectAccessReview sent to the webhook.")
 
-    runtime_config: Mapping[str, str] = _api({}, "map",
-        "API versions and resources to switch on or off, as group/version=true; api/all, api/ga, "
-        "api/beta and api/alpha stand for many.")
+    runtime_config: Mapping[str, str] = _api({}, "configuration",
+        "API versions and resources to switch on or off, as group/version=true, or group/version for on; api/v1 is the "
+        "core group, api/all, api/ga, api/beta and api/alpha stand for many.")
 
     egress_selector_config_file: str = _egress("", "file",
         "EgressSelectorConfiguration: proxies for connections from the server.")
@@ -403,6 +404,13 @@ class Config:
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
+    end_revoked_requests: bool = _own(False, "bool",
+        "End open watches, logs, exec and other streams within seconds when their users' credentials or rights are gone.")
+    explained_requests: int = _own(10000, "int",
+        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; 0 for none.")
+    list_permitted_namespaces: bool = _own(False, "bool",
+        "Answer lists and watches across namespaces, by users who may not make them, with those namespaces in which "
+        "they may, and a warning.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_unauthenticated_connections: int = _own(0, "int",

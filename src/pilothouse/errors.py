@@ -13,6 +13,8 @@ class StatusError(Exception):
 
     code = 500
     reason = "InternalError"
+    missing: Any = None
+    """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
 
     def __init__(
         self,

@@ -138,6 +138,12 @@ def _map(text: str, before: Mapping[str, str] | None) -> Mapping[str, str]:
     return {**(before or {}), **dict(_pairs(text, lambda _: "malformed pair, expect string=string"))}
 
 
+def _configuration(text: str, before: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Pairs, or keys alone, which have an empty value (component-base ConfigurationMap)."""
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    return {**(before or {}), **{key.strip(): value.strip() for key, _, value in pairs}}
+
+
 def _string_to_string(text: str, before: Mapping[str, str] | None) -> Mapping[str, str]:
     return {**(before or {}), **dict(_pairs(text, lambda pair: f"{pair} must be formatted as key=value"))}
 
@@ -208,6 +214,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "files": Kind("stringArray", lambda text, before: (*(before or ()), text)),
         "ints": Kind("int32Slice", _ints),
         "map": Kind("mapStringString", _map),
+        "configuration": Kind("mapStringString", _configuration),
         "stringToString": Kind("stringToString", _string_to_string),
         "gates": Kind("colonSeparatedMultimapStringString", _gates),
         "portRange": Kind("portRange", _port_range),

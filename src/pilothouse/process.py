@@ -1,4 +1,4 @@
-"""The metrics of the process and of the build; names as in Prometheus' Go client and in component-base."""
+"""The process: core files, and metrics of it and of the build with the names of Prometheus' Go client and component-base."""
 
 import os
 import resource
@@ -19,6 +19,16 @@ BUILD_MEMBERS = {
     "platform": "platform",
 }
 """The labels of the build information, and the members of /version that they are taken from."""
+
+
+def forbid_core_files() -> None:
+    """Leave no file of the memory, which holds keys and Secrets, when the process crashes (core(5)).
+
+    With a soft limit of one byte the kernel writes no file, and starts no program of `core_pattern` either, which
+    it does with a limit of zero. The hard limit stays: an administrator can allow a core file by prlimit(1).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if hard == resource.RLIM_INFINITY else min(1, hard), hard))
 
 
 class StartTime(Group):

@@ -9,6 +9,7 @@ from types import FrameType
 
 from pilothouse import pki
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.logs import Logger
 from pilothouse.notify import Notifier
 
@@ -36,7 +37,12 @@ class Worker:
 
     def start(self) -> None:
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self._command)
+        # A process inherits what is blocked: the signal waits until it is handled there.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+        try:
+            self.process = subprocess.Popen(self._command)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def look(self, now: float) -> None:
         """Start the process when it is due; note when it has died."""
@@ -53,6 +59,10 @@ class Worker:
         self.due = now + (min(first * 2**self._failures, longest) if self._failures else 0.0)
         log.warning("A worker ended, it is started again", pid=self.process.pid, status=status)
         self.process = None
+
+    def reload(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
 
     def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -89,20 +99,31 @@ class Supervisor:
         statuses = [w.process.wait() for w in self.workers if w.process is not None]
         return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
+    def reload(self) -> None:
+        """Have all workers look at their configuration files at once."""
+        for worker in self.workers:
+            worker.reload()
+
     def stop(self) -> None:
         """Ask all workers to end; each drains its connections first."""
         self._over.set()
 
 
 def run(command: Sequence[str], config: Config) -> int:
-    """Serve with --workers processes until SIGTERM or SIGINT; the process's exit status."""
+    """Serve with --workers processes until SIGTERM or SIGINT, reload at SIGHUP; the process's exit status."""
     supervisor = Supervisor([*command, *WORKER], config.workers)
 
     def ended(number: int, frame: FrameType | None) -> None:
         supervisor.stop()
 
+    hangup = Hangup()
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        supervisor.stop() if hangup.gone() else supervisor.reload()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
+    signal.signal(signal.SIGHUP, reload)
     pki.prepare(config)  # before there are several processes that would make the files
     log.info("Workers start", count=config.workers)
     return supervisor.run()

@@ -205,3 +205,24 @@ def test_settings() -> None:
     }
     assert read({**versioned, "imagePolicy": off}) == ("/f", 0.0, 60.0, 0.0, True)
     assert read({"imagePolicy": {}}) == ("", 300.0, 30.0, 0.5, False)
+
+
+async def test_another_service_is_asked_at_once(service: Service) -> None:
+    """What the former one has said is forgotten; settings that cannot be used change nothing."""
+    rig = service.rig
+    await rig.ok("POST", PODS, pod("a"))
+    folder = service.folder / "other"
+    folder.mkdir()
+    other = Service(folder)
+    async with other.backend:
+        other.answers = [{"allowed": False}]
+        url = f"https://127.0.0.1:{other.backend.port}/images"
+        path = kubeconfig(folder, url, other.backend.ca, {})
+        for section in (None, {"imagePolicy": {"kubeConfigFile": "/none"}}):
+            with pytest.raises(ConfigurationError):
+                service.plugin.prepare(section)
+        use = service.plugin.prepare({"imagePolicy": {"kubeConfigFile": str(path)}})
+        await rig.ok("POST", PODS, pod("b"))
+        use()
+        await rig.fail(403, "POST", PODS, pod("c"))
+        assert len(other.backend.requests) == 1

@@ -294,6 +294,50 @@ def test_json_schemas_in_place_of_other_things() -> None:
     assert refused({"spec": {"versions": versions}}, kind).endswith("boolean or JSON schema expected")
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "read"),
+    [
+        ("items", "x", None),
+        ("items", 1, None),
+        ("items", True, None),
+        ("items", [], None),
+        ("items", [None], [{}]),
+        ("additionalItems", True, True),
+        ("dependencies", {"a": "x", "b": ["c", None], "c": []}, {"a": None, "b": ["c", ""], "c": None}),
+    ],
+)
+def test_what_is_no_json_schema(member: str, value: Any, read: Any) -> None:
+    root = {"type": "object", member: value}
+    versions = [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": root}}]
+    obj, _ = decode(
+        {"spec": {"versions": versions}}, ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    )
+    assert obj["spec"]["versions"][0]["schema"]["openAPIV3Schema"].get(member) == read
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("items", ["x"], "cannot unmarshal string into Go struct field JSONSchemaProps"),
+        ("items", [1], "of type v1.JSONSchemaProps"),
+        ("dependencies", {"a": [1]}, "of type string"),
+        ("dependencies", {"a": [{}]}, "cannot unmarshal object into Go struct field JSONSchemaProps"),
+        ("additionalProperties", [], "boolean or JSON schema expected"),
+    ],
+)
+def test_wrong_types_in_json_schemas(member: str, value: Any, message: str) -> None:
+    versions = [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", member: value}}}]
+    kind = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    assert message in refused({"spec": {"versions": versions}}, kind)
+
+
+@given(st.dictionaries(st.text(max_size=4), st.text(max_size=2), max_size=6))
+def test_maps_are_in_the_order_of_their_keys(data: dict[str, str]) -> None:
+    obj, _ = decode({"metadata": {"name": "a", "labels": data}, "data": data}, ("", "v1", "ConfigMap"))
+    for found in (obj.get("data", {}), obj["metadata"].get("labels", {})):
+        assert found == data and list(found) == sorted(data)
+
+
 def test_encode_puts_the_head_first() -> None:
     obj = {"data": {"é": "<"}, "metadata": {"name": "a", "resourceVersion": "5"}}
     assert codec.encode(obj, "ConfigMap", "v1") == (

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 from backend import Backend
+from eventually import aeventually
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -122,7 +123,12 @@ async def test_a_provider_of_identities(runner: asyncio.Runner, tmp_path: Path) 
         )
         await asyncio.to_thread(server.start)
         try:
-            status, failure = await asyncio.to_thread(get, server, MAPS, token("cluster"))
+
+            async def known() -> tuple[int, Any] | None:
+                answer = await asyncio.to_thread(get, server, MAPS, token("cluster"))
+                return answer if answer[0] != 401 else None  # as long as the provider is not found
+
+            status, failure = await aeventually(known, "the provider")
             assert status == 403 and 'User "oidc:jane" cannot list' in failure["message"]
             assert (await asyncio.to_thread(get, server, MAPS, token("other")))[0] == 401
         finally:

@@ -14,6 +14,8 @@ from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress
+from pilothouse.pki import Authority, pem
+from pilothouse.reload import Reloads
 
 URL = "https://issuer.example"
 HEAD = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"}
@@ -78,11 +80,25 @@ def test_flags_become_an_authenticator(tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
-    assert tokens() == (None, None)
-    issuers, follow = tokens(file(tmp_path))
-    assert issuers.issuers == [] and follow is not None
-    issuers, follow = tokens(f"--oidc-issuer-url={URL}", "--oidc-client-id=me")
-    assert [one.url for one in issuers.issuers] == [URL] and follow is None
+    assert tokens()[0] is None
+    issuers, _ = tokens(file(tmp_path))
+    assert issuers.issuers == [], "there may be some later"
+    issuers, _ = tokens(f"--oidc-issuer-url={URL}", "--oidc-client-id=me")
+    assert [one.url for one in issuers.issuers] == [URL]
+
+
+def followed(*flags: str) -> dict[str, tuple[str, ...]]:
+    reloads = Reloads()
+    tokens(*flags)[1](reloads, lambda: None)
+    return reloads.followed
+
+
+def test_what_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_bytes(pem(Authority.create("ca").certificate))
+    issuer = (f"--oidc-issuer-url={URL}", "--oidc-client-id=me")
+    assert followed() == followed(*issuer) == {}
+    assert followed(file(tmp_path)) == {"authentication": (file(tmp_path).partition("=")[2],)}
+    assert followed(*issuer, f"--oidc-ca-file={tmp_path}/ca") == {"oidc-ca": (f"{tmp_path}/ca",)}
 
 
 def test_anonymous_is_a_matter_of_the_file_or_of_the_flag(tmp_path: Path) -> None:

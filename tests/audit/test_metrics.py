@@ -6,8 +6,9 @@ import logging
 import pytest
 from clocks import Clock
 from logged import pairs
+from virtual_time import VirtualLoop
 
-from pilothouse.audit.metrics import AuditMetrics, Losses
+from pilothouse.audit.metrics import AuditMetrics, Losses, Telling
 from pilothouse.instruments import MetricsRegistry
 
 
@@ -18,7 +19,6 @@ def test_names_and_values() -> None:
     metrics.level_counts[1] += 2
     metrics.losses.add("log", 4, "full")
     metrics.rejected.inc()
-    metrics.reloads.inc("success")
     metrics.buffers["log"] = lambda: 7
     text = asyncio.run(registry.expose()).decode()
     for line in (
@@ -26,7 +26,6 @@ def test_names_and_values() -> None:
         'apiserver_audit_level_total{level="Metadata"} 2',
         'apiserver_audit_error_total{plugin="log"} 4',
         "apiserver_audit_requests_rejected_total 1",
-        'pilothouse_audit_policy_reloads_total{result="success"} 1',
         'pilothouse_audit_buffered_bytes{backend="log"} 7',
     ):
         assert f"\n{line}\n" in text
@@ -52,3 +51,15 @@ def test_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
         losses.tell(last=True)
     assert pairs(caplog.records[-1]) == {"plugin": "log", "events": 1, "err": "full"}
     assert losses.totals() == {("webhook",): 10, ("log",): 1}
+
+
+async def test_the_last_losses_are_told(virtual: VirtualLoop, caplog: pytest.LogCaptureFixture) -> None:
+    """What was lost after the last line is told a minute later, though nothing is lost any more."""
+    losses = Losses(virtual.time)
+    telling = Telling(losses)
+    telling.start()
+    losses.add("log", 1, "full")
+    losses.add("log", 2, "full")
+    await virtual.advance(70)
+    await telling.close()
+    assert [pairs(record)["events"] for record in caplog.records] == [1, 2]

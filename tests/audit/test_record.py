@@ -19,7 +19,7 @@ def begun(level: str = "RequestResponse", verb: str = "get", **more: Any) -> tup
     made, kept = auditor({"level": level}, **more)
     attributes = AuthorizationAttributes(JANE, verb, "/x", True, "", "v1", "pods", "", "default", "p")
     request = Request("GET", "/api/v1/x", {}, [], b"", ("1.2.3.4", 5))
-    return made.begin(request, JANE, attributes, "id", time.perf_counter()), kept
+    return made.begin(request, JANE, attributes, "id", time.perf_counter(), 0.001), kept
 
 
 def ended(record: Record, kept: Kept) -> Any:
@@ -34,7 +34,7 @@ def test_an_annotation_is_set_once() -> None:
     record.annotate("a", "1")
     record.annotate("a", "2")
     shared.update(a="3", c="later")
-    record.authorized((True, "because"))
+    record.authorized((True, "because"), 0.25)
     assert ended(record, kept)["annotations"] == {
         "a": "1",
         "authorization.k8s.io/decision": "allow",
@@ -46,13 +46,15 @@ def test_an_annotation_is_set_once() -> None:
 
 def test_slow_requests_say_what_took_how_long() -> None:
     record, _ = begun()
-    record.authentication, record.authorization = 0.001, 0.25
+    record.authorized((True, ""), 0.25)
+    record.queued = 0.1
     record.answered(Response(200))
     record.closing(None, record.received_at + 600_000_000)
     annotations = json.loads(record.event("ResponseComplete", 0).line)["annotations"]
     prefix = module.LATENCY
     assert annotations[prefix + "authentication"] == "1ms"
     assert annotations[prefix + "authorization"] == "250ms"
+    assert annotations[prefix + "apf-queue-wait"] == "100ms"
     assert annotations[prefix + "total"] == "600ms"
     assert prefix + "impersonation" not in annotations
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from coroutines import at_once
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
 from pilothouse.authn.authenticator import (
+    Recognition,
     TokenIdentity,
     UnionAuthenticator,
     bearer_token,
@@ -30,6 +32,8 @@ def request(**headers: str) -> Request:
 
 class Slow:
     """A token authenticator that must wait for its answer."""
+
+    name = "slow"
 
     def __init__(self, known: dict[str, User]) -> None:
         self.known = known
@@ -61,6 +65,19 @@ def test_other_headers_carry_no_token(union: UnionAuthenticator, header: str) ->
     assert at_once(union.authenticate(request(authorization=header))) is ANONYMOUS
 
 
+def test_an_extra_space_before_the_token_is_told(union: UnionAuthenticator) -> None:
+    for header, told in (
+        ("Bearer  t", 1),
+        ("bearer   t", 1),
+        ("Bearer t", 0),
+        ("Basic  t", 0),
+        ("Bearer  ", 0),
+    ):
+        asked = request(authorization=header)
+        at_once(union.authenticate(asked))
+        assert len(asked.warnings) == told, header
+
+
 def test_a_wrong_token_does_not_fall_back_to_anonymous(union: UnionAuthenticator) -> None:
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
         at_once(union.authenticate(request(authorization="Bearer x")))
@@ -75,17 +92,48 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
 
 def test_what_is_told_with_a_token_is_told_with_every_request() -> None:
     class Warns:
+        name = "warns"
+
         async def authenticate_token(self, token: str, audiences: Any) -> TokenIdentity:
-            return TokenIdentity(ALICE, warnings=("use another",))
+            return TokenIdentity(ALICE, warnings=("use another",), annotations=(("k", "v"),))
 
     union = UnionAuthenticator(tokens=[Warns()])
     for header in ("Bearer t", "Bearer t", "bearer t"):
         asked = request(authorization=header)
         at_once(union.authenticate(asked))
-        assert asked.warnings == ("use another",)
+        assert asked.warnings == ("use another",) and asked.annotations == (("k", "v"),)
     other = request()
     at_once(union.authenticate(other))
-    assert other.warnings == ()
+    assert not other.warnings and not other.annotations
+
+
+def test_the_metrics_of_the_cache(union: UnionAuthenticator) -> None:
+    def seen() -> dict[str, float]:
+        lines = "".join(metric.text() for metric in union.metrics.metrics()).splitlines()
+        found = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+        names = ("request_total", "fetch_total", "active_fetch_count")
+        return {
+            name.removeprefix("authentication_token_cache_"): float(value)
+            for name, _, value in found
+            if name.partition("{")[0].endswith(names)
+        }
+
+    assert seen() == {}
+    for token in ("t", "t", "t", "unknown"):
+        with contextlib.suppress(errors.Unauthorized):
+            at_once(union.authenticate(request(authorization=f"Bearer {token}")))
+    union.tokens = (Slow({}),)
+    with pytest.raises(errors.Unauthorized):
+        asyncio.run(union.authenticate(request(authorization="Bearer void")))
+    assert seen() == {
+        'active_fetch_count{status="blocked"}': 0,
+        'active_fetch_count{status="in_flight"}': 0,
+        'fetch_total{status="error"}': 1,
+        'fetch_total{status="ok"}': 2,
+        'request_total{status="hit"}': 2,
+        'request_total{status="miss"}': 3,
+    }
+    assert 'request_duration_seconds_count{status="hit"} 2' in union.metrics.seconds.text()
 
 
 def test_anonymous_requests_may_be_limited_to_paths() -> None:
@@ -169,10 +217,14 @@ def test_a_review_answers_for_the_audiences_both_know(union: UnionAuthenticator)
 
 def test_the_first_method_to_succeed_wins_over_failures(union: UnionAuthenticator) -> None:
     class Fails:
+        name = "fails"
+
         async def authenticate(self, request: Any) -> None:
             raise errors.Unauthorized("no")
 
     class Knows:
+        name = "knows"
+
         async def authenticate(self, request: Any) -> User:
             return User("proxy", groups=("system:unauthenticated",))
 
@@ -196,3 +248,73 @@ def test_reasons_are_joined_without_repeats() -> None:
     assert join([]) == ""
     assert join(["a", "a"]) == "a"
     assert join(["a", "b", "a"]) == "[a, b]"
+
+
+class Says:
+    """A method that refuses every request, or knows a user."""
+
+    def __init__(self, name: str, user: User | None = None, why: str = "") -> None:
+        self.name, self.user, self.why = name, user, why
+
+    async def authenticate(self, request: Any) -> User | None:
+        if self.why:
+            raise errors.Unauthorized(self.why)
+        return self.user
+
+
+def test_a_request_tells_who_has_recognised_it_and_what_the_others_said(union: UnionAuthenticator) -> None:
+    union.methods = (Says("proxy", why="not in the list"), Says("certificate", ALICE))
+    asked = request(authorization="Bearer t")
+    asked.peer_certificates = (b"der",)
+    at_once(union.authenticate(asked))
+    assert asked.recognition == Recognition("certificate", (("proxy", "not in the list"),))
+    union.methods = (Says("proxy"), Says("certificate", ALICE))
+    for _ in range(2):  # one object for all such requests
+        again = request(authorization="Bearer x")
+        at_once(union.authenticate(again))
+    assert again.recognition == Recognition("certificate")
+
+
+def test_a_token_tells_its_sort_also_when_it_is_known(union: UnionAuthenticator) -> None:
+    for _ in range(2):
+        asked = request(authorization="Bearer t")
+        at_once(union.authenticate(asked))
+        assert asked.recognition == Recognition("token file")
+    union.methods = (Says("certificate", why="signed by unknown authority"),)
+    for _ in range(2):
+        asked = request(authorization="Bearer t")
+        asked.peer_certificates = (b"der",)
+        at_once(union.authenticate(asked))
+        said = (("certificate", "signed by unknown authority"),)
+        assert asked.recognition == Recognition("token file", said)
+
+
+async def test_a_void_token_tells_what_each_sort_has_said(
+    runner: asyncio.Runner, union: UnionAuthenticator
+) -> None:
+    union.tokens = (*union.tokens, Slow({}))
+    asked = request(authorization="Bearer void")
+    with pytest.raises(errors.Unauthorized):
+        await union.authenticate(asked)
+    said = (("token file", "no token of this sort"), ("slow", "it is void"))
+    assert asked.recognition == Recognition("", said)
+
+
+def test_nobody_has_said_anything_of_an_anonymous_request(union: UnionAuthenticator) -> None:
+    asked = request()
+    assert at_once(union.authenticate(asked)) is ANONYMOUS and asked.recognition is None
+
+
+def test_what_is_judged_while_the_cache_is_emptied_is_not_remembered() -> None:
+    async def run() -> None:
+        slow = Slow({"s": User("sue")})
+        union = UnionAuthenticator(tokens=[slow])
+        asking = asyncio.create_task(union.authenticate(request(authorization="Bearer s")))
+        await asyncio.sleep(0)
+        assert slow.calls == 1
+        union.forget()
+        assert (await asking).name == "sue"
+        await union.authenticate(request(authorization="Bearer s"))
+        assert slow.calls == 2
+
+    asyncio.run(run())

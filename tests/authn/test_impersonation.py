@@ -1,6 +1,7 @@
 """Acting as another user."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -179,3 +180,25 @@ def test_a_user_must_be_named() -> None:
         assert caught.value.message == (
             f'requested &user.DefaultInfo{{Name:"", {shown}}} without impersonating a user name'
         )
+
+
+def test_the_metrics_tell_modes_and_decisions() -> None:
+    judge = Judge(
+        "impersonate users jane", "impersonate:user-info users kim", "impersonate-on:user-info:list pods"
+    )
+    impersonation = Impersonation(judge, forbid)
+    for name in ("jane", "kim", "eve"):
+        with contextlib.suppress(errors.Forbidden):
+            run(judge, name, impersonation=impersonation)
+    metrics = impersonation.metrics
+    assert metrics.attempts.counts() == {
+        ("allowed", "legacy"): 1,
+        ("allowed", "user-info"): 1,
+        ("denied", ""): 1,
+    }
+    lines = metrics.attempts_total.text()
+    assert 'apiserver_impersonation_attempts_total{decision="allowed",mode="user-info"} 1' in lines
+    asked = metrics.asked.counts()
+    assert sum(asked.values()) == len(judge.asked)
+    assert asked["denied", "legacy"] == 2 and asked["allowed", "user-info"] == 4
+    assert 'authorization_attempts_total{decision="denied",mode="legacy"} 2' in metrics.asked_total.text()

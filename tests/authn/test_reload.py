@@ -15,8 +15,10 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import Checks, IssuerTokens, JWTTokens
 from pilothouse.authn.reload import PATIENCE, Reload
 from pilothouse.authn.validation import validated
+from pilothouse.reload import Followed, Follower, Reloads
 
 ELSE = "https://else"
+ANONYMOUS = {"anonymous": {"enabled": True}}
 
 
 def config(*urls: str, **members: Any) -> bytes:
@@ -40,8 +42,16 @@ class Server:
         self.metrics.server_id = "apiserver-x"
         self.forgotten = 0
         self.tokens = JWTTokens([], (), self.metrics)
-        self.reload = Reload(
-            str(file), b"", Anonymous(True), self.tokens, self.make, self.metrics, forget=self.forget
+        reload = Reload(Anonymous(True), self.tokens, self.make, forget=self.forget)
+        file.write_bytes(config(**ANONYMOUS))
+        self.follower: Follower[Any] = Reloads().follow(
+            Followed(
+                kind="authentication",
+                paths=lambda: (str(file),),
+                read=reload.read,
+                use=reload.use,
+                metrics=self.metrics,
+            )
         )
 
     def make(self, found: AuthenticationConfiguration) -> list[IssuerTokens]:
@@ -56,7 +66,7 @@ class Server:
 
     async def look(self, data: bytes) -> None:
         self.file.write_bytes(data)
-        await self.reload.look()
+        await self.follower.look(force=True)
 
     async def name(self, token: str) -> str | None:
         found = await self.tokens.authenticate_token(token, ())
@@ -64,9 +74,6 @@ class Server:
 
     def count(self, status: str) -> float:
         return sum(value for labels, value in self.metrics.reloads.values.items() if labels[1] == status)
-
-
-ANONYMOUS = {"anonymous": {"enabled": True}}
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ async def test_what_is_new_comes_into_force(runner: asyncio.Runner, server: Serv
     assert await server.name(signed()) == "jane"
     before = next(iter(server.metrics.configuration.source()))
     await server.look(config(ELSE, **ANONYMOUS))
-    await server.reload.look()
+    await server.follower.look()
     assert (await server.name(signed()), await server.name(signed(OTHER, iss=ELSE))) == (None, "jane")
     assert (server.count("success"), server.count("failure"), server.forgotten) == (2, 0, 2)
     after = next(iter(server.metrics.configuration.source()))
@@ -108,8 +115,8 @@ async def test_what_is_broken_changes_nothing(
         server.file.unlink()
     else:
         server.file.write_bytes(data)
-    await server.reload.look()
-    await server.reload.look()
+    await server.follower.look(force=True)
+    await server.follower.look()
     assert await server.name(signed()) == "jane"
     assert (server.count("success"), server.count("failure"), server.forgotten) == (1, 1, 1)
     await server.look(config(ELSE, **ANONYMOUS))
@@ -126,7 +133,7 @@ def test_a_provider_that_is_not_found_leaves_the_old_ones(server: Server) -> Non
         assert loop.time() - started == PATIENCE
         assert await server.name(signed()) == "jane" and server.count("failure") == 1
         documents[f"{ELSE}/.well-known/openid-configuration"] = gone
-        await server.reload.look()  # the same file: what was missing may be there now
+        await server.follower.look(force=True)  # the same file: what was missing may be there now
         assert await server.name(signed(OTHER, iss=ELSE)) == "jane" and server.count("success") == 2
         assert len(asyncio.all_tasks()) == 1
 

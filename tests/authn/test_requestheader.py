@@ -72,3 +72,13 @@ def test_a_proxy_is_believed_as_long_as_its_certificate_counts(authority: Any) -
     clock.now += 13 * 3600
     with pytest.raises(errors.Unauthorized, match="expired or is not yet valid"):
         at_once(authenticator.authenticate(request(der)))
+
+
+def test_another_authority_counts_at_once(authority: Any, other_authority: Any) -> None:
+    authenticator = RequestHeaderAuthenticator(authority.pem)
+    ours, theirs = authority.client("proxy"), other_authority.client("proxy")
+    assert at_once(authenticator.authenticate(request(ours))).name == "jane"
+    authenticator.trust(other_authority.pem)
+    assert at_once(authenticator.authenticate(request(theirs))).name == "jane"
+    with pytest.raises(errors.Unauthorized, match="unknown authority"):
+        at_once(authenticator.authenticate(request(ours)))

@@ -93,3 +93,16 @@ def test_a_bootstrap_token_ends_with_its_expiration() -> None:
 @pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
 def test_other_tokens_are_not_bootstrap_tokens(token: str) -> None:
     assert ask(Secrets(), token) is None
+
+
+def test_the_users_of_another_file_take_their_place() -> None:
+    tokens = TokenFile("a,alice,1\n")
+    tokens.use(TokenFile("b,bob,2\n"))
+    assert at_once(tokens.authenticate_token("a", ())) is None
+    assert at_once(tokens.authenticate_token("b", ())).user.name == "bob"
+
+
+def test_a_token_file_that_is_no_table() -> None:
+    with pytest.raises(ValueError, match="token file 'tokens'") as caught:
+        TokenFile(f"{'secret' * 30_000},jane,1\n", name="tokens")
+    assert "secretsecret" not in str(caught.value)

@@ -96,3 +96,25 @@ def test_a_refusal_is_not_remembered() -> None:
     assert ask(tokens, "api") is None
     service.status = {"authenticated": True, "user": JANE}
     assert ask(tokens, "api").user.name == "jane"
+
+
+def test_another_service_is_asked_at_once() -> None:
+    """Also where the former one still thinks: its answer is not remembered."""
+
+    async def run() -> None:
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(review: Any) -> dict[str, Any]:
+            asked.set()
+            await go.wait()
+            return {"status": {"authenticated": True, "user": {"username": "former"}}}
+
+        tokens = WebhookTokens(slow, ["api"])
+        waiting = asyncio.create_task(tokens.authenticate_token("t", ["api"]))
+        await asked.wait()
+        tokens.use(Service(authenticated=True, user=JANE))
+        go.set()
+        assert (await waiting).user.name == "former"
+        assert (await tokens.authenticate_token("t", ["api"])).user.name == "jane"
+
+    asyncio.run(run())

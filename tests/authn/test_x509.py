@@ -10,7 +10,7 @@ from coroutines import at_once
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pilothouse import errors
-from pilothouse.authn.x509 import CREDENTIAL_ID, CertificateAuthenticator
+from pilothouse.authn.x509 import CREDENTIAL_ID, CertificateAuthenticator, roots
 from pilothouse.server.request import Request
 
 
@@ -38,6 +38,8 @@ def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority: Any
     authenticator = CertificateAuthenticator(authority.pem, clock=clock)
     der = authority.client("jane", days=0.5)
     assert at_once(authenticator.authenticate(request(der))).name == "jane"
+    remaining = authenticator.metrics.remaining.series()
+    assert remaining.count == 1 and remaining.sum == pytest.approx(12 * 3600, abs=90)
     clock.now += 13 * 3600
     for _ in range(2):
         with pytest.raises(errors.Unauthorized, match="expired or is not yet valid"):
@@ -87,3 +89,19 @@ def test_a_stranger_or_a_leaf_may_not_vouch(authority: Any, other_authority: Any
     for chain in ([other_authority.client("jane")], [b"junk"]):
         with pytest.raises(errors.Unauthorized):
             at_once(authenticator.authenticate(request(*chain)))
+
+
+def test_other_authorities_count_at_once(authority: Any, other_authority: Any) -> None:
+    authenticator = CertificateAuthenticator(authority.pem)
+    ours, theirs = authority.client("jane"), other_authority.client("kim")
+    assert at_once(authenticator.authenticate(request(ours))).name == "jane"
+    authenticator.trust(other_authority.pem)
+    assert at_once(authenticator.authenticate(request(theirs))).name == "kim"
+    with pytest.raises(errors.Unauthorized, match="unknown authority"):
+        at_once(authenticator.authenticate(request(ours)))
+
+
+@pytest.mark.parametrize("pem", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_authorities_must_be_certificates(pem: bytes) -> None:
+    with pytest.raises(ValueError):
+        roots(pem)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.abac import ABACAuthorizer, Policy, PolicyError, load
+from pilothouse.authz.authorizer import Member, UnionAuthorizer
 
 VERSIONED = '{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":%s}'
 
@@ -107,3 +108,28 @@ def test_a_policy_never_allows_more_than_its_members(
     ]
     expected = all(has in ("*", wanted) or (not has and free) for has, wanted, free in fits)
     assert policy.matches(a) == (expected and bool(user or group) and (verb == "get" or not readonly))
+
+
+def test_other_policies_decide_at_once() -> None:
+    authorizer = ABACAuthorizer([])
+    question = AuthorizationAttributes(User("jane"), "get", path="/x")
+    assert not at_once(authorizer.authorize(question)).allowed
+    union = UnionAuthorizer([Member(authorizer)])
+    before = union.epoch
+    authorizer.use([Policy(user="jane", path="*")])
+    assert union.epoch == before + 1
+    assert at_once(authorizer.authorize(question)).allowed
+
+
+def test_namespaces_that_policies_name(tmp_path: Path) -> None:
+    found = policies(
+        tmp_path,
+        VERSIONED % '{"user":"jane","namespace":"a","resource":"pods"}',
+        VERSIONED % '{"group":"dev","namespace":"b","resource":"*"}',
+        VERSIONED % '{"user":"jane","namespace":"*","resource":"secrets"}',
+        VERSIONED % '{"user":"joe","namespace":"c","resource":"*"}',
+        VERSIONED % '{"user":"jane","nonResourcePath":"/x"}',
+    )
+    authorizer = ABACAuthorizer(found)
+    assert authorizer.namespaces_for(User("jane")) == {"a"}
+    assert authorizer.namespaces_for(User("jane", groups=("dev",))) == {"a", "b"}

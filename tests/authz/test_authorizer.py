@@ -40,7 +40,7 @@ class Waits(Says):
 def test_the_first_opinion_decides(kind: Any) -> None:
     denied = Decision(False, denied=True, reason="never")
     assert resolve(union(kind(NO_OPINION), Says(denied), kind(ALLOW))) is denied
-    assert resolve(union(Says(NO_OPINION), kind(ALLOW))) is ALLOW
+    assert resolve(union(Says(NO_OPINION), kind(ALLOW))) == ALLOW
     assert resolve(union(kind(NO_OPINION))) is NO_OPINION
 
 
@@ -52,7 +52,7 @@ def test_reasons_of_those_without_opinion_are_collected(kind: Any) -> None:
 
 def test_failures_of_those_without_opinion_are_collected() -> None:
     failed = Says(Decision(False, error="away"))
-    assert resolve(union(failed, Says(ALLOW))) is ALLOW
+    assert resolve(union(failed, Says(ALLOW))) == ALLOW
     assert resolve(union(failed, Says(Decision(False, reason="no")))) == Decision(
         False, reason="no", error="away"
     )
@@ -64,7 +64,7 @@ def test_failures_of_those_without_opinion_are_collected() -> None:
 def test_others_take_the_place_of_authorizers() -> None:
     metrics = AuthorizationMetrics()
     both = UnionAuthorizer([Member(Says(ALLOW), "RBAC", "rbac")], metrics)
-    assert resolve(both) is ALLOW and both.types == ("RBAC",)
+    assert resolve(both) == ALLOW and both.types == ("RBAC",)
     both.replace([Member(Says(Decision(False, denied=True)), "Webhook", "mine")])
     assert resolve(both).denied and both.types == ("Webhook",)
     assert metrics.decisions.source is not None
@@ -119,3 +119,34 @@ def test_a_403_says_who_may_not_do_what(
 ) -> None:
     error = forbidden(attributes, reason)
     assert (error.code, error.message, dict(error.details)) == (403, message, details)
+
+
+class Knows(Says):
+    """Knows namespaces, and tells of changes."""
+
+    def __init__(self, *namespaces: str) -> None:
+        super().__init__(NO_OPINION)
+        self.namespaces = set(namespaces)
+        self.listeners: list[Any] = []
+
+    def namespaces_for(self, user: User) -> set[str]:
+        return self.namespaces
+
+
+def test_namespaces_are_those_that_any_authorizer_knows() -> None:
+    assert union(Knows("a", "b"), Says(ALLOW), Knows("b", "c")).namespaces_for(JANE) == {"a", "b", "c"}
+    assert union(Says(ALLOW)).namespaces_for(JANE) == set()
+
+
+def test_changes_of_rights_are_told() -> None:
+    told: list[int] = []
+    first, second = Knows(), Knows()
+    both = union(first)
+    both.listeners.append(lambda: told.append(both.epoch))
+    start = both.epoch
+    (changed,) = first.listeners
+    changed()
+    both.replace([Member(first), Member(second)])
+    assert len(first.listeners) == len(second.listeners) == 1, "each is asked once to tell"
+    second.listeners[0]()
+    assert told == [start + 1, start + 2, start + 3]

@@ -37,7 +37,7 @@ def test_modes_name_authorizers(readers: Any) -> None:
     assert decide("AlwaysDeny").reason == "Everything is forbidden."
     assert not decide("Node", "RBAC").allowed
     everybody = ABACAuthorizer([Policy(user="*", resource="*", namespace="*", api_group="*")])
-    assert decide("Node", "RBAC", "ABAC", abac=lambda: everybody).allowed
+    assert decide("Node", "RBAC", "ABAC", abac=everybody).allowed
     with pytest.raises(ValueError, match='unknown authorization mode "ABACX"'):
         union(readers, "ABACX")
     with pytest.raises(ValueError, match="ABAC is not allowed without --authorization-policy-file"):

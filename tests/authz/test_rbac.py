@@ -204,3 +204,45 @@ def test_the_index_agrees_with_a_walk_over_everything(
     assert at_once(rbac.authorize(attributes)).allowed is bool(expected)
     if expected:
         assert f'Binding "{expected.split()[0]}"' in at_once(rbac.authorize(attributes)).reason
+
+
+GRANTEES = [JANE, {"kind": "Group", "name": "dev"}, {"kind": "ServiceAccount", "name": "jane"}]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", ""]),
+            st.sampled_from(["x", "y"]),
+            st.lists(st.sampled_from(GRANTEES), max_size=3) | st.none(),
+        ),
+        max_size=12,
+    )
+)
+def test_the_namespaces_with_a_binding_to_a_user(new_readers: Any, steps: Any) -> None:
+    """However bindings come and go; None deletes one."""
+    readers = new_readers()
+    rbac = RBACAuthorizer(readers)
+    held: dict[tuple[str, str], Any] = {}
+    told: list[int] = []
+    rbac.listeners.append(lambda: told.append(len(told)))
+    for namespace, name, subjects in steps:
+        if subjects is not None:
+            readers.bind(name, "r", *subjects, namespace=namespace)
+            held[namespace, name] = subjects
+        elif held.pop((namespace, name), None) is not None:
+            kind = "rolebindings" if namespace else "clusterrolebindings"
+            readers.delete(f"{kind}.rbac.authorization.k8s.io", namespace, name)
+        for user, wanted in (
+            (User("jane"), [GRANTEES[0]]),
+            (User("jim", groups=("dev",)), [GRANTEES[1]]),
+            (User("jane", groups=("dev",)), GRANTEES[:2]),
+            (User("nobody"), []),
+        ):
+            places = {ns for (ns, _), them in held.items() if ns and any(one in wanted for one in them)}
+            assert rbac.namespaces_for(user) == places
+        account = {ns for (ns, _), them in held.items() if ns == "a" and GRANTEES[2] in them}
+        assert rbac.namespaces_for(User("system:serviceaccount:a:jane")) == account
+    if not held:
+        assert not rbac._places
+    assert len(told) >= len(held)

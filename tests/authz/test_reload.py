@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from pilothouse.authz import configuration
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import Authorizers
 from pilothouse.authz.reload import Reload
+from pilothouse.reload import Followed, Follower, Reloads
 
 
 def config(*types: str) -> bytes:
@@ -32,10 +34,19 @@ class Server:
             self.made += 1
             return authorizers.members(entries)
 
-        self.reload = Reload(str(file), config("RBAC"), self.union, make, self.metrics)
+        reload = Reload(str(file), configuration.load(str(file)), self.union, make)
+        self.follower: Follower[Any] = Reloads().follow(
+            Followed(
+                kind="authorization",
+                paths=reload.paths,
+                read=reload.read,
+                use=reload.use,
+                metrics=self.metrics,
+            )
+        )
 
     def look(self) -> None:
-        asyncio.run(self.reload.look())
+        asyncio.run(self.follower.look(force=True))
 
     def count(self, status: str) -> float:
         return sum(value for labels, value in self.metrics.reloads.values.items() if labels[1] == status)
@@ -68,7 +79,7 @@ def test_what_is_broken_changes_nothing(server: Server, data: bytes | None) -> N
     else:
         server.file.write_bytes(data)
     server.look()
-    server.look()
+    asyncio.run(server.follower.look())
     assert server.union.types == ("RBAC",)
     assert (server.count("success"), server.count("failure")) == (0, 1)
     server.file.write_bytes(config("AlwaysAllow"))

@@ -7,10 +7,11 @@ import pytest
 from clocks import Clock
 
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import Decision
+from pilothouse.authz.authorizer import Decision, Member, UnionAuthorizer
 from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.webhook import WebhookAuthorizer, review_spec
+from pilothouse.caches import Budget
 from pilothouse.outbound.http import Unanswered
 
 JANE = User("jane", "1", ("dev",), {"k": ["v"]})
@@ -165,3 +166,37 @@ def test_yes_and_no_is_no() -> None:
     decision = ask(WebhookAuthorizer(Service(denied=True, allowed=True, reason="r"), "v1"))
     assert decision.denied and not decision.allowed
     assert decision.error == "webhook subject access review returned both allow and deny response"
+
+
+def test_another_service_is_asked_at_once() -> None:
+    """Also where the former one still thinks: its answer is not remembered."""
+
+    async def run() -> None:
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(review: Any) -> dict[str, Any]:
+            asked.set()
+            await go.wait()
+            return {"status": {"allowed": True}}
+
+        authorizer = WebhookAuthorizer(slow)
+        waiting = asyncio.create_task(authorizer.authorize(ASK))
+        await asked.wait()
+        union = UnionAuthorizer([Member(authorizer)])
+        before = union.epoch
+        authorizer.use(Service(allowed=False))
+        assert union.epoch == before + 1
+        go.set()
+        assert (await waiting).allowed
+        assert not (await authorizer.authorize(ASK)).allowed
+
+    asyncio.run(run())
+
+
+def test_one_that_is_no_longer_asked_takes_no_memory() -> None:
+    budget = Budget()
+    authorizer, other = (WebhookAuthorizer(Service(allowed=True), budget=budget) for _ in range(2))
+    assert ask(authorizer).allowed and budget.used > 0
+    authorizer.close()
+    assert budget.used == 0 and len(budget.caches) == 1
+    assert ask(other).allowed and budget.used > 0

@@ -64,7 +64,7 @@ def test_without_front_proxies_there_are_no_headers() -> None:
 async def running(
     rig: Rig, own: Any = OWN, now: Callable[[], datetime.datetime] = lambda: NOW
 ) -> AuthenticationTrust:
-    controller = AuthenticationTrust(rig.client("kube-apiserver"), own, now)
+    controller = AuthenticationTrust(rig.client("kube-apiserver"), lambda: own, now)
     controller.start()
     await rig.settle()
     return controller
@@ -110,4 +110,15 @@ async def test_it_is_looked_at_again(rig: Rig, virtual: Any) -> None:
     now += datetime.timedelta(days=2)
     await virtual.advance(3601)
     assert (await rig.ok("GET", PATH))["data"] == {"client-ca-file": ONE}
+    await controller.close()
+
+
+async def test_other_authorities_follow(rig: Rig) -> None:
+    own = dict(OWN)
+    controller = await running(rig, own)
+    own["client-ca-file"] = TWO
+    controller.look()
+    await rig.settle()
+    found = (await rig.ok("GET", PATH))["data"]["client-ca-file"]
+    assert found == ONE + TWO, "servers that have the former one may be there"
     await controller.close()

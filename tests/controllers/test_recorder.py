@@ -53,3 +53,25 @@ async def test_what_was_told_is_remembered_boundedly(rig: Rig) -> None:
         await recorder.warn(about, "Odd", "Looking", note)
     told = (await rig.ok("GET", f"{EVENTS}/default/events"))["items"]
     assert sorted(event["note"] for event in told) == ["a", "a", "b", "c"]
+
+
+async def test_what_repeats_is_counted(rig: Rig) -> None:
+    recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
+    about = await rig.config_map("a")
+    for _ in range(3):
+        await recorder.tell(about, "Normal", "Done", "it is done")
+    await recorder.tell(about, "Normal", "Done", "x" * 5000)
+    path = "/api/v1/namespaces/default/events"
+    told = {event["message"]: event for event in (await rig.ok("GET", path))["items"]}
+    assert {len(message): event["count"] for message, event in told.items()} == {10: 3, 1024: 1}
+    first = told["it is done"]
+    assert (first["type"], first["reason"], first["source"]) == (
+        "Normal",
+        "Done",
+        {"component": "some-controller"},
+    )
+    assert first["firstTimestamp"] <= first["lastTimestamp"] and first["involvedObject"]["name"] == "a"
+    await rig.ok("DELETE", f"{path}/{first['metadata']['name']}")
+    await recorder.tell(about, "Normal", "Done", "it is done")
+    again = [event for event in (await rig.ok("GET", path))["items"] if event["message"] == "it is done"]
+    assert [event["count"] for event in again] == [1], "the first has expired by now"

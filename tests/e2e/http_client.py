@@ -11,10 +11,11 @@ class Lost(Exception):
 
 
 class Connection:
-    """Keeps one connection; opens another after a failure."""
+    """Keeps one connection; opens another after a failure. `token` goes with every request."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, timeout: float = 15.0) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext, timeout: float = 15.0, token: str = "") -> None:
         self.port = port
+        self.token = token
         self.context = context
         self.timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -79,6 +80,8 @@ class Connection:
         reader, writer = self._streams
         data = json.dumps(body).encode() if body is not None else b""
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        if self.token:
+            head += f"Authorization: Bearer {self.token}\r\n"
         writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         await writer.drain()
         return reader, writer
@@ -107,14 +110,14 @@ class Watch:
     """The events of one watch."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+        self.reader = reader
         self._rest = b""
 
     async def next(self) -> dict[str, Any] | None:
         """The next event; None at a clean end, Lost when the connection broke."""
         while b"\n" not in self._rest:
             try:
-                piece = await chunk(self._reader)
+                piece = await chunk(self.reader)
             except (OSError, asyncio.IncompleteReadError, ssl.SSLError, ValueError) as error:
                 raise Lost(repr(error)) from error
             if not piece:

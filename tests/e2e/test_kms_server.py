@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 KMS = kms.Intervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
-QUICK = Intervals(kms=KMS, encryption_file=0.05, unreadable=(0.05, 0.2), missing=0.1)
+QUICK = Intervals(kms=KMS, files=0.05, unreadable=(0.05, 0.2), missing=0.1)
 
 
 @pytest.fixture
@@ -325,15 +325,11 @@ async def test_reload_from_a_local_key_to_a_plugin(
         made = await rig.create()
         assert (await rig.raw()).startswith(b"k8s:enc:aescbc:v1:k:")
         rig.configure(rig.kms(), cbc)
-        await aeventually(
-            lambda: caplog.text.count("The encryption configuration was reloaded") == 1, "a reload"
-        )
+        await aeventually(lambda: caplog.text.count("A configuration was reloaded") == 1, "a reload")
         status, rewritten = await rig.call("PUT", f"{SECRETS}/a", made)
         assert status == 200 and await rig.key_id() == "key-1"
         rig.configure(rig.kms())
-        await aeventually(
-            lambda: caplog.text.count("The encryption configuration was reloaded") == 2, "a reload"
-        )
+        await aeventually(lambda: caplog.text.count("A configuration was reloaded") == 2, "a reload")
         assert await rig.call("GET", f"{SECRETS}/a") == (200, rewritten)
     assert on_disk(tmp_path) == []
 

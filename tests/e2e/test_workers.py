@@ -10,6 +10,7 @@ import pytest
 from e2e.http_client import Connection, Lost
 from eventually import aeventually, eventually
 
+from pilothouse.reload import POLL
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess
 
@@ -100,13 +101,20 @@ def test_a_worker_that_dies_is_missed_by_its_own_clients_only(server: Subprocess
     asyncio.run(main())
 
 
-def test_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_all_look_at_their_files_and_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
+    tokens = tmp_path_factory.mktemp("files") / "tokens.csv"
+    tokens.write_text("first,jane,1\n")
     with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
-        with Subprocess(flags) as running:
+        with Subprocess([*flags, f"--token-auth-file={tokens}"]) as running:
             wait_for_all(running)
             pids, process = workers(running), running.process
             assert process is not None and len(pids) == 2
+            tokens.write_text("second,jane,1\n")
+            process.send_signal(signal.SIGHUP)
+            line = "A configuration was reloaded"
+            eventually(lambda: running.log.read_text().count(line) == 2, "both workers", POLL / 2)
+            assert workers(running) == pids
             process.terminate()
             assert process.wait(15) == 0, running.log.read_text()
             assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)

@@ -118,6 +118,15 @@ def test_start_and_shutdown(nonresource: NonResource, health: Any) -> None:
     assert ask(nonresource, "/livez").status == 200
 
 
+def test_livez_waits_for_the_steps_of_a_start_when_it_is_given_time() -> None:
+    starting, late = Health(grace=60), Health(grace=1e-9)
+    for health, status in ((starting, 200), (late, 500)):
+        found = health.handle("/livez", "")
+        assert found is not None and found.status == status
+        found = health.handle("/readyz", "")
+        assert found is not None and found.status == 500
+
+
 @pytest.mark.parametrize("path", ["/version", "/version/"])
 def test_version(nonresource: NonResource, path: str) -> None:
     found = json.loads(ask(nonresource, path).body)

@@ -40,6 +40,21 @@ async def test_a_merge_patch(rig: Rig, live: Any) -> None:
     assert changed["data"] == {"n": "w"}
 
 
+@pytest.mark.parametrize("result", [[], [1], 1, "x", True])
+@pytest.mark.parametrize("pod_too", [False, True])
+async def test_a_patch_whose_result_is_no_object(rig: Rig, live: Any, result: Any, pod_too: bool) -> None:
+    path = A
+    if pod_too:  # its strategy keeps members on an update
+        await rig.ok("POST", PODS, pod("a"))
+        path = PODS + "/a"
+    patch = [{"op": "replace", "path": "", "value": result}]
+    answer = await rig.call("PATCH", path, patch, headers=JSON)
+    assert answer.status == 422 and answer.body["reason"] == "Invalid", answer
+    if isinstance(result, list):
+        answer = await rig.call("PATCH", path + "?fieldValidation=Ignore", result, headers=MERGE)
+        assert answer.status == 422 and answer.body["reason"] == "Invalid", answer
+
+
 async def test_a_strategic_merge_patch(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     patch = {"spec": {"containers": [{"name": "c", "image": "other"}]}}
@@ -97,6 +112,24 @@ async def test_an_apply_drops_what_it_no_longer_says(rig: Rig) -> None:
     del config["data"]["k"]
     changed = await rig.ok("PATCH", A + "?fieldManager=m", config, headers=APPLY)
     assert changed["data"] == {"l": "2"}
+
+
+@pytest.mark.parametrize("json_body", [True, False])
+async def test_repeated_keys_of_an_apply(rig: Rig, json_body: bool) -> None:
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r}\ndata:\n  a: b\n  a: c\n"
+    line = 6
+    if json_body:
+        body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"r"},"data":{"a":"b","a":"c"}}'
+        line = 1
+    path = CONFIG_MAPS + "/r?fieldManager=m"
+    message = await rig.fail(400, "PATCH", path + "&fieldValidation=Strict", body, headers=APPLY)
+    told = (
+        f'error converting YAML to JSON: yaml: unmarshal errors:\n  line {line}: key "a" already set in map'
+    )
+    assert message == f"error strict decoding patch: {told}"
+    answer = await rig.call("PATCH", path, body, headers=APPLY)
+    assert answer.status == 201 and answer.body["data"] == {"a": "c"} and len(answer.warnings) == 1
+    assert (await rig.call("PATCH", path + "&fieldValidation=Ignore", body, headers=APPLY)).warnings == []
 
 
 async def test_an_apply_needs_a_manager(rig: Rig) -> None:
@@ -252,7 +285,7 @@ JSON_VALUES = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_a_configuration_in_json_means_what_it_means_as_yaml(value: Any) -> None:
     body = json.dumps(value).encode()
-    got = apply_config(body)
+    got = apply_config(body).value
     wanted = yaml.parse(body).value or {}
     assert json.dumps(got) == json.dumps(wanted)
 
@@ -272,7 +305,7 @@ async def test_much_yaml_does_not_hold_up_others(rig: Rig, live: Any) -> None:
 async def test_surrogates_as_escapes_are_no_yaml(rig: Rig) -> None:
     with pytest.raises(errors.BadRequest, match="yaml: found invalid Unicode character escape code"):
         apply_config(rb'{"a": "\ud83d\ude00"}')
-    assert apply_config('{"a": "\U0001f600"}'.encode()) == {"a": "\U0001f600"}
+    assert apply_config('{"a": "\U0001f600"}'.encode()).value == {"a": "\U0001f600"}
 
 
 async def test_integers_wrap_in_strategic_patches_and_applies_alone(rig: Rig) -> None:

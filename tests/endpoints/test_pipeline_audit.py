@@ -10,8 +10,11 @@ from harness import CONFIG_MAPS, PODS, Rig, config_map
 from virtual_time import VirtualLoop
 
 from pilothouse.admission.chain import Plugin
+from pilothouse.api.identity import User
 from pilothouse.audit.policy import parse
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.server.request import Response
 
 ALL = {"level": "RequestResponse"}
 METADATA = {"level": "Metadata"}
@@ -133,6 +136,32 @@ def test_the_beginning_is_written_before_a_request_waits() -> None:
             plugin.go.set()
             assert (await task).status == 201
             assert stages(kept.events()) == ["ResponseComplete"]
+
+    run(body())
+
+
+def test_what_is_told_of_a_token_is_in_every_event() -> None:
+    class Tokens:
+        name = "tokens"
+
+        async def authenticate_token(self, token: str, audiences: Any) -> TokenIdentity:
+            return TokenIdentity(User("jane"), annotations=(("authentication.k8s.io/stale-token", "s"),))
+
+    async def body() -> None:
+        made, kept = auditor(METADATA)
+        async with Rig(audit=made) as rig:
+            rig.authenticator.tokens = (Tokens(),)
+            for user in ("first", "first", "nobody"):
+                got = await events(kept, rig, "GET", CONFIG_MAPS, user=user)
+                assert stages(got) == ["RequestReceived", "ResponseComplete"]
+                assert got[0]["annotations"] == {"authentication.k8s.io/stale-token": "s"}
+                assert got[1]["annotations"].keys() > got[0]["annotations"].keys()
+            refused = rig.pipeline.admit(rig.request("POST", CONFIG_MAPS, {}, "first"))
+            assert isinstance(refused, Response) and refused.status == 403
+            rig.answer(refused)
+            begun, ended = kept.events()
+            assert begun["annotations"] == {"authentication.k8s.io/stale-token": "s"}
+            assert ended["annotations"]["authorization.k8s.io/decision"] == "forbid"
 
     run(body())
 

@@ -28,13 +28,13 @@ def nested(levels: int, make: str = "object") -> Any:
 
 
 def revision(levels: int, make: str = "object", name: str = "a") -> Any:
-    """A ControllerRevision, whose `data` may be anything, of so many levels in all."""
+    """A ControllerRevision, whose `data` may be any object, of so many levels in all."""
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {"name": name},
         "revision": 1,
-        "data": nested(levels - 1, make),
+        "data": {"a": nested(levels - 2, make)},
     }
 
 

@@ -63,6 +63,24 @@ async def test_an_apply(rig: Rig, deployment: Any) -> None:
     assert answer.status == 200 and answer.body["spec"] == {"replicas": 7}
 
 
+@pytest.mark.parametrize(
+    ("version", "kind"), [(1, "Scale"), ("apps/v1", "Scale"), ("autoscaling/v1", "Deployment")]
+)
+async def test_an_apply_of_another_kind(rig: Rig, deployment: Any, version: Any, kind: str) -> None:
+    scale = {"apiVersion": version, "kind": kind, "spec": {"replicas": 1}, "metadata": {"name": "d"}}
+    message = await rig.fail(400, "PATCH", SCALE + "?fieldManager=m", scale, headers=APPLY)
+    assert message.startswith("invalid object type: ")
+
+
+@pytest.mark.parametrize("spec", [["x"], 1, "x"])
+async def test_an_apply_that_is_no_scale(rig: Rig, deployment: Any, spec: Any) -> None:
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": spec, "metadata": {"name": "d"}}
+    message = await rig.fail(500, "PATCH", SCALE + "?fieldManager=m", scale, headers=APPLY)
+    assert message.startswith(
+        "failed to create typed patch object (/d; autoscaling/v1, Kind=Scale): .spec: expected map, got &{"
+    )
+
+
 async def test_what_is_refused(rig: Rig, deployment: Any) -> None:
     answer = await rig.call("PATCH", SCALE, {"spec": {"replicas": -1}}, headers=MERGE)
     assert answer.status == 422

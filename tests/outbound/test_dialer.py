@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from backend import Backend
 
-from pilothouse.outbound.dialer import Dialer, DialError, join
+from pilothouse.outbound.dialer import Dialer, DialError, Switch, join
 from pilothouse.outbound.http import Trust
 
 
@@ -57,3 +57,39 @@ async def test_a_connection_that_takes_too_long(runner: asyncio.Runner, virtual:
 
 def test_addresses() -> None:
     assert [join("h", 1), join("::1", 2)] == ["h:1", "[::1]:2"]
+
+
+class Counting(Dialer):
+    """Notes what it is asked for; `busy` while a connection needs it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.busy = self.closed = False
+
+    @property
+    def idle(self) -> bool:
+        return not self.busy
+
+    async def connect(self, factory: Any, host: str, *more: Any) -> Any:
+        self.asked.append(host)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_another_dialer_takes_the_place_of_one() -> None:
+    async def run() -> None:
+        first, second, third = Counting(), Counting(), Counting()
+        switch = Switch(first)
+        await switch.connect(asyncio.Protocol, "a", 1)
+        first.busy = True
+        switch.use(second)
+        await switch.connect(asyncio.Protocol, "b", 1)
+        switch.use(third)
+        await switch.connect(asyncio.Protocol, "c", 1)
+        assert (first.asked, second.asked, third.asked) == (["a"], ["b"], ["c"])
+        assert not first.closed, "a connection needs it"
+        await switch.close()
+        assert (first.closed, second.closed, third.closed) == (True, False, True)
+
+    asyncio.run(run())

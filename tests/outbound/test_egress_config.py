@@ -9,7 +9,7 @@ from certificates import certificate, new_key, private
 
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress import ProxyDialer
-from pilothouse.outbound.egress_config import Egress, EgressConfigError, load
+from pilothouse.outbound.egress_config import Egress, EgressConfigError, Switched, files, load
 from pilothouse.outbound.konnectivity import KonnectivityDialer
 from pilothouse.outbound.metrics import EgressMetrics
 
@@ -208,3 +208,29 @@ def test_proxies_without_address(tmp_path: Path, url: str) -> None:
 
 def test_a_konnectivity_server(tmp_path: Path) -> None:
     assert isinstance(read(tmp_path, config(selection("cluster", "GRPC", UDS))).cluster, KonnectivityDialer)
+
+
+def test_the_files_that_it_names(tmp_path: Path) -> None:
+    tls = {member: str(tmp_path / member) for member in ("caBundle", "clientCert", "clientKey")}
+    for path in tls.values():
+        Path(path).touch()
+    transport = {"tcp": {"url": "https://p:1", "tlsConfig": tls}}
+    file = tmp_path / "egress.yaml"
+    file.write_text(config(selection("etcd", transport=transport), DIRECT))
+    assert files(str(file)) == [str(file), *tls.values()]
+    file.write_text("{")
+    assert files(str(file)) == [str(file)]
+
+
+def test_dialers_are_exchanged(tmp_path: Path) -> None:
+    def made(*names: str) -> Egress:
+        return read(tmp_path, config(*(selection(name, transport=UDS) for name in names)))
+
+    with_etcd, without = Switched.over(made("etcd")), Switched.over(made("cluster"))
+    new = made("cluster", "etcd")
+    with pytest.raises(EgressConfigError, match="etcd is new: it needs a restart"):
+        without.use(new)
+    with_etcd.use(new)
+    assert with_etcd.cluster._dialer is new.cluster and with_etcd.etcd._dialer is new.etcd
+    with_etcd.use(made())
+    assert type(with_etcd.etcd._dialer) is Dialer, "straight to etcd from now on"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import ssl
@@ -12,6 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 from backend import Backend
+from eventually import aeventually
 
 from pilothouse.outbound.http import ClientError, Outbound, Trust
 
@@ -139,3 +141,25 @@ def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
         await outbound.close()
 
     uvloop.run(whole())
+
+
+def test_new_connections_for_what_comes(runner: asyncio.Runner, tmp_path: Path) -> None:
+    """What is under way keeps its connection, and everything is given back in the end."""
+
+    async def test(outbound: Any, base: Any, backend: Any) -> None:
+        old = await outbound.open("GET", f"{base}/chunked")
+        waiting = asyncio.create_task(outbound.open("GET", f"{base}/slow"))
+        await aeventually(lambda: any(path == "/slow" for _, path, _, _ in backend.requests), "the request")
+        await outbound.renew()
+        new = await outbound.open("GET", f"{base}/a")
+        assert await new.read(100) == b"/a" and await old.read(100) == b"abc" and not waiting.done()
+        assert len(outbound._former) == 1
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        del old, new, waiting
+        gc.collect()
+        await outbound.renew()
+        assert outbound._former == []
+        assert await (await outbound.open("GET", f"{base}/b")).read(100) == b"/b"
+
+    run(runner, tmp_path, test)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.outbound.kubeconfig import read_kubeconfig, read_users
+from pilothouse.outbound.kubeconfig import files_of, read_kubeconfig, read_users
 from pilothouse.pki import Authority
 
 
@@ -132,3 +132,42 @@ def test_users_that_cannot_be_read(tmp_path: pathlib.Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match="invalid configuration"):
         read_users(path)
+
+
+def test_the_files_that_it_names(tmp_path: pathlib.Path) -> None:
+    user = {"client-certificate": "tls.crt", "client-key": "/k", "tokenFile": "token"}
+    path = kubeconfig(tmp_path, "https://h", b"pem", user)
+    named = [str(path), f"{tmp_path}/tls.crt", "/k", f"{tmp_path}/token"]
+    assert files_of(str(path)) == named, "the CA is inline"
+    config = json.loads(path.read_text())
+    config["clusters"][0]["cluster"] = {"server": "https://h", "certificate-authority": "ca.crt"}
+    path.write_text(json.dumps(config))
+    assert set(files_of(str(path))) == {*named, f"{tmp_path}/ca.crt"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", None])
+def test_what_is_no_kubeconfig_names_none(tmp_path: pathlib.Path, text: str | None) -> None:
+    path = tmp_path / "bad"
+    if text is not None:
+        path.write_text(text)
+    assert files_of(str(path)) == [str(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: *hunter2",
+        "password: {hunter2: 1",
+        "a: b\n password: hunter2\n c: d",
+        "hunter2: 1\nhunter2: 2",
+    ],
+)
+def test_an_error_quotes_no_password(tmp_path: pathlib.Path, text: str) -> None:
+    """It is told in the log and by an Event when the file has changed."""
+    path = tmp_path / "bad"
+    path.write_text(text)
+    for read in (read_kubeconfig, read_users):
+        try:
+            read(path)
+        except ValueError as error:
+            assert "hunter2" not in str(error)

@@ -24,15 +24,18 @@ from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, 
 
 import pilothouse
 from pilothouse import options
+from pilothouse.api.identity import ANONYMOUS, RequestInfo
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
+from pilothouse.endpoints.metrics import StandingMetrics
 from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
@@ -357,6 +360,30 @@ async def speak_http2(run: Running) -> AsyncIterator[None]:
         one.close()
 
 
+@moves(
+    "apiserver_flowcontrol_current_executing_requests",
+    "apiserver_flowcontrol_current_executing_seats",
+    "apiserver_flowcontrol_demand_seats",
+    "apiserver_flowcontrol_dispatched_requests_total",
+    "apiserver_flowcontrol_priority_level_request_utilization",
+    "apiserver_flowcontrol_priority_level_seat_utilization",
+    "apiserver_flowcontrol_read_vs_write_current_requests",
+    "apiserver_flowcontrol_request_execution_seconds",
+    "apiserver_flowcontrol_request_queue_length_after_enqueue",
+    "apiserver_flowcontrol_request_wait_duration_seconds",
+    "apiserver_flowcontrol_work_estimated_seats",
+)
+async def take_seats(run: Running) -> AsyncIterator[None]:
+    status, _ = await run.nobody.request("GET", "/version")
+    assert status == 200
+    info = RequestInfo("/version", "get")
+    flow = run.server.pipeline.stages.gate.flow(ANONYMOUS, info)
+    assert flow is not None
+    ticket = flow.enter(ANONYMOUS, info)
+    yield
+    ticket.release()
+
+
 @moves("pilothouse_connections_unauthenticated", "pilothouse_connections_refused_total")
 async def come_in_numbers(run: Running) -> AsyncIterator[None]:
     tls = ssl.create_default_context(cafile=str(run.directory / "ca.crt"))
@@ -384,6 +411,9 @@ async def lose_the_store(run: Running) -> AsyncIterator[None]:
 
 
 AT_THE_START = {
+    "apiserver_flowcontrol_lower_limit_seats",
+    "apiserver_flowcontrol_nominal_limit_seats",
+    "apiserver_flowcontrol_upper_limit_seats",
     "apiserver_watch_cache_initializations_total",
     "kubernetes_build_info",
     "process_max_fds",
@@ -393,12 +423,39 @@ AT_THE_START = {
 """What is told from the start and stays as it is."""
 
 ELSEWHERE = {
+    "apiserver_flowcontrol_current_inqueue_requests": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_current_inqueue_seats": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_current_limit_seats": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_current_r": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_demand_seats_average": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_demand_seats_high_watermark": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_demand_seats_smoothed": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_demand_seats_stdev": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_dispatch_r": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_latest_s": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_next_discounted_s_bounds": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_next_s_bounds": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_rejected_requests_total": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_request_dispatch_no_accommodation_total": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_seat_fair_frac": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_target_seats": "flowcontrol/test_metrics.py",
+    "apiserver_flowcontrol_watch_count_samples": "flowcontrol/test_metrics.py",
+    "pilothouse_flowcontrol_seats_let_go_total": "flowcontrol/test_metrics.py",
     "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": "authn/test_reload.py",
     "apiserver_authentication_config_controller_automatic_reloads_total": "authn/test_reload.py",
     "apiserver_authentication_config_controller_last_config_info": "authn/test_reload.py",
     "apiserver_authentication_jwt_authenticator_jwks_fetch_last_key_set_info": "authn/test_provider.py",
     "apiserver_authentication_jwt_authenticator_jwks_fetch_last_timestamp_seconds": "authn/test_provider.py",
     "apiserver_authentication_jwt_authenticator_latency_seconds": "authn/test_oidc.py",
+    "authentication_token_cache_active_fetch_count": "authn/test_authenticator.py",
+    "authentication_token_cache_fetch_total": "authn/test_authenticator.py",
+    "authentication_token_cache_request_duration_seconds": "authn/test_authenticator.py",
+    "authentication_token_cache_request_total": "authn/test_authenticator.py",
+    "apiserver_client_certificate_expiration_seconds": "authn/test_x509.py",
+    "apiserver_impersonation_attempts_duration_seconds": "authn/test_impersonation.py",
+    "apiserver_impersonation_attempts_total": "authn/test_impersonation.py",
+    "apiserver_impersonation_authorization_attempts_duration_seconds": "authn/test_impersonation.py",
+    "apiserver_impersonation_authorization_attempts_total": "authn/test_impersonation.py",
     "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": "authz/test_reload.py",
     "apiserver_authorization_config_controller_automatic_reloads_total": "authz/test_reload.py",
     "apiserver_authorization_config_controller_last_config_info": "authz/test_reload.py",
@@ -418,6 +475,9 @@ ELSEWHERE = {
     "apiserver_websocket_streaming_requests_total": "endpoints/test_pod_streams.py",
     "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
     "pilothouse_admission_webhook_skipped_total": "admission/webhooks/test_calling.py",
+    "pilothouse_reload_last_timestamp_seconds": "test_reload.py",
+    "pilothouse_reload_refused": "test_reload.py",
+    "pilothouse_reloads_total": "test_reload.py",
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
     "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",
@@ -447,9 +507,12 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     EgressMetrics,
     AuditMetrics,
     SignerMetrics,
+    EncryptionMetrics,
+    StandingMetrics,
 )
-"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those), an audit
-back end (audit/), an external signer."""
+"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
+(outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
+(endpoints/test_standing.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -500,8 +563,10 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "kube_apiserver_nodeport_allocator_allocated_ports",
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
+                "pilothouse_reload_refused",
                 *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
                 *(name for name in zero if name.startswith("serviceaccount_")),
+                *(name for name in zero if re.fullmatch("apiserver_flowcontrol_.*_limit_seats", name)),
             }
 
     asyncio.run(main())

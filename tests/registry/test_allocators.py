@@ -70,6 +70,13 @@ def test_dry_run_of_a_named_address_takes_nothing() -> None:
     assert addresses.allocate("10.0.0.10") == "10.0.0.10"
 
 
+def test_a_dry_run_names_the_range_and_chooses_nothing() -> None:
+    addresses = Addresses(["10.0.0.0/30", "fd00::/112"])
+    assert [addresses.allocate(dry_run=True) for _ in range(3)] == ["10.0.0.0"] * 3
+    assert addresses.allocate(family="IPv6", dry_run=True) == "fd00::"
+    assert {addresses.allocate(), addresses.allocate()} == {"10.0.0.1", "10.0.0.2"}
+
+
 def test_families() -> None:
     addresses = Addresses(["10.0.0.0/24", "fd00::/112"])
     assert addresses.families == ("IPv4", "IPv6")

@@ -10,6 +10,8 @@ from pilothouse.registry.runtime_config import RuntimeConfigError
         ({"batch/v1": "false"}, ("batch", "jobs"), ("apps", "deployments")),
         ({"batch/v1/jobs": "false"}, ("batch", "jobs"), ("batch", "cronjobs")),
         ({"api/all": "false", "apps/v1": "true"}, ("batch", "jobs"), ("apps", "deployments")),
+        ({"api/all": "false", "api/v1": ""}, ("batch", "jobs"), ("", "pods")),
+        ({"api/v1/pods": "false", "api/v1": ""}, ("", "pods"), ("", "nodes")),
         ({"api/ga": "false", "apps/v1/deployments": ""}, ("apps", "daemonsets"), ("apps", "deployments")),
     ],
 )

@@ -163,14 +163,22 @@ def served_name(running: Running, name: str) -> str:
 def test_sni_and_reload(running: Running) -> None:
     names = ("localhost", "other.example", "a.wild.example", "unknown.example")
     assert [served_name(running, name) for name in names] == ["s", "other", "other", "s"]
-    assert not running.contexts.reload()
-    directory = running.directory
-    (directory / "server.crt").write_bytes(b"broken")
-    assert not running.contexts.reload() and served_name(running, "localhost") == "s"
-    write_pair(directory, "server", running.ca.issue("new", hosts=["localhost"], server=True))
+    contexts, directory = running.contexts, running.directory
+    open_one = running.connect()
+    cert, key, ca = (str(directory / name) for name in ("server.crt", "server.key", "ca.crt"))
+    new_cert, new_key = running.ca.issue("new", hosts=["localhost"], server=True)
+    for broken in ({cert: b"broken"}, {cert: new_cert}, {ca: b"broken"}):
+        with pytest.raises(ssl.SSLError):
+            contexts.loaded(broken)
+    assert served_name(running, "localhost") == "s"
     new_ca = Authority.create("second")
-    (directory / "ca.crt").write_bytes(pem(new_ca))
-    assert running.contexts.reload() and served_name(running, "localhost") == "new"
+    other_ca, other_pair = contexts.loaded({ca: pem(new_ca)}), contexts.loaded({cert: new_cert, key: new_key})
+    contexts.use(other_ca)
+    assert served_name(running, "localhost") == "s"
+    contexts.use(other_pair)  # it was made before the other one came into force
+    assert served_name(running, "localhost") == "new"
+    assert get(open_one) == b"hello", "open connections stay"
+    open_one.close()
     late = running.connect(new_ca.issue("kim", server=False))
     assert get(late) == b"hello" and len(running.requests[-1].peer_certificates) == 2
     former = running.connect(running.ca.issue("jane", server=False))

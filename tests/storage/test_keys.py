@@ -20,7 +20,8 @@ def token(text: str | bytes) -> str:
 def test_token_is_upstreams() -> None:
     made = encode_continue(P + "ns/a", P, 7)
     assert base64.urlsafe_b64decode(made + "==") == b'{"v":"meta.k8s.io/v1","rv":7,"start":"ns/a\\u0000"}'
-    assert decode_continue(made, P) == (P + "ns/a\0", 7)
+    assert decode_continue(made, P) == (P + "ns/a\0", 7, "")
+    assert decode_continue(encode_continue(P + "ns/a", P, 7, "some"), P) == (P + "ns/a\0", 7, "some")
 
 
 def test_foreign_prefix() -> None:
@@ -32,7 +33,7 @@ def test_foreign_prefix() -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/."), min_size=1), st.integers(1, 1 << 62))
 def test_round_trip(name: str, revision: int) -> None:
     key = f"{P}ns/{name}"
-    assert decode_continue(encode_continue(key, P, revision), P) == (key + "\0", revision)
+    assert decode_continue(encode_continue(key, P, revision), P) == (key + "\0", revision, "")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ class AlwaysPullImages(Plugin):
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         if _has_new_images(a):
-            for _, container in _containers(a.obj):
-                container["imagePullPolicy"] = "Always"
+            for path, container in _containers(a.obj):
+                if container.get("imagePullPolicy") != "Always":
+                    a.changed(f"{path}.imagePullPolicy")
+                    container["imagePullPolicy"] = "Always"
 
     def validate(self, a: AdmissionAttributes) -> None:
         """Refuse what a later plugin has changed; a list of errors is answered with a 500, as upstream does."""

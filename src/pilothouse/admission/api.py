@@ -139,7 +139,11 @@ class Plugin:
     configuration_schema: ClassVar[Mapping[str, Any] | None] = None
 
     def __init__(self, configuration: Object) -> None:
-        """Called once at the start with the plugin's section, {} when it has none; a ValueError ends the start."""
+        """Called at the start with the plugin's section, {} when it has none; a ValueError ends the start.
+
+        When the section changes, another plugin is made with it, on a thread; a ValueError then leaves this one in force,
+        else this one is closed once its calls have ended.
+        """
         self.configuration = configuration
 
     def mutate(self, request: AdmissionRequest) -> Object | Awaitable[Object | None] | None:

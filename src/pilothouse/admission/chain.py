@@ -1,6 +1,6 @@
 """Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
@@ -30,8 +30,19 @@ class Plugin:
         """Accept the object by returning, or refuse it by raising."""
         return None
 
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        """Check what the admission configuration says to the plugin; what puts it in force, on the loop.
+
+        section: None when it says nothing. It may be called on a thread. ConfigurationError, and then nothing has changed.
+        """
+        return _nothing
+
     async def close(self) -> None:
         """Give back what the plugin holds; called when the server stops."""
+
+
+def _nothing() -> None:
+    """What a plugin does that has nothing to configure."""
 
 
 class Chain:
@@ -79,12 +90,18 @@ class Chain:
                 if changed is not None and not isinstance(changed, dict):
                     await in_task()
                     changed = await changed
-            except BaseException:
-                rejected.observe(perf_counter() - started)
+            except BaseException as err:
+                took = perf_counter() - started
+                rejected.observe(took)
+                if a.trail is not None:
+                    a.trail.asked(ADMIT, plugin.name, took, err)
                 raise
             if changed is not None:
                 a.obj = changed
-            passed.observe(perf_counter() - started)
+            took = perf_counter() - started
+            passed.observe(took)
+            if a.trail is not None:
+                a.trail.asked(ADMIT, plugin.name, took)
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
@@ -110,10 +127,16 @@ class Chain:
                 if waiting is not None:
                     await in_task()
                     await waiting
-            except BaseException:
-                rejected.observe(perf_counter() - started)
+            except BaseException as err:
+                took = perf_counter() - started
+                rejected.observe(took)
+                if a.trail is not None:
+                    a.trail.asked(VALIDATE, plugin.name, took, err)
                 raise
-            passed.observe(perf_counter() - started)
+            took = perf_counter() - started
+            passed.observe(took)
+            if a.trail is not None:
+                a.trail.asked(VALIDATE, plugin.name, took)
 
     async def close(self) -> None:
         """Close the plugins."""

@@ -1,5 +1,6 @@
 """AdmissionConfiguration: what --admission-control-config-file says to plugins (apiserver admission/config.go)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pilothouse.api.configfile import ConfigurationError, expect, read, refuse_unknown
@@ -13,10 +14,21 @@ UNVERSIONED = {"ImagePolicyWebhook": "imagePolicy", "PodNodeSelector": "podNodeS
 
 
 class AdmissionConfiguration:
-    """The configuration of each plugin that has one. Files are read at once, so a start fails that misses one."""
+    """The configuration of each plugin that has one. Files are read at once, so a start fails that misses one.
 
-    def __init__(self, sections: dict[str, Object] | None = None) -> None:
+    files: what was read.
+    """
+
+    def __init__(self, sections: dict[str, Object] | None = None, files: Sequence[str] = ()) -> None:
         self._sections = sections or {}
+        self.files = tuple(files)
+
+    def kubeconfig(self, plugin: str) -> str:
+        """The kubeconfig that a plugin's section names, "" when it names none."""
+        section = self._sections.get(plugin) or {}
+        policy = section.get("imagePolicy")
+        found = (policy if isinstance(policy, dict) else section).get("kubeConfigFile")
+        return found if isinstance(found, str) else ""
 
     def section(self, plugin: str) -> Object | None:
         """The configuration of a plugin, None when it has none."""
@@ -35,9 +47,10 @@ def load(path: str) -> AdmissionConfiguration:
     config = read(file, f"unable to read admission control configuration from {quote(path)}")
     unversioned = {name: config for name, member in UNVERSIONED.items() if member in config}
     if unversioned and "kind" not in config:
-        return AdmissionConfiguration(unversioned)
+        return AdmissionConfiguration(unversioned, (path,))
     expect(config, VERSIONS, KIND, ("plugins",))
     sections: dict[str, Object] = {}
+    files = [path]
     for at, plugin in enumerate(config.get("plugins") or ()):
         refuse_unknown(plugin, ("name", "path", "configuration"), f"plugins[{at}].")
         name = plugin.get("name")
@@ -46,6 +59,7 @@ def load(path: str) -> AdmissionConfiguration:
         if plugin.get("configuration") is not None:
             found = plugin["configuration"]
         elif plugin.get("path"):
+            files.append(str(file.parent / plugin["path"]))
             found = read(
                 file.parent / plugin["path"], f"couldn't open admission plugin configuration {plugin['path']}"
             )
@@ -54,4 +68,4 @@ def load(path: str) -> AdmissionConfiguration:
         if not isinstance(found, dict):
             raise ConfigurationError(f"plugins[{at}].configuration: it must be an object")
         sections.setdefault(name, found)
-    return AdmissionConfiguration(sections)
+    return AdmissionConfiguration(sections, files)

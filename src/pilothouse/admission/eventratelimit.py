@@ -31,7 +31,17 @@ class EventRateLimit(Plugin):
     name = "EventRateLimit"
 
     def __init__(self, section: Object | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limiters = [_Limiter(limit, clock) for limit in read(section)]
+        self._clock = clock
+        self._limiters: list[_Limiter]
+        self.prepare(section)()
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        limiters = [_Limiter(limit, self._clock) for limit in read(section)]
+
+        def use() -> None:
+            self._limiters = limiters
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation in ("CREATE", "UPDATE") and a.kind[::2] == ("", "Event")

@@ -24,8 +24,11 @@ class ExtendedResourceToleration(Plugin):
             for name in (container.get("resources") or {}).get("requests") or ()
             if is_extended(name)
         }
+        before = spec.get("tolerations") or []
         for name in sorted(requested):
             spec["tolerations"] = _with(spec.get("tolerations") or [], name)
+        if requested and spec["tolerations"] != before:
+            a.changed("spec.tolerations")
 
 
 def _with(tolerations: list[Object], name: str) -> list[Object]:

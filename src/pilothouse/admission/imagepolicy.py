@@ -90,17 +90,28 @@ class ImagePolicyWebhook(Plugin):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings = read(section)
+        self._settings: Settings
+        self._target: Target
+        self._outbound = outbound
+        self._clock = clock
+        self._sleep = sleep
+        self._known: OrderedDict[bytes, tuple[float, Object]] = OrderedDict()
+        self.prepare(section)()
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        settings = read(section)
         try:
             url, headers, trust = read_kubeconfig(Path(settings.kubeconfig))
         except (OSError, ValueError) as err:
             raise ConfigurationError(str(err)) from None
         url += query_for(SECONDS)
-        self._target = Target(url, url, (*HEADERS[:2], *headers), trust)
-        self._outbound = outbound
-        self._clock = clock
-        self._sleep = sleep
-        self._known: OrderedDict[bytes, tuple[float, Object]] = OrderedDict()
+        target = Target(url, url, (*HEADERS[:2], *headers), trust)
+
+        def use() -> None:
+            self._settings, self._target = settings, target
+            self._known.clear()
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return (
@@ -114,14 +125,15 @@ class ImagePolicyWebhook(Plugin):
         spec = _spec(a.obj, a.subresource, a.namespace)
         data = json.dump(spec)
         key = blake2b(data, digest_size=32).digest()
-        status = self._remembered(key)
+        status, target = self._remembered(key), self._target
         if status is None:
             try:
                 status = await self._ask(a, spec)
             except WebhookError as err:
                 self._failed(a, a.obj, err)
                 return
-            self._remember(key, status)
+            if target is self._target:
+                self._remember(key, status)
         for name, value in (status.get("auditAnnotations") or {}).items():
             annotate(a, f"{AUDIT}{name}", value or "")
         if not status.get("allowed"):

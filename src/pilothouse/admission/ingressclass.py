@@ -27,4 +27,5 @@ class DefaultIngressClass(Plugin):
             return
         found = default_class(a.readers.list(CLASSES), IS_DEFAULT)
         if found is not None:
+            a.changed("spec.ingressClassName")
             spec["ingressClassName"] = found["metadata"]["name"]

@@ -32,7 +32,7 @@ class LimitRanger(Plugin):
             return
         assert a.obj is not None
         for limit_range in a.readers.list("limitranges", a.namespace):
-            _set_defaults(a.obj, limit_range)
+            _set_defaults(a, a.obj, limit_range)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -51,7 +51,7 @@ def _is_going(a: AdmissionAttributes) -> bool:
     return a.old is not None and bool(a.old["metadata"].get("deletionTimestamp"))
 
 
-def _set_defaults(pod: Object, limit_range: Object) -> None:
+def _set_defaults(a: AdmissionAttributes, pod: Object, limit_range: Object) -> None:
     requests: Amounts = {}
     limits: Amounts = {}
     for limit in limit_range["spec"].get("limits") or []:
@@ -60,9 +60,13 @@ def _set_defaults(pod: Object, limit_range: Object) -> None:
             limits.update(limit.get("default") or {})
     notes = []
     for kind, what in (("containers", "container"), ("initContainers", "init container")):
-        for container in pod["spec"].get(kind) or []:
-            notes += _merge(container, requests, limits, f"{what} {container.get('name', '')}")
+        for at, container in enumerate(pod["spec"].get(kind) or []):
+            added = _merge(container, requests, limits, f"{what} {container.get('name', '')}")
+            if added:
+                a.changed(f"spec.{kind}[{at}].resources")
+            notes += added
     if notes:
+        a.changed(f"metadata.annotations[{ANNOTATION}]")
         annotations = pod["metadata"].setdefault("annotations", {})
         annotations[ANNOTATION] = "LimitRanger plugin set: " + "; ".join(notes)
 

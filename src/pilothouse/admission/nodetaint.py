@@ -17,4 +17,5 @@ class TaintNodesByCondition(Plugin):
         spec = a.obj.setdefault("spec", {})
         taints = spec.get("taints") or []
         if not any(t.get("key") == TAINT["key"] and t.get("effect") == TAINT["effect"] for t in taints):
+            a.changed("spec.taints")
             spec["taints"] = [*taints, dict(TAINT)]

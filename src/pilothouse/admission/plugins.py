@@ -31,6 +31,7 @@ from pilothouse.admission.priority import Priority
 from pilothouse.admission.quota.judge import limited_from
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.quota.plugin import ResourceQuota
+from pilothouse.admission.reload import Reload
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import (
@@ -50,6 +51,7 @@ from pilothouse.offload import Turns
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.service_resolver import ServiceResolver
+from pilothouse.reload import Followed, Reloads
 
 
 class Creator(Protocol):
@@ -209,8 +211,9 @@ def chain_of(
     resolver: ServiceResolver,
     metrics: AdmissionMetrics | None = None,
     turns: Turns | None = None,
+    reloads: Reloads | None = None,
 ) -> Chain:
-    """The chain of the plugins that are on. `clients` and `resolver` are for those that call other servers.
+    """The chain of the plugins that are on; `reloads` follows their configuration. `clients` and `resolver` are for those that call other servers.
 
     Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
@@ -225,7 +228,11 @@ def chain_of(
             plugins += load_hosted(on - ORDER.keys() - set(GATED_PLUGINS), configuration, metrics, turns)
         if name in on:
             plugins.append(make(parts))
-    return Chain(plugins, metrics)
+    chain = Chain(plugins, metrics)
+    if reloads is not None and config.admission_control_config_file:
+        reload = Reload(config.admission_control_config_file, configuration, chain)
+        reloads.follow(Followed(kind="admission", paths=reload.paths, read=reload.read, use=reload.use))
+    return chain
 
 
 def ledger_of(chain: Chain) -> Ledger:

@@ -1,6 +1,6 @@
 """PodNodeSelector: a namespace's annotation, or the configuration, says on which nodes its pods run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pilothouse import errors
@@ -21,8 +21,17 @@ class PodNodeSelector(Plugin):
     name = "PodNodeSelector"
 
     def __init__(self, section: Object | None = None) -> None:
+        self.selectors: Mapping[str, str]
+        self.prepare(section)()
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
         found: Any = (section or {}).get(MEMBER)
-        self.selectors: Mapping[str, str] = found if isinstance(found, dict) else {}
+        selectors = found if isinstance(found, dict) else {}
+
+        def use() -> None:
+            self.selectors = selectors
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return a.resource.group_resource == "pods" and not a.subresource and a.operation == "CREATE"
@@ -34,6 +43,8 @@ class PodNodeSelector(Plugin):
         own = spec.get("nodeSelector") or {}
         _refuse_conflict(a, wanted, own)
         if wanted:
+            if not wanted.keys() <= own.keys():
+                a.changed("spec.nodeSelector")
             spec["nodeSelector"] = {**wanted, **own}
         self._refuse_unlisted(a)
 

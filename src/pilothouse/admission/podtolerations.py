@@ -1,6 +1,6 @@
 """PodTolerationRestriction: a namespace's annotations give its pods tolerations and bound those that they bring."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -23,10 +23,19 @@ class PodTolerationRestriction(Plugin):
     name = "PodTolerationRestriction"
 
     def __init__(self, section: Object | None = None) -> None:
+        self._default: list[Object]
+        self._allowed: list[Object]
+        self.prepare(section)()
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
         if section is not None:
             expect(section, VERSIONS, "Configuration", ("default", "whitelist"))
-        self._default = _configured(section, "default")
-        self._allowed = _configured(section, "whitelist")
+        default, allowed = _configured(section, "default"), _configured(section, "whitelist")
+
+        def use() -> None:
+            self._default, self._allowed = default, allowed
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return (
@@ -43,7 +52,10 @@ class PodTolerationRestriction(Plugin):
         if quality != "BestEffort":
             extra.append(MEMORY_PRESSURE)
         if extra:
-            spec["tolerations"] = merged(spec.get("tolerations") or (), [dict(one) for one in extra])
+            before = spec.get("tolerations") or []
+            spec["tolerations"] = merged(before, [dict(one) for one in extra])
+            if spec["tolerations"] != before:
+                a.changed("spec.tolerations")
         self.validate(a)
 
     def validate(self, a: AdmissionAttributes) -> None:

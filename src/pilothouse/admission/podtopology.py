@@ -31,5 +31,9 @@ class PodTopologyLabels(Plugin):
             return
         labels = node["metadata"].get("labels") or {}
         found = {key: labels[key] for key in LABELS if key in labels}
+        own = a.obj["metadata"].get("labels") or {}
+        for key, value in found.items():
+            if own.get(key) != value:
+                a.changed(f"metadata.labels[{key}]")
         if found:
-            a.obj["metadata"]["labels"] = {**(a.obj["metadata"].get("labels") or {}), **found}
+            a.obj["metadata"]["labels"] = {**own, **found}

@@ -28,6 +28,7 @@ class Priority(Plugin):
             old = a.old["spec"]
             for member in ("priority", "preemptionPolicy"):
                 if spec.get(member) is None and old.get(member) is not None:
+                    a.changed(f"spec.{member}")
                     spec[member] = old[member]
             return
         _admit_pod(a, spec)
@@ -62,6 +63,8 @@ def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
     value, policy = 0, LOWER
     if found is not None:
         value, policy = found.get("value", 0), found.get("preemptionPolicy") or LOWER
+        if not name:
+            a.changed("spec.priorityClassName")
         spec["priorityClassName"] = found["metadata"]["name"]
     computed = "from the given PriorityClass name"
     if spec.get("priority") is not None and spec["priority"] != value:
@@ -74,7 +77,10 @@ def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
             f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
             f"priority admission controller computed {policy} {computed}"
         )
-    spec["priority"], spec["preemptionPolicy"] = value, policy
+    for member, computed_value in (("priority", value), ("preemptionPolicy", policy)):
+        if spec.get(member) is None:
+            a.changed(f"spec.{member}")
+            spec[member] = computed_value
 
 
 def _default(a: AdmissionAttributes) -> Object | None:

@@ -49,6 +49,8 @@ def _set_overhead(a: AdmissionAttributes, spec: Object, found: Object) -> None:
         return
     if spec.get("overhead") and spec["overhead"] != fixed:
         raise a.refuse("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+    if not spec.get("overhead"):
+        a.changed("spec.overhead")
     spec["overhead"] = dict(fixed)
 
 
@@ -61,7 +63,10 @@ def _set_scheduling(a: AdmissionAttributes, spec: Object, scheduling: Object) ->
                 raise a.refuse(
                     f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own[key]}"
                 )
+        if not selector.keys() <= own.keys():
+            a.changed("spec.nodeSelector")
         spec["nodeSelector"] = {**own, **selector}
     extra = [t for t in scheduling.get("tolerations") or [] if t not in (spec.get("tolerations") or [])]
     if extra:
+        a.changed("spec.tolerations")
         spec["tolerations"] = [*(spec.get("tolerations") or []), *(dict(t) for t in extra)]

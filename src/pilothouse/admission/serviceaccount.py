@@ -35,12 +35,16 @@ class ServiceAccount(Plugin):
             self.validate(a)  # before the pod's own rules, as upstream does
             return
         if not spec.get("serviceAccountName"):
+            a.changed("spec.serviceAccountName")
             spec["serviceAccountName"] = spec.get("serviceAccount") or DEFAULT
+        if spec.get("serviceAccount") != spec["serviceAccountName"]:
+            a.changed("spec.serviceAccount")
         spec["serviceAccount"] = spec["serviceAccountName"]
         account = _account(a, spec["serviceAccountName"])
         if _automount(account, spec):
-            _mount_token(spec)
+            _mount_token(a, spec)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            a.changed("spec.imagePullSecrets")
             spec["imagePullSecrets"] = [dict(ref) for ref in account["imagePullSecrets"]]
         _enforce(a, account, spec)
 
@@ -105,7 +109,7 @@ def _automount(account: Object, spec: Object) -> bool:
     return account.get("automountServiceAccountToken") is not False
 
 
-def _mount_token(spec: Object) -> None:
+def _mount_token(a: AdmissionAttributes, spec: Object) -> None:
     """Add the projected token volume, and mount it in containers that mount nothing else at its path."""
     volumes = spec.get("volumes") or []
     name = next((v["name"] for v in volumes if str(v.get("name", "")).startswith(VOLUME_PREFIX)), "")
@@ -113,13 +117,15 @@ def _mount_token(spec: Object) -> None:
     name = name or VOLUME_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(5))
     used = False
     for kind in ("initContainers", "containers"):
-        for container in spec.get(kind) or []:
+        for at, container in enumerate(spec.get(kind) or []):
             mounts = container.get("volumeMounts") or []
             if any(m.get("mountPath") == MOUNT_PATH for m in mounts):
                 continue
             container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}]
+            a.changed(f"spec.{kind}[{at}].volumeMounts")
             used = True
     if used and add:
+        a.changed("spec.volumes")
         spec["volumes"] = [*volumes, _token_volume(name)]
 
 

@@ -40,6 +40,7 @@ class DefaultStorageClass(Plugin):
             return
         found = default_class(a.readers.list(CLASSES), IS_DEFAULT)
         if found is not None:
+            a.changed("spec.storageClassName")
             spec["storageClassName"] = found["metadata"]["name"]
 
 
@@ -56,6 +57,7 @@ class StorageObjectInUseProtection(Plugin):
         finalizer = PROTECTION[a.resource.group_resource]
         have = a.obj["metadata"].get("finalizers") or []
         if finalizer not in have:
+            a.changed("metadata.finalizers")
             a.obj["metadata"]["finalizers"] = [*have, finalizer]
 
 

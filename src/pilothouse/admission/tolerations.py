@@ -24,6 +24,7 @@ class DefaultTolerationSeconds(Plugin):
         have = spec.get("tolerations") or []
         missing = [k for k in (NOT_READY, UNREACHABLE) if not any(_covers(t, k) for t in have)]
         if missing:
+            a.changed("spec.tolerations")
             spec["tolerations"] = have + [self._toleration(k) for k in missing]
 
     def _toleration(self, key: str) -> Object:

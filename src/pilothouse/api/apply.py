@@ -45,7 +45,7 @@ def apply(
     neither defaulted nor canonical yet. Raises BadRequest for a configuration of another kind, errors.Unknown
     (500) for one that does not fit the type, and Conflict.
     """
-    _check_identity(config, api_version, kind)
+    check_identity(config, api_version, kind)
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     current = managed.zero(type) if live is None else live
     try:
@@ -54,7 +54,7 @@ def apply(
         raise errors.Unknown(f"failed to decode managed fields: {err}") from None
     if not entries:
         _track_existing(tracker, entries, current)
-    _check_config(type, config)
+    check_config(type, config)
     entry = Entry(manager, APPLY, api_version, subresource)
     attempt = _Attempt(tracker, current, config, entry, entries)
     conflicts = [] if force else attempt.conflicts()
@@ -69,7 +69,8 @@ def apply(
     return obj
 
 
-def _check_identity(config: Object, api_version: str, kind: str) -> None:
+def check_identity(config: Object, api_version: str, kind: str) -> None:
+    """Refuse a configuration of another version or kind (BadRequest)."""
     named = config.get("apiVersion"), config.get("kind")
     have = tuple(text if isinstance(text, str) else "" for text in named)
     if have[0] != api_version or (kind and have[1] != kind):
@@ -82,7 +83,8 @@ def _kind_text(api_version: str, kind: str) -> str:
     return f"{group}/{version}, Kind={kind}"
 
 
-def _check_config(type: Type, config: Object) -> None:
+def check_config(type: Type, config: Object) -> None:
+    """Refuse a configuration that does not fit its type (500, errors.Unknown) or brings managedFields (BadRequest)."""
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
     if inner.get("managedFields") is not None:

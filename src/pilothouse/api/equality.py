@@ -35,6 +35,28 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
+def changes(old: Any, new: Any, most: int) -> list[str]:
+    """The paths at which two decoded values differ, such as `spec.containers[0].image`; the first `most` of them."""
+    found: list[str] = []
+    _collect(old, new, "", most, found)
+    return found
+
+
+def _collect(old: Any, new: Any, path: str, most: int, found: list[str]) -> None:
+    if len(found) >= most:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in (*old, *(name for name in new if name not in old)):
+            plain = "." not in name and "/" not in name
+            below = f"{path}.{name}".lstrip(".") if plain else f"{path}[{name}]"
+            _collect(old.get(name, _ABSENT), new.get(name, _ABSENT), below, most, found)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (one, other) in enumerate(zip(old, new, strict=True)):
+            _collect(one, other, f"{path}[{i}]", most, found)
+    elif not same(old, new):
+        found.append(path)
+
+
 def identity(value: Any) -> Hashable:
     """A small hashable value that is equal for two JSON values if and only if they are the same."""
     if value is None or isinstance(value, str) or value is _ABSENT:

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilothouse.audit.auditor import Auditor, Backend
-from pilothouse.audit.metrics import AuditMetrics
-from pilothouse.audit.policy import Policy, load
-from pilothouse.audit.reload import POLL, PolicyReload
+from pilothouse.audit.metrics import AuditMetrics, Telling
+from pilothouse.audit.policy import Policy, load, parse
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.outbound.http import Outbound
-from pilothouse.outbound.kubeconfig import read_kubeconfig
+from pilothouse.outbound.kubeconfig import files_of, read_kubeconfig
+from pilothouse.reload import Followed, Reloads
 
 if TYPE_CHECKING:
     from pilothouse.audit.log_backend import LineFile, LogBackend
@@ -33,9 +33,9 @@ def auditor(
     opened: Opened,
     *,
     caches: Budget | None = None,
-    poll: float = POLL,
+    reloads: Reloads | None = None,
 ) -> Auditor | None:
-    """The auditor with its back ends started, None when nothing is to be recorded.
+    """The auditor with its back ends started, None when nothing is to be recorded. `reloads` follows its files.
 
     Without a policy nothing is recorded, whatever back ends there are; a policy without back ends is checked only.
     ValueError or OSError when policy, log file or kubeconfig cannot be used.
@@ -50,6 +50,7 @@ def auditor(
             file.close()
         return None
     group = metrics.add(AuditMetrics())
+    reloads = reloads or Reloads()
     backends: list[Backend] = []
     if file is not None:
         logged = _log_backend(config, file, group.losses.add)
@@ -59,10 +60,34 @@ def auditor(
         sent = _webhook_backend(config, outbound, group.losses.add)
         opened.start(sent)
         backends.append(sent)
+        _follow_webhook(config.audit_webhook_config_file, sent, outbound, reloads)
     made = Auditor(policy, backends, group, caches)
     opened.on_close("the last word on lost audit events", lambda: group.losses.tell(last=True))
-    opened.start(PolicyReload(config.audit_policy_file, made, poll))
+    opened.start(Telling(group.losses))
+    _follow_policy(config.audit_policy_file, made, reloads)
     return made
+
+
+def _follow_policy(path: str, made: Auditor, reloads: Reloads) -> None:
+    reloads.follow(
+        Followed(
+            kind="audit-policy",
+            paths=lambda: (path,),
+            read=lambda files: parse(files[path]),
+            use=made.use,
+        )
+    )
+
+
+def _follow_webhook(path: str, sent: "WebhookBackend", outbound: Outbound, reloads: Reloads) -> None:
+    reloads.follow(
+        Followed(
+            kind="audit-webhook",
+            paths=lambda: files_of(path),
+            read=lambda files: _post(outbound, Path(path)),
+            use=sent.use,
+        )
+    )
 
 
 def load_policy(path: str) -> Policy:

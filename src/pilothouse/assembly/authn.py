@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pilothouse.addresses import advertised
 from pilothouse.api.fields import Object
+from pilothouse.assembly.certificates import Authorities
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.authenticator import Method, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
-from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
@@ -25,9 +31,16 @@ from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.kubeconfig import files_of
 from pilothouse.outbound.reviews import post_to
 from pilothouse.pki import Files
 from pilothouse.registry.readers import Readers
+from pilothouse.reload import Followed, Reloads
+
+if TYPE_CHECKING:
+    from pilothouse.authn.webhook import WebhookTokens
+
+T = TypeVar("T")
 
 
 def audiences_of(config: Config) -> tuple[str, ...]:
@@ -104,7 +117,7 @@ class IssuerDocuments:
 
 def authenticator(
     config: Config,
-    files: Files,
+    authorities: Authorities,
     readers: Readers,
     *,
     public: keys.KeySource,
@@ -112,15 +125,16 @@ def authenticator(
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
+    cached: TokenCacheMetrics | None = None,
+    certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
-    methods: list[Authenticator] = []
-    if config.requestheader_client_ca_file:
-        methods.append(_front_proxy(config, caches))
-    client_ca = b"".join(Path(path).read_bytes() for path in files.client_ca)
-    methods.append(CertificateAuthenticator(client_ca, caches))
+    methods: list[Method] = []
+    if authorities.proxies:
+        methods.append(_front_proxy(config, authorities.proxies, caches))
+    methods.append(CertificateAuthenticator(authorities.clients, caches, metrics=certificates))
     audiences = audiences_of(config)
     tokens: list[TokenAuthenticator] = []
     if config.token_auth_file:
@@ -142,12 +156,14 @@ def authenticator(
         tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
+    return UnionAuthenticator(
+        methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches, metrics=cached
+    )
 
 
-def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
+def _front_proxy(config: Config, ca: bytes, caches: Budget | None) -> Method:
     return RequestHeaderAuthenticator(
-        Path(config.requestheader_client_ca_file).read_bytes(),
+        ca,
         allowed_names=config.requestheader_allowed_names,
         username_headers=config.requestheader_username_headers,
         uid_headers=config.requestheader_uid_headers,
@@ -159,12 +175,49 @@ def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
 
 def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -> TokenAuthenticator:
     """The service behind --authentication-token-webhook-config-file."""
-    from pilothouse.authn.webhook import WebhookTokens
-
-    return WebhookTokens(
+    return _webhook_class()(
         post_to(outbound, Path(config.authentication_token_webhook_config_file)),
         audiences_of(config),
         config.authentication_token_webhook_version,
         config.authentication_token_webhook_cache_ttl,
         caches,
     )
+
+
+def follow_tokens(config: Config, union: UnionAuthenticator, clients: Clients, reloads: Reloads) -> None:
+    """Follow the files by which tokens are judged. With a file go the tokens that are remembered because of it."""
+    file, webhook = config.token_auth_file, config.authentication_token_webhook_config_file
+    audiences = audiences_of(config)
+    for method in union.tokens:
+        if isinstance(method, TokenFile):
+            reloads.follow(
+                Followed(
+                    kind="token-file",
+                    paths=lambda: (file,),
+                    read=lambda files: TokenFile(files[file].decode(), audiences, file),
+                    use=_then_forget(method.use, union),
+                )
+            )
+        elif webhook and isinstance(method, _webhook_class()):
+            reloads.follow(
+                Followed(
+                    kind="authentication-webhook",
+                    paths=lambda: files_of(webhook),
+                    read=lambda files: post_to(clients.controlplane, Path(webhook)),
+                    use=_then_forget(method.use, union),
+                )
+            )
+
+
+def _then_forget(use: Callable[[T], None], union: UnionAuthenticator) -> Callable[[T], None]:
+    def both(made: T) -> None:
+        use(made)
+        union.forget()
+
+    return both
+
+
+def _webhook_class() -> "type[WebhookTokens]":
+    from pilothouse.authn.webhook import WebhookTokens
+
+    return WebhookTokens

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pilothouse.authz import abac, configuration
+from pilothouse.authz.abac import ABACAuthorizer
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
 from pilothouse.authz.configuration import Entry, Webhook
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.authz.modes import Authorizers, entries_of
+from pilothouse.authz.modes import Authorizers, Connect, entries_of
 from pilothouse.authz.reload import Reload
+from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers import bootstrap
 from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.kubeconfig import files_of
 from pilothouse.outbound.reviews import SECONDS, Post, post_to
 from pilothouse.registry.readers import Readers
+from pilothouse.reload import Followed, Reloads
 
 
 def authorizer(
@@ -25,31 +29,33 @@ def authorizer(
     anonymous: bool = True,
     caches: Budget | None = None,
     metrics: AuthorizationMetrics | None = None,
-    poll: float = configuration.POLL,
-) -> tuple[UnionAuthorizer, Reload | None]:
-    """The authorizers of --authorization-mode or --authorization-config, and what follows changes of the latter.
+    reloads: Reloads | None = None,
+) -> UnionAuthorizer:
+    """The authorizers of --authorization-mode or --authorization-config; `reloads` follows their files.
 
     anonymous: whether requests without credentials are wanted. ValueError, OSError when a file cannot be used.
     """
     metrics = metrics or AuthorizationMetrics()
+    reloads = reloads or Reloads()
 
     def connect(kubeconfig: str, seconds: float) -> Post:
         return post_to(outbound, Path(kubeconfig), seconds)
 
-    policies = config.authorization_policy_file
     authorizers = Authorizers(
         readers,
         node_rules=bootstrap.node_rules(),
-        abac=(lambda: abac.ABACAuthorizer(abac.load(policies))) if policies else None,
+        abac=_abac(config.authorization_policy_file, reloads),
         connect=connect,
         budget=caches,
         metrics=metrics,
     )
     if not config.authorization_config:
         entries = entries_of(config.authorization_modes, _webhook(config))
-        return UnionAuthorizer(authorizers.members(entries), metrics), None
-    data = Path(config.authorization_config).read_bytes()
-    union = UnionAuthorizer(authorizers.members(configuration.read(data)), metrics)
+        union = UnionAuthorizer(authorizers.members(entries), metrics)
+        _follow_webhook(union, config.authorization_webhook_config_file, connect, reloads)
+        return union
+    entries = configuration.load(config.authorization_config)
+    union = UnionAuthorizer(authorizers.members(entries), metrics)
     open_to_all = anonymous_may_ask(anonymous, union)
 
     def others(entries: Sequence[Entry]) -> list[Member]:
@@ -57,7 +63,38 @@ def authorizer(
             raise ValueError("AlwaysAllow would let anonymous requests do everything: it needs a restart")
         return authorizers.members(entries)
 
-    return union, Reload(config.authorization_config, data, union, others, metrics, poll=poll)
+    reload = Reload(config.authorization_config, entries, union, others)
+    reloads.follow(
+        Followed(kind="authorization", paths=reload.paths, read=reload.read, use=reload.use, metrics=metrics)
+    )
+    return union
+
+
+def _abac(path: str, reloads: Reloads) -> ABACAuthorizer | None:
+    """The authorizer of --authorization-policy-file."""
+    if not path:
+        return None
+    made = ABACAuthorizer(abac.load(path))
+    reloads.follow(
+        Followed(
+            kind="abac", paths=lambda: (path,), read=lambda files: abac.parse(files[path], path), use=made.use
+        )
+    )
+    return made
+
+
+def _follow_webhook(union: UnionAuthorizer, path: str, connect: Connect, reloads: Reloads) -> None:
+    """Follow the kubeconfig of --authorization-webhook-config-file, where the mode Webhook is on."""
+    for member in union.members:
+        if isinstance(webhook := member.authorizer, WebhookAuthorizer):
+            reloads.follow(
+                Followed(
+                    kind="authorization-webhook",
+                    paths=lambda: files_of(path),
+                    read=lambda files: connect(path, SECONDS),
+                    use=webhook.use,
+                )
+            )
 
 
 def anonymous_may_ask(wanted: bool, union: UnionAuthorizer) -> bool:

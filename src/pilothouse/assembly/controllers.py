@@ -10,6 +10,7 @@ from pilothouse.addresses import advertised
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
+from pilothouse.assembly.certificates import Authorities
 from pilothouse.assembly.services import Services, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.config import Config
@@ -32,6 +33,7 @@ from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
+from pilothouse.controllers.reload_events import ReloadEvents
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
@@ -82,6 +84,7 @@ class Writers:
         self,
         config: Config,
         files: Files,
+        authorities: Authorities,
         registry: Registry,
         services: Services,
         admission: Admission,
@@ -92,6 +95,7 @@ class Writers:
     ) -> None:
         self.config = config
         self.files = files
+        self.authorities = authorities
         self.registry = registry
         self.services = services
         self.admission = admission
@@ -119,8 +123,8 @@ class Writers:
             hostname=self._hostname(),
             now=meta.now(),
             kubelet_group=ADMINS if self.files.kubelet_cert else "",
-            client_ca="".join(Path(path).read_text() for path in self.files.client_ca),
-            proxy_ca=_text(config.requestheader_client_ca_file),
+            client_ca=self.authorities.clients.decode(errors="replace"),
+            proxy_ca=self.authorities.proxies.decode(errors="replace"),
             proxy_names=config.requestheader_allowed_names,
             username_headers=config.requestheader_username_headers,
             uid_headers=config.requestheader_uid_headers,
@@ -164,7 +168,7 @@ class Writers:
             *aggregation.controllers(self.client(SERVER)),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
             ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
-            AuthenticationTrust(self.client(SERVER), bootstrap.trust(self._settings())),
+            self._trust(),
         ]
         ca = Path(self.files.ca_cert).read_text()
         named: dict[str, Callable[[], Background]] = {
@@ -181,13 +185,19 @@ class Writers:
         }
         return out + [make() for name, make in named.items() if self.config.runs(name)]
 
+    def _trust(self) -> AuthenticationTrust:
+        trust = AuthenticationTrust(self.client(SERVER), lambda: bootstrap.trust(self._settings()))
+        self.authorities.on_change(trust.look)
+        return trust
+
+    def reload_events(self, planned: list[Planned]) -> ReloadEvents:
+        """What writes an Event, about this server's lease, when files that configure it have changed."""
+        lease = next((one.obj for one in planned if one.plural == "leases"), None)
+        return ReloadEvents(self.client(SERVER), lease)
+
     def _signer(self) -> Signer:
         config, files = self.config, self.files
         ca = config.cluster_signing_cert_file or files.issuer_cert
         key = config.cluster_signing_key_file or files.issuer_key
         longest = timedelta(seconds=config.cluster_signing_duration)
         return Signer(ca, key, longest)
-
-
-def _text(path: str) -> str:
-    return Path(path).read_text() if path else ""

@@ -9,7 +9,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
-from pilothouse.authn.metrics import AuthenticationMetrics
+from pilothouse.authn.metrics import AuthenticationMetrics, ImpersonationMetrics
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
@@ -20,23 +20,37 @@ from pilothouse.endpoints import kubelet
 from pilothouse.endpoints.aggregator import Aggregator, new_via
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.edges import Edges
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, StreamMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import (
+    DiscoveryMetrics,
+    RequestMetrics,
+    StandingMetrics,
+    StreamMetrics,
+    WatchMetrics,
+)
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.permitted import Finder
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
-from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.endpoints.standing import POLL, Judge, Standing
+from pilothouse.endpoints.why import Why
+from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
+from pilothouse.flowcontrol.metrics import FlowControlMetrics
+from pilothouse.flowcontrol.width import Widths
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.process import BuildInfo
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.readers import Readers
@@ -70,6 +84,8 @@ class Inputs:
     issuer: TokenIssuer | None = None
     documents: Issuer | None = None
     audit: Auditor | None = None
+    open_requests: float = POLL
+    """Seconds between two looks at open requests, where an option has them judged again."""
 
 
 class Handlers:
@@ -77,7 +93,7 @@ class Handlers:
 
     def __init__(self, given: Inputs) -> None:
         config, registry = given.config, given.registry
-        catalog, readers = registry.catalog, registry.readers
+        catalog = registry.catalog
         self.relay = _relay(config, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
@@ -85,8 +101,17 @@ class Handlers:
         self.discovery = Discovery(
             catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
         )
+        self.widths = Widths(catalog, registry.store, given.caches)
+        self.flowcontrol = self._flow_control(given)
+        self.impersonation = Impersonation(
+            given.authorizer.authorize, forbidden, given.caches, given.metrics.add(ImpersonationMetrics())
+        )
+        self.finder = Finder(given.authorizer, catalog) if config.list_permitted_namespaces else None
+        self.standing = self._standing(given)
+        """Follows open requests, once it is started; None where no option asks for it."""
         self.verbs = self._verbs(given)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
+        self.journal = Journal(config.explained_requests) if config.explained_requests else None
         self.dispatcher = Dispatcher(
             self.verbs,
             catalog,
@@ -105,8 +130,8 @@ class Handlers:
         self.requests = given.metrics.add(RequestMetrics())
         stages = Stages(
             authenticator=given.authenticator,
-            impersonation=Impersonation(given.authorizer.authorize, forbidden, given.caches),
-            classifier=Classifier(readers, given.caches),
+            impersonation=self.impersonation,
+            gate=self._gate(config, catalog),
             authorizer=given.authorizer,
             dispatcher=self.dispatcher,
             responder=self.responder,
@@ -115,8 +140,27 @@ class Handlers:
             authentication=given.metrics.add(AuthenticationMetrics()),
             authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
             audit=given.audit,
+            journal=self.journal,
+            finder=self.finder,
+            standing=self.standing,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
+        origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives
+        if origins or directives or config.shutdown_send_retry_after:
+            self.pipeline.edges = Edges(origins, directives, refusing=config.shutdown_send_retry_after)
+
+    def _flow_control(self, given: Inputs) -> FlowControl | None:
+        """Priority and fairness, None where it is switched off."""
+        metrics = given.metrics.add(FlowControlMetrics())
+        config = given.config
+        if not config.enable_priority_and_fairness:
+            return None
+        seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+        return FlowControl(given.registry.readers, self.widths, seats, metrics, given.caches)
+
+    def _gate(self, config: Config, catalog: Catalog) -> Gate:
+        limits = config.max_requests_inflight, config.max_mutating_requests_inflight
+        return self.flowcontrol or MaxInFlight(*limits, catalog)
 
     def _verbs(self, given: Inputs) -> Verbs:
         config, registry, authorizer = given.config, given.registry, given.authorizer
@@ -128,6 +172,7 @@ class Handlers:
             authorizer=authorizer,
             responder=self.responder,
             services=given.services,
+            widths=self.widths,
             escalation=guard(authorizer, registry.readers),
             offload=given.offload,
             watch_metrics=given.metrics.add(WatchMetrics()),
@@ -144,8 +189,18 @@ class Handlers:
             ),
             judges=Judges(authorizer, given.authenticator),
             issuer=given.issuer,
+            explained=bool(config.explained_requests),
             watch_timeout=float(config.min_request_timeout),
+            standing=self.standing,
         )
+
+    def _standing(self, given: Inputs) -> Standing | None:
+        config = given.config
+        if not (config.end_revoked_requests or config.list_permitted_namespaces):
+            return None
+        judge = Judge(given.authenticator, self.impersonation, given.authorizer, self.finder)
+        metrics = given.metrics.add(StandingMetrics())
+        return Standing(judge, metrics, all=config.end_revoked_requests, poll=given.open_requests)
 
     def _nonresource(self, given: Inputs) -> NonResource:
         given.metrics.add(BuildInfo(version_info()))
@@ -158,7 +213,11 @@ class Handlers:
             flags=lambda: flag_values(given.config),
         )
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
-        FlowControlDumps(given.registry.readers).install(nonresource)
+        if self.flowcontrol is not None:
+            FlowControlDumps(self.flowcontrol.levels).install(nonresource)
+        if self.journal is not None:
+            authorizer = given.authorizer
+            Why(self.journal, lambda: authorizer.types).install(nonresource)
         return nonresource
 
 

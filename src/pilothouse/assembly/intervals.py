@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
+from pilothouse import reload
 from pilothouse.assembly import renewal
-from pilothouse.audit import reload as audit_reload
-from pilothouse.authn import configuration as authentication_config
-from pilothouse.authz import configuration as authorization_config
 from pilothouse.controllers import bootstrap
+from pilothouse.endpoints import standing
 from pilothouse.storage import watchcache
-from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.kms import provider
 
 
@@ -16,20 +14,18 @@ from pilothouse.storage.kms import provider
 class Intervals:
     """Seconds. The defaults are those of production; tests of whole servers shorten them.
 
-    kms: those of a KMS provider. encryption_file, authorization_file, authentication_file, audit_policy: between two
-    looks at these configurations. unreadable: the first and the longest between two attempts to read what could not be
-    read. missing: between two attempts to write objects of a fresh cluster that had to wait. certificates: between two
-    looks whether certificates are about to expire.
+    kms: those of a KMS provider. files: between two looks at the files that the server is configured by. unreadable: the
+    first and the longest between two attempts to read what could not be read. missing: between two attempts to write
+    objects of a fresh cluster that had to wait. certificates: between two looks whether certificates are about to expire.
+    open_requests: between two looks at open requests, where an option has them judged again.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
-    encryption_file: float = encryption_config.POLL
-    authorization_file: float = authorization_config.POLL
-    authentication_file: float = authentication_config.POLL
+    files: float = reload.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
-    audit_policy: float = audit_reload.POLL
     missing: float = bootstrap.RETRY_SECONDS
     certificates: float = renewal.INTERVAL
+    open_requests: float = standing.POLL
 
 
 DEFAULT_INTERVALS = Intervals()

@@ -22,6 +22,10 @@ from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
 from pilothouse.config import Config
 from pilothouse.outbound.clients import Clients
+from pilothouse.reload import Followed, Reloads
+
+Follow = Callable[[Reloads, Callable[[], None]], None]
+"""Has the file of issuers followed, given what empties the cache of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,10 @@ def authentication(config: Config) -> Authentication:
     if not config.authentication_config:
         check_algorithms(config.oidc_signing_algs)
         return Authentication(
-            _of_flags(config), b"", Anonymous(config.anonymous_auth), tuple(config.oidc_signing_algs)
+            _of_flags(config, _text(config.oidc_ca_file)),
+            b"",
+            Anonymous(config.anonymous_auth),
+            tuple(config.oidc_signing_algs),
         )
     data = Path(config.authentication_config).read_bytes()
     found = configuration.read(data)
@@ -58,11 +65,10 @@ def jwt_tokens(
     *,
     clients: Clients,
     metrics: JWTMetrics,
-    poll: float = configuration.POLL,
-) -> tuple[JWTTokens | None, Callable[[Callable[[], None]], Reload] | None]:
-    """The issuers, and what makes the part that follows changes of the file, given what empties the cache of tokens.
+) -> tuple[JWTTokens | None, Follow]:
+    """The issuers, and what has their file followed. None where nothing can be configured later either.
 
-    None where nothing can be configured later either. ValueError with everything that is wrong.
+    ValueError with everything that is wrong.
     """
     checks = Checks(algorithms=found.algorithms, metrics=metrics)
 
@@ -75,22 +81,31 @@ def jwt_tokens(
 
     issuers = make(found.configuration)
     if not issuers and not found.data:
-        return None, None
+        return None, lambda reloads, forget: None
     tokens = JWTTokens(issuers, audiences, metrics)
-    if not found.data:
-        return tokens, None
 
-    def follow(forget: Callable[[], None]) -> Reload:
-        return Reload(
-            config.authentication_config,
-            found.data,
-            found.configuration.anonymous,
-            tokens,
-            make,
-            metrics,
-            forget=forget,
-            poll=poll,
-        )
+    def follow(reloads: Reloads, forget: Callable[[], None]) -> None:
+        reload = Reload(found.configuration.anonymous, tokens, make, forget=forget)
+        path, ca = config.authentication_config, config.oidc_ca_file
+        if path:
+            reloads.follow(
+                Followed(
+                    kind="authentication",
+                    paths=lambda: (path,),
+                    read=reload.read,
+                    use=reload.use,
+                    metrics=metrics,
+                )
+            )
+        elif ca:
+            reloads.follow(
+                Followed(
+                    kind="oidc-ca",
+                    paths=lambda: (ca,),
+                    read=lambda files: make(_of_flags(config, files[ca].decode())),
+                    use=reload.use,
+                )
+            )
 
     return tokens, follow
 
@@ -104,14 +119,14 @@ def _fetch(config: Config, clients: Clients, issuer: Issuer) -> Fetch:
     return fetch_through(outbound, issuer.certificate_authority)
 
 
-def _of_flags(config: Config) -> AuthenticationConfiguration:
+def _of_flags(config: Config, ca: str = "") -> AuthenticationConfiguration:
+    """What the --oidc-* flags configure; `ca` has the certificates of --oidc-ca-file."""
     if not config.oidc_issuer_url:
         return AuthenticationConfiguration()
     url, claim = config.oidc_issuer_url, config.oidc_username_claim
     groups = Mapping()
     if config.oidc_groups_claim:
         groups = Mapping(claim=config.oidc_groups_claim, prefix=config.oidc_groups_prefix)
-    ca = Path(config.oidc_ca_file).read_text() if config.oidc_ca_file else ""
     authenticator = JWTAuthenticator(
         issuer=Issuer(url=url, audiences=(config.oidc_client_id,), certificate_authority=ca),
         claim_validation_rules=tuple(
@@ -123,6 +138,10 @@ def _of_flags(config: Config) -> AuthenticationConfiguration:
         ),
     )
     return AuthenticationConfiguration((authenticator,))
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text() if path else ""
 
 
 def username_prefix(claim: str, flag: str, issuer: str) -> str:

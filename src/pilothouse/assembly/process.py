@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
 from pilothouse.config import Config
+from pilothouse.hangup import Hangup
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
@@ -16,6 +17,9 @@ from pilothouse.server.accept import raise_descriptor_limit
 log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RELOAD = signal.SIGHUP
+"""Has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
+process can handle it."""
 
 
 def run(config: Config) -> int:
@@ -27,7 +31,7 @@ def run(config: Config) -> int:
 
 
 async def _run(config: Config) -> int:
-    """A first signal ends the server, while it starts as well; a second one kills the process."""
+    """A first signal ends the server, while it starts as well; a second one kills the process. SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def end(number: signal.Signals) -> None:
@@ -45,7 +49,10 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
-    return await serve(Server(config), ended, let_signals_kill)
+    server, hangup = Server(config), Hangup()
+    loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
+    return await serve(server, ended, let_signals_kill)
 
 
 async def serve(

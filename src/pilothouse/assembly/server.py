@@ -17,11 +17,14 @@ from pilothouse.assembly.authn import (
     audiences_of,
     authenticator,
     external_signer,
+    follow_tokens,
     public_keys,
     token_issuer,
 )
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
+from pilothouse.assembly.certificates import Authorities, follow_certificates
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
+from pilothouse.assembly.egress import Ways, follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
@@ -32,7 +35,13 @@ from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.external_signer import ExternalSigner
 from pilothouse.authn.keys import KeySource
 from pilothouse.authn.last_used import LastUsed
-from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    JWTMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -47,17 +56,17 @@ from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
-from pilothouse.outbound.egress_config import Egress, load
 from pilothouse.outbound.http import Outbound
-from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
+from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.watchcache import Cacher
@@ -101,21 +110,25 @@ class Server:
         self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
         self.metrics.add(ProcessMetrics())
         self.slis.add(self.metrics.add(StartTime()))
-        self.health = Health(self.slis.add(HealthMetrics()))
+        self.health = Health(self.slis.add(HealthMetrics()), config.livez_grace_period)
         self._intervals = intervals
+        self.reloads = self.metrics.add(Reloads(intervals.files))
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
+        self.encryption = EncryptionMetrics()
         self.authorization = self.metrics.add(AuthorizationMetrics())
         self.authentication = self.metrics.add(JWTMetrics())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
         self.signer: ExternalSigner | None = None
         self.files: pki.Files
+        self.authorities: Authorities
         self.registry: Registry
-        self.egress: Egress
+        self.ways: Ways
         self.clients: Clients
         self.outbound: Outbound
         self.services: Services
+        self.authenticator: UnionAuthenticator
         self.authorizer: UnionAuthorizer
         self.admission: Chain
         self.quotas: Ledger
@@ -150,8 +163,9 @@ class Server:
                 opened.on_close("a socket", sock.close)
             self.files = await asyncio.to_thread(pki.prepare, self._given_config)
             self.config = pki.completed(self._given_config, self.files)
-            self.egress = self._egress()
-            opened.on_close("connections through proxies", self.egress.close)
+            self.authorities = Authorities(self.files.client_ca, self.config.requestheader_client_ca_file)
+            self.ways = Ways(self.config.egress_selector_config_file, self.metrics)
+            opened.on_close("connections through proxies", self.ways.egress.close)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -169,10 +183,9 @@ class Server:
         self._drain_seconds = drain
         await self._opened.aclose()
 
-    def _egress(self) -> Egress:
-        """How connections to other servers are opened; EgressConfigError when the file about it cannot be used."""
-        path, metrics = self.config.egress_selector_config_file, EgressMetrics()
-        return load(path, self.metrics.add(metrics) if path else metrics)
+    def reload(self) -> None:
+        """Look at once at all files that are followed, as SIGHUP asks for."""
+        self.reloads.look()
 
     # The stages of a start
 
@@ -180,17 +193,19 @@ class Server:
         """Open the storage, fill the watch cache, and start what looks after the storage; find the signer of tokens."""
         config = self.config
         opened.start(self.caches)
-        egress = self.egress
+        egress = self.ways.egress
         routes = await etcd_routes(config, egress.etcd, opened) if egress.etcd is not None else None
         storage = self._given_storage or open_storage(config, routes)
         catalog = default_catalog(config.runtime_config)
-        self.registry, reloads = registry_over(
+        self.registry = registry_over(
             storage,
             catalog,
             config,
             envelope=self.envelope,
+            encryption=self.encryption,
             health=self.health,
             metrics=self.metrics,
+            reloads=self.reloads,
             intervals=self._intervals,
         )
         await self.registry.start(opened)
@@ -198,34 +213,33 @@ class Server:
         if config.service_account_signing_endpoint:
             self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
             opened.start(self.signer)
-        for one in (*watch_over(storage, config, self.health), *reloads):
+        for one in (*watch_over(storage, config, self.health), self.reloads):
             opened.start(one)
 
     def wire(self, opened: Opened) -> None:
         """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
-        self.clients = clients = Clients(self.egress)
+        self.clients = clients = Clients(self.ways.egress)
+        self.ways.follow(clients, self.reloads)
         opened.on_close("connections to other servers", clients.close)
         self.outbound = outbound = clients.cluster
         public = public_keys(config, files, self.signer)
         configured = authentication(config)
         self.resolver = resolver_for(config, registry.readers)
-        judge, reload = authorizer(
+        judge = authorizer(
             config,
             registry.readers,
             outbound=clients.controlplane,
             anonymous=configured.anonymous.enabled,
             caches=caches,
             metrics=self.authorization,
-            poll=self._intervals.authorization_file,
+            reloads=self.reloads,
         )
         self.authorizer = judge
         self.anonymous = anonymous_may_ask(configured.anonymous.enabled, judge)
         self.anonymous_refused = configured.anonymous.enabled and not self.anonymous
-        if reload is not None:
-            opened.start(reload)
         self.services = services_for(config, registry, caches)
-        recognise = self._authenticator(opened, configured, public)
+        self.authenticator = self._authenticator(opened, configured, public)
         self.admission = chain_of(
             config,
             judge,
@@ -235,6 +249,7 @@ class Server:
             self.resolver,
             self.metrics.add(AdmissionMetrics()),
             self.offload.turns,
+            self.reloads,
         )
         opened.on_close("admission plugins", self.admission.close)
         self.services.companions = companions_for(registry, self.services, self.admission)
@@ -247,7 +262,7 @@ class Server:
                 config=config,
                 registry=registry,
                 services=self.services,
-                authenticator=recognise,
+                authenticator=self.authenticator,
                 authorizer=judge,
                 admission=self.admission,
                 outbound=outbound,
@@ -266,10 +281,16 @@ class Server:
                     self.metrics,
                     opened,
                     caches=caches,
-                    poll=self._intervals.audit_policy,
+                    reloads=self.reloads,
                 ),
+                open_requests=self._intervals.open_requests,
             )
         )
+        follow_kubelet_ca(config, self.handlers.verbs.kubelets, self.reloads)
+        if self.handlers.flowcontrol is not None:
+            opened.start(self.handlers.flowcontrol)
+        if self.handlers.standing is not None:
+            opened.start(self.handlers.standing)
 
     def _authenticator(
         self, opened: Opened, configured: Authentication, public: KeySource
@@ -281,26 +302,27 @@ class Server:
             audiences_of(self.config),
             clients=self.clients,
             metrics=self.authentication,
-            poll=self._intervals.authentication_file,
         )
         used = LastUsed(client_for(self.registry, self.services, SERVER))
         opened.on_close("last uses of tokens", used.close)
         union = authenticator(
             self.config,
-            self.files,
+            self.authorities,
             self.registry.readers,
             public=public,
             clients=self.clients,
             jwt=jwt,
             metrics=self.metrics.add(ServiceAccountMetrics()),
+            cached=self.metrics.add(TokenCacheMetrics()),
+            certificates=self.metrics.add(CertificateMetrics()),
             used=used,
             anonymous=replace(configured.anonymous, enabled=self.anonymous),
             caches=self.caches,
         )
         if jwt is not None:
             opened.start(jwt)
-        if follow is not None:
-            opened.start(follow(union.forget))
+        follow(self.reloads, union.forget)
+        follow_tokens(self.config, union, self.clients, self.reloads)
         return union
 
     def bind(self, opened: Opened) -> None:
@@ -320,17 +342,20 @@ class Server:
             config.tls_min_version,
             config.tls_cipher_suites,
             not config.disable_http2_serving,
+            config.tls_curve_preferences,
         )
         limits = Limits(unauthenticated=config.max_unauthenticated_connections)
         if config.http2_max_streams_per_connection > 0:
             limits = replace(limits, streams=config.http2_max_streams_per_connection)
         contexts = tls.Contexts(settings)
+        follow_certificates(self.reloads, settings, contexts, self.authorities, self.authenticator)
         self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
         self.metrics.add(ConnectionMetrics(self.listener))
         opened.on_close("the listener", self._end_listener)
         self.writers = Writers(
             config,
             self.files,
+            self.authorities,
             self.registry,
             self.services,
             self.admission,
@@ -341,6 +366,8 @@ class Server:
         )
 
     async def _end_listener(self) -> None:
+        if self.pipeline.edges is not None:
+            self.pipeline.edges.stopping = True
         await self.listener.stop(self._drain_seconds, self.cacher.end_watches)
 
     async def fill(self, opened: Opened) -> None:
@@ -348,6 +375,9 @@ class Server:
         self.planned = self.writers.planned()
         server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
         self.envelope.server_id = self.authorization.server_id = self.authentication.server_id = server_id
+        self.encryption.server_id = server_id
+        if self.handlers.journal is not None:
+            self.handlers.journal.server = server_id
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 
@@ -371,6 +401,9 @@ class Server:
         )
         for one in self.writers.controllers(aggregation, webhooks):
             opened.start(one)
+        events = self.writers.reload_events(self.planned)
+        opened.start(events)
+        self.reloads.listen(events.tell)
 
     async def listen(self, opened: Opened) -> None:
         """Begin to answer requests."""

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
@@ -15,9 +16,11 @@ from pilothouse.registry import encoding
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.store import Store
+from pilothouse.reload import Followed, Reloads
 from pilothouse.storage.compaction import CompactionLoop
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import KeyValue, Storage, Unavailable
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
@@ -106,44 +109,66 @@ def registry_over(
     config: Config,
     *,
     envelope: EnvelopeMetrics,
+    encryption: EncryptionMetrics,
     health: Health,
     metrics: MetricsRegistry,
+    reloads: Reloads,
     intervals: Intervals = DEFAULT_INTERVALS,
-) -> tuple[Registry, list[Background]]:
-    """The registry, and what is to run beside it. The storage is put behind encryption where that is configured."""
+) -> Registry:
+    """The registry. The storage is put behind encryption where that is configured."""
     resource_of = encoding.resources_by_key(catalog)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)))
-    registry, reloads = _registry(storage, catalog, config, resource_of, envelope, health, metrics, intervals)
+    if config.encryption_provider_config:
+        make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
+        ciphers = _encryption(config, resource_of, make, metrics.add(encryption), reloads)
+        if config.encryption_provider_config_automatic_reload or ciphers.remotes:
+            health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
+            metrics.add(envelope)
+        registry = _encrypted(storage, catalog, config, ciphers, intervals)
+    else:
+        registry = Registry(
+            storage, catalog, transform=encoding.reader(catalog), object_limit=config.max_object_bytes
+        )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
-    return registry, reloads
+    return registry
 
 
-def _registry(
-    storage: Storage,
-    catalog: Catalog,
+def _encryption(
     config: Config,
     resource_of: Callable[[str], str],
-    envelope: EnvelopeMetrics,
-    health: Health,
-    metrics: MetricsRegistry,
-    intervals: Intervals,
-) -> tuple[Registry, list[Background]]:
-    read = encoding.reader(catalog)
+    make: encryption_config.Make,
+    metrics: EncryptionMetrics,
+    reloads: Reloads,
+) -> Encryption:
+    """What --encryption-provider-config says; the file is followed where the flags ask for it."""
     path = config.encryption_provider_config
-    if not path:
-        return Registry(storage, catalog, transform=read, object_limit=config.max_object_bytes), []
-    reload = config.encryption_provider_config_automatic_reload
-    make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
-    rules, digest = encryption_config.load(path, make)
-    encryption = Encryption(rules, resource_of, "/" + config.etcd_prefix.strip("/"))
-    if reload or encryption.remotes:
-        health.add_check("kms-providers", encryption.check, endpoints=("healthz", "readyz"))
-        metrics.add(envelope)
+    made = Encryption(encryption_config.load(path, make), resource_of, "/" + config.etcd_prefix.strip("/"))
+    if config.encryption_provider_config_automatic_reload:
+        reload = encryption_config.Reload(path, made, make)
+        reloads.follow(
+            Followed(
+                kind="encryption",
+                paths=lambda: (path,),
+                read=reload.read,
+                use=reload.use,
+                metrics=metrics,
+                faults=(Unavailable,),
+            )
+        )
+    else:
+        metrics.configured(Path(path).read_bytes())
+    return made
+
+
+def _encrypted(
+    storage: Storage, catalog: Catalog, config: Config, encryption: Encryption, intervals: Intervals
+) -> Registry:
+    read = encoding.reader(catalog)
 
     def to_json(key: str, value: bytes) -> bytes:
         return read(key, encryption.decrypt(key, value))
 
-    registry = Registry(
+    return Registry(
         EncryptedStorage(storage, encryption),
         catalog,
         transform=to_json,
@@ -151,10 +176,6 @@ def _registry(
         object_limit=config.max_object_bytes,
         retry=intervals.unreadable,
     )
-    if not reload:
-        return registry, []
-    poll = intervals.encryption_file
-    return registry, [encryption_config.Reload(path, digest, encryption, make, poll=poll)]
 
 
 def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:

@@ -90,6 +90,10 @@ class Auditor(Desk):
         self.by_user, self.by_name = policy.by_user, policy.by_name
         self._verdicts.clear()
 
+    def use(self, policy: Policy) -> None:
+        """Judge requests by another policy from now on."""
+        self.policy = policy
+
     def judge(
         self, question: tuple[object, ...], user: User | None, attributes: AuthorizationAttributes
     ) -> Verdict:

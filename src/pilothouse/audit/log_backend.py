@@ -34,7 +34,7 @@ GATHER = 0.005
 WRITE_BYTES = 1 << 20
 """Bytes of lines that the thread writes at once."""
 
-GATHER_BLOCKING, GATHER_BYTES = 0.001, 256 * 1024
+GATHER_BLOCKING, GATHER_BYTES = 0.002, 256 * 1024
 """Seconds, and bytes, for which the mode `blocking` gathers lines that nothing waits for."""
 
 CLOSE_SECONDS = 10.0

@@ -1,17 +1,21 @@
 """The metrics of auditing (apiserver pkg/audit/metrics.go), and the log line that tells of lost events."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
 
 from pilothouse.audit.policy import LEVELS
 from pilothouse.instruments import Counter, Gauge, Group, Labels
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
 
 EVERY = 60.0
 """Seconds between two log lines about lost events."""
+TURN = 5.0
+"""Seconds between two looks whether there is something to tell."""
 
 
 class AuditMetrics(Group):
@@ -46,11 +50,6 @@ class AuditMetrics(Group):
         self.rejected = Counter(
             "apiserver_audit_requests_rejected_total",
             "[ALPHA] Counter of apiserver requests rejected due to an error in audit logging backend.",
-        )
-        self.reloads = Counter(
-            "pilothouse_audit_policy_reloads_total",
-            "[ALPHA] Changes of the audit policy's file, by whether the new policy came into force.",
-            ("result",),
         )
         self.buffered = Gauge(
             "pilothouse_audit_buffered_bytes",
@@ -106,3 +105,16 @@ class Losses:
         """Reset the counts to zero."""
         with self._lock:
             self._totals.clear()
+
+
+class Telling(BackgroundTask):
+    """Tells of what was lost after the last line, though nothing is lost any more."""
+
+    def __init__(self, losses: Losses, interval: float = TURN) -> None:
+        self._losses = losses
+        self._interval = interval
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            self._losses.tell()

@@ -77,6 +77,9 @@ class Record(Draft):
     _truncated = False
     _panic = ""
 
+    queued = 0.0
+    """Seconds that the request has waited for its seats."""
+
     # What the stages of a request tell
 
     def annotate(self, key: str, value: str) -> None:
@@ -97,6 +100,7 @@ class Record(Draft):
     def acts_as(self, user: User, constraint: str) -> None:
         """The request is made on behalf of `user`; `constraint` is the verb of constrained impersonation that allowed it."""
         self._impersonated = user
+        self.renamed()
         self.acting = event.member("impersonatedUser", event.user_info(user))
         if constraint:
             self.acting += event.member("authenticationMetadata", {"impersonationConstraint": constraint})
@@ -118,6 +122,7 @@ class Record(Draft):
         target = self.target
         if target is None:
             return
+        self.renamed()
         for member, shown in _NAMING:
             value = metadata.get(shown)
             if isinstance(value, str) and not getattr(target, member):
@@ -203,6 +208,7 @@ class Record(Draft):
         stages = {
             "authentication": int(self.authentication * 1e9),
             "impersonation": int(self.impersonation * 1e9),
+            "apf-queue-wait": int(self.queued * 1e9),
             "authorization": int(self.authorization * 1e9),
             "response-write": now - self.answered_at if self.answered_at else 0,
             "total": now - self.received_at,
@@ -213,7 +219,7 @@ class Record(Draft):
 
     def event(self, stage: str, at: int) -> Event:
         """An event that shows objects, annotations or the members of the legacy form."""
-        end = self._annotated() if stage != RECEIVED else b"}\n"
+        end = self._annotated()
         fields = self._fields(stage) if self.sink.legacy else None
         level = self.verdict.level
         if stage == RECEIVED or (self._body is None and not self._request_object):

@@ -81,6 +81,10 @@ class WebhookBackend(Background):
         """Bytes of the events that wait or are being sent."""
         return self._buffer.used
 
+    def use(self, post: Post) -> None:
+        """Send to another service from now on."""
+        self._post = post
+
     def start(self) -> None:
         """Begin to send."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="audit webhook")

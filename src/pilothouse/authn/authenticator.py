@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
+from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.server.request import Request
 from pilothouse.server.websocket import is_websocket
@@ -24,7 +25,18 @@ _LARGEST = 64 << 10
 """The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
 _INVALID_TOKEN = "invalid bearer token"
+_EXTRA_SPACE = (
+    "the provided Authorization header contains extra space before the bearer token, and is ignored"
+)
 _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
+
+
+Texts = tuple[str, ...]
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Undecided(errors.Unauthorized):
+    """A method could not say whether a credential is good, as a service that it asks does not answer."""
 
 
 class Authenticator(Protocol):
@@ -34,28 +46,61 @@ class Authenticator(Protocol):
         """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
 
 
+class Method(Authenticator, Protocol):
+    """One of the methods of a union."""
+
+    name: str
+    """How people know it."""
+
+
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """The user of a token, those of the requested audiences for which it is valid, and what its owner is to be told."""
+    """The user of a token, those of the requested audiences for which it is valid, and what its owner is to be told.
+
+    annotations: keys and values for the audit events of requests with the token.
+    """
 
     user: User
-    audiences: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    audiences: Texts = ()
+    warnings: Texts = ()
+    annotations: Pairs = ()
 
 
 class TokenAuthenticator(Protocol):
     """One sort of bearer token."""
+
+    name: str
+    """How people know it."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
+class Recognition:
+    """By which method a request's user was recognised ("" = by none), and what those asked before it have said."""
+
+    by: str
+    said: tuple[tuple[str, str], ...] = ()
+
+
+BY_NOBODY = Recognition("anonymous")
+"""The recognition of a request without credentials."""
+NOT_MINE = "no token of this sort"
+"""What a sort of tokens has to say of others."""
+
+
+@dataclass(slots=True, frozen=True)
 class Review:
-    """The result of a token review: an identity, or the reasons why there is none."""
+    """The result of a token review: an identity, or the reasons why there is none.
+
+    undecided: a method could not say. recognition: who has said what.
+    """
 
     identity: TokenIdentity | None
     error: str = ""
+    undecided: bool = False
+    recognition: Recognition = BY_NOBODY
 
 
 def join(reasons: Sequence[str]) -> str:
@@ -121,26 +166,36 @@ class UnionAuthenticator:
 
     def __init__(
         self,
-        methods: Sequence[Authenticator] = (),
+        methods: Sequence[Method] = (),
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
         anonymous: bool = True,
         anonymous_paths: Collection[str] = (),
         budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
+        metrics: TokenCacheMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or TokenCacheMetrics()
+        self._hit = self.metrics.hit
+        """Counts a token of the cache; upstream tells the time it takes in whole milliseconds."""
         self.methods = tuple(methods)
+        self._plain: dict[str, Recognition] = {}
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
         self.anonymous = anonymous and not anonymous_paths
         self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self._clock = clock
-        self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...]]] = Cache(
+        self._cache: Cache[str | bytes, tuple[float, User, Texts, Pairs, Recognition]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
+        self._epoch = 0
+        """Grows when the cache is emptied: what was asked before that is not put there."""
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
+        """The user behind a request, or errors.Unauthorized (Undecided, where it might have been another answer).
+
+        Sets `warnings`, `annotations` and `recognition` of the request.
+        """
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -150,8 +205,9 @@ class UnionAuthenticator:
             else:
                 known = self._cache[header]
                 if known is not None and known[0] > self._clock():
-                    request.warnings = known[2]
-                    return known[1]
+                    self._hit(0.0)
+                    _, user, request.warnings, request.annotations, request.recognition = known
+                    return user
         return await self._ask(request)
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> Review:
@@ -159,55 +215,95 @@ class UnionAuthenticator:
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
-        """Empty the cache of tokens."""
+        """Empty the cache of tokens, also of those that are being judged."""
+        self._epoch += 1
         self._cache.clear()
 
     async def _ask(self, request: Request) -> User:
-        reasons: list[str] = []
+        said: list[tuple[str, str]] = []
+        refusal = errors.Unauthorized
         for method in self.methods:
             try:
                 user = await method.authenticate(request)
             except errors.Unauthorized as error:
-                reasons.append(error.message)
+                said.append((method.name, error.message))
                 continue
             if user is not None:
+                request.recognition = self._recognition(method.name, said)
                 return with_authenticated(user)
         header = request.headers.get("authorization", "")
         token = bearer_token(header)
+        if not token and header.strip()[:8].lower() == "bearer  ":
+            request.warnings = (_EXTRA_SPACE,)
         if not token and is_websocket(request):
             header = ""
             try:
                 token = protocol_token(request)
             except errors.Unauthorized as error:
-                reasons.append(error.message)
+                said.append(("token in a subprotocol", error.message))
         if token:
             key = _cache_key(token)
             known = self._cache[key] if header else None
             if known is not None and known[0] > self._clock():
-                request.warnings = known[2]
-                return known[1]
-            review = await self._token(token, self.audiences)
-            if review.identity is not None:
-                user, request.warnings = review.identity.user, review.identity.warnings
-                if header:
-                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
+                self._hit(0.0)
+                _, user, request.warnings, request.annotations, found = known
+                request.recognition = _after(said, found)
                 return user
-            reasons.append(review.error)
-        if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
-            raise errors.Unauthorized("Unauthorized")
+            epoch = self._epoch
+            review = await self._token(token, self.audiences)
+            identity, found = review.identity, review.recognition
+            if identity is not None:
+                user, request.warnings, request.annotations = (
+                    identity.user,
+                    identity.warnings,
+                    identity.annotations,
+                )
+                request.recognition = _after(said, found)
+                if header and epoch == self._epoch:
+                    kept = (user, identity.warnings, identity.annotations, found)
+                    self._cache.put(key, (self._clock() + SUCCESS_TTL, *kept))
+                return user
+            said += found.said
+            refusal = Undecided if review.undecided else refusal
+        if said or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
+            request.recognition = Recognition("", tuple(said))
+            raise refusal("Unauthorized")
         return ANONYMOUS
 
+    def _recognition(self, by: str, said: list[tuple[str, str]]) -> Recognition:
+        """The recognition by a method; one for all requests before which nobody has said anything."""
+        if said:
+            return Recognition(by, tuple(said))
+        return self._plain.get(by) or self._plain.setdefault(by, Recognition(by))
+
     async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
-        reasons = [_INVALID_TOKEN]
+        with self.metrics.fetch() as fetch:
+            review = await self._asked(token, audiences)
+            fetch.good = review.identity is not None or review.error == _INVALID_TOKEN
+            return review
+
+    async def _asked(self, token: str, audiences: tuple[str, ...]) -> Review:
+        reasons, undecided = [_INVALID_TOKEN], False
+        said: list[tuple[str, str]] = []
         for method in self.tokens:
             try:
                 identity = await method.authenticate_token(token, audiences)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
+                said.append((method.name, error.message))
+                undecided |= isinstance(error, Undecided)
                 continue
             if identity is not None:
-                return Review(replace(identity, user=with_authenticated(identity.user)))
-        return Review(None, join(reasons))
+                found = Recognition(method.name, tuple(said))
+                return Review(replace(identity, user=with_authenticated(identity.user)), recognition=found)
+            said.append((method.name, NOT_MINE))
+        found = Recognition("", tuple(said) or (("bearer token", _INVALID_TOKEN),))
+        return Review(None, join(reasons), undecided, found)
+
+
+def _after(said: list[tuple[str, str]], found: Recognition) -> Recognition:
+    """A recognition by a token, with what was said before its sort was looked for."""
+    return Recognition(found.by, (*said, *found.said)) if said else found
 
 
 def _cache_key(token: str) -> str | bytes:

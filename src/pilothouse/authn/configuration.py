@@ -9,8 +9,6 @@ from pilothouse.api.fields import Object
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthenticationConfiguration"
-POLL = 5.0
-"""Seconds between two looks at the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

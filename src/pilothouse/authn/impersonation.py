@@ -1,5 +1,6 @@
 """Impersonation: requests on behalf of other users, if the authorizer allows it (KEP-5284)."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,6 +11,7 @@ from pilothouse.api.fields import Errors, quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join
+from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
@@ -29,6 +31,7 @@ Authorize = Callable[[AuthorizationAttributes], Awaitable[Decided]]
 Forbid = Callable[[AuthorizationAttributes, str], errors.StatusError]
 
 _GROUP = "authentication.k8s.io"
+_LEGACY = "impersonate"
 _EXTRA = "impersonate-extra-"
 _NODE_PREFIX = "system:node:"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
@@ -52,8 +55,15 @@ class Impersonation:
     `authorize` decides on attributes, `forbid` makes the 403 from them and a reason; authn does not import authz.
     """
 
-    def __init__(self, authorize: Authorize, forbid: Forbid, budget: Budget | None = None) -> None:
-        self.authorize = authorize
+    def __init__(
+        self,
+        authorize: Authorize,
+        forbid: Forbid,
+        budget: Budget | None = None,
+        metrics: ImpersonationMetrics | None = None,
+    ) -> None:
+        self._authorize = authorize
+        self.metrics = metrics or ImpersonationMetrics()
         self.forbid = forbid
         self._last: Cache[str, int] = Cache("impersonation", budget or Budget(), share=1 / 32)
 
@@ -70,7 +80,15 @@ class Impersonation:
         With it comes the verb of constrained impersonation that allowed it, "" for another or none.
         """
         wanted = wanted_user(request)
-        return (attributes.user, "") if wanted is None else await self._first_allowed(wanted, attributes)
+        if wanted is None:
+            return attributes.user, ""
+        began, decision, mode = time.perf_counter(), "denied", ""
+        try:
+            user, constraint = await self._first_allowed(wanted, attributes)
+            decision, mode = "allowed", _mode_of(constraint or _LEGACY)
+            return user, constraint
+        finally:
+            self.metrics.attempts.observe(time.perf_counter() - began, decision, mode)
 
     async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> tuple[User, str]:
         """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
@@ -95,7 +113,7 @@ class Impersonation:
 
     async def _try(self, i: int, wanted: User, attributes: AuthorizationAttributes) -> User | None:
         if i == len(_MODES):
-            return await self._as("impersonate", wanted, attributes.user, constrained=False)
+            return await self._as(_LEGACY, wanted, attributes.user, constrained=False)
         mode, caller = _MODES[i], attributes.user
         if not mode.fits(wanted, caller):
             return None
@@ -166,12 +184,24 @@ class Impersonation:
         )
 
     async def _all_allowed(self, target: AuthorizationAttributes) -> bool:
-        return (await self.authorize(replace(target, name="*"))).allowed
+        return (await self._ask(replace(target, name="*"))).allowed
+
+    async def _ask(self, attributes: AuthorizationAttributes) -> Decided:
+        began = time.perf_counter()
+        found = await self._authorize(attributes)
+        decision = "allowed" if found.allowed else "denied"
+        self.metrics.asked.observe(time.perf_counter() - began, decision, _mode_of(attributes.verb))
+        return found
 
     async def _check(self, attributes: AuthorizationAttributes) -> None:
-        decision = await self.authorize(attributes)
+        decision = await self._ask(attributes)
         if not decision.allowed:
             raise self.forbid(attributes, decision.reason)
+
+
+def _mode_of(verb: str) -> str:
+    """The mode whose verb it is: `impersonate`, `impersonate:MODE` or `impersonate-on:MODE:VERB`."""
+    return "legacy" if verb == _LEGACY else verb.split(":", 2)[1]
 
 
 def wanted_user(request: Request) -> User | None:

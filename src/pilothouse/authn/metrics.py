@@ -1,12 +1,19 @@
 """The metrics of authentication (apiserver endpoints/filters/metrics.go)."""
 
 import time
+from typing import Self
 
 from pilothouse._requestmetrics import Authenticated
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
+TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DAY = 86400.0
+CERTIFICATE_SECONDS = (
+    0.0, 1800.0, 3600.0, 7200.0, 21600.0, 43200.0, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY,
+    180 * _DAY, 360 * _DAY,
+)  # fmt: skip
 JWT_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 TOLD_APART = frozenset(
@@ -69,6 +76,99 @@ class _Users(dict[str, list[int]]):
         """Reset the counts to zero."""
         self.clear()
         self._labels.clear()
+
+
+class TokenCacheMetrics(Group):
+    """How often a bearer token was known already, and how others were checked (apiserver token/cache/stats.go)."""
+
+    def __init__(self) -> None:
+        cache = "authentication_token_cache_"
+        self.seconds = Histogram(
+            f"{cache}request_duration_seconds",
+            "[ALPHA] Seconds to authenticate a token.",
+            ("status",),
+            TOKEN_SECONDS,
+        )
+        self.requests = Counter(
+            f"{cache}request_total",
+            "[ALPHA] Tokens that were authenticated.",
+            ("status",),
+            self.seconds.counts,
+        )
+        self.fetches = Counter(f"{cache}fetch_total", "[ALPHA] Tokens that were checked.", ("status",))
+        self.active = Gauge(
+            f"{cache}active_fetch_count", "[ALPHA] Tokens that are being checked.", ("status",), self._active
+        )
+        self.fetching: int | None = None
+        """How many are; None before the first one."""
+        self.hit = self.seconds.series("hit").observe
+        """Called for each token that is in the cache."""
+
+    def fetch(self) -> "Fetch":
+        """Entered while a token is checked."""
+        return Fetch(self)
+
+    def _active(self) -> dict[Labels, float]:
+        # Each request checks its own token, so as many wait as are under way.
+        found = self.fetching
+        return {} if found is None else {("blocked",): float(found), ("in_flight",): float(found)}
+
+
+class Fetch:
+    """One check of a token; `good` tells that nothing has failed, be the token known or not."""
+
+    __slots__ = ("_began", "_metrics", "good")
+
+    def __init__(self, metrics: TokenCacheMetrics) -> None:
+        self._metrics = metrics
+        self.good = False
+
+    def __enter__(self) -> Self:
+        self._metrics.fetching = (self._metrics.fetching or 0) + 1
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        metrics = self._metrics
+        assert metrics.fetching is not None
+        metrics.fetching -= 1
+        metrics.fetches.inc("ok" if self.good else "error")
+        metrics.seconds.observe(time.perf_counter() - self._began, "miss")
+
+
+class ImpersonationMetrics(Group):
+    """Requests on behalf of others, and what the authorizer was asked for them (filters/impersonation/metrics).
+
+    mode: that of constrained impersonation, `legacy`, or "" where all have failed. decision: allowed or denied.
+    """
+
+    def __init__(self) -> None:
+        labels, name = ("decision", "mode"), "apiserver_impersonation_"
+        what, asked = "Impersonations that were tried", "Questions to the authorizer about impersonation"
+        self.attempts = Histogram(
+            f"{name}attempts_duration_seconds", f"[ALPHA] {what}: seconds.", labels, SECONDS
+        )
+        self.attempts_total = Counter(
+            f"{name}attempts_total", f"[ALPHA] {what}.", labels, self.attempts.counts
+        )
+        self.asked = Histogram(
+            f"{name}authorization_attempts_duration_seconds", f"[ALPHA] {asked}: seconds.", labels, SECONDS
+        )
+        self.asked_total = Counter(
+            f"{name}authorization_attempts_total", f"[ALPHA] {asked}.", labels, self.asked.counts
+        )
+
+
+class CertificateMetrics(Group):
+    """How long the certificates of clients are still valid (apiserver authentication/request/x509)."""
+
+    def __init__(self) -> None:
+        self.remaining = Histogram(
+            "apiserver_client_certificate_expiration_seconds",
+            "[ALPHA] Seconds until the certificate expires with which a request was authenticated.",
+            (),
+            CERTIFICATE_SECONDS,
+        )
 
 
 class JWTMetrics(ReloadMetrics, Group):

@@ -9,7 +9,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api.fields import quote
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import TokenIdentity
+from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.authn.claims import ClaimMapper, Expressions
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.distributed import ClaimError, DistributedClaims
@@ -78,9 +78,10 @@ class IssuerTokens:
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
     async def identify(self, token: str, header: dict[str, Any], claims: dict[str, Any]) -> TokenIdentity:
-        """Whose token it is; errors.Unauthorized with the reason when it does not count."""
+        """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys, or
+        when distributed claims cannot be had."""
         if self.provider.fault:
-            raise errors.Unauthorized("oidc: authenticator not initialized")
+            raise Undecided("oidc: authenticator not initialized")
         try:
             await self._verifier.verify(token, header, claims)
         except InvalidToken as error:
@@ -89,12 +90,14 @@ class IssuerTokens:
             try:
                 claims = await self._distributed.expand(claims)
             except ClaimError as error:
-                raise errors.Unauthorized(f"oidc: could not expand distributed claims: {error}") from None
+                raise Undecided(f"oidc: could not expand distributed claims: {error}") from None
         return TokenIdentity(self._mapper.user(claims))
 
 
 class JWTTokens(Background):
     """The tokens of all configured issuers. The configuration may be replaced while requests come in."""
+
+    name = "JWT of a configured issuer"
 
     def __init__(
         self, issuers: Sequence[IssuerTokens], audiences: Sequence[str], metrics: JWTMetrics

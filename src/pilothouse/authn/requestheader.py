@@ -25,6 +25,8 @@ class RequestHeaderAuthenticator:
     Its CN must be among `allowed_names` unless that is empty. `clock` gives Unix seconds.
     """
 
+    name = "front proxy"
+
     def __init__(
         self,
         ca: bytes,
@@ -47,6 +49,11 @@ class RequestHeaderAuthenticator:
         self._trusted: Cache[bytes, float] = Cache(
             "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
         )
+
+    def trust(self, ca: bytes) -> None:
+        """Have proxies' certificates verified by other CAs from now on."""
+        self.ca = ca
+        self._trusted.clear()
 
     async def authenticate(self, request: Request) -> User | None:
         # PERF: requests without the header are none of a proxy's; the certificates of others are not verified here.

@@ -1,13 +1,14 @@
 """Service account tokens: issues bound ones, verifies bound and legacy ones, publishes the discovery document."""
 
 import base64
+import dataclasses
 import hmac
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilothouse import errors
 from pilothouse.api import fields
@@ -22,7 +23,11 @@ from pilothouse.registry.readers import Readers
 LEGACY_ISSUER = "kubernetes/serviceaccount"
 GROUP = "authentication.k8s.io"
 
+ISSUED = "authentication.kubernetes.io/issued-credential-id"
+"""The audit annotation that tells which token a request has made."""
+
 _PREFIX = "system:serviceaccount:"
+_AUDITED = "authentication.k8s.io/"
 _CLAIMS = "kubernetes.io"
 _LEGACY_CLAIMS = "kubernetes.io/serviceaccount/"
 _INVALIDATED = "service account token has been invalidated"
@@ -47,6 +52,14 @@ def groups(namespace: str) -> tuple[str, ...]:
     return ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
 
 
+class Issued(NamedTuple):
+    """A TokenRequest with its token, warnings, and the id by which audit events tell the token."""
+
+    obj: Object
+    warnings: list[str]
+    credential: str
+
+
 @dataclass(slots=True, frozen=True)
 class TokenIssuer:
     """Answers TokenRequests. `audiences` are the API server's; `max_expiration` in seconds, 0 = no limit;
@@ -64,8 +77,8 @@ class TokenIssuer:
     extended_lifetime: int = EXTENDED_LIFETIME
     clock: Callable[[], float] = time.time
 
-    async def request(self, obj: Object, namespace: str, name: str) -> tuple[Object, list[str]]:
-        """The TokenRequest with a token for the service account, and warnings."""
+    async def request(self, obj: Object, namespace: str, name: str) -> "Issued":
+        """The TokenRequest with a token for the service account."""
         return await self.issue(self.prepare(obj, namespace, name))
 
     def prepare(self, obj: Object, namespace: str, name: str) -> Object:
@@ -107,8 +120,8 @@ class TokenIssuer:
             "status": {"token": "", "expirationTimestamp": None},
         }
 
-    async def issue(self, obj: Object) -> tuple[Object, list[str]]:
-        """The prepared TokenRequest with its token, and warnings."""
+    async def issue(self, obj: Object) -> "Issued":
+        """The prepared TokenRequest with its token."""
         metadata, spec, warnings = obj["metadata"], obj["spec"], []
         account = _existing(self.readers, "serviceaccounts", metadata["namespace"], metadata["name"])
         bound = _bound(self.readers, account, spec["boundObjectRef"])
@@ -126,7 +139,7 @@ class TokenIssuer:
         claims = _claims(account, bound, int(now), lifetime, warn_after)
         claims.update(iss=self.issuer, aud=spec["audiences"])
         status = {"token": await self.sign(claims), "expirationTimestamp": _format(now + seconds)}
-        return {**obj, "spec": spec, "status": status}, warnings
+        return Issued({**obj, "spec": spec, "status": status}, warnings, f"JTI={claims['jti']}")
 
     def _extends(self, spec: Object, bound: dict[str, Object]) -> bool:
         return (
@@ -238,6 +251,8 @@ class ServiceAccountTokens:
     `used` is called with the secret of a legacy token that is used. `clock` gives Unix seconds.
     """
 
+    name = "service account token"
+
     def __init__(
         self,
         public: keys.KeySource,
@@ -280,9 +295,12 @@ class ServiceAccountTokens:
             raise errors.Unauthorized(str(error)) from None
         both = self._audiences(own, audiences)
         if legacy:
-            user, warnings = self._check_legacy(token, claims)
-            return TokenIdentity(user, both, warnings)
-        return TokenIdentity(self._check_bound(claims, dates, private), both)
+            user, told = self._check_legacy(token, claims)
+        else:
+            user, told = self._check_bound(claims, dates, private), self._staleness(claims, private)
+        if not own:
+            told.annotations.append((_AUDITED + "legacy-token", claims.get("sub") or ""))
+        return TokenIdentity(user, both, tuple(told.warnings), tuple(told.annotations))
 
     def _audiences(self, own: tuple[str, ...], asked: Sequence[str]) -> tuple[str, ...]:
         own = own or self.audiences
@@ -323,10 +341,20 @@ class ServiceAccountTokens:
             extra["authentication.kubernetes.io/node-name"] = [node]
             if node_uid:
                 extra["authentication.kubernetes.io/node-uid"] = [node_uid]
-        warn_after = private.warn_after
-        if warn_after:
-            (self._metrics.stale if now > warn_after else self._metrics.valid).inc()
         return User(username(namespace, name), uid, groups(namespace), extra)
+
+    def _staleness(self, claims: dict[str, Any], private: "_Claims") -> "_Told":
+        """What is told of a token that should have been renewed before it is refused."""
+        told, now, warn_after = _Told(), self._clock(), private.warn_after
+        if not warn_after:
+            return told
+        if now <= warn_after:
+            self._metrics.valid.inc()
+            return told
+        self._metrics.stale.inc()
+        since = f"seconds after warning threshold: {int(now) - warn_after}"
+        told.annotations.append((_AUDITED + "stale-token", f"subject: {claims.get('sub') or ''}, {since}"))
+        return told
 
     def _check_ref(self, private: "_Claims", kind: str, namespace: str, now: float) -> tuple[str, str]:
         name, uid = private.ref(kind)
@@ -340,8 +368,8 @@ class ServiceAccountTokens:
             )
         return name, uid
 
-    def _check_legacy(self, token: str, claims: dict[str, Any]) -> tuple[User, tuple[str, ...]]:
-        """The user, and warnings."""
+    def _check_legacy(self, token: str, claims: dict[str, Any]) -> tuple[User, "_Told"]:
+        """The user, and what is told of the token."""
         values: dict[str, str] = {}
         for claim, member in _LEGACY_MEMBERS.items():
             value = claims.get(member)
@@ -351,15 +379,15 @@ class ServiceAccountTokens:
         namespace, name, uid = values["namespace"], values["serviceAccountName"], values["serviceAccountUID"]
         if values["sub"] != username(namespace, name):
             raise errors.Unauthorized("sub claim is invalid")
-        warnings: tuple[str, ...] = ()
+        told = _Told()
         if self.lookup:
-            warnings = self._check_legacy_objects(token, namespace, values["secretName"], name, uid)
+            told = self._check_legacy_objects(token, namespace, values["secretName"], name, uid)
         self._metrics.legacy.inc()
-        return User(username(namespace, name), uid, groups(namespace)), warnings
+        return User(username(namespace, name), uid, groups(namespace)), told
 
     def _check_legacy_objects(
         self, token: str, namespace: str, secret_name: str, name: str, uid: str
-    ) -> tuple[str, ...]:
+    ) -> "_Told":
         secret = self.readers.get("secrets", namespace, secret_name)
         if secret is None or secret["metadata"].get("deletionTimestamp"):
             raise errors.Unauthorized(_INVALIDATED)
@@ -387,9 +415,18 @@ class ServiceAccountTokens:
         self._used(secret)
         if any(ref.get("name") == secret_name for ref in account.get("secrets") or ()):
             self._metrics.automatic.inc()
-            return (_AUTOGENERATED,)
+            key = _AUDITED + "legacy-token-autogenerated-secret"
+            return _Told([_AUTOGENERATED], [(key, secret_name)])
         self._metrics.manual.inc()
-        return ()
+        return _Told([], [(_AUDITED + "legacy-token-manual-secret", secret_name)])
+
+
+@dataclass(slots=True)
+class _Told:
+    """The warnings and the audit annotations of requests with a token."""
+
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    annotations: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
 _LEGACY_MEMBERS = {

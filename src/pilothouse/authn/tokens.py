@@ -25,12 +25,12 @@ def intersect(own: Sequence[str], asked: Sequence[str]) -> tuple[str, ...] | Non
 class TokenFile:
     """The users of --token-auth-file: `token,user,uid,"group1,group2"`. ValueError when the file is wrong."""
 
+    name = "token file"
+
     def __init__(self, text: str, audiences: Sequence[str] = (), name: str = "") -> None:
         self.audiences = tuple(audiences)
         self.users: dict[str, User] = {}
-        for record in csv.reader(text.splitlines()):
-            if not record:
-                continue
+        for record in _records(text, name):
             if len(record) < 3:
                 raise ValueError(
                     f"token file '{name}' must have at least 3 columns (token, user name, user uid), "
@@ -45,12 +45,24 @@ class TokenFile:
         with open(path, encoding="utf-8", newline="") as file:
             return cls(file.read(), audiences, path)
 
+    def use(self, other: "TokenFile") -> None:
+        """Have the users of another file in the place of these."""
+        self.users = other.users
+
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         user = self.users.get(token)
         if user is None:
             return None
         both = intersect(self.audiences, audiences)
         return None if both is None else TokenIdentity(user, both)
+
+
+def _records(text: str, name: str) -> list[list[str]]:
+    """The lines of a token file that are not empty; ValueError when they are no CSV."""
+    try:
+        return [record for record in csv.reader(text.splitlines()) if record]
+    except csv.Error as error:
+        raise ValueError(f"token file '{name}': {error}") from None
 
 
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
@@ -62,6 +74,8 @@ class BootstrapTokens:
 
     `clock` gives Unix seconds.
     """
+
+    name = "bootstrap token"
 
     def __init__(
         self, readers: Readers, audiences: Sequence[str] = (), clock: Callable[[], float] = time.time

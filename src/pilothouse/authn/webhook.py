@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
-from pilothouse.authn.authenticator import TokenIdentity
+from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.outbound.reviews import Post
 
@@ -17,6 +17,8 @@ class WebhookTokens:
 
     `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
     """
+
+    name = "token webhook"
 
     def __init__(
         self,
@@ -41,6 +43,11 @@ class WebhookTokens:
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
 
+    def use(self, post: Post) -> None:
+        """Ask another service from now on; what the former one has said is forgotten."""
+        self.post = post
+        self._known.clear()
+
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
@@ -56,14 +63,17 @@ class WebhookTokens:
             "metadata": {},
             "spec": spec,
         }
+        post = self.post
         try:
-            answer = await self.post(review)
+            answer = await post(review)
             identity = self._identity(answer.get("status") or {}, wanted)
-        except (errors.StatusError, OSError) as error:
+        except OSError as error:
+            raise Undecided(str(error)) from None
+        except errors.StatusError as error:
             raise errors.Unauthorized(str(error)) from None
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None
-        if identity is not None and self.ttl > 0:
+        if identity is not None and self.ttl > 0 and post is self.post:
             key = short(token), tuple(map(short, wanted))
             self._known.put(key, (self._clock() + self.ttl, identity))
         return identity

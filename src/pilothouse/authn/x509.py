@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import with_authenticated
+from pilothouse.authn.metrics import CertificateMetrics
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
@@ -30,14 +31,26 @@ class CertificateAuthenticator:
     `clock` gives Unix seconds.
     """
 
+    name = "client certificate"
+
     def __init__(
-        self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
+        self,
+        ca: bytes,
+        budget: Budget | None = None,
+        clock: Callable[[], float] = time.time,
+        metrics: CertificateMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or CertificateMetrics()
         self.ca = ca
         self._clock = clock
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
             "certificates", budget or Budget(), largest=_LARGEST
         )
+
+    def trust(self, ca: bytes) -> None:
+        """Have certificates verified by other CAs from now on; `roots` has accepted them."""
+        self.ca = ca
+        self._known.clear()
 
     async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
@@ -52,6 +65,7 @@ class CertificateAuthenticator:
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
+        self.metrics.remaining.observe(known[0] - now)
         return known[1]
 
 
@@ -93,14 +107,15 @@ def verified(chain: Sequence[bytes], ca: bytes, now: float) -> "Certificate":
     except ValueError as error:
         raise errors.Unauthorized(f"x509: {error}") from None
     leaf = certificates[0]
-    why = _fault(leaf, certificates[1:], _roots(ca), datetime.fromtimestamp(now, UTC))
+    why = _fault(leaf, certificates[1:], roots(ca), datetime.fromtimestamp(now, UTC))
     if why:
         raise errors.Unauthorized(f"verifying certificate SN={leaf.serial_number} failed: {why}")
     return leaf
 
 
 @functools.lru_cache(maxsize=8)
-def _roots(ca: bytes) -> "tuple[Certificate, ...]":
+def roots(ca: bytes) -> "tuple[Certificate, ...]":
+    """The certificates of a PEM text; ValueError when there are none, or one cannot be read."""
     from cryptography import x509
 
     return tuple(x509.load_pem_x509_certificates(ca))

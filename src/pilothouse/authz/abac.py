@@ -1,7 +1,7 @@
 """Attribute based access control: the policies of --authorization-policy-file (pkg/auth/authorizer/abac)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,9 +62,21 @@ class ABACAuthorizer:
 
     def __init__(self, policies: list[Policy]) -> None:
         self.policies = policies
+        self.listeners: list[Callable[[], None]] = []
+        """Called when other policies are in force."""
+
+    def use(self, policies: list[Policy]) -> None:
+        """Have these policies decide from now on."""
+        self.policies = policies
+        for listener in self.listeners:
+            listener()
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW if any(policy.matches(attributes) for policy in self.policies) else _NO_MATCH
+
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces that policies about the user name."""
+        return {p.namespace for p in self.policies if p.namespace not in ("", "*") and p.about(user)}
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of the policies that are about a user, in a namespace."""
@@ -87,8 +99,12 @@ def load(path: str) -> list[Policy]:
 
     PolicyError names the line that cannot be used; OSError when the file cannot be read.
     """
-    lines = Path(path).read_text(errors="replace").split("\n")
-    policies = list(_read(path, lines))
+    return parse(Path(path).read_bytes(), path)
+
+
+def parse(data: bytes, path: str) -> list[Policy]:
+    """The same for the content of a file."""
+    policies = list(_read(path, data.decode(errors="replace").split("\n")))
     unversioned = sum(1 for _, versioned in policies if not versioned)
     if unversioned:
         log.warning("The policy file has policies without a version", path=path, policies=unversioned)

@@ -1,6 +1,6 @@
 """Decides whether a request is allowed: asks the authorizers in the order of --authorization-mode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple, Protocol
@@ -18,16 +18,20 @@ class Decision:
     """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log.
 
     error: what kept an authorizer from deciding. A request that is not allowed is then a 500: it may be lawful.
+    by: the name of the authorizer that allows or denies. rule: the rule that allows it, as JSON; "" where there is none.
     """
 
     allowed: bool
     denied: bool = False
     reason: str = ""
     error: str = ""
+    by: str = field(default="", compare=False)
+    rule: str = field(default="", compare=False)
 
 
 NO_OPINION = Decision(False)
 ALLOW = Decision(True)
+_SUPERUSER = Decision(True, by=SUPERUSERS)
 
 
 class Authorizer(Protocol):
@@ -60,12 +64,21 @@ class Member(NamedTuple):
     type: str = "Custom"
     name: str = "custom"
 
+    @property
+    def title(self) -> str:
+        """How people know it: by its type, and by its name where that is not the usual one."""
+        return self.type if self.name == self.type.lower() else f"{self.type} {self.name}"
+
 
 class UnionAuthorizer:
     """Superusers may do everything; for others the first authorizer with an opinion decides."""
 
     def __init__(self, members: Sequence[Member], metrics: AuthorizationMetrics | None = None) -> None:
         self._metrics = metrics or AuthorizationMetrics()
+        self.epoch = 0
+        """Counts the changes of what decides: of roles and bindings, and of the authorizers themselves."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called at each of these changes, as soon as it is in force."""
         self.replace(members)
 
     def replace(self, members: Sequence[Member]) -> None:
@@ -73,7 +86,18 @@ class UnionAuthorizer:
         self.members = tuple(members)
         tallies = [self._metrics.tally(member.type, member.name) for member in members]
         # One assignment, so a request that is being decided keeps to the authorizers that it began with.
-        self._chain = tuple(zip((member.authorizer for member in members), tallies, strict=True))
+        allows = [Decision(True, by=member.title) for member in members]
+        self._chain = tuple(zip((member.authorizer for member in members), tallies, allows, strict=True))
+        for member in members:
+            told = getattr(member.authorizer, "listeners", None)
+            if told is not None and self._changed not in told:
+                told.append(self._changed)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.epoch += 1
+        for listener in self.listeners:
+            listener()
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -82,14 +106,14 @@ class UnionAuthorizer:
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         if SUPERUSERS in attributes.user.groups:
-            return ALLOW
+            return _SUPERUSER
         reasons: list[str] = []
         failures: list[str] = []
-        for authorizer, tally in self._chain:
+        for authorizer, tally, allow in self._chain:
             decision = await authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
                 tally[not decision.allowed][0] += 1
-                return decision
+                return allow if decision is ALLOW else decision
             if decision.reason:
                 reasons.append(decision.reason)
             if decision.error:
@@ -98,6 +122,15 @@ class UnionAuthorizer:
             return NO_OPINION
         error = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else ""
         return Decision(False, reason="\n".join(reasons), error=error)
+
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces in which a user may have rights, as far as authorizers know: a webhook does not."""
+        found: set[str] = set()
+        for member in self.members:
+            known = getattr(member.authorizer, "namespaces_for", None)
+            if known is not None:
+                found |= known(user)
+        return found
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""
@@ -114,7 +147,9 @@ def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.S
     user = quote(attributes.user.name)
     if not attributes.is_resource:
         message = f"User {user} cannot {attributes.verb} path {quote(attributes.path)}"
-        return errors.forbidden("", "", "", _explain(message, reason))
+        err = errors.forbidden("", "", "", _explain(message, reason))
+        err.missing = attributes
+        return err
     resource = attributes.resource
     if attributes.subresource:
         resource += "/" + attributes.subresource
@@ -126,7 +161,9 @@ def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.S
         message += f"in the namespace {quote(attributes.namespace)}"
     else:
         message += "at the cluster scope"
-    return errors.forbidden(attributes.group, attributes.resource, attributes.name, _explain(message, reason))
+    err = errors.forbidden(attributes.group, attributes.resource, attributes.name, _explain(message, reason))
+    err.missing = attributes
+    return err
 
 
 def undecided(path: str, decision: Decision) -> errors.StatusError:

@@ -17,8 +17,6 @@ VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1b
 KIND = "AuthorizationConfiguration"
 TYPES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 MAX_SECONDS = 30
-POLL = 5.0
-"""Seconds between two looks at the file."""
 _SECOND = 10**9
 _MEMBERS = (
     "authorizedTTL", "cacheAuthorizedRequests", "unauthorizedTTL", "cacheUnauthorizedRequests", "timeout",

@@ -54,7 +54,7 @@ def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[Ent
 class Authorizers:
     """Makes authorizers. What indexes the cluster's objects is made once, and kept when others take its place.
 
-    node_rules: what every node may do: the rules of the bootstrap role system:node. abac: makes the authorizer of
+    node_rules: what every node may do: the rules of the bootstrap role system:node. abac: the authorizer of
     --authorization-policy-file. connect: reaches webhooks. budget: that of the server's caches.
     """
 
@@ -63,7 +63,7 @@ class Authorizers:
         readers: Readers,
         *,
         node_rules: Sequence[Object] = (),
-        abac: Callable[[], Authorizer] | None = None,
+        abac: Authorizer | None = None,
         connect: Connect | None = None,
         budget: Budget | None = None,
         metrics: AuthorizationMetrics | None = None,
@@ -79,7 +79,7 @@ class Authorizers:
             "AlwaysDeny": AlwaysDeny,
         }
         if abac is not None:
-            self._makers["ABAC"] = abac
+            self._kept["ABAC"] = abac
 
     def members(self, entries: Sequence[Entry]) -> list[Member]:
         """The authorizers of a configuration, in its order. ValueError, OSError when one of them cannot be made."""
@@ -90,7 +90,7 @@ class Authorizers:
             return self._webhook(entry.name, entry.webhook)
         kept = self._kept.get(entry.type)
         if kept is None:
-            if entry.type == "ABAC" and "ABAC" not in self._makers:
+            if entry.type == "ABAC":
                 raise ValueError("authorizer type ABAC is not allowed without --authorization-policy-file")
             if entry.type not in self._makers:
                 raise ValueError(f'unknown authorization mode "{entry.type}"')

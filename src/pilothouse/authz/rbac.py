@@ -1,9 +1,10 @@
 """Role based access control: indexes bindings by subject and decides requests by them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from pilothouse.api import json
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
@@ -14,6 +15,9 @@ GROUP = "rbac.authorization.k8s.io"
 
 _LARGEST = 64 << 10
 """The largest cached verdict, in bytes: a role may name a thousand objects, and a user be in hundreds of groups."""
+
+_LONGEST_RULE = 1024
+"""Characters of a rule that a decision tells."""
 
 Rule = Object
 """A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
@@ -117,6 +121,10 @@ class RBACAuthorizer:
     def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
         self._scopes: dict[str, _Scope] = {}
+        self._places: dict[tuple[str, str], dict[str, int]] = {}
+        """For each subject, how many bindings in which namespace are to it."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called when a role or a binding has changed."""
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(
             "authorization", budget or Budget(), largest=_LARGEST, weigh=_weigh
         )
@@ -138,6 +146,11 @@ class RBACAuthorizer:
             verdict = self._judge(attributes)
             self._verdicts.put(key, verdict)
         return verdict.by_name.get(a.name, verdict.otherwise) if verdict.by_name else verdict.otherwise
+
+    def namespaces_for(self, user: User) -> set[str]:
+        """The namespaces with a binding to the user or one of their groups, whatever it grants."""
+        keys = [("User", user.name), *(("Group", group) for group in user.groups)]
+        return {namespace for key in keys for namespace in self._places.get(key, ())}
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         found = Rules()
@@ -185,7 +198,8 @@ class RBACAuthorizer:
             for rule in rules:
                 if not rule_applies(attributes, rule):
                     continue
-                allow = Decision(True, reason=f"RBAC: allowed by {binding.describe(subject)}")
+                reason = f"RBAC: allowed by {binding.describe(subject)}"
+                allow = Decision(True, reason=reason, by="RBAC", rule=_shown(rule))
                 names = rule.get("resourceNames") if attributes.is_resource else None
                 if not names:
                     verdict.otherwise = allow
@@ -204,24 +218,50 @@ class RBACAuthorizer:
             self._roles.pop(place, None)
         else:
             self._roles[place] = list(new.get("rules") or ())
-        self._verdicts.clear()
+        self._changed()
 
     def _binding_changed(self, key: str, new: Object | None, old: Object | None) -> None:
         metadata = (new or old or {})["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         scope = self._scopes.setdefault(namespace, _Scope())
+        self._place(namespace, scope.bindings.get(name), -1)
         scope.remove(name)
         if new is not None:
             ref = new.get("roleRef") or {}
             subjects = tuple(new.get("subjects") or ())
             scope.add(_Binding(name, namespace, ref.get("kind", ""), ref.get("name", ""), subjects))
+            self._place(namespace, scope.bindings[name], 1)
         elif not scope.bindings:
             del self._scopes[namespace]
+        self._changed()
+
+    def _place(self, namespace: str, binding: _Binding | None, count: int) -> None:
+        """Count a binding of a namespace, or count it no longer, for each of its subjects."""
+        if not namespace or binding is None:
+            return
+        for key in {key for key in _subject_keys(binding) if key is not None}:
+            places = self._places.setdefault(key, {})
+            left = places[namespace] = places.get(namespace, 0) + count
+            if not left:
+                del places[namespace]
+                if not places:
+                    del self._places[key]
+
+    def _changed(self) -> None:
         self._verdicts.clear()
+        for listener in self.listeners:
+            listener()
 
 
 def _members(rule: Rule, *names: str) -> Object:
     return {name: rule[name] for name in names if rule.get(name)}
+
+
+def _shown(rule: Rule) -> str:
+    """A rule as JSON, cut when it is long."""
+    members = _members(rule, "verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+    text = json.dump(members).decode()
+    return text if len(text) <= _LONGEST_RULE else text[:_LONGEST_RULE] + "…"
 
 
 def _aggregate(reasons: list[str]) -> str:

@@ -1,32 +1,46 @@
-"""Follows changes of --authorization-config; a file that cannot be used leaves the authorizers as they are."""
+"""Puts other authorizers in force when --authorization-config, or a kubeconfig that it names, has changed."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pilothouse.authz import configuration
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
-from pilothouse.authz.configuration import POLL, Entry
-from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.reload import FollowedFile
+from pilothouse.authz.configuration import Entry
+from pilothouse.authz.webhook import WebhookAuthorizer
+from pilothouse.outbound.kubeconfig import files_of
+from pilothouse.reload import Files
 
 
-class Reload(FollowedFile):
-    """Puts other authorizers into the union; `make` makes them."""
+class Reload:
+    """Puts other authorizers into the union; `make` makes them. `entries` are those of the file in force."""
 
     def __init__(
         self,
         path: str,
-        data: bytes,
+        entries: Sequence[Entry],
         union: UnionAuthorizer,
         make: Callable[[Sequence[Entry]], list[Member]],
-        metrics: AuthorizationMetrics,
-        *,
-        poll: float = POLL,
     ) -> None:
-        super().__init__("authorization", path, data, metrics, poll)
+        self._path = path
+        self._entries = entries
         self._union = union
         self._make = make
 
-    async def _take(self, data: bytes) -> None:
-        entries = await asyncio.to_thread(configuration.read, data)
+    def paths(self) -> Iterable[str]:
+        """The file, and the kubeconfigs of its webhooks with what they name."""
+        yield self._path
+        for entry in self._entries:
+            if entry.webhook is not None:
+                yield from files_of(entry.webhook.kubeconfig)
+
+    def read(self, files: Files) -> list[Entry]:
+        """The authorizers that the file names; ValueError when it cannot be used."""
+        return configuration.read(files[self._path])
+
+    def use(self, entries: Sequence[Entry]) -> None:
+        """Have requests from now on decided by these authorizers; ValueError or OSError when one cannot be made."""
+        former = self._union.members
         self._union.replace(self._make(entries))
+        self._entries = entries
+        for member in former:
+            if isinstance(member.authorizer, WebhookAuthorizer):
+                member.authorizer.close()

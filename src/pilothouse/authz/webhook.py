@@ -57,6 +57,8 @@ class WebhookAuthorizer:
                 'supported versions are "v1", "v1beta1"'
             )
         self.post = post
+        self.listeners: list[Callable[[], None]] = []
+        """Called when another service is asked."""
         self.version = version
         self.allowed_ttl = allowed_ttl
         self.other_ttl = other_ttl
@@ -69,6 +71,17 @@ class WebhookAuthorizer:
         self._known: Cache[str | bytes, tuple[float, Decision]] = Cache(
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
+
+    def use(self, post: Post) -> None:
+        """Ask another service from now on; what the former one has decided is forgotten."""
+        self.post = post
+        self._known.clear()
+        for listener in self.listeners:
+            listener()
+
+    def close(self) -> None:
+        """Forget all decisions: others decide from now on."""
+        self._known.close()
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         spec = review_spec(attributes, "v1")
@@ -93,28 +106,29 @@ class WebhookAuthorizer:
             "metadata": {},
             "spec": spec,
         }
+        post = self.post
         try:
-            answer = await self._exchange(review)
+            answer = await self._exchange(post, review)
         except OSError as error:
             log.error("Failed to make webhook authorizer request", name=self._name, err=error)
             if not self._deny:
                 self._metrics.webhook_failed_open.inc(self._name, _result(error))
             return self._failed(str(error))
-        decision = _decision(answer.get("status") or {})
+        decision = _decision(answer.get("status") or {}, self._name)
         allowed = decision.allowed
         ttl = self.allowed_ttl if allowed else self.other_ttl
-        if ttl > 0 and key:
+        if ttl > 0 and key and post is self.post:
             self._known.put(key, (self._clock() + ttl, decision))
         return decision
 
-    async def _exchange(self, review: Object) -> Object:
+    async def _exchange(self, post: Post, review: Object) -> Object:
         """The service's answer; OSError when it gives none. One that is busy or restarts is asked again."""
         wait = _FIRST_WAIT
         for attempt in range(1, TRIES + 1):
             started = self._clock()
             result = "canceled"
             try:
-                answer = await self.post(review)
+                answer = await post(review)
                 result = "success"
                 return answer
             except OSError as error:
@@ -129,14 +143,14 @@ class WebhookAuthorizer:
         raise AssertionError
 
     def _failed(self, error: str) -> Decision:
-        return Decision(False, denied=self._deny, error=error)
+        return Decision(False, denied=self._deny, error=error, by=f"Webhook {self._name}")
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])
 
 
-def _decision(status: Object) -> Decision:
-    """What a SubjectAccessReviewStatus says; both yes and no is no."""
+def _decision(status: Object, name: str) -> Decision:
+    """What a SubjectAccessReviewStatus of the webhook `name` says; both yes and no is no."""
     denied, allowed = status.get("denied") is True, status.get("allowed") is True
     both = denied and allowed
     return Decision(
@@ -144,6 +158,7 @@ def _decision(status: Object) -> Decision:
         denied,
         str(status.get("reason") or ""),
         "webhook subject access review returned both allow and deny response" if both else "",
+        by=f"Webhook {name}",
     )
 
 

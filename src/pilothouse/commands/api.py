@@ -1,5 +1,7 @@
 """A small client of the API for commands, by a kubeconfig."""
 
+import copy
+import dataclasses
 import http.client
 import json
 import socket
@@ -12,14 +14,17 @@ from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 
 SECONDS = 30.0
+OTHERS = "kubernetes.default.svc"
+"""A name that the certificates of all servers of a cluster have."""
 
 
 class ApiError(Exception):
-    """A request that was refused or got no answer. `status` is 0 without an answer."""
+    """A request that was refused or got no answer. `status` is 0 without an answer; `details` are those of the Status."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, details: Object | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.details = details or {}
 
 
 class _Connection(http.client.HTTPSConnection):
@@ -29,7 +34,7 @@ class _Connection(http.client.HTTPSConnection):
     tls: Any
 
     def connect(self) -> None:
-        sock = socket.create_connection((self.host, self.port), SECONDS)
+        sock = socket.create_connection((self.host, self.port), self.timeout)
         self.sock = self.tls.wrap_socket(sock, server_hostname=self.server_name or self.host)
 
 
@@ -42,9 +47,24 @@ class Api:
         if self._where.scheme != "https" or not self._where.hostname:
             raise ValueError(f"{kubeconfig}: the server {self.config.server!r} is no https URL")
 
-    def call(self, method: str, path: str, body: Object | None = None) -> Object:
-        """The object in the answer; ApiError for every other answer."""
-        connection = _Connection(self._where.hostname or "", self._where.port or 443, timeout=SECONDS)
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the kubeconfig's server."""
+        return self._where.hostname or "", self._where.port or 443
+
+    def other(self, host: str, port: int) -> "Api":
+        """The same for another server of the cluster, which is trusted by the name that all of them have."""
+        found = copy.copy(self)
+        shown = f"[{host}]" if ":" in host else host
+        found._where = urlsplit(f"https://{shown}:{port}")
+        trust = self.config.trust
+        trust = dataclasses.replace(trust, server_name=trust.server_name or OTHERS)
+        found.config = self.config._replace(server=f"https://{shown}:{port}", trust=trust)
+        return found
+
+    def call(self, method: str, path: str, body: Object | None = None, *, seconds: float = SECONDS) -> Object:
+        """The object in the answer, on a connection of its own; ApiError for every other answer."""
+        connection = _Connection(*self.address, timeout=seconds)
         headers = dict(self.config.headers) | {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -64,7 +84,8 @@ class Api:
         except ValueError:
             out = {"message": text.decode("utf-8", "replace")}
         if not 200 <= answer.status < 300:
-            raise ApiError(str(out.get("message", answer.reason)), answer.status)
+            message = str(out.get("message", answer.reason))
+            raise ApiError(message, answer.status, out.get("details"))
         return out
 
     def ensure(self, collection: str, obj: Object) -> None:

@@ -31,7 +31,7 @@ AGAIN = 3600.0
 
 
 class AuthenticationTrust(Background):
-    """Merges `own`, the data that this server goes by, into the config map, whenever that changes.
+    """Merges what this server goes by, which `own` gives, into the config map, whenever that changes.
 
     `now` gives the time.
     """
@@ -39,7 +39,7 @@ class AuthenticationTrust(Background):
     def __init__(
         self,
         client: Client,
-        own: Mapping[str, str],
+        own: Callable[[], Mapping[str, str]],
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
         self._client = client
@@ -54,6 +54,10 @@ class AuthenticationTrust(Background):
         self._forget = self._client.store.cache(self._resource).subscribe(self._changed)
         self._queue.add(TRUST)
 
+    def look(self) -> None:
+        """Merge once more: this server goes by other CAs."""
+        self._queue.add(TRUST)
+
     async def close(self) -> None:
         self._forget()
         await self._queue.close()
@@ -65,7 +69,7 @@ class AuthenticationTrust(Background):
 
     async def _merge(self, key: str) -> float | None:
         live = self._client.get(self._resource, NAMESPACE, TRUST)
-        data = merged((live or {}).get("data") or {}, self._own, self._now())
+        data = merged((live or {}).get("data") or {}, self._own(), self._now())
         if live is None:
             metadata = {"name": TRUST, "namespace": NAMESPACE}
             new = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
@@ -76,7 +80,7 @@ class AuthenticationTrust(Background):
 
     async def _write(self, uid: str) -> None:
         def edit(obj: Object) -> None:
-            obj["data"] = merged(obj.get("data") or {}, self._own, self._now())
+            obj["data"] = merged(obj.get("data") or {}, self._own(), self._now())
 
         try:
             await self._client.change(self._resource, NAMESPACE, TRUST, edit, uid=uid)

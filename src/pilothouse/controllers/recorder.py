@@ -1,4 +1,4 @@
-"""Records Events about objects on behalf of a controller (client-go tools/events)."""
+"""Records Events about objects on behalf of a controller (client-go tools/events and tools/record)."""
 
 import socket
 
@@ -12,31 +12,70 @@ from pilothouse.registry.client import Client
 log = Logger(__name__)
 
 REMEMBERED = 4096
-"""Warnings that are known to have been told."""
+"""Events that are known to have been told."""
+
+LONGEST = 1024
+"""Characters of the longest note."""
+
+Key = tuple[str, str, str, str | bytes]
+"""What repetitions of an event have in common: the object, type, reason and note."""
 
 
 class Recorder:
-    """Writes warnings, each one once; what can not be written is let go.
-
-    When more than `remembered` have been told, all are forgotten.
-    """
+    """Writes Events; what can not be written is let go. When more than `remembered` were told, all are forgotten."""
 
     def __init__(self, client: Client, controller: str, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
         self._client = client
         self._controller = controller
-        self._told: set[tuple[str, str | bytes]] = set()
+        self._told: dict[Key, str] = {}
 
     async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
-        """Record a warning about an object, which must have apiVersion, kind and metadata."""
+        """Record a warning about an object, which must have apiVersion, kind and metadata. Each is told once."""
         metadata = about["metadata"]
-        key = (metadata.get("uid", ""), short(note))
+        key = (metadata.get("uid", ""), "Warning", "", short(note))
         if key in self._told:
             return
+        log.warning("An event is recorded", kind=about["kind"], name=metadata["name"], note=note)
+        event = {"eventTime": meta.now_micro(), "action": action, "reason": reason, "message": note}
+        self._remember(key, "")
+        await self._create(about, event | {"type": "Warning"})
+
+    async def tell(self, about: Object, kind: str, reason: str, note: str) -> None:
+        """Record an event of a kind, Normal or Warning; one that repeats is counted by the first (tools/record)."""
+        note = note[:LONGEST]
+        key = (about["metadata"].get("uid", ""), kind, reason, short(note))
+        namespace = about["metadata"].get("namespace") or "default"
+        if (name := self._told.get(key, "")) and await self._repeat(namespace, name):
+            return
+        now = meta.now()
+        event = {"type": kind, "reason": reason, "message": note, "count": 1}
+        event |= {"firstTimestamp": now, "lastTimestamp": now, "source": {"component": self._controller}}
+        self._remember(key, await self._create(about, event))
+
+    async def _repeat(self, namespace: str, name: str) -> bool:
+        """Count an event once more; False when it is no longer there."""
+
+        def edit(event: Object) -> None:
+            event["count"] = (event.get("count") or 0) + 1
+            event["lastTimestamp"] = meta.now()
+
+        try:
+            await self._client.change(self._client.resource("", "v1", "events"), namespace, name, edit)
+        except errors.NotFound:
+            return False
+        except (errors.StatusError, KeyError) as err:
+            log.warning("An event was not written", err=err)
+        return True
+
+    def _remember(self, key: Key, name: str) -> None:
         if len(self._told) >= self._remembered:
             self._told.clear()
-        self._told.add(key)
-        log.warning("An event is recorded", kind=about["kind"], name=metadata["name"], note=note)
+        self._told[key] = name
+
+    async def _create(self, about: Object, members: Object) -> str:
+        """Write an event about an object; its name."""
+        metadata = about["metadata"]
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"], "name": metadata["name"]}
         involved |= {m: metadata[m] for m in ("namespace", "uid", "resourceVersion") if m in metadata}
         name = f"{metadata['name']}.{meta.new_uid()[:16].replace('-', '')}"
@@ -44,16 +83,13 @@ class Recorder:
             "kind": "Event",
             "apiVersion": "v1",
             "metadata": {"name": name, "namespace": metadata.get("namespace") or "default"},
-            "eventTime": meta.now_micro(),
             "reportingComponent": self._controller,
             "reportingInstance": f"{self._controller}-{socket.gethostname()}",
-            "action": action,
-            "reason": reason,
             "involvedObject": involved,
-            "message": note,
-            "type": "Warning",
+            **members,
         }
         try:
             await self._client.create(self._client.resource("", "v1", "events"), event)
         except (errors.StatusError, KeyError) as err:
             log.warning("An event was not written", err=err)
+        return name

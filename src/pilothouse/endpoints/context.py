@@ -1,20 +1,55 @@
 """The context of one request, which its stages share, with callbacks for its end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
+from pilothouse._seats import Ticket
+from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.audit.record import Record
+from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.params import Query
+from pilothouse.endpoints.permitted import Permitted
+from pilothouse.errors import StatusError
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.trail import Trail, cut
 from pilothouse.server.request import Request
 
 log = Logger(__name__)
+
+MOST_CAUSES = 16
+"""Causes of an error that are kept."""
+
+
+class Refusal(NamedTuple):
+    """Why a request was answered with an error: the members of its Status, cut.
+
+    causes: field, reason and message of each. missing: what authorization has refused, when that is why.
+    """
+
+    reason: str
+    message: str
+    causes: tuple[tuple[str, str, str], ...]
+    missing: AuthorizationAttributes | None
+
+    @classmethod
+    def of(cls, err: StatusError) -> "Refusal":
+        """What is kept of an error; not the error itself, which holds on to the whole request."""
+        causes = (err.details or {}).get("causes") or ()
+        told = [
+            (_text(one, "field"), _text(one, "reason"), _text(one, "message"))
+            for one in list(causes)[:MOST_CAUSES]
+            if isinstance(one, dict)
+        ]
+        return cls(err.reason, cut(err.message), tuple(told), err.missing)
+
+
+def _text(cause: Mapping[str, Any], name: str) -> str:
+    return cut(str(cause.get(name) or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +69,49 @@ class Context:
     """One request on its way through the pipeline.
 
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
-    priority level uid) pair of the answer's headers. warnings: texts of Warning headers, None without any.
+    priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for them; None where
+    it needs none. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     audit: what is recorded of it, None when nothing is.
+    permitted: the namespaces that a list or a watch of all is answered with, None where all are.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
     deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
     expired: its deadline has passed. ended: the last stage has run.
+
+    What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
+    time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
+    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted.
     """
 
     __slots__ = (
         "_finishers",
+        "acting",
+        "answered",
         "audit",
         "audit_id",
         "behind",
         "caller",
         "deadline",
+        "decided",
+        "decision",
         "ended",
         "expired",
+        "flow",
         "info",
         "media",
+        "permitted",
         "priority",
         "query",
+        "recognised",
+        "refusal",
         "request",
         "resource",
         "started",
         "status",
         "subresource",
+        "trail",
         "user",
         "warnings",
         "work",
@@ -76,16 +126,23 @@ class Context:
         self.user: User = ANONYMOUS
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
+        self.flow: Ticket | None = None
         self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
+        self.permitted: Permitted | None = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
         self.started = time.perf_counter()
         self.status = 504
         self.deadline: float | None = None
         self.expired = self.ended = False
+        self.recognised = self.decided = self.answered = 0.0
+        self.decision: Decision | None = None
+        self.acting: tuple[str, float] | None = None
+        self.refusal: Refusal | None = None
+        self.trail: Trail | None = None
         self._finishers: list[Callable[[Outcome], None]] | None = None
 
     def warn(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """Serves /healthz, /livez and /readyz: named checks, all together or one by one (apiserver server/healthz)."""
 
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
@@ -58,9 +59,10 @@ class Health:
 
     Each step in HOOKS fails until `finish` is called for it. `shutting_down` makes readyz fail while requests
     are still served, so that load balancers stop sending new ones. Further checks are added by `add_check`.
+    grace: seconds for which livez passes whatever steps are not done.
     """
 
-    def __init__(self, metrics: HealthMetrics | None = None) -> None:
+    def __init__(self, metrics: HealthMetrics | None = None, grace: float = 0.0) -> None:
         self.metrics = metrics or HealthMetrics()
         self.shutting_down = False
         self._pending = set(HOOKS)
@@ -71,8 +73,12 @@ class Health:
         self.add_check("loopback-serving-certificate", _pass, endpoints=LIVE)
         self.add_check("etcd", _pass)
         self.add_check("etcd-readiness", _pass, endpoints=("readyz",))
+        ends = time.monotonic() + grace
         for hook in HOOKS:
-            self.add_check(hook, self._hook(hook))
+            check = self._hook(hook)
+            self.add_check(hook, check)
+            if grace > 0:
+                self.add_check(hook, _delayed(check, ends), endpoints=("livez",))
         self.add_check("shutdown", self._shutdown, endpoints=("readyz",))
 
     def add_check(self, name: str, check: Check, *, endpoints: tuple[str, ...] = ENDPOINTS) -> None:
@@ -151,6 +157,16 @@ class Health:
         if reason is not None:
             return Response(500, f"internal server error: {reason}\n".encode(), TEXT, [NOSNIFF])
         return Response(200, b"ok", TEXT, [NOSNIFF])
+
+
+def _delayed(check: Check, ends: float) -> Check:
+    """A check that passes until a time of the monotonic clock."""
+
+    def delayed() -> None:
+        if time.monotonic() > ends:
+            check()
+
+    return delayed
 
 
 def _pass() -> None:

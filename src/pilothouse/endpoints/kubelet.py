@@ -38,6 +38,10 @@ class Kubelets:
         self._address_types = tuple(address_types)
         self._trust = trust
 
+    def use(self, trust: Trust) -> None:
+        """Check certificates of kubelets in another way from now on."""
+        self._trust = trust
+
     def of(self, name: str, resource: str = "nodes") -> Kubelet:
         """The kubelet of a node. Raises NotFound that names `resource`, as upstream does, or Unknown without an address."""
         node = self._readers.get("nodes", "", name)

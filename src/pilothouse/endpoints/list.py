@@ -9,7 +9,6 @@ from pilothouse.endpoints.selection import selection
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
-from pilothouse.storage import keys
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -31,9 +30,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     token, remaining = "", None
     if listing.more:
         revision = query.at or listing.revision
-        token = keys.encode_continue(listing.entries[-1].key, query.prefix, revision)
-        if query.selector.empty and query.late is None:
+        token = query.token(listing.entries[-1].key, revision)
+        if listing.remaining >= 0:
             remaining = listing.remaining
+    if ctx.query:
+        verbs.widths.learn(resource, ctx.info.namespace, ctx.query, listing.entries)
     show = verbs.responder
     if resource.conversion is not None and show.waits(ctx, resource):
         return await show.converted_list(ctx, resource, listing.entries, listing.revision, token, remaining)

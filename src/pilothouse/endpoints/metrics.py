@@ -210,6 +210,17 @@ class StreamMetrics(Group):
         self._websockets.inc("proxied_to_kubelet" if to_kubelet else "translated_at_apiserver", subresource)
 
 
+class StandingMetrics(Group):
+    """How many open requests were ended, and why."""
+
+    def __init__(self) -> None:
+        self.ended = Counter(
+            "pilothouse_revoked_requests_total",
+            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have changed.",
+            ("reason",),
+        )
+
+
 class HealthMetrics(Group):
     """The metrics of the health checks, which /metrics/slis shows."""
 

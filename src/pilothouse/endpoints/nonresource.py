@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pilothouse import __version__
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
+from pilothouse.version import GIT_VERSION
 
 Handler = Callable[[Request, str], Awaitable[Response | None]]
 """Answers a path, or returns None if it does not serve that path. May raise StatusError."""
@@ -54,7 +54,7 @@ def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z")
         "emulationMinor": str(MINOR),
         "minCompatibilityMajor": str(MAJOR),
         "minCompatibilityMinor": str(MINOR - 1),
-        "gitVersion": f"v{MAJOR}.{MINOR}.0+pilothouse.{__version__}",
+        "gitVersion": GIT_VERSION,
         "gitCommit": git_commit,
         "gitTreeState": "clean",
         "buildDate": build_date,
@@ -151,10 +151,10 @@ class NonResource:
         return sorted({*self._listed, *self._health.paths(), *self._discovery.paths()})
 
     async def _root(self, request: Request, path: str) -> Response:
-        return Response(200, _raw_json({"paths": self.paths()}))
+        return Response(200, raw_json({"paths": self.paths()}))
 
     def _version_body(self) -> bytes:
-        return _raw_json(self._version)
+        return raw_json(self._version)
 
     def _add_metrics(self, path: str, metrics: MetricsRegistry) -> None:
         async def answer(request: Request, path: str) -> Response:
@@ -200,6 +200,9 @@ def _status_page(request: Request, name: str, lines: list[str]) -> Response:
     return Response(200, text.encode(), TEXT, [NOSNIFF])
 
 
-def _raw_json(document: Mapping[str, Any]) -> bytes:
-    """Encode as upstream's WriteRawJSON does: always indented."""
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+def raw_json(document: Mapping[str, Any]) -> bytes:
+    """Encode as upstream's WriteRawJSON does: always indented. Text that is no Unicode is escaped."""
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=2).encode()

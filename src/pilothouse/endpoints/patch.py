@@ -1,7 +1,7 @@
 """PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
 
 import re
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -15,12 +15,20 @@ from pilothouse.endpoints.body import decode_on, match_name, match_namespace
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
+from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
 _READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
+
+
+class Config(NamedTuple):
+    """An applied configuration as it was sent, and the message about keys that are repeated in it, or ""."""
+
+    value: Object
+    repeated: str
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -32,11 +40,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     work = scope.context.work
     await work.enter(len(ctx.request.body))
     await record(ctx, kind)
-    first: Object | None = await read_config(ctx) if kind == APPLY else None
+    first: Config | None = await read_config(ctx) if kind == APPLY else None
 
     async def change(live: Object | None) -> Object:
         nonlocal first
-        config: Object | None = None
+        config: Config | None = None
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a retry starts from the body again
@@ -52,12 +60,22 @@ async def record(ctx: Context, kind: str) -> None:
         await decode_on(ctx, kind, audit.request_patch, ctx.request.body, yaml_form=kind == APPLY)
 
 
-def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:
-    """What a patch, or an applied configuration, makes of the live object."""
+def _made(scope: RequestScope, kind: str, current: Object | None, config: Config | None) -> Object:
+    """What a patch, or an applied configuration, makes of the live object; errors tell nothing confidential."""
+    try:
+        return _make(scope, kind, current, config)
+    except errors.StatusError as err:
+        if scope.resource.confidential:
+            raise redacted(err) from None
+        raise
+
+
+def _make(scope: RequestScope, kind: str, current: Object | None, config: Config | None) -> Object:
     ctx, resource = scope.ctx, scope.resource
     info = ctx.info
     if config is not None:
-        obj = _apply(scope, current, config)
+        obj = _apply(scope, current, config.value)
+        check_repeated(ctx, scope.params, config)
     elif current is None:
         raise errors.not_found(resource.group, resource.plural, info.name)
     else:
@@ -95,6 +113,8 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    if not isinstance(raw, dict):  # a JSON patch or a merge patch can replace the whole document
+        _refuse_other(resource, raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     obj, more = _decoded(
         resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
@@ -124,8 +144,6 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
             except (DecodeError, errors.StatusError):
                 pass
         raw = patch.in_key_order(raw)
-    if not isinstance(raw, dict):  # a JSON patch can replace the whole document
-        _refuse_other(resource, raw)
     if kind != STRATEGIC and resource.conventions.go_types:
         _check_kind(resource, raw)
     try:
@@ -191,12 +209,10 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
         reset=scope.strategy.apply_reset,
         versions=scope.versions,
     )
-    if (
-        not resource.conventions.go_types
-    ):  # an unstructured object is pruned in place, the live one has parts of it
-        obj = patch.copy(obj)
+    if not resource.conventions.go_types:
+        obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it
     try:
-        obj, notes = _decode_converted(resource, obj)
+        return _decode_converted(resource, obj)[0]
     except DecodeError as err:
         metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
@@ -204,37 +220,48 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
             f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "
             f"version: unable to convert unstructured object to {what}: error decoding from json: {err}"
         ) from None
-    if params.validation == "Strict" and notes:
-        raise errors.BadRequest("error strict decoding patch: " + ", ".join(notes))
-    return obj
 
 
-def _read_yaml(body: bytes) -> Any:
-    """The value of YAML. JSON is parsed as JSON unless YAML may read it otherwise.
+def check_repeated(ctx: Context, params: WriteParams, config: Config) -> None:
+    """Refuse repeated keys of an applied configuration, or warn of them; upstream does so last of all."""
+    if config.repeated and params.validation == "Strict":
+        raise errors.BadRequest(
+            f"error strict decoding patch: error converting YAML to JSON: {config.repeated}"
+        )
+    if config.repeated and params.validation != "Ignore":
+        for text in codec.warnings_of(config.repeated):
+            ctx.warn(text)
+
+
+def _read_yaml(body: bytes) -> tuple[Any, str]:
+    """The value of YAML, and the message about repeated keys. JSON is parsed as JSON unless YAML may read it otherwise.
 
     It can turn a fraction into an integer, and it refuses surrogates as escapes.
     """
     if body.startswith(b"{") and not _READ_AS_YAML.search(body):
         try:
-            return json.parse(body)
+            value = json.parse(body)
+            if not patch.repeated_members(body, value):
+                return value, ""
         except json.ScanError:
             pass
-    return yaml.parse(body).value
+    found = yaml.parse(body)
+    return found.value, found.strict_error()
 
 
-async def read_config(ctx: Context) -> Object:
+async def read_config(ctx: Context) -> Config:
     """The configuration that a request applies."""
     return await decode_on(ctx, APPLY, apply_config, ctx.request.body)
 
 
-def apply_config(body: bytes) -> Object:
+def apply_config(body: bytes) -> Config:
     """The applied configuration, YAML or JSON, as it was sent."""
     try:
-        value = _read_yaml(body)
+        value, repeated = _read_yaml(body)
     except (yaml.YAMLError, json.DecodeError) as err:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:
-        return {}
+        return Config({}, repeated)
     if depth.is_too_deep(value):
         raise errors.BadRequest(
             f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {depth.TOO_DEEP}"
@@ -244,4 +271,4 @@ def apply_config(body: bytes) -> Object:
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
             f"{patch.go_kind(value)} into Go value of type map[string]interface {{}}"
         )
-    return value
+    return Config(value, repeated)

@@ -22,19 +22,22 @@ from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestI
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.audit.auditor import Auditor
-from pilothouse.audit.record import Record
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
-from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.edges import Edges
+from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
+from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
-from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.endpoints.standing import Standing
+from pilothouse.flowcontrol.gate import LONGEST_WAIT, Gate, seated
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.resource import Resource
@@ -56,7 +59,7 @@ class Stages:
 
     authenticator: Authenticator
     impersonation: Impersonation
-    classifier: Classifier
+    gate: Gate
     authorizer: Authorizer
     dispatcher: Dispatcher
     responder: Responder
@@ -66,6 +69,12 @@ class Stages:
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
     """None: nothing is recorded."""
+    journal: Journal | None = None
+    """Keeps what is known of the latest requests; None: nobody can ask for it."""
+    finder: Finder | None = None
+    """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
+    standing: Standing | None = None
+    """Follows open requests; None where no option asks for it."""
 
 
 class _Ending:
@@ -92,6 +101,8 @@ class Pipeline:
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
         """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
+        self.edges: Edges | None = None
+        """What flags ask for around every request; None where they ask for nothing."""
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
@@ -111,6 +122,10 @@ class Pipeline:
         self, request: Request, whole: Literal[False]
     ) -> Response | Awaitable[Response | None] | None: ...
     def _run(self, request: Request, whole: bool) -> Any:
+        if self.edges is not None:
+            early = self.edges.early(request)
+            if early is not None:
+                return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
         coro = self._serve(ctx, whole)
@@ -146,7 +161,7 @@ class Pipeline:
             user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
-            known = time.perf_counter()
+            known = ctx.recognised = time.perf_counter()
             if whole:
                 stages.authentication.succeeded(known - ctx.started, user.name)
             ctx.user = ctx.caller = user
@@ -156,24 +171,33 @@ class Pipeline:
             attributes = attributes_of(ctx)
             if stages.audit is not None:
                 begun = True
-                stored = _begin(ctx, stages.audit, attributes, known - ctx.started, whole)
-                if stored is not True and not (stored and await stored):
+                ctx.audit = stages.audit.begin(
+                    request, user, attributes, ctx.audit_id, ctx.started, known - ctx.started, whole
+                )
+                if (
+                    whole
+                    and ctx.audit is not None
+                    and (stored := ctx.audit.received()) is not True
+                    and not (stored and await stored)
+                ):
                     return self._not_recorded(ctx, stages.audit)
-            audit = ctx.audit
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
-            # classification: by which flow schema and priority level
-            ctx.priority = stages.classifier.classify(ctx.user, info)
+            # flow control: its flow schema and priority level, and seats there, for which it may have to wait
+            if not self._takes_seats(ctx, whole):
+                await self._stand_in_line(ctx)
+                known = time.perf_counter()
             # authorization: may they
             decision = await stages.authorizer.authorize(attributes)
-            took = time.perf_counter() - known
+            if not decision.allowed and stages.finder is not None and not decision.error:
+                decision = await self._in_part(stages.finder, ctx, attributes, decision)
+            ctx.decision, ctx.decided = decision, time.perf_counter()
             if whole:
-                stages.authorization.decided(took, decision)
-            if audit is not None:
-                audit.authorization = took
-                audit.authorized((decision.allowed, decision.reason))
+                stages.authorization.decided(ctx.decided - known, decision)
+            if ctx.audit is not None:
+                ctx.audit.authorized((decision.allowed, decision.reason), ctx.decided - known)
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
@@ -183,9 +207,7 @@ class Pipeline:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
-            if stages.audit is not None and not begun:
-                self._record_early(ctx, stages.audit)
-            response = self._refused(ctx, err)
+            response = self._refused(ctx, err, begun)
         except asyncio.CancelledError as err:
             if not ctx.expired:
                 self._end(ctx, 0, err)
@@ -204,15 +226,64 @@ class Pipeline:
         began = time.perf_counter()
         ctx.user, constraint = await self.stages.impersonation.effective(ctx.request, attributes)
         attributes.user = ctx.user
-        if ctx.audit is not None and ctx.user is not ctx.caller:
+        if ctx.user is ctx.caller:
+            return
+        took = time.perf_counter() - began
+        ctx.acting = constraint, took
+        if ctx.audit is not None:
             ctx.audit.acts_as(ctx.user, constraint)
-            ctx.audit.impersonation = time.perf_counter() - began
+            ctx.audit.impersonation = took
 
-    def _refused(self, ctx: Context, err: errors.StatusError) -> Response:
-        """The answer that tells an error; one of authentication is counted."""
+    def _takes_seats(self, ctx: Context, whole: bool) -> bool:
+        """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but a watch
+        until it has been sent what it begins with; one of which only the head has come is not counted yet."""
+        info = ctx.info
+        if info.verb != "watch" and _runs_long(info):
+            return True
+        gate = self.stages.gate
+        flow = gate.flow(ctx.user, info)
+        if flow is None:
+            return True
+        ctx.priority = flow.uids
+        if not whole:
+            return True
+        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, len(ctx.request.body))
+        return ticket.running
+
+    async def _stand_in_line(self, ctx: Context) -> None:
+        """Wait until a request has its seats, for a quarter of its time; TooManyRequests."""
+        ticket = ctx.flow
+        assert ticket is not None
+        if ticket.waiting:
+            asked = 0.0 if _runs_long(ctx.info) else _timeout(ctx.query)
+            limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
+            await seated(ticket, limit - (time.perf_counter() - ctx.started))
+        if ctx.audit is not None:
+            ctx.audit.queued = ticket.waited
+        if not ticket.running:
+            ctx.resource = self.stages.gate.resource(ctx.info)
+            self.stages.metrics.terminate(ctx.info, ctx.resource, errors.TooManyRequests.code)
+            raise self.stages.gate.refusal(ticket)
+
+    async def _in_part(
+        self, finder: Finder, ctx: Context, attributes: AuthorizationAttributes, decision: Decision
+    ) -> Decision:
+        """The decision to show those namespaces in which a request is allowed; the refusal where there are none."""
+        ctx.permitted = found = await finder.permitted(attributes)
+        if found is None:
+            return decision
+        ctx.warn(told(attributes, found.namespaces))
+        return Decision(True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
+
+    def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
+        """The answer that tells an error; one of authentication is counted. `recorded`: audit knows of the request."""
+        if self.stages.audit is not None and not recorded:
+            self._record_early(ctx, self.stages.audit)
         if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
             result = "error" if _presents_credentials(ctx.request) else "failure"
             self.stages.authentication.failed(time.perf_counter() - ctx.started, result)
+        if self.stages.journal is not None:
+            ctx.refusal = Refusal.of(err)
         return self.stages.responder.error(ctx, err)
 
     def _failed(self, ctx: Context, err: Exception) -> Response:
@@ -241,12 +312,25 @@ class Pipeline:
     def _finish(self, ctx: Context, response: Response) -> Response:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
+        if self.edges is not None:
+            response.headers += self.edges.headers(ctx.request)
         ctx.status = response.status
-        if ctx.audit is not None:
-            _record_answer(ctx, ctx.audit, response)
+        ctx.answered = time.perf_counter()
+        audit = ctx.audit
+        if audit is not None:
+            audit.answered(response)
+            if audit.early:
+                ctx.audit = None
+                audit.started()
+            elif _runs_long(ctx.info):
+                audit.started()
+        if ctx.flow is not None:
+            ctx.flow.answered = True
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             response.on_done = _Ending(self, ctx)
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
+            if self.stages.standing is not None:
+                self.stages.standing.enter(ctx, attributes_of(ctx), response)
         else:
             response.on_done = partial(self._end, ctx)  # PERF: made and called faster
         return response
@@ -256,12 +340,18 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
-        seconds = time.perf_counter() - ctx.started
+        if ctx.flow is not None:
+            ctx.flow.release()
+        now = time.perf_counter()
+        seconds = now - ctx.started
         received = len(ctx.request.body)
         self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
+        if self.stages.journal is not None:
+            self.stages.journal.add(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
-            ctx.audit.complete(_removal(ctx.resource))
+            resource = ctx.resource
+            ctx.audit.complete(_removal(resource) if resource is not None and resource.deprecated else None)
 
     def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
         """Cancel what waits at the request's deadline: the server's, or an earlier one that the client asks for."""
@@ -341,31 +431,8 @@ def _selected_name(text: str) -> str:
     return "" if names.path_segment(name) else name
 
 
-def _begin(
-    ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, seconds: float, whole: bool
-) -> bool | Awaitable[bool]:
-    """Begin the record of a request that took `seconds` to authenticate: whether it may go on."""
-    record = ctx.audit = auditor.begin(ctx.request, ctx.caller, attributes, ctx.audit_id, ctx.started, whole)
-    if record is None:
-        return True
-    record.authentication = seconds
-    return record.received() if whole else True
-
-
-def _record_answer(ctx: Context, audit: Record, response: Response) -> None:
-    """Record that the head of an answer goes out."""
-    audit.answered(response)
-    if audit.early:
-        ctx.audit = None
-        audit.started()
-    elif _runs_long(ctx.info):
-        audit.started()
-
-
-def _removal(resource: Resource | None) -> str | None:
-    """The release that removes a deprecated API version, "" when that is not known, None when it is not deprecated."""
-    if resource is None or not resource.deprecated:
-        return None
+def _removal(resource: Resource) -> str:
+    """The release that removes a deprecated API version, "" when that is not known."""
     _, _, rest = resource.deprecated.partition("unavailable in v")
     return rest.partition("+")[0]
 

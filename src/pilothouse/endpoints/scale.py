@@ -3,7 +3,7 @@
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import apply
+from pilothouse.api import apply, schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
@@ -113,11 +113,10 @@ async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Objec
     """Apply a Scale as the fields of the workload that it stands for."""
     ctx, resource, params = scope.ctx, scope.resource, scope.params
     assert resource.type_of is not None and sub.read is not None and sub.write is not None
-    config = await patch.read_config(ctx)
-    if config.get("kind") != sub.kind:
-        raise errors.BadRequest(
-            f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({sub.kind})"
-        )
+    sent = await patch.read_config(ctx)
+    config = sent.value
+    apply.check_identity(config, f"{sub.group}/{sub.version}", sub.kind)
+    apply.check_config(schema.for_kind(sub.group, sub.version, sub.kind), config)
     metadata = {"name": ctx.info.name}
     if resource.namespaced:
         metadata["namespace"] = ctx.info.namespace
@@ -137,6 +136,7 @@ async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Objec
         reset=(),
         versions=scope.versions,
     )
+    patch.check_repeated(ctx, params, sent)
     wanted = sub.read(obj)
     admitted = await scope.mutate(sub.read(obj), sub.read(live))
     if admitted != wanted:

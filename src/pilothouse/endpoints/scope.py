@@ -19,6 +19,8 @@ from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
+from pilothouse.endpoints.standing import Standing
+from pilothouse.flowcontrol.width import Widths
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -26,6 +28,7 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
 from pilothouse.registry.strategy import Services, Strategy, WriteContext
+from pilothouse.registry.trail import Trail
 from pilothouse.registry.write import Write, Written
 from pilothouse.server.request import Response
 
@@ -45,6 +48,8 @@ class Verbs:
     admission: Admission
     authorizer: Authorizer
     responder: Responder
+    widths: Widths
+    """How many seats lists need, learned from what they return."""
     services: Services
     """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation
@@ -56,8 +61,12 @@ class Verbs:
     judges: Judges
     issuer: TokenIssuer | None = None
     """Signs the tokens of service accounts; None in a server without a signing key."""
+    explained: bool = True
+    """Whether writes are noted, for the journal."""
     watch_timeout: float = 1800.0
     watch_ends: Deadlines = field(default_factory=Deadlines)
+    standing: Standing | None = None
+    """Follows open requests; None where no option asks for it."""
 
 
 class RequestScope(Write):
@@ -92,6 +101,7 @@ class RequestScope(Write):
             services=verbs.services,
             work=ctx.work,
             refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
+            trail=_trail(ctx) if verbs.explained else None,
         )
         super().__init__(
             verbs.store,
@@ -191,6 +201,14 @@ class RequestScope(Write):
         """The answer that shows what was written."""
         status = 201 if written.created else 200
         return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+
+
+def _trail(ctx: Context) -> Trail:
+    """Where the writes of a request are noted: one for all objects of a deletecollection."""
+    if ctx.trail is None:
+        ctx.trail = Trail()
+        ctx.trail.mark("body")
+    return ctx.trail
 
 
 def _right(

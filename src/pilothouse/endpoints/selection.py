@@ -15,6 +15,7 @@ from pilothouse.endpoints import readable
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import slices
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
+from pilothouse.endpoints.permitted import Namespaces
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
@@ -22,7 +23,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, too_large, unavailable
 from pilothouse.registry.store import Store
 from pilothouse.storage import interface, keys
-from pilothouse.storage.watchcache import Listing, UnreadableError
+from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
 
 TOKEN_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
@@ -31,6 +32,7 @@ TOKEN_EXPIRED = (
     "time the first chunk was returned and now may show up in the list."
 )
 VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
+RIGHTS_CHANGED = "The namespaces that you may list have changed since the provided continue token was made: start a new list."
 
 
 @dataclass(slots=True)
@@ -50,6 +52,29 @@ class Selection:
     """The cache may be stale and the list may not."""
     late: Selector | None = None
     """Fields that are read from objects which have to be converted first; `selector` is the rest."""
+    among: Namespaces | None = None
+    """The namespaces to look in, None = what `prefix` says."""
+    scopes: tuple[str, ...] = ()
+    """The prefixes of keys that `among` stands for, in the order of keys."""
+
+    def cache(self) -> ResourceCache:
+        """The watch cache; InternalError when something that is asked for cannot be read."""
+        if self.among is None:
+            return self.store.readable(self.resource, self.prefix)
+        for scope in self.scopes:
+            self.store.readable(self.resource, scope)
+        return self.store.cache(self.resource)
+
+    def now(self, cache: ResourceCache) -> Listing:
+        """What is there now."""
+        if self.among is not None:
+            return cache.list_among(self.scopes, self.selector)
+        return cache.list(self.prefix, self.selector)
+
+    def token(self, last_key: str, revision: int) -> str:
+        """The continue token of what follows a key."""
+        among = self.among.digest if self.among is not None else ""
+        return keys.encode_continue(last_key, self.prefix, revision, among)
 
     async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind.
@@ -92,10 +117,14 @@ class Selection:
         """As read(), of what can be told from stored objects."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
-        cache = self.store.readable(self.resource, self.prefix)
+        cache = self.cache()
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
         try:
+            if self.among is not None:
+                return cache.list_among(
+                    self.scopes, self.selector, after=self.after, limit=self.limit, at=self.at
+                )
             return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
         except interface.Compacted:
             return await self._from_store()
@@ -104,12 +133,7 @@ class Selection:
         """Read the page of a snapshot, or of what is there now, from the store itself."""
         whole = self.selector.empty
         try:
-            page = await self.store.storage.range(
-                self.prefix,
-                start=self.after and self.after + "\0",
-                limit=self.limit if whole else 0,
-                revision=self.at,
-            )
+            page = await self._range(self.limit if whole else 0)
         except interface.Compacted:
             raise self._expired() from None
         except interface.FutureRevision as err:
@@ -131,15 +155,37 @@ class Selection:
                     continue
             kept.append(entry)
         if whole:
-            return Listing(kept, page.revision, page.more, page.count - len(page.items))
+            remaining = page.count - len(page.items) if self.among is None else -1
+            return Listing(kept, page.revision, page.more, remaining)
         limit = self.limit or len(kept)
         return Listing(kept[:limit], page.revision, len(kept) > limit, -1)
+
+    async def _range(self, limit: int) -> interface.Page:
+        """The stored pairs; all of them are of one revision."""
+        start = self.after and self.after + "\0"
+        read = self.store.storage.range
+        if self.among is None:
+            return await read(self.prefix, start=start, limit=limit, revision=self.at)
+        items: list[interface.KeyValue] = []
+        revision, more = self.at, False
+        for scope in self.scopes:
+            if limit and len(items) > limit:
+                break
+            if start > scope + "\U0010ffff":
+                continue
+            after = start if start > scope else ""
+            page = await read(scope, start=after, limit=limit and limit + 1, revision=revision)
+            revision = page.revision
+            items += page.items if scope.endswith("/") else [kv for kv in page.items if kv.key == scope]
+        if limit and len(items) > limit:
+            more, items = True, items[:limit]
+        return interface.Page(items, revision, more, -1)
 
     def _expired(self) -> errors.Expired:
         if not self.params.token:
             return errors.Expired(VERSION_EXPIRED)
         err = errors.Expired(TOKEN_EXPIRED)
-        err.continue_token = keys.encode_continue(self.after, self.prefix, -1)
+        err.continue_token = self.token(self.after, -1)
         return err
 
 
@@ -168,6 +214,9 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
         if namespace:
             prefix = f"{prefix}{namespace}/"
     out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
+    if ctx.permitted is not None:
+        out.among = ctx.permitted.namespaces
+        out.scopes = out.among.scopes(stored.key_prefix, own=resource.names_namespace)
     late = [term for term in selector.fields if term[0] in resource.converted_fields]
     if late:
         out.late = Selector((), late)
@@ -200,9 +249,11 @@ def _place(s: Selection) -> None:
     )
     if p.token:
         try:
-            key, at = keys.decode_continue(p.token, s.prefix)
+            key, at, among = keys.decode_continue(p.token, s.prefix)
         except ValueError as err:
             raise errors.BadRequest(f"invalid continue token: {err}") from None
+        if among != (s.among.digest if s.among is not None else ""):
+            raise errors.Expired(RIGHTS_CHANGED)
         if p.resource_version and p.resource_version != "0":
             raise errors.BadRequest("specifying resource version is not allowed when using continue")
         s.after, s.at = key.removesuffix("\0"), max(at, 0)

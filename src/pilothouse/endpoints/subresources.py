@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from pilothouse.api import meta
 from pilothouse.api.fields import Errors, Object
+from pilothouse.authn.serviceaccount import ISSUED
 from pilothouse.endpoints import componentstatus, reviews, scale
 from pilothouse.endpoints.body import match_namespace, read_body
 from pilothouse.endpoints.context import Context
@@ -74,9 +75,11 @@ async def _issue_token(scope: RequestScope, body: Object) -> Response:
     body = await scope.mutate(body, None)
     request = issuer.prepare(body, info.namespace, info.name)
     await scope.validate(request, None)
-    answer, warnings = await issuer.issue(request)
-    scope.context.warnings += warnings
-    return verbs.responder.plain(scope.ctx, answer, 201)
+    issued = await issuer.issue(request)
+    scope.context.warnings += issued.warnings
+    if scope.ctx.audit is not None:
+        scope.ctx.audit.annotate(ISSUED, issued.credential)
+    return verbs.responder.plain(scope.ctx, issued.obj, 201)
 
 
 async def _review(scope: RequestScope, body: Object) -> Response:

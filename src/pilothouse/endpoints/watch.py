@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial as bound
 from typing import Protocol, runtime_checkable
 
 import orjson
@@ -122,7 +123,7 @@ def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
 async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
-    query.store.readable(resource, query.prefix)
+    query.cache()
     revision = resource_version(params.resource_version)
     encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
@@ -130,8 +131,16 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
 
     def begin(stream: Stream) -> None:
         session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
+        if ctx.flow is not None:
+            session.sent = ctx.flow.release
         session.work = lambda: Work(verbs.offload, ctx.user.name)
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
+        standing = verbs.standing
+        if standing is not None:
+            if (outdated := standing.outdated(ctx)) is not None:
+                session.fail(outdated)
+                return
+            session.follow = bound(standing.watches, ctx)
         session.begin(seconds, verbs.watch_ends)
 
     if is_websocket(ctx.request):
@@ -181,6 +190,10 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
     return await start(verbs, ctx, selection(verbs, ctx, resource, params))
 
 
+def _nothing() -> None:
+    return None
+
+
 class _Running(Deadline):
     """What a watch keeps while it runs."""
 
@@ -209,7 +222,10 @@ class _Session:
         chosen: Chosen | None = None,
     ) -> None:
         self.chosen = chosen
+        self.sent: Callable[[], None] = _nothing
+        """Called when the client has been sent what it begins with, and its watch costs no more than its events."""
         self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
+        self.follow: Callable[[Watcher], None] | None = None
         self.metrics = metrics
         self.query = query
         self.encoder = encoder
@@ -221,15 +237,15 @@ class _Session:
         query = self.query
         params = query.params
         try:
-            cache = query.store.readable(query.resource, query.prefix)
+            cache = query.cache()
         except errors.InternalError as err:
-            self._fail(err)
+            self.fail(err)
             return
         newest = query.store.cacher.revision
         wants_state = _wants_state(query, self.revision)
         wanted = self.revision or (query.store.storage.revision if query.behind else 0)
         if params.send_initial and wanted > newest:
-            self._fail(too_large(wanted, newest))
+            self.fail(too_large(wanted, newest))
             return
         since = None if wants_state or self.revision == 0 else self.revision
         if self.chosen is not None and not wants_state:
@@ -255,19 +271,25 @@ class _Session:
                 sink,
                 bookmarks=params.bookmarks,
                 sizes=sizes,
+                namespaces=query.among.names if query.among is not None else None,
             )
         except interface.Compacted as err:
-            self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
+            self.fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
             return
+        if self.follow is not None:
+            self.follow(watcher)
         running = _Running(self.stream, watcher)
         ends.add(running, seconds)
         self.stream.on_close(running.end)
-        if wants_state:
-            listing = cache.list(query.prefix, query.selector)
-            watcher.initial(listing.entries)
-            if params.send_initial and params.bookmarks:
-                watcher.bookmark(listing.revision, INITIAL_END)
+        if not wants_state:
+            self.sent()
+            return
+        listing = query.now(cache)
+        watcher.initial(listing.entries, self.sent)
+        if params.send_initial and params.bookmarks:
+            watcher.bookmark(listing.revision, INITIAL_END)
 
-    def _fail(self, err: errors.StatusError) -> None:
+    def fail(self, err: errors.StatusError) -> None:
+        """Tell what is wrong inside the stream, and end it."""
         self.stream.write(self.encoder.encode("ERROR", orjson.dumps(err.status()), None))
         self.stream.close()

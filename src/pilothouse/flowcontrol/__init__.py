@@ -1,1 +1,1 @@
-"""Flow control: assigns requests to priority levels. Imports registry readers."""
+"""API priority and fairness: requests take seats of their priority level, wait for them or are refused. Imports registry."""

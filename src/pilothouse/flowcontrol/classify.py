@@ -3,32 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pilothouse._seats import Flow
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import RequestInfo, User
+from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
 from pilothouse.caches import Budget, Cache, weight
+from pilothouse.flowcontrol.levels import LEVELS, Levels, State
+from pilothouse.flowcontrol.sharding import hand_of
 from pilothouse.registry.readers import Readers
 
-_GROUP = "flowcontrol.apiserver.k8s.io"
-_SCHEMAS = f"flowschemas.{_GROUP}"
-_LEVELS = f"prioritylevelconfigurations.{_GROUP}"
+SCHEMAS = "flowschemas.flowcontrol.apiserver.k8s.io"
 _ACCOUNT = "system:serviceaccount:"
-
-
-@dataclass(slots=True, frozen=True)
-class Flow:
-    """The flow of a request. `distinguisher`, a user or a namespace, tells the flows of one schema apart."""
-
-    schema: str
-    level: str
-    distinguisher: str
+FLOW_BYTES = 512
+"""Bytes of a remembered flow with its hand."""
 
 
 @dataclass(slots=True, frozen=True)
 class _Schema:
     name: str
     uid: str
-    level: str
-    level_uid: str
+    level: State
     method: str
     rules: tuple[Object, ...]
 
@@ -36,34 +30,23 @@ class _Schema:
 class Classifier:
     """Matches requests against the flow schemas in the order of their precedence, then of their names."""
 
-    def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
+    def __init__(self, readers: Readers, levels: Levels, budget: Budget | None = None) -> None:
+        """`levels` follows the same readers already, so that it knows of a change first."""
         budget = budget or Budget()
+        self._levels = levels
         self._objects: dict[str, Object] = {}
-        self._levels: dict[str, str] = {}
         self._schemas: list[_Schema] | None = None
         self._by_user: Cache[tuple[str, tuple[str, ...]], list[tuple[_Schema, list[Object]]]] = Cache(
             "flow_rules", budget, share=1 / 16, weigh=lambda user, found: weight(user) + 256 * len(found)
         )
-        self._found: Cache[tuple[object, ...], _Schema] = Cache(
-            "flows", budget, weigh=lambda key, schema: weight(key)
+        self._found: Cache[tuple[object, ...], Flow] = Cache(
+            "flows", budget, weigh=lambda key, flow: weight(key) + FLOW_BYTES
         )
-        readers.subscribe(_LEVELS, self._level_changed)
-        readers.subscribe(_SCHEMAS, self._schema_changed)
+        readers.subscribe(LEVELS, self._level_changed)
+        readers.subscribe(SCHEMAS, self._schema_changed)
 
-    def classify(self, user: User, info: RequestInfo) -> tuple[str, str] | None:
-        """The UIDs of the flow schema that matches and of its priority level; None while there are no schemas."""
-        schema = self._schema(user, info)
-        return None if schema is None else (schema.uid, schema.level_uid)
-
-    def flow(self, user: User, info: RequestInfo) -> Flow | None:
+    def flow(self, user: User, info: RequestInfo) -> Flow:
         """The flow that a request belongs to."""
-        schema = self._schema(user, info)
-        if schema is None:
-            return None
-        by = {"ByUser": user.name, "ByNamespace": info.namespace}
-        return Flow(schema.name, schema.level, by.get(schema.method, ""))
-
-    def _schema(self, user: User, info: RequestInfo) -> _Schema | None:
         # PERF: the object's name is no part of the key.
         key: tuple[object, ...]
         if info.is_resource:
@@ -80,19 +63,27 @@ class Classifier:
             key = (user.name, user.groups, info.verb, info.path)
         found = self._found[key]
         if found is None:
-            found = self._match(user, info)
-            if found is not None:
-                self._found.put(key, found)
+            found = self._flow(user, info)
+            self._found.put(key, found)
         return found
 
-    def _match(self, user: User, info: RequestInfo) -> _Schema | None:
+    def _flow(self, user: User, info: RequestInfo) -> Flow:
+        schema = self._match(user, info)
+        state = schema.level
+        by = {"ByUser": user.name, "ByNamespace": info.namespace}
+        distinguisher = by.get(schema.method, "")
+        hand = hand_of(schema.name, distinguisher, state.seats.hand_size, state.seats.queues)
+        uids = (schema.uid, state.uid) if schema.uid or state.uid else None
+        return Flow(state.seats, state.series_of(schema.name), schema.name, distinguisher, hand, uids)
+
+    def _match(self, user: User, info: RequestInfo) -> _Schema:
         matches = _resource_matches if info.is_resource else _path_matches
         member = "resourceRules" if info.is_resource else "nonResourceRules"
         for schema, rules in self._rules_of(user):
             if any(matches(r, info) for rule in rules for r in rule.get(member) or ()):
                 return schema
-        # This is reached only while catch-all is missing or does not name this user.
-        return next((s for s in self._ordered() if s.name == "catch-all"), None)
+        # Only somebody who is in no group at all is matched by nothing.
+        return next(s for s in self._ordered() if s.name == "catch-all")
 
     def _rules_of(self, user: User) -> list[tuple[_Schema, list[Object]]]:
         """The schemas in order, each with the rules whose subjects include the user."""
@@ -108,27 +99,28 @@ class Classifier:
         return found
 
     def _ordered(self) -> list[_Schema]:
+        """The schemas whose level exists; those that must exist do so even without an object."""
         if self._schemas is None:
+            objects = {name: {"metadata": {}, "spec": spec} for name, spec in MANDATORY_SCHEMAS.items()}
+            objects.update(self._objects)
+            found = [(name, obj, self._levels.find(_level_of(obj))) for name, obj in objects.items()]
+            found.sort(key=lambda row: _precedence(row[0], row[1]))
             self._schemas = [
                 _Schema(
                     name,
                     obj["metadata"].get("uid", ""),
-                    _level_of(obj),
-                    self._levels[_level_of(obj)],
+                    level,
                     (obj["spec"].get("distinguisherMethod") or {}).get("type", ""),
                     tuple(obj["spec"].get("rules") or ()),
                 )
-                for name, obj in sorted(self._objects.items(), key=_precedence)
-                if _level_of(obj) in self._levels
+                for name, obj, level in found
+                if level is not None
             ]
+            for state in self._levels.states.values():
+                state.forget(objects)
         return self._schemas
 
     def _level_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        metadata = (new or old or {})["metadata"]
-        if new is None:
-            self._levels.pop(metadata["name"], None)
-        else:
-            self._levels[metadata["name"]] = metadata.get("uid", "")
         self._changed()
 
     def _schema_changed(self, key: str, new: Object | None, old: Object | None) -> None:
@@ -145,9 +137,6 @@ class Classifier:
 
     def _changed(self) -> None:
         self._schemas = None
-        self._forget()
-
-    def _forget(self) -> None:
         self._by_user.clear()
         self._found.clear()
 
@@ -157,8 +146,8 @@ def _level_of(obj: Object) -> str:
     return name
 
 
-def _precedence(item: tuple[str, Object]) -> tuple[int, str]:
-    return (item[1]["spec"].get("matchingPrecedence", 1000), item[0])
+def _precedence(name: str, obj: Object) -> tuple[int, str]:
+    return (obj["spec"].get("matchingPrecedence", 1000), name)
 
 
 def _names(subjects: Iterable[Object], user: User) -> bool:

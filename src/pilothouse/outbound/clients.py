@@ -27,6 +27,11 @@ class Clients:
         """For a webhook that an API object describes, by a Service or by a URL."""
         return self.cluster if by_service else self.controlplane
 
+    async def renew(self) -> None:
+        """Open new connections for the requests to come: they may lead elsewhere by now."""
+        for client in self._made:
+            await client.renew()
+
     async def close(self) -> None:
         """Close all connections."""
         for client in self._made:

@@ -58,6 +58,11 @@ class Dialer:
     async def close(self) -> None:
         """Give up what belongs to the connections; those who use them have closed them before."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether no connection needs the dialer any more, so that it need not be closed."""
+        return True
+
     async def streams(
         self, host: str, port: int, context: ssl.SSLContext | None = None, server_name: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -67,6 +72,33 @@ class Dialer:
             lambda: asyncio.StreamReaderProtocol(reader), host, port, context, server_name
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+
+
+class Switch(Dialer):
+    """Opens connections by another dialer, in whose place a further one may be put. Open connections stay as they are."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._former: list[Dialer] = []
+
+    async def connect(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+        server_name: str = "",
+    ) -> tuple[asyncio.Transport, P]:
+        return await self._dialer.connect(factory, host, port, context, server_name)
+
+    def use(self, dialer: Dialer) -> None:
+        """Open connections by this dialer from now on."""
+        self._former = [one for one in (*self._former, self._dialer) if not one.idle]
+        self._dialer = dialer
+
+    async def close(self) -> None:
+        for dialer in (*self._former, self._dialer):
+            await dialer.close()
 
 
 Address = tuple[int, int, int, str, tuple[Any, ...]]

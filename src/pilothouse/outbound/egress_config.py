@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.outbound.dialer import Dialer
+from pilothouse.outbound.dialer import Dialer, Switch
 from pilothouse.outbound.egress import Proxy, ProxyDialer
 from pilothouse.outbound.metrics import EgressMetrics
 
@@ -70,6 +70,52 @@ class Egress(NamedTuple):
         for dialer in self:
             if dialer is not None:
                 await dialer.close()
+
+
+class Switched(NamedTuple):
+    """Dialers that can be exchanged while connections are opened by them. It is made for a configuration, `made`."""
+
+    cluster: Switch
+    controlplane: Switch
+    direct: Dialer
+    etcd: Switch | None
+
+    @classmethod
+    def over(cls, made: Egress) -> "Switched":
+        """Switches that lead where a configuration says."""
+        return cls(
+            Switch(made.cluster),
+            Switch(made.controlplane),
+            made.direct,
+            Switch(made.etcd) if made.etcd is not None else None,
+        )
+
+    @property
+    def egress(self) -> Egress:
+        """The dialers, for those who open connections."""
+        return Egress(self.cluster, self.controlplane, self.direct, self.etcd)
+
+    def use(self, made: Egress) -> None:
+        """Open connections as another configuration says; ValueError for a proxy to etcd where there was none."""
+        if made.etcd is not None and self.etcd is None:
+            raise EgressConfigError("the egressSelection etcd is new: it needs a restart")
+        self.cluster.use(made.cluster)
+        self.controlplane.use(made.controlplane)
+        if self.etcd is not None:
+            self.etcd.use(made.etcd or made.direct)
+
+
+def files(path: str) -> list[str]:
+    """The file, and those of certificates that it names; the file alone when it cannot be used."""
+    found = [path]
+    try:
+        selections = _selections(path)
+    except EgressConfigError:
+        return found
+    for connection in selections.values():
+        tls = ((connection.get("transport") or {}).get("tcp") or {}).get("tlsConfig") or {}
+        found += [tls[name] for name in ("caBundle", "clientCert", "clientKey") if tls.get(name)]
+    return found
 
 
 def load(path: str, metrics: EgressMetrics) -> Egress:

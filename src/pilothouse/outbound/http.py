@@ -2,16 +2,15 @@
 
 import asyncio
 import base64
-import contextlib
 import os
 import ssl
-import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from pilothouse.outbound.dialer import Dialer, DialError
+from pilothouse.pem import pem_files
 
 if TYPE_CHECKING:
     import aiohttp
@@ -68,7 +67,10 @@ class Trust:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
             if self.cert_file or self.cert:
-                with self._files() as (cert_file, key_file):
+                with pem_files(self.cert or self.cert_file, self.key or self.key_file) as (
+                    cert_file,
+                    key_file,
+                ):
                     context.load_cert_chain(cert_file, key_file)
         except (OSError, ValueError) as err:
             raise ClientError(f"tls: {err}") from None
@@ -80,18 +82,6 @@ class Trust:
             return tuple(os.stat(path).st_mtime_ns for path in (self.cert_file, self.key_file) if path)
         except OSError:
             return (0,)
-
-    @contextlib.contextmanager
-    def _files(self) -> Iterator[tuple[str, str]]:
-        """Our certificate and key as files: OpenSSL reads them from no other place. What is made here is removed."""
-        with tempfile.TemporaryDirectory(prefix="pilothouse-") as made:  # mode 0700
-            paths = []
-            for name, data, path in (("crt", self.cert, self.cert_file), ("key", self.key, self.key_file)):
-                if data:
-                    path = f"{made}/tls.{name}"
-                    Path(path).write_bytes(data)
-                paths.append(path)
-            yield paths[0], paths[1]
 
 
 Stamp = tuple[int, ...]
@@ -167,6 +157,9 @@ class Outbound:
         """Connections are opened by `dialer`, straight to their addresses without one."""
         self.dialer = dialer or Dialer()
         self._session: aiohttp.ClientSession | None = None
+        self._users: WeakSet[object] = WeakSet()
+        """The requests of the session that are under way, and the answers that are being read."""
+        self._former: list[tuple[aiohttp.ClientSession, WeakSet[object]]] = []
         self._contexts: dict[Trust, tuple[Stamp, ssl.SSLContext]] = {}
 
     async def open(
@@ -230,9 +223,10 @@ class Outbound:
         from multidict import CIMultiDict
         from yarl import URL
 
-        context = self._context(trust)
+        context, session, users = self._context(trust), self._open_session(), self._users
+        users.add(asyncio.current_task())
         try:
-            response = await self._open_session().request(
+            response = await session.request(
                 method,
                 URL(url, encoded=True),
                 headers=CIMultiDict(headers),
@@ -244,7 +238,9 @@ class Outbound:
         except (DialError, aiohttp.ClientError, OSError, ValueError) as err:
             said = "EOF" if was_closed_idle(err) else str(err)
             raise ClientError(said or type(err).__name__) from err
-        return Answer(response)
+        answer = Answer(response)
+        users.add(answer)
+        return answer
 
     def _context(self, trust: Trust) -> ssl.SSLContext:
         """The TLS context of a trust, made anew when the files of our certificate have been replaced."""
@@ -270,11 +266,23 @@ class Outbound:
             )
         return self._session
 
+    async def renew(self) -> None:
+        """Open new connections for the requests to come. Those that are under way keep theirs."""
+        if self._session is not None:
+            self._former.append((self._session, self._users))
+            self._session, self._users = None, WeakSet()
+        former, self._former = self._former, [one for one in self._former if one[1]]
+        for session, users in former:
+            if not users:
+                await session.close()
+
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        former, self._former = self._former, []
+        for session in [*(one for one, _ in former), self._session]:
+            if session is not None:
+                await session.close()
+        self._session = None
 
 
 def was_closed_idle(err: BaseException | None) -> bool:

@@ -62,6 +62,10 @@ class KonnectivityDialer(Dialer):
         self._metrics = metrics
         self._joined: set[asyncio.Task[None]] = set()
 
+    @property
+    def idle(self) -> bool:
+        return not self._joined
+
     async def close(self) -> None:
         """End all connections."""
         for task in self._joined:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,24 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
         )
         return Kubeconfig(str(cluster["server"]), _credentials(path, user), trust)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"invalid configuration: {path}: {error}") from None
+        raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
+
+
+def files_of(path: str) -> list[str]:
+    """A kubeconfig and the files that its current context names, or the kubeconfig alone when it names none."""
+    found, file = [path], Path(path)
+    try:
+        config = yaml.parse(file.read_bytes()).value
+        context = _named(config["contexts"], config["current-context"])["context"]
+        cluster = _named(config["clusters"], context["cluster"])["cluster"]
+        found.append(_path(file, cluster, "certificate-authority"))
+        if context.get("user"):
+            user = _named(config["users"], context["user"])["user"]
+            found += [_path(file, user, "client-certificate"), _path(file, user, "client-key")]
+            found.append(str(file.parent / user["tokenFile"]) if user.get("tokenFile") else "")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        pass
+    return [one for one in found if one]
 
 
 class Credentials(NamedTuple):
@@ -116,7 +134,7 @@ def read_users(path: Path) -> Users:
                 if user.get(member):
                     raise ValueError(f"user {name}: {member} is not supported")
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"invalid configuration: {path}: {error}") from None
+        raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
     return Users(path, users, str(default))
 
 
@@ -131,6 +149,13 @@ def _impersonation(user: Object) -> list[tuple[str, str]]:
     for key, values in (user.get("as-user-extra") or {}).items():
         headers += [(f"Impersonate-Extra-{quote(key, safe='')}", str(value)) for value in values]
     return headers
+
+
+def _why(error: Exception) -> str:
+    """What an error says; one of YAML without what it quotes, for that may be a password."""
+    return (
+        re.sub(r"'[^']*'|\"[^\"]*\"", "...", str(error)) if isinstance(error, yaml.YAMLError) else str(error)
+    )
 
 
 def _named(items: list[Object], name: str) -> Object:

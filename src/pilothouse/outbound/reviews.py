@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Object
 from pilothouse.outbound.http import Outbound
@@ -22,6 +23,8 @@ def post_to(outbound: Outbound, path: Path, seconds: float = SECONDS) -> Post:
     """
     url, credentials, trust = read_kubeconfig(path)
     headers = [("Content-Type", "application/json"), *credentials]
+    parts = urlsplit(url)
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
 
     async def post(review: Object) -> Object:
         body = json.dumps(review).encode()
@@ -29,9 +32,9 @@ def post_to(outbound: Outbound, path: Path, seconds: float = SECONDS) -> Post:
         try:
             answer = json.loads(data)
         except ValueError as error:
-            raise OSError(f"{url}: {error}") from None
+            raise OSError(f"{shown}: {error}") from None
         if not isinstance(answer, dict):
-            raise OSError(f"{url}: no review in the answer")
+            raise OSError(f"{shown}: no review in the answer")
         return answer
 
     return post

@@ -10,6 +10,7 @@ from pilothouse.api.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.trail import Trail
 
 
 @dataclass(slots=True)
@@ -63,6 +64,8 @@ class AdmissionAttributes:
     deadline: Callable[[], float | None] | None = None
     """When the request's time is up, by the clock of the event loop; None, or a call that gives None: it never is.
     A deadline is known once the request has waited."""
+    trail: Trail | None = None
+    """Where plugins, webhooks and policies note what they have done; None: nobody will ask."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -70,6 +73,11 @@ class AdmissionAttributes:
         sub = self.resource.subresources.get(self.subresource)
         record = self.resource if sub is None else sub
         return record.group, record.version, record.kind
+
+    def changed(self, path: str) -> None:
+        """Note that the plugin which runs has changed the object there, such as `spec.tolerations`."""
+        if self.trail is not None:
+            self.trail.changed.append(path)
 
     def refuse(self, why: str) -> errors.Forbidden:
         """The 403 of a plugin (admission.NewForbidden)."""

@@ -95,7 +95,8 @@ class Addresses:
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
         """Allocate the given address, or any free one of `family`; raises AllocationError.
 
-        Like upstream's, a dry run with a given address does not check whether the address is free.
+        Like upstream's, a dry run chooses no free address but names the range, and it does not check whether a given one is
+        free.
         """
         with self._choosing:
             return self._allocate(ip, family, dry_run)
@@ -103,6 +104,8 @@ class Addresses:
     def _allocate(self, ip: str | None, family: str, dry_run: bool) -> str:
         if ip is None:
             pool = self._pools[family or self.families[0]]
+            if dry_run:
+                return str(pool.network.network_address)
             number = pool.pick()
             if number is None:
                 raise AllocationError("range is full")

@@ -110,6 +110,7 @@ class Resource:
     action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
     names_namespace: an object's name is the namespace that admission sees (namespaces).
     escalation_checked: an object grants rights, so whoever writes it must hold them (RBAC).
+    confidential: errors about patches do not show what objects contain (secrets).
     """
 
     group: str
@@ -137,6 +138,7 @@ class Resource:
     action: Action | None = None
     names_namespace: bool = False
     escalation_checked: bool = False
+    confidential: bool = False
     columns: Columns | None = None
     """What a definition declares for Tables; None = what its conventions say."""
     deprecated: str = ""

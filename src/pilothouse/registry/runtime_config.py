@@ -17,7 +17,7 @@ class RuntimeConfig:
     """The parsed --runtime-config."""
 
     def __init__(self, settings: Mapping[str, str], resources: Iterable[Resource]) -> None:
-        self._settings = dict(settings)
+        self._settings = {_core(key): value for key, value in settings.items()}
         self._known = {(r.group, r.version) for r in resources}
         for key in self._settings:
             self._check(key)
@@ -54,6 +54,11 @@ class RuntimeConfig:
                 f"invalid key {key}: group/version/resource and resource is always lowercase plural, "
                 f'not "{tokens[2]}"'
             )
+
+
+def _core(key: str) -> str:
+    """The key as versions of resources are named here: those of the core group have an empty group, not `api`."""
+    return key.removeprefix("api") if key == "api/v1" or key.startswith("api/v1/") else key
 
 
 def _general_settings(version: str) -> list[tuple[str, bool]]:

@@ -13,6 +13,7 @@ from pilothouse.api.schema import Type
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.trail import Trail
 
 Path = tuple[str, ...]
 """Member names from the root of an object: ("spec", "nodeName")."""
@@ -126,6 +127,8 @@ class WriteContext:
     """Where the long steps of the write run."""
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
     """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name; "" = they may."""
+    trail: Trail | None = None
+    """What is noted of the write; None: nothing is."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]

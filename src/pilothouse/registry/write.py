@@ -13,6 +13,7 @@ import asyncio
 import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 import orjson
@@ -139,7 +140,14 @@ class Write:
             context.annotations,
             context.undo,
             context.work,
+            trail=context.trail,
         )
+
+    def mark(self, stage: str) -> None:
+        """Note that a stage of the write has ended."""
+        trail = self.context.trail
+        if trail is not None:
+            trail.mark(stage)
 
     # Steps
 
@@ -196,6 +204,7 @@ class Write:
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
         assert changed is not None
+        self.mark("mutating admission")
         return changed
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
@@ -236,6 +245,7 @@ class Write:
         """The validating half of admission; both objects are in the version that the rules see."""
         if self.admission is None:
             return
+        self.mark("rules of the kind")
         attributes = self.attributes
         attributes.operation = "CREATE" if old is None else "UPDATE"
         attributes.obj, attributes.old = obj, old
@@ -245,6 +255,7 @@ class Write:
             attributes.pending = self._present
         await self.admission.validate(attributes)
         attributes.pending = None
+        self.mark("validating admission")
 
     async def admit_delete(self, old: Object) -> None:
         """Both halves of admission for a delete of `old`, which is in the stored version."""
@@ -256,8 +267,10 @@ class Write:
         if self.resource.conversion is not None or self.view is not None:
             attributes.pending = self._present_old
         await self.admission.mutate(attributes)
+        self.mark("mutating admission")
         await self.admission.validate(attributes)
         attributes.pending = None
+        self.mark("validating admission")
 
     async def _present(self) -> None:
         """Bring the objects of the attributes from the version that the rules see to the request's."""
@@ -281,6 +294,7 @@ class Write:
         Reservations stay when the object was written. They also stay when the outcome is unknown: the store may have
         carried out a write that it did not answer. Periodic repairs free what was reserved for nothing.
         """
+        trail, began = self.context.trail, perf_counter()
         try:
             written = await outcome
         except (interface.KeyExists, interface.RevisionConflict):
@@ -289,6 +303,9 @@ class Write:
             self.context.undo.clear()
             raise
         self.context.undo.clear()
+        if trail is not None:
+            trail.committed(written.mod, perf_counter() - began)
+            trail.mark("commit")
         return written
 
     async def holding(self, steps: Awaitable[T]) -> T:
@@ -497,7 +514,7 @@ class Write:
         value = splice(await ctx.work.run(self._encode, obj), entry.rev)
         await undo(ctx)  # nothing is kept of what the update reserved for the object
         if not ctx.dry_run:
-            await self.store.storage.delete(entry.key, entry.rev)
+            await self.commit(self.store.storage.delete(entry.key, entry.rev))
             if rules.after_delete is not None:
                 rules.after_delete(ctx, obj)
             if rules.settle is not None:

@@ -1,6 +1,5 @@
 """Binds the server's sockets, accepts connections over TLS and stops gracefully."""
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -78,7 +77,6 @@ class Listener:
         self.sockets = sockets
         self._contexts = contexts
         self._acceptor: Acceptor | None = None
-        self._watcher: asyncio.Task[None] | None = None
 
     @property
     def handshake_errors(self) -> int:
@@ -101,8 +99,6 @@ class Listener:
             sock.setblocking(False)
             sock.listen(BACKLOG)
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
-        if self._contexts is not None:
-            self._watcher = asyncio.get_running_loop().create_task(self._contexts.watch())
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; open connections stay."""
@@ -115,9 +111,6 @@ class Listener:
         Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Returns True if no connection had to be cut.
         """
         self.stop_accepting()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            self._watcher = None
         self.http1.service.draining = True
         if drain is not None:
             drain()

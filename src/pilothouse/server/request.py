@@ -1,7 +1,7 @@
 """Request, Response and Stream: the types shared by the HTTP server and the handlers."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pilothouse.server.upgrade import Duplex
 
@@ -13,11 +13,13 @@ class Request:
     part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
     name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
-    was authenticated. `warnings` is what whoever authenticated the client has to tell it.
+    was authenticated. `warnings` is what whoever authenticated the client has to tell it, `annotations` what the audit
+    log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
     """
 
     __slots__ = (
         "all_headers",
+        "annotations",
         "body",
         "caller",
         "headers",
@@ -27,6 +29,7 @@ class Request:
         "peer",
         "peer_certificates",
         "query",
+        "recognition",
         "target",
         "warnings",
     )
@@ -53,6 +56,8 @@ class Request:
         self.keep_alive = keep_alive
         self.caller = ""
         self.warnings: tuple[str, ...] = ()
+        self.annotations: tuple[tuple[str, str], ...] = ()
+        self.recognition: Any = None
 
 
 class Stream(Protocol):

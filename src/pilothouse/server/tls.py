@@ -5,17 +5,14 @@ unknown CA and the validity period are left to the authenticator, which answers 
 removal of a CA takes effect at once.
 """
 
-import asyncio
-import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pilothouse.logs import Logger
-from pilothouse.server import unknown_clients
-
-log = Logger(__name__)
+from pilothouse.pem import pem_files
+from pilothouse.server import openssl, unknown_clients
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python's ssl has no name."""
@@ -47,6 +44,9 @@ _TLS13 = dict.fromkeys(
 CIPHERS = {**_TLS12, **_RSA, **_TLS13}
 """Go's name of a cipher suite -> OpenSSL's; "" for the suites of TLS 1.3, which are always enabled."""
 
+CURVES = {23: "P-256", 24: "P-384", 25: "P-521", 29: "X25519", 4588: "X25519MLKEM768"}
+"""Go's number of a key exchange (crypto/tls CurveID) -> OpenSSL's name."""
+
 _VERSIONS = {
     "VersionTLS10": ssl.TLSVersion.TLSv1,
     "VersionTLS11": ssl.TLSVersion.TLSv1_1,
@@ -58,7 +58,7 @@ _VERSIONS = {
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate.
-    `http2` offers HTTP/2 beside HTTP/1.1."""
+    `http2` offers HTTP/2 beside HTTP/1.1. `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
 
     cert_file: str
     key_file: str
@@ -67,15 +67,25 @@ class Settings:
     min_version: str = ""
     ciphers: tuple[str, ...] = ()
     http2: bool = True
+    curves: tuple[int, ...] = ()
+
+    def pairs(self) -> list[str]:
+        """The files of certificates and their keys."""
+        return [self.cert_file, self.key_file, *(path for cert, key, _ in self.sni for path in (cert, key))]
 
     def files(self) -> list[str]:
-        """All files that are watched for changes."""
-        pairs = [path for cert, key, _ in self.sni for path in (cert, key)]
-        return [self.cert_file, self.key_file, *self.client_ca_files, *pairs]
+        """All files that contexts are made of."""
+        return [*self.pairs(), *self.client_ca_files]
 
 
-def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
-    """Make one context. Raises OSError (which ssl.SSLError is) for unreadable files and pairs that do not match."""
+Files = Mapping[str, bytes]
+"""The content of files by their paths."""
+
+
+def make_context(
+    cert: bytes, key: bytes, settings: Settings, client_cas: Sequence[bytes] = ()
+) -> ssl.SSLContext:
+    """Make one context of PEM texts. Raises OSError (which ssl.SSLError is) for what cannot be read or does not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version or "VersionTLS12"]
     names = [CIPHERS[name] for name in settings.ciphers if CIPHERS[name]]
@@ -84,14 +94,27 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     context.set_alpn_protocols(["h2", "http/1.1"] if settings.http2 else ["http/1.1"])
-    context.load_cert_chain(cert, key)
-    if settings.client_ca_files:
+    if settings.curves and not openssl.choose_groups(context, [CURVES[number] for number in settings.curves]):
+        raise OSError(f"key exchanges {settings.curves} cannot be chosen with {ssl.OPENSSL_VERSION}")
+    with pem_files(cert, key) as (cert_file, key_file):
+        context.load_cert_chain(cert_file, key_file, password="")  # so that nobody is asked for one
+    if client_cas:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= _NO_CHECK_TIME
-        for path in settings.client_ca_files:
-            context.load_verify_locations(path)
+        for ca in client_cas:
+            context.load_verify_locations(cadata=ca.decode("ascii", "ignore"))
         unknown_clients.admit(context)
+        openssl.name_authorities(context, client_cas)
     return context
+
+
+class Loaded(NamedTuple):
+    """Contexts that are made and not yet in use: of `files`, and for all others of what was in force, `before`."""
+
+    files: Files
+    before: Files
+    default: ssl.SSLContext
+    by_name: Mapping[str, ssl.SSLContext]
 
 
 class Contexts:
@@ -99,19 +122,23 @@ class Contexts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._state = _state(settings.files())
-        self._default, self._by_name = self._load()
-        self.context = make_context(settings.cert_file, settings.key_file, settings)
+        self._files: Files = {path: Path(path).read_bytes() for path in settings.files()}
+        self._default, self._by_name = self._make(self._files)
+        self.context = self._of(settings.cert_file, settings.key_file, self._files)
         self.context.sni_callback = self._choose
 
-    def _load(self) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
-        settings = self._settings
+    def _make(self, files: Files) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
         by_name: dict[str, ssl.SSLContext] = {}
-        for cert, key, names in settings.sni:
-            context = make_context(cert, key, settings)
-            for name in names or _names_in(cert):
+        for cert, key, names in self._settings.sni:
+            context = self._of(cert, key, files)
+            for name in names or _names_in(files[cert]):
                 by_name.setdefault(name.lower(), context)
-        return make_context(settings.cert_file, settings.key_file, settings), by_name
+        return self._of(self._settings.cert_file, self._settings.key_file, files), by_name
+
+    def _of(self, cert: str, key: str, files: Files) -> ssl.SSLContext:
+        """The context of one pair."""
+        client_cas = [files[path] for path in self._settings.client_ca_files]
+        return make_context(files[cert], files[key], self._settings, client_cas)
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
         chosen = self._default
@@ -121,46 +148,27 @@ class Contexts:
             chosen = self._by_name.get(name) or self._by_name.get(wildcard) or chosen
         sock.context = chosen
 
-    def reload(self) -> bool:
-        """Read all files again if one has changed. Returns True if new contexts are in use; on errors keeps the old."""
-        state = _state(self._settings.files())
-        if state == self._state:
-            return False
-        self._state = state
-        try:
-            self._default, self._by_name = self._load()
-        except (OSError, ValueError) as error:
-            log.warning("Certificates were not reloaded", err=error)
-            return False
-        log.info("Certificates were reloaded")
-        return True
+    def loaded(self, files: Files) -> Loaded:
+        """Contexts in which these files take the place of those in force; OSError or ValueError when they cannot be used.
 
-    async def watch(self, interval: float = 5.0, reloaded: Callable[[], None] | None = None) -> None:
-        """Check the files every `interval` seconds until cancelled; calls `reloaded` after each reload."""
-        while True:
-            await asyncio.sleep(interval)
-            if self.reload() and reloaded is not None:
-                reloaded()
+        May be called on a thread.
+        """
+        before = self._files
+        ours = {path: data for path, data in files.items() if path in before}
+        return Loaded(ours, before, *self._make({**before, **ours}))
+
+    def use(self, loaded: Loaded) -> None:
+        """Have new connections use other contexts. Open ones keep theirs."""
+        if loaded.before is not self._files:  # other files have come into force meanwhile
+            loaded = self.loaded(loaded.files)
+        self._files = {**loaded.before, **loaded.files}
+        self._default, self._by_name = loaded.default, loaded.by_name
 
 
-def _state(paths: Sequence[str]) -> tuple[Any, ...]:
-    """Inode, time and size of each file, which change when it is edited or replaced; None for a missing file."""
-    out: list[Any] = []
-    for path in paths:
-        try:
-            stat = os.stat(path)
-        except OSError:
-            out.append(None)
-        else:
-            out.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
-    return tuple(out)
-
-
-def _names_in(cert_file: str) -> list[str]:
+def _names_in(cert: bytes) -> list[str]:
     from cryptography import x509
 
-    with open(cert_file, "rb") as file:
-        certificate = x509.load_pem_x509_certificate(file.read())
+    certificate = x509.load_pem_x509_certificate(cert)
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return names.get_values_for_type(x509.DNSName)

@@ -7,11 +7,11 @@ which its callback decides about; Python's ssl has no way to set one, so this is
 import ctypes
 import functools
 import ssl
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from pilothouse.logs import Logger
+from pilothouse.server import openssl
 
 log = Logger(__name__)
 
@@ -46,19 +46,17 @@ def is_complete(context: ssl.SSLContext, chain: tuple[bytes, ...]) -> bool:
 @functools.cache
 def _setter() -> Callable[[ssl.SSLContext], bool] | None:
     """What sets the callback, which lives as long as the process; None where the functions cannot be found."""
-    if sys.implementation.name != "cpython":
+    library = openssl.library()
+    if library is None:
         return None
-    import _ssl
-
     try:
-        library = ctypes.CDLL(getattr(_ssl, "__file__", None))
         set_verify, get_mode = library.SSL_CTX_set_verify, library.SSL_CTX_get_verify_mode
         get_error, get_depth = library.X509_STORE_CTX_get_error, library.X509_STORE_CTX_get_error_depth
-    except (OSError, AttributeError):
+    except AttributeError:
         return None
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     set_verify.argtypes, set_verify.restype = (ctypes.c_void_p, ctypes.c_int, kind), None
-    get_mode.argtypes = get_error.argtypes = get_depth.argtypes = (ctypes.c_void_p,)
+    get_error.argtypes = get_depth.argtypes = (ctypes.c_void_p,)
 
     def verify(good: int, store: Any) -> int:
         error = get_error(store)
@@ -68,12 +66,10 @@ def _setter() -> Callable[[ssl.SSLContext], bool] | None:
     callback = kind(verify)
 
     def set_callback(context: ssl.SSLContext) -> bool:
-        # The first member of CPython's PySSLContext is its SSL_CTX.
-        pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
-        mode = get_mode(pointer)
-        if mode != int(context.verify_mode):
+        at = openssl.pointer(context)
+        if at is None:
             return False
-        set_verify(pointer, mode, callback)
+        set_verify(at, get_mode(at), callback)
         return True
 
     return set_callback

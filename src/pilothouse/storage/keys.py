@@ -14,20 +14,25 @@ ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 MAX_INT64 = (1 << 63) - 1
 
 
-def encode_continue(last_key: str, prefix: str, revision: int) -> str:
-    """The token of the page after `last_key` in a list under `prefix` (storage.EncodeContinue)."""
+def encode_continue(last_key: str, prefix: str, revision: int, among: str = "") -> str:
+    """The token of the page after `last_key` in a list under `prefix` (storage.EncodeContinue).
+
+    `among` tells for which namespaces it holds, where that is not all of them; other servers pay no attention to it.
+    """
     start = last_key.removeprefix(prefix)
     if start == last_key:
         raise ValueError("unable to encode next field: the key and key prefix do not match")
     token = {"v": VERSION, "rv": revision, "start": start + "\0"}
+    if among:
+        token["among"] = among
     text = json.dumps(token, separators=(",", ":"), ensure_ascii=False)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_continue(token: str, prefix: str) -> tuple[str, int]:
-    """The key to start from and the revision; ValueError with upstream's text (storage.DecodeContinue).
+def decode_continue(token: str, prefix: str) -> tuple[str, int, str]:
+    """The key to start from, the revision and `among`; ValueError with upstream's text (storage.DecodeContinue).
 
     Such a key ends with a NUL: without it, it is the last key of the page before.
     """
@@ -43,7 +48,7 @@ def decode_continue(token: str, prefix: str) -> tuple[str, int]:
     key = start if start.startswith("/") else "/" + start
     if _clean(key) != key:
         raise ValueError(f"{INVALID}: {start}")
-    return prefix + key[1:], fields["rv"]
+    return prefix + key[1:], fields["rv"], fields["among"]
 
 
 def _clean(path: str) -> str:
@@ -65,12 +70,12 @@ def _decode_base64(token: str) -> bytes:
 
 
 def _decode_json(data: bytes) -> dict[str, Any]:
-    """The three members with Go's zero values, types and error texts (encoding/json)."""
+    """The members with Go's zero values, types and error texts (encoding/json); `among` is none of upstream's."""
     try:
         parsed = _loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         raise ValueError(f"{INVALID}: {_why_not(data)}") from None
-    fields: dict[str, Any] = {"v": "", "rv": 0, "start": ""}
+    fields: dict[str, Any] = {"v": "", "rv": 0, "start": "", "among": ""}
     if parsed is None:
         return fields
     if not isinstance(parsed, dict):

@@ -3,9 +3,10 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from eventually import aeventually
 from harness import Rig
 
 from pilothouse import errors
@@ -14,6 +15,7 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.installed.calls import Calls
 from pilothouse.admission.installed.hosted import Hosted
 from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.api.configfile import ConfigurationError
 from pilothouse.entry_points import Offered
 from pilothouse.offload import Turns
 
@@ -290,3 +292,38 @@ async def test_plugins_are_closed(rig: Rig, chain: Made) -> None:
     held = Holds()
     await chain(held).close()
     assert held.closed == "admission Holds"
+
+
+async def test_a_plugin_is_made_anew_for_another_section(rig: Rig, chain: Made) -> None:
+    """Both halves get it; the former one is closed when its calls have had their time."""
+
+    class Holds(Plugin):
+        resources = ("pods",)
+        seconds = 0.05
+        configuration_schema: ClassVar[Any] = {"type": "object", "properties": {"a": {"type": "integer"}}}
+        closed: ClassVar[list[Any]] = []
+
+        def mutate(self, request: AdmissionRequest) -> None:
+            request.object["metadata"]["labels"]["a"] = str(self.configuration.get("a"))
+
+        def validate(self, request: AdmissionRequest) -> None:
+            request.audit("a", str(self.configuration.get("a")))
+
+        def close(self) -> None:
+            self.closed.append(self.configuration.get("a"))
+
+    made = chain(Holds({"a": 1}))
+    with pytest.raises(ConfigurationError, match=r'plugin "Holds" of the package .*: a: Invalid'):
+        [half.prepare({"a": "x"}) for half in made.plugins]
+    for use in [half.prepare({"a": 2}) for half in made.plugins]:
+        use()
+    asked = rig.attributes(pod())
+    changed = await made.mutate(asked)
+    await made.validate(asked)
+    assert changed["metadata"]["labels"] == {"a": "2"} and asked.annotations == {"Holds/a": "2"}
+    assert Holds.closed == []
+    await aeventually(lambda: Holds.closed == [1], "the end of the former one")
+    for use in [half.prepare({"a": 3}) for half in made.plugins]:
+        use()
+    await made.close()
+    assert Holds.closed == [1, 2, 3], "nobody waits at the end"

@@ -139,12 +139,13 @@ def test_deployment() -> None:
 
 
 def test_stateful_set_claims() -> None:
-    claims = [{"metadata": {"name": "d"}, "spec": {}}]
+    claims = [{"apiVersion": "v9", "metadata": {"name": "d"}, "spec": {}}]
     spec = decode(("apps", "v1", "StatefulSet"), spec={"template": TEMPLATE, "volumeClaimTemplates": claims})[
         "spec"
     ]
     claim = spec["volumeClaimTemplates"][0]
-    assert claim["kind"] == "PersistentVolumeClaim" and claim["spec"]["volumeMode"] == "Filesystem"
+    assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+    assert claim["spec"]["volumeMode"] == "Filesystem"
     assert spec["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 
 

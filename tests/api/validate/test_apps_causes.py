@@ -59,6 +59,8 @@ def status(**members: int) -> tuple[Object, Object]:
     return {"status": members}, {"status": {"collisionCount": 2}}
 
 
+NO_OBJECTS: tuple[object, ...] = (1, 0.5, "x", [], True)
+
 CASES: list[Case] = [
     (deployment, DEPLOYMENT, []),
     (
@@ -361,6 +363,20 @@ CASES: list[Case] = [
             "data: Required value: data is mandatory",
             "revision: Invalid value: -1: must be greater than or equal to 0",
         ],
+    ),
+    *(
+        (
+            rules.validate_controller_revision,
+            {"data": odd},
+            ["data: Required value: data must be a valid JSON object"],
+        )
+        for odd in NO_OBJECTS
+    ),
+    (rules.validate_controller_revision_update, ({"data": 1}, {"data": 1}), []),
+    (
+        rules.validate_controller_revision_update,
+        ({"data": True}, {"data": 1}),
+        ["data: Invalid value: true: field is immutable"],
     ),
     (
         rules.validate_controller_revision_update,

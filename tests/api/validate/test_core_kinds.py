@@ -3,7 +3,7 @@
 import pytest
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import equal, immutable_field, validate_nonnegative
+from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.event import validate_event
 from pilothouse.api.validate.persistentvolume import validate_volume, validate_volume_update
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim, validate_claim_update
@@ -100,17 +100,6 @@ def test_event_is_in_the_namespace_of_its_object() -> None:
     errs = Errors()
     validate_event(event, errs, strict=False)
     assert found(errs)[0][0] == "involvedObject.namespace"
-
-
-def test_helpers() -> None:
-    errs = Errors()
-    validate_nonnegative(-1, "a", errs)
-    immutable_field("x", "y", "b", errs)
-    immutable_field("x", "x", "c", errs)
-    assert found(errs) == [
-        ("a", "Invalid value: -1: must be greater than or equal to 0"),
-        ("b", 'Invalid value: "x": field is immutable'),
-    ]
 
 
 def test_nothing_equals_empty() -> None:

@@ -1,16 +1,17 @@
 """Every cause that a volume source can have (pkg/apis/core/validation)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from rules import Case, causes
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate import volume_sources as rules
+from pilothouse.api.validate.declare import Rule
+from pilothouse.api.validate.persistentvolume import validate_volume_spec
+from pilothouse.api.validate.volume_sources import rules
 
 
-def at_path(rule: rules.Rule) -> Callable[[Object, Errors], None]:
+def at_path(rule: Rule) -> Callable[[Object, Errors], None]:
     """A rule whose source stands at the path `s`."""
 
     def check(source: Object, errs: Errors) -> None:
@@ -21,17 +22,28 @@ def at_path(rule: rules.Rule) -> Callable[[Object, Errors], None]:
 
 def named(source: Object, errs: Errors) -> None:
     """The iSCSI source of a persistent volume called `v`."""
-    rules.persistent_iscsi(source, "s", errs, "v")
+    spec = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1"}, "iscsi": source}
+    found = Errors()
+    validate_volume_spec(spec, "v", "", found)
+    for cause in found.causes:
+        errs.add(cause["reason"], cause["field"].replace(".iscsi", "s"), cause["message"])
+
+
+ONE = rules.table("""
+    first-of                            : may not specify more than 1 volume type / must specify a volume type
+      a                                 local
+      b                                 nfs as:B second:second
+      c                                 local second:
+""")
 
 
 def one(holder: Object, errs: Errors) -> None:
     """A holder of one of three sources, the third of which upstream lets pass as a second one."""
-    table: dict[str, Any] = {"a": rules.local, "b": rules.nfs, "c": rules.local}
-    rules.validate_one_source(holder, "s", errs, table, {"b": "B", "+b": "second", "+c": ""})
+    ONE(holder, "s", errs)
 
 
 R = {
-    name: at_path(getattr(rules, name))
+    name: at_path(rules[name.replace("_", "-")])
     for name in (
         "host_path",
         "git_repo",

@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
 
+from pilothouse.instruments import digest
+from pilothouse.reload import POLL, Followed, Reloads
 from pilothouse.storage.encryption.backend import Encryption
-from pilothouse.storage.encryption.config import POLL, EncryptionConfigError, Reload, load
+from pilothouse.storage.encryption.config import EncryptionConfigError, Reload, load
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
+from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.kms.provider import KMS, Settings
 from pilothouse.testing.kms import Plugin
 
@@ -44,7 +48,7 @@ def test_providers_in_their_order(tmp_path: pathlib.Path) -> None:
     both = {"aescbc": {"keys": [{"name": "a", "secret": SECRET}, {"name": "b", "secret": SECRET}]}}
     providers = [both, aes(kind="secretbox"), aes(), kms(), {"identity": {}}]
     path = write(tmp_path / "c", {"resources": ["secrets", "configmaps."], "providers": providers})
-    rules, digest = load(path)
+    rules = load(path)
     assert [names for names, _ in rules] == [("secrets.",), ("configmaps.",)]
     for _, found in rules:
         assert [p.prefix for p in found] == [
@@ -55,11 +59,10 @@ def test_providers_in_their_order(tmp_path: pathlib.Path) -> None:
             b"k8s:enc:kms:v2:one:",
             b"",
         ]
-    assert len(digest) == 64
 
 
 def test_a_resource_in_two_entries_has_the_providers_of_both(tmp_path: pathlib.Path) -> None:
-    [(names, found)], _ = load(write(tmp_path / "c", entry(aes("new")), entry(aes("old"))))
+    [(names, found)] = load(write(tmp_path / "c", entry(aes("new")), entry(aes("old"))))
     assert names == ("secrets.",)
     assert [p.prefix for p in found] == [b"k8s:enc:aesgcm:v1:new:", b"k8s:enc:aesgcm:v1:old:"]
 
@@ -216,19 +219,38 @@ def written(encryption: Encryption) -> bytes:
     return encryption.encrypt(KEY, b"x")
 
 
+def following(path: str, encryption: Encryption, metrics: EncryptionMetrics, poll: float = POLL) -> Reloads:
+    reload, reloads = Reload(path, encryption), Reloads(poll)
+    reloads.follow(
+        Followed(
+            kind="encryption",
+            paths=lambda: (path,),
+            read=reload.read,
+            use=reload.use,
+            metrics=metrics,
+            faults=(Unavailable,),
+        )
+    )
+    reloads.start()
+    return reloads
+
+
 async def test_reload(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "c", entry(aes("one")))
-    rules, digest = load(path)
-    encryption = Encryption(rules, lambda key: "secrets")
-    reload = Reload(path, digest, encryption)
-    reload.start()
+    encryption = Encryption(load(path), lambda key: "secrets")
+    metrics = EncryptionMetrics()
+    reloads = following(path, encryption, metrics)
     (tmp_path / "c").write_text("broken: [")
     await virtual.advance(2.5 * POLL)
     assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")
     write(tmp_path / "c", entry(aes("two")))
-    await virtual.advance(POLL)
+    await virtual.advance(2 * POLL)
     assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:two:")
-    await reload.close()
+    assert metrics.reloads.values == {("", "failure"): 1, ("", "success"): 1}
+    assert all(now > 0 for now in metrics.last_reload.values.values())
+    [(_, known)] = metrics.configuration.source()
+    assert known == digest((tmp_path / "c").read_bytes())
+    await reloads.close()
 
 
 async def test_reload_takes_a_plugin_once_it_is_well(
@@ -240,27 +262,40 @@ async def test_reload_takes_a_plugin_once_it_is_well(
     caplog.set_level(logging.INFO)
     plugin = Plugin(tmp_path / "kms", tmp_path / "keys")
     path = write(tmp_path / "c", entry(aes("one")))
-    rules, digest = load(path)
-    encryption = Encryption(rules, lambda key: "secrets", ready=0.2)
+    encryption = Encryption(load(path), lambda key: "secrets", ready=0.2)
     old = written(encryption)
-    reload = Reload(path, digest, encryption, poll=0.01)
-    reload.start()
+    reloads = following(path, encryption, EncryptionMetrics(), 0.01)
     both = [kms(endpoint=plugin.endpoint, timeout="100ms"), aes("one")]
     write(tmp_path / "c", {"resources": ["secrets"], "providers": both})
     await aeventually(lambda: told("the old one stays in force"), "a refusal")
     assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")
     with plugin:
-        await aeventually(lambda: told("The encryption configuration was reloaded"), "the new configuration")
+        await aeventually(lambda: told("A configuration was reloaded"), "the new configuration")
         assert written(encryption).startswith(b"k8s:enc:kms:v2:one:")
         encryption.check()
         assert encryption.decrypt(KEY, old) == b"x" and encryption.stale(KEY, old)
         [remote] = encryption.remotes
         sealed = written(encryption)
         write(tmp_path / "c", entry(both[0], "secrets", "configmaps"))  # the plugin stays as it is
-        await aeventually(lambda: told("The encryption configuration was reloaded") == 2, "the next one")
+        await aeventually(lambda: told("A configuration was reloaded") == 2, "the next one")
         assert encryption.remotes == [remote] and plugin.calls["Encrypt"] == 1
         assert not encryption.stale(KEY, sealed)
         write(tmp_path / "c", entry(aes("one")))
         await aeventually(lambda: not encryption.remotes, "the end of the plugin")
-    await reload.close()
+    await reloads.close()
     await encryption.close()
+
+
+async def test_a_server_that_stops_meanwhile_closes_what_it_tried(
+    runner: asyncio.Runner, tmp_path: pathlib.Path
+) -> None:
+    path = write(tmp_path / "c", entry(aes("one")))
+    encryption = Encryption(load(path), lambda key: "secrets")
+    before = asyncio.all_tasks()
+    rules = load(write(tmp_path / "c", entry(kms(endpoint=f"unix://{tmp_path}/none", timeout="100ms"))))
+    trying = asyncio.create_task(encryption.replace(rules))
+    await asyncio.sleep(0.01)
+    trying.cancel()
+    await asyncio.wait((trying,))
+    assert trying.cancelled() and asyncio.all_tasks() == before
+    assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")

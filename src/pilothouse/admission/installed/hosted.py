@@ -1,5 +1,6 @@
 """Asks a plugin of an installed package about the requests that it is for, and answers for it when it fails."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,14 @@ from pilothouse.admission.installed.readers import DeclaredReaders
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.api import equality
-from pilothouse.api.fields import Object
+from pilothouse.api.configfile import ConfigurationError
+from pilothouse.api.fields import Object, quote
 from pilothouse.api.patch import copy
 from pilothouse.entry_points import Offered
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.trail import PATHS
 
 log = Logger(__name__)
 
@@ -39,15 +42,40 @@ class Hosted:
         self._wanted = frozenset(plugin.resources)
         self._known: dict[tuple[Resource, str], bool] = {}
         self._closed = False
+        self._former: dict[asyncio.Task[None], api.Plugin] = {}
+        """Plugins whose place others have taken, by the tasks that wait until they can be closed."""
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        """Make the plugin anew for another section; what puts it in the place of the present one."""
+        try:
+            made = configured(type(self.plugin), section)
+        except ConfigurationError as err:
+            raise ConfigurationError(
+                f"admission plugin {quote(self.name)} of the package {self.package}: {err}"
+            ) from err
+        return lambda: self._use(made)
+
+    def _use(self, plugin: api.Plugin) -> None:
+        """Ask another plugin from now on. The present one is closed when the calls that are under way have ended."""
+        former, self.plugin = self.plugin, plugin
+        task = asyncio.get_running_loop().create_task(self._retire(former))
+        self._former[task] = former
+
+    async def _retire(self, plugin: api.Plugin) -> None:
+        await asyncio.sleep(plugin.seconds)
+        task = asyncio.current_task()
+        assert task is not None
+        del self._former[task]
+        await self._end(plugin)
 
     def halves(self) -> list[Plugin]:
         """What takes part in the chain: only what the plugin has."""
         cls = type(self.plugin)
         out: list[Plugin] = []
         if cls.mutate is not api.Plugin.mutate:
-            out.append(Mutating(self))
+            out.append(Mutating(self, first=True))
         if cls.validate is not api.Plugin.validate:
-            out.append(Validating(self))
+            out.append(Validating(self, first=not out))
         return out
 
     def wants(self, a: AdmissionAttributes) -> bool:
@@ -117,16 +145,36 @@ class Hosted:
         if self._closed:
             return
         self._closed = True
-        cls = type(self.plugin)
         try:
-            if cls.close is not api.Plugin.close:
-                outcome = await self._calls.run(self.plugin.close, self.plugin.seconds)
-                if outcome.error is not None:
-                    log.exception("An admission plugin cannot close", err=outcome.error, plugin=self.name)
-        except (TimeoutError, Busy):
-            log.error("An admission plugin does not close in time", plugin=self.name, package=self.package)
+            for task in self._former:
+                task.cancel()
+            for plugin in (*self._former.values(), self.plugin):
+                await self._end(plugin)
         finally:
             self._calls.close()
+
+    async def _end(self, plugin: api.Plugin) -> None:
+        """Let a plugin close."""
+        if type(plugin).close is api.Plugin.close:
+            return
+        try:
+            outcome = await self._calls.run(plugin.close, plugin.seconds)
+            if outcome.error is not None:
+                log.exception("An admission plugin cannot close", err=outcome.error, plugin=self.name)
+        except (TimeoutError, Busy):
+            log.error("An admission plugin does not close in time", plugin=self.name, package=self.package)
+
+
+def configured(cls: type[api.Plugin], section: Object | None) -> api.Plugin:
+    """A plugin with its section of the admission configuration; ConfigurationError when it does not take it."""
+    from pilothouse.admission.installed.section import configured
+
+    checked = configured(cls.configuration_schema, section)
+    try:
+        return cls(checked)
+    except (Exception, SystemExit) as err:
+        shown = str(err) if isinstance(err, ValueError) else f"{type(err).__name__}: {err}"
+        raise ConfigurationError(shown) from err
 
 
 class _Asked:
@@ -196,9 +244,14 @@ class _Asked:
 class _Half(Plugin):
     """What stands in the chain for a half of a plugin."""
 
-    def __init__(self, host: Hosted) -> None:
+    def __init__(self, host: Hosted, *, first: bool) -> None:
         self.host = host
         self.name = host.name
+        self.first = first
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        """The first half of a plugin stands for both."""
+        return self.host.prepare(section) if self.first else super().prepare(section)
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return self.host.wants(a)
@@ -227,8 +280,12 @@ class Mutating(_Half):
         if made is None or a.obj is None:
             return None
         changed = None
-        if not equality.same(made, a.obj):
+        paths = equality.changes(a.obj, made, PATHS)
+        if paths:
             changed = await self._completed(made, a)
+            if changed is not None:
+                for path in paths:
+                    a.changed(path)
         self._remember(changed, a)
         return changed
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from pilothouse.admission import api
 from pilothouse.admission.chain import Plugin
@@ -38,14 +37,14 @@ def load_hosted(
     if not names:
         return []
     from pilothouse.admission.installed.calls import Calls
-    from pilothouse.admission.installed.hosted import Hosted
+    from pilothouse.admission.installed.hosted import Hosted, configured
 
     out: list[Plugin] = []
     for one in offered() if packages is None else packages:
         if one.name not in names:
             continue
         try:
-            plugin = _made(_loaded(one), configuration.section(one.name))
+            plugin = configured(_loaded(one), configuration.section(one.name))
         except ConfigurationError as err:
             raise ConfigurationError(
                 f"admission plugin {quote(one.name)} of the package {one.package}: {err}"
@@ -65,17 +64,6 @@ def _loaded(one: Offered) -> type[api.Plugin]:
     for problem in _problems(found):
         raise ConfigurationError(f"{one.value}: {problem}")
     return found
-
-
-def _made(cls: type[api.Plugin], section: dict[str, Any] | None) -> api.Plugin:
-    from pilothouse.admission.installed.section import configured
-
-    checked = configured(cls.configuration_schema, section)
-    try:
-        return cls(checked)
-    except (Exception, SystemExit) as err:
-        shown = str(err) if isinstance(err, ValueError) else f"{type(err).__name__}: {err}"
-        raise ConfigurationError(shown) from err
 
 
 def _problems(cls: type[api.Plugin]) -> Iterable[str]:

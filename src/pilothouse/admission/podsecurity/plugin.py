@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.podsecurity.checks import Pod
-from pilothouse.admission.podsecurity.configuration import Configuration
+from pilothouse.admission.podsecurity.configuration import Configuration, read
 from pilothouse.admission.podsecurity.evaluator import evaluate, told
 from pilothouse.admission.podsecurity.policy import (
     LABELS,
@@ -65,6 +65,14 @@ class PodSecurity(Plugin):
         self.configuration = configuration or Configuration()
         self._metrics = metrics or AdmissionMetrics()
         self._clock = clock
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        found = read(section)
+
+        def use() -> None:
+            self.configuration = found
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         if a.operation not in ("CREATE", "UPDATE"):

@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
-from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
+from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
@@ -29,6 +29,7 @@ from pilothouse.api.cel.types import list_of
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.trail import PATHS
 
 NAME = "MutatingAdmissionPolicy"
 Key = tuple[str, str, str, str]
@@ -170,19 +171,27 @@ class MutatingAdmissionPolicy(Plugin):
         key = _key(one)
         if not matches.value or (chain.again and key not in state.due):
             return
-        before = scope.obj
+        before, started, why = scope.obj, perf_counter(), ""
         for mutation in compiled.mutations:
             if scope.obj is None:
                 break
             try:
                 await self._mutate(scope, one, mutation)
             except Unusable as err:
-                faults.add(one.hook, one.binding, str(err), "Invalid")
+                why = str(err)
+                faults.add(one.hook, one.binding, why, "Invalid")
+        paths: list[str] = []
         if scope.obj is not before:
-            if not equality.same(scope.obj, before):
+            paths = equality.changes(before, scope.obj, PATHS)
+            if paths:
                 state.changed()
                 chain.needed = True
             await request.keep(scope)
+        trail = request.attributes.trail
+        if trail is not None:
+            verdict = "" if not why else "failed, ignored" if compiled.ignore else "refused"
+            took = perf_counter() - started
+            trail.called(ADMIT, NAME, one.hook.name, one.binding.name, took, verdict, why, tuple(paths))
         if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
             state.ran.add(key)
 

@@ -1,6 +1,7 @@
 """ValidatingAdmissionPolicy: expressions that refuse, warn or annotate (apiserver plugin/policy/validating)."""
 
 from collections.abc import Awaitable, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse import errors
@@ -31,6 +32,8 @@ FAILURE = "validation.policy.admission.k8s.io/validation_failure"
 """The audit annotation of failed validations of bindings with the action Audit."""
 MAX_ANNOTATION_BYTES = 10 * 1024
 _CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
+_DONE = {"Deny": "refused", "Warn": "warned", "Audit": "recorded"}
+"""What the actions of a binding have done with a request."""
 
 
 class Validation(NamedTuple):
@@ -196,6 +199,18 @@ class Verdict:
             elif action == "Audit":
                 annotate(a, FAILURE, _failure(binding, denial))
 
+    def note(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
+        """Note what an evaluation has come to, for whoever asks later."""
+        trail = self._attributes.trail
+        if trail is None:
+            return
+        what, why = "", denials[0].message if denials else ""
+        if denials:
+            actions = one.binding.spec.get("validationActions") or ()
+            done = [_DONE.get(action, action) for action in actions]
+            what = "failed, ignored" if all(denial.ignored for denial in denials) else ", ".join(done)
+        trail.called(VALIDATE, NAME, one.hook.name, one.binding.name, seconds, what, why)
+
     def raise_any(self) -> None:
         """The error of the first denial."""
         if self._first is None:
@@ -283,9 +298,11 @@ class ValidatingAdmissionPolicy(Plugin):
         annotations: dict[str, dict[str, None]],
     ) -> None:
         for one in invocations:
+            started = perf_counter()
             denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
                 verdict.judge(one, denial)
+            verdict.note(one, denials, perf_counter() - started)
             for key, value in values:
                 annotations.setdefault(key, {})[_cut(value)] = None
 

@@ -1,11 +1,12 @@
 """The plugin ResourceQuota."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.quota.evaluators import IGNORED, SPECIAL, evaluator
-from pilothouse.admission.quota.judge import Limited, Question
+from pilothouse.admission.quota.judge import Limited, Question, limited_from
 from pilothouse.admission.quota.ledger import Ledger
+from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 
@@ -21,6 +22,14 @@ class ResourceQuota(Plugin):
     def __init__(self, ledger: Ledger | None = None, limited: Sequence[Limited] = ()) -> None:
         self.ledger = ledger or Ledger()
         self.limited = limited
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        limited = limited_from(section or {})
+
+        def use() -> None:
+            self.limited = limited
+
+        return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return (

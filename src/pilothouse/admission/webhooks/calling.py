@@ -73,6 +73,13 @@ class Caller:
         self.metrics = parts.metrics
         self._step = step
         self._mutating = mutating
+        self._where = (
+            (ADMIT, "MutatingAdmissionWebhook") if mutating else (VALIDATE, "ValidatingAdmissionWebhook")
+        )
+
+    def use(self, users: Users) -> None:
+        """Show webhooks other credentials from now on."""
+        self._parts = self._parts._replace(users=users)
 
     def views(self, a: AdmissionAttributes) -> Views:
         """The objects of a request in the versions that webhooks match."""
@@ -172,7 +179,15 @@ class Caller:
         try:
             outcome = await call
         except Failed as err:
-            self._count(a, hook, started, err.code, rejected=not hook.ignore, error="calling_webhook_error")
+            self._count(
+                a,
+                hook,
+                started,
+                err.code,
+                rejected=not hook.ignore,
+                error="calling_webhook_error",
+                why=str(err),
+            )
             if not hook.ignore:
                 log.warning("Failed calling webhook, failing closed", webhook=hook.name, err=err)
                 raise internal(str(err)) from None
@@ -181,10 +196,12 @@ class Caller:
             annotate(a, failed_open, hook.name)
             return None
         except Denied as err:
-            self._count(a, hook, started, err.status.code, rejected=True, error="no_error")
+            self._count(
+                a, hook, started, err.status.code, rejected=True, error="no_error", why=err.status.message
+            )
             raise err.status from None
-        except errors.StatusError:
-            self._count(a, hook, started, 0, rejected=True, error="apiserver_internal_error")
+        except errors.StatusError as err:
+            self._count(a, hook, started, 0, rejected=True, error="apiserver_internal_error", why=err.message)
             raise
         self._count(a, hook, started, 200, rejected=False)
         return outcome
@@ -198,11 +215,16 @@ class Caller:
         *,
         rejected: bool,
         error: str = "",
+        why: str = "",
     ) -> None:
+        took = perf_counter() - started
+        if a.trail is not None:
+            verdict = "refused" if rejected else "failed, ignored" if why else ""
+            a.trail.called(*self._where, hook.name, hook.configuration, took, verdict, why)
         text, truth = str(min(code, 600)), str(rejected).lower()
         metrics = self.metrics
         metrics.webhook_requests.inc(text, hook.name, a.operation, truth, self._step)
-        metrics.webhook_seconds.observe(perf_counter() - started, hook.name, a.operation, truth, self._step)
+        metrics.webhook_seconds.observe(took, hook.name, a.operation, truth, self._step)
         if rejected:
             metrics.webhook_rejections.inc(error, hook.name, a.operation, text, self._step)
 

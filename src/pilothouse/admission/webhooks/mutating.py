@@ -17,6 +17,7 @@ from pilothouse.api import equality, json, managed, patch
 from pilothouse.api.fields import Object, quote, show
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
+from pilothouse.registry.trail import PATHS
 
 NAME = "MutatingAdmissionWebhook"
 MUTATION, PATCH = "mutation.webhook.admission.k8s.io/", "patch.webhook.admission.k8s.io/"
@@ -83,6 +84,7 @@ class MutatingAdmissionWebhook(WebhookPlugin):
             return False
         try:
             operations = await a.work.run(patch.decode_operations, response.patch)
+            paths = [str((one or {}).get("path", "")) for one in operations[:PATHS]]
         except ValueError as err:
             why = f"received undecodable patch in webhook response: {err}"
             raise Failed(hook, why, 503) from None
@@ -101,6 +103,9 @@ class MutatingAdmissionWebhook(WebhookPlugin):
         changed = not await a.work.run(equality.same, scope.obj, made)
         annotate_request(a, f"{PATCH}{place}", await a.work.run(_told, hook, response))
         scope.obj = made
+        if changed:
+            for path in paths:
+                a.changed(path)
         return changed
 
 

@@ -1,8 +1,12 @@
 """What the plugins of both kinds of webhooks have in common: whom they follow, and for which requests they are wanted."""
 
+from collections.abc import Callable
+
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.webhooks.calling import Caller
+from pilothouse.admission.webhooks.configuration import read
 from pilothouse.admission.webhooks.source import WebhookSource
+from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 
@@ -19,6 +23,10 @@ class WebhookPlugin(Plugin):
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._source: WebhookSource | None = None
+
+    def prepare(self, section: Object | None) -> Callable[[], None]:
+        users = read(section)
+        return lambda: self._caller.use(users)
 
     def _followed(self, readers: Readers) -> WebhookSource:
         if self._source is None:

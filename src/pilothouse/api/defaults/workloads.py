@@ -74,7 +74,7 @@ def stateful_set(obj: Object) -> None:
     fill(spec, replicas=1, revisionHistoryLimit=10)
     for claim in each(spec, "volumeClaimTemplates"):
         persistent_volume_claim(claim)
-        fill_empty(claim, apiVersion="v1", kind="PersistentVolumeClaim")
+        claim["apiVersion"], claim["kind"] = "v1", "PersistentVolumeClaim"  # whatever was sent
     pod_spec(spec["template"]["spec"])
 
 

@@ -317,6 +317,8 @@ def _schema_or(type: Type) -> Content:
     def several(value: Any) -> bytes:
         if isinstance(value, dict):
             return field(1, plan.encode(value))
+        if not value:  # neither one schema nor several
+            return b""
         items = (plan.encode(item) if isinstance(item, dict) else str(item).encode() for item in value)
         return b"".join(field(2, item) for item in items)
 

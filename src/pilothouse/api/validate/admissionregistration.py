@@ -1,63 +1,55 @@
 """Validates webhook configurations, and the parts that they share with admission policies."""
 
 from collections.abc import Sequence
+from functools import cache
 from urllib.parse import SplitResult, urlsplit
 
 from pilothouse.api import names
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import (
-    report,
-    selector_has_invalid_value,
-    validate_label_selector,
-    validate_qualified_name,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import selector_has_invalid_value
+from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import Expressions
+from pilothouse.api.validate.tables import Rules
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
-FAILURE_POLICIES = ("Fail", "Ignore")
-MATCH_POLICIES = ("Equivalent", "Exact")
-REINVOCATION_POLICIES = ("IfNeeded", "Never")
 MAX_MATCH_CONDITIONS = 64
-_SIDE_EFFECTS = ("None", "NoneOnDryRun")
-_OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
-_SCOPES = ("*", "Cluster", "Namespaced")
 
+rules = Rules(
+    validate_conditions,
+    valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"),
+    alone_in_operations=d.alone("operations"),
+    alone_in_groups=d.alone("API groups"),
+    alone_in_versions=d.alone("API versions"),
+)
 
 # What webhooks and policies share
 
-
-def validate_operations_rule(rule: Object, path: str, errs: Errors) -> None:
-    """Validates a rule's operations, groups, versions, resources and scope."""
-    operations = rule.get("operations") or []
-    if not operations:
-        errs.required(f"{path}.operations")
-    _check_wildcard(operations, "operations", f"{path}.operations", errs)
-    for i, operation in enumerate(operations):
-        if operation not in _OPERATIONS:
-            errs.not_supported(f"{path}.operations[{i}]", operation, _OPERATIONS)
-    for member, what in (("apiGroups", "API groups"), ("apiVersions", "API versions")):
-        values = rule.get(member) or []
-        if not values:
-            errs.required(f"{path}.{member}")
-        _check_wildcard(values, what, f"{path}.{member}", errs)
-    for i, version in enumerate(rule.get("apiVersions") or ()):
-        if not version:
-            errs.required(f"{path}.apiVersions[{i}]")
-    _resources(rule.get("resources") or [], f"{path}.resources", errs)
-    scope = rule.get("scope")
-    if scope is not None and scope not in _SCOPES:
-        errs.not_supported(f"{path}.scope", scope, _SCOPES)
+rules.add(
+    "operations-rule",
+    """
+    operations!
+    operations?                         alone-in-operations
+    operations[]                        *|CONNECT|CREATE|DELETE|UPDATE
+    apiGroups!                          alone-in-groups
+    apiVersions!                        alone-in-versions
+    apiVersions[]                       nonempty-text
+    resources!
+    resources?                          resources
+    scope?                              *|Cluster|Namespaced
+    """,
+)
 
 
-def _check_wildcard(values: list[str], what: str, path: str, errs: Errors) -> None:
-    if len(values) > 1 and "*" in values:
-        errs.invalid(path, values, f"if '*' is present, must not specify other {what}")
-
-
-def _resources(resources: list[str], path: str, errs: Errors) -> None:
-    if not resources:
+@rules
+def _nonempty_text(text: str, path: str, errs: Errors) -> None:
+    if not text:
         errs.required(path)
+
+
+@rules
+def _resources(resources: list[str], path: str, errs: Errors) -> None:
     whole: set[str] = set()
     everywhere: set[str] = set()
     without_subresource = False
@@ -99,13 +91,32 @@ def validate_match_conditions(
         if not name:
             errs.required(f"{at}.name")
             continue
-        validate_qualified_name(name, f"{at}.name", errs)
+        d.qualified_name(name, f"{at}.name", errs)
         if name in seen:
             errs.duplicate(f"{at}.name", name)
         seen.add(name)
 
 
 # Webhook configurations
+
+
+@cache
+def _webhook(any_value: bool, mutating: bool) -> d.Rule:
+    """`any_value` if the stored webhooks have selectors with invalid values."""
+    selector = "any-selector" if any_value else "label-selector"
+    return rules.table(f"""
+        name                            fully-qualified-name
+        rules[]                         operations-rule
+        failurePolicy?                  Fail|Ignore
+        matchPolicy?                    Equivalent|Exact
+        sideEffects*                    None|NoneOnDryRun : must specify one of None, NoneOnDryRun
+        timeoutSeconds?                 1..30 : the timeout value must be between 1 and 30 seconds
+        namespaceSelector?              {selector}
+        objectSelector?                 {selector}
+        {"reinvocationPolicy? IfNeeded|Never" if mutating else ""}
+        clientConfig
+          @client-config
+    """)
 
 
 def validate_validating_webhooks(obj: Object, errs: Errors, old: Object | None = None) -> None:
@@ -131,7 +142,7 @@ def _webhooks(obj: Object, errs: Errors, old: Object | None, *, mutating: bool) 
     seen: set[str] = set()
     for i, hook in enumerate(obj.get("webhooks") or ()):
         path, name = f"webhooks[{i}]", hook.get("name", "")
-        _webhook(hook, path, errs, excuse_selector, mutating)
+        _webhook(excuse_selector, mutating)(hook, path, errs)
         if identity(hook.get("matchConditions")) not in known_conditions:
             conditions = hook.get("matchConditions") or ()
             validate_match_conditions(conditions, f"{path}.matchConditions", errs, expressions)
@@ -156,50 +167,29 @@ def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors)
         if version in seen:
             errs.invalid(f"{path}[{i}]", version, "duplicate version")
         else:
-            report(f"{path}[{i}]", version, names.dns1035_label(version), errs)
+            d.dns1035_label(version, f"{path}[{i}]", errs)
         seen.add(version)
     if must_know_one and not _has_known_version(hook):
         errs.invalid(path, versions, f"must include at least one of {listed}")
 
 
-def _webhook(hook: Object, path: str, errs: Errors, excuse_selector: bool, mutating: bool) -> None:
-    names.fully_qualified_name(errs, f"{path}.name", hook.get("name", ""))
-    for i, rule in enumerate(hook.get("rules") or ()):
-        validate_operations_rule(rule, f"{path}.rules[{i}]", errs)
-    for member, valid in (("failurePolicy", FAILURE_POLICIES), ("matchPolicy", MATCH_POLICIES)):
-        if hook.get(member) is not None and hook[member] not in valid:
-            errs.not_supported(f"{path}.{member}", hook[member], valid)
-    effects, seconds = hook.get("sideEffects"), hook.get("timeoutSeconds")
-    if effects is None:
-        errs.required(f"{path}.sideEffects", f"must specify one of {', '.join(_SIDE_EFFECTS)}")
-    elif effects not in _SIDE_EFFECTS:
-        errs.not_supported(f"{path}.sideEffects", effects, _SIDE_EFFECTS)
-    if seconds is not None and not 1 <= seconds <= 30:
-        why = "the timeout value must be between 1 and 30 seconds"
-        errs.invalid(f"{path}.timeoutSeconds", seconds, why)
-    for member in ("namespaceSelector", "objectSelector"):
-        at = f"{path}.{member}"
-        validate_label_selector(hook.get(member), at, errs, allow_invalid_values=excuse_selector)
-    policy = hook.get("reinvocationPolicy")
-    if mutating and policy is not None and policy not in REINVOCATION_POLICIES:
-        errs.not_supported(f"{path}.reinvocationPolicy", policy, REINVOCATION_POLICIES)
-    validate_client_config(hook.get("clientConfig") or {}, f"{path}.clientConfig", errs)
-
-
-def validate_client_config(config: Object, path: str, errs: Errors) -> None:
-    """Validates where a webhook is called: at a URL or a service."""
-    url, service = config.get("url"), config.get("service")
-    if (url is None) == (service is None):
-        errs.required(path, "exactly one of url or service is required")
-    elif url is not None:
-        validate_webhook_url(url, f"{path}.url", errs)
-    else:
-        validate_webhook_service(service or {}, f"{path}.service", errs)
-
-
+rules.add(
+    "client-config",
+    """
+    if url given and not service given
+      url                               webhook-url
+    if service given and not url given
+      service                           webhook-service
+    if url given and service given
+      required                          : exactly one of url or service is required
+    if not url given and not service given
+      required                          : exactly one of url or service is required
+    """,
+)
 _URL_FORM = "; desired format: https://host[/path]"
 
 
+@rules
 def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
     """Validates an https URL that consists of a host and a path only (webhook.ValidateWebhookURL)."""
     try:
@@ -218,31 +208,32 @@ def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
 
 def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
     if "@" in parts.netloc:
-        user = parts.netloc.rpartition("@")[0]
-        errs.invalid(path, user, "user information is not permitted in the URL")
+        user, password, _ = parts.netloc.rpartition("@")[0].partition(":")
+        errs.invalid(
+            path, f"{user}:xxxxx" if password else user, "user information is not permitted in the URL"
+        )
     if parts.fragment:
         errs.invalid(path, parts.fragment, "fragments are not permitted in the URL")
     if parts.query:
         errs.invalid(path, parts.query, "query parameters are not permitted in the URL")
 
 
-def validate_webhook_service(service: Object, path: str, errs: Errors) -> None:
-    """Validates a reference to a service with a port and an optional path.
-
-    Upstream swaps name and namespace in this check, so a missing one is reported as the other.
+validate_webhook_service = rules.add(
+    "webhook-service",
     """
-    for member, reported in (("namespace", "name"), ("name", "namespace")):
-        if not service.get(member):
-            errs.required(f"{path}.{reported}")
-    port = service.get("port") or 0
-    wrong = names.port_number(port)
-    if wrong:
-        errs.invalid(f"{path}.port", port, f"port is not valid: {', '.join(wrong)}")
-    _service_path(service.get("path") or "", f"{path}.path", errs)
+    namespace!                          as:name
+    name!                               as:namespace
+    port=0                              valid-port
+    path+                               service-path
+    """,
+)
+"""A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
+is reported as the other."""
 
 
+@rules
 def _service_path(text: str, path: str, errs: Errors) -> None:
-    if text in ("", "/"):
+    if text == "/":
         return
     if text == "//":
         errs.invalid(path, text, "segment[0] may not be empty")
@@ -253,4 +244,5 @@ def _service_path(text: str, path: str, errs: Errors) -> None:
         if not step:
             errs.invalid(path, text, f"segment[{i}] may not be empty")
             continue
-        report(path, text, [f"segment[{i}]: {m}" for m in names.dns_subdomain(step)], errs)
+        for message in names.dns_subdomain(step):
+            errs.invalid(path, text, f"segment[{i}]: {message}")

@@ -3,47 +3,36 @@
 from typing import Any
 
 from pilothouse.api import names, selectors
+from pilothouse.api.equality import same
 from pilothouse.api.fields import OMIT, Errors, Object
-from pilothouse.api.validate.common import (
-    equal,
-    immutable_field,
-    report,
-    validate_label_selector,
-    validate_nonnegative,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
-from pilothouse.api.validate.shown import label_selector, sorted_map
+from pilothouse.api.validate.shown import go, label_selector, sorted_map
+from pilothouse.api.validate.tables import Rules
 from pilothouse.errors import BadRequest
 
 MISMATCH = "`selector` does not match template `labels`"
-OVER_REPLICAS = "cannot be greater than status.replicas"
 STATEFUL_SET_FIXED = (
     "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
     "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 )
-_STATEFUL_SET_MUTABLE = frozenset(
-    (
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    )
+_STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
+
+rules = Rules(
+    known_management=d.holds(
+        ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
+    ),
+    not_empty_of_stateful_set=lambda selector, path, errs: _refuse_empty(selector, "statefulset", errs),
 )
-_RETENTION = ("Retain", "Delete")
-_RETENTION_MEMBERS = ("whenDeleted", "whenScaled")
 
 
 def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodOptions:
     """Exceptions from the rules for values that the stored object's template has."""
-    if old is None:
-        return options_for(None, policy=policy)
-    template = (old.get("spec") or {}).get("template") or {}
+    template = d.found(old, ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
@@ -71,64 +60,54 @@ def check_template_labels(selector: Object | None, template: Object, path: str, 
         errs.invalid(f"{path}.metadata.labels", template_labels(template), MISMATCH)
 
 
-def _selector(spec: Object, kind: str, errs: Errors) -> None:
-    """Check the selector, which deployments, replica sets and stateful sets require."""
-    selector = spec.get("selector")
-    if selector is None:
-        errs.required("spec.selector")
-        return
-    validate_label_selector(selector, "spec.selector", errs)
+@rules
+def not_empty(selector: Object, path: str, errs: Errors) -> None:
+    """`deployment` stands for replica sets, too."""
+    _refuse_empty(selector, "deployment", errs)
+
+
+def _refuse_empty(selector: Object, what: str, errs: Errors) -> None:
     if is_empty_selector(selector):
-        errs.invalid("spec.selector", label_selector(selector), f"empty selector is invalid for {kind}")
+        errs.invalid("spec.selector", label_selector(selector), f"empty selector is invalid for {what}")
 
 
-def _only_always(template: Object, path: str, kind: str, errs: Errors) -> None:
-    """Refuse pod settings that the templates of long-running workloads may not have."""
-    spec = template.get("spec") or {}
-    if spec.get("restartPolicy", "") != "Always":
-        errs.not_supported(f"{path}.spec.restartPolicy", spec.get("restartPolicy", ""), ("Always",))
-    if spec.get("activeDeadlineSeconds") is not None:
-        errs.forbidden(
-            f"{path}.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported"
-        )
-
-
-def check_counts(status: Object, members: tuple[str, ...], errs: Errors) -> None:
-    """Check that counters which are set are not negative."""
-    for member in members:
-        validate_nonnegative(status.get(member) or 0, f"status.{member}", errs)
-
-
-def _within(status: Object, members: tuple[str, ...], errs: Errors) -> None:
-    replicas = status.get("replicas", 0)
-    for member in members:
-        if status.get(member, 0) > replicas:
-            errs.invalid(f"status.{member}", status.get(member, 0), OVER_REPLICAS)
-
-
-def _available_within_ready(status: Object, what: str, errs: Errors) -> None:
-    if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
-        count = status.get("availableReplicas", 0)
-        errs.invalid("status.availableReplicas", count, f"cannot be greater than {what}")
+def only_always(kind: str) -> d.Rule:
+    """Refuses pod settings that the templates of long-running workloads may not have."""
+    return rules.table(f"""
+        spec.restartPolicy               only:Always
+        spec.activeDeadlineSeconds-?     : activeDeadlineSeconds in {kind} is not Supported
+    """)
 
 
 def _collisions(obj: Object, old: Object, errs: Errors) -> None:
-    """Check that the collision count is neither decreased nor removed."""
-    new = (obj.get("status") or {}).get("collisionCount")
-    before = (old.get("status") or {}).get("collisionCount")
+    """The collision count is neither decreased nor removed."""
+    new, before = (d.found(o, ("status", "collisionCount")) for o in (obj, old))
     if before is not None and (new is None or new < before):
         errs.invalid("status.collisionCount", new or 0, "cannot be decremented")
+
+
+def status(counts: str, within: str = "", ready: str = "") -> d.Change:
+    """The rules of a status with counters, which must not be negative. within: those that must not exceed `replicas`; ready:
+    the name for what the available replicas must not exceed."""
+    lines = [f"status.{member}? >=0" for member in counts.split()]
+    lines += [
+        f"status.{member} <=.replicas : cannot be greater than status.replicas" for member in within.split()
+    ]
+    if ready:
+        lines.append(f"status.availableReplicas <=.readyReplicas : cannot be greater than {ready}")
+    return rules.change("\n".join(lines))
 
 
 # Numbers or percentages
 
 
+@rules
 def validate_int_or_percent(value: Any, path: str, errs: Errors) -> None:
     """Check a non-negative number or a text such as `25%` (ValidatePositiveIntOrPercent)."""
     if isinstance(value, str):
         report(path, value, names.percent(value), errs)
     else:
-        validate_nonnegative(value or 0, path, errs)
+        d.nonnegative(value or 0, path, errs)
 
 
 _MAX_INT = 2**63 - 1
@@ -157,77 +136,73 @@ def int_or_percent(value: Any) -> int:
     return value or 0
 
 
+@rules
 def validate_at_most_100_percent(value: Any, path: str, errs: Errors) -> None:
     percent = _percent(value)
     if percent is not None and percent > 100:
         errs.invalid(path, value, "must not be greater than 100%")
 
 
+rules.add("not-zero", d.holds(int_or_percent, "cannot be 0"))
+
 # Deployments
+
+
+def replicated_template(spec: Object, errs: Errors, options: PodOptions) -> None:
+    """Template and selector of deployments and replica sets, after the selector's own rules."""
+    selector, template = spec.get("selector"), spec.get("template") or {}
+    if compile_selector(selector) is None:
+        errs.invalid("spec.selector", label_selector(selector), "invalid label selector")
+        return
+    if selector is None or not is_empty_selector(selector):
+        check_template_labels(selector, template, "spec.template", errs)
+    validate_pod_template_spec(template, "spec.template", errs, options)
+    _in_replica_set(template, "spec.template", errs)
+
+
+_in_replica_set = only_always("ReplicaSet")
+
+
+@rules
+def _not_both_zero(rolling: Object, path: str, errs: Errors) -> None:
+    unavailable = rolling.get("maxUnavailable", 0)
+    if int_or_percent(unavailable) == 0 and int_or_percent(rolling.get("maxSurge", 0)) == 0:
+        errs.invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+
+
+@rules
+def _after_ready(spec: Object, path: str, errs: Errors) -> None:
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
+        errs.invalid(f"{path}.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
+
+
+_deployment_head = rules.kind("""
+    spec.replicas?                      >=0
+    spec.selector*                      label-selector not-empty
+""")
+_deployment_rest = rules.kind("""
+    spec.strategy                       by:type show:api.apps.v1.DeploymentStrategy
+      when Recreate
+        rollingUpdate-?                 : may not be specified when strategy `type` is 'Recreate'
+      when RollingUpdate
+        rollingUpdate*                  : this should be defaulted and never be nil
+          maxUnavailable=0              int-or-percent
+          maxSurge=0                    int-or-percent
+          @not-both-zero
+          maxUnavailable=0              at-most-100-percent
+    spec.minReadySeconds                >=0
+    spec.revisionHistoryLimit?          >=0
+    spec.progressDeadlineSeconds?       >=0
+    spec                                after-ready
+""")
 
 
 def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a new deployment; with `old`, a changed one."""
-    spec = obj.get("spec") or {}
-    replicated_template(spec, "deployment", errs, template_options(obj, old, policy), ready_first=False)
-    _deployment_strategy(spec.get("strategy") or {}, errs)
-    validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
-    validate_nonnegative(spec.get("revisionHistoryLimit") or 0, "spec.revisionHistoryLimit", errs)
-    deadline = spec.get("progressDeadlineSeconds")
-    if deadline is not None:
-        validate_nonnegative(deadline, "spec.progressDeadlineSeconds", errs)
-        if deadline <= spec.get("minReadySeconds", 0):
-            errs.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
-
-
-def replicated_template(
-    spec: Object, kind: str, errs: Errors, options: PodOptions, ready_first: bool
-) -> None:
-    """Check replicas, selector and template, for deployments and replica sets."""
-    validate_nonnegative(spec.get("replicas") or 0, "spec.replicas", errs)
-    if ready_first:
-        validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
-    _selector(spec, kind, errs)
-    selector = spec.get("selector")
-    if compile_selector(selector) is None:
-        errs.invalid("spec.selector", label_selector(selector), "invalid label selector")
-        return
-    template = spec.get("template") or {}
-    if selector is None or not is_empty_selector(selector):
-        check_template_labels(selector, template, "spec.template", errs)
-    validate_pod_template_spec(template, "spec.template", errs, options)
-    _only_always(template, "spec.template", "ReplicaSet", errs)
-
-
-def _deployment_strategy(strategy: Object, errs: Errors) -> None:
-    path, kind, rolling = "spec.strategy", strategy.get("type", ""), strategy.get("rollingUpdate")
-    if kind == "Recreate":
-        if rolling is not None:
-            errs.forbidden(f"{path}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
-    elif kind == "RollingUpdate":
-        if rolling is None:
-            errs.required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")
-        else:
-            _deployment_rolling(rolling, f"{path}.rollingUpdate", errs)
-    else:
-        errs.not_supported(path, _strategy_shown(kind, rolling), ("Recreate", "RollingUpdate"))
-
-
-def _strategy_shown(kind: str, rolling: Object | None) -> Object:
-    """A strategy as upstream's internal type is printed."""
-    shown = None
-    if rolling is not None:
-        shown = {"MaxUnavailable": rolling.get("maxUnavailable", 0), "MaxSurge": rolling.get("maxSurge", 0)}
-    return {"Type": kind, "RollingUpdate": shown}
-
-
-def _deployment_rolling(rolling: Object, path: str, errs: Errors) -> None:
-    unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-    validate_int_or_percent(unavailable, f"{path}.maxUnavailable", errs)
-    validate_int_or_percent(surge, f"{path}.maxSurge", errs)
-    if int_or_percent(unavailable) == 0 and int_or_percent(surge) == 0:
-        errs.invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
-    validate_at_most_100_percent(unavailable, f"{path}.maxUnavailable", errs)
+    _deployment_head(obj, errs)
+    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
+    _deployment_rest(obj, errs)
 
 
 def validate_deployment_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -235,27 +210,30 @@ def validate_deployment_update(obj: Object, old: Object, errs: Errors, policy: P
     fixed_selector(obj, old, errs)
 
 
-def fixed_selector(obj: Object, old: Object, errs: Errors) -> None:
-    """Check that the selector is unchanged."""
-    new, before = ((o.get("spec") or {}).get("selector") for o in (obj, old))
-    immutable_field(label_selector(new), label_selector(before), "spec.selector", errs)
+fixed_selector = d.fixed("spec.selector", show=label_selector)
 
-
-def validate_deployment_status(obj: Object, old: Object, errs: Errors) -> None:
-    status = obj.get("status") or {}
-    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
-    check_counts(status, ("observedGeneration", *counts, "collisionCount"), errs)
-    _within(status, ("updatedReplicas", "readyReplicas", "availableReplicas"), errs)
-    _available_within_ready(status, "readyReplicas", errs)
-    _collisions(obj, old, errs)
-
+validate_deployment_status = d.change(
+    status(
+        "observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas"
+        " collisionCount",
+        "updatedReplicas readyReplicas availableReplicas",
+        "readyReplicas",
+    ),
+    _collisions,
+)
 
 # Replica sets
 
+_replica_set_head = rules.kind("""
+    spec.replicas?                      >=0
+    spec.minReadySeconds                >=0
+    spec.selector*                      label-selector not-empty
+""")
+
 
 def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    spec = obj.get("spec") or {}
-    replicated_template(spec, "deployment", errs, template_options(obj, old, policy), ready_first=True)
+    _replica_set_head(obj, errs)
+    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
 
 
 def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -263,40 +241,54 @@ def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: 
     fixed_selector(obj, old, errs)
 
 
-def validate_replica_set_status(obj: Object, old: Object, errs: Errors) -> None:
-    status = obj.get("status") or {}
-    counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
-    check_counts(status, (*counts, "observedGeneration"), errs)
-    check_replicas_within(status, errs)
-
-
-def check_replicas_within(status: Object, errs: Errors) -> None:
-    """Check that the counters of a replica set do not exceed its replicas."""
-    _within(status, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"), errs)
-    _available_within_ready(status, "readyReplicas", errs)
-
+validate_replica_set_status = status(
+    "replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration",
+    "fullyLabeledReplicas readyReplicas availableReplicas",
+    "readyReplicas",
+)
 
 # Stateful sets
 
 
+@rules
+def _strategy(strategy: Object, path: str, errs: Errors) -> None:
+    kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
+    shown: Object = go(strategy, "api.apps.v1.StatefulSetUpdateStrategy")
+    if not kind:
+        errs.required(path)
+    elif kind not in ("OnDelete", "RollingUpdate"):
+        errs.invalid(path, shown, "must be 'RollingUpdate' or 'OnDelete'")
+    elif kind == "OnDelete" and rolling is not None:
+        why = "only allowed for updateStrategy 'RollingUpdate'"
+        errs.invalid(f"{path}.rollingUpdate", shown["RollingUpdate"], why)
+
+
+_stateful_set_head = rules.kind("""
+    spec.podManagementPolicy!           known-management
+    spec.updateStrategy                 strategy
+      if type == RollingUpdate
+        rollingUpdate?
+          partition?                    >=0
+          maxUnavailable?               int-or-percent not-zero at-most-100-percent
+    spec.persistentVolumeClaimRetentionPolicy?
+      whenDeleted                       Retain|Delete
+      whenScaled                        Retain|Delete
+    spec.replicas?                      >=0
+    spec.minReadySeconds                >=0
+    spec.ordinals.start                 >=0
+""")
+_stateful_set_service = rules.kind("spec.serviceName+ dns-label")
+_stateful_set_selector = rules.kind("spec.selector* label-selector not-empty-of-stateful-set")
+_in_stateful_set = only_always("StatefulSet")
+
+
 def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a new stateful set; with `old`, a changed one."""
+    _stateful_set_head(obj, errs)
+    if old is None:
+        _stateful_set_service(obj, errs)
+    _stateful_set_selector(obj, errs)
     spec = obj.get("spec") or {}
-    _pod_management(spec.get("podManagementPolicy", ""), errs)
-    _stateful_set_strategy(spec.get("updateStrategy") or {}, errs)
-    retention = spec.get("persistentVolumeClaimRetentionPolicy")
-    if retention is not None:
-        for member in _RETENTION_MEMBERS:
-            if retention.get(member, "") not in _RETENTION:
-                path = f"spec.persistentVolumeClaimRetentionPolicy.{member}"
-                errs.not_supported(path, retention.get(member, ""), _RETENTION)
-    validate_nonnegative(spec.get("replicas") or 0, "spec.replicas", errs)
-    validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
-    validate_nonnegative((spec.get("ordinals") or {}).get("start", 0), "spec.ordinals.start", errs)
-    service = spec.get("serviceName", "")
-    if service and old is None:
-        report("spec.serviceName", service, names.dns_label(service), errs)
-    _selector(spec, "statefulset", errs)
     selector, template = spec.get("selector"), spec.get("template") or {}
     if compile_selector(selector) is None:
         errs.invalid("spec.selector", label_selector(selector), "")
@@ -305,7 +297,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
             check_template_labels(selector, template, "spec.template", errs)
         if old is None or not _template_faulty(old, policy):
             _stateful_set_template(spec, errs, template_options(obj, old, policy))
-    _only_always(template, "spec.template", "StatefulSet", errs)
+    _in_stateful_set(template, "spec.template", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
             validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
@@ -331,40 +323,6 @@ def _stateful_set_template(spec: Object, errs: Errors, options: PodOptions) -> N
     validate_pod_template_spec(template, "spec.template", errs, options)
 
 
-def _pod_management(policy: str, errs: Errors) -> None:
-    if not policy:
-        errs.required("spec.podManagementPolicy")
-    elif policy not in ("OrderedReady", "Parallel"):
-        errs.invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
-
-
-def _stateful_set_strategy(strategy: Object, errs: Errors) -> None:
-    path, kind, rolling = "spec.updateStrategy", strategy.get("type", ""), strategy.get("rollingUpdate")
-    shown = None
-    if rolling is not None:
-        shown = {"Partition": rolling.get("partition") or 0, "MaxUnavailable": rolling.get("maxUnavailable")}
-    if not kind:
-        errs.required(path)
-    elif kind == "OnDelete":
-        if rolling is not None:
-            errs.invalid(f"{path}.rollingUpdate", shown, "only allowed for updateStrategy 'RollingUpdate'")
-    elif kind == "RollingUpdate":
-        if rolling is not None:
-            _stateful_set_rolling(rolling, f"{path}.rollingUpdate", errs)
-    else:
-        errs.invalid(path, {"Type": kind, "RollingUpdate": shown}, "must be 'RollingUpdate' or 'OnDelete'")
-
-
-def _stateful_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
-    validate_nonnegative(rolling.get("partition") or 0, f"{path}.partition", errs)
-    unavailable = rolling.get("maxUnavailable")
-    if unavailable is not None:
-        validate_int_or_percent(unavailable, f"{path}.maxUnavailable", errs)
-        if int_or_percent(unavailable) == 0:
-            errs.invalid(f"{path}.maxUnavailable", unavailable, "cannot be 0")
-        validate_at_most_100_percent(unavailable, f"{path}.maxUnavailable", errs)
-
-
 def validate_stateful_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     validate_stateful_set(obj, old, errs, policy)
     new, before = (
@@ -374,56 +332,57 @@ def validate_stateful_set_update(obj: Object, old: Object, errs: Errors, policy:
         errs.forbidden("spec", STATEFUL_SET_FIXED)
 
 
-def validate_stateful_set_status(obj: Object, old: Object, errs: Errors) -> None:
-    status = obj.get("status") or {}
-    counts = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
-    check_counts(status, ("replicas", *counts, "observedGeneration", "collisionCount"), errs)
-    _within(status, counts, errs)
-    _available_within_ready(status, "status.readyReplicas", errs)
-    _collisions(obj, old, errs)
-
+validate_stateful_set_status = d.change(
+    status(
+        "replicas readyReplicas currentReplicas updatedReplicas availableReplicas observedGeneration"
+        " collisionCount",
+        "readyReplicas currentReplicas updatedReplicas availableReplicas",
+        "status.readyReplicas",
+    ),
+    _collisions,
+)
 
 # Daemon sets
 
 
-def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    spec = obj.get("spec") or {}
-    options = template_options(obj, old, policy)
-    selector, template = spec.get("selector"), spec.get("template") or {}
-    validate_label_selector(
-        selector, "spec.selector", errs, allow_invalid_values=options.allow_invalid_selector_values
-    )
-    check_template_labels(selector, template, "spec.template", errs)
-    if selector is not None and is_empty_selector(selector):
-        errs.invalid("spec.selector", label_selector(selector), "empty selector is invalid for daemonset")
-    validate_pod_template_spec(template, "spec.template", errs, options)
-    _only_always(template, "spec.template", "DaemonSet", errs)
-    validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
-    _daemon_set_strategy(spec.get("updateStrategy") or {}, errs)
-    validate_nonnegative(spec.get("revisionHistoryLimit") or 0, "spec.revisionHistoryLimit", errs)
-
-
-def _daemon_set_strategy(strategy: Object, errs: Errors) -> None:
-    path, kind, rolling = "spec.updateStrategy", strategy.get("type", ""), strategy.get("rollingUpdate")
-    if kind == "RollingUpdate":
-        if rolling is None:
-            errs.required(f"{path}.rollingUpdate")
-        else:
-            _daemon_set_rolling(rolling, f"{path}.rollingUpdate", errs)
-    elif kind != "OnDelete":
-        errs.not_supported(path, _strategy_shown(kind, rolling), ("RollingUpdate", "OnDelete"))
-
-
-def _daemon_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
+@rules
+def _either(rolling: Object, path: str, errs: Errors) -> None:
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-    for check in (validate_int_or_percent, validate_at_most_100_percent):
-        check(unavailable, f"{path}.maxUnavailable", errs)
-        check(surge, f"{path}.maxSurge", errs)
-    has_unavailable, has_surge = int_or_percent(unavailable) != 0, int_or_percent(surge) != 0
-    if has_unavailable and has_surge:
+    if int_or_percent(unavailable) and int_or_percent(surge):
         errs.invalid(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
-    elif not has_unavailable and not has_surge:
+    elif not int_or_percent(unavailable) and not int_or_percent(surge):
         errs.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+
+
+_daemon_set_rest = rules.kind(
+    """
+    spec.minReadySeconds                >=0
+    spec.updateStrategy                 by:type show:api.apps.v1.DaemonSetUpdateStrategy
+      when RollingUpdate
+        rollingUpdate*
+          maxUnavailable=0              int-or-percent
+          maxSurge=0                    int-or-percent
+          maxUnavailable=0              at-most-100-percent
+          maxSurge=0                    at-most-100-percent
+          @either
+      when OnDelete
+    spec.revisionHistoryLimit?          >=0
+"""
+)
+_in_daemon_set = only_always("DaemonSet")
+
+
+def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    spec, options = obj.get("spec") or {}, template_options(obj, old, policy)
+    selector, template = spec.get("selector"), spec.get("template") or {}
+    if selector is not None:
+        d.selector(options.allow_invalid_selector_values)(selector, "spec.selector", errs)
+    check_template_labels(selector, template, "spec.template", errs)
+    if selector is not None:
+        _refuse_empty(selector, "daemonset", errs)
+    validate_pod_template_spec(template, "spec.template", errs, options)
+    _in_daemon_set(template, "spec.template", errs)
+    _daemon_set_rest(obj, errs)
 
 
 def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -431,32 +390,31 @@ def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: P
     fixed_selector(obj, old, errs)
 
 
-def validate_daemon_set_status(obj: Object, old: Object, errs: Errors) -> None:
-    counts = (
-        "currentNumberScheduled",
-        "numberMisscheduled",
-        "desiredNumberScheduled",
-        "numberReady",
-        "observedGeneration",
-        "updatedNumberScheduled",
-        "numberAvailable",
-        "numberUnavailable",
-        "collisionCount",
-    )
-    check_counts(obj.get("status") or {}, counts, errs)
-    _collisions(obj, old, errs)
-
+validate_daemon_set_status = d.change(
+    status(
+        "currentNumberScheduled numberMisscheduled desiredNumberScheduled numberReady observedGeneration"
+        " updatedNumberScheduled numberAvailable numberUnavailable collisionCount"
+    ),
+    _collisions,
+)
 
 # Controller revisions
 
+_controller_revision = rules.kind("""
+    data*                               : data is mandatory
+    revision                            >=0
+""")
 
-def validate_controller_revision(obj: Object, errs: Errors) -> None:
-    if obj.get("data") is None:
-        errs.required("data", "data is mandatory")
-    validate_nonnegative(obj.get("revision", 0), "revision", errs)
+
+def validate_controller_revision(obj: Object, errs: Errors, old: Object | None = None) -> None:
+    """Data is an object, or what it was: earlier versions have stored anything."""
+    data = obj.get("data")
+    if old is None and data is not None and not isinstance(data, dict):
+        errs.required("data", "data must be a valid JSON object")
+    _controller_revision(obj, errs)
 
 
 def validate_controller_revision_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_controller_revision(obj, errs)
-    if obj.get("data") != old.get("data"):
+    validate_controller_revision(obj, errs, old)
+    if not same(obj.get("data"), old.get("data")):
         errs.invalid("data", OMIT if obj.get("data") is None else obj["data"], "field is immutable")

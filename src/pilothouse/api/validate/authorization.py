@@ -1,136 +1,102 @@
 """Rules of access reviews. What is wrong with them is told once admission has seen them."""
 
-from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.shown import go, object_meta
+from pilothouse.api.validate.tables import Rules
 
-_BOTH = "cannot be specified in combination with resourceAttributes"
-_NEITHER = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+rules = Rules()
+
+_spec = """
+    if spec.resourceAttributes given
+      spec.nonResourceAttributes?       both
+    if not spec.resourceAttributes given and not spec.nonResourceAttributes given
+      @neither
+    spec.resourceAttributes.fieldSelector?
+      @raw-or-requirements
+      requirements[]
+        key!                            : must be specified
+        @values
+    spec.resourceAttributes.labelSelector?
+      @raw-or-requirements
+      requirements[]
+        @values
+        key                             qualified-name
+        if operator in In|NotIn
+          values[]                      label-value
+"""
+_subject = """
+    if not spec.user and not spec.groups
+      spec.user                         never : at least one of user or group must be specified
+"""
+validate_self_subject_access = rules.kind(_spec + "    @no-metadata")
+validate_subject_access = rules.kind(_spec + _subject + "    @no-metadata")
+validate_local_subject_access = rules.kind(
+    _spec
+    + _subject
+    + """
+    @own-namespace
+    spec.nonResourceAttributes?         disallowed
+"""
+)
+"""It asks about its own namespace."""
 
 
-def validate_subject_access(obj: Object, errs: Errors) -> None:
-    """A SubjectAccessReview."""
-    spec = obj.get("spec") or {}
-    _validate_spec(spec, errs)
-    _validate_subject(spec, errs)
-    _validate_metadata(obj, errs, "must be empty")
+@rules
+def _both(attributes: Object, path: str, errs: Errors) -> None:
+    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
+    errs.invalid(path, shown, "cannot be specified in combination with resourceAttributes")
 
 
-def validate_local_subject_access(obj: Object, errs: Errors) -> None:
-    """A LocalSubjectAccessReview: it asks about its own namespace."""
-    spec = obj.get("spec") or {}
-    _validate_spec(spec, errs)
-    _validate_subject(spec, errs)
-    own = (obj.get("metadata") or {}).get("namespace", "")
-    _validate_metadata(obj, errs, "must be empty except for namespace", "namespace")
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+@rules
+def _disallowed(attributes: Object, path: str, errs: Errors) -> None:
+    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
+    errs.invalid(path, shown, "disallowed on this kind of request")
+
+
+@rules
+def _neither(obj: Object, path: str, errs: Errors) -> None:
+    why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+    errs.invalid("spec.resourceAttributes", None, why)
+
+
+@rules
+def _no_metadata(obj: Object, path: str, errs: Errors) -> None:
+    _check_metadata(obj, "must be empty", errs)
+
+
+@rules
+def _own_namespace(obj: Object, path: str, errs: Errors) -> None:
+    _check_metadata(obj, "must be empty except for namespace", errs, "namespace")
+    resource, own = d.found(obj, ("spec", "resourceAttributes")), d.found(obj, ("metadata", "namespace"), "")
     if resource is not None and resource.get("namespace", "") != own:
         asked = resource.get("namespace", "")
         errs.invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace")
-    if path is not None:
-        errs.invalid("spec.nonResourceAttributes", _go_path(path), "disallowed on this kind of request")
 
 
-def validate_self_subject_access(obj: Object, errs: Errors) -> None:
-    """A SelfSubjectAccessReview."""
-    spec = obj.get("spec") or {}
-    _validate_spec(spec, errs)
-    _validate_metadata(obj, errs, "must be empty")
-
-
-def _validate_spec(spec: Object, errs: Errors) -> None:
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        errs.invalid("spec.nonResourceAttributes", _go_path(path), _BOTH)
-    if resource is None and path is None:
-        errs.invalid("spec.resourceAttributes", None, _NEITHER)
-    if resource is not None:
-        _validate_field_selector(resource.get("fieldSelector"), errs)
-        _validate_label_selector(resource.get("labelSelector"), errs)
-
-
-def _validate_subject(spec: Object, errs: Errors) -> None:
-    if not spec.get("user") and not spec.get("groups"):
-        errs.invalid("spec.user", spec.get("user", ""), "at least one of user or group must be specified")
-
-
-def _validate_metadata(obj: Object, errs: Errors, why: str, *allowed: str) -> None:
+def _check_metadata(obj: Object, why: str, errs: Errors, *allowed: str) -> None:
     metadata = obj.get("metadata") or {}
     if any(value for member, value in metadata.items() if member not in ("managedFields", *allowed)):
-        errs.invalid("metadata", {m: metadata[m] for m in _METADATA if metadata.get(m)}, why)
+        errs.invalid("metadata", object_meta(metadata), why)
 
 
-_METADATA = (
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-)
-"""The members of ObjectMeta in the order in which Go shows them."""
-
-
-def _go_path(attributes: Object) -> Object:
-    """Non-resource attributes as a message shows them: the internal type has no JSON names."""
-    return {"Path": attributes.get("path", ""), "Verb": attributes.get("verb", "")}
-
-
-def _validate_selector(selector: Object, path: str, errs: Errors) -> None:
-    """The rule both selectors share: raw text or requirements."""
+@rules
+def _raw_or_requirements(selector: Object, path: str, errs: Errors) -> None:
     raw, requirements = selector.get("rawSelector", ""), selector.get("requirements") or []
     if raw and requirements:
         errs.invalid(f"{path}.rawSelector", raw, "may not specified at the same time as requirements")
     if not raw and not requirements:
-        errs.required(
-            f"{path}.requirements",
-            f"when {path} is specified, requirements or rawSelector is required",
-        )
+        why = f"when {path} is specified, requirements or rawSelector is required"
+        errs.required(f"{path}.requirements", why)
 
 
-def _validate_field_selector(selector: Object | None, errs: Errors) -> None:
-    path = "spec.resourceAttributes.fieldSelector"
-    if selector is None:
-        return
-    _validate_selector(selector, path, errs)
-    for i, requirement in enumerate(selector.get("requirements") or ()):
-        at = f"{path}.requirements[{i}]"
-        if not requirement.get("key"):
-            errs.required(f"{at}.key", "must be specified")
-        _validate_values(requirement, at, errs)
-
-
-def _validate_label_selector(selector: Object | None, errs: Errors) -> None:
-    path = "spec.resourceAttributes.labelSelector"
-    if selector is None:
-        return
-    _validate_selector(selector, path, errs)
-    for i, requirement in enumerate(selector.get("requirements") or ()):
-        at = f"{path}.requirements[{i}]"
-        _validate_values(requirement, at, errs)
-        for wrong in names.qualified_name(requirement.get("key", "")):
-            errs.invalid(f"{at}.key", requirement.get("key", ""), wrong)
-        if requirement.get("operator") in _SET_OPERATORS:
-            for j, value in enumerate(requirement.get("values") or ()):
-                for wrong in names.label_value(value):
-                    errs.invalid(f"{at}.values[{j}]", value, wrong)
-
-
-_SET_OPERATORS = ("In", "NotIn")
-
-
-def _validate_values(requirement: Object, at: str, errs: Errors) -> None:
-    """An operator that is not known passes: what it means is for the authorizer to ignore."""
-    operator, values = requirement.get("operator", ""), requirement.get("values") or []
-    if operator in _SET_OPERATORS and not values:
-        errs.required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-    elif operator in ("Exists", "DoesNotExist") and values:
-        errs.forbidden(f"{at}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+rules.add(
+    "values",
+    """
+    if operator in In|NotIn
+      values!                           : must be specified when `operator` is 'In' or 'NotIn'
+    if operator in Exists|DoesNotExist
+      values-                           : may not be specified when `operator` is 'Exists' or 'DoesNotExist'
+    """,
+)
+"""An operator that is not known passes: what it means is for the authorizer to ignore."""

@@ -2,26 +2,19 @@
 
 import re
 from itertools import pairwise
-from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import OMIT, Errors, Object, key
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import check_template_labels, compile_selector, template_options
-from pilothouse.api.validate.common import (
-    equal,
-    go_quote_list,
-    immutable_field,
-    validate_label_selector,
-    validate_nonnegative,
-    validate_qualified_name,
-)
+from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
-from pilothouse.api.validate.pod import shown as shown_pod
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
-from pilothouse.api.validate.shown import label_selector, sorted_map
+from pilothouse.api.validate.shown import go, label_selector, sorted_map
+from pilothouse.api.validate.tables import Rules
 
 JOB_NAME, CONTROLLER_UID = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
 OLD_JOB_NAME, OLD_CONTROLLER_UID = "job-name", "controller-uid"
@@ -30,14 +23,11 @@ MANY_COMPLETIONS_LIMIT = 10_000
 MAX_RULES = 20
 MAX_EXIT_CODES = 255
 MAX_SUCCEEDED_INDEXES = 64 * 1024
-MAX_MANAGED_BY = 63
 
-_ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
-_CONDITION_STATUSES = ("False", "True", "Unknown")
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
 _SCHEDULING_MEMBERS = ("nodeSelector", "tolerations", "schedulingGates")
-_COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
 
+rules = Rules()
 
 # Jobs
 
@@ -101,48 +91,54 @@ def _whole_spec(spec: Object, errs: Errors, options: PodOptions) -> None:
     if selector is None:
         errs.required("spec.selector")
     else:
-        allow = options.allow_invalid_selector_values
-        validate_label_selector(selector, "spec.selector", errs, allow_invalid_values=allow)
+        d.selector(options.allow_invalid_selector_values)(selector, "spec.selector", errs)
     check_template_labels(selector, spec.get("template") or {}, "spec.template", errs)
 
 
 def _spec(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Rules shared by jobs and the job templates of cron jobs (validateJobSpec)."""
-    for member in (*_COUNTS, "backoffLimitPerIndex", "maxFailedIndexes"):
-        validate_nonnegative(spec.get(member) or 0, f"{path}.{member}", errs)
-    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
-        errs.required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
-    manager = spec.get("managedBy")
-    if manager is not None:
-        names.domain_prefixed_path(errs, f"{path}.managedBy", manager)
-        if len(manager.encode()) > MAX_MANAGED_BY:
-            errs.too_long(f"{path}.managedBy", MAX_MANAGED_BY)
-    _completion_mode(spec, path, errs)
-    if spec.get("podFailurePolicy") is not None:
-        _failure_policy(spec, f"{path}.podFailurePolicy.rules", errs)
-    if spec.get("successPolicy") is not None:
-        if spec.get("completionMode") != "Indexed":
-            shown = _success_policy_shown(spec["successPolicy"])
-            errs.invalid(f"{path}.successPolicy", shown, "requires indexed completion mode")
-        else:
-            _success_policy(spec, f"{path}.successPolicy.rules", errs)
-    _replacement_policy(spec, f"{path}.podReplacementPolicy", errs)
+    _spec_head(spec, path, errs)
     validate_pod_template_spec(spec.get("template") or {}, f"{path}.template", errs, options)
     _restart_policy(spec, f"{path}.template.spec.restartPolicy", errs)
 
 
-def _completion_mode(spec: Object, path: str, errs: Errors) -> None:
-    mode = spec.get("completionMode")
-    if mode is not None and mode not in ("NonIndexed", "Indexed"):
-        errs.not_supported(f"{path}.completionMode", mode, ("NonIndexed", "Indexed"))
-    if mode == "Indexed":
-        _indexed(spec, path, errs)
-    elif mode in (None, "NonIndexed"):
-        for member in ("backoffLimitPerIndex", "maxFailedIndexes"):
-            if spec.get(member) is not None:
-                errs.invalid(f"{path}.{member}", spec[member], "requires indexed completion mode")
+_spec_head = rules.table("""
+    parallelism?                        >=0
+    completions?                        >=0
+    activeDeadlineSeconds?              >=0
+    backoffLimit?                       >=0
+    ttlSecondsAfterFinished?            >=0
+    backoffLimitPerIndex?               >=0
+    maxFailedIndexes?                   >=0
+    if maxFailedIndexes given
+      backoffLimitPerIndex*             : when maxFailedIndexes is specified
+    managedBy?                          domain-prefixed-path max:63
+    completionMode?                     NonIndexed|Indexed
+    if completionMode == Indexed
+      @indexed
+    else
+      if not completionMode given or completionMode == NonIndexed
+        backoffLimitPerIndex?           never : requires indexed completion mode
+        maxFailedIndexes?               never : requires indexed completion mode
+    @failure-policy
+    if completionMode == Indexed
+      if successPolicy given
+        @success-policies
+    else
+      successPolicy?                    not-indexed
+    if podFailurePolicy given
+      podReplacementPolicy?             only:Failed
+    else
+      podReplacementPolicy?             Failed|TerminatingOrFailed
+""")
 
 
+@rules
+def _not_indexed(policy: Object, path: str, errs: Errors) -> None:
+    errs.invalid(path, go(policy, "api.batch.v1.SuccessPolicy"), "requires indexed completion mode")
+
+
+@rules
 def _indexed(spec: Object, path: str, errs: Errors) -> None:
     completions, parallelism = spec.get("completions"), spec.get("parallelism") or 0
     max_failed = spec.get("maxFailedIndexes")
@@ -187,61 +183,58 @@ def _restart_policy(spec: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')
 
 
-def _replacement_policy(spec: Object, path: str, errs: Errors) -> None:
-    policy = spec.get("podReplacementPolicy")
-    valid = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
-    if policy is not None and policy not in valid:
-        errs.not_supported(path, policy, valid)
-
-
+@rules
 def _failure_policy(spec: Object, path: str, errs: Errors) -> None:
-    rules = spec["podFailurePolicy"].get("rules") or ()
+    if spec.get("podFailurePolicy") is None:
+        return
+    rules, path = spec["podFailurePolicy"].get("rules") or (), f"{path}.podFailurePolicy.rules"
     if len(rules) > MAX_RULES:
         errs.too_many(path, len(rules), MAX_RULES)
     pod = (spec.get("template") or {}).get("spec") or {}
     containers = {c.get("name", "") for k in ("containers", "initContainers") for c in pod.get(k) or ()}
     for i, rule in enumerate(rules):
-        _failure_rule(spec, rule, f"{path}[{i}]", containers, errs)
+        if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
+            errs.invalid(f"{path}[{i}].action", "FailIndex", "requires the backoffLimitPerIndex to be set")
+        _failure_rule_head(rule, f"{path}[{i}]", errs)
+        codes = rule.get("onExitCodes")
+        if codes is not None:
+            _exit_codes(codes, f"{path}[{i}].onExitCodes", containers, errs)
+        _failure_rule_rest(rule, f"{path}[{i}]", errs)
 
 
-def _failure_rule(spec: Object, rule: Object, path: str, containers: set[str], errs: Errors) -> None:
-    action = rule.get("action", "")
-    if not action:
-        errs.required(f"{path}.action", f"valid values: {go_quote_list(_ACTIONS)}")
-    elif action == "FailIndex":
-        if spec.get("backoffLimitPerIndex") is None:
-            errs.invalid(f"{path}.action", action, "requires the backoffLimitPerIndex to be set")
-    elif action not in _ACTIONS:
-        errs.not_supported(f"{path}.action", action, _ACTIONS)
-    codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
-    if codes is not None:
-        _exit_codes(codes, f"{path}.onExitCodes", containers, errs)
-    if conditions:
-        _pod_conditions(conditions, f"{path}.onPodConditions", errs)
-    if codes is not None and conditions:
-        errs.invalid(path, OMIT, "specifying both OnExitCodes and OnPodConditions is not supported")
-    if codes is None and not conditions:
-        errs.invalid(path, OMIT, "specifying one of OnExitCodes and OnPodConditions is required")
+_failure_rule_head = rules.table("""
+    action!                             : valid values: ["Count" "FailIndex" "FailJob" "Ignore"]
+    action+                             Count|FailIndex|FailJob|Ignore
+""")
+_failure_rule_rest = rules.table(f"""
+    onPodConditions[]                   most:{MAX_RULES}
+      type                              qualified-name
+      status!                           : valid values: ["False" "True" "Unknown"]
+      status+                           False|True|Unknown
+    if onExitCodes given and onPodConditions
+      @both
+    if not onExitCodes given and not onPodConditions
+      @neither
+""")
+_exit_code_operator = rules.table("""
+    operator!                           : valid values: ["In" "NotIn"]
+    operator+                           In|NotIn
+""")
 
 
-def _pod_conditions(conditions: list[Object], path: str, errs: Errors) -> None:
-    if len(conditions) > MAX_RULES:
-        errs.too_many(path, len(conditions), MAX_RULES)
-    for i, condition in enumerate(conditions):
-        validate_qualified_name(condition.get("type", ""), f"{path}[{i}].type", errs)
-        _required_choice(condition.get("status", ""), _CONDITION_STATUSES, f"{path}[{i}].status", errs)
+@rules
+def _both(rule: Object, path: str, errs: Errors) -> None:
+    errs.invalid(path, OMIT, "specifying both OnExitCodes and OnPodConditions is not supported")
 
 
-def _required_choice(value: str, valid: tuple[str, ...], path: str, errs: Errors) -> None:
-    if not value:
-        errs.required(path, f"valid values: {go_quote_list(valid)}")
-    elif value not in valid:
-        errs.not_supported(path, value, valid)
+@rules
+def _neither(rule: Object, path: str, errs: Errors) -> None:
+    errs.invalid(path, OMIT, "specifying one of OnExitCodes and OnPodConditions is required")
 
 
 def _exit_codes(codes: Object, path: str, containers: set[str], errs: Errors) -> None:
     operator, values = codes.get("operator", ""), codes.get("values") or []
-    _required_choice(operator, ("In", "NotIn"), f"{path}.operator", errs)
+    _exit_code_operator(codes, path, errs)
     container = codes.get("containerName")
     if container is not None and container not in containers:
         why = "must be one of the container or initContainer names in the pod template"
@@ -261,8 +254,9 @@ def _exit_codes(codes: Object, path: str, containers: set[str], errs: Errors) ->
         errs.invalid(f"{path}.values", values, "must be ordered")
 
 
-def _success_policy(spec: Object, path: str, errs: Errors) -> None:
-    rules = spec["successPolicy"].get("rules") or ()
+@rules
+def _success_policies(spec: Object, path: str, errs: Errors) -> None:
+    rules, path = spec["successPolicy"].get("rules") or (), f"{path}.successPolicy.rules"
     if not rules:
         errs.required(path, "at least one rules must be specified when the successPolicy is specified")
     if len(rules) > MAX_RULES:
@@ -285,7 +279,7 @@ def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> No
             errs.invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {err}")
     if count is None:
         return
-    validate_nonnegative(count, f"{path}.succeededCount", errs)
+    d.nonnegative(count, f"{path}.succeededCount", errs)
     if count > completions:
         why = f"must be less than or equal to {completions} (the number of specified completions)"
         errs.invalid(f"{path}.succeededCount", count, why)
@@ -294,68 +288,34 @@ def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> No
         errs.invalid(f"{path}.succeededCount", count, f"must be less than or equal to {total} ({what})")
 
 
-def _success_policy_shown(policy: Object | None) -> Object | None:
-    if policy is None:
-        return None
-    rules = [
-        {"SucceededIndexes": r.get("succeededIndexes"), "SucceededCount": r.get("succeededCount")}
-        for r in policy.get("rules") or ()
-    ]
-    return {"Rules": rules or None}
-
-
-def _failure_policy_shown(policy: Object | None) -> Object | None:
-    if policy is None:
-        return None
-    return {"Rules": [_failure_rule_shown(r) for r in policy.get("rules") or ()] or None}
-
-
-def _failure_rule_shown(rule: Object) -> Object:
-    codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
-    return {
-        "Action": rule.get("action", ""),
-        "OnExitCodes": codes
-        and {
-            "ContainerName": codes.get("containerName"),
-            "Operator": codes.get("operator", ""),
-            "Values": codes.get("values"),
-        },
-        "OnPodConditions": [{"Type": c.get("type", ""), "Status": c.get("status", "")} for c in conditions]
-        or None,
-    }
-
-
 def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a changed job; upstream's strategy applies the rules for new jobs before."""
     spec, before = obj.get("spec") or {}, old.get("spec") or {}
     _whole_spec(spec, errs, template_options(obj, old, policy))
     _fixed_completions(spec, before, errs)
-    immutable_field(
-        label_selector(spec.get("selector")), label_selector(before.get("selector")), "spec.selector", errs
-    )
+    _fixed_selector(obj, old, errs)
     _fixed_template(obj, old, errs)
-    for member, shown in _FIXED:
-        immutable_field(shown(spec.get(member)), shown(before.get(member)), f"spec.{member}", errs)
+    _fixed_policies(obj, old, errs)
 
 
-def _plain(value: Any) -> Any:
-    return value
-
-
-_FIXED = (
-    ("completionMode", _plain),
-    ("podFailurePolicy", _failure_policy_shown),
-    ("backoffLimitPerIndex", _plain),
-    ("managedBy", _plain),
-    ("successPolicy", _success_policy_shown),
+_fixed_selector = d.fixed("spec.selector", show=label_selector)
+_fixed_policies = d.change(
+    d.fixed("spec.completionMode"),
+    d.fixed("spec.podFailurePolicy", show=lambda policy: go(policy, "api.batch.v1.PodFailurePolicy")),
+    d.fixed("spec.backoffLimitPerIndex"),
+    d.fixed("spec.managedBy"),
+    d.fixed("spec.successPolicy", show=lambda policy: go(policy, "api.batch.v1.SuccessPolicy")),
 )
+
+
+_same_completions = d.fixed("spec.completions")
 
 
 def _fixed_completions(spec: Object, before: Object, errs: Errors) -> None:
     """Completions of an indexed job may change together with its parallelism (KEP-3715)."""
     completions = spec.get("completions")
     if spec.get("completionMode") != "Indexed":
-        immutable_field(completions, before.get("completions"), "spec.completions", errs)
+        _same_completions({"spec": spec}, {"spec": before}, errs)
     elif completions not in (None, before.get("completions"), spec.get("parallelism")):
         errs.invalid("spec.completions", completions, "can only be modified in tandem with spec.parallelism")
 
@@ -367,12 +327,11 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
     if _is_suspended(old):
         before = _with_mutable_fields(new, before)
         if not equal(new.get("spec"), before.get("spec")):
-            errs.invalid(
-                "spec.template.spec", shown_pod.pod_spec(new.get("spec") or {}), "field is immutable"
-            )
+            shown = go(new.get("spec") or {}, "api.core.v1.PodSpec")
+            errs.invalid("spec.template.spec", shown, "field is immutable")
             return
     if any(not equal(new.get(member) or {}, before.get(member) or {}) for member in ("metadata", "spec")):
-        errs.invalid("spec.template", shown_pod.template(new), "field is immutable")
+        errs.invalid("spec.template", go(new, "api.core.v1.PodTemplateSpec"), "field is immutable")
 
 
 def _is_suspended(job: Object) -> bool:
@@ -447,25 +406,49 @@ def validate_cron_job_update(obj: Object, old: Object, errs: Errors, policy: Pod
     _cron_spec(obj, old, errs, policy)
 
 
+_cron_head = rules.kind("""
+    spec.schedule!
+    spec.startingDeadlineSeconds?       >=0
+""")
+_concurrency = rules.kind("spec.concurrencyPolicy! Allow|Forbid|Replace")
+_cron_rest = rules.kind("""
+    spec.jobTemplate.spec.selector?     generated
+    spec.jobTemplate.spec.manualSelector+ unsupported
+    spec.successfulJobsHistoryLimit?    >=0
+    spec.failedJobsHistoryLimit?        >=0
+""")
+
+
+@rules
+def _generated(selector: Object, path: str, errs: Errors) -> None:
+    errs.invalid(path, label_selector(selector), "`selector` will be auto-generated")
+
+
+@rules
+def _unsupported(manual: bool, path: str, errs: Errors) -> None:
+    errs.not_supported(path, True, ("nil", "false"))
+
+
+def _job_spec(obj: Object | None) -> Object:
+    spec: Object = d.found(obj, ("spec", "jobTemplate", "spec"), {})
+    return spec
+
+
 def _cron_spec(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy) -> None:
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     schedule, zone = spec.get("schedule", ""), spec.get("timeZone")
-    if not schedule:
-        errs.required("spec.schedule")
-    else:
+    if schedule:
         _schedule(schedule, zone, "TZ" in before.get("schedule", ""), errs)
-    validate_nonnegative(spec.get("startingDeadlineSeconds") or 0, "spec.startingDeadlineSeconds", errs)
+    _cron_head(obj, errs)
     if zone is not None and (old is None or before.get("timeZone") != zone):
         _zone(zone, errs)
-    _concurrency(spec.get("concurrencyPolicy", ""), errs)
-    _job_template((spec.get("jobTemplate") or {}).get("spec") or {}, errs, _cron_options(old, policy))
-    for member in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
-        validate_nonnegative(spec.get(member) or 0, f"spec.{member}", errs)
+    _concurrency(obj, errs)
+    _spec(_job_spec(obj), "spec.jobTemplate.spec", errs, _cron_options(old, policy))
+    _cron_rest(obj, errs)
 
 
 def _cron_options(old: Object | None, policy: PodPolicy) -> PodOptions:
-    job = (((old or {}).get("spec") or {}).get("jobTemplate") or {}).get("spec") or {}
-    template = job.get("template") or {}
+    template = _job_spec(old).get("template") or {}
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
@@ -499,22 +482,3 @@ def _zone(zone: str, errs: Errors) -> None:
     fault = zone_fault(zone)
     if fault:
         errs.invalid("spec.timeZone", zone, fault)
-
-
-def _concurrency(policy: str, errs: Errors) -> None:
-    valid = ("Allow", "Forbid", "Replace")
-    if not policy:
-        errs.required("spec.concurrencyPolicy")
-    elif policy not in valid:
-        errs.not_supported("spec.concurrencyPolicy", policy, valid)
-
-
-def _job_template(spec: Object, errs: Errors, options: PodOptions) -> None:
-    path = "spec.jobTemplate.spec"
-    _spec(spec, path, errs, options)
-    if spec.get("selector") is not None:
-        errs.invalid(
-            f"{path}.selector", label_selector(spec["selector"]), "`selector` will be auto-generated"
-        )
-    if spec.get("manualSelector"):
-        errs.not_supported(f"{path}.manualSelector", True, ("nil", "false"))

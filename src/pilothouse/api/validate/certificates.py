@@ -11,37 +11,20 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import pem
 from pilothouse.api.validate.pod.volumes import validate_signer_name
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
 APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
-USAGES = (
-    "any",
-    "cert sign",
-    "client auth",
-    "code signing",
-    "content commitment",
-    "crl sign",
-    "data encipherment",
-    "decipher only",
-    "digital signature",
-    "email protection",
-    "encipher only",
-    "ipsec end system",
-    "ipsec tunnel",
-    "ipsec user",
-    "key agreement",
-    "key encipherment",
-    "microsoft sgc",
-    "netscape sgc",
-    "ocsp signing",
-    "s/mime",
-    "server auth",
-    "signing",
-    "timestamping",
+_USAGES = (
+    "any|cert sign|client auth|code signing|content commitment|crl sign|data encipherment|"
+    "decipher only|digital signature|email protection|encipher only|ipsec end system|"
+    "ipsec tunnel|ipsec user|key agreement|key encipherment|microsoft sgc|netscape sgc|"
+    "ocsp signing|s/mime|server auth|signing|timestamping"
 )
+USAGES = tuple(_USAGES.split("|"))
 _CONDITIONS = "status.conditions"
 _BOTH = "Approved and Denied conditions are mutually exclusive"
 _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
@@ -104,15 +87,12 @@ def _usages(usages: Sequence[str], excuses: _Excuses, errs: Errors) -> None:
     if not usages:
         errs.required("spec.usages")
     if not excuses.unknown_usages:
-        for i, usage in enumerate(usages):
-            if usage not in USAGES:
-                errs.not_supported(f"spec.usages[{i}]", usage, USAGES)
+        _known_usages(usages, "spec.usages", errs)
     if not excuses.duplicate_usages:
-        seen: set[str] = set()
-        for i, usage in enumerate(usages):
-            if usage in seen:
-                errs.duplicate(f"spec.usages[{i}]", usage)
-            seen.add(usage)
+        d.no_doubles()(usages, "spec.usages", errs)
+
+
+_known_usages = d.items(d.one_of(*USAGES))
 
 
 def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -> None:
@@ -122,10 +102,7 @@ def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -
         if not kind and not excuses.empty_condition_type:
             errs.required(f"{path}.type")
         valid = ("True",) if kind in (APPROVED, DENIED, FAILED) else ("False", "True", "Unknown")
-        if not status:
-            errs.required(f"{path}.status")
-        elif status not in valid:
-            errs.not_supported(f"{path}.status", status, valid)
+        d.chosen(*valid)(status, f"{path}.status", errs)
         other = {APPROVED: DENIED, DENIED: APPROVED}.get(kind)
         if other in seen and not excuses.both_approved_and_denied:
             errs.invalid(_CONDITIONS, kind, _BOTH)
@@ -134,23 +111,19 @@ def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -
         seen.add(kind)
 
 
-def validate_request_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Validates an update of the resource itself, which may set neither certificate nor approval."""
-    _validate_update(obj, old, errs)
-
-
 def validate_request_status(obj: Object, old: Object, errs: Errors) -> None:
     """Validates an update of status, which may set the certificate once."""
-    _validate_update(obj, old, errs, sets_certificate=True)
+    validate_request_update(obj, old, errs, sets_certificate=True)
 
 
 def validate_request_approval(obj: Object, old: Object, errs: Errors) -> None:
-    _validate_update(obj, old, errs, approves=True)
+    validate_request_update(obj, old, errs, approves=True)
 
 
-def _validate_update(
+def validate_request_update(
     obj: Object, old: Object, errs: Errors, *, sets_certificate: bool = False, approves: bool = False
 ) -> None:
+    """Validates an update of the resource itself, which may set neither certificate nor approval."""
     _validate(obj, _excuses(old), errs)
     for kind in (APPROVED, DENIED, FAILED):
         if len(_of_type(obj, kind)) < len(_of_type(old, kind)):
@@ -196,14 +169,16 @@ def _decoded(text: str | None) -> bytes:
         return b""
 
 
+_NO_REQUEST = "PEM block type must be CERTIFICATE REQUEST"
+
+
 def request_fault(text: str | None) -> str:
     """The error in a base64-encoded PEM request, including its signature; "" for a valid one."""
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
-        return "PEM block type must be CERTIFICATE REQUEST"
+        return _NO_REQUEST
     try:
-        request = x509.load_der_x509_csr(block[1])
-        if not request.is_signature_valid:
+        if not x509.load_der_x509_csr(block[1]).is_signature_valid:
             return "x509: invalid signature: parent certificate cannot sign this kind of certificate"
     except UnsupportedAlgorithm:
         return "x509: cannot verify signature: algorithm unimplemented"
@@ -216,7 +191,7 @@ def load_request(text: str | None) -> x509.CertificateSigningRequest:
     """The request in a base64-encoded PEM text; raises ValueError if it is none."""
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
-        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
+        raise ValueError(_NO_REQUEST)
     return x509.load_der_x509_csr(block[1])
 
 

@@ -1,6 +1,6 @@
 """Validation shared by many kinds: labels, selectors, numbers, immutability, conditions, references."""
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pilothouse._fieldset import same
@@ -12,7 +12,6 @@ IMMUTABLE = "field is immutable"
 NOT_POSITIVE = "must be greater than zero"
 NOT_INTEGER = "must be an integer"
 ANNOTATIONS_LIMIT = 256 * 1024
-CONDITION_STATUSES = ("False", "True", "Unknown")
 
 
 def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None:
@@ -36,17 +35,6 @@ class Repeated:
             one.invalid(path, self._value, self._why)
             self._message = one.causes[0]["message"]
         errs.add("FieldValueInvalid", path, self._message)
-
-
-def validate_nonnegative(value: int, path: str, errs: Errors) -> None:
-    if value < 0:
-        errs.invalid(path, value, NEGATIVE)
-
-
-def immutable_field(new: Any, old: Any, path: str, errs: Errors) -> None:
-    """Check that both values are equal; absent and empty maps and lists are the same (semantic equality)."""
-    if not equal(new, old):
-        errs.invalid(path, new, IMMUTABLE)
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -85,14 +73,6 @@ def doubles(values: Iterable[Hashable]) -> list[int]:
     return out
 
 
-def validate_dns_label(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.dns_label(value), errs)
-
-
-def validate_dns_subdomain(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.dns_subdomain(value), errs)
-
-
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
     """Validates an IP address in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
@@ -110,30 +90,17 @@ def is_ipv6(text: str) -> bool:
     return address is not None and address.version == 6
 
 
-def validate_port(port: int, path: str, errs: Errors) -> None:
-    report(path, port, names.port_number(port), errs)
-
-
 def validate_port_number_or_name(port: Any, path: str, errs: Errors) -> None:
     """Validates an IntOrString that is a port's number or name."""
     if isinstance(port, str):
         report(path, port, names.port_name(port), errs)
     else:
-        validate_port(port or 0, path, errs)
-
-
-def validate_qualified_name(value: str, path: str, errs: Errors) -> None:
-    report(path, value, names.qualified_name(value), errs)
-
-
-def validate_name(check: Callable[[str, bool], Sequence[str]], value: str, path: str, errs: Errors) -> None:
-    """Validates a complete name (not a generateName) by one of the rules in names.py."""
-    report(path, value, check(value, False), errs)
+        report(path, port or 0, names.port_number(port or 0), errs)
 
 
 def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -> None:
     for name, value in sorted((labels or {}).items()):
-        validate_qualified_name(name, path, errs)
+        report(path, name, names.qualified_name(name), errs)
         report(path, value, names.label_value(value), errs)
 
 
@@ -170,7 +137,8 @@ def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, 
     check_values_by_operator(operator, values, f"{path}.values", errs)
     if operator not in ("In", "NotIn", "Exists", "DoesNotExist") and not any_operator:
         errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
-    validate_qualified_name(requirement.get("key", ""), f"{path}.key", errs)
+    key = requirement.get("key", "")
+    report(f"{path}.key", key, names.qualified_name(key), errs)
     if not any_value:
         for i, value in enumerate(values):
             report(f"{path}.values[{i}]", value, names.label_value(value), errs)
@@ -188,46 +156,6 @@ def selector_has_invalid_value(selector: Object | None) -> bool:
     """Whether an expression has a value that is no valid label value, which only older objects can have."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
-
-
-def validate_conditions(conditions: Sequence[Object] | None, path: str, errs: Errors) -> None:
-    """Validates a list of meta/v1 Condition."""
-    seen: set[str] = set()
-    for i, condition in enumerate(conditions or ()):
-        kind = condition.get("type", "")
-        if kind in seen:
-            errs.duplicate(f"{path}[{i}]", {"type": kind})
-        seen.add(kind)
-        validate_condition(condition, f"{path}[{i}]", errs)
-
-
-def validate_condition(condition: Object, path: str, errs: Errors) -> None:
-    kind, status = condition.get("type", ""), condition.get("status", "")
-    if not kind:
-        errs.required(f"{path}.type", "is required")
-    else:
-        validate_qualified_name(kind, f"{path}.type", errs)
-    if not status:
-        errs.required(f"{path}.status")
-    elif status not in CONDITION_STATUSES:
-        errs.not_supported(f"{path}.status", status, CONDITION_STATUSES)
-    if condition.get("observedGeneration", 0) < 0:
-        errs.invalid(
-            f"{path}.observedGeneration",
-            condition["observedGeneration"],
-            "must be greater than or equal to zero",
-        )
-    if not condition.get("lastTransitionTime"):
-        errs.required(f"{path}.lastTransitionTime")
-    reason = condition.get("reason", "")
-    if not reason:
-        errs.required(f"{path}.reason")
-    else:
-        report(f"{path}.reason", reason, names.condition_reason(reason), errs)
-        if names.size(reason) > 1024:
-            errs.too_long(f"{path}.reason", 1024)
-    if names.size(condition.get("message", "")) > 32 * 1024:
-        errs.too_long(f"{path}.message", 32 * 1024)
 
 
 def go_quote_list(values: Iterable[str]) -> str:

@@ -1,53 +1,63 @@
 """Validates nodes (apis/core/validation)."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, show
-from pilothouse.api.validate.common import doubles, is_ipv6, report, validate_cidr, validate_qualified_name
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr
 from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 TAINTS = "scheduler.alpha.kubernetes.io/taints"
 AVOID_PODS = "scheduler.alpha.kubernetes.io/preferAvoidPods"
 _TOO_DEEP = "exceeded max depth"
-_ONE_REFERENCE = "exactly one reference subfield must be non-nil"
 
 
-def validate_node(node: Object, errs: Errors) -> None:
-    spec = node.get("spec") or {}
-    _annotations(node["metadata"].get("annotations") or {}, errs)
-    validate_taints(spec.get("taints") or [], "metadata.taints", errs)
-    _resources(node, errs)
-    _pod_cidrs(spec.get("podCIDRs") or [], errs)
+rules = Rules(
+    taint_effect=validate_taint_effect,
+    config_key=d.matches(names.config_map_key),
+    joined_label_value=d.matches(names.label_value, ";"),
+)
+
+validate_node = rules.kind("""
+    metadata.annotations?               annotations-with-json
+    spec.taints?                        taints-in-metadata
+    status.capacity?                    amounts
+    status.allocatable?                 amounts
+    spec.podCIDRs?                      pod-cidrs
+""")
+_taint = rules.table("""
+    key                                 qualified-name
+    value                               joined-label-value
+    effect                              taint-effect
+""")
 
 
 def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
     seen: set[tuple[str, str]] = set()
     for i, taint in enumerate(taints):
-        at, name, effect = f"{path}[{i}]", taint.get("key", ""), taint.get("effect", "")
-        validate_qualified_name(name, f"{at}.key", errs)
-        messages = names.label_value(taint.get("value", ""))
-        if messages:
-            errs.invalid(f"{at}.value", taint.get("value", ""), ";".join(messages))
-        validate_taint_effect(effect, f"{at}.effect", errs)
-        if (name, effect) in seen:
-            shown = {
-                "Key": name,
-                "Value": taint.get("value", ""),
-                "Effect": effect,
-                "TimeAdded": taint.get("timeAdded"),
-            }
-            text = f"Duplicate value: {show(shown)}: taints must be unique by key and effect pair"
-            errs.add("FieldValueDuplicate", at, text)
-        seen.add((name, effect))
+        pair = taint.get("key", ""), taint.get("effect", "")
+        _taint(taint, f"{path}[{i}]", errs)
+        if pair in seen:
+            text = f"Duplicate value: {show(go(taint, 'api.core.v1.Taint'))}: taints must be unique by key and effect pair"
+            errs.add("FieldValueDuplicate", f"{path}[{i}]", text)
+        seen.add(pair)
 
 
-def _annotations(annotations: Object, errs: Errors) -> None:
+@rules
+def _taints_in_metadata(taints: list[Object], path: str, errs: Errors) -> None:
+    """Upstream's path is wrong, and clients see it."""
+    validate_taints(taints, "metadata.taints", errs)
+
+
+@rules
+def _annotations_with_json(annotations: Object, path: str, errs: Errors) -> None:
     """Validates the deprecated annotations for taints and avoided pods, which contain JSON."""
-    path = "metadata.annotations"
     if annotations.get(TAINTS):
         taints = _listed(annotations[TAINTS])
         if isinstance(taints, str):
@@ -86,15 +96,14 @@ def _listed(text: str) -> list[Object] | str:
     return value
 
 
-def _resources(node: Object, errs: Errors) -> None:
-    status = node.get("status") or {}
-    for member in ("capacity", "allocatable"):
-        for name, text in sorted((status.get(member) or {}).items()):
-            validate_quantity(name, text, f"status.{member}.{name}", errs)
+@rules
+def _amounts(listed: Object, path: str, errs: Errors) -> None:
+    for name, text in sorted(listed.items()):
+        validate_quantity(name, text, f"{path}.{name}", errs)
 
 
-def _pod_cidrs(cidrs: Sequence[str], errs: Errors) -> None:
-    path = "spec.podCIDRs"
+@rules
+def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
     for i, cidr in enumerate(cidrs):
         validate_cidr(cidr, f"{path}[{i}]", errs)
     if len(cidrs) < 2:
@@ -113,8 +122,7 @@ def _pod_cidrs(cidrs: Sequence[str], errs: Errors) -> None:
 def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
     """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
     spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
-    _annotations(node["metadata"].get("annotations") or {}, errs)
-    _resources(node, errs)
+    _changed_node(node, errs)
     addresses = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
     for i in doubles(addresses):
         kind, address = addresses[i]
@@ -130,49 +138,50 @@ def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
     if before.get("providerID") and before["providerID"] != spec.get("providerID", ""):
         why = 'node updates may not change providerID except from "" to valid'
         errs.forbidden("spec.providerID", why)
-    _config_sources(spec, status, errs)
-    validate_taints(spec.get("taints") or [], "metadata.taints", errs)
+    _changed_node_rest(node, errs)
     if spec.get("externalID", "") != before.get("externalID", ""):
         errs.forbidden("spec.externalID", "may not be updated")
 
 
-def _config_sources(spec: Object, status: Object, errs: Errors) -> None:
-    """Validates the kubelet's configuration sources: the feature was removed, but its fields are still validated."""
-    source = spec.get("configSource")
-    if source is not None:
-        config = source.get("configMap")
-        if config is not None:
-            for member in ("uid", "resourceVersion"):
-                if config.get(member):
-                    errs.forbidden(
-                        f"spec.configSource.configMap.{member}", f"{member} must not be set in spec"
-                    )
-            _config_map_source(config, "spec.configSource.configMap", errs)
-        else:
-            errs.invalid("spec.configSource", {"ConfigMap": None}, _ONE_REFERENCE)
-    for member in ("assigned", "active", "lastKnownGood"):
-        part = (status.get("config") or {}).get(member)
-        if part is None:
-            continue
-        path, config = f"status.config.{member}", part.get("configMap")
-        if config is None:
-            errs.invalid(path, {"ConfigMap": None}, _ONE_REFERENCE)
-            continue
-        for needed in ("uid", "resourceVersion"):
-            if not config.get(needed):
-                errs.required(f"{path}.configMap.{needed}", f"{needed} must be set in status")
-        _config_map_source(config, f"{path}.configMap", errs)
+_changed_node = rules.kind("""
+    metadata.annotations?               annotations-with-json
+    status.capacity?                    amounts
+    status.allocatable?                 amounts
+""")
+_changed_node_rest = rules.kind("""
+    spec.configSource?
+      if configMap given
+        configMap.uid-                  : uid must not be set in spec
+        configMap.resourceVersion-      : resourceVersion must not be set in spec
+      configMap?                        config-map-source
+      @one-reference
+    status.config.assigned?             status-source
+    status.config.active?               status-source
+    status.config.lastKnownGood?        status-source
+    spec.taints?                        taints-in-metadata
+""")
+"""The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
+rules.add(
+    "status-source",
+    """
+    configMap?
+      uid!                              : uid must be set in status
+      resourceVersion!                  : resourceVersion must be set in status
+      @config-map-source
+    @one-reference
+    """,
+)
+rules.add(
+    "config-map-source",
+    """
+    namespace!                          dns-label : namespace must be set
+    name!                               dns-subdomain : name must be set
+    kubeletConfigKey!                   config-key : kubeletConfigKey must be set
+    """,
+)
 
 
-def _config_map_source(config: Object, path: str, errs: Errors) -> None:
-    rules: dict[str, Callable[[str], list[str]]] = {
-        "namespace": names.dns_label,
-        "name": names.dns_subdomain,
-        "kubeletConfigKey": names.config_map_key,
-    }
-    for member, rule in rules.items():
-        value = config.get(member, "")
-        if not value:
-            errs.required(f"{path}.{member}", f"{member} must be set")
-        else:
-            report(f"{path}.{member}", value, rule(value), errs)
+@rules
+def _one_reference(source: Object, path: str, errs: Errors) -> None:
+    if source.get("configMap") is None:
+        errs.invalid(path, {"ConfigMap": None}, "exactly one reference subfield must be non-nil")

@@ -2,29 +2,20 @@
 
 from typing import Any
 
-from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patterns import Pattern
 from pilothouse.api.quantity import Quantity
-from pilothouse.api.validate import dra_shown
-from pilothouse.api.validate.common import (
-    equal,
-    immutable_field,
-    report,
-    validate_dns_label,
-    validate_dns_subdomain,
-    validate_qualified_name,
-)
-from pilothouse.api.validate.dra import each, validate_attribute_name, validate_binding, validate_pool_name
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.dra import validate_attribute_name, validate_binding, validate_pool_name
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
-from pilothouse.api.validate.shown import node_selector_terms
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.storage import validate_driver_name
+from pilothouse.api.validate.tables import Rules
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
-MAX_COUNTER_SETS, MAX_COUNTERS, MAX_CONSUMPTIONS = 8, 32, 2
-MAX_PROPERTIES, MAX_VALUE, MAX_TAINTS, MAX_OPTIONS = 32, 64, 16, 10
-_EFFECTS = ("NoExecute", "NoSchedule", "None")
+MAX_PROPERTIES = 32
 _PLACES = ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection")
 _DEVICE_PLACES = ("nodeName", "nodeSelector", "allNodes")
 _ONE_PLACE = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
@@ -43,43 +34,52 @@ _SEMANTIC = Pattern(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRE_RELEASE}(\.{_PRE_RELEASE})*)?(\+{_BUILD}(\.{_BUILD})*)?"
 )
 
+rules = Rules(
+    validate_binding,
+    driver_name=validate_driver_name,
+    pool_name=validate_pool_name,
+    semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
+)
+
 
 def _name(item: Object) -> str:
     return str(item.get("name", ""))
 
 
+_head = rules.kind("""
+    spec.driver                         driver-name
+    spec.pool.name                      pool-name
+    spec.pool.resourceSliceCount        >=1 : must be greater than zero
+    spec.pool.generation                >=0 : must be greater than or equal to zero
+""")
+_fixed = d.change(d.fixed("spec.pool.name", ""), d.fixed("spec.driver", ""), d.fixed("spec.nodeName"))
+_counter_sets = rules.kind("""
+    spec.sharedCounters[]               most:8 unique:name
+      name!                             dns-label
+      @counters
+""")
+
+
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new slice; with `old`, a changed one."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
-    pool = spec.get("pool") or {}
-    validate_driver_name(spec.get("driver", ""), "spec.driver", errs)
-    _pool(pool, "spec.pool", errs)
+    _head(obj, errs)
     if old is not None:
-        immutable_field(_name(pool), _name(before.get("pool") or {}), "spec.pool.name", errs)
-        immutable_field(spec.get("driver", ""), before.get("driver", ""), "spec.driver", errs)
-        immutable_field(spec.get("nodeName"), before.get("nodeName"), "spec.nodeName", errs)
+        _fixed(obj, old, errs)
     _place(spec, errs)
     if spec.get("sharedCounters") and spec.get("devices"):
         errs.invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
     devices = spec.get("devices") or []
-    heavy = any(d.get("taints") or d.get("consumesCounters") for d in devices)
-    known = {_name(d): d for d in before.get("devices") or ()}
+    heavy = any(one.get("taints") or one.get("consumesCounters") for one in devices)
+    known = {_name(one): one for one in before.get("devices") or ()}
     apart = bool(spec.get("perDeviceNodeSelection"))
 
     def device(item: Object, path: str, errs: Errors) -> None:
         _device(item, known.get(_name(item)), apart, path, errs)
 
-    each(devices, MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES, "spec.devices", errs, device, key=_name)
-    each(spec.get("sharedCounters"), MAX_COUNTER_SETS, "spec.sharedCounters", errs, _counter_set, key=_name)
-
-
-def _pool(pool: Object, path: str, errs: Errors) -> None:
-    count, generation = pool.get("resourceSliceCount", 0), pool.get("generation", 0)
-    validate_pool_name(_name(pool), f"{path}.name", errs)
-    if count <= 0:
-        errs.invalid(f"{path}.resourceSliceCount", count, "must be greater than zero")
-    if generation < 0:
-        errs.invalid(f"{path}.generation", generation, "must be greater than or equal to zero")
+    most = MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES
+    d.items(device, key="name", most=most)(devices, "spec.devices", errs)
+    _counter_sets(obj, errs)
 
 
 def _place(spec: Object, errs: Errors) -> None:
@@ -93,13 +93,15 @@ def _place(spec: Object, errs: Errors) -> None:
             terms = value.get("nodeSelectorTerms") or []
             if len(terms) != 1:
                 why = "must have exactly one node selector term"
-                errs.invalid(f"{path}.nodeSelectorTerms", node_selector_terms(terms), why)
+                errs.invalid(
+                    f"{path}.nodeSelectorTerms", go(terms, "api.core.v1.NodeSelectorTerm") or None, why
+                )
         elif not value:
             text = "a non-empty string" if member == "nodeName" else "true"
             errs.invalid(path, value, f"must be either unset or set to {text}")
             continue
         elif member == "nodeName":
-            validate_dns_subdomain(value, path, errs)
+            d.dns_subdomain(value, path, errs)
         given.append(f"`{member}`")
     if not given:
         errs.required("spec", _ONE_PLACE)
@@ -120,7 +122,7 @@ def _device_place(device: Object, path: str, errs: Errors) -> None:
             errs.invalid(at, value, why)
             continue
         elif member == "nodeName":
-            validate_dns_subdomain(value, at, errs)
+            d.dns_subdomain(value, at, errs)
         given.append(f"`{member}`")
     if not given:
         errs.required(path, _ONE_DEVICE_PLACE)
@@ -128,32 +130,30 @@ def _device_place(device: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, f"{{{', '.join(given)}}}", _ONE_DEVICE_PLACE)
 
 
+_device_head = rules.table("""
+    name                                dns-label
+    @properties
+    attributes?                         attributes
+    @capacities
+""")
+_taints = rules.table("""
+    taints[]                            most:16
+      key                               qualified-name
+      value                             label-value
+      effect!                           NoExecute|NoSchedule|None
+""")
+_consumed = rules.table("""
+    consumesCounters[]                  most:2 unique:counterSet
+      counterSet!                       dns-label
+      @counters
+""")
+
+
 def _device(device: Object, old: Object | None, apart: bool, path: str, errs: Errors) -> None:
-    validate_dns_label(_name(device), f"{path}.name", errs)
-    attributes, capacity = device.get("attributes") or {}, device.get("capacity") or {}
-    if len(attributes) + len(capacity) > MAX_PROPERTIES:
-        why = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
-        errs.invalid(path, len(attributes) + len(capacity), why)
-    for name, value in sorted(attributes.items()):
-        at = f"{path}.attributes[{name}]"
-        validate_attribute_name(name, f"{path}.attributes", errs)
-        _attribute(value, at, errs)
-    for name, value in sorted(capacity.items()):
-        validate_attribute_name(name, f"{path}.capacity", errs)
-        shared = bool(device.get("allowMultipleAllocations"))
-        _capacity(value, shared, f"{path}.capacity[{name}].requestPolicy", errs)
+    _device_head(device, path, errs)
     if old is None or not equal(old.get("taints"), device.get("taints")):
-        each(device.get("taints"), MAX_TAINTS, f"{path}.taints", errs, _taint)
-    consumes = device.get("consumesCounters")
-    key = "counterSet"
-    each(
-        consumes,
-        MAX_CONSUMPTIONS,
-        f"{path}.consumesCounters",
-        errs,
-        _consumption,
-        key=lambda c: c.get(key, ""),
-    )
+        _taints(device, path, errs)
+    _consumed(device, path, errs)
     if apart:
         _device_place(device, path, errs)
     elif any(device.get(m) is not None for m in _DEVICE_PLACES):
@@ -161,52 +161,55 @@ def _device(device: Object, old: Object | None, apart: bool, path: str, errs: Er
     validate_binding(device, path, errs)
 
 
-def _attribute(attribute: Object, path: str, errs: Errors) -> None:
-    text, version = attribute.get("string"), attribute.get("version")
-    if text is not None and len(text.encode()) > MAX_VALUE:
-        errs.too_long(f"{path}.string", MAX_VALUE)
-    if version is not None:
-        if not _SEMANTIC.fullmatch(version):
-            why = "must be a string compatible with semver.org spec 2.0.0"
-            errs.invalid(f"{path}.version", version, why)
-        if len(version.encode()) > MAX_VALUE:
-            errs.too_long(f"{path}.version", MAX_VALUE)
-    given = [m for m in ("int", "bool", "string", "version") if attribute.get(m) is not None]
+@rules
+def _properties(device: Object, path: str, errs: Errors) -> None:
+    count = len(device.get("attributes") or ()) + len(device.get("capacity") or ())
+    if count > MAX_PROPERTIES:
+        why = f"the total number of attributes and capacities must not exceed {MAX_PROPERTIES}"
+        errs.invalid(path, count, why)
+
+
+@rules
+def _attributes(attributes: Object, path: str, errs: Errors) -> None:
+    for name, value in sorted(attributes.items()):
+        validate_attribute_name(name, path, errs)
+        _attribute(value, f"{path}[{name}]", errs)
+
+
+@rules
+def _capacities(device: Object, path: str, errs: Errors) -> None:
+    shared = bool(device.get("allowMultipleAllocations"))
+    for name, value in sorted((device.get("capacity") or {}).items()):
+        validate_attribute_name(name, f"{path}.capacity", errs)
+        _capacity(value, shared, f"{path}.capacity[{name}].requestPolicy", errs)
+
+
+_attribute = rules.table("""
+    string?                             max:64
+    version?                            semantic max:64
+    @one-value
+""")
+
+
+@rules
+def _one_value(attribute: Object, path: str, errs: Errors) -> None:
+    kinds = ("int", "bool", "string", "version")
+    given = [kind for kind in kinds if attribute.get(kind) is not None]
     if len(given) != 1:
-        shown: Any = dra_shown.attribute(attribute) if given else ""
-        errs.invalid(path, shown, "exactly one value must be specified")
+        shown: Any = {f"{kind.capitalize()}Value": attribute.get(kind) for kind in kinds}
+        shown |= {f"{kind.capitalize()}Values": None for kind in kinds}  # a feature that is off (KEP-5491)
+        errs.invalid(path, shown if given else "", "exactly one value must be specified")
 
 
-def _taint(taint: Object, path: str, errs: Errors) -> None:
-    effect = taint.get("effect", "")
-    validate_qualified_name(taint.get("key", ""), f"{path}.key", errs)
-    report(f"{path}.value", taint.get("value", ""), names.label_value(taint.get("value", "")), errs)
-    if not effect:
-        errs.required(f"{path}.effect")
-    elif effect not in _EFFECTS:
-        errs.not_supported(f"{path}.effect", effect, _EFFECTS)
+rules.add("counters", "counters! most-counters")
 
 
-def _counter_set(counters: Object, path: str, errs: Errors) -> None:
-    _counters(counters, "name", path, errs)
-
-
-def _consumption(counters: Object, path: str, errs: Errors) -> None:
-    _counters(counters, "counterSet", path, errs)
-
-
-def _counters(holder: Object, name_member: str, path: str, errs: Errors) -> None:
-    name, counters = holder.get(name_member, ""), holder.get("counters") or {}
-    if not name:
-        errs.required(f"{path}.{name_member}")
-    else:
-        validate_dns_label(name, f"{path}.{name_member}", errs)
-    if not counters:
-        errs.required(f"{path}.counters")
-    if len(counters) > MAX_COUNTERS:
-        errs.too_many(f"{path}.counters", len(counters), MAX_COUNTERS)
-    for key in sorted(counters):
-        validate_dns_label(key, f"{path}.counters", errs)
+@rules
+def _most_counters(counters: Object, path: str, errs: Errors) -> None:
+    if len(counters) > 32:
+        errs.too_many(path, len(counters), 32)
+    for name in sorted(counters):
+        d.dns_label(name, path, errs)
 
 
 # Policies for how much of a capacity one request may take
@@ -243,7 +246,7 @@ def _valid_values(values: list[str], default: Quantity, most: Quantity, path: st
         if amount(text) > most:
             errs.invalid(at, text, f"option is larger than capacity value: {most}")
 
-    each(values, MAX_OPTIONS, path, errs, option, key=lambda text: text)
+    d.items(option, key="", most=10)(values, path, errs)
     if not any(o == default for o in options):
         errs.invalid(path, str(default), "default value is not valid according to the requestPolicy")
 

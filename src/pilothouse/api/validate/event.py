@@ -5,47 +5,55 @@ Both groups' events are validated in their stored form, which is that of core/v1
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import immutable_field, report
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.tables import Rules
 
 LIMIT = 128
 NOTE_LIMIT = 1024
 _FIXED = (
-    "involvedObject",
-    "reason",
-    "message",
-    "source",
-    "firstTimestamp",
-    "lastTimestamp",
-    "count",
-    "reason",
-    "type",
-    "eventTime",
-    "action",
-    "related",
-    "reportingComponent",
-    "reportingInstance",
+    "involvedObject reason message source firstTimestamp lastTimestamp count reason type"
+    " eventTime action related"
 )
-_SHOWN = {"reportingComponent": "reportingController"}
-_ZERO = {"count": 0, "involvedObject": {}, "source": {}}
+rules = Rules()
+_series = rules.kind("""
+    if series given
+      series.count                      at-least-two
+      series.lastObservedTime!
+""")
+_strict = rules.kind("""
+    eventTime!
+    type                                known-type
+    firstTimestamp+                     unset-here
+    lastTimestamp+                      unset-here
+    count+                              unset-here
+    if source.component or source.host
+      source                            unset-here
+""")
+
+
+@rules
+def _at_least_two(count: int, path: str, errs: Errors) -> None:
+    if not count or count < 2:
+        errs.invalid(path, "", "should be at least 2")
+
+
+@rules
+def _known_type(kind: str, path: str, errs: Errors) -> None:
+    if kind not in ("Normal", "Warning"):
+        errs.invalid(path, "", f"has invalid value: {kind}")
+
+
+@rules
+def _unset_here(value: object, path: str, errs: Errors) -> None:
+    errs.invalid(path, "", "needs to be unset")
 
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
     """Validates a new event; `strict` if it was written through events.k8s.io."""
     _legacy(event, errs, "reportingController" if strict else "reportingComponent")
-    if not strict:
-        return
-    _series(event, errs)
-    if not event.get("eventTime"):
-        errs.required("eventTime")
-    kind = event.get("type", "")
-    if kind not in ("Normal", "Warning"):
-        errs.invalid("type", "", f"has invalid value: {kind}")
-    for member in ("firstTimestamp", "lastTimestamp", "count"):
-        if event.get(member):
-            errs.invalid(member, "", "needs to be unset")
-    source = event.get("source") or {}
-    if source.get("component") or source.get("host"):
-        errs.invalid("source", "", "needs to be unset")
+    if strict:
+        _series(event, errs)
+        _strict(event, errs)
 
 
 def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: bool) -> None:
@@ -55,20 +63,20 @@ def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: b
         return
     if event.get("series") != old.get("series"):
         _series(event, errs)
-    for member in _FIXED:
-        zero = _ZERO.get(member, None if "Timestamp" in member or member in ("eventTime", "related") else "")
-        new, before = event.get(member) or zero, old.get(member) or zero
-        immutable_field(new, before, _SHOWN.get(member, member), errs)
+    _fixed(event, old, errs)
 
 
-def _series(event: Object, errs: Errors) -> None:
-    series = event.get("series")
-    if series is None:
-        return
-    if series.get("count", 0) < 2:
-        errs.invalid("series.count", "", "should be at least 2")
-    if not series.get("lastObservedTime"):
-        errs.required("series.lastObservedTime")
+def _zero(member: str) -> object:
+    if "Timestamp" in member or member in ("eventTime", "related"):
+        return None
+    return {"count": 0, "involvedObject": {}, "source": {}}.get(member, "")
+
+
+_fixed = d.change(
+    *(d.fixed(member, _zero(member)) for member in _FIXED.split()),
+    d.fixed("reportingComponent", "", at="reportingController"),
+    d.fixed("reportingInstance", ""),
+)
 
 
 def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
@@ -82,14 +90,14 @@ def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
         if not involved and namespace not in ("default", "kube-system"):
             errs.invalid("involvedObject.namespace", involved, mismatch)
         _new_style(event, errs, controller_field)
-    report("namespace", namespace, names.dns_subdomain(namespace), errs)
+    d.dns_subdomain(namespace, "namespace", errs)
 
 
 def _new_style(event: Object, errs: Errors, controller_field: str) -> None:
     controller = event.get("reportingComponent", "")
     if not controller:
         errs.required(controller_field)
-    report(controller_field, controller, names.qualified_name(controller), errs)
+    d.qualified_name(controller, controller_field, errs)
     for member in ("reportingInstance", "action", "reason"):
         value = event.get(member, "")
         if not value:

@@ -1,10 +1,11 @@
 """Validates a job's status: terminal conditions must be consistent with its counters and times."""
 
-from pilothouse.api.fields import OMIT, Errors, Object
-from pilothouse.api.validate.apps import check_counts
-from pilothouse.api.validate.job_indexes import overlap, parse_indexes
+from collections.abc import Callable
+from typing import Any
 
-_CONDITIONS = "status.conditions"
+from pilothouse.api.fields import OMIT, Errors, Object
+from pilothouse.api.validate.apps import status
+from pilothouse.api.validate.job_indexes import overlap, parse_indexes
 
 
 class _Job:
@@ -17,21 +18,30 @@ class _Job:
         self.complete, self.failed = self.is_true("Complete"), self.is_true("Failed")
         self.finished = self.complete or self.failed
         self.failure_target, self.success = self.is_true("FailureTarget"), self.is_true("SuccessCriteriaMet")
+        self.completed, self.started = self.get("completionTime"), self.get("startTime")
+        self.active, self.pods = self.get("active") or 0, self.get("uncountedTerminatedPods") or {}
 
     def is_true(self, kind: str) -> bool:
         return kind in self._true
+
+    def get(self, member: str) -> Any:
+        return self.status.get(member)
+
+    def left(self) -> Any:
+        return self.pods.get("succeeded") or self.pods.get("failed")
+
+
+_counts = status("active succeeded failed ready terminating")
 
 
 def validate_job_status(obj: Object, old: Object, errs: Errors) -> None:
     """Validates only what the update changes, so that jobs of older servers can still be completed."""
     new, before = _Job(obj), _Job(old)
-    check_counts(new.status, ("active", "succeeded", "failed", "ready", "terminating"), errs)
-    _uncounted(new.status.get("uncountedTerminatedPods") or {}, errs)
-    _conditions(new, before, errs)
-    _finished(new, before, errs)
+    _counts(obj, old, errs)
+    _uncounted(new.pods, errs)
+    _consistent(_UNTIL_INDEXES, new, before, errs)
     _indexes(new, before, errs)
-    _counters(new, before, errs)
-    _success(new, errs)
+    _consistent(_AFTER_INDEXES, new, before, errs)
     _transition(new, before, errs)
 
 
@@ -58,42 +68,44 @@ def _uncounted(pods: Object, errs: Errors) -> None:
             seen.add(uid)
 
 
-def _conditions(new: _Job, before: _Job, errs: Errors) -> None:
-    completed, started = new.status.get("completionTime"), new.status.get("startTime")
-    if _changed(new, before, "@complete", "@failed") and new.complete and new.failed:
-        errs.invalid(_CONDITIONS, OMIT, "cannot set Complete=True and Failed=true conditions")
-    if _changed(new, before, "@complete", "@failure_target") and new.complete and new.failure_target:
-        errs.invalid(_CONDITIONS, OMIT, "cannot set Complete=True and FailureTarget=true conditions")
-    if _changed(new, before, "@complete", "completionTime"):
-        if completed and not new.complete:
-            why = "cannot set completionTime when there is no Complete=True condition"
-            errs.invalid("status.completionTime", completed, why)
-        if not completed and new.complete:
-            errs.required("status.completionTime", "completionTime is required for Complete jobs")
-    if _changed(new, before, "startTime", "completionTime") and started and completed and completed < started:
-        errs.invalid("status.completionTime", completed, "completionTime cannot be set before startTime")
-    if _changed(new, before, "@failed", "@failure_target") and new.failed and not new.failure_target:
-        errs.invalid(
-            _CONDITIONS, OMIT, "cannot set Failed=True condition without the FailureTarget=true condition"
-        )
-    if _changed(new, before, "@complete", "@success") and new.complete and not new.success:
-        why = "cannot set Complete=True condition without the SuccessCriteriaMet=true condition"
-        errs.invalid(_CONDITIONS, OMIT, why)
+Check = tuple[str, Callable[[_Job], Any], str, str]
+"""What must have changed, what is wrong, the member of the status to which the cause belongs, and why. A member with `!`
+is required."""
+
+_UNTIL_INDEXES: tuple[Check, ...] = (
+    ("@complete @failed", lambda j: j.complete and j.failed, "conditions", "cannot set Complete=True and Failed=true conditions"),
+    ("@complete @failure_target", lambda j: j.complete and j.failure_target, "conditions", "cannot set Complete=True and FailureTarget=true conditions"),
+    ("@complete completionTime", lambda j: j.completed and not j.complete, "completionTime", "cannot set completionTime when there is no Complete=True condition"),
+    ("@complete completionTime", lambda j: j.complete and not j.completed, "completionTime!", "completionTime is required for Complete jobs"),
+    ("startTime completionTime", lambda j: j.started and j.completed and j.completed < j.started, "completionTime", "completionTime cannot be set before startTime"),
+    ("@failed @failure_target", lambda j: j.failed and not j.failure_target, "conditions", "cannot set Failed=True condition without the FailureTarget=true condition"),
+    ("@complete @success", lambda j: j.complete and not j.success, "conditions", "cannot set Complete=True condition without the SuccessCriteriaMet=true condition"),
+    ("@finished active", lambda j: j.finished and j.active > 0, "active", "active>0 is invalid for finished job"),
+    ("@finished startTime", lambda j: j.finished and not j.started, "startTime!", "startTime is required for finished job"),
+    ("@finished uncountedTerminatedPods", lambda j: j.finished and j.left(), "uncountedTerminatedPods", "uncountedTerminatedPods needs to be empty for finished job"),
+)  # fmt: skip
+_AFTER_INDEXES: tuple[Check, ...] = (
+    ("@finished terminating", lambda j: j.finished and (j.get("terminating") or 0) > 0, "terminating", "terminating>0 is invalid for finished job"),
+    ("ready active", lambda j: j.get("ready") is not None and j.get("ready") > j.active, "ready", "cannot set more ready pods than active"),
+    ("", lambda j: j.success and j.failed, "conditions", "cannot set SuccessCriteriaMet=True and Failed=true conditions"),
+    ("", lambda j: j.success and j.failure_target, "conditions", "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"),
+    ("", lambda j: j.spec.get("successPolicy") is not None and not j.success and j.complete, "conditions", "cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True"),
+)  # fmt: skip
 
 
-def _finished(new: _Job, before: _Job, errs: Errors) -> None:
-    if not new.finished:
-        return
-    active, pods = new.status.get("active", 0), new.status.get("uncountedTerminatedPods") or {}
-    if active > 0 and _changed(new, before, "@finished", "active"):
-        errs.invalid("status.active", active, "active>0 is invalid for finished job")
-    if not new.status.get("startTime") and _changed(new, before, "@finished", "startTime"):
-        errs.required("status.startTime", "startTime is required for finished job")
-    left = pods.get("succeeded") or pods.get("failed")
-    if left and _changed(new, before, "@finished", "uncountedTerminatedPods"):
-        shown = {"Succeeded": pods.get("succeeded"), "Failed": pods.get("failed")}
-        why = "uncountedTerminatedPods needs to be empty for finished job"
-        errs.invalid("status.uncountedTerminatedPods", shown, why)
+def _consistent(checks: tuple[Check, ...], new: _Job, before: _Job, errs: Errors) -> None:
+    for watched, wrong, member, why in checks:
+        if (watched and not _changed(new, before, *watched.split())) or not wrong(new):
+            continue
+        path = f"status.{member}"
+        if member.endswith("!"):
+            errs.required(path[:-1], why)
+        elif member == "conditions":
+            errs.invalid(path, OMIT, why)
+        elif member == "uncountedTerminatedPods":
+            errs.invalid(path, {m.capitalize(): new.pods.get(m) for m in ("succeeded", "failed")}, why)
+        else:
+            errs.invalid(path, new.get(member), why)
 
 
 def _indexes(new: _Job, before: _Job, errs: Errors) -> None:
@@ -125,30 +137,10 @@ def _index_list(text: str, completions: int, member: str, errs: Errors) -> None:
         errs.invalid(f"status.{member}", text, f"error parsing {member}: {err}")
 
 
-def _counters(new: _Job, before: _Job, errs: Errors) -> None:
-    terminating, ready = new.status.get("terminating"), new.status.get("ready")
-    if new.finished and (terminating or 0) > 0 and _changed(new, before, "@finished", "terminating"):
-        errs.invalid("status.terminating", terminating, "terminating>0 is invalid for finished job")
-    if ready is not None and ready > new.status.get("active", 0) and _changed(new, before, "ready", "active"):
-        errs.invalid("status.ready", ready, "cannot set more ready pods than active")
-
-
-def _success(new: _Job, errs: Errors) -> None:
-    if new.success and new.failed:
-        errs.invalid(_CONDITIONS, OMIT, "cannot set SuccessCriteriaMet=True and Failed=true conditions")
-    if new.success and new.failure_target:
-        errs.invalid(
-            _CONDITIONS, OMIT, "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"
-        )
-    if new.spec.get("successPolicy") is not None and not new.success and new.complete:
-        why = "cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True"
-        errs.invalid(_CONDITIONS, OMIT, why)
-
-
 def _transition(new: _Job, before: _Job, errs: Errors) -> None:
     for kind in ("Failed", "Complete", "FailureTarget"):
         if before.is_true(kind) and not new.is_true(kind):
-            errs.invalid(_CONDITIONS, OMIT, f"cannot disable the terminal {kind}=True condition")
+            errs.invalid("status.conditions", OMIT, f"cannot disable the terminal {kind}=True condition")
     for member in ("failed", "succeeded"):
         if new.status.get(member, 0) < before.status.get(member, 0):
             why = f"cannot decrease the {member} counter"
@@ -161,7 +153,7 @@ def _transition(new: _Job, before: _Job, errs: Errors) -> None:
         why = "field is immutable for unsuspended job once set"
         errs.invalid("status.startTime", new.status.get("startTime"), why)
     if before.success and not new.success:
-        errs.invalid(_CONDITIONS, OMIT, "cannot disable the SuccessCriteriaMet=True condition")
+        errs.invalid("status.conditions", OMIT, "cannot disable the SuccessCriteriaMet=True condition")
     if before.complete and not before.success and new.success:
         why = "cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions"
-        errs.invalid(_CONDITIONS, OMIT, why)
+        errs.invalid("status.conditions", OMIT, why)

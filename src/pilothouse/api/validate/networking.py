@@ -1,187 +1,154 @@
 """Validates networking.k8s.io/v1: ingresses, ingress classes, network policies, IP addresses, service CIDRs."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import (
-    IMMUTABLE,
-    immutable_field,
-    report,
-    validate_cidr,
-    validate_dns_subdomain,
-    validate_ip,
-    validate_label_selector,
-    validate_port,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import IMMUTABLE, validate_cidr, validate_ip
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 from pilothouse.api.warnings import enough
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-MAX_CONTROLLER = 250
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_ENDS = ("/..", "/.")
-_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
-_POLICY_TYPES = ("Ingress", "Egress")
-_SCOPES = ("Cluster", "Namespace")
 
+rules = Rules(
+    no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
+    absolute=d.holds(lambda path: path.startswith("/"), "must be an absolute path"),
+)
 
 # Ingresses
 
 
-def validate_ingress(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    _ingress_spec(spec, errs)
-    annotated = ((obj.get("metadata") or {}).get("annotations") or {}).get(CLASS_ANNOTATION)
-    chosen = spec.get("ingressClassName")
+@cache
+def _ingress_spec(any_secret: bool, any_wildcard: bool) -> d.Rule:
+    """With `any_secret`, names of secrets are not checked; with `any_wildcard`, not what rules for wildcards lead to."""
+    return rules.table(f"""
+        @backend-or-rules
+        defaultBackend?                 backend
+        rules[]
+          host+                         no-address host
+          {"@http-unless-wildcard" if any_wildcard else "@http"}
+        tls[]
+          hosts[]                       host
+          {"" if any_secret else "secretName+ dns-subdomain"}
+        ingressClassName?               dns-subdomain
+    """)
+
+
+@rules
+def _backend_or_rules(spec: Object, path: str, errs: Errors) -> None:
+    if not spec.get("rules") and spec.get("defaultBackend") is None:
+        why = "either `defaultBackend` or `rules` must be specified"
+        errs.invalid(path, spec.get("rules") or None, why)
+
+
+@rules
+def _host(host: str, path: str, errs: Errors) -> None:
+    for message in (names.wildcard_subdomain if "*" in host else names.dns_subdomain)(host):
+        errs.invalid(path, host, message)
+
+
+_http = rules.add(
+    "http",
+    """
+    http?
+      paths[]!
+        if pathType given
+          if pathType in Exact|Prefix
+            path                        absolute without-steps
+          else
+            pathType                    Exact|ImplementationSpecific|Prefix
+            if pathType == ImplementationSpecific
+              path+                     absolute
+          backend
+            @backend
+        else
+          pathType!                     : pathType must be specified
+    """,
+)
+
+
+@rules
+def _http_unless_wildcard(rule: Object, path: str, errs: Errors) -> None:
+    if "*" not in rule.get("host", ""):
+        _http(rule, path, errs)
+
+
+@rules
+def _without_steps(text: str, path: str, errs: Errors) -> None:
+    for bad in _BAD_SEQUENCES:
+        if bad in text:
+            errs.invalid(path, text, f"must not contain '{bad}'")
+    for bad in _BAD_ENDS:
+        if text.endswith(bad):
+            errs.invalid(path, text, f"cannot end with '{bad}'")
+
+
+rules.add(
+    "backend",
+    """
+    if resource given and service given
+      invalid                           : cannot set both resource and service backends
+    else
+      resource?
+        apiGroup?                       dns-subdomain
+        kind!                           path-segment : kind is required
+        name!                           path-segment : name is required
+      if service given
+        service.name!                   dns-label
+        if service.port.name and service.port.number
+          invalid                       : cannot set both port name & port number
+        else
+          service.port.name+            port-name
+          service.port.number+          port
+        if not service.port.name and not service.port.number
+          required                      : port name or number is required
+      if not resource given and not service given
+        invalid                         : resource or service backend is required
+    """,
+)
+
+
+def _leads_nowhere(rule: Object) -> bool:
+    return "*" in rule.get("host", "") and d.finds_fault(_http, rule)
+
+
+def _matching_class(obj: Object, errs: Errors) -> None:
+    annotated = d.found(obj, ("metadata", "annotations", CLASS_ANNOTATION))
+    chosen = d.found(obj, ("spec", "ingressClassName"))
     if annotated is not None and chosen is not None and annotated != chosen:
         why = "must match `ingressClassName` when both are specified"
         errs.invalid(f"annotations.{CLASS_ANNOTATION}", annotated, why)
 
 
+def validate_ingress(obj: Object, errs: Errors) -> None:
+    _ingress_spec(False, False)(obj.get("spec") or {}, "spec", errs)
+    _matching_class(obj, errs)
+
+
 def validate_ingress_update(obj: Object, old: Object, errs: Errors) -> None:
     before = old.get("spec") or {}
-    any_secret = any(_secret_name(t) for t in before.get("tls") or ())
-    any_wildcard = any("*" in r.get("host", "") and _is_bad_rule(r) for r in before.get("rules") or ())
-    _ingress_spec(obj.get("spec") or {}, errs, any_secret=any_secret, any_wildcard=any_wildcard)
-
-
-def _secret_name(tls: Object) -> list[str]:
-    name = tls.get("secretName", "")
-    return list(names.dns_subdomain(name)) if name else []
-
-
-def _is_bad_rule(rule: Object) -> bool:
-    errs = Errors()
-    _rule_value(rule, "", errs)
-    return bool(errs)
-
-
-def _ingress_spec(
-    spec: Object, errs: Errors, *, any_secret: bool = False, any_wildcard: bool = False
-) -> None:
-    rules, backend = spec.get("rules") or (), spec.get("defaultBackend")
-    if not rules and backend is None:
-        errs.invalid(
-            "spec", spec.get("rules") or None, "either `defaultBackend` or `rules` must be specified"
-        )
-    if backend is not None:
-        _backend(backend, "spec.defaultBackend", errs)
-    for i, rule in enumerate(rules):
-        _rule(rule, f"spec.rules[{i}]", errs, any_wildcard)
-    for i, tls in enumerate(spec.get("tls") or ()):
-        _tls(tls, f"spec.tls[{i}]", errs, any_secret)
-    if spec.get("ingressClassName") is not None:
-        validate_dns_subdomain(spec["ingressClassName"], "spec.ingressClassName", errs)
-
-
-def _host(host: str, path: str, errs: Errors) -> None:
-    check = names.wildcard_subdomain if "*" in host else names.dns_subdomain
-    report(path, host, check(host), errs)
-
-
-def _tls(tls: Object, path: str, errs: Errors, any_secret: bool) -> None:
-    for i, host in enumerate(tls.get("hosts") or ()):
-        _host(host, f"{path}.hosts[{i}]", errs)
-    if not any_secret:
-        report(f"{path}.secretName", tls.get("secretName", ""), _secret_name(tls), errs)
-
-
-def _rule(rule: Object, path: str, errs: Errors, any_wildcard: bool) -> None:
-    host = rule.get("host", "")
-    if host:
-        if names.parse_ip(host) is not None:
-            errs.invalid(f"{path}.host", host, "must be a DNS name, not an IP address")
-        _host(host, f"{path}.host", errs)
-    if "*" not in host or not any_wildcard:
-        _rule_value(rule, path, errs)
-
-
-def _rule_value(rule: Object, path: str, errs: Errors) -> None:
-    http = rule.get("http")
-    if http is None:
-        return
-    if not http.get("paths"):
-        errs.required(f"{path}.http.paths")
-    for i, entry in enumerate(http.get("paths") or ()):
-        _http_path(entry, f"{path}.http.paths[{i}]", errs)
-
-
-def _http_path(entry: Object, path: str, errs: Errors) -> None:
-    kind, text = entry.get("pathType"), entry.get("path", "")
-    if kind is None:
-        errs.required(f"{path}.pathType", "pathType must be specified")
-        return
-    if kind in ("Exact", "Prefix"):
-        if not text.startswith("/"):
-            errs.invalid(f"{path}.path", text, "must be an absolute path")
-        for bad in _BAD_SEQUENCES:
-            if bad in text:
-                errs.invalid(f"{path}.path", text, f"must not contain '{bad}'")
-        for bad in _BAD_ENDS:
-            if text.endswith(bad):
-                errs.invalid(f"{path}.path", text, f"cannot end with '{bad}'")
-    elif kind == "ImplementationSpecific":
-        if text and not text.startswith("/"):
-            errs.invalid(f"{path}.path", text, "must be an absolute path")
-    else:
-        errs.not_supported(f"{path}.pathType", kind, _PATH_TYPES)
-    _backend(entry.get("backend") or {}, f"{path}.backend", errs)
-
-
-def _backend(backend: Object, path: str, errs: Errors) -> None:
-    resource, service = backend.get("resource"), backend.get("service")
-    if resource is not None and service is not None:
-        errs.invalid(path, "", "cannot set both resource and service backends")
-    elif resource is not None:
-        _local_reference(resource, f"{path}.resource", errs, explain=True)
-    elif service is not None:
-        _service(service, path, errs)
-    else:
-        errs.invalid(path, "", "resource or service backend is required")
-
-
-def _service(service: Object, path: str, errs: Errors) -> None:
-    name, port = service.get("name", ""), service.get("port") or {}
-    if not name:
-        errs.required(f"{path}.service.name")
-    else:
-        report(f"{path}.service.name", name, names.dns_label(name), errs)
-    port_name, number = port.get("name", ""), port.get("number", 0)
-    if port_name and number:
-        errs.invalid(path, "", "cannot set both port name & port number")
-    elif port_name:
-        report(f"{path}.service.port.name", port_name, names.port_name(port_name), errs)
-    elif number:
-        validate_port(number, f"{path}.service.port.number", errs)
-    else:
-        errs.required(path, "port name or number is required")
-
-
-def _local_reference(reference: Object, path: str, errs: Errors, *, explain: bool) -> None:
-    """Validates a reference by group, kind and name; `explain` selects the messages of hand-written rules."""
-    group = reference.get("apiGroup")
-    if group is not None:
-        validate_dns_subdomain(group, f"{path}.apiGroup", errs)
-    for member in ("kind", "name"):
-        value = reference.get(member, "")
-        if not value:
-            errs.required(f"{path}.{member}", f"{member} is required" if explain else "")
-        else:
-            report(f"{path}.{member}", value, names.path_segment(value), errs)
+    any_secret = any(
+        t.get("secretName") and names.dns_subdomain(t["secretName"]) for t in before.get("tls") or ()
+    )
+    any_wildcard = any(map(_leads_nowhere, before.get("rules") or ()))
+    _ingress_spec(any_secret, any_wildcard)(obj.get("spec") or {}, "spec", errs)
 
 
 def validate_ingress_status(obj: Object, old: Object, errs: Errors) -> None:
     known = {i.get("ip", "") for i in _balancer_ingress(old)}
     for i, ingress in enumerate(_balancer_ingress(obj)):
         path = f"status.loadBalancer.ingress[{i}]"
-        ip, host = ingress.get("ip", ""), ingress.get("hostname", "")
-        if ip:
-            validate_ip(ip, f"{path}.ip", errs, known)
-        if host:
-            validate_dns_subdomain(host, f"{path}.hostname", errs)
-            if names.parse_ip(host) is not None:
-                errs.invalid(f"{path}.hostname", host, "must be a DNS name, not an IP address")
+        if ingress.get("ip"):
+            validate_ip(ingress["ip"], f"{path}.ip", errs, known)
+        _balancer_host(ingress, path, errs)
+
+
+_balancer_host = rules.table("hostname+ dns-subdomain no-address")
 
 
 def _balancer_ingress(obj: Object) -> list[Object]:
@@ -199,70 +166,44 @@ def ingress_status_warnings(obj: Object) -> list[str]:
 
 # Ingress classes
 
-
-def validate_ingress_class(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    controller, parameters = spec.get("controller", ""), spec.get("parameters")
-    if len(controller.encode()) > MAX_CONTROLLER:
-        errs.too_long("spec.controller", MAX_CONTROLLER)
-    names.domain_prefixed_path(errs, "spec.controller", controller)
-    if parameters is not None:
-        _parameters(parameters, "spec.parameters", errs)
-
-
-def validate_ingress_class_update(obj: Object, old: Object, errs: Errors) -> None:
-    new, before = ((o.get("spec") or {}).get("controller", "") for o in (obj, old))
-    immutable_field(new, before, "spec.controller", errs)
-    validate_ingress_class(obj, errs)
-
-
-def _parameters(parameters: Object, path: str, errs: Errors) -> None:
-    _local_reference(parameters, path, errs, explain=False)
-    scope, namespace = parameters.get("scope"), parameters.get("namespace")
-    if scope is None:
-        errs.required(f"{path}.scope")
-    elif scope not in _SCOPES:
-        errs.not_supported(f"{path}.scope", scope, _SCOPES)
-    elif scope == "Namespace":
-        if namespace is None:
-            errs.required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'")
-        else:
-            report(f"{path}.namespace", namespace, names.dns_label(namespace), errs)
-    elif namespace is not None:
-        errs.forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'")
-
+validate_ingress_class = rules.kind("""
+    spec.controller                     max:250 domain-prefixed-path
+    spec.parameters?
+      apiGroup?                         dns-subdomain
+      kind!                             path-segment
+      name!                             path-segment
+      scope*                            Cluster|Namespace
+      if scope == Namespace
+        namespace*                      : `parameters.scope` is set to 'Namespace'
+        namespace?                      dns-label
+      if scope == Cluster
+        namespace-?                     : `parameters.scope` is set to 'Cluster'
+""")
+validate_ingress_class_update = d.change(d.fixed("spec.controller", ""), d.anew(validate_ingress_class))
 
 # Network policies
 
 
 def validate_network_policy(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new policy; with `old`, a changed one, which may keep its CIDRs and label values."""
-    spec = obj.get("spec") or {}
-    excuse = _has_bad_selector(old)
+    excuse = d.finds_fault(d.label_selector, d.found(old, ("spec", "podSelector")))
     known = {cidr for _, cidr in policy_cidrs(old)} if old is not None else set()
-    pods = spec.get("podSelector") or {}
-    validate_label_selector(pods, "spec.podSelector", errs, allow_invalid_values=excuse)
+    spec, selector = obj.get("spec") or {}, d.selector(excuse)
+    selector(spec.get("podSelector") or {}, "spec.podSelector", errs)
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(direction) or ()):
             path = f"spec.{direction}[{i}]"
-            for j, port in enumerate(rule.get("ports") or ()):
-                _policy_port(port, f"{path}.ports[{j}]", errs)
+            _policy_ports(rule, path, errs)
             for j, peer in enumerate(rule.get(peers) or ()):
-                _peer(peer, f"{path}.{peers}[{j}]", errs, excuse, known)
+                _peer(peer, f"{path}.{peers}[{j}]", errs, selector, known)
     types = spec.get("policyTypes") or []
-    if len(types) > len(_POLICY_TYPES):
+    if len(types) > 2:
         errs.invalid("spec.policyTypes", types, "may not specify more than two policyTypes")
         return
-    for i, kind in enumerate(types):
-        if kind not in _POLICY_TYPES:
-            errs.not_supported(f"spec.policyTypes[{i}]", kind, _POLICY_TYPES)
+    _policy_types(spec, "spec", errs)
 
 
-def _has_bad_selector(old: Object | None) -> bool:
-    errs = Errors()
-    if old is not None:
-        validate_label_selector((old.get("spec") or {}).get("podSelector"), "", errs)
-    return bool(errs)
+_policy_types = rules.table("policyTypes[] Ingress|Egress")
 
 
 def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
@@ -277,32 +218,37 @@ def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
                     yield from ((f"{path}.except[{k}]", c) for k, c in enumerate(block.get("except") or ()))
 
 
-def _policy_port(entry: Object, path: str, errs: Errors) -> None:
-    protocol, port, end = entry.get("protocol"), entry.get("port"), entry.get("endPort")
-    if protocol is not None and protocol not in _PROTOCOLS:
-        errs.not_supported(f"{path}.protocol", protocol, _PROTOCOLS)
-    if port is None:
-        if end is not None:
-            errs.invalid(f"{path}.endPort", end, "may not be specified when `port` is not specified")
-    elif isinstance(port, str):
-        if end is not None:
-            errs.invalid(f"{path}.endPort", end, "may not be specified when `port` is non-numeric")
-        report(f"{path}.port", port, names.port_name(port), errs)
-    else:
-        validate_port(port, f"{path}.port", errs)
-        if end is not None:
-            if end < port:
-                errs.invalid(f"{path}.endPort", port, "must be greater than or equal to `port`")
-            validate_port(end, f"{path}.endPort", errs)
+_policy_ports = rules.table("""
+    ports[]
+      protocol?                         TCP|UDP|SCTP
+      @port-and-end
+""")
 
 
-def _peer(peer: Object, path: str, errs: Errors, excuse: bool, known: set[str]) -> None:
+@rules
+def _port_and_end(entry: Object, path: str, errs: Errors) -> None:
+    port, end, at = entry.get("port"), entry.get("endPort"), f"{path}.endPort"
+    if port is None or isinstance(port, str):
+        if end is not None:
+            what = "not specified" if port is None else "non-numeric"
+            errs.invalid(at, end, f"may not be specified when `port` is {what}")
+        if port is not None:
+            d.port_name(port, f"{path}.port", errs)
+        return
+    d.port(port, f"{path}.port", errs)
+    if end is not None:
+        if end < port:
+            errs.invalid(at, port, "must be greater than or equal to `port`")
+        d.port(end, at, errs)
+
+
+def _peer(peer: Object, path: str, errs: Errors, selector: d.Rule, known: set[str]) -> None:
     given = [m for m in ("podSelector", "namespaceSelector", "ipBlock") if peer.get(m) is not None]
     for member in given:
         if member == "ipBlock":
             _block(peer[member], f"{path}.ipBlock", errs, known)
         else:
-            validate_label_selector(peer[member], f"{path}.{member}", errs, allow_invalid_values=excuse)
+            selector(peer[member], f"{path}.{member}", errs)
     if not given:
         errs.required(path, "must specify a peer")
     elif len(given) > 1 and "ipBlock" in given:
@@ -346,33 +292,16 @@ def ip_address_name(name: str, prefix: bool = False) -> list[str]:
     return list(names.ip(name))
 
 
-def validate_ip_address(obj: Object, errs: Errors) -> None:
-    parent = (obj.get("spec") or {}).get("parentRef")
-    path = "spec.parentRef"
-    if parent is None:
-        errs.required(path)
-        return
-    if parent.get("group"):
-        validate_dns_subdomain(parent["group"], f"{path}.group", errs)
-    for member in ("resource", "name"):
-        value = parent.get(member, "")
-        if not value:
-            errs.required(f"{path}.{member}")
-        else:
-            report(f"{path}.{member}", value, names.path_segment(value), errs)
-    namespace = parent.get("namespace", "")
-    if namespace:
-        report(f"{path}.namespace", namespace, names.path_segment(namespace), errs)
-
-
-def validate_ip_address_update(obj: Object, old: Object, errs: Errors) -> None:
-    new, before = (_parent_shown((o.get("spec") or {}).get("parentRef")) for o in (obj, old))
-    immutable_field(new, before, "spec.parentRef", errs)
-
-
-def _parent_shown(parent: Object | None) -> Object | None:
-    members = ("group", "resource", "namespace", "name")
-    return None if parent is None else {m.capitalize(): parent.get(m, "") for m in members}
+validate_ip_address = rules.kind("""
+    spec.parentRef*
+      group+                            dns-subdomain
+      resource!                         path-segment
+      name!                             path-segment
+      namespace+                        path-segment
+""")
+validate_ip_address_update = d.fixed(
+    "spec.parentRef", show=lambda ref: go(ref, "api.networking.v1.ParentReference")
+)
 
 
 def validate_service_cidr(obj: Object, errs: Errors) -> None:
@@ -386,7 +315,7 @@ def validate_service_cidr(obj: Object, errs: Errors) -> None:
         errs.invalid(path, cidrs, why)
     else:
         for i, cidr in enumerate(cidrs):
-            report(f"{path}[{i}]", cidr, names.cidr(cidr), errs)
+            d.matches(names.cidr)(cidr, f"{path}[{i}]", errs)
 
 
 def _is_dual_stack(cidrs: list[str]) -> bool:

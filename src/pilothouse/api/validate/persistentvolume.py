@@ -3,29 +3,22 @@
 import posixpath
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import volume_sources as sources
 from pilothouse.api.validate.common import (
     IMMUTABLE,
     equal,
-    immutable_field,
     selector_has_invalid_value,
-    validate_dns_subdomain,
 )
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
-from pilothouse.api.validate.shown import node_selector
+from pilothouse.api.validate.shown import go
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _INLINE = "in the context of inline volumes"
-_SHOWN = {
-    "gcePersistentDisk": "persistentDisk",
-    "+gcePersistentDisk": "gcePersistentDisk",
-    "+cephfs": "cephFS",
-    "+flexVolume": "",
-}
 _STABLE_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
@@ -34,46 +27,13 @@ _STABLE_LABELS = {
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
 SOURCES = (
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
+    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc flexVolume"
+    " azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local storageos csi"
 )
-
-
 _MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 _TAKES_MOUNT_OPTIONS = (
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "iscsi",
-    "cinder",
-    "cephfs",
-    "azureFile",
-    "vsphereVolume",
-    "azureDisk",
-    "photonPersistentDisk",
+    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile vsphereVolume azureDisk"
+    " photonPersistentDisk"
 )
 
 
@@ -141,39 +101,55 @@ def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
 
 
 def _source(spec: Object, name: str, path: str, errs: Errors, *, placed: bool) -> None:
-    def iscsi(source: Object, at: str, errs: Errors) -> None:
-        sources.persistent_iscsi(source, at, errs, name)
+    iscsi = spec.get("iscsi")
+    if iscsi is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
+        portal, at = iscsi.get("targetPortal", ""), f"{path}.iscsi"
+        if not portal:
+            errs.required(f"{at}.targetPortal")
+        too_long = sources.iscsi_name_too_long(name, iscsi)
+        if too_long:
+            errs.invalid(f"{at}.targetportal", portal, too_long)
+    (_placed if placed else _not_placed)(spec, path, errs)
 
-    def local(source: Object, at: str, errs: Errors) -> None:
-        sources.local(source, at, errs)
-        if not placed:
-            errs.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
 
-    rules: dict[str, sources.Rule] = {
-        "hostPath": sources.host_path,
-        "gcePersistentDisk": sources.gce_disk,
-        "awsElasticBlockStore": sources.aws_disk,
-        "glusterfs": sources.persistent_glusterfs,
-        "flocker": sources.flocker,
-        "nfs": sources.nfs,
-        "rbd": sources.need("monitors", "image"),
-        "quobyte": sources.quobyte,
-        "cephfs": sources.need("monitors"),
-        "iscsi": iscsi,
-        "cinder": sources.persistent_cinder,
-        "fc": sources.fc,
-        "flexVolume": sources.flex,
-        "azureFile": sources.persistent_azure_file,
-        "vsphereVolume": sources.need("volumePath"),
-        "photonPersistentDisk": sources.need("pdID"),
-        "portworxVolume": sources.need("volumeID"),
-        "azureDisk": sources.azure_disk,
-        "scaleIO": sources.need("gateway", "system", "volumeName"),
-        "local": local,
-        "storageos": sources.persistent_storage_os,
-        "csi": sources.persistent_csi,
-    }
-    sources.validate_one_source(spec, path, errs, rules, _SHOWN)
+_sources = f"""
+    first-of                            : {sources.MORE_THAN_ONE} / must specify a volume type
+      hostPath                          host-path
+      gcePersistentDisk                 gce-disk as:persistentDisk
+      awsElasticBlockStore              aws-disk
+      glusterfs                         persistent-glusterfs
+      flocker                           flocker
+      nfs                               nfs
+      rbd                               monitors-and-image
+      quobyte                           quobyte
+      cephfs                            second:cephFS
+        monitors!
+      iscsi                             persistent-iscsi
+      cinder                            persistent-cinder
+      fc                                fc
+      flexVolume                        flex second:
+      azureFile                         persistent-azure-file
+      vsphereVolume
+        volumePath!
+      photonPersistentDisk
+        pdID!
+      portworxVolume
+        volumeID!
+      azureDisk                         azure-disk
+      scaleIO                           scale-io
+      local                             local
+      storageos                         persistent-storage-os
+      csi                               persistent-csi
+"""
+_placed = sources.rules.table(_sources)
+_not_placed = sources.rules.table(
+    _sources.replace("local                             local", "local local local-needs-place")
+)
+
+
+@sources.rules
+def _local_needs_place(source: Object, path: str, errs: Errors) -> None:
+    errs.required(path.removesuffix(".local") + ".nodeAffinity", "Local volume requires node affinity")
 
 
 def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None:
@@ -182,7 +158,7 @@ def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None
     if name and inline:
         errs.forbidden(f"{path}.storageClassName", f"may not be specified {_INLINE}")
     elif name:
-        validate_dns_subdomain(name, f"{path}.storageClassName", errs)
+        d.dns_subdomain(name, f"{path}.storageClassName", errs)
     if mode is not None and inline:
         if mode != "Filesystem":
             errs.forbidden(
@@ -194,7 +170,7 @@ def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None
         if not attributes:
             errs.required(f"{path}.volumeAttributesClassName", "an empty string is disallowed")
         else:
-            validate_dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
+            d.dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
         if spec.get("csi") is None:
             errs.required(f"{path}.csi", "has to be specified when using volumeAttributesClassName")
 
@@ -206,26 +182,31 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
     spec = volume.get("spec") or {}
     validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
     annotations = volume["metadata"].get("annotations") or {}
-    if _MOUNT_OPTIONS in annotations and not any(spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS):
+    if _MOUNT_OPTIONS in annotations and not any(
+        spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS.split()
+    ):
         at = f"metadata.annotations.{_MOUNT_OPTIONS}"
         errs.forbidden(at, "may not specify mount options for this volume type")
+
+
+_fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
 
 
 def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     """Validates a changed volume; source, mode and an existing node affinity are immutable."""
     validate_volume(volume, errs, old)
     spec, before = volume.get("spec") or {}, old.get("spec") or {}
-    new_source, old_source = ({m: s[m] for m in SOURCES if m in s} for s in (spec, before))
+    new_source, old_source = ({m: s[m] for m in SOURCES.split() if m in s} for s in (spec, before))
     if (before.get("csi") or {}).get("controllerExpandSecretRef") is None and "csi" in new_source:
         new_source["csi"] = {k: v for k, v in new_source["csi"].items() if k != "controllerExpandSecretRef"}
     if not equal(new_source, old_source):
         shown = diff(old_source, new_source, "core.PersistentVolumeSource")
         what = "spec.persistentvolumesource is immutable after creation"
         errs.forbidden("spec.persistentvolumesource", f"{what}\n{shown}")
-    immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
+    _fixed_mode(volume, old, errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
-        affinity = new_affinity and {"Required": node_selector(new_affinity.get("required"))}
+        affinity = new_affinity and go(new_affinity, "api.core.v1.VolumeNodeAffinity")
         errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")

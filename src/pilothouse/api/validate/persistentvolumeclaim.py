@@ -1,15 +1,14 @@
 """Validates persistent volume claims and claim templates (apis/core/validation)."""
 
+from functools import cache
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import (
     equal,
-    immutable_field,
-    report,
     selector_has_invalid_value,
     validate_annotations,
-    validate_dns_subdomain,
-    validate_label_selector,
     validate_labels,
 )
 from pilothouse.api.validate.diff import diff
@@ -21,6 +20,7 @@ from pilothouse.api.validate.resources import (
     validate_positive_quantity,
     validate_quantity,
 )
+from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")
@@ -34,10 +34,13 @@ RESIZE_STATUSES = (
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
+rules = Rules()
+
+
+@rules
 def validate_access_modes(modes: list[str], path: str, errs: Errors) -> None:
     for mode in modes:
-        if mode not in ACCESS_MODES:
-            errs.not_supported(path, mode, ACCESS_MODES)
+        d.one_of(*ACCESS_MODES)(mode, path, errs)
     known = {mode for mode in modes if mode in ACCESS_MODES}
     if "ReadWriteOncePod" in known and len(known) > 1:
         errs.forbidden(path, "may not use ReadWriteOncePod with other access modes")
@@ -54,67 +57,58 @@ def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
     validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
 
 
+@cache
+def _claim_spec(any_selector: bool, any_group: bool) -> d.Rule:
+    """With these, what the stored claim has may be invalid."""
+    source = f"""
+      name!
+      kind!
+      if not apiGroup and kind != PersistentVolumeClaim
+        kind                            never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
+      {"" if any_group else "apiGroup+ dns-subdomain"}
+    """
+    return rules.table(f"""
+    accessModes!                        : at least 1 access mode is required
+    selector?                           {"any-selector" if any_selector else "label-selector"}
+    accessModes?                        access-modes
+    @storage
+    storageClassName+                   dns-subdomain
+    volumeMode?                         Block|Filesystem
+    dataSource?{source}
+    dataSourceRef?{source}
+      namespace+                        dns-label
+    @one-data-source
+    volumeAttributesClassName+          dns-subdomain
+    """)
+
+
 def validate_claim_spec(
     spec: Object, path: str, errs: Errors, *, any_selector: bool = False, any_group: bool = False
 ) -> None:
     """Validates a PersistentVolumeClaimSpec; the flags allow invalid values that the old object has."""
-    modes = spec.get("accessModes") or []
-    if not modes:
-        errs.required(f"{path}.accessModes", "at least 1 access mode is required")
-    validate_label_selector(spec.get("selector"), f"{path}.selector", errs, allow_invalid_values=any_selector)
-    validate_access_modes(modes, f"{path}.accessModes", errs)
-    storage, at = (
-        ((spec.get("resources") or {}).get("requests") or {}).get("storage"),
-        f"{path}.resources[storage]",
-    )
+    _claim_spec(any_selector, any_group)(spec, path, errs)
+
+
+@rules
+def _storage(spec: Object, path: str, errs: Errors) -> None:
+    storage, at = d.found(spec, ("resources", "requests", "storage")), f"{path}.resources[storage]"
     if storage is None:
         errs.required(at)
     elif amount(storage).sign() <= 0:
         validate_positive_quantity(storage, at, errs)
     else:
         validate_quantity("storage", storage, at, errs)
-    if spec.get("storageClassName"):
-        validate_dns_subdomain(spec["storageClassName"], f"{path}.storageClassName", errs)
-    mode = spec.get("volumeMode")
-    if mode is not None and mode not in VOLUME_MODES:
-        errs.not_supported(f"{path}.volumeMode", mode, VOLUME_MODES)
-    _data_sources(spec, path, errs, any_group)
-    if spec.get("volumeAttributesClassName"):
-        validate_dns_subdomain(spec["volumeAttributesClassName"], f"{path}.volumeAttributesClassName", errs)
 
 
-def _data_sources(spec: Object, path: str, errs: Errors, any_group: bool) -> None:
+@rules
+def _one_data_source(spec: Object, path: str, errs: Errors) -> None:
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
-    if source is not None:
-        _data_source(source, f"{path}.dataSource", errs, any_group)
-    if reference is not None:
-        _data_source(reference, f"{path}.dataSourceRef", errs, any_group)
-        if reference.get("namespace"):
-            report(
-                f"{path}.dataSourceRef.namespace",
-                reference["namespace"],
-                names.dns_label(reference["namespace"]),
-                errs,
-            )
-    if reference is not None and reference.get("namespace"):
-        if source is not None:
-            errs.invalid(path, {}, "may not be specified when dataSourceRef.namespace is specified")
-    elif source is not None and reference is not None:
-        same = all(source.get(m) == reference.get(m) for m in ("apiGroup", "kind", "name"))
-        if not same:
-            errs.invalid(path, {}, "must match dataSourceRef")
-
-
-def _data_source(source: Object, path: str, errs: Errors, any_group: bool) -> None:
-    kind, group = source.get("kind", ""), source.get("apiGroup") or ""
-    if not source.get("name"):
-        errs.required(f"{path}.name")
-    if not kind:
-        errs.required(f"{path}.kind")
-    if not group and kind != "PersistentVolumeClaim":
-        errs.invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup")
-    if group and not any_group:
-        validate_dns_subdomain(group, f"{path}.apiGroup", errs)
+    if source is None or reference is None:
+        return
+    if reference.get("namespace"):
+        errs.invalid(path, {}, "may not be specified when dataSourceRef.namespace is specified")
+    elif any(source.get(m) != reference.get(m) for m in ("apiGroup", "kind", "name")):
+        errs.invalid(path, {}, "must match dataSourceRef")
 
 
 def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> None:
@@ -129,6 +123,9 @@ def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> No
         any_selector=selector_has_invalid_value(before.get("selector")),
         any_group=had_group,
     )
+
+
+_fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
 
 
 def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
@@ -155,7 +152,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
         capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
         if amount(new_size) <= amount(capacity):
             errs.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
-    immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
+    _fixed_mode(claim, old, errs)
     _check_attributes_class(spec, before, errs)
 
 
@@ -216,7 +213,7 @@ def validate_claim_status_update(claim: Object, old: Object, errs: Errors) -> No
 
 def _resource_key(name: str, path: str, errs: Errors) -> None:
     messages = names.qualified_name(name)
-    report(path, name, messages, errs)
+    d.qualified_name(name, path, errs)
     if not messages and is_native(name) and name != "storage":
         errs.not_supported(path, name, ("storage",))
 

@@ -1,71 +1,65 @@
 """Validates validating and mutating admission policies and their bindings."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.admissionregistration import (
-    FAILURE_POLICIES,
-    MATCH_POLICIES,
-    REINVOCATION_POLICIES,
-    validate_match_conditions,
-    validate_operations_rule,
-)
-from pilothouse.api.validate.common import (
-    report,
-    validate_conditions,
-    validate_dns_subdomain,
-    validate_label_selector,
-    validate_qualified_name,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.admissionregistration import rules, validate_match_conditions
 from pilothouse.api.validate.expressions import Expressions
+from pilothouse.api.validate.shown import go
 
 MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION = 5 * 1024
-_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
-_ACTIONS = ("Audit", "Deny", "Warn")
-_MUTATING_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
-_NOTHING = "validations or auditAnnotations must contain at least one item"
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
+_RESERVED = (
+    "|true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void"
+    "|while|"
 )
 
-
 # Policies
+
+_head = """
+    spec.failurePolicy*                 Fail|Ignore
+    spec.paramKind?
+      apiVersion!                       group-version
+      kind!                             mixed-case-label
+    spec.matchConstraints*
+      @match-resources
+      resourceRules!
+      {operations}
+"""
+_validating_head = rules.kind(_head.format(operations=""))
+_mutating_head = rules.kind(_head.format(operations="@mutating-operations"))
+rules.add(
+    "match-resources",
+    """
+    matchPolicy*                        Equivalent|Exact
+    namespaceSelector*                  label-selector
+    objectSelector*                     label-selector
+    resourceRules[]
+      resourceNames[]                   unique: path-segment
+      @operations-rule
+    excludeResourceRules[]
+      resourceNames[]                   unique: path-segment
+      @operations-rule
+    """,
+)
+_either = rules.kind("""
+    spec.validations!                   : validations or auditAnnotations must contain at least one item
+    spec.auditAnnotations!              : validations or auditAnnotations must contain at least one item
+""")
 
 
 def validate_validating_policy(obj: Object, errs: Errors) -> None:
     spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name", "")
     expressions = Expressions(spec)
-    _head(spec, errs, expressions, ())
-    validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or ()
+    _validating_head(obj, errs)
+    _conditions_and_variables(spec, errs, expressions)
+    validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or []
     if not validations and not annotations:
-        errs.required("spec.validations", _NOTHING)
-        errs.required("spec.auditAnnotations", _NOTHING)
+        _either(obj, errs)
         return
     for i, validation in enumerate(validations):
         _validation(validation, f"spec.validations[{i}]", errs, expressions)
@@ -75,66 +69,38 @@ def validate_validating_policy(obj: Object, errs: Errors) -> None:
 def validate_mutating_policy(obj: Object, errs: Errors) -> None:
     spec = obj.get("spec") or {}
     expressions = Expressions(spec)
-    _head(spec, errs, expressions, _MUTATING_OPERATIONS)
-    if not spec.get("mutations"):
-        errs.required("spec.mutations", "mutations must contain at least one item")
+    _mutating_head(obj, errs)
+    _conditions_and_variables(spec, errs, expressions)
+    _some_mutations(obj, errs)
     for i, mutation in enumerate(spec.get("mutations") or ()):
         _mutation(mutation, f"spec.mutations[{i}]", errs, expressions)
-    reinvocation = spec.get("reinvocationPolicy", "")
-    if not reinvocation:
-        errs.required("spec.reinvocationPolicy")
-    elif reinvocation not in REINVOCATION_POLICIES:
-        errs.not_supported("spec.reinvocationPolicy", reinvocation, REINVOCATION_POLICIES)
+    _reinvocation(obj, errs)
 
 
-def _head(spec: Object, errs: Errors, expressions: Expressions, operations: tuple[str, ...]) -> None:
-    """Validates the fields common to both kinds; `operations` are the allowed ones, () = all."""
-    policy, constraints = spec.get("failurePolicy"), spec.get("matchConstraints")
-    if policy is None:
-        errs.required("spec.failurePolicy")
-    elif policy not in FAILURE_POLICIES:
-        errs.not_supported("spec.failurePolicy", policy, FAILURE_POLICIES)
-    if spec.get("paramKind") is not None:
-        _param_kind(spec["paramKind"], "spec.paramKind", errs)
-    if constraints is None:
-        errs.required("spec.matchConstraints")
-    else:
-        path = "spec.matchConstraints"
-        _match_resources(constraints, path, errs)
-        if not constraints.get("resourceRules"):
-            errs.required(f"{path}.resourceRules")
-        _only_operations(constraints, f"{path}.resourceRules.operations", operations, errs)
+_some_mutations = rules.kind("spec.mutations! : mutations must contain at least one item")
+_reinvocation = rules.kind("spec.reinvocationPolicy! IfNeeded|Never")
+
+
+def _conditions_and_variables(spec: Object, errs: Errors, expressions: Expressions) -> None:
     conditions = spec.get("matchConditions") or ()
     validate_match_conditions(conditions, "spec.matchConditions", errs, expressions)
     for i, variable in enumerate(spec.get("variables") or ()):
         _variable(variable, f"spec.variables[{i}]", errs, expressions)
 
 
-def _only_operations(resources: Object, path: str, valid: tuple[str, ...], errs: Errors) -> None:
+@rules
+def _mutating_operations(resources: Object, path: str, errs: Errors) -> None:
+    valid = d.one_of("*", "CONNECT", "CREATE", "UPDATE")
     for rule in resources.get("resourceRules") or ():
         for operation in rule.get("operations") or ():
-            if valid and operation not in valid:
-                errs.not_supported(path, operation, valid)
+            valid(operation, f"{path}.resourceRules.operations", errs)
 
 
-def _param_kind(kind: Object, path: str, errs: Errors) -> None:
-    version, name = kind.get("apiVersion", ""), kind.get("kind", "")
-    if not version:
-        errs.required(f"{path}.apiVersion")
-    elif version.count("/") > 1:
-        errs.invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}")
-    else:
-        _group_version(version, f"{path}.apiVersion", errs)
-    if not name:
-        errs.required(f"{path}.kind")
-    else:
-        wrong = names.dns1035_label(name.lower())
-        if wrong:
-            why = f"may have mixed case, but should otherwise match: {','.join(wrong)}"
-            errs.invalid(f"{path}.kind", name, why)
-
-
+@rules
 def _group_version(text: str, path: str, errs: Errors) -> None:
+    if text.count("/") > 1:
+        errs.invalid(path, text, f"unexpected GroupVersion string: {text}")
+        return
     group, _, version = text.rpartition("/")
     if group:
         wrong = names.dns_subdomain(group)
@@ -148,101 +114,78 @@ def _group_version(text: str, path: str, errs: Errors) -> None:
         errs.invalid(path, version, ",".join(wrong))
 
 
-def _match_resources(resources: Object, path: str, errs: Errors) -> None:
-    policy = resources.get("matchPolicy")
-    if policy is None:
-        errs.required(f"{path}.matchPolicy")
-    elif policy not in MATCH_POLICIES:
-        errs.not_supported(f"{path}.matchPolicy", policy, MATCH_POLICIES)
-    for member in ("namespaceSelector", "objectSelector"):
-        if resources.get(member) is None:
-            errs.required(f"{path}.{member}")
-        else:
-            validate_label_selector(resources[member], f"{path}.{member}", errs)
-    for member in ("resourceRules", "excludeResourceRules"):
-        for i, rule in enumerate(resources.get(member) or ()):
-            _named_rule(rule, f"{path}.{member}[{i}]", errs)
-
-
-def _named_rule(rule: Object, path: str, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, name in enumerate(rule.get("resourceNames") or ()):
-        report(f"{path}.resourceNames[{i}]", name, names.path_segment(name), errs)
-        if name in seen:
-            errs.duplicate(f"{path}.resourceNames[{i}]", name)
-        seen.add(name)
-    validate_operations_rule(rule, path, errs)
-
-
 def _variable(variable: Object, path: str, errs: Errors, expressions: Expressions) -> None:
-    name, text = variable.get("name", ""), variable.get("expression", "")
+    name = variable.get("name", "")
     if not name.strip():
         errs.required(f"{path}.name", "name is not specified")
-    elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
+    elif not _IDENTIFIER.fullmatch(name) or f"|{name}|" in _RESERVED:
         errs.invalid(f"{path}.name", name, "must be a valid CEL identifier")
-    if not text.strip():
-        errs.required(f"{path}.expression", "expression is not specified")
+
+    def check(text: str, at: str, errs: Errors) -> None:
+        expressions.variable(name, text, at, errs)
+
+    _expression(variable, "expression", path, errs, check)
+
+
+def _expression(
+    holder: Object, member: str, path: str, errs: Errors, check: Callable[[str, str, Errors], None]
+) -> None:
+    """Applies a check to an expression, which must be there."""
+    text = holder.get(member, "")
+    if text.strip():
+        check(text, f"{path}.{member}", errs)
     else:
-        expressions.variable(name, text, f"{path}.expression", errs)
+        errs.required(f"{path}.{member}", f"{member} is not specified")
 
 
 def _validation(validation: Object, path: str, errs: Errors, expressions: Expressions) -> None:
-    text, message = validation.get("expression", ""), validation.get("message", "")
-    message_text, reason = validation.get("messageExpression", ""), validation.get("reason")
-    if not text.strip():
-        errs.required(f"{path}.expression", "expression is not specified")
-    else:
-        expressions.validation(text, f"{path}.expression", errs)
-    if message_text and not message_text.strip():
-        errs.invalid(f"{path}.messageExpression", message_text, "must be non-empty if specified")
-    elif message_text:
+    message_text = validation.get("messageExpression", "")
+    _expression(validation, "expression", path, errs, expressions.validation)
+    if message_text.strip():
         expressions.message(message_text, f"{path}.messageExpression", errs)
-    if message and not message.strip():
-        errs.invalid(f"{path}.message", message, "must be non-empty if specified")
-    elif _has_lines(message.strip()):
-        errs.invalid(f"{path}.message", message, "must not contain line breaks")
-    if reason is not None and reason not in _REASONS:
-        errs.not_supported(f"{path}.reason", reason, _REASONS)
+    _message(validation, path, errs)
 
 
-def _has_lines(text: str) -> bool:
-    return "\n" in text or "\r" in text
+_message = rules.table("""
+    messageExpression+                  not-blank
+    message+                            not-blank one-line
+    reason?                             Forbidden|Invalid|RequestEntityTooLarge
+""")
 
 
-def _audit_annotations(
-    annotations: Sequence[Object], name: str, errs: Errors, expressions: Expressions
-) -> None:
+@rules
+def _not_blank(text: str, path: str, errs: Errors) -> None:
+    if not text.strip():
+        errs.invalid(path, text, "must be non-empty if specified")
+
+
+@rules
+def _one_line(text: str, path: str, errs: Errors) -> None:
+    if "\n" in text.strip() or "\r" in text.strip():
+        errs.invalid(path, text, "must not contain line breaks")
+
+
+def _audit_annotations(annotations: list[Object], name: str, errs: Errors, expressions: Expressions) -> None:
     path = "spec.auditAnnotations"
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
-        shown = [
-            {"Key": a.get("key", ""), "ValueExpression": a.get("valueExpression", "")} for a in annotations
-        ]
-        why = f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations"
-        errs.invalid(path, shown, why)
-    seen: set[str] = set()
-    for i, annotation in enumerate(annotations):
-        key = annotation.get("key", "")
-        _audit_annotation(annotation, name, f"{path}[{i}]", errs, expressions)
-        if key in seen:
-            errs.duplicate(f"{path}[{i}].key", key)
-        seen.add(key)
+        shown = go(annotations, "api.admissionregistration.v1.AuditAnnotation")
+        errs.invalid(path, shown, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations")
 
+    def check(text: str, at: str, errs: Errors) -> None:
+        if names.size(text.strip()) > MAX_AUDIT_EXPRESSION:
+            errs.required(at, f"must not exceed {MAX_AUDIT_EXPRESSION} bytes in length")
+        else:
+            expressions.audit_value(text, at, errs)
 
-def _audit_annotation(
-    annotation: Object, name: str, path: str, errs: Errors, expressions: Expressions
-) -> None:
-    key, text = annotation.get("key", ""), annotation.get("valueExpression", "")
-    if name:
-        validate_qualified_name(f"{name}/{key}", f"{path}.key", errs)
-    else:
-        errs.invalid(f"{path}.key", key, "requires metadata.name be non-empty")
-    if not text.strip():
-        errs.required(f"{path}.valueExpression", "valueExpression is not specified")
-    elif len(text.strip().encode()) > MAX_AUDIT_EXPRESSION:
-        why = f"must not exceed {MAX_AUDIT_EXPRESSION} bytes in length"
-        errs.required(f"{path}.valueExpression", why)
-    else:
-        expressions.audit_value(text, f"{path}.valueExpression", errs)
+    def annotation(one: Object, at: str, errs: Errors) -> None:
+        key = one.get("key", "")
+        if name:
+            d.qualified_name(f"{name}/{key}", f"{at}.key", errs)
+        else:
+            errs.invalid(f"{at}.key", key, "requires metadata.name be non-empty")
+        _expression(one, "valueExpression", at, errs, check)
+
+    d.items(annotation, key="key", double=".key")(annotations, path, errs)
 
 
 _PATCHES = {"JSONPatch": "jsonPatch", "ApplyConfiguration": "applyConfiguration"}
@@ -260,92 +203,72 @@ def _mutation(mutation: Object, path: str, errs: Errors, expressions: Expression
     if mutation.get(member) is None:
         errs.required(f"{path}.{member}", f"must be specified when patchType is {kind}")
     else:
-        text = mutation[member].get("expression", "")
-        if not text.strip():
-            errs.required(f"{path}.{member}.expression", "expression is not specified")
-        else:
-            expressions.mutation(text, kind, f"{path}.{member}.expression", errs)
+
+        def check(text: str, at: str, errs: Errors) -> None:
+            expressions.mutation(text, kind, at, errs)
+
+        _expression(mutation[member], "expression", f"{path}.{member}", errs, check)
     for other in _PATCHES.values():
         if other != member and mutation.get(other) is not None:
             why = f"must not be specified when patchType is {kind}"
             errs.invalid(f"{path}.{other}", f"{{{other}}}", why)
 
 
-def validate_policy_status(obj: Object, old: Object, errs: Errors) -> None:
-    status = obj.get("status") or {}
-    warnings = (status.get("typeChecking") or {}).get("expressionWarnings") or ()
-    for i, warning in enumerate(warnings):
-        for member in ("warning", "fieldRef"):
-            if not warning.get(member):
-                errs.required(f"status.typeChecking.expressionWarnings[{i}].{member}")
-    validate_conditions(status.get("conditions"), "status.conditions", errs)
-
+validate_policy_status = rules.change("""
+    status.typeChecking.expressionWarnings[]
+      warning!
+      fieldRef!
+    status.conditions?                  conditions
+""")
+"""The status of a policy of either kind."""
 
 # Bindings
 
-
-def validate_validating_binding(obj: Object, errs: Errors) -> None:
-    """Upstream declares the required policy name and actions with the types, so they are reported last."""
-    spec, declared = obj.get("spec") or {}, Errors()
-    _binding(spec, errs, declared)
-    _validation_actions(spec.get("validationActions") or [], errs, declared)
-    errs.extend(declared)
-
-
-def validate_mutating_binding(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    _binding(spec, errs, errs)
-    resources = spec.get("matchResources")
-    if resources is not None:
-        path = "spec.matchResources.resourceRules.operations"
-        _only_operations(resources, path, _MUTATING_OPERATIONS, errs)
-
-
-def _binding(spec: Object, errs: Errors, declared: Errors) -> None:
-    name = spec.get("policyName", "")
-    if not name:
-        declared.required("spec.policyName")
-    else:
-        validate_dns_subdomain(name, "spec.policyName", errs)
-    if spec.get("paramRef") is not None:
-        _param_ref(spec["paramRef"], "spec.paramRef", errs)
-    if spec.get("matchResources") is not None:
-        _match_resources(spec["matchResources"], "spec.matchResources", errs)
+_binding = """
+    spec.policyName{mark}               dns-subdomain
+    spec.paramRef?                      param-ref
+      parameterNotFoundAction!          Deny|Allow
+    spec.matchResources?                match-resources
+"""
+validate_validating_binding = rules.kind(
+    _binding.format(mark="+")
+    + """
+    spec.validationActions[]            unique: Audit|Deny|Warn
+    spec.validationActions?             not-deny-and-warn
+    spec.policyName!
+    spec.validationActions!             : at least one validation action is required
+"""
+)
+"""Upstream declares the required policy name and actions with the types, so they are reported last."""
+validate_mutating_binding = rules.kind(
+    _binding.format(mark="!") + "    spec.matchResources? mutating-operations\n"
+)
 
 
+@rules
 def _param_ref(ref: Object, path: str, errs: Errors) -> None:
-    name, selector, missing = ref.get("name", ""), ref.get("selector"), ref.get("parameterNotFoundAction")
-    both = "name and selector are mutually exclusive"
+    name, selector, both = (
+        ref.get("name", ""),
+        ref.get("selector"),
+        "name and selector are mutually exclusive",
+    )
     if name:
-        report(f"{path}.name", name, names.path_segment(name), errs)
+        d.path_segment(name, f"{path}.name", errs)
         if selector is not None:
             errs.forbidden(f"{path}.name", both)
     if selector is not None:
-        validate_label_selector(selector, f"{path}.selector", errs)
+        d.label_selector(selector, f"{path}.selector", errs)
         if name:
             errs.forbidden(f"{path}.selector", both)
     if not name and selector is None:
         errs.required(path, "one of name or selector must be specified")
-    if not missing:
-        errs.required(f"{path}.parameterNotFoundAction")
-    elif missing not in ("Deny", "Allow"):
-        errs.not_supported(f"{path}.parameterNotFoundAction", missing, ("Deny", "Allow"))
 
 
-def _validation_actions(actions: list[str], errs: Errors, declared: Errors) -> None:
-    path = "spec.validationActions"
-    seen: set[str] = set()
-    for i, action in enumerate(actions):
-        if action not in _ACTIONS:
-            errs.not_supported(f"{path}[{i}]", action, _ACTIONS)
-        if action in seen:
-            errs.duplicate(f"{path}[{i}]", action)
-        seen.add(action)
+@rules
+def _not_deny_and_warn(actions: list[str], path: str, errs: Errors) -> None:
     if "Deny" in actions and "Warn" in actions:
         why = (
             "must not contain both Deny and Warn (repeating the same validation failure information in the "
             "API response and headers serves no purpose)"
         )
         errs.invalid(path, actions, why)
-    if not actions:
-        declared.required(path, "at least one validation action is required")

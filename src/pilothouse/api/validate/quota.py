@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.quantity import Quantity
-from pilothouse.api.validate.common import IMMUTABLE, report
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import IMMUTABLE
 from pilothouse.api.validate.resources import (
     amount,
     is_quota_standard,
@@ -15,6 +16,8 @@ from pilothouse.api.validate.resources import (
     validate_quota_resource_name,
     validate_resource_name,
 )
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 LIMIT_TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 POD_SCOPES = ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity")
@@ -29,20 +32,28 @@ _ONE = Quantity(1)
 _MAX_MILLI = (2**63 - 1) // 1000
 
 
+rules = Rules()
+
+
+@rules
+def _quantities(listed: Object, path: str, errs: Errors) -> None:
+    validate_quantities(listed, path, errs, validate_quota_resource_name)
+
+
 def validate_quota(quota: Object, errs: Errors) -> None:
     _quota_spec(quota.get("spec") or {}, errs)
     validate_quota_status(quota, errs)
 
 
-def validate_quota_status(quota: Object, errs: Errors) -> None:
-    status = quota.get("status") or {}
-    for member in ("hard", "used"):
-        validate_quantities(status.get(member), f"status.{member}", errs, validate_quota_resource_name)
+validate_quota_status = rules.kind("""
+    status.hard?                        quantities
+    status.used?                        quantities
+""")
 
 
 def _quota_spec(spec: Object, errs: Errors) -> None:
     hard = spec.get("hard") or {}
-    validate_quantities(hard, "spec.hard", errs, validate_quota_resource_name)
+    _quantities(hard, "spec.hard", errs)
     scopes = spec.get("scopes") or []
     misfits = _Misfits(hard)
     for scope in scopes:
@@ -91,45 +102,30 @@ def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
     shown: Object = {}
     for expression in expressions:
         scope, operator = expression.get("scopeName", ""), expression.get("operator", "")
-        values = expression.get("values") or []
         if scope not in SCOPES:
             errs.invalid(f"{path}.scopeName", scope, "unsupported scope")
         for _ in range(misfits.count(scope)):
-            shown = shown or _shown_selector(expressions)
+            shown = shown or go(selector, "api.core.v1.ScopeSelector")
             errs.invalid(path, shown, "unsupported scope applied to resource")
         if scope in _EXISTS_ONLY and operator != "Exists":
-            errs.invalid(
-                f"{path}.operator",
-                operator,
-                "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating,"
-                " ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort,"
-                " ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
-            )
-        if operator in ("In", "NotIn"):
-            if not values:
-                why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
-                errs.required(f"{path}.values", why)
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
-                errs.invalid(f"{path}.values", values, why)
-        else:
-            errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
+            errs.invalid(f"{path}.operator", operator, _ONLY_EXISTS)
+        _scope_values(expression, path, errs)
     _conflicts([e.get("scopeName", "") for e in expressions], spec.get("scopes"), path, errs)
 
 
-def _shown_selector(expressions: Sequence[Object]) -> Object:
-    """The selector with the field names of upstream's internal type, as messages show it."""
-    return {
-        "MatchExpressions": [
-            {
-                "ScopeName": e.get("scopeName", ""),
-                "Operator": e.get("operator", ""),
-                "Values": e.get("values"),
-            }
-            for e in expressions
-        ]
-    }
+_ONLY_EXISTS = (
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+    "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
+)
+_scope_values = rules.table("""
+    if operator in In|NotIn
+      values!                           : must be at least one value when `operator` is 'In' or 'NotIn' for scope selector
+    else
+      if operator in Exists|DoesNotExist
+        values+                         never : must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector
+      else
+        operator                        never : not a valid selector operator
+""")
 
 
 def validate_quota_update(quota: Object, old: Object, errs: Errors) -> None:
@@ -155,7 +151,7 @@ def validate_limit_range(limits: Object, errs: Errors) -> None:
     for i, limit in enumerate((limits.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{i}]", limit.get("type", "")
         messages = names.qualified_name(kind)
-        report(f"{path}.type", kind, messages, errs)
+        d.qualified_name(kind, f"{path}.type", errs)
         if not messages and "/" not in kind and kind not in LIMIT_TYPES:
             errs.invalid(f"{path}.type", kind, "must be a standard limit type or fully qualified")
         if kind in seen:

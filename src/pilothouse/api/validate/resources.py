@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 from pilothouse.api import names, quantity
 from pilothouse.api.fields import Errors, Object, quote, show
-from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report, validate_dns_label
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report
 from pilothouse.caches import memo
 
 COMPUTE = ("cpu", "memory")
@@ -208,7 +209,7 @@ def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: f
         else:
             key = f"{name}/{request}" if request else name
             if request:
-                validate_dns_label(request, f"{at}.request", errs)
+                d.dns_label(request, f"{at}.request", errs)
             if key in seen:
                 errs.duplicate(at, key)
             elif not request:

@@ -5,12 +5,14 @@ import json
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key
-from pilothouse.api.validate.common import immutable_field, report
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.go_json import syntax_error
 
 MAX_SIZE = 1024 * 1024
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
+_key = d.matches(names.config_map_key)
+_fixed_type = d.fixed("type", "")
 _FIXED = "field is immutable when `immutable` is set"
 _NEEDED = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
@@ -27,7 +29,7 @@ def _bytes(text: str) -> int:
 def validate_secret(secret: Object, errs: Errors) -> None:
     data, kind = secret.get("data") or {}, secret.get("type", "")
     for name in sorted(data):
-        report(key("data", name), name, names.config_map_key(name), errs)
+        _key(name, key("data", name), errs)
     if sum(_bytes(text or "") for text in data.values()) > MAX_SIZE:
         errs.too_long("data", MAX_SIZE)
     if kind == SERVICE_ACCOUNT_TOKEN:
@@ -63,7 +65,7 @@ def _wrong_type(raw: bytes) -> str:
 
 
 def validate_secret_update(secret: Object, old: Object, errs: Errors) -> None:
-    immutable_field(secret.get("type", ""), old.get("type", ""), "type", errs)
+    _fixed_type(secret, old, errs)
     _validate_fixed(secret, old, ("data",), errs)
     validate_secret(secret, errs)
 
@@ -81,11 +83,11 @@ def _validate_fixed(obj: Object, old: Object, members: tuple[str, ...], errs: Er
 def validate_config_map(config: Object, errs: Errors) -> None:
     data, binary = config.get("data") or {}, config.get("binaryData") or {}
     for name in sorted(data):
-        report(key("data", name), name, names.config_map_key(name), errs)
+        _key(name, key("data", name), errs)
         if name in binary:
             errs.invalid(key("data", name), name, "duplicate of key present in binaryData")
     for name in sorted(binary):
-        report(key("binaryData", name), name, names.config_map_key(name), errs)
+        _key(name, key("binaryData", name), errs)
     total = sum(names.size(text or "") for text in data.values()) + sum(
         _bytes(text or "") for text in binary.values()
     )

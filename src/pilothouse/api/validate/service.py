@@ -1,35 +1,31 @@
 """Validates services and endpoints (apis/core/validation)."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import (
     Repeated,
     is_ipv6,
-    report,
     validate_cidr,
-    validate_dns_label,
-    validate_dns_subdomain,
     validate_ip,
-    validate_labels,
-    validate_name,
-    validate_port,
     validate_port_number_or_name,
-    validate_qualified_name,
 )
+from pilothouse.api.validate.tables import Rules
 
-TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 FAMILIES = ("IPv4", "IPv6")
-FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
-DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 MAX_AFFINITY_SECONDS = 86400
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 _ONCE = "may not change once set"
+
+rules = Rules(
+    port_or_name=validate_port_number_or_name,
+    no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
+)
 
 
 def is_headless(spec: Object) -> bool:
@@ -45,20 +41,50 @@ def needs_health_check(spec: Object) -> bool:
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
+_head = rules.kind(f"""
+    @matching-topology
+    @ports-by-type
+    if spec.type == ExternalName
+      spec.clusterIPs-,spec.ipFamilies-,spec.ipFamilyPolicy- : may not be set for ExternalName services
+      @external-name
+    spec.ports?                         ports
+    spec.selector?                      labels
+    spec.sessionAffinity!               ClientIP|None
+    if spec.sessionAffinity == None
+      spec.sessionAffinityConfig-?      : must not be set when session affinity is None
+    if spec.sessionAffinity == ClientIP
+      spec.sessionAffinityConfig*       : when session affinity type is ClientIP
+        clientIP*                       : when session affinity type is ClientIP
+          timeoutSeconds*               : when session affinity type is ClientIP
+          timeoutSeconds?               1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
+""")
+_rest = rules.kind("""
+    spec.type!                          ClusterIP|ExternalName|LoadBalancer|NodePort
+    if spec.type == ClusterIP
+      spec.ports[]
+        nodePort-                       : may not be used when `type` is 'ClusterIP'
+    spec.ports?                         unlike-ports
+""")
+_balancing = rules.kind("""
+    if spec.type == LoadBalancer
+      spec.allocateLoadBalancerNodePorts* as-root:allocateLoadBalancerNodePorts
+    else
+      spec.allocateLoadBalancerNodePorts-? : may only be used when `type` is 'LoadBalancer'
+""")
+_traffic = rules.kind("""
+    spec
+      @external-traffic
+    if spec.type in NodePort|LoadBalancer|ClusterIP
+      spec.internalTrafficPolicy*
+    spec.internalTrafficPolicy?         Cluster|Local
+    spec.trafficDistribution?           PreferClose|PreferSameZone|PreferSameNode
+""")
+
+
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a service as it will be stored; addresses in `old` are allowed."""
     spec, before = service.get("spec") or {}, (old or {}).get("spec") or {}
-    kind, ports, headless = spec.get("type", ""), spec.get("ports") or [], is_headless(spec)
-    _topology(service["metadata"].get("annotations") or {}, errs)
-    if not ports and not headless and kind != "ExternalName":
-        errs.required("spec.ports")
-    if kind in ("LoadBalancer", "NodePort") and headless:
-        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    if kind == "ExternalName":
-        _external_name(spec, errs)
-    _ports(ports, errs)
-    validate_labels(spec.get("selector"), "spec.selector", errs)
-    _session_affinity(spec, errs)
+    _head(service, errs)
     validate_cluster_ip_fields(spec, errs, before)
     old_ips = frozenset(before.get("externalIPs") or ())
     for i, address in enumerate(spec.get("externalIPs") or ()):
@@ -66,99 +92,70 @@ def validate_service(service: Object, errs: Errors, old: Object | None = None) -
         validate_ip(address, f"spec.externalIPs[{i}]", errs, old_ips)
         if len(errs) == count:
             validate_non_special_ip(address, f"spec.externalIPs[{i}]", errs)
-    if not kind:
-        errs.required("spec.type")
-    elif kind not in TYPES:
-        errs.not_supported("spec.type", kind, TYPES)
-    _port_numbers(ports, kind, errs)
+    _rest(service, errs)
     _source_ranges(service, errs, before)
-    allocate = spec.get("allocateLoadBalancerNodePorts")
-    if allocate is not None and kind != "LoadBalancer":
-        errs.forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_LOAD_BALANCER)
-    if kind == "LoadBalancer" and allocate is None:
-        errs.required("allocateLoadBalancerNodePorts")
+    _balancing(service, errs)
     _load_balancer_class(spec, None, errs)
-    _external_traffic(spec, errs)
-    _internal_traffic(spec, errs)
-    distribution = spec.get("trafficDistribution")
-    if distribution is not None and distribution not in DISTRIBUTIONS:
-        errs.not_supported("spec.trafficDistribution", distribution, DISTRIBUTIONS)
+    _traffic(service, errs)
 
 
-def _topology(annotations: Object, errs: Errors) -> None:
+@rules
+def _matching_topology(service: Object, path: str, errs: Errors) -> None:
+    annotations = service["metadata"].get("annotations") or {}
     hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
     if hints is not None and mode is not None and hints != mode:
         why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
         errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
 
 
-def _external_name(spec: Object, errs: Errors) -> None:
-    for member in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-        if spec.get(member):
-            errs.forbidden(f"spec.{member}", "may not be set for ExternalName services")
-    name = (spec.get("externalName") or "").removesuffix(".")
-    if name:
-        validate_dns_subdomain(name, "spec.externalName", errs)
-    else:
-        errs.required("spec.externalName")
+@rules
+def _ports_by_type(service: Object, path: str, errs: Errors) -> None:
+    spec = service.get("spec") or {}
+    kind, headless = spec.get("type", ""), is_headless(spec)
+    if not spec.get("ports") and not headless and kind != "ExternalName":
+        errs.required("spec.ports")
+    if kind in ("LoadBalancer", "NodePort") and headless:
+        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
 
 
-def _ports(ports: Sequence[Object], errs: Errors) -> None:
+@rules
+def _external_name(service: Object, path: str, errs: Errors) -> None:
+    name = (service["spec"].get("externalName") or "").removesuffix(".")
+    d.nonempty(d.dns_subdomain)(name, "spec.externalName", errs)
+
+
+_port = rules.table("""
+    port                                port
+    protocol!                           SCTP|TCP|UDP
+    targetPort=0                        port-or-name
+    appProtocol?                        qualified-name
+""")
+
+
+@rules
+def _ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
     seen: set[str] = set()
     for i, port in enumerate(ports):
-        at, name = f"spec.ports[{i}]", port.get("name", "")
+        at, name = f"{path}[{i}]", port.get("name", "")
         if name:
-            validate_dns_label(name, f"{at}.name", errs)
+            d.dns_label(name, f"{at}.name", errs)
             if name in seen:
                 errs.duplicate(f"{at}.name", name)
             seen.add(name)
         elif len(ports) > 1:
             errs.required(f"{at}.name")
-        validate_port(port.get("port", 0), f"{at}.port", errs)
-        _protocol(port.get("protocol", ""), f"{at}.protocol", errs)
-        validate_port_number_or_name(port.get("targetPort", 0), f"{at}.targetPort", errs)
-        if port.get("appProtocol") is not None:
-            validate_qualified_name(port["appProtocol"], f"{at}.appProtocol", errs)
-
-
-def _protocol(protocol: str, path: str, errs: Errors) -> None:
-    if not protocol:
-        errs.required(path)
-    elif protocol not in PROTOCOLS:
-        errs.not_supported(path, protocol, PROTOCOLS)
-
-
-def _session_affinity(spec: Object, errs: Errors) -> None:
-    affinity, config = spec.get("sessionAffinity", ""), spec.get("sessionAffinityConfig")
-    path = "spec.sessionAffinityConfig"
-    if not affinity:
-        errs.required("spec.sessionAffinity")
-    elif affinity not in ("ClientIP", "None"):
-        errs.not_supported("spec.sessionAffinity", affinity, ("ClientIP", "None"))
-    if affinity == "None" and config is not None:
-        errs.forbidden(path, "must not be set when session affinity is None")
-    if affinity != "ClientIP":
-        return
-    why = "when session affinity type is ClientIP"
-    client = (config or {}).get("clientIP")
-    seconds = (client or {}).get("timeoutSeconds")
-    if config is None:
-        errs.required(path, why)
-    elif client is None:
-        errs.required(f"{path}.clientIP", why)
-    elif seconds is None:
-        errs.required(f"{path}.clientIP.timeoutSeconds", why)
-    elif not 0 < seconds <= MAX_AFFINITY_SECONDS:
-        text = f"must be greater than 0 and less than {MAX_AFFINITY_SECONDS}"
-        errs.invalid(f"{path}.clientIP.timeoutSeconds", seconds, text)
+        _port(port, at, errs)
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None = None) -> None:
     """Check that the fields about cluster IPs are consistent; also called before addresses are allocated."""
     if spec.get("type") == "ExternalName":
         return
-    single, listed = spec.get("clusterIP", ""), spec.get("clusterIPs") or []
-    families, policy = spec.get("ipFamilies") or [], spec.get("ipFamilyPolicy")
+    single, listed, families = (
+        spec.get("clusterIP", ""),
+        spec.get("clusterIPs") or [],
+        spec.get("ipFamilies") or [],
+    )
     path = "spec.clusterIPs"
     if single and not listed:
         errs.required(path)
@@ -166,15 +163,7 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
         errs.invalid(path, listed, "first value must match `clusterIP`")
     elif not single and listed:
         errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
-    seen: set[str] = set()
-    for i, family in enumerate(families):
-        if family not in FAMILIES:
-            errs.not_supported(f"spec.ipFamilies[{i}]", family, FAMILIES)
-        if family in seen:
-            errs.duplicate(f"spec.ipFamilies[{i}]", family)
-        seen.add(family)
-    if policy is not None and policy not in FAMILY_POLICIES:
-        errs.not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
+    _families(spec, "spec", errs)
     if _cluster_ips_bad(listed, path, errs, frozenset((before or {}).get("clusterIPs") or ())):
         return
     if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
@@ -184,6 +173,12 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
             if family in FAMILIES and (family == "IPv6") != is_ipv6(address):
                 why = f"expected an {family} value as indicated by `ipFamilies[{i}]`"
                 errs.invalid(f"{path}[{i}]", address, why)
+
+
+_families = rules.table("""
+    ipFamilies[]                        unique: IPv4|IPv6
+    ipFamilyPolicy?                     PreferDualStack|RequireDualStack|SingleStack
+""")
 
 
 def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozenset[str]) -> bool:
@@ -220,25 +215,22 @@ def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
         errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 
 
-def _port_numbers(ports: Sequence[Object], kind: str, errs: Errors) -> None:
-    """Node ports need a type that uses them, and each pair of protocol and node port must be unique."""
-    if kind == "ClusterIP":
-        for i, port in enumerate(ports):
-            if port.get("nodePort"):
-                errs.forbidden(f"spec.ports[{i}].nodePort", "may not be used when `type` is 'ClusterIP'")
+@rules
+def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
+    """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
     seen: set[tuple[str, int]] = set()
     for i, port in enumerate(ports):
         pair = (port.get("protocol", ""), port.get("nodePort", 0))
         if pair[1]:
             if pair in seen:
-                errs.duplicate(f"spec.ports[{i}].nodePort", pair[1])
+                errs.duplicate(f"{path}[{i}].nodePort", pair[1])
             seen.add(pair)
     seen.clear()
     for i, port in enumerate(ports):
         pair = (port.get("protocol", ""), port.get("port", 0))
         if pair in seen:
             shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
-            errs.duplicate(f"spec.ports[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
+            errs.duplicate(f"{path}[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
         seen.add(pair)
 
 
@@ -269,38 +261,28 @@ def _load_balancer_class(spec: Object, before: Object | None, errs: Errors) -> N
     if name is None:
         return
     if balancer:
-        validate_qualified_name(name, path, errs)
+        d.qualified_name(name, path, errs)
     else:
         errs.forbidden(path, _ONLY_LOAD_BALANCER)
 
 
-def _external_traffic(spec: Object, errs: Errors) -> None:
-    policy, path = spec.get("externalTrafficPolicy", ""), "spec.externalTrafficPolicy"
-    if not is_externally_accessible(spec):
-        if policy:
-            errs.invalid(path, policy, "may only be set for externally-accessible services")
-    elif not policy:
-        errs.required(path)
-    elif policy not in ("Cluster", "Local"):
-        errs.not_supported(path, policy, ("Cluster", "Local"))
-    port, path = spec.get("healthCheckNodePort", 0), "spec.healthCheckNodePort"
-    if not needs_health_check(spec):
-        if port:
-            why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
-            errs.invalid(path, port, why)
-    elif not port:
-        errs.required(path)
-    else:
-        validate_port(port, path, errs)
+_policy = d.chosen("Cluster", "Local")
+_health_port = d.nonempty(d.port)
 
 
-def _internal_traffic(spec: Object, errs: Errors) -> None:
-    policy, path = spec.get("internalTrafficPolicy"), "spec.internalTrafficPolicy"
-    if policy is None:
-        if spec.get("type") in ("NodePort", "LoadBalancer", "ClusterIP"):
-            errs.required(path)
-    elif policy not in ("Cluster", "Local"):
-        errs.not_supported(path, policy, ("Cluster", "Local"))
+@rules
+def _external_traffic(spec: Object, path: str, errs: Errors) -> None:
+    policy, at = spec.get("externalTrafficPolicy", ""), f"{path}.externalTrafficPolicy"
+    if is_externally_accessible(spec):
+        _policy(policy, at, errs)
+    elif policy:
+        errs.invalid(at, policy, "may only be set for externally-accessible services")
+    port, at = spec.get("healthCheckNodePort", 0), f"{path}.healthCheckNodePort"
+    if needs_health_check(spec):
+        _health_port(port, at, errs)
+    elif port:
+        why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        errs.invalid(at, port, why)
 
 
 def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
@@ -371,29 +353,27 @@ def validate_service_status_update(service: Object, old: Object, errs: Errors) -
 
 
 def validate_load_balancer_status(
-    status: Object, kind: str, path: str, errs: Errors, old_ips: set[str] | frozenset[str] = frozenset()
+    status: Object, kind: str, path: str, errs: Errors, old_ips: Container[str] = frozenset()
 ) -> None:
     """Validates the addresses of a load balancer; `kind` is the type of its service."""
     ingress = status.get("ingress") or []
     if kind != "LoadBalancer" and ingress:
-        errs.forbidden(f"{path}.ingress", "may only be used when `spec.type` is 'LoadBalancer'")
+        errs.forbidden(f"{path}.ingress", _ONLY_LOAD_BALANCER.replace("type", "spec.type"))
         return
     for i, entry in enumerate(ingress):
-        at = f"{path}.ingress[{i}]"
-        address, mode, host = entry.get("ip", ""), entry.get("ipMode"), entry.get("hostname", "")
-        if address:
-            validate_ip(address, f"{at}.ip", errs, old_ips)
-        if mode is None:
-            if address:
-                errs.required(f"{at}.ipMode", "must be specified when `ip` is set")
-        elif not address:
-            errs.forbidden(f"{at}.ipMode", "may not be specified when `ip` is not set")
-        elif mode not in ("Proxy", "VIP"):
-            errs.not_supported(f"{at}.ipMode", mode, ("Proxy", "VIP"))
-        if host:
-            validate_dns_subdomain(host, f"{at}.hostname", errs)
-            if names.parse_ip(host) is not None:
-                errs.invalid(f"{at}.hostname", host, "must be a DNS name, not an IP address")
+        if entry.get("ip"):
+            validate_ip(entry["ip"], f"{path}.ingress[{i}].ip", errs, old_ips)
+        _balancer(entry, f"{path}.ingress[{i}]", errs)
+
+
+_balancer = rules.table("""
+    if ip
+      ipMode*                           : must be specified when `ip` is set
+      ipMode?                           Proxy|VIP
+    else
+      ipMode-?                          : may not be specified when `ip` is not set
+    hostname+                           dns-subdomain no-address
+""")
 
 
 def service_warnings(service: Object) -> list[str]:
@@ -436,33 +416,31 @@ def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = Non
     members = ("addresses", "notReadyAddresses")
     old_ips = {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()}
     for i, subset in enumerate(endpoints.get("subsets") or ()):
-        at, ports = f"subsets[{i}]", subset.get("ports") or []
+        at = f"subsets[{i}]"
         if not any(subset.get(m) for m in members):
             errs.required(at, "must specify `addresses` or `notReadyAddresses`")
         for member in members:
             for j, address in enumerate(subset.get(member) or ()):
                 _endpoint_address(address, f"{at}.{member}[{j}]", errs, old_ips)
-        for j, port in enumerate(ports):
-            _endpoint_port(port, len(ports) > 1, f"{at}.ports[{j}]", errs)
+        for j, port in enumerate(subset.get("ports") or ()):
+            if not port.get("name") and len(subset["ports"]) > 1:
+                errs.required(f"{at}.ports[{j}].name")
+            _endpoint_port(port, f"{at}.ports[{j}]", errs)
+
+
+_endpoint = rules.table("""
+    hostname+                           dns-label
+    nodeName?                           dns-subdomain
+""")
+_endpoint_port = rules.table("""
+    name+                               dns-label
+    port                                port
+    protocol!                           SCTP|TCP|UDP
+    appProtocol?                        qualified-name
+""")
 
 
 def _endpoint_address(address: Object, path: str, errs: Errors, old_ips: set[str]) -> None:
-    text = address.get("ip", "")
-    validate_ip(text, f"{path}.ip", errs, old_ips)
-    if address.get("hostname"):
-        validate_dns_label(address["hostname"], f"{path}.hostname", errs)
-    if address.get("nodeName") is not None:
-        validate_name(names.dns_subdomain, address["nodeName"], f"{path}.nodeName", errs)
-    validate_non_special_ip(text, f"{path}.ip", errs)
-
-
-def _endpoint_port(port: Object, named: bool, path: str, errs: Errors) -> None:
-    name = port.get("name", "")
-    if name:
-        validate_dns_label(name, f"{path}.name", errs)
-    elif named:
-        errs.required(f"{path}.name")
-    report(f"{path}.port", port.get("port", 0), names.port_number(port.get("port", 0)), errs)
-    _protocol(port.get("protocol", ""), f"{path}.protocol", errs)
-    if port.get("appProtocol") is not None:
-        validate_qualified_name(port["appProtocol"], f"{path}.appProtocol", errs)
+    validate_ip(address.get("ip", ""), f"{path}.ip", errs, old_ips)
+    _endpoint(address, path, errs)
+    validate_non_special_ip(address.get("ip", ""), f"{path}.ip", errs)

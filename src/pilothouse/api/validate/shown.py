@@ -1,9 +1,17 @@
-"""Formats values as messages show upstream's internal types: sorted map keys, Go field names."""
+"""Formats values as messages show upstream's internal types: Go's names of members, all of them, in Go's order.
 
-from collections.abc import Mapping, Sequence
+Members come in the order of their protobuf numbers, which is that of the Go types, where the internal type
+(pkg/apis/*/types.go) has no other one. ObjectMeta and LabelSelector have JSON names in Go as well.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
+from pilothouse.api import schema
 from pilothouse.api.fields import Object
+from pilothouse.api.protobuf.reader import table
+from pilothouse.api.schema import Type
 
 _META = (
     "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
@@ -12,21 +20,123 @@ _META = (
 )  # fmt: skip
 _OWNER = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
 _ENTRY = ("manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource")
+_HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
+"""Members of a pod's spec that the internal type has in the security context."""
+_CONTAINER = (
+    "name image command args workingDir ports envFrom env resources resizePolicy restartPolicy restartPolicyRules"
+    " volumeMounts volumeDevices livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath"
+    " terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty"
+)
+_ORDERS = {
+    "PodSpec": "volumes initContainers containers ephemeralContainers restartPolicy terminationGracePeriodSeconds"
+    " activeDeadlineSeconds dnsPolicy nodeSelector serviceAccountName automountServiceAccountToken nodeName"
+    " securityContext imagePullSecrets hostname subdomain setHostnameAsFQDN affinity schedulerName tolerations"
+    " hostAliases priorityClassName priority preemptionPolicy dnsConfig readinessGates runtimeClassName overhead"
+    " enableServiceLinks topologySpreadConstraints os schedulingGates resourceClaims resources hostnameOverride"
+    " schedulingGroup",
+    "PodSecurityContext": "seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot supplementalGroups"
+    " supplementalGroupsPolicy fsGroup fsGroupChangePolicy sysctls seccompProfile appArmorProfile"
+    " seLinuxChangePolicy",
+    "Container": _CONTAINER,
+    "EphemeralContainer": _CONTAINER + " targetContainerName",
+    "ClusterTrustBundleProjection": "name signerName labelSelector optional path",
+    "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
+    " additionalPrinterColumns selectableFields",
+    "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
+    "SecurityContext": "capabilities privileged seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot"
+    " readOnlyRootFilesystem allowPrivilegeEscalation procMount seccompProfile appArmorProfile",
+    "Volume": "name hostPath emptyDir gcePersistentDisk awsElasticBlockStore gitRepo secret nfs iscsi glusterfs"
+    " persistentVolumeClaim rbd quobyte flexVolume cinder cephfs flocker downwardAPI fc azureFile configMap"
+    " vsphereVolume azureDisk photonPersistentDisk projected portworxVolume scaleIO storageos csi ephemeral image",
+}
+_NAMES = {
+    "apiGroup": "APIGroup", "apiGroups": "APIGroups", "apiVersion": "APIVersion", "awsElasticBlockStore": "AWSElasticBlockStore",
+    "cel": "CEL", "cephfs": "CephFS", "chapAuthDiscovery": "DiscoveryCHAPAuth", "chapAuthSession": "SessionCHAPAuth", "csi": "CSI",
+    "diskURI": "DataDiskURI", "dnsConfig": "DNSConfig", "dnsPolicy": "DNSPolicy", "fc": "FC", "fsGroup": "FSGroup",
+    "fsGroupChangePolicy": "FSGroupChangePolicy", "fsType": "FSType", "gcePersistentDisk": "GCEPersistentDisk",
+    "gmsaCredentialSpec": "GMSACredentialSpec", "gmsaCredentialSpecName": "GMSACredentialSpecName", "grpc": "GRPC",
+    "httpGet": "HTTPGet", "httpHeaders": "HTTPHeaders", "ip": "IP", "iqn": "IQN", "iscsi": "ISCSI",
+    "iscsiInterface": "ISCSIInterface", "jsonPath": "JSONPath", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
+    "seLinuxChangePolicy": "SELinuxChangePolicy", "seLinuxOptions": "SELinuxOptions", "storageos": "StorageOS",
+    "tcpSocket": "TCPSocket", "tty": "TTY", "wwids": "WWIDs",
+}  # fmt: skip
+_VALUES = frozenset(
+    ("RollingUpdateDeployment", "RollingUpdateDaemonSet", "RollingUpdateStatefulSetStrategy.partition")
+)
+"""Structs, or members of them, that have values in the internal type where the served type has pointers."""
+_ZEROS = {"string": "", "int32": 0, "int64": 0, "number": 0, "bool": False, "intorstring": 0, "quantity": "0"}
+
+
+def go(value: Any, name: str) -> Any:
+    """A struct, or a list of structs, of a type such as `api.core.v1.Toleration`; None for None."""
+    if isinstance(value, list):
+        return [go(item, name) for item in value]
+    return None if value is None else _struct(value, schema.builtin(f"io.k8s.{name}"))
+
+
+def _struct(value: Object, type: Type) -> Object:
+    name = type.name.rpartition(".")[2]
+    if name == "LabelSelector":
+        return label_selector(value) or {}
+    shown = {_go_name(member): _member(value, type, member) for member in _order(type)}
+    if name.endswith("TemplateSpec"):  # its metadata is embedded
+        return {**object_meta(value.get("metadata") or {}), "Spec": shown["Spec"]}
+    context = value.get("securityContext")
+    if name == "PodSpec" and (context is not None or any(value.get(member) for member in _HOST)):
+        host = {_go_name(member): _member(value, type, member) for member in _HOST}
+        shown["SecurityContext"] = host | _struct(context or {}, type.fields["securityContext"].type)
+    return shown
+
+
+@cache
+def _order(type: Type) -> tuple[str, ...]:
+    given = _ORDERS.get(type.name.rpartition(".")[2])
+    return tuple(_by_number(table(type)) if given is None else given.split())
+
+
+def _by_number(members: Any) -> Iterator[str]:
+    for number in sorted(members):
+        member = members[number]
+        if isinstance(member, dict):
+            yield from _by_number(member)
+        else:
+            yield member.name
+
+
+def _go_name(name: str) -> str:
+    return _NAMES.get(name) or name[0].upper() + name[1:]
+
+
+def _member(parent: Object, struct: Type, name: str) -> Any:
+    value, field = parent.get(name), struct.fields[name]
+    type = field.type
+    if value is None:
+        owner = struct.name.rpartition(".")[2]
+        pointer = field.pointer and owner not in _VALUES and f"{owner}.{name}" not in _VALUES
+        if pointer or type.kind in ("list", "map"):
+            return None
+        return _struct({}, type) if type.kind == "struct" else _ZEROS.get(type.kind)
+    return _value(value, type)
+
+
+def _value(value: Any, type: Type) -> Any:
+    if type.kind == "struct":
+        return _struct(value, type)
+    if type.kind == "list" and type.items is not None:
+        return [_value(item, type.items) for item in value]
+    return sorted_map(value) if type.kind == "map" else value
 
 
 def object_meta(metadata: Object) -> Object:
-    """An ObjectMeta, which has JSON names in Go as well."""
-    shown: Object = {name: metadata[name] for name in _META if metadata.get(name)}
-    if metadata.get("deletionGracePeriodSeconds") == 0:
-        shown = {
-            name: metadata[name] for name in _META if name in shown or name == "deletionGracePeriodSeconds"
-        }
-    for name in ("labels", "annotations"):
-        if name in shown:
-            shown[name] = sorted_map(shown[name])
-    for name, order in (("ownerReferences", _OWNER), ("managedFields", _ENTRY)):
-        if name in shown:
-            shown[name] = [{m: one[m] for m in order if one.get(m) is not None} for one in shown[name]]
+    """An ObjectMeta."""
+    shown: Object = {}
+    for name in _META:
+        value = metadata.get(name)
+        if name in ("ownerReferences", "managedFields"):
+            order = _OWNER if name == "ownerReferences" else _ENTRY
+            value = [{m: one[m] for m in order if one.get(m) is not None} for one in value or ()]
+        if value or (value == 0 and name == "deletionGracePeriodSeconds"):
+            shown[name] = sorted_map(value) if isinstance(value, dict) else value
     return shown
 
 
@@ -36,43 +146,12 @@ def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
 
 
 def label_selector(selector: Object | None) -> Object | None:
-    """A meta/v1 LabelSelector with its fields in the type's order."""
+    """A meta/v1 LabelSelector."""
     if selector is None:
         return None
-    out: Object = {}
-    if selector.get("matchLabels"):
-        out["matchLabels"] = sorted_map(selector["matchLabels"])
-    if selector.get("matchExpressions"):
-        out["matchExpressions"] = [_expression(e) for e in selector["matchExpressions"]]
-    return out
-
-
-def node_selector(selector: Object | None) -> Object | None:
-    """A core NodeSelector with Go field names, since its internal type has no JSON names."""
-    if selector is None:
-        return None
-    return {"NodeSelectorTerms": node_selector_terms(selector.get("nodeSelectorTerms") or ())}
-
-
-def node_selector_terms(terms: Sequence[Object]) -> list[Object] | None:
-    """The terms of a core NodeSelector."""
-    return [node_selector_term(term) for term in terms] or None
-
-
-def node_selector_term(term: Object) -> Object:
-    """One term of a core NodeSelector."""
-    return {m[0].upper() + m[1:]: _requirements(term.get(m)) for m in ("matchExpressions", "matchFields")}
-
-
-def _requirements(requirements: Sequence[Object] | None) -> list[Object] | None:
-    return [
-        {"Key": r.get("key", ""), "Operator": r.get("operator", ""), "Values": r.get("values") or None}
-        for r in requirements or ()
-    ] or None
-
-
-def _expression(expression: Object) -> Object:
-    out = {"key": expression.get("key", ""), "operator": expression.get("operator", "")}
-    if expression.get("values"):
-        out["values"] = expression["values"]
-    return out
+    shown: Object = {"matchLabels": sorted_map(selector.get("matchLabels"))}
+    shown["matchExpressions"] = [
+        {m: e.get(m, "") for m in ("key", "operator", "values") if m != "values" or e.get(m)}
+        for e in selector.get("matchExpressions") or ()
+    ]
+    return {name: value for name, value in shown.items() if value}

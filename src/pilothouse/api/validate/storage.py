@@ -1,122 +1,93 @@
 """Validates storage.k8s.io/v1: classes, CSI drivers and nodes, capacities, attachments."""
 
 from collections import Counter
-from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import (
-    equal,
-    immutable_field,
-    report,
-    selector_has_invalid_value,
-    validate_dns_subdomain,
-    validate_label_selector,
-    validate_nonnegative,
-    validate_qualified_name,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import equal, selector_has_invalid_value
 from pilothouse.api.validate.persistentvolume import validate_volume_spec
 from pilothouse.api.validate.resources import validate_nonnegative_quantity
-from pilothouse.api.validate.shown import label_selector, sorted_map
+from pilothouse.api.validate.shown import go, label_selector, sorted_map
+from pilothouse.api.validate.tables import Rules
 
-MAX_PARAMETERS, MAX_PARAMETERS_SIZE = 512, 256 * 1024
-MAX_METADATA_SIZE = 256 * 1024
-MAX_ERROR_MESSAGE = 1024
-MAX_NODE_ID = 256
-MAX_DRIVER_NAME = 63
+MAX_SIZE = 256 * 1024
+"""Bytes of parameters, or of an attachment's metadata."""
 MAX_INT32 = 2**31 - 1
-_RECLAIM = ("Delete", "Retain")
-_BINDING = ("Immediate", "WaitForFirstConsumer")
-_FS_GROUP = ("File", "None", "ReadWriteOnceWithFSType")
-_LIFECYCLE = ("Persistent", "Ephemeral")
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
+validate_driver_name = d.nonempty(d.max_bytes(63), d.matches(names.dns_subdomain_caseless))
 
-def _spec(obj: Object) -> Object:
-    return obj.get("spec") or {}
-
+rules = Rules(validate_nonnegative_quantity, driver_name=validate_driver_name)
 
 # Storage classes and volume attributes classes
 
-
-def validate_storage_class(obj: Object, errs: Errors) -> None:
-    _provisioner(obj.get("provisioner", ""), "provisioner", errs)
-    _parameters(obj.get("parameters") or {}, errs)
-    reclaim, binding = obj.get("reclaimPolicy"), obj.get("volumeBindingMode")
-    if reclaim and reclaim not in _RECLAIM:
-        errs.not_supported("reclaimPolicy", reclaim, _RECLAIM)
-    if binding is None:
-        errs.required("volumeBindingMode")
-    elif binding not in _BINDING:
-        errs.not_supported("volumeBindingMode", binding, _BINDING)
-    _topologies(obj.get("allowedTopologies") or (), errs)
-
-
-def validate_storage_class_update(obj: Object, old: Object, errs: Errors) -> None:
-    for member in ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"):
-        new, before = (_shown(o.get(member)) for o in (obj, old))
-        immutable_field(new, before, member, errs)
+validate_storage_class = rules.kind("""
+    provisioner!                        provisioner
+    parameters?                         parameters
+    reclaimPolicy+                      Delete|Retain
+    volumeBindingMode*                  Immediate|WaitForFirstConsumer
+    allowedTopologies?                  topologies
+""")
+validate_storage_class_update = d.change(
+    d.fixed("provisioner"),
+    d.fixed("parameters", show=sorted_map),
+    d.fixed("reclaimPolicy"),
+    d.fixed("volumeBindingMode"),
+)
 
 
-def _shown(value: Any) -> Any:
-    return sorted_map(value) if isinstance(value, dict) else value
-
-
+@rules
 def _provisioner(name: str, path: str, errs: Errors) -> None:
-    if not name:
-        errs.required(path)
-    else:
-        validate_qualified_name(name.lower(), path, errs)
+    d.qualified_name(name.lower(), path, errs)
 
 
-def _parameters(parameters: dict[str, str], errs: Errors, *, needed: bool = False) -> None:
-    if len(parameters) > MAX_PARAMETERS:
-        errs.too_long("parameters", MAX_PARAMETERS)
+@rules
+def _parameters(parameters: dict[str, str], path: str, errs: Errors) -> None:
+    if len(parameters) > 512:
+        errs.too_long(path, 512)
         return
     if "" in parameters:
-        errs.invalid("parameters", "", "field can not be empty.")
-    if _size(parameters) > MAX_PARAMETERS_SIZE:
-        errs.too_long("parameters", MAX_PARAMETERS_SIZE)
-    if needed and not parameters:
-        errs.required("parameters", "must contain at least one key/value pair")
+        errs.invalid(path, "", "field can not be empty.")
+    _max_size(parameters, path, errs)
 
 
-def _size(members: dict[str, str]) -> int:
-    return sum(len(k.encode()) + len(v.encode()) for k, v in members.items())
+@rules
+def _max_size(members: dict[str, str], path: str, errs: Errors) -> None:
+    if sum(len(k.encode()) + len(v.encode()) for k, v in members.items()) > MAX_SIZE:
+        errs.too_long(path, MAX_SIZE)
 
 
-def _topologies(terms: list[Object] | tuple[()], errs: Errors) -> None:
+@rules
+def _topologies(terms: list[Object], path: str, errs: Errors) -> None:
     """Check the terms; one without expressions equals the empty places that upstream's list of terms starts with."""
     seen: Counter[tuple[tuple[str, tuple[str, ...]], ...]] = Counter({(): len(terms)})
     for i, term in enumerate(terms):
-        path = f"allowedTopologies[{i}].matchLabelExpressions"
+        at = f"{path}[{i}].matchLabelExpressions"
         found: dict[str, set[str]] = {}
         for j, expression in enumerate(term.get("matchLabelExpressions") or ()):
             name, values = expression.get("key", ""), expression.get("values") or ()
-            _topology_values(name, values, f"{path}[{j}]", errs)
+            _topology_values(expression, f"{at}[{j}]", errs)
             if name in found:
-                errs.duplicate(f"{path}[{j}].key", name)
+                errs.duplicate(f"{at}[{j}].key", name)
             found[name] = set(values)
         same = tuple(sorted((name, tuple(sorted(values))) for name, values in found.items()))
         for _ in range(seen[same]):
-            errs.duplicate(path, "")
+            errs.duplicate(at, "")
         seen[same] += 1
 
 
-def _topology_values(name: str, values: list[str] | tuple[()], path: str, errs: Errors) -> None:
-    if not values:
-        errs.required(f"{path}.values")
-    seen: set[str] = set()
-    for i, value in enumerate(values):
-        if value in seen:
-            errs.duplicate(f"{path}.values[{i}]", value)
-        seen.add(value)
-    validate_qualified_name(name, f"{path}.key", errs)
+_topology_values = rules.table("""
+    values!
+    values[]                            unique:
+    key                                 qualified-name
+""")
 
-
-def validate_volume_attributes_class(obj: Object, errs: Errors) -> None:
-    _provisioner(obj.get("driverName", ""), "driverName", errs)
-    _parameters(obj.get("parameters") or {}, errs, needed=True)
+validate_volume_attributes_class = rules.kind("""
+    driverName!                         provisioner
+    parameters?                         parameters
+    parameters!                         : must contain at least one key/value pair
+""")
 
 
 def validate_volume_attributes_class_update(obj: Object, old: Object, errs: Errors) -> None:
@@ -128,62 +99,51 @@ def validate_volume_attributes_class_update(obj: Object, old: Object, errs: Erro
 
 # CSI drivers
 
-
-def validate_csi_driver(obj: Object, errs: Errors) -> None:
-    spec = _spec(obj)
-    needed = (("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", ""))
-    for member, shown in needed:
-        if spec.get(member) is None:
-            errs.required(f"spec.{shown or member}")
-    policy = spec.get("fsGroupPolicy")
-    if policy is not None and policy not in _FS_GROUP:
-        errs.not_supported("spec.fsGroupPolicy", policy, _FS_GROUP)
-    _token_requests(spec.get("tokenRequests") or (), errs)
-    for mode in spec.get("volumeLifecycleModes") or ():
-        if mode not in _LIFECYCLE:
-            errs.not_supported("spec.volumeLifecycleModes", mode, _LIFECYCLE)
-    if spec.get("seLinuxMount") is None:
-        errs.required("spec.seLinuxMount")
-    period = spec.get("nodeAllocatableUpdatePeriodSeconds")
-    if period is not None and period < 10:
-        why = "must be greater than or equal to 10 seconds"
-        errs.invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, why)
-    in_secrets = spec.get("serviceAccountTokenInSecrets")
-    if in_secrets is not None and not spec.get("tokenRequests"):
-        why = "must be unset if tokenRequests is empty"
-        errs.invalid("spec.serviceAccountTokenInSecrets", in_secrets, why)
+validate_csi_driver = rules.kind("""
+    spec.attachRequired*                as:attachedRequired
+    spec.podInfoOnMount*
+    spec.storageCapacity*
+    spec.fsGroupPolicy?                 File|None|ReadWriteOnceWithFSType
+    spec.tokenRequests?                 token-requests
+    spec.volumeLifecycleModes?          lifecycle
+    spec.seLinuxMount*
+    spec.nodeAllocatableUpdatePeriodSeconds? >=10 : must be greater than or equal to 10 seconds
+    if not spec.tokenRequests
+      spec.serviceAccountTokenInSecrets? never : must be unset if tokenRequests is empty
+""")
+validate_csi_driver_update = d.change(
+    d.anew(validate_csi_driver),
+    d.fixed("spec.attachRequired", at="spec.attachedRequired"),
+    d.fixed("spec.volumeLifecycleModes"),
+)
+_token_request = rules.table(f"""
+    expirationSeconds?                  >=600 : may not specify a duration less than 10 minutes
+    expirationSeconds?                  <={2**32} : may not specify a duration larger than 2^32 seconds
+""")
 
 
-def _token_requests(requests: list[Object] | tuple[()], errs: Errors) -> None:
+@rules
+def _lifecycle(modes: list[str], path: str, errs: Errors) -> None:
+    for mode in modes:
+        if mode not in ("Persistent", "Ephemeral"):
+            errs.not_supported(path, mode, ("Persistent", "Ephemeral"))
+
+
+@rules
+def _token_requests(requests: list[Object], path: str, errs: Errors) -> None:
     audiences: set[str] = set()
     for i, request in enumerate(requests):
-        audience, seconds = request.get("audience", ""), request.get("expirationSeconds")
-        path = f"spec.tokenRequests[{i}]"
+        audience = request.get("audience", "")
         if audience in audiences:
-            errs.duplicate(f"{path}.audience", audience)
-            continue
-        audiences.add(audience)
-        if seconds is None:
-            continue
-        if seconds < 600:
-            why = "may not specify a duration less than 10 minutes"
-            errs.invalid(f"{path}.expirationSeconds", seconds, why)
-        if seconds > 2**32:
-            why = "may not specify a duration larger than 2^32 seconds"
-            errs.invalid(f"{path}.expirationSeconds", seconds, why)
-
-
-def validate_csi_driver_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_csi_driver(obj, errs)
-    spec, before = _spec(obj), _spec(old)
-    immutable_field(spec.get("attachRequired"), before.get("attachRequired"), "spec.attachedRequired", errs)
-    modes = "volumeLifecycleModes"
-    immutable_field(spec.get(modes), before.get(modes), f"spec.{modes}", errs)
+            errs.duplicate(f"{path}[{i}].audience", audience)
+        else:
+            audiences.add(audience)
+            _token_request(request, f"{path}[{i}]", errs)
 
 
 def csi_driver_warnings(obj: Object) -> list[str]:
     """Warns about tokens that a driver gets in its volume context, where they may be logged (KEP-5538)."""
-    spec = _spec(obj)
+    spec = obj.get("spec") or {}
     if not spec.get("tokenRequests") or spec.get("serviceAccountTokenInSecrets") is not None:
         return []
     return [
@@ -194,62 +154,55 @@ def csi_driver_warnings(obj: Object) -> list[str]:
 
 # CSI nodes
 
+validate_csi_node = rules.kind("""
+    spec.drivers?                       drivers
+""")
+_node_driver = rules.table("""
+    name                                driver-name
+    nodeID!
+    nodeID                              short-id
+    allocatable.count?                  >=0
+""")
 
-def validate_csi_node(obj: Object, errs: Errors) -> None:
+
+@rules
+def _short_id(node: str, path: str, errs: Errors) -> None:
+    if len(node.encode()) > 256:
+        errs.invalid(path, node, "must be 256 characters or less")
+
+
+@rules
+def _drivers(drivers: list[Object], path: str, errs: Errors) -> None:
     seen: set[str] = set()
-    for i, driver in enumerate(_spec(obj).get("drivers") or ()):
-        _node_driver(driver, f"spec.drivers[{i}]", seen, errs)
-
-
-def validate_driver_name(name: str, path: str, errs: Errors) -> None:
-    if not name:
-        errs.required(path)
-        return
-    if len(name.encode()) > MAX_DRIVER_NAME:
-        errs.too_long(path, MAX_DRIVER_NAME)
-    report(path, name, names.dns_subdomain_caseless(name), errs)
-
-
-def _node_driver(driver: Object, path: str, seen: set[str], errs: Errors) -> None:
-    name, node = driver.get("name", ""), driver.get("nodeID", "")
-    validate_driver_name(name, f"{path}.name", errs)
-    if not node:
-        errs.required(f"{path}.nodeID")
-    if len(node.encode()) > MAX_NODE_ID:
-        errs.invalid(f"{path}.nodeID", node, f"must be {MAX_NODE_ID} characters or less")
-    count = (driver.get("allocatable") or {}).get("count")
-    validate_nonnegative(count or 0, f"{path}.allocatable.count", errs)
-    if name in seen:
-        errs.duplicate(f"{path}.name", name)
-    seen.add(name)
-    keys: set[str] = set()
-    for topology in driver.get("topologyKeys") or ():
-        if not topology:
-            errs.required(path)
-        if topology in keys:
-            errs.duplicate(path, topology)
-        keys.add(topology)
-        validate_qualified_name(topology, path, errs)
+    for i, driver in enumerate(drivers):
+        at, name = f"{path}[{i}]", driver.get("name", "")
+        _node_driver(driver, at, errs)
+        if name in seen:
+            errs.duplicate(f"{at}.name", name)
+        seen.add(name)
+        keys: set[str] = set()
+        for topology in driver.get("topologyKeys") or ():
+            if not topology:
+                errs.required(at)
+            if topology in keys:
+                errs.duplicate(at, topology)
+            keys.add(topology)
+            d.qualified_name(topology, at, errs)
 
 
 def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
     """Validates a changed CSINode: of existing drivers only the volume count may change."""
     validate_csi_node(obj, errs)
     by_name: dict[str, list[Object]] = {}
-    for driver in _spec(obj).get("drivers") or ():
+    for driver in d.found(obj, ("spec", "drivers"), ()):
         by_name.setdefault(driver.get("name", ""), []).append(driver)
-    for before in _spec(old).get("drivers") or ():
+    for before in d.found(old, ("spec", "drivers"), ()):
         for driver in by_name.get(before.get("name", ""), ()):
-            immutable_field(_driver_shown(driver), _driver_shown(before), "spec.drivers", errs)
-
-
-def _driver_shown(driver: Object) -> Object:
-    return {
-        "Name": driver.get("name", ""),
-        "NodeID": driver.get("nodeID", ""),
-        "TopologyKeys": driver.get("topologyKeys") or None,
-        "Allocatable": None,
-    }
+            shown, kept = (
+                go({**one, "allocatable": None}, "api.storage.v1.CSINodeDriver") for one in (driver, before)
+            )
+            if not equal(shown, kept):
+                errs.invalid("spec.drivers", shown, "field is immutable")
 
 
 # CSI storage capacities
@@ -258,47 +211,57 @@ def _driver_shown(driver: Object) -> Object:
 def validate_capacity(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new capacity; with `old`, a changed one, whose topology may keep invalid label values."""
     excuse = old is not None and selector_has_invalid_value(old.get("nodeTopology"))
-    validate_label_selector(obj.get("nodeTopology"), "nodeTopology", errs, allow_invalid_values=excuse)
-    validate_dns_subdomain(obj.get("storageClassName", ""), "storageClassName", errs)
-    if obj.get("capacity") is not None:
-        validate_nonnegative_quantity(obj["capacity"], "capacity", errs)
+    if obj.get("nodeTopology") is not None:
+        d.selector(excuse)(obj["nodeTopology"], "nodeTopology", errs)
+    _capacity(obj, errs)
+
+
+_capacity = rules.kind("""
+    storageClassName                    dns-subdomain
+    capacity?                           nonnegative-quantity
+""")
 
 
 def validate_capacity_update(obj: Object, old: Object, errs: Errors) -> None:
     validate_capacity(obj, errs, old)
-    new, before = (label_selector(o.get("nodeTopology")) for o in (obj, old))
-    immutable_field(new, before, "nodeTopology", errs)
-    immutable_field(
-        obj.get("storageClassName", ""), old.get("storageClassName", ""), "storageClassName", errs
-    )
+    _fixed_capacity(obj, old, errs)
 
+
+_fixed_capacity = d.change(
+    d.fixed("nodeTopology", show=label_selector),
+    d.fixed("storageClassName", ""),
+)
 
 # Volume attachments
 
-
-def validate_attachment(obj: Object, errs: Errors) -> None:
-    """Validates a new attachment; v1 checks names more strictly than older versions."""
-    _attachment(obj, errs)
-    spec = _spec(obj)
-    attacher, volume = spec.get("attacher", ""), (spec.get("source") or {}).get("persistentVolumeName")
-    if attacher:
-        validate_driver_name(attacher, "spec.attacher", errs)
-    if volume is not None:
-        validate_dns_subdomain(volume, "spec.source.persistentVolumeName", errs)
-
-
-def _attachment(obj: Object, errs: Errors) -> None:
-    spec, status = _spec(obj), obj.get("status") or {}
-    if not spec.get("attacher"):
-        errs.required("spec.attacher")
-    _source(spec.get("source") or {}, "spec.source", errs)
-    validate_dns_subdomain(spec.get("nodeName", ""), "spec.nodeName", errs)
-    if _size(status.get("attachmentMetadata") or {}) > MAX_METADATA_SIZE:
-        errs.too_long("status.attachmentMetadata", MAX_METADATA_SIZE)
-    for member in ("attachError", "detachError"):
-        _volume_error(status.get(member) or {}, f"status.{member}", errs)
+validate_attachment = rules.kind("""
+    spec.attacher!
+    spec.source
+      @source
+    spec.nodeName                       dns-subdomain
+    status.attachmentMetadata?          max-size
+    status.attachError?                 volume-error
+    status.detachError?                 volume-error
+    spec.attacher+                      driver-name
+    spec.source.persistentVolumeName?   dns-subdomain
+""")
+"""Validates a new attachment; v1 checks names more strictly than older versions."""
+rules.add(
+    "volume-error",
+    f"""
+    message+                            short-message
+    errorCode?                          >=0 : must be between 0 and {MAX_INT32}, inclusive
+    """,
+)
 
 
+@rules
+def _short_message(message: str, path: str, errs: Errors) -> None:
+    if len(message.encode()) > 1024:
+        errs.too_long(path, MAX_SIZE)
+
+
+@rules
 def _source(source: Object, path: str, errs: Errors) -> None:
     inline, volume = source.get("inlineVolumeSpec"), source.get("persistentVolumeName")
     if inline is None and volume is None:
@@ -311,20 +274,6 @@ def _source(source: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.persistentVolumeName", "must specify non empty persistentVolumeName")
 
 
-def _volume_error(error: Object, path: str, errs: Errors) -> None:
-    if len(error.get("message", "").encode()) > MAX_ERROR_MESSAGE:
-        errs.too_long(f"{path}.message", MAX_METADATA_SIZE)
-    code = error.get("errorCode")
-    if code is not None and code < 0:
-        errs.invalid(f"{path}.errorCode", code, f"must be between 0 and {MAX_INT32}, inclusive")
-
-
-def validate_attachment_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Applies the rules for new attachments, those of v1 as well; the spec is immutable."""
-    validate_attachment(obj, errs)
-    immutable_field(_attachment_shown(_spec(obj)), _attachment_shown(_spec(old)), "spec", errs)
-
-
 def _attachment_shown(spec: Object) -> Object:
     source = spec.get("source") or {}
     return {
@@ -335,3 +284,9 @@ def _attachment_shown(spec: Object) -> Object:
         },
         "NodeName": spec.get("nodeName", ""),
     }
+
+
+validate_attachment_update = d.change(
+    d.anew(validate_attachment), d.fixed("spec", {}, show=_attachment_shown)
+)
+"""Applies the rules for new attachments, those of v1 as well; the spec is immutable."""

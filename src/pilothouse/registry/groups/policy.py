@@ -1,5 +1,6 @@
 """policy/v1: pod disruption budgets (evictions are a subresource of pods)."""
 
+from pilothouse.api import names
 from pilothouse.api.validate import policy as rules
 from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
 from pilothouse.registry.strategy import Part, Strategy
@@ -7,6 +8,7 @@ from pilothouse.registry.strategy import Part, Strategy
 GROUP = "policy"
 
 BUDGET = Strategy(
+    name_check=names.path_segment,
     unconditional_update=False,
     validate=on_create(rules.validate_budget),
     validate_update=lambda ctx, obj, old, errs: rules.validate_budget(obj, errs, old),

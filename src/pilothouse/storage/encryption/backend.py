@@ -228,7 +228,11 @@ class Encryption:
         wanted = _remotes(rules)
         within = max(self._ready, 2 * sum(remote.timeout for remote in wanted))
         new = [remote for remote in wanted if remote not in self.remotes]
-        await asyncio.gather(*(remote.open(within) for remote in new))
+        try:
+            await asyncio.gather(*(remote.open(within) for remote in new))
+        except BaseException:
+            await asyncio.gather(*(remote.close() for remote in new))
+            raise
         problems = [remote.problem for remote in new if remote.problem]
         if not problems:
             unused = [remote for remote in self.remotes if remote not in wanted]

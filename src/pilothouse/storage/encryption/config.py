@@ -1,9 +1,7 @@
 """Reads and validates the EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
 
-import asyncio
 import base64
 import binascii
-import hashlib
 import pathlib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,8 +12,7 @@ import yaml
 
 from pilothouse.api.fields import OMIT, Errors, quote
 from pilothouse.flags import duration, show_duration
-from pilothouse.lifecycle import BackgroundTask
-from pilothouse.logs import Logger
+from pilothouse.reload import Files
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
@@ -29,8 +26,6 @@ from pilothouse.storage.encryption.backend import (
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.kms.provider import KMS, Settings
 
-log = Logger(__name__)
-
 VERSION = "apiserver.config.k8s.io/v1"
 SIZES = {"aesgcm": (16, 24, 32), "aescbc": (16, 24, 32), "secretbox": (32,)}
 KINDS: dict[str, Callable[[str, bytes], Provider]] = {
@@ -40,8 +35,6 @@ KINDS: dict[str, Callable[[str, bytes], Provider]] = {
 }
 NOT_STORED = ("apiserveripinfo", "serviceipallocations", "servicenodeportallocations")
 TIMEOUT = 3.0
-POLL = 10.0
-"""Seconds between two checks of the file."""
 
 Make = Callable[[Settings], Remote]
 """Makes the provider of a KMS plugin; nothing is opened yet."""
@@ -51,21 +44,31 @@ class EncryptionConfigError(Unavailable):
     """The configuration cannot be used; the message lists every cause."""
 
 
-def load(path: str, make: Make = KMS) -> tuple[list[Rule], str]:
-    """The rules in a file, and the file's digest; EncryptionConfigError when there is anything wrong."""
+def load(path: str, make: Make = KMS) -> list[Rule]:
+    """The rules in a file; EncryptionConfigError when there is anything wrong."""
     try:
         data = pathlib.Path(path).read_bytes()
-        config = yaml.safe_load(data)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise EncryptionConfigError(
             f"error reading encryption provider configuration file {quote(path)}: {error}"
         ) from error
+    return parse(data, path, make)
+
+
+def parse(data: bytes, path: str, make: Make = KMS) -> list[Rule]:
+    """The same for the content of a file."""
+    try:
+        config = yaml.safe_load(data)
     except yaml.YAMLError as error:  # whose text shows the line, which may hold a key
         mark, why = getattr(error, "problem_mark", None), getattr(error, "problem", "no YAML")
         where = f", line {mark.line + 1}" if mark is not None else ""
         raise EncryptionConfigError(
             f"error decoding encryption provider configuration file {quote(path)}{where}: {why}"
         ) from None
+    except ValueError as error:
+        raise EncryptionConfigError(
+            f"error reading encryption provider configuration file {quote(path)}: {error}"
+        ) from error
     errs = Errors()
     rules = _Reader(errs, make).rules(config)
     if errs:
@@ -73,7 +76,7 @@ def load(path: str, make: Make = KMS) -> tuple[list[Rule], str]:
         raise EncryptionConfigError(
             f"encryption provider configuration file {quote(path)}: {'; '.join(causes)}"
         )
-    return rules, hashlib.sha256(data).hexdigest()
+    return rules
 
 
 class _Reader:
@@ -287,35 +290,21 @@ def _resource_problem(name: str) -> str:
     return ""
 
 
-class Reload(BackgroundTask):
-    """Polls the file for changes every `poll` seconds. Rules that cannot be used leave the old ones in force."""
+class Reload:
+    """Puts other rules in force once the plugins that they name answer; those that stay keep their connections."""
 
-    def __init__(
-        self, path: str, digest: str, encryption: Encryption, make: Make = KMS, *, poll: float = POLL
-    ) -> None:
+    def __init__(self, path: str, encryption: Encryption, make: Make = KMS) -> None:
         self._path = path
-        self._digest = digest
         self._encryption = encryption
         self._make = make
-        self._poll = poll
 
-    async def _run(self) -> None:
-        told = ""
-        while True:
-            await asyncio.sleep(self._poll)
-            try:
-                rules, digest = await asyncio.to_thread(load, self._path, self._provider)
-                if digest != self._digest:
-                    await self._encryption.replace(rules)
-                    self._digest = digest
-                    log.info("The encryption configuration was reloaded")
-                told = ""
-            except Unavailable as error:
-                if str(error) != told:
-                    log.error(
-                        "The encryption configuration was not reloaded, the old one stays in force", err=error
-                    )
-                told = str(error)
+    def read(self, files: Files) -> list[Rule]:
+        """The rules of the file; EncryptionConfigError when they cannot be used."""
+        return parse(files[self._path], self._path, self._provider)
+
+    async def use(self, rules: list[Rule]) -> None:
+        """Put rules in force; Unavailable when a plugin does not answer."""
+        await self._encryption.replace(rules)
 
     def _provider(self, settings: Settings) -> Remote:
         """The provider of a KMS plugin: the present one when its settings are the same, else a new one."""

@@ -25,7 +25,7 @@ from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.pod.status import validate_pod_status_update
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.api.validate.resources import huge_page_fault, is_whole, validate_claim_names
-from pilothouse.api.validate.volume_sources import iscsi, quobyte
+from pilothouse.api.validate.volume_sources import rules as sources
 from pilothouse.registry.printers.core import PRINTERS
 
 
@@ -179,12 +179,12 @@ def test_capabilities_and_their_context() -> None:
 
 def test_registry_of_quobyte() -> None:
     make = lambda n: {"registry": "a," * n, "volume": "v"}  # noqa: E731
-    linear(rule(quobyte), make, 500)
+    linear(rule(sources["quobyte"]), make, 500)
 
 
 def test_initiators() -> None:
     make = lambda n: {"targetPortal": "p", "iqn": "iqn.2000-01.a" * n}  # noqa: E731
-    linear(rule(iscsi), make, 500)
+    linear(rule(sources["iscsi"]), make, 500)
 
 
 def test_profiles_of_containers() -> None:

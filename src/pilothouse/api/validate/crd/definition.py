@@ -13,8 +13,9 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
-from pilothouse.api.validate.common import equal, immutable_field
+from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (
     Options,
@@ -26,14 +27,53 @@ from pilothouse.api.validate.crd.schema import (
     walk,
 )
 from pilothouse.api.validate.crd.structural import unsupported
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8
 REVIEW_VERSIONS = ("v1", "v1beta1")
-COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
-COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _WARNING_MAX = 256
 _SHARED = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
+_TYPES = "must be one of boolean,date,integer,number,string"
+_FORMATS = "must be one of byte,date,date-time,double,float,int32,int64,password"
+
+
+def _listed(why: str) -> d.Rule:
+    """One of those that the message lists."""
+    valid = why.rpartition(" ")[2].split(",")
+    return d.holds(lambda value: value in valid, why)
+
+
+rules = Rules(
+    column_type=_listed(_TYPES),
+    column_format=_listed(_FORMATS),
+    simple_path=d.holds(lambda text: text.startswith("."), "must be a simple json path starting with ."),
+    joined_label=d.matches(names.dns1035_label, ","),
+)
+rules.define(f"""
+names
+    plural+,singular+                   joined-label
+    kind+,listKind+                     mixed-case-label
+    shortNames[]                        joined-label
+    @unlike-kinds
+    categories[]                        joined-label
+columns
+    additionalPrinterColumns[]
+      name!
+      type!                             : {_TYPES}
+      type+                             column-type
+      format+                           column-format
+      jsonPath!                         simple-path as:JSONPath
+subresources
+    subresources.scale?
+      specReplicasPath!                 simple-path
+      @below-spec
+      statusReplicasPath!               simple-path
+      @below-status
+      labelSelectorPath+                simple-path
+      @below-either
+""")
 
 
 @dataclass(slots=True)
@@ -108,19 +148,21 @@ def validate_update(obj: Object, old: Object, errs: Errors) -> None:
         errs,
     )
     if established:
-        immutable_field(spec.get("scope", ""), before.get("scope", ""), "spec.scope", errs)
-        new, live = spec["names"].get("kind", ""), before["names"].get("kind", "")
-        immutable_field(new, live, "spec.names.kind", errs)
-    immutable_field(spec.get("group", ""), before.get("group", ""), "spec.group", errs)
-    immutable_field(
-        spec["names"].get("plural", ""), before["names"].get("plural", ""), "spec.names.plural", errs
-    )
+        _fixed_when_established(obj, old, errs)
+    _fixed(obj, old, errs)
     _validate_rest(obj, old, errs)
+
+
+_fixed_when_established = d.change(d.fixed("spec.scope", ""), d.fixed("spec.names.kind", ""))
+_fixed = d.change(d.fixed("spec.group", ""), d.fixed("spec.names.plural", ""))
 
 
 def validate_status_update(obj: Object, errs: Errors) -> None:
     """Validates a changed status."""
-    _validate_names((obj.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames", errs)
+    _accepted(obj, errs)
+
+
+_accepted = rules.kind("status.acceptedNames? names")
 
 
 def _has_odd_type(schema: Object) -> bool:
@@ -160,7 +202,7 @@ def is_true(definition: Object, condition: str) -> bool:
 
 def _validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:
     status, spec = obj.get("status") or {}, obj["spec"]
-    _validate_names(status.get("acceptedNames") or {}, "status.acceptedNames", errs)
+    _accepted(obj, errs)
     _validate_stored(status.get("storedVersions"), spec.get("versions") or [], "status.storedVersions", errs)
     _validate_approval(obj, old, errs)
     preserved = old is not None and old["spec"].get("preserveUnknownFields")
@@ -186,8 +228,7 @@ def _validate_spec(
 ) -> None:
     """`recognised` requires a known review version; `any_bundle` accepts an invalid CA bundle."""
     internal = Internal.of(spec)
-    _validate_group(spec.get("group") or "", f"{path}.group", errs)
-    _enum(spec.get("scope") or "", ("Cluster", "Namespaced"), f"{path}.scope", errs)
+    _group_and_scope(spec, path, errs)
     options = replace(
         options, require_structural=options.require_structural or not spec.get("preserveUnknownFields")
     )
@@ -207,16 +248,11 @@ def _validate_spec(
     _validate_versions(spec.get("versions"), versions, f"{path}.versions", errs)
     if versions and (wrong := names.dns1035_label(versions[0].get("name") or "")):
         errs.invalid(f"{path}.version", versions[0].get("name") or "", ",".join(wrong))
-    for name in ("plural", "singular", "kind", "listKind"):
-        if not spec["names"].get(name):
-            errs.required(f"{path}.names.{name}")
-    _validate_names(spec["names"], f"{path}.names", errs)
+    _all_names(spec, path, errs)
     holders = [top, *versions]
     status = any("status" in (holder.get("subresources") or {}) for holder in holders)
     validate_schema(top.get("schema"), status, f"{path}.validation", options, errs)
-    _validate_subresources(top.get("subresources"), f"{path}.subresources", errs)
-    for i, column in enumerate(top.get("additionalPrinterColumns") or ()):
-        _validate_column(column, f"{path}.additionalPrinterColumns[{i}]", errs)
+    _views(top, path, errs)
     if top.get("selectableFields"):
         if top.get("schema") is None:
             errs.invalid(
@@ -232,20 +268,28 @@ def _validate_spec(
         _validate_conversion(conversion, recognised, any_bundle, f"{path}.conversion", errs)
 
 
-def _validate_group(group: str, path: str, errs: Errors) -> None:
-    if not group:
-        errs.required(path)
-    elif wrong := names.dns_subdomain(group):
+_group_and_scope = rules.table("""
+    group!                              joined-subdomain-with-dot
+    scope!                              Cluster|Namespaced
+""")
+_all_names = rules.table("""
+    names
+      plural!,singular!,kind!,listKind!
+      @names
+""")
+_views = rules.table("""
+    @subresources
+    @columns
+""")
+
+
+@rules
+def _joined_subdomain_with_dot(group: str, path: str, errs: Errors) -> None:
+    wrong = names.dns_subdomain(group)
+    if wrong:
         errs.invalid(path, group, ",".join(wrong))
     elif "." not in group:
         errs.invalid(path, group, "should be a domain with at least one dot")
-
-
-def _enum(value: str, accepted: tuple[str, ...], path: str, errs: Errors) -> None:
-    if not value:
-        errs.required(path)
-    elif value not in accepted:
-        errs.not_supported(path, value, accepted)
 
 
 def _require_schemas(spec: Object, versions: list[Object], path: str, options: Options, errs: Errors) -> None:
@@ -266,9 +310,7 @@ def _validate_version(
         errs.invalid(f"{path}.deprecationWarning", version["deprecationWarning"], why)
     subresources = version.get("subresources") or top.get("subresources") or {}
     validate_schema(version.get("schema"), "status" in subresources, f"{path}.schema", options, errs)
-    _validate_subresources(version.get("subresources"), f"{path}.subresources", errs)
-    for i, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        _validate_column(column, f"{path}.additionalPrinterColumns[{i}]", errs)
+    _views(version, path, errs)
     if version.get("selectableFields"):
         holder = version if version.get("schema") else {**version, "schema": None}
         if (holder.get("schema") or {}).get("openAPIV3Schema") is None:
@@ -310,103 +352,37 @@ def _validate_versions(given: list[Object] | None, versions: list[Object], path:
 
 def _go_version(version: Object) -> Object:
     """A version as Go prints its internal struct."""
-    schema, subresources = version.get("schema"), version.get("subresources")
-    columns, selectable = version.get("additionalPrinterColumns"), version.get("selectableFields")
-    declared = (schema or {}).get("openAPIV3Schema")
-    scale = (subresources or {}).get("scale")
-    return {
-        "Name": version.get("name", ""),
-        "Served": bool(version.get("served")),
-        "Storage": bool(version.get("storage")),
-        "Deprecated": bool(version.get("deprecated")),
-        "DeprecationWarning": version.get("deprecationWarning"),
-        "Schema": schema and {"OpenAPIV3Schema": go_schema(declared) if declared is not None else None},
-        "Subresources": subresources
-        and {
-            "Status": subresources.get("status"),
-            "Scale": scale
-            and {
-                "SpecReplicasPath": scale.get("specReplicasPath", ""),
-                "StatusReplicasPath": scale.get("statusReplicasPath", ""),
-                "LabelSelectorPath": scale.get("labelSelectorPath"),
-            },
-        },
-        "AdditionalPrinterColumns": columns
-        and [
-            {
-                "Name": column.get("name", ""),
-                "Type": column.get("type", ""),
-                "Format": column.get("format", ""),
-                "Description": column.get("description", ""),
-                "Priority": column.get("priority", 0),
-                "JSONPath": column.get("jsonPath", ""),
-            }
-            for column in columns
-        ],
-        "SelectableFields": selectable and [{"JSONPath": one.get("jsonPath", "")} for one in selectable],
-    }
+    shown: Object = go({**version, "schema": None}, _VERSION)
+    declared = (version.get("schema") or {}).get("openAPIV3Schema")
+    if version.get("schema") is not None:
+        shown["Schema"] = {"OpenAPIV3Schema": go_schema(declared) if declared is not None else None}
+    return shown
 
 
-def _validate_names(given: Object, path: str, errs: Errors) -> None:
-    for name in ("plural", "singular"):
-        if given.get(name) and (wrong := names.dns1035_label(given[name])):
-            errs.invalid(f"{path}.{name}", given[name], ",".join(wrong))
-    for name in ("kind", "listKind"):
-        if given.get(name) and (wrong := names.dns1035_label(given[name].lower())):
-            errs.invalid(
-                f"{path}.{name}",
-                given[name],
-                "may have mixed case, but should otherwise match: " + ",".join(wrong),
-            )
-    for i, short in enumerate(given.get("shortNames") or ()):
-        if wrong := names.dns1035_label(short):
-            errs.invalid(f"{path}.shortNames[{i}]", short, ",".join(wrong))
+_VERSION = "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion"
+
+
+@rules
+def _unlike_kinds(given: Object, path: str, errs: Errors) -> None:
     if given.get("kind") and given["kind"] == given.get("listKind"):
         errs.invalid(f"{path}.listKind", given["listKind"], "kind and listKind may not be the same")
-    for i, category in enumerate(given.get("categories") or ()):
-        if wrong := names.dns1035_label(category):
-            errs.invalid(f"{path}.categories[{i}]", category, ",".join(wrong))
 
 
-def _validate_column(column: Object, path: str, errs: Errors) -> None:
-    if not column.get("name"):
-        errs.required(f"{path}.name")
-    kind, form = column.get("type") or "", column.get("format") or ""
-    types = f"must be one of {','.join(COLUMN_TYPES)}"
-    if not kind:
-        errs.required(f"{path}.type", types)
-    elif kind not in COLUMN_TYPES:
-        errs.invalid(f"{path}.type", kind, types)
-    if form and form not in COLUMN_FORMATS:
-        errs.invalid(f"{path}.format", form, f"must be one of {','.join(COLUMN_FORMATS)}")
-    json_path = column.get("jsonPath") or ""
-    if not json_path:
-        errs.required(f"{path}.JSONPath")
-    else:
-        _simple_path(json_path, f"{path}.JSONPath", errs)
+def _below(member: str, *roots: str) -> d.Rule:
+    """A path that begins with a dot leads below one of these."""
+    why = f"should be a json path under {'either ' if roots[1:] else ''}{' or '.join(roots)}"
+
+    def rule(scale: Object, path: str, errs: Errors) -> None:
+        text = scale.get(member) or ""
+        if text.startswith(".") and not text.startswith(tuple(f"{root}." for root in roots)):
+            errs.invalid(f"{path}.{member}", text, why)
+
+    return rule
 
 
-def _simple_path(text: str, path: str, errs: Errors) -> bool:
-    if text.startswith("."):
-        return True
-    errs.invalid(path, text, "must be a simple json path starting with .")
-    return False
-
-
-def _validate_subresources(subresources: Object | None, path: str, errs: Errors) -> None:
-    scale = (subresources or {}).get("scale")
-    if scale is None:
-        return
-    for name, under in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")):
-        text = scale.get(name) or ""
-        if not text:
-            errs.required(f"{path}.scale.{name}")
-        elif _simple_path(text, f"{path}.scale.{name}", errs) and not text.startswith(under):
-            errs.invalid(f"{path}.scale.{name}", text, f"should be a json path under {under[:-1]}")
-    text = scale.get("labelSelectorPath") or ""
-    where = f"{path}.scale.labelSelectorPath"
-    if text and _simple_path(text, where, errs) and not text.startswith((".spec.", ".status.")):
-        errs.invalid(where, text, "should be a json path under either .spec or .status")
+rules.add("below-spec", _below("specReplicasPath", ".spec"))
+rules.add("below-status", _below("statusReplicasPath", ".status"))
+rules.add("below-either", _below("labelSelectorPath", ".spec", ".status"))
 
 
 def _validate_selectable(holder: Object, path: str, any_number: bool, errs: Errors) -> None:
@@ -442,10 +418,13 @@ def _validate_selectable(holder: Object, path: str, any_number: bool, errs: Erro
         errs.too_many(path, len(seen), MAX_SELECTABLE_FIELDS)
 
 
+_strategy = rules.table("strategy! None|Webhook")
+
+
 def _validate_conversion(
     conversion: Object, recognised: bool, any_bundle: bool, path: str, errs: Errors
 ) -> None:
-    _enum(conversion.get("strategy") or "", ("None", "Webhook"), f"{path}.strategy", errs)
+    _strategy(conversion, path, errs)
     webhook = conversion.get("webhook") or {}
     client, reviews = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
     where = f"{path}.webhookClientConfig"

@@ -19,61 +19,21 @@ TYPES = ("array", "boolean", "integer", "number", "object", "string")
 LIST_TYPES, MAP_TYPES = ("atomic", "set", "map"), ("atomic", "granular")
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _LINE_BREAK = re.compile("[\n\r]+")
-_NOT_SUPPORTED = (
-    ("id", "id"),
-    ("additionalItems", "additionalItems"),
-    ("patternProperties", "patternProperties"),
-    ("definitions", "definitions"),
-    ("dependencies", "dependencies"),
-    ("$ref", "$ref"),
-)
+_NOT_SUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
 
 # Fields allowed at the root of a schema with a status subresource, in the order of the Go struct.
+_MEMBERS = (
+    "id=ID $schema=Schema $ref=Ref description type nullable format title default maximum exclusiveMaximum "
+    "minimum exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems multipleOf enum "
+    "maxProperties minProperties required items allOf oneOf anyOf not properties additionalProperties "
+    "patternProperties dependencies additionalItems definitions externalDocs example "
+    "x-kubernetes-preserve-unknown-fields=XPreserveUnknownFields "
+    "x-kubernetes-embedded-resource=XEmbeddedResource x-kubernetes-int-or-string=XIntOrString "
+    "x-kubernetes-list-map-keys=XListMapKeys x-kubernetes-list-type=XListType x-kubernetes-map-type=XMapType "
+    "x-kubernetes-validations=XValidations"
+)
 _GO_NAMES = {
-    "id": "ID",
-    "$schema": "Schema",
-    "$ref": "Ref",
-    "description": "Description",
-    "type": "Type",
-    "nullable": "Nullable",
-    "format": "Format",
-    "title": "Title",
-    "default": "Default",
-    "maximum": "Maximum",
-    "exclusiveMaximum": "ExclusiveMaximum",
-    "minimum": "Minimum",
-    "exclusiveMinimum": "ExclusiveMinimum",
-    "maxLength": "MaxLength",
-    "minLength": "MinLength",
-    "pattern": "Pattern",
-    "maxItems": "MaxItems",
-    "minItems": "MinItems",
-    "uniqueItems": "UniqueItems",
-    "multipleOf": "MultipleOf",
-    "enum": "Enum",
-    "maxProperties": "MaxProperties",
-    "minProperties": "MinProperties",
-    "required": "Required",
-    "items": "Items",
-    "allOf": "AllOf",
-    "oneOf": "OneOf",
-    "anyOf": "AnyOf",
-    "not": "Not",
-    "properties": "Properties",
-    "additionalProperties": "AdditionalProperties",
-    "patternProperties": "PatternProperties",
-    "dependencies": "Dependencies",
-    "additionalItems": "AdditionalItems",
-    "definitions": "Definitions",
-    "externalDocs": "ExternalDocs",
-    "example": "Example",
-    "x-kubernetes-preserve-unknown-fields": "XPreserveUnknownFields",
-    "x-kubernetes-embedded-resource": "XEmbeddedResource",
-    "x-kubernetes-int-or-string": "XIntOrString",
-    "x-kubernetes-list-map-keys": "XListMapKeys",
-    "x-kubernetes-list-type": "XListType",
-    "x-kubernetes-map-type": "XMapType",
-    "x-kubernetes-validations": "XValidations",
+    name: go or name[0].upper() + name[1:] for name, _, go in (one.partition("=") for one in _MEMBERS.split())
 }
 _AT_ROOT = (
     "Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum", "MaxLength",
@@ -246,9 +206,9 @@ def _standard(s: Object, path: Trail, place: _Place, options: Options, errs: Err
         errs.not_supported(f"{path}.type", kind, TYPES)
     if s.get("default") is not None and place.no_defaults is not None:
         errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
-    for name, text in _NOT_SUPPORTED:
+    for name in _NOT_SUPPORTED:
         if s.get(name) or (name == "additionalItems" and s.get(name) is not None):
-            errs.forbidden(f"{path}.{name}", f"{text} is not supported")
+            errs.forbidden(f"{path}.{name}", f"{name} is not supported")
     if kind == "null":
         errs.forbidden(f"{path}.type", "type cannot be set to null, use nullable as an alternative")
     if isinstance(s.get("items"), list):

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import report, validate_dns_label, validate_port
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.pod.env import validate_env, validate_env_from
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts
 from pilothouse.api.validate.pod.options import PodOptions
@@ -13,28 +12,44 @@ from pilothouse.api.validate.pod.probes import validate_lifecycle, validate_prob
 from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
+from pilothouse.api.validate.tables import Rules
 
-PROTOCOLS = ("SCTP", "TCP", "UDP")
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
-CONTAINER_RESTART_POLICIES = ("Always", "Never", "OnFailure")
-RESTART_ACTIONS = ("Restart", "RestartAllContainers")
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255
-
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_NOT_EPHEMERAL = (
-    "ports",
-    "resources",
-    "resizePolicy",
-    "restartPolicy",
-    "restartPolicyRules",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
-)
-"""Fields that an ephemeral container must not have, in the order of the Go type."""
+
+rules = Rules(validate_env_from)
+rules.add("env", validate_env)
+_head = rules.table("""
+    name!                               dns-label
+    image!
+    terminationMessagePolicy!           File|FallbackToLogsOnError
+    ports?                              ports
+    @env
+    envFrom?                            env-from
+""")
+_pull_policy = rules.table("imagePullPolicy! Always|IfNotPresent|Never")
+_restart_policy = rules.table(f"""
+    if restartPolicyRules
+      restartPolicy*                    : must specify restartPolicy when restart rules are used
+    restartPolicy?                      Always|Never|OnFailure
+    restartPolicyRules[]                most:{MAX_RESTART_RULES}
+      action!                           Restart|RestartAllContainers
+      exitCodes*                        : must be specified
+        operator!                       In|NotIn
+        values[]                        most:{MAX_EXIT_CODES}
+""")
+"""A container's own restart policy and its rules (KEP-5307)."""
+_no_handlers = rules.table("""
+    lifecycle-?,livenessProbe-?,readinessProbe-?,startupProbe-? : may not be set for init containers without restartPolicy=Always
+""")
+_ephemeral = rules.table("""
+    ports-,resources-,resizePolicy-,restartPolicy- : cannot be set for an Ephemeral Container
+    restartPolicyRules-,livenessProbe-,readinessProbe- : cannot be set for an Ephemeral Container
+    startupProbe-,lifecycle-            : cannot be set for an Ephemeral Container
+    volumeMounts[]
+      subPath-,subPathExpr-             : cannot be set for an Ephemeral Container
+""")
 
 
 @dataclass(slots=True, frozen=True)
@@ -97,11 +112,7 @@ def validate_init_containers(
                 validate_lifecycle(container["lifecycle"], f"{at}.lifecycle", errs, around.grace)
             _probes(container, at, errs)
         else:
-            for member in ("lifecycle", *_PROBES):
-                if container.get(member) is not None:
-                    errs.forbidden(
-                        f"{at}.{member}", "may not be set for init containers without restartPolicy=Always"
-                    )
+            _no_handlers(container, at, errs)
 
 
 def validate_ephemeral_containers(spec: Object, path: str, errs: Errors, around: Surroundings) -> None:
@@ -117,40 +128,18 @@ def validate_ephemeral_containers(spec: Object, path: str, errs: Errors, around:
         target = container.get("targetContainerName", "")
         if target and target not in others:
             errs.not_found(f"{at}.targetContainerName", target)
-        for member in _NOT_EPHEMERAL:
-            if container.get(member):
-                errs.forbidden(f"{at}.{member}", "cannot be set for an Ephemeral Container")
-        for j, mount in enumerate(container.get("volumeMounts") or ()):
-            for member in ("subPath", "subPathExpr"):
-                if mount.get(member):
-                    errs.forbidden(
-                        f"{at}.volumeMounts[{j}].{member}", "cannot be set for an Ephemeral Container"
-                    )
+        _ephemeral(container, at, errs)
 
 
 def _common(container: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    name = container.get("name", "")
-    if name:
-        validate_dns_label(name, f"{path}.name", errs)
-    else:
-        errs.required(f"{path}.name")
-    if not container.get("image"):
-        errs.required(f"{path}.image")
-    _one_of(
-        container.get("terminationMessagePolicy", ""),
-        MESSAGE_POLICIES,
-        f"{path}.terminationMessagePolicy",
-        errs,
-    )
+    _head(container, path, errs)
     mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
-    _ports(container.get("ports") or [], f"{path}.ports", errs)
-    validate_env(container.get("env") or [], f"{path}.env", errs)
-    validate_env_from(container.get("envFrom") or [], f"{path}.envFrom", errs)
     validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
     validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
-    _one_of(container.get("imagePullPolicy", ""), PULL_POLICIES, f"{path}.imagePullPolicy", errs)
+    _pull_policy(container, path, errs)
     _resources(container.get("resources") or {}, f"{path}.resources", errs, around)
-    _resize_policy(container.get("resizePolicy") or [], f"{path}.resizePolicy", errs, around.restart_policy)
+    if container.get("resizePolicy"):
+        _resize_policy(container["resizePolicy"], f"{path}.resizePolicy", errs, around.restart_policy)
     validate_security_context(
         container.get("securityContext"),
         f"{path}.securityContext",
@@ -176,13 +165,6 @@ def _resources(requirements: Object, path: str, errs: Errors, around: Surroundin
         _without_claims(requirements, path, errs, huge)
 
 
-def _one_of(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
-    if not value:
-        errs.required(path)
-    elif value not in valid:
-        errs.not_supported(path, value, valid)
-
-
 def validate_image_of_pod(container: Object, path: str, errs: Errors) -> None:
     """Whitespace around an image is allowed in a template, but not in a pod."""
     image = container.get("image", "")
@@ -190,27 +172,28 @@ def validate_image_of_pod(container: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
 
 
+_port = rules.table("""
+    containerPort!                      port
+    hostPort+                           port
+    protocol!                           SCTP|TCP|UDP
+""")
+
+
 def validate_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
     seen: set[str] = set()
     for i, port in enumerate(ports):
-        at, name = f"{path}[{i}]", port.get("name", "")
+        at, name, count = f"{path}[{i}]", port.get("name", ""), len(errs)
         if name:
-            messages = names.port_name(name)
-            report(f"{at}.name", name, messages, errs)
-            if not messages:
-                if name in seen:
-                    errs.duplicate(f"{at}.name", name)
+            d.port_name(name, f"{at}.name", errs)
+            if len(errs) == count and name in seen:
+                errs.duplicate(f"{at}.name", name)
+            elif len(errs) == count:
                 seen.add(name)
-        if not port.get("containerPort"):
-            errs.required(f"{at}.containerPort")
-        else:
-            validate_port(port["containerPort"], f"{at}.containerPort", errs)
-        if port.get("hostPort"):
-            validate_port(port["hostPort"], f"{at}.hostPort", errs)
-        _one_of(port.get("protocol", ""), PROTOCOLS, f"{at}.protocol", errs)
+        _port(port, at, errs)
 
 
 _ports = RememberedRule(validate_ports)
+rules.add("ports", _ports)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
@@ -235,27 +218,8 @@ def _probes(container: Object, path: str, errs: Errors) -> None:
 _probe = RememberedRule(validate_probe)
 
 
-def _restart_policy(container: Object, path: str, errs: Errors) -> None:
-    """Validates a container's own restart policy and its rules (KEP-5307)."""
-    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
-    if policy is None:
-        if rules:
-            errs.required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
-    elif policy not in CONTAINER_RESTART_POLICIES:
-        errs.not_supported(f"{path}.restartPolicy", policy, CONTAINER_RESTART_POLICIES)
-    if len(rules) > MAX_RESTART_RULES:
-        errs.too_many(f"{path}.restartPolicyRules", len(rules), MAX_RESTART_RULES)
-    for i, rule in enumerate(rules):
-        at = f"{path}.restartPolicyRules[{i}]"
-        _one_of(rule.get("action", ""), RESTART_ACTIONS, f"{at}.action", errs)
-        codes = rule.get("exitCodes")
-        if codes is None:
-            errs.required(f"{at}.exitCodes", "must be specified")
-            continue
-        _one_of(codes.get("operator", ""), ("In", "NotIn"), f"{at}.exitCodes.operator", errs)
-        count = len(codes.get("values") or ())
-        if count > MAX_EXIT_CODES:
-            errs.too_many(f"{at}.exitCodes.values", count, MAX_EXIT_CODES)
+_resize_resource = d.chosen("cpu", "memory")
+_resize_restart = d.chosen("NotRequired", "RestartContainer")
 
 
 def _resize_policy(policies: Sequence[Object], path: str, errs: Errors, restart_policy: str) -> None:
@@ -265,7 +229,7 @@ def _resize_policy(policies: Sequence[Object], path: str, errs: Errors, restart_
         if resource in seen:
             errs.duplicate(f"{path}[{i}]", resource)
         seen.add(resource)
-        _one_of(resource, ("cpu", "memory"), path, errs)
-        _one_of(restart, ("NotRequired", "RestartContainer"), path, errs)
+        _resize_resource(resource, path, errs)
+        _resize_restart(restart, path, errs)
         if restart_policy == "Never" and restart != "NotRequired":
             errs.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")

@@ -4,93 +4,81 @@ from collections.abc import Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import report, validate_name, validate_qualified_name
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.paths import validate_local_path
 from pilothouse.api.validate.resources import amount
+from pilothouse.api.validate.tables import Rules
 
-ENV_FIELDS = (
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-    "spec.nodeName",
-    "spec.serviceAccountName",
-    "status.hostIP",
-    "status.hostIPs",
-    "status.podIP",
-    "status.podIPs",
-)
-VOLUME_FIELDS = (
-    "metadata.annotations",
-    "metadata.labels",
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-)
-RESOURCE_FIELDS = (
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
+_OBJECT = ("metadata.name", "metadata.namespace", "metadata.uid")
+_STATUS = ("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")
+ENV_FIELDS = (*_OBJECT, "spec.nodeName", "spec.serviceAccountName", *_STATUS)
+VOLUME_FIELDS = ("metadata.annotations", "metadata.labels", *_OBJECT)
+RESOURCE_FIELDS = tuple(
+    f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory")
 )
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 _BYTES = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
-_CONVERTIBLE = frozenset(
-    (
-        "metadata.annotations",
-        "metadata.labels",
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.serviceAccountName",
-        "spec.schedulerName",
-        "status.phase",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    )
-)
+_CONVERTIBLE = {*ENV_FIELDS, *VOLUME_FIELDS, "spec.restartPolicy", "spec.schedulerName", "status.phase"}
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
+_NO_SOURCE = (
+    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+)
 
 
-def validate_env(variables: Sequence[Object], path: str, errs: Errors) -> None:
-    for i, variable in enumerate(variables):
-        name = variable.get("name", "")
-        if not name:
-            errs.required(f"{path}[{i}].name")
-        elif messages := names.relaxed_env_var_name(name):
-            report(f"{path}[{i}].name", name, messages, errs)
-        if variable.get("valueFrom") is not None:
-            _value_from(variable, f"{path}[{i}].valueFrom", errs)
+rules = Rules(
+    validate_local_path,
+    variable_name=d.matches(names.relaxed_env_var_name),
+    config_key=d.matches(names.config_map_key),
+    prefix_of_subdomain=d.matches(lambda name: names.dns_subdomain(name, True)),
+)
+validate_env = rules.table("""
+    env[]
+      name!                             variable-name
+      valueFrom?
+        fieldRef?                       env-field-ref
+        resourceFieldRef?               env-resource-ref
+        configMapKeyRef?                key-ref
+        secretKeyRef?                   key-ref
+        fileKeyRef?
+          volumeName!
+          path!                         local-path
+          key!                          variable-name
+      if valueFrom given
+        @one-source
+""")
+rules.define("""
+key-ref
+    name                                dns-subdomain
+    key!                                config-key
+""")
+_env_from = rules.table("""
+    prefix+                             variable-name
+    configMapRef?
+      name!                             prefix-of-subdomain
+    secretRef?
+      name!                             prefix-of-subdomain
+""")
 
 
-def _value_from(variable: Object, path: str, errs: Errors) -> None:
-    source = variable["valueFrom"]
-    if source.get("fieldRef") is not None:
-        validate_field_ref(source["fieldRef"], ENV_FIELDS, f"{path}.fieldRef", errs)
-    if source.get("resourceFieldRef") is not None:
-        validate_resource_ref(source["resourceFieldRef"], f"{path}.resourceFieldRef", errs, in_volume=False)
-    for member in ("configMapKeyRef", "secretKeyRef"):
-        if source.get(member) is not None:
-            _key_ref(source[member], f"{path}.{member}", errs)
-    if source.get("fileKeyRef") is not None:
-        _file_ref(source["fileKeyRef"], f"{path}.fileKeyRef", errs)
-    count = sum(source.get(member) is not None for member in _SOURCES)
+@rules
+def _env_field_ref(ref: Object, path: str, errs: Errors) -> None:
+    validate_field_ref(ref, ENV_FIELDS, path, errs)
+
+
+@rules
+def _env_resource_ref(ref: Object, path: str, errs: Errors) -> None:
+    validate_resource_ref(ref, path, errs, in_volume=False)
+
+
+@rules
+def _one_source(variable: Object, path: str, errs: Errors) -> None:
+    count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
     if count == 0:
-        errs.invalid(
-            path,
-            "",
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef`"
-            " or `fileKeyRef`",
-        )
+        errs.invalid(at, "", _NO_SOURCE)
     elif variable.get("value"):
-        errs.invalid(path, "", "may not be specified when `value` is not empty")
+        errs.invalid(at, "", "may not be specified when `value` is not empty")
     elif count > 1:
-        errs.invalid(path, "", "may not have more than one field specified at a time")
+        errs.invalid(at, "", "may not have more than one field specified at a time")
 
 
 def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Errors) -> None:
@@ -113,7 +101,7 @@ def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Err
         errs.invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {why}")
     elif subscript is not None:
         name = subscript.lower() if base == "metadata.annotations" else subscript
-        validate_qualified_name(name, path, errs)
+        d.qualified_name(name, path, errs)
     elif base not in _CONVERTIBLE:
         why = f"field label not supported: {field}"
         errs.invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {why}")
@@ -155,45 +143,10 @@ def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bo
         errs.invalid(f"{path}.divisor", resource, why)
 
 
-def _key_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_name(names.dns_subdomain, ref.get("name", ""), f"{path}.name", errs)
-    key = ref.get("key", "")
-    if not key:
-        errs.required(f"{path}.key")
-    else:
-        report(f"{path}.key", key, names.config_map_key(key), errs)
-
-
-def _file_ref(ref: Object, path: str, errs: Errors) -> None:
-    """Validates a variable that is read from a file in a volume (KEP-3721)."""
-    key, file = ref.get("key", ""), ref.get("path", "")
-    if not ref.get("volumeName"):
-        errs.required(f"{path}.volumeName")
-    if not file:
-        errs.required(f"{path}.path")
-    else:
-        validate_local_path(file, f"{path}.path", errs)
-    if not key:
-        errs.required(f"{path}.key")
-    else:
-        report(f"{path}.key", key, names.relaxed_env_var_name(key), errs)
-
-
 def validate_env_from(sources: Sequence[Object], path: str, errs: Errors) -> None:
     for i, source in enumerate(sources):
-        at, prefix = f"{path}[{i}]", source.get("prefix", "")
-        if prefix:
-            report(f"{at}.prefix", prefix, names.relaxed_env_var_name(prefix), errs)
-        count = 0
-        for member in ("configMapRef", "secretRef"):
-            ref = source.get(member)
-            if ref is None:
-                continue
-            count += 1
-            if not ref.get("name"):
-                errs.required(f"{at}.{member}.name")
-            else:
-                report(f"{at}.{member}.name", ref["name"], names.dns_subdomain(ref["name"], True), errs)
+        _env_from(source, f"{path}[{i}]", errs)
+        count = sum(source.get(member) is not None for member in ("configMapRef", "secretRef"))
         if count == 0:
             errs.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
         elif count > 1:

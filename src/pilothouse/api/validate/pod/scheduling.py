@@ -2,71 +2,108 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import (
-    NOT_POSITIVE,
-    check_values_by_operator,
-    equal,
-    report,
-    validate_label_selector,
-    validate_name,
-    validate_qualified_name,
-)
-from pilothouse.api.validate.shown import node_selector_term, node_selector_terms, sorted_map
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.shown import go, sorted_map
+from pilothouse.api.validate.tables import Rules
 
-TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+rules = Rules()
+rules.define("""
+any-node-requirement
+    if operator in In|NotIn
+      values!                           : must be specified when `operator` is 'In' or 'NotIn'
+    else
+      if operator in Exists|DoesNotExist
+        values-                         : may not be specified when `operator` is 'Exists' or 'DoesNotExist'
+      else
+        if operator in Gt|Lt
+          @single-value
+        else
+          operator                      never : not a valid selector operator
+    key                                 qualified-name
+node-requirement
+    @any-node-requirement
+    values[]                            label-value
+node-field
+    if operator in In|NotIn
+      @single-name
+    else
+      operator                          never : not a valid selector operator
+    if key == metadata.name
+      values[]                          dns-subdomain
+    else
+      key                               never : not a valid field selector key
+node-term
+    matchExpressions[]                  node-requirement
+    matchFields[]                       node-field
+any-node-term
+    matchExpressions[]                  any-node-requirement
+    matchFields[]                       node-field
+node-selector
+    nodeSelectorTerms[]!                node-term : must have at least one node selector term
+any-node-selector
+    nodeSelectorTerms[]!                any-node-term : must have at least one node selector term
+""")
+_node_selector, _any_node_selector = rules["node-selector"], rules["any-node-selector"]
+
+
+@rules
+def _single_value(requirement: Object, path: str, errs: Errors) -> None:
+    if len(requirement.get("values") or ()) != 1:
+        errs.required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
+
+
+@rules
+def _single_name(requirement: Object, path: str, errs: Errors) -> None:
+    if len(requirement.get("values") or ()) != 1:
+        why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+        errs.required(f"{path}.values", why)
 
 
 def validate_node_selector(selector: Object, path: str, errs: Errors, *, any_value: bool = False) -> None:
     """Validates a NodeSelector; `any_value` if the stored object has a value that is no valid label value."""
-    path = f"{path}.nodeSelectorTerms"
-    terms = selector.get("nodeSelectorTerms") or []
-    if not terms:
-        errs.required(path, "must have at least one node selector term")
-    for i, term in enumerate(terms):
-        validate_node_selector_term(term, f"{path}[{i}]", errs, any_value=any_value)
+    (_any_node_selector if any_value else _node_selector)(selector, path, errs)
 
 
-def validate_node_selector_term(term: Object, path: str, errs: Errors, *, any_value: bool = False) -> None:
-    for i, requirement in enumerate(term.get("matchExpressions") or ()):
-        _node_requirement(requirement, f"{path}.matchExpressions[{i}]", errs, any_value)
-    for i, requirement in enumerate(term.get("matchFields") or ()):
-        _node_field(requirement, f"{path}.matchFields[{i}]", errs)
+@cache
+def _affinity(any_node_value: bool, any_pod_value: bool) -> d.Rule:
+    """With these, values of selectors need not be valid label values."""
+    pods = f"""
+      {_REQUIRED}[]                     {{term}}
+      {_PREFERRED}[]
+        weight                          1..100 : must be in the range 1-100
+        podAffinityTerm
+          @{{term}}
+    """.format(term="any-pod-term" if any_pod_value else "pod-term")
+    return rules.table(f"""
+    nodeAffinity?
+      {_REQUIRED}?                      {"any-node-selector" if any_node_value else "node-selector"}
+      {_PREFERRED}[]
+        weight                          1..100 : must be in the range 1-100
+        preference
+          @any-node-term
+    podAffinity?{pods}
+    podAntiAffinity?{pods}
+    """)
 
 
-def _node_requirement(requirement: Object, path: str, errs: Errors, any_value: bool) -> None:
-    operator, values = requirement.get("operator", ""), requirement.get("values") or []
-    if operator in ("In", "NotIn", "Exists", "DoesNotExist"):
-        check_values_by_operator(operator, values, f"{path}.values", errs)
-    elif operator in ("Gt", "Lt"):
-        if len(values) != 1:
-            errs.required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
-    else:
-        errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
-    validate_qualified_name(requirement.get("key", ""), f"{path}.key", errs)
-    if not any_value:
-        for i, value in enumerate(values):
-            report(f"{path}.values[{i}]", value, names.label_value(value), errs)
-
-
-def _node_field(requirement: Object, path: str, errs: Errors) -> None:
-    operator, values = requirement.get("operator", ""), requirement.get("values") or []
-    if operator not in ("In", "NotIn"):
-        errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
-    elif len(values) != 1:
-        errs.required(
-            f"{path}.values",
-            "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
-        )
-    if requirement.get("key") != "metadata.name":
-        errs.invalid(f"{path}.key", requirement.get("key", ""), "not a valid field selector key")
-    else:
-        for i, value in enumerate(values):
-            validate_name(names.dns_subdomain, value, f"{path}.values[{i}]", errs)
+_pod_term = """
+    labelSelector?                      {selector}
+    namespaceSelector?                  {selector}
+    namespaces?                         namespaces
+    @label-keys
+    topologyKey!                        : can not be empty
+    topologyKey                         qualified-name
+"""
+rules.add("pod-term", _pod_term.format(selector="label-selector"))
+rules.add("any-pod-term", _pod_term.format(selector="any-selector"))
 
 
 def validate_affinity(
@@ -77,117 +114,84 @@ def validate_affinity(
     any_node_value: bool = False,
     any_pod_value: bool = False,
 ) -> None:
-    if not affinity:
-        return
-    node = affinity.get("nodeAffinity")
-    if node is not None:
-        _node_affinity(node, f"{path}.nodeAffinity", errs, any_node_value)
-    for member in ("podAffinity", "podAntiAffinity"):
-        if affinity.get(member) is not None:
-            _pod_affinity(affinity[member], f"{path}.{member}", errs, any_pod_value)
+    if affinity:
+        _affinity(any_node_value, any_pod_value)(affinity, path, errs)
 
 
-def _node_affinity(affinity: Object, path: str, errs: Errors, any_value: bool) -> None:
-    required = affinity.get(_REQUIRED)
-    if required is not None:
-        validate_node_selector(required, f"{path}.{_REQUIRED}", errs, any_value=any_value)
-    for i, term in enumerate(affinity.get(_PREFERRED) or ()):
-        at = f"{path}.{_PREFERRED}[{i}]"
-        _weight(term, at, errs)
-        validate_node_selector_term(term.get("preference") or {}, f"{at}.preference", errs, any_value=True)
+@rules
+def _namespaces(namespaces: list[str], path: str, errs: Errors) -> None:
+    """Upstream's path is in the singular."""
+    for namespace in namespaces:
+        d.dns_label(namespace, path.removesuffix("s"), errs)
 
 
-def _weight(term: Object, path: str, errs: Errors) -> None:
-    weight = term.get("weight", 0)
-    if not 0 < weight <= 100:
-        errs.invalid(f"{path}.weight", weight, "must be in the range 1-100")
+_label_key_lists = rules.table("""
+    if labelSelector given
+      matchLabelKeys[]                  qualified-name
+      mismatchLabelKeys[]               qualified-name
+    else
+      matchLabelKeys-                   : must not be specified when labelSelector is not set
+      mismatchLabelKeys-                : must not be specified when labelSelector is not set
+""")
 
 
-def _pod_affinity(affinity: Object, path: str, errs: Errors, any_value: bool) -> None:
-    for i, term in enumerate(affinity.get(_REQUIRED) or ()):
-        _pod_term(term, f"{path}.{_REQUIRED}[{i}]", errs, any_value)
-    for i, term in enumerate(affinity.get(_PREFERRED) or ()):
-        at = f"{path}.{_PREFERRED}[{i}]"
-        _weight(term, at, errs)
-        _pod_term(term.get("podAffinityTerm") or {}, f"{at}.podAffinityTerm", errs, any_value)
-
-
-def _pod_term(term: Object, path: str, errs: Errors, any_value: bool) -> None:
-    for member in ("labelSelector", "namespaceSelector"):
-        validate_label_selector(term.get(member), f"{path}.{member}", errs, allow_invalid_values=any_value)
-    for namespace in term.get("namespaces") or ():
-        validate_name(names.dns_label, namespace, f"{path}.namespace", errs)
-    _label_keys(term, path, errs)
-    topology = term.get("topologyKey", "")
-    if not topology:
-        errs.required(f"{path}.topologyKey", "can not be empty")
-    validate_qualified_name(topology, f"{path}.topologyKey", errs)
-
-
+@rules
 def _label_keys(term: Object, path: str, errs: Errors) -> None:
     """Validates matchLabelKeys and mismatchLabelKeys; their expressions are already merged into the selector."""
-    match, mismatch = term.get("matchLabelKeys") or [], term.get("mismatchLabelKeys") or []
-    selector = term.get("labelSelector")
-    for member, keys in (("matchLabelKeys", match), ("mismatchLabelKeys", mismatch)):
-        if keys and selector is None:
-            errs.forbidden(f"{path}.{member}", "must not be specified when labelSelector is not set")
-        elif keys:
-            for i, key in enumerate(keys):
-                validate_qualified_name(key, f"{path}.{member}[{i}]", errs)
-    if selector is not None:
-        index = {key: i for i, key in enumerate(match)}
-        seen = set(selector.get("matchLabels") or ())
-        for expression in selector.get("matchExpressions") or ():
-            key = expression.get("key", "")
-            if key in index and key in seen:
-                errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
-            seen.add(key)
-    mismatched = set(mismatch)
-    for i, key in enumerate(match):
+    match = term.get("matchLabelKeys")
+    if not match and not term.get("mismatchLabelKeys"):
+        return
+    _label_key_lists(term, path, errs)
+    _merged_twice(match or (), term.get("labelSelector"), path, errs)
+    mismatched = set(term.get("mismatchLabelKeys") or ())
+    for i, key in enumerate(match or ()):
         if key in mismatched:
-            errs.invalid(
-                f"{path}.matchLabelKeys[{i}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"
-            )
+            why = "exists in both matchLabelKeys and mismatchLabelKeys"
+            errs.invalid(f"{path}.matchLabelKeys[{i}]", key, why)
 
 
-def validate_taint_effect(effect: str, path: str, errs: Errors) -> None:
-    if not effect:
-        errs.required(path)
-    elif effect not in TAINT_EFFECTS:
-        errs.not_supported(path, effect, TAINT_EFFECTS)
+def _merged_twice(keys: Sequence[str], selector: Object | None, path: str, errs: Errors) -> None:
+    """Keys are merged into the selector already, so one that occurs twice there is in both."""
+    index = {key: i for i, key in enumerate(keys)}
+    seen = set((selector or {}).get("matchLabels") or ())
+    for expression in (selector or {}).get("matchExpressions") or ():
+        key = expression.get("key", "")
+        if key in index and key in seen:
+            errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
+        seen.add(key)
+
+
+validate_taint_effect = d.chosen("NoSchedule", "PreferNoSchedule", "NoExecute")
+rules.add("taint-effect", validate_taint_effect)
+rules.add("joined-label-value", d.matches(names.label_value, ";"))
+_tolerations = rules.table("""
+    tolerations[]                       as:
+      key+                              qualified-name
+      if not key and operator != Exists
+        operator                        never : operator must be Exists when `key` is empty, which means "match all values and all keys"
+      if tolerationSeconds given and effect != NoExecute
+        effect                          never : effect must be 'NoExecute' when `tolerationSeconds` is set
+      if not operator or operator == Equal
+        value                           joined-label-value as:operator
+      else
+        if operator == Exists
+          value+                        never as:operator : value must be empty when `operator` is 'Exists'
+        else
+          operator                      known-operator
+      effect+                           taint-effect
+""")
+
+
+@rules
+def _known_operator(operator: str, path: str, errs: Errors) -> None:
+    """Alpha operators are refused together with the list of valid ones."""
+    more = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
+    errs.not_supported(path, operator, ("Equal", "Exists", *more))
 
 
 def validate_tolerations(tolerations: Sequence[Object] | None, path: str, errs: Errors) -> None:
-    for i, toleration in enumerate(tolerations or ()):
-        _toleration(toleration, f"{path}[{i}]", errs)
-
-
-def _toleration(toleration: Object, path: str, errs: Errors) -> None:
-    key, operator = toleration.get("key", ""), toleration.get("operator", "")
-    value, effect = toleration.get("value", ""), toleration.get("effect", "")
-    if key:
-        validate_qualified_name(key, f"{path}.key", errs)
-    elif operator != "Exists":
-        errs.invalid(
-            f"{path}.operator",
-            operator,
-            'operator must be Exists when `key` is empty, which means "match all values and all keys"',
-        )
-    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
-        errs.invalid(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
-    if operator in ("", "Equal"):
-        messages = names.label_value(value)
-        if messages:
-            errs.invalid(f"{path}.operator", value, ";".join(messages))
-    elif operator == "Exists":
-        if value:
-            errs.invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
-    else:
-        compares = operator in ("Lt", "Gt")  # alpha operators; refused together with the list of valid ones
-        valid = ("Equal", "Exists", "Lt", "Gt") if compares else ("Equal", "Exists")
-        errs.not_supported(f"{path}.operator", operator, valid)
-    if effect:
-        validate_taint_effect(effect, f"{path}.effect", errs)
+    if tolerations:
+        _tolerations({"tolerations": tolerations}, path, errs)
 
 
 def validate_added_tolerations(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> None:
@@ -207,7 +211,7 @@ def validate_scheduling_gates(gates: Sequence[Object] | None, path: str, errs: E
     seen: set[str] = set()
     for i, gate in enumerate(gates or ()):
         name = gate.get("name", "")
-        validate_qualified_name(name, f"{path}[{i}]", errs)
+        d.qualified_name(name, f"{path}[{i}]", errs)
         if name in seen:
             errs.duplicate(f"{path}[{i}]", name)
         seen.add(name)
@@ -224,9 +228,29 @@ def validate_deleted_gates(new: Sequence[Object], old: Sequence[Object], path: s
             )
 
 
-def validate_readiness_gates(gates: Sequence[Object] | None, path: str, errs: Errors) -> None:
-    for i, gate in enumerate(gates or ()):
-        validate_qualified_name(gate.get("conditionType", ""), f"{path}[{i}].conditionType", errs)
+_spread_head = rules.table("""
+    maxSkew                             >=1 : must be greater than zero
+    topologyKey!                        : can not be empty
+    whenUnsatisfiable                   DoNotSchedule|ScheduleAnyway
+""")
+_spread_rest = rules.table("""
+    minDomains?                         >=1 : must be greater than zero
+    if minDomains given and whenUnsatisfiable != DoNotSchedule
+      @only-do-not-schedule
+    nodeAffinityPolicy?                 Honor|Ignore
+    nodeTaintsPolicy?                   Honor|Ignore
+    if matchLabelKeys
+      if not labelSelector given
+        matchLabelKeys-                 : must not be specified when labelSelector is not set
+      matchLabelKeys[]                  qualified-name
+""")
+
+
+@rules
+def _only_do_not_schedule(constraint: Object, path: str, errs: Errors) -> None:
+    action = constraint.get("whenUnsatisfiable", "")
+    why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+    errs.invalid(f"{path}.minDomains", constraint["minDomains"], why)
 
 
 def validate_spread_constraints(
@@ -235,58 +259,21 @@ def validate_spread_constraints(
     listed = constraints or ()
     left = Counter(map(_spread_pair, listed))
     for i, constraint in enumerate(listed):
-        at = f"{path}[{i}]"
-        if constraint.get("maxSkew", 0) <= 0:
-            errs.invalid(f"{at}.maxSkew", constraint.get("maxSkew", 0), NOT_POSITIVE)
-        key, action = _spread_pair(constraint)
-        if not key:
-            errs.required(f"{at}.topologyKey", "can not be empty")
-        if action not in ("DoNotSchedule", "ScheduleAnyway"):
-            errs.not_supported(f"{at}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
+        at, (key, action) = f"{path}[{i}]", _spread_pair(constraint)
+        _spread_head(constraint, at, errs)
         left[key, action] -= 1
         if left[key, action]:  # another constraint with the same pair follows
             errs.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}")
-        _min_domains(constraint.get("minDomains"), action, f"{at}.minDomains", errs)
-        for member in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
-            policy = constraint.get(member)
-            if policy is not None and policy not in ("Honor", "Ignore"):
-                errs.not_supported(f"{at}.{member}", policy, ("Honor", "Ignore"))
-        _spread_label_keys(constraint, f"{at}.matchLabelKeys", errs)
-        if not any_selector:
-            validate_label_selector(constraint.get("labelSelector"), f"{at}.labelSelector", errs)
+        _spread_rest(constraint, at, errs)
+        selector = constraint.get("labelSelector")
+        if constraint.get("matchLabelKeys"):
+            _merged_twice(constraint["matchLabelKeys"], selector, f"{at}.matchLabelKeys", errs)
+        if selector is not None and not any_selector:
+            d.label_selector(selector, f"{at}.labelSelector", errs)
 
 
 def _spread_pair(constraint: Object) -> tuple[str, str]:
     return constraint.get("topologyKey", ""), constraint.get("whenUnsatisfiable", "")
-
-
-def _min_domains(count: int | None, action: str, path: str, errs: Errors) -> None:
-    if count is None:
-        return
-    if count <= 0:
-        errs.invalid(path, count, NOT_POSITIVE)
-    if action != "DoNotSchedule":
-        errs.invalid(path, count, f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}")
-
-
-def _spread_label_keys(constraint: Object, path: str, errs: Errors) -> None:
-    """The keys are merged into the selector already, so a key that occurs twice there is a duplicate."""
-    keys, selector = constraint.get("matchLabelKeys") or [], constraint.get("labelSelector")
-    if not keys:
-        return
-    if selector is None:
-        errs.forbidden(path, "must not be specified when labelSelector is not set")
-    for i, key in enumerate(keys):
-        validate_qualified_name(key, f"{path}[{i}]", errs)
-    if selector is None:
-        return
-    index = {key: i for i, key in enumerate(keys)}
-    seen = set(selector.get("matchLabels") or ())
-    for expression in selector.get("matchExpressions") or ():
-        key = expression.get("key", "")
-        if key in index and key in seen:
-            errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
-        seen.add(key)
 
 
 def validate_node_selector_additions(new: Object, old: Object, path: str, errs: Errors) -> None:
@@ -305,13 +292,13 @@ def validate_node_affinity_additions(new: Object | None, old: Object | None, pat
     path = f"{path}.{_REQUIRED}.nodeSelectorTerms"
     if len(before) != len(after):
         why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        errs.invalid(path, node_selector_terms(after), why)
+        errs.invalid(path, go(after, "api.core.v1.NodeSelectorTerm") or None, why)
         return
     for i, (one, two) in enumerate(zip(after, before, strict=True)):
         if not _only_additions(one, two):
             errs.invalid(
                 f"{path}[{i}]",
-                node_selector_term(one),
+                go(one, "api.core.v1.NodeSelectorTerm"),
                 "only additions are allowed (no mutations or deletions)",
             )
 

@@ -7,11 +7,13 @@ import re2
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import Repeated, report
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import PodOptions
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
-PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 SYSCTL_MAX = 253
 _SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL = rf"^({_SEGMENT}[\./])*{_SEGMENT}$"
@@ -29,67 +31,80 @@ _DOMAIN = re2.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BAD_USER = re.compile(r'["/\\:;|=,+*?<>@\[\]]')
 _EMPTY_USER = re.compile(r"[. ]+")
 
-_NOT_WINDOWS_POD = (
-    "appArmorProfile",
-    "seLinuxOptions",
-    "hostUsers",
-    "hostPID",
-    "hostIPC",
-    "seccompProfile",
-    "fsGroup",
-    "fsGroupChangePolicy",
-    "sysctls",
-    "shareProcessNamespace",
-    "runAsUser",
-    "runAsGroup",
-    "supplementalGroups",
-    "supplementalGroupsPolicy",
-    "seLinuxChangePolicy",
-)
-_OF_SPEC = ("hostUsers", "hostPID", "hostIPC", "shareProcessNamespace")
-"""Fields of the spec that upstream's internal type has in the security context."""
-_NOT_WINDOWS_CONTAINER = (
-    "appArmorProfile",
-    "seLinuxOptions",
-    "seccompProfile",
-    "capabilities",
-    "readOnlyRootFilesystem",
-    "privileged",
-    "allowPrivilegeEscalation",
-    "procMount",
-    "runAsUser",
-    "runAsGroup",
-)
+rules = Rules(validate_descending)
+rules.define("""
+seccomp
+    type!                               : type is required when seccompProfile is set
+    type+                               Localhost|RuntimeDefault|Unconfined
+    if type == Localhost
+      localhostProfile*                 : must be set when seccomp type is Localhost
+      localhostProfile?                 descending
+    else
+      if localhostProfile given
+        @not-localhost
+apparmor
+    if type == Localhost
+      localhostProfile!                 : must be set when AppArmor type is Localhost
+      localhostProfile+                 not-padded max:4095
+    else
+      if type in RuntimeDefault|Unconfined
+        localhostProfile?               never : can only be set when AppArmor type is Localhost
+      else
+        type!                           : type is required when appArmorProfile is set
+        type+                           Localhost|RuntimeDefault|Unconfined
+windows
+    gmsaCredentialSpecName?             dns-subdomain
+    gmsaCredentialSpec?                 credentials
+    runAsUserName?                      user-name
+not-windows
+    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
+    securityContext.seLinuxOptions-?,hostUsers-?,hostPID-        : cannot be set for a windows pod
+    hostIPC-,securityContext.seccompProfile-?                    : cannot be set for a windows pod
+    securityContext.fsGroup-?                                    : cannot be set for a windows pod
+    securityContext.fsGroupChangePolicy-?                        : cannot be set for a windows pod
+    securityContext.sysctls-,shareProcessNamespace-?             : cannot be set for a windows pod
+    securityContext.runAsUser-?,securityContext.runAsGroup-?     : cannot be set for a windows pod
+    securityContext.supplementalGroups-                          : cannot be set for a windows pod
+    securityContext.supplementalGroupsPolicy-?                   : cannot be set for a windows pod
+    securityContext.seLinuxChangePolicy-?                        : cannot be set for a windows pod
+not-windows-container
+    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
+    securityContext.seLinuxOptions-?                             : cannot be set for a windows pod
+    securityContext.seccompProfile-?                             : cannot be set for a windows pod
+    securityContext.capabilities-?                               : cannot be set for a windows pod
+    securityContext.readOnlyRootFilesystem-?                     : cannot be set for a windows pod
+    securityContext.privileged-?                                 : cannot be set for a windows pod
+    securityContext.allowPrivilegeEscalation-?                   : cannot be set for a windows pod
+    securityContext.procMount-?,securityContext.runAsUser-?      : cannot be set for a windows pod
+    securityContext.runAsGroup-?                                 : cannot be set for a windows pod
+""")
+_pod_context = rules.table("""
+    fsGroup?                            user-id
+    runAsUser?                          user-id
+    runAsGroup?                         user-id
+    supplementalGroups[]                user-id
+""")
+_pod_context_rest = rules.table("""
+    fsGroupChangePolicy?                Always|OnRootMismatch
+    seccompProfile?                     seccomp
+    windowsOptions?                     windows
+    appArmorProfile?                    apparmor
+    supplementalGroupsPolicy?           Merge|Strict
+    seLinuxChangePolicy?                MountOption|Recursive
+""")
 
 
 def validate_pod_security_context(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Validates the pod's security context; `path` is that of the spec."""
     context = spec.get("securityContext") or {}
     path = f"{path}.securityContext"
-    for member in ("fsGroup", "runAsUser", "runAsGroup"):
-        _id(context.get(member), f"{path}.{member}", errs)
-    for i, group in enumerate(context.get("supplementalGroups") or ()):
-        _id(group, f"{path}.supplementalGroups[{i}]", errs)
+    _pod_context(context, path, errs)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         why = "ShareProcessNamespace and HostPID cannot both be enabled"
         errs.invalid(f"{path}.shareProcessNamespace", True, why)
-    _sysctls(context.get("sysctls") or [], spec, f"{path}.sysctls", errs, options)
-    _choice(context, "fsGroupChangePolicy", ("Always", "OnRootMismatch"), path, errs)
-    _seccomp(context.get("seccompProfile"), f"{path}.seccompProfile", errs)
-    _windows_options(context.get("windowsOptions"), f"{path}.windowsOptions", errs)
-    _apparmor(context.get("appArmorProfile"), f"{path}.appArmorProfile", errs)
-    _choice(context, "supplementalGroupsPolicy", ("Merge", "Strict"), path, errs)
-    _choice(context, "seLinuxChangePolicy", ("MountOption", "Recursive"), path, errs)
-
-
-def _choice(context: Object, member: str, valid: Sequence[str], path: str, errs: Errors) -> None:
-    if context.get(member) is not None and context[member] not in valid:
-        errs.not_supported(f"{path}.{member}", context[member], valid)
-
-
-def _id(number: int | None, path: str, errs: Errors) -> None:
-    if number is not None:
-        report(path, number, names.user_id(number), errs)
+    if context.get("sysctls"):
+        _sysctls(context["sysctls"], spec, f"{path}.sysctls", errs, options)
+    _pod_context_rest(context, path, errs)
 
 
 def _sysctls(sysctls: Sequence[Object], spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
@@ -122,6 +137,20 @@ def _dotted(name: str) -> str:
     return name.translate(str.maketrans("./", "/.")) if first == "/" else name
 
 
+_context = rules.table("""
+    runAsUser?                          user-id
+    runAsGroup?                         user-id
+    procMount?                          Default|Unmasked
+""")
+_context_rest = rules.table("""
+    seccompProfile?                     seccomp
+    if allowPrivilegeEscalation given and not allowPrivilegeEscalation
+      @no-escalation
+    windowsOptions?                     windows
+    appArmorProfile?                    apparmor
+""")
+
+
 def validate_security_context(
     context: Object | None, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
 ) -> None:
@@ -130,124 +159,44 @@ def validate_security_context(
         return
     if context.get("privileged") and not allow_privileged:
         errs.forbidden(f"{path}.privileged", "disallowed by cluster policy")
-    for member in ("runAsUser", "runAsGroup"):
-        _id(context.get(member), f"{path}.{member}", errs)
-    mount = context.get("procMount")
-    if mount is not None:
-        if mount not in ("Default", "Unmasked"):
-            errs.not_supported(f"{path}.procMount", mount, ("Default", "Unmasked"))
-        if host_users and mount == "Unmasked":
-            errs.invalid(f"{path}.procMount", mount, "`hostUsers` must be false to use `Unmasked`")
-    _seccomp(context.get("seccompProfile"), f"{path}.seccompProfile", errs)
-    if context.get("allowPrivilegeEscalation") is False:
-        if context.get("privileged"):
-            why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errs.invalid(path, shown_context(context), why)
-        added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
-        if added:
-            why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            cause = Repeated(shown_context(context), why)
-            for _ in range(added):
-                cause.add_to(errs, path)
-    _windows_options(context.get("windowsOptions"), f"{path}.windowsOptions", errs)
-    _apparmor(context.get("appArmorProfile"), f"{path}.appArmorProfile", errs)
+    _context(context, path, errs)
+    if host_users and context.get("procMount") == "Unmasked":
+        errs.invalid(f"{path}.procMount", "Unmasked", "`hostUsers` must be false to use `Unmasked`")
+    _context_rest(context, path, errs)
 
 
-_SHOWN: dict[str, tuple[str, ...]] = {
-    "": (
-        "capabilities",
-        "privileged",
-        "seLinuxOptions",
-        "windowsOptions",
-        "runAsUser",
-        "runAsGroup",
-        "runAsNonRoot",
-        "readOnlyRootFilesystem",
-        "allowPrivilegeEscalation",
-        "procMount",
-        "seccompProfile",
-        "appArmorProfile",
-    ),
-    "capabilities": ("add", "drop"),
-    "seLinuxOptions": ("user", "role", "type", "level"),
-    "windowsOptions": ("gmsaCredentialSpecName", "gmsaCredentialSpec", "runAsUserName", "hostProcess"),
-    "seccompProfile": ("type", "localhostProfile"),
-    "appArmorProfile": ("type", "localhostProfile"),
-}
-_GO_NAMES = {
-    "seLinuxOptions": "SELinuxOptions",
-    "gmsaCredentialSpecName": "GMSACredentialSpecName",
-    "gmsaCredentialSpec": "GMSACredentialSpec",
-}
+@rules
+def _no_escalation(context: Object, path: str, errs: Errors) -> None:
+    cannot = "cannot set `allowPrivilegeEscalation` to false and"
+    if context.get("privileged"):
+        errs.invalid(path, go(context, "api.core.v1.SecurityContext"), f"{cannot} `privileged` to true")
+    added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
+    if added:
+        cause = Repeated(
+            go(context, "api.core.v1.SecurityContext"), f"{cannot} `capabilities.Add` CAP_SYS_ADMIN"
+        )
+        for _ in range(added):
+            cause.add_to(errs, path)
 
 
-def shown_context(context: Object, part: str = "") -> Object:
-    """A security context as messages print it: upstream's internal type with all fields."""
-    out: Object = {}
-    for member in _SHOWN[part]:
-        value = context.get(member)
-        if value is None and part == "seLinuxOptions":
-            value = ""
-        if member in _SHOWN and value is not None:
-            value = shown_context(value, member)
-        out[_GO_NAMES.get(member, member[:1].upper() + member[1:])] = value
-    return out
+@rules
+def _not_localhost(profile: Object, path: str, errs: Errors) -> None:
+    value = go(profile, "api.core.v1.SeccompProfile")
+    errs.invalid(f"{path}.localhostProfile", value, "can only be set when seccomp type is Localhost")
 
 
-def _seccomp(profile: Object | None, path: str, errs: Errors) -> None:
-    if profile is None:
-        return
-    kind, file = profile.get("type", ""), profile.get("localhostProfile")
-    if not kind:
-        errs.required(f"{path}.type", "type is required when seccompProfile is set")
-    elif kind not in PROFILE_TYPES:
-        errs.not_supported(f"{path}.type", kind, PROFILE_TYPES)
-    if kind == "Localhost":
-        if file is None:
-            errs.required(f"{path}.localhostProfile", "must be set when seccomp type is Localhost")
-        else:
-            validate_descending(file, f"{path}.localhostProfile", errs)
-    elif file is not None:
-        value = {"Type": kind, "LocalhostProfile": file}
-        errs.invalid(f"{path}.localhostProfile", value, "can only be set when seccomp type is Localhost")
+@rules
+def _not_padded(file: str, path: str, errs: Errors) -> None:
+    if file != file.strip():
+        errs.invalid(path, file, "must not be padded with whitespace")
 
 
-def _apparmor(profile: Object | None, path: str, errs: Errors) -> None:
-    if profile is None:
-        return
-    kind, file = profile.get("type", ""), profile.get("localhostProfile")
-    at = f"{path}.localhostProfile"
-    if kind == "Localhost":
-        if not file:
-            errs.required(at, "must be set when AppArmor type is Localhost")
-        elif file != file.strip():
-            errs.invalid(at, file, "must not be padded with whitespace")
-        if file and names.size(file) > 4095:
-            errs.too_long(at, 4095)
-    elif kind in PROFILE_TYPES:
-        if file is not None:
-            errs.invalid(at, file, "can only be set when AppArmor type is Localhost")
-    elif not kind:
-        errs.required(f"{path}.type", "type is required when appArmorProfile is set")
-    else:
-        errs.not_supported(f"{path}.type", kind, PROFILE_TYPES)
-
-
-def _windows_options(windows: Object | None, path: str, errs: Errors) -> None:
-    if windows is None:
-        return
-    name, spec, user = (
-        windows.get(m) for m in ("gmsaCredentialSpecName", "gmsaCredentialSpec", "runAsUserName")
-    )
-    if name is not None:
-        report(f"{path}.gmsaCredentialSpecName", name, names.dns_subdomain(name), errs)
-    if spec is not None:
-        if not spec:
-            errs.invalid(f"{path}.gmsaCredentialSpec", spec, "gmsaCredentialSpec cannot be an empty string")
-        elif names.size(spec) > GMSA_LIMIT:
-            errs.invalid(f"{path}.gmsaCredentialSpec", spec, "gmsaCredentialSpec size must be under 64 KiB")
-    if user is not None:
-        report(f"{path}.runAsUserName", user, _user_name_faults(user), errs)
+@rules
+def _credentials(spec: str, path: str, errs: Errors) -> None:
+    if not spec:
+        errs.invalid(path, spec, "gmsaCredentialSpec cannot be an empty string")
+    elif names.size(spec) > GMSA_LIMIT:
+        errs.invalid(path, spec, "gmsaCredentialSpec size must be under 64 KiB")
 
 
 def _user_name_faults(text: str) -> list[str]:
@@ -273,6 +222,9 @@ def _user_name_faults(text: str) -> list[str]:
     if _BAD_USER.search(user):
         out.append("runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]")
     return out
+
+
+rules.add("user-name", d.matches(_user_name_faults))
 
 
 def validate_host_process(
@@ -308,13 +260,13 @@ def _host_process(context: Object | None) -> bool | None:
     return ((context or {}).get("windowsOptions") or {}).get("hostProcess")
 
 
-def validate_host_users(spec: Object, path: str, errs: Errors) -> None:
-    """A user namespace of its own excludes the other namespaces of the host."""
-    if spec.get("hostUsers") is not False:
-        return
-    for member, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
-        if spec.get(member):
-            errs.forbidden(f"{path}.{shown}", "when `hostUsers` is false")
+validate_host_users = rules.table("""
+    if hostUsers given and not hostUsers
+      hostNetwork-                      : when `hostUsers` is false
+      hostPID-                          as:HostPID : when `hostUsers` is false
+      hostIPC-                          as:HostIPC : when `hostUsers` is false
+""")
+"""A user namespace of its own excludes the other namespaces of the host."""
 
 
 def validate_os(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:
@@ -328,7 +280,9 @@ def validate_os(spec: Object, containers: Sequence[tuple[Object, str]], path: st
     elif name == "linux":
         _linux(spec, containers, path, errs)
     elif name == "windows":
-        _windows(spec, containers, path, errs)
+        rules["not-windows"](spec, path, errs)
+        for container, at in containers:
+            rules["not-windows-container"](container, at, errs)
     else:
         errs.not_supported(f"{path}.os", name, ("linux", "windows"))
 
@@ -339,21 +293,3 @@ def _linux(spec: Object, containers: Sequence[tuple[Object, str]], path: str, er
             errs.forbidden(
                 f"{at}.securityContext.windowsOptions", "windows options cannot be set for a linux pod"
             )
-
-
-def _windows(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:
-    context = spec.get("securityContext") or {}
-    for member in _NOT_WINDOWS_POD:
-        if member in _OF_SPEC:
-            value, at = spec.get(member), f"{path}.{member}"
-            if member in ("hostPID", "hostIPC"):
-                value = value or None
-        else:
-            value, at = context.get(member), f"{path}.securityContext.{member}"
-        if value is not None and value != []:
-            errs.forbidden(at, "cannot be set for a windows pod")
-    for container, where in containers:
-        own = container.get("securityContext") or {}
-        for member in _NOT_WINDOWS_CONTAINER:
-            if own.get(member) is not None:
-                errs.forbidden(f"{where}.securityContext.{member}", "cannot be set for a windows pod")

@@ -4,15 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import (
-    report,
-    validate_annotations,
-    validate_dns_label,
-    validate_dns_subdomain,
-    validate_ip,
-    validate_labels,
-    validate_name,
-)
+from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import validate_annotations, validate_ip, validate_labels
 from pilothouse.api.validate.pod.annotations import (
     validate_annotations_match_fields,
     validate_pod_annotations,
@@ -30,7 +23,6 @@ from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import validate_pod_resources
 from pilothouse.api.validate.pod.scheduling import (
     validate_affinity,
-    validate_readiness_gates,
     validate_scheduling_gates,
     validate_spread_constraints,
     validate_tolerations,
@@ -43,6 +35,8 @@ from pilothouse.api.validate.pod.security import (
 )
 from pilothouse.api.validate.pod.volumes import validate_volumes
 from pilothouse.api.validate.resources import validate_requirements
+from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 __all__ = [
     "NEW",
@@ -55,12 +49,11 @@ __all__ = [
     "validate_pod_template_spec",
 ]
 
-RESTART_POLICIES = ("Always", "OnFailure", "Never")
-DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
-MAX_HOSTNAME = 64
+
+rules = Rules()
 
 
 def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
@@ -118,9 +111,8 @@ def validate_pod_spec(
     spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
 ) -> None:
     """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
+    _grace(spec, path, errs)
     grace = spec.get("terminationGracePeriodSeconds")
-    if grace is None:
-        errs.required(f"{path}.terminationGracePeriodSeconds")
     pod_name = (meta or {}).get("name", "")
     volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
     claims = spec.get("resourceClaims") or []
@@ -141,9 +133,7 @@ def validate_pod_spec(
     validate_pod_resources(spec, f"{path}.resources", errs, options)
     if spec.get("hostNetwork"):
         _host_ports(regular, f"{path}.containers", errs, options)
-    _enum(spec.get("restartPolicy", ""), RESTART_POLICIES, f"{path}.restartPolicy", errs)
-    _enum(spec.get("dnsPolicy", ""), DNS_POLICIES, f"{path}.dnsPolicy", errs)
-    validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector", errs)
+    _policies(spec, path, errs)
     validate_pod_security_context(spec, path, errs, options)
     validate_affinity(
         spec.get("affinity"),
@@ -153,7 +143,7 @@ def validate_pod_spec(
         any_pod_value=options.allow_invalid_selector_values,
     )
     _dns_config(spec, f"{path}.dnsConfig", errs, options)
-    validate_readiness_gates(spec.get("readinessGates"), f"{path}.readinessGates", errs)
+    _readiness_gates(spec, path, errs)
     validate_scheduling_gates(spec.get("schedulingGates"), f"{path}.schedulingGates", errs)
     validate_spread_constraints(
         spec.get("topologySpreadConstraints"),
@@ -167,39 +157,66 @@ def validate_pod_spec(
     _identity(spec, path, errs)
     validate_tolerations(spec.get("tolerations"), f"{path}.tolerations", errs)
     _host_aliases(spec.get("hostAliases") or [], f"{path}.hostAliases", errs, options)
-    _classes(spec, path, errs, options)
+    _classes(spec, path, errs)
+    if spec.get("overhead") is not None:
+        any_size = options.allow_indivisible_huge_pages
+        validate_requirements({"limits": spec["overhead"]}, f"{path}.overhead", errs, any_huge_page=any_size)
     validate_os(spec, containers, path, errs)
 
 
-def _enum(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
-    if not value:
-        errs.required(path)
-    elif value not in valid:
-        errs.not_supported(path, value, valid)
+_grace = rules.table("terminationGracePeriodSeconds*")
+_policies = rules.table("""
+    restartPolicy!                      Always|OnFailure|Never
+    dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
+    nodeSelector?                       labels
+""")
+_readiness_gates = rules.table("""
+    readinessGates[]
+      conditionType                     qualified-name
+""")
+_identity = rules.table("""
+    serviceAccountName+                 dns-subdomain
+    nodeName+                           dns-subdomain
+    activeDeadlineSeconds?              1..2147483647
+    hostname+                           dns-label
+    subdomain+                          dns-label
+    if hostnameOverride given
+      setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
+      hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
+      hostnameOverride                  dns-subdomain max:64
+""")
+_classes = rules.table("""
+    priorityClassName+                  dns-subdomain
+    runtimeClassName?                   dns-subdomain
+    if preemptionPolicy given
+      preemptionPolicy!                 PreemptLowerPriority|Never
+""")
+
+
+_claim_names = rules.table("""
+    resourceClaimName?                  dns-subdomain
+    resourceClaimTemplateName?          dns-subdomain
+""")
 
 
 def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
     seen: set[str] = set()
     for i, claim in enumerate(claims):
         at, name = f"{path}[{i}]", claim.get("name", "")
-        members = ("resourceClaimName", "resourceClaimTemplateName")
-        given = [claim.get(m) for m in members]
+        count = sum(claim.get(m) is not None for m in ("resourceClaimName", "resourceClaimTemplateName"))
         if not name:
             errs.required(f"{at}.name")
         elif name in seen:
             errs.duplicate(f"{at}.name", name)
         else:
-            validate_dns_label(name, f"{at}.name", errs)
+            d.dns_label(name, f"{at}.name", errs)
             seen.add(name)
-        shown = {"Name": name, "ResourceClaimName": given[0], "ResourceClaimTemplateName": given[1]}
-        if None not in given:
-            why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errs.invalid(at, shown, why)
-        if given == [None, None]:
-            errs.invalid(at, shown, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
-        for member, value in zip(members, given, strict=True):
-            if value is not None:
-                validate_dns_subdomain(value, f"{at}.{member}", errs)
+        if count != 1:
+            why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            if count:
+                why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errs.invalid(at, go(claim, "api.core.v1.PodResourceClaim"), why)
+        _claim_names(claim, at, errs)
 
 
 def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
@@ -255,53 +272,17 @@ def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> N
     for i, search in enumerate(searches):
         if search != ".":
             search = search.removesuffix(".")
-            report(f"{path}.searches[{i}]", search, names.dns_subdomain_underscore(search), errs)
+            _search(search, f"{path}.searches[{i}]", errs)
     for i, option in enumerate(config.get("options") or ()):
         if not option.get("name"):
             errs.required(f"{path}.options[{i}]", "must not be empty")
 
 
-def _identity(spec: Object, path: str, errs: Errors) -> None:
-    for member in ("serviceAccountName", "nodeName"):
-        if spec.get(member):
-            validate_name(names.dns_subdomain, spec[member], f"{path}.{member}", errs)
-    deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and not 1 <= deadline < 2**31:
-        errs.invalid(f"{path}.activeDeadlineSeconds", deadline, names.in_range(1, 2**31 - 1))
-    for member in ("hostname", "subdomain"):
-        if spec.get(member):
-            validate_dns_label(spec[member], f"{path}.{member}", errs)
-    _hostname_override(spec, f"{path}.hostnameOverride", errs)
-
-
-def _hostname_override(spec: Object, path: str, errs: Errors) -> None:
-    override = spec.get("hostnameOverride")
-    if override is None:
-        return
-    if spec.get("setHostnameAsFQDN"):
-        errs.forbidden(path, "may not be specified when setHostnameAsFQDN is true")
-    if spec.get("hostNetwork"):
-        errs.forbidden(path, "may not be specified when hostNetwork is true")
-    validate_dns_subdomain(override, path, errs)
-    if names.size(override) > MAX_HOSTNAME:
-        errs.too_long(path, MAX_HOSTNAME)
+_search = d.matches(names.dns_subdomain_underscore)
 
 
 def _host_aliases(aliases: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
     for i, alias in enumerate(aliases):
         validate_ip(alias.get("ip", ""), f"{path}[{i}].ip", errs, options.old_ips)
         for j, hostname in enumerate(alias.get("hostnames") or ()):
-            validate_dns_subdomain(hostname, f"{path}[{i}].hostnames[{j}]", errs)
-
-
-def _classes(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    if spec.get("priorityClassName"):
-        validate_dns_subdomain(spec["priorityClassName"], f"{path}.priorityClassName", errs)
-    if spec.get("runtimeClassName") is not None:
-        validate_dns_subdomain(spec["runtimeClassName"], f"{path}.runtimeClassName", errs)
-    if spec.get("preemptionPolicy") is not None:
-        _enum(spec["preemptionPolicy"], ("PreemptLowerPriority", "Never"), f"{path}.preemptionPolicy", errs)
-    if spec.get("overhead") is not None:
-        requirements = {"limits": spec["overhead"]}
-        any_size = options.allow_indivisible_huge_pages
-        validate_requirements(requirements, f"{path}.overhead", errs, any_huge_page=any_size)
+            d.dns_subdomain(hostname, f"{path}[{i}].hostnames[{j}]", errs)

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import (
     doubles,
-    immutable_field,
     is_ipv6,
     report,
-    validate_dns_subdomain,
     validate_ip,
-    validate_qualified_name,
 )
 from pilothouse.api.validate.pod.annotations import validate_annotation_updates, validate_pod_annotations
 from pilothouse.api.validate.pod.container import is_sidecar
@@ -20,6 +18,9 @@ from pilothouse.api.validate.pod.options import deletion_cost_bad
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")
 _KINDS = (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers"))
+
+
+_fixed_class = d.fixed("status.qosClass", "")
 
 
 def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
@@ -31,11 +32,11 @@ def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
     validate_pod_annotations(annotations, spec, path, errs, any_cost=deletion_cost_bad(old["metadata"]))
     for i, condition in enumerate(status.get("conditions") or ()):
         if condition.get("type", "") not in _SYSTEM_CONDITIONS:
-            validate_qualified_name(condition.get("type", ""), f"metadata.conditions[{i}].Type", errs)
+            d.qualified_name(condition.get("type", ""), f"metadata.conditions[{i}].Type", errs)
     node = status.get("nominatedNodeName", "")
     if node and node != before.get("nominatedNodeName", ""):
-        validate_dns_subdomain(node, "status.nominatedNodeName", errs)
-    immutable_field(status.get("qosClass", ""), before.get("qosClass", ""), "status.qosClass", errs)
+        d.dns_subdomain(node, "status.nominatedNodeName", errs)
+    _fixed_class(pod, old, errs)
     policy = old_spec.get("restartPolicy", "")
     for member, containers in (*_KINDS, ("ephemeralContainerStatuses", "")):
         restart = policy if containers else "Never"
@@ -94,7 +95,7 @@ def _claim_statuses(statuses: Sequence[Object], spec: Object, errs: Errors) -> N
         seen.add(name)
         claim = status.get("resourceClaimName")
         if claim is not None:
-            validate_dns_subdomain(claim, at, errs)
+            d.dns_subdomain(claim, at, errs)
 
 
 def _ips(status: Object, before: Object, errs: Errors) -> None:

@@ -287,6 +287,7 @@ RESOURCES = [
         basic.SECRET,
         selectable={"type": ("type",)},
         field_error=_NOT_SUPPORTED,
+        confidential=True,
     ),
     _record(
         "ServiceAccount",

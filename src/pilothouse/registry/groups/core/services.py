@@ -226,10 +226,11 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
         errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
         _refuse(service, errs)
         raise
+    if ctx.dry_run:
+        return address
     if not wanted:
         ctx.chosen.add(address)
-    if not (ctx.dry_run and wanted):
-        ctx.undo.append(lambda: addresses.release(address))
+    ctx.undo.append(lambda: addresses.release(address))
     return address
 
 

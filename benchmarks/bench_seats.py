@@ -1,0 +1,137 @@
+"""What priority and fairness costs a request that need not wait: processor time with and without, in turns.
+
+    python benchmarks/bench_seats.py
+
+One process without sockets: what is timed is the pipeline with its answer from the watch cache. "Without" is
+a gate that classifies requests and counts nobody. The exit status is 1 when the goal is missed.
+"""
+
+import asyncio
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+import uvloop
+
+from pilothouse import errors, options
+from pilothouse._seats import Flow, Ticket
+from pilothouse.api.identity import RequestInfo, User
+from pilothouse.assembly.server import Server
+from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.flowcontrol.gate import FlowControl, Gate
+from pilothouse.flowcontrol.width import Query
+from pilothouse.registry.resource import Resource
+from pilothouse.server.listener import bind
+from pilothouse.server.request import Request, Response
+
+COLLECTION = "/api/v1/namespaces/default/configmaps"
+ROUNDS, REQUESTS = 60, 600
+GOAL = 2.0
+"""Microseconds that a GET may cost more with seats than without."""
+
+CASES = {
+    "GET, exempt": ("admin", "GET", f"{COLLECTION}/bench"),
+    "GET, with queues": ("jane", "GET", f"{COLLECTION}/bench"),
+    "LIST, with queues": ("jane", "GET", COLLECTION),
+    "LIST by label": ("jane", "GET", f"{COLLECTION}?labelSelector=a%3Db"),
+}
+"""Token, method and target."""
+
+
+class Open:
+    """The gate without seats: `takes` has nobody enter, though the flow is looked up."""
+
+    def __init__(self, control: FlowControl) -> None:
+        self._flow = control.flow
+
+    def flow(self, user: User, info: RequestInfo) -> Flow | None:
+        """Look the flow up, as for the headers."""
+        self._flow(user, info)
+        return None
+
+    def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
+        """Nobody enters."""
+        raise AssertionError
+
+    def resource(self, info: RequestInfo) -> Resource | None:
+        """Nobody is refused."""
+        return None
+
+    def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
+        """Nobody is refused."""
+        raise AssertionError
+
+
+def request(user: str, method: str, target: str, body: bytes = b"") -> Request:
+    headers = {
+        "authorization": f"Bearer {user}",
+        "accept": "application/json",
+        "user-agent": "kubectl/v1.36.0",
+    }
+    return Request(method, target, headers, list(headers.items()), body, ("127.0.0.1", 40000))
+
+
+def spent(pipeline: Pipeline, case: Request) -> float:
+    """Microseconds of processor time for one request."""
+    handle = pipeline.handle
+    started = time.process_time()
+    for _ in range(REQUESTS):
+        response = handle(case)
+        assert type(response) is Response and response.on_done is not None
+        response.on_done(600, None)
+    return (time.process_time() - started) / REQUESTS * 1e6
+
+
+async def measured(server: Server) -> bool:
+    """Print what each case costs; whether the goal is met."""
+    control, pipeline = server.handlers.flowcontrol, server.pipeline
+    assert control is not None
+    gates: dict[str, Gate] = {"without": Open(control), "with": control}
+    met = True
+    for name, (user, method, target) in CASES.items():
+        case = request(user, method, target)
+        times: dict[str, list[float]] = {gate: [] for gate in gates}
+        for turn in range(ROUNDS):
+            for gate in sorted(gates, reverse=bool(turn % 2)):
+                pipeline.stages.gate = gates[gate]
+                times[gate].append(spent(pipeline, case))
+            await asyncio.sleep(0)
+        bare = statistics.median(times["without"])
+        cost = statistics.median([a - b for a, b in zip(times["with"], times["without"], strict=True)])
+        judged = name.startswith("GET")
+        met &= not judged or cost <= GOAL
+        print(f"  {name:20} {bare:6.1f} us  +{cost:.2f} us" + (f"  (goal {GOAL})" if judged else ""))
+    return met
+
+
+async def main() -> int:
+    with tempfile.TemporaryDirectory() as text:
+        directory = pathlib.Path(text)
+        (directory / "tokens.csv").write_text('admin,admin,1,"system:masters"\njane,jane,2,dev\n')
+        sock = bind("127.0.0.1", 0)
+        flags = [
+            f"--data-dir={directory}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={sock.getsockname()[1]}",
+            "--storage-backend=memory",
+            f"--token-auth-file={directory}/tokens.csv",
+            "--authorization-mode=AlwaysAllow",
+        ]
+        server = Server(options.parse(flags), sockets=[sock])
+        await server.start()
+        body = json.dumps({"metadata": {"name": "bench", "labels": {"a": "b"}}, "data": {"a": "b" * 500}})
+        answer = server.pipeline.handle(request("admin", "POST", COLLECTION, body.encode()))
+        if not isinstance(answer, Response):
+            answer = await answer
+        assert answer.status == 201, answer.body
+        met = await measured(server)
+        await server.stop(0)
+        return int(not met)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(main()))

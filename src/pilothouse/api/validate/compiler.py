@@ -1,0 +1,350 @@
+"""Compiles tables of rules (tables.py) to Python: what a table checks costs what it would cost if it were written by hand.
+
+The function has a line or two for each check. It looks into each struct once, and makes a path only where a cause or a called
+rule needs it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pilothouse.api import names
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import declare
+from pilothouse.api.validate.declare import Rule
+from pilothouse.api.validate.shown import go
+
+_MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?)(\[\])?(=0)?(-\?|[?!*+-])?")
+_RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
+_COMPARED = re.compile(r"(>=|<=)(-?\d+|\.\w+)")
+_OPTIONS = frozenset(("as", "as-root", "by", "show", "at", "most", "unique", "unique-first", "second"))
+_NUMBERS = frozenset(("port", "user-id", "port-or-name"))
+_BOUNDS = {">=": "must be greater than or equal to", "<=": "must be less than or equal to"}
+_INLINE: dict[str, Callable[[Any], Any]] = {
+    "dns-label": names.dns_label,
+    "dns1035-label": names.dns1035_label,
+    "dns-subdomain": names.dns_subdomain,
+    "qualified-name": names.qualified_name,
+    "path-segment": names.path_segment,
+    "label-value": names.label_value,
+    "port": names.port_number,
+    "port-name": names.port_name,
+    "user-id": names.user_id,
+}
+"""Rules of which a cause is made for each message, without a call between."""
+
+
+class _Line(NamedTuple):
+    """A line of a table, and the lines that are indented below it."""
+
+    subject: str
+    words: list[str]
+    message: str
+    below: "list[_Line]"
+
+    def options(self) -> dict[str, str]:
+        parts = (word.partition(":") for word in self.words)
+        return {name: value for name, colon, value in parts if colon and name in _OPTIONS}
+
+    def rules(self) -> list[str]:
+        return [word for word in self.words if word.partition(":")[0] not in _OPTIONS]
+
+
+def compiled(text: str, functions: Mapping[str, Rule], path: str) -> Rule:
+    """The function for a table; `path` is how paths begin: "{path}" with what it is called with, "" at the root."""
+    writer = _Writer(functions)
+    writer.steps(_lines(text), "value", path)
+    source = "\n".join(["def check(value, path, errs):", *writer.lines])
+    exec(compile(source, f"<table {next(iter(text.split()), '')}>", "exec"), writer.names)
+    made: Rule = writer.names["check"]
+    return made
+
+
+def _lines(text: str) -> list[_Line]:
+    """The lines of a table as a tree, by their indentation."""
+    out: list[_Line] = []
+    outer: list[tuple[int, list[_Line]]] = [(-1, out)]
+    for raw in text.splitlines():
+        words, _, message = raw.partition(" : ")
+        if not words.strip():
+            continue
+        depth = len(raw) - len(raw.lstrip())
+        while outer[-1][0] >= depth:
+            outer.pop()
+        subjects, *rest = words.split()
+        below: list[_Line] = []
+        outer[-1][1].extend(_Line(subject, rest, message.strip(), below) for subject in subjects.split(","))
+        outer.append((depth, below))
+    return out
+
+
+class _Writer:
+    """Writes the function's lines. names: what they use from outside; structs: (variable, member) -> variable, by block."""
+
+    def __init__(self, functions: Mapping[str, Rule]) -> None:
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {"EMPTY": {}}
+        self._functions = functions
+        self._depth = 1
+        self._count = 0
+        self._structs: list[dict[tuple[str, str], str]] = [{}]
+
+    def steps(self, lines: list[_Line], struct: str, path: str) -> None:
+        """The checks of a struct's members."""
+        if not lines:
+            self._write("pass")
+        for line in lines:
+            subject = line.subject
+            if subject == "if":
+                with self._block(f"if {self._condition(line.words, struct)}"):
+                    self.steps(line.below, struct, path)
+            elif subject == "else":
+                with self._block("else"):
+                    self.steps(line.below, struct, path)
+            elif subject == "first-of":
+                self._first(line, struct, path)
+            elif subject.startswith("@"):
+                self._call(subject[1:], struct, path)
+            elif subject in ("required", "forbidden"):
+                self._cause(subject, path, repr(line.message))
+            elif subject == "invalid":
+                self._cause("invalid", path, f'"", {line.message!r}')
+            else:
+                self._member(line, struct, path)
+
+    def _member(self, line: _Line, struct: str, path: str) -> None:
+        found = _MEMBER.fullmatch(line.subject)
+        if found is None:
+            raise ValueError(f"no member: {line.subject}")
+        dotted, listed, number, mark = found.groups()
+        *outer, member = dotted.split(".")
+        for name in outer:
+            struct, path = self._struct(struct, name), _below(path, name)
+        shown = line.options().get("as", member)
+        at = line.options().get("as-root") or (_below(path, shown) if shown else path)
+        if listed:
+            self._list(line, f"{struct}.get({member!r}) or ()", at, mark)
+            return
+        value = self._new()
+        zero = (
+            "" if mark else " or EMPTY" if line.below or "by" in line.options() else self._zero(line, number)
+        )
+        self._write(f"{value} = {struct}.get({member!r}){zero}")
+        why = repr(line.message)
+        if mark in ("-", "-?"):
+            with self._block(f"if {value}" if mark == "-" else f"if {value} is not None"):
+                self._cause("forbidden", at, why)
+        elif mark in ("?", "+"):
+            with self._block(f"if {value}" if mark == "+" else f"if {value} is not None"):
+                self._value(line, struct, value, at, line.message)
+        elif mark:
+            with self._block(f"if not {value}" if mark == "!" else f"if {value} is None"):
+                self._cause("required", at, why)
+            if line.words or line.below:
+                with self._block("else"):
+                    self._value(line, struct, value, at, "")
+        else:
+            self._value(line, struct, value, at, line.message)
+
+    def _zero(self, line: _Line, number: str | None) -> str:
+        """What stands for a member that is absent: that of a struct is a struct, by what its rules say they judge."""
+        if number or all(map(_is_number, line.rules())):
+            return " or 0"
+        named = [self._functions[word] for word in line.rules() if word in self._functions]
+        judged = [next(iter(getattr(rule, "__annotations__", {}).values()), None) for rule in named]
+        return " or EMPTY" if Object in judged else ' or ""'
+
+    def _list(self, line: _Line, values: str, at: str, mark: str | None) -> None:
+        listed, index, item = self._new(), self._new(), self._new()
+        options = line.options()
+        self._write(f"{listed} = {values}")
+        if mark == "!":
+            with self._block(f"if not {listed}"):
+                self._cause("required", at, repr(line.message))
+        if "most" in options:
+            with self._block(f"if len({listed}) > {options['most']}"):
+                self._cause("too_many", at, f"len({listed}), {options['most']}")
+        early, key = "unique-first" in options, options.get("unique-first", options.get("unique"))
+        if not line.rules() and not line.below and key is None:
+            return
+        seen = self._new()
+        if key is not None:
+            self._write(f"{seen} = set()")
+        here = f"{at}[{{{index}}}]"
+        with self._block(f"for {index}, {item} in enumerate({listed})"):
+            if key is not None and early:
+                self._unique(item, key, seen, here)
+            self._value(line, "EMPTY", item, here, "" if mark == "!" else line.message)
+            if key is not None and not early:
+                self._unique(item, key, seen, here)
+
+    def _unique(self, item: str, key: str, seen: str, here: str) -> None:
+        member = key.removeprefix(".")
+        name = self._new()
+        self._write(f"{name} = {item}.get({member!r}, '')" if member else f"{name} = {item}")
+        with self._block(f"if {name} in {seen}"):
+            self._cause("duplicate", _below(here, member) if key.startswith(".") else here, name)
+        self._write(f"{seen}.add({name})")
+
+    def _value(self, line: _Line, struct: str, value: str, at: str, why: str) -> None:
+        """The rules for a value, then the lines for its members."""
+        options = line.options()
+        for word in line.rules():
+            self._rule(word, struct, value, at, why)
+        if "by" in options:
+            self._union(line, value, at)
+        elif line.below:
+            self.steps(line.below, value, at)
+        elif not line.rules():
+            self._write("pass")
+
+    def _union(self, line: _Line, value: str, at: str) -> None:
+        options, kind = line.options(), self._new()
+        self._write(f"{kind} = {value}.get({options['by']!r}, '')")
+        kinds: list[str] = []
+        for part in line.below:
+            kinds += part.words
+            with self._block(f"{'if' if part is line.below[0] else 'elif'} {kind} in {tuple(part.words)}"):
+                self.steps(part.below, value, at)
+        with self._block("else"):
+            if "show" in options:
+                shown = f"{self._name(go)}({value}, {options['show']!r})"
+                self._cause("not_supported", at, f"{shown}, {tuple(kinds)}")
+            else:
+                where = _below(at, options.get("at", options["by"]))
+                self._cause("not_supported", where, f"{kind}, {tuple(kinds)}")
+
+    def _first(self, line: _Line, struct: str, path: str) -> None:
+        """The first of these members is judged by its rules, others that are there are forbidden."""
+        more, _, none = line.message.partition(" / ")
+        count = self._new()
+        self._write(f"{count} = 0")
+        for part in line.below:
+            member, options, value = part.subject, part.options(), self._new()
+            self._write(f"{value} = {struct}.get({member!r})")
+            with self._block(f"if {value} is not None"):
+                second = options.get("second", member)
+                with self._block(f"if {count} and {second!r}"):
+                    self._cause("forbidden", _below(path, second), repr(more))
+                with self._block("else"):
+                    own = part._replace(words=[word for word in part.words if word[0] != "@"])
+                    self._value(own, struct, value, _below(path, options.get("as", member)), part.message)
+                    for word in part.words[len(own.words) :]:
+                        self._call(word[1:], struct, path)
+                self._write(f"{count} += 1")
+        with self._block(f"if not {count}"):
+            self._cause("required", path, repr(none))
+
+    def _rule(self, word: str, struct: str, value: str, at: str, why: str) -> None:
+        span, compared, name = _RANGE.fullmatch(word), _COMPARED.fullmatch(word), word.partition(":")[0]
+        if span is not None:
+            low, high = int(span[1]), int(span[2])
+            self._refuse(f"not {low} <= {value} <= {high}", value, at, why or names.in_range(low, high))
+        elif compared is not None:
+            sign, bound = compared.groups()
+            other = f"{struct}.get({bound[1:]!r}, 0)" if bound[0] == "." else bound
+            self._refuse(f"not {value} {sign} {other}", value, at, why or f"{_BOUNDS[sign]} {bound}")
+        elif word == "never":
+            self._refuse("True", value, at, why)
+        elif name == "max":
+            with self._block(f"if {self._name(names.size)}({value}) > {word[4:]}"):
+                self._cause("too_long", at, word[4:])
+        elif name == "only" or "|" in word:
+            valid = (word[5:],) if name == "only" else tuple(word.split("|"))
+            with self._block(f"if {value} not in {valid}"):
+                self._cause("not_supported", at, f"{value}, {valid}")
+        elif word in _INLINE and word not in self._functions:
+            message = self._new()
+            with self._block(f"for {message} in {self._name(_INLINE[word])}({value})"):
+                self._cause("invalid", at, f"{value}, {message}")
+        else:
+            self._call(word, value, at)
+
+    def _refuse(self, test: str, value: str, at: str, why: str) -> None:
+        with self._block(f"if {test}"):
+            self._cause("invalid", at, f"{value}, {why!r}")
+
+    def _call(self, name: str, value: str, at: str) -> None:
+        self._write(f"{self._name(self._rule_named(name))}({value}, {_text(at)}, errs)")
+
+    def _rule_named(self, name: str) -> Any:
+        found = self._functions.get(name)
+        return getattr(declare, name.replace("-", "_")) if found is None else found
+
+    def _cause(self, kind: str, at: str, rest: str) -> None:
+        self._write(f"errs.{kind}({_text(at)}, {rest})")
+
+    def _condition(self, words: list[str], struct: str) -> str:
+        """`a`, `a given`, `a == X`, `a in X|Y`, each with `not` before it, joined by `and` or `or`."""
+        for joint in ("or", "and"):
+            if joint in words:
+                at = words.index(joint)
+                first, second = (self._condition(part, struct) for part in (words[:at], words[at + 1 :]))
+                return f"({first} {joint} {second})"
+        if words[0] == "not":
+            return f"not {self._condition(words[1:], struct)}"
+        *outer, member = words[0].split(".")
+        for name in outer:
+            struct = self._struct(struct, name)
+        value = f"{struct}.get({member!r})"
+        if len(words) == 1:
+            return value
+        if words[1] == "given":
+            return f"({value} is not None)"
+        if words[1] == "in":
+            return f"({value} in {tuple(words[2].split('|'))})"
+        wanted = int(words[2]) if words[2].isdigit() else words[2]
+        zero = 0 if isinstance(wanted, int) else ""
+        return f"({struct}.get({member!r}, {zero!r}) {words[1]} {wanted!r})"
+
+    # Lines, blocks and names
+
+    def _struct(self, struct: str, member: str) -> str:
+        """The variable of a struct inside another one; looked up once in each block."""
+        for block in self._structs:
+            if (struct, member) in block:
+                return block[struct, member]
+        found = self._new()
+        self._write(f"{found} = {struct}.get({member!r}) or EMPTY")
+        self._structs[-1][struct, member] = found
+        return found
+
+    @contextmanager
+    def _block(self, head: str) -> Iterator[None]:
+        self._write(f"{head}:")
+        self._depth += 1
+        self._structs.append({})
+        yield
+        self._structs.pop()
+        self._depth -= 1
+
+    def _write(self, line: str) -> None:
+        self.lines.append("    " * self._depth + line)
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+    def _name(self, value: Any) -> str:
+        """The name under which the function finds a value."""
+        for name, known in self.names.items():
+            if known is value:
+                return name
+        name = f"n{len(self.names)}"
+        self.names[name] = value
+        return name
+
+
+def _is_number(word: str) -> bool:
+    return word in _NUMBERS or _COMPARED.fullmatch(word) is not None or _RANGE.fullmatch(word) is not None
+
+
+def _below(path: str, member: str) -> str:
+    """The template of a member's path."""
+    return f"{path}.{member}" if path else member
+
+
+def _text(path: str) -> str:
+    """The expression for a path."""
+    return "path" if path == "{path}" else f'f"{path}"' if "{" in path else f'"{path}"'

@@ -1,0 +1,243 @@
+"""Rules from which tables are made (tables.py), and the rules for changes.
+
+A rule is a function (value, path, errs) that adds causes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import common
+
+Rule = Callable[[Any, str, Errors], None]
+"""Adds the causes against a value at a path."""
+Whole = Callable[[Object, Errors], None]
+"""Adds the causes against an object."""
+Change = Callable[[Object, Object, Errors], None]
+"""Adds the causes against a change: the new object, the old one."""
+
+
+def every(*rules: Rule) -> Rule:
+    """Applies rules one after the other."""
+    if len(rules) == 1:
+        return rules[0]
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        for rule in rules:
+            rule(value, path, errs)
+
+    return check
+
+
+def items(
+    *rules: Rule,
+    key: str | Callable[[Any], Any] | None = None,
+    double: str = "",
+    early: bool = False,
+    most: int = 0,
+) -> Rule:
+    """The rules for each item of a list, or for each key of a map.
+
+    key: the member by which items must differ, "" for the item itself, or a function that gives it; the cause stands at the
+    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there.
+    """
+    rule = every(*rules)
+    name_of = key
+    if isinstance(key, str):
+        member: str = key
+        name_of = (lambda value: value.get(member, "")) if member else lambda value: value
+
+    def check(values: Sequence[Any], path: str, errs: Errors) -> None:
+        if most and len(values) > most:
+            errs.too_many(path, len(values), most)
+        seen: set[Any] = set()
+        for i, value in enumerate(values):
+            here = f"{path}[{i}]"
+            if not early:
+                rule(value, here, errs)
+            if callable(name_of):
+                name = name_of(value)
+                if name in seen:
+                    errs.duplicate(here + double, name)
+                seen.add(name)
+            if early:
+                rule(value, here, errs)
+
+    return check
+
+
+# Rules for values
+
+
+def matches(check: Callable[[Any], Sequence[str]], joined: str | None = None, text: str = "{}") -> Rule:
+    """A rule of names.py, with a cause for each message, or one for all of them, `joined` by a text.
+
+    `text` is put around each message.
+    """
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        wrong = check(value)
+        if wrong and joined is not None:
+            errs.invalid(path, value, text.format(joined.join(wrong)))
+        else:
+            for message in wrong:
+                errs.invalid(path, value, text.format(message))
+
+    return rule
+
+
+def nonempty(*rules: Rule, why: str = "") -> Rule:
+    """Must not be empty, and follow the rules."""
+    rule = every(*rules)
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        if value:
+            rule(value, path, errs)
+        else:
+            errs.required(path, why)
+
+    return check
+
+
+def one_of(*valid: str) -> Rule:
+    """Must be one of these, which are listed in this order."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if value not in valid:
+            errs.not_supported(path, value, valid)
+
+    return rule
+
+
+def chosen(*valid: str) -> Rule:
+    """Must be one of these; empty, it is missing."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if not value:
+            errs.required(path)
+        elif value not in valid:
+            errs.not_supported(path, value, valid)
+
+    return rule
+
+
+def holds(test: Callable[[Any], Any], why: str) -> Rule:
+    """Must pass a test."""
+
+    def rule(value: Any, path: str, errs: Errors) -> None:
+        if not test(value):
+            errs.invalid(path, value, why)
+
+    return rule
+
+
+def max_bytes(limit: int) -> Rule:
+    """A limit of a text in UTF-8."""
+
+    def rule(value: str, path: str, errs: Errors) -> None:
+        if names.size(value) > limit:
+            errs.too_long(path, limit)
+
+    return rule
+
+
+def no_doubles(key: str | Callable[[Any], Any] = "", at: str = "") -> Rule:
+    """Items of a list must differ, in a member if one is named."""
+    return items(lambda value, path, errs: None, key=key, double=at)
+
+
+def alone(what: str) -> Rule:
+    """`*` stands alone in a list."""
+    why = f"if '*' is present, must not specify other {what}"
+    return holds(lambda values: len(values) < 2 or "*" not in values, why)
+
+
+def finds_fault(rule: Rule, value: Any) -> bool:
+    """Whether a stored value breaks a rule, so that a change need not keep it; what is absent does not."""
+    errs = Errors()
+    if value is not None:
+        rule(value, "", errs)
+    return bool(errs)
+
+
+nonnegative = holds(lambda value: value >= 0, common.NEGATIVE)
+dns_label = matches(names.dns_label)
+dns1035_label = matches(names.dns1035_label)
+dns_subdomain = matches(names.dns_subdomain)
+qualified_name = matches(names.qualified_name)
+path_segment = matches(names.path_segment)
+label_value = matches(names.label_value)
+mixed_case_label = matches(
+    lambda name: names.dns1035_label(name.lower()), ",", "may have mixed case, but should otherwise match: {}"
+)
+port_name = matches(names.port_name)
+port = matches(names.port_number)
+user_id = matches(names.user_id)
+
+
+def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
+    names.domain_prefixed_path(errs, path, value)
+
+
+def fully_qualified_name(value: str, path: str, errs: Errors) -> None:
+    names.fully_qualified_name(errs, path, value)
+
+
+labels: Rule = common.validate_labels
+annotations: Rule = common.validate_annotations
+label_selector: Rule = common.validate_label_selector
+
+
+def selector(any_value: bool) -> Rule:
+    """A label selector; `any_value` if the stored object has one with invalid values."""
+    return lambda value, path, errs: common.validate_label_selector(
+        value, path, errs, allow_invalid_values=any_value
+    )
+
+
+any_selector = selector(True)
+
+
+# Changes
+
+
+def change(*parts: Change) -> Change:
+    """The rules for a change, in their order."""
+
+    def check(obj: Object, old: Object, errs: Errors) -> None:
+        for part in parts:
+            part(obj, old, errs)
+
+    return check
+
+
+def anew(rules: Whole) -> Change:
+    """A changed object is judged like a new one."""
+    return lambda obj, old, errs: rules(obj, errs)
+
+
+def fixed(
+    member: str,
+    zero: Any = None,
+    *,
+    at: str | None = None,
+    show: Callable[[Any], Any] = lambda value: value,
+    why: str = common.IMMUTABLE,
+) -> Change:
+    """A member, found by a path such as `spec.selector`, must not change; `show` gives the value for the message."""
+    steps, path = member.split("."), member if at is None else at
+
+    def check(obj: Object, old: Object, errs: Errors) -> None:
+        new, before = found(obj, steps, zero), found(old, steps, zero)
+        if not common.equal(new, before):
+            errs.invalid(path, show(new), why)
+
+    return check
+
+
+def found(obj: Any, steps: Sequence[str], zero: Any = None) -> Any:
+    """The value that member names lead to; `zero` if there is none."""
+    for step in steps:
+        obj = (obj or {}).get(step)
+    return zero if obj is None else obj

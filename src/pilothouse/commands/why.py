@@ -1,0 +1,159 @@
+"""`pilothouse why`: asks the servers of a cluster why a request was answered as it was, or which the latest ones are."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pilothouse import options
+from pilothouse.api.fields import Object
+from pilothouse.commands import why_text
+from pilothouse.commands.api import Api, ApiError
+from pilothouse.config import Config
+from pilothouse.flags import Flag, FlagError
+
+SERVER_FLAGS = ("data-dir", "cert-dir")
+USAGE = """Say why a request was answered as it was. Its ID is in the header Audit-Id of the answer.
+
+Usage:
+  pilothouse why AUDIT-ID             What all servers know of a request.
+  pilothouse why [--user NAME ...]    The latest requests, or those that the flags choose.
+  pilothouse why --last [--user NAME ...]
+                                      Explain the latest of them.
+"""
+
+PATH = "/debug/requests"
+_SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+_SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
+
+PATIENCE = 5.0
+"""Seconds within which another server has to answer."""
+QUIET, MOST = 12, 64
+"""Connections in a row that may lead to processes which were asked before, and processes behind one address."""
+
+FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
+FLAGS = (
+    Flag("kubeconfig", "file", "", "command", "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
+         "~/.kube/config."),
+    Flag("output", "string", "", "command", "json: as the server says it.", short="o"),
+    Flag("last", "bool", False, "command", "Explain the latest of the requests that would be listed."),
+    Flag("user", "string", "", "command", "List requests of this user."),
+    Flag("verb", "string", "", "command", "List requests of this verb."),
+    Flag("resource", "string", "", "command", "List requests about this resource, such as deployments.apps/scale."),
+    Flag("namespace", "string", "", "command", "List requests in this namespace.", short="n"),
+    Flag("code", "string", "", "command", "List requests that were answered with this code."),
+    Flag("slow", "string", "", "command", "List requests that took this long, such as 500ms."),
+    Flag("limit", "string", "", "command", "List so many requests. Default: 100."),
+)  # fmt: skip
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command; raises FlagError, ConfigError, OSError, ValueError, ApiError."""
+    config, values, rest = options.parse_command(arguments, FLAGS)
+    if len(rest) > 1 or (rest and values["last"]):
+        raise FlagError('"pilothouse why" takes one audit ID at most, and none with --last')
+    if values["output"] not in ("", "json"):
+        raise FlagError(
+            f'unable to match a printer suitable for the output format "{values["output"]}": json'
+        )
+    api = Api(_kubeconfig(config, values))
+    audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
+    found = _explained(api, audit_id) if audit_id else _listed(api, values)
+    if values["output"]:
+        print(json.dumps(found, indent=2))
+    else:
+        print(why_text.explained(found) if audit_id else why_text.listed(found))
+
+
+def _kubeconfig(config: Config, values: dict[str, Any]) -> Path:
+    """The file with the credentials: the one that is named, else the first that exists."""
+    if values["kubeconfig"]:
+        return Path(values["kubeconfig"])
+    named = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
+    own = config.data_directory / "admin.kubeconfig"
+    for path in (*named, own, Path.home() / ".kube" / "config"):
+        if path.exists():
+            return path
+    raise FlagError(
+        f"there is no kubeconfig: say --kubeconfig or --data-dir, or set KUBECONFIG ({own} does not exist)"
+    )
+
+
+def _listed(api: Api, values: dict[str, Any]) -> Object:
+    query = urlencode({name: values[name] for name in FILTERS if values[name]})
+    return api.call("GET", f"{PATH}?{query}" if query else PATH)
+
+
+def _last(api: Api, values: dict[str, Any]) -> str:
+    """The ID of the latest request that the filters let through; ApiError when there is none."""
+    requests = _listed(api, {**values, "limit": "1"})["requests"]
+    if not requests:
+        raise ApiError("no request is like that", 404)
+    return str(requests[0]["auditID"])
+
+
+def _explained(api: Api, audit_id: str) -> Object:
+    """What a server says of a request: the one of the kubeconfig, then all others. ApiError names those asked."""
+    asked: list[str] = []
+    path = f"{PATH}/{quote(audit_id, safe='')}"
+    for server in _servers(api, asked):
+        try:
+            found = _ask(server, path, asked)
+        except ApiError as error:
+            if server is api:
+                raise
+            asked.append(f"{server.config.server} ({error})")
+            continue
+        if found is not None:
+            return found
+    raise _not_found(audit_id, asked)
+
+
+def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
+    """The server of the kubeconfig, then those that the Service `kubernetes` leads to."""
+    yield api
+    try:
+        slices = api.call("GET", _SLICES + _SELECTED)["items"]
+    except ApiError as error:
+        asked.append(f"the other servers are not known: {error}")
+        return
+    for one in slices:
+        port = next((port["port"] for port in one.get("ports") or () if port.get("port")), 443)
+        for endpoint in one.get("endpoints") or ():
+            for host in endpoint.get("addresses") or ():
+                if (host, port) != api.address:
+                    yield api.other(host, port)
+
+
+def _ask(api: Api, path: str, asked: list[str]) -> Object | None:
+    """What is found by one address; None when no process that answers there has it.
+
+    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no new process
+    shows up.
+    """
+    processes: set[str] = set()
+    quiet = 0
+    while quiet < QUIET and len(processes) < MOST:
+        try:
+            return api.call("GET", path, seconds=PATIENCE)
+        except ApiError as error:
+            server = next(iter(error.details.get("causes") or ()), None)
+            if error.status != 404 or server is None:
+                raise
+        told = f"process {server['field']} of {server['message'] or api.config.server}"
+        quiet += 1
+        if told not in processes:
+            processes.add(told)
+            quiet = 0
+    asked += sorted(processes)
+    return None
+
+
+def _not_found(audit_id: str, asked: list[str]) -> ApiError:
+    return ApiError(
+        f'no server knows the request "{audit_id}": it has not ended yet, or too many have come since '
+        f"(--explained-requests). Asked: {'; '.join(asked)}",
+        404,
+    )

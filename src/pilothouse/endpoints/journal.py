@@ -1,0 +1,221 @@
+"""Keeps what is known of the latest requests of a server, in few bytes, so that each can be explained later.
+
+No body is kept, no credential, and no header but the user agent. Of requests about Secrets no text is kept that a plugin,
+a rule or a decoder may have made out of the object.
+"""
+
+import json
+from collections import deque
+from typing import Any, NamedTuple
+
+import orjson
+
+from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.authn.authenticator import BY_NOBODY, Recognition
+from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.context import Context, Refusal
+from pilothouse.endpoints.requestinfo import parse, unescape_path
+from pilothouse.registry.trail import Step
+
+BYTES_EACH = 1024
+"""Bytes that the journal may take, for each request that it is to keep."""
+_FIXED = 500
+"""Bytes of an entry beside its texts: the tuple, its numbers, the heads of its texts."""
+_LONGEST_USER = 4096
+"""Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
+_LONGEST_NAME = 512
+"""Characters of a name or a group of such a user."""
+_USERS = 256
+"""Users whose JSON is remembered."""
+
+
+class Kept(NamedTuple):
+    """One request that has ended, as it is kept. PERF: the journal makes plain tuples of these members.
+
+    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
+    agent, each on a line of its own. user, caller: JSON of the effective
+    and of the authenticated user. flow: flow schema, priority level,
+    seats, and the seconds of waiting for them. started, recognised, decided,
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error: what
+    cut the answer short. detail: JSON, see `_detail`.
+    """
+
+    size: int
+    told: str
+    user: bytes
+    caller: bytes
+    recognition: Recognition
+    decision: Decision | None
+    flow: tuple[str, str, int, float] | None
+    code: int
+    started: float
+    recognised: float
+    decided: float
+    answered: float
+    ended: float
+    sent: int
+    acting: tuple[str, float] | None
+    error: str
+    detail: bytes
+
+
+class Entry:
+    """One request that has ended, as others look at it: what is kept, and what follows from it."""
+
+    __slots__ = ("agent", "audit_id", "info", "kept", "peer", "query")
+
+    def __init__(self, kept: tuple[Any, ...]) -> None:
+        self.kept = Kept._make(kept)
+        self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
+        try:
+            self.info = parse("GET", unescape_path(path), {})
+            self.info.verb = verb
+        except ValueError:
+            self.info = RequestInfo(path, verb)
+
+    @property
+    def seconds(self) -> float:
+        """How long the request took."""
+        return self.kept.ended - self.kept.started
+
+    def unpacked(self) -> "Detail":
+        """The detail."""
+        if not self.kept.detail:
+            return Detail()
+        told, *trail = json.loads(self.kept.detail)
+        refusal = None
+        if told is not None:
+            reason, message, causes, missing = told
+            if missing is not None:
+                missing = AuthorizationAttributes(User(missing[0]), *missing[1:])
+            refusal = Refusal(reason, message, tuple(map(tuple, causes)), missing)
+        if not trail:
+            return Detail(refusal)
+        steps, marks, revision, stored = trail
+        return Detail(
+            refusal, tuple(Step(*step) for step in steps), tuple(map(tuple, marks)), revision, stored
+        )
+
+
+class Detail(NamedTuple):
+    """What most requests do not have. marks: stages, and when they ended, by time.perf_counter()."""
+
+    refusal: Refusal | None = None
+    steps: tuple[Step, ...] = ()
+    marks: tuple[tuple[Any, ...], ...] = ()
+    revision: int = 0
+    stored: float = 0.0
+
+
+class Journal:
+    """The last `most` requests that have ended, or as many of them as fit into `limit` bytes.
+
+    server: how this server is called, "" until that is known.
+    """
+
+    def __init__(self, most: int, limit: int = 0) -> None:
+        self.most = most
+        self.limit = limit or most * BYTES_EACH
+        self.bytes = 0
+        self.server = ""
+        self._entries: deque[tuple[Any, ...]] = deque()
+        self._users: dict[int, tuple[User, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
+        """Keep a request that ends now. PERF: called for every request."""
+        info, user, request = ctx.info, ctx.user, ctx.request
+        known = self._users.get(id(user))
+        who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
+        if ctx.caller is not user:
+            caller = self._describe(ctx.caller)
+        query = request.query
+        if query and (info.subresource or not info.is_resource):
+            query = ""  # what is proxied or run in a pod may carry anything
+        agent = request.headers.get("user-agent", "")
+        told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
+        ticket, flow = ctx.flow, None
+        if ticket is not None:
+            flow = ticket.schema, ticket.level, ticket.seats, ticket.waited
+        detail, found, decision = b"", request.recognition or BY_NOBODY, ctx.decision
+        if ctx.trail is not None or ctx.refusal is not None:
+            detail = _detail(ctx)
+        size = _FIXED + len(told) + len(who) + len(detail)
+        if decision is not None:
+            size += len(decision.reason)
+        if found.said:
+            size += sum([len(text) for _, text in found.said])
+        self._entries.append(
+            (
+                size,
+                told,
+                who,
+                caller,
+                found,
+                decision,
+                flow,
+                ctx.status,
+                ctx.started,
+                ctx.recognised,
+                ctx.decided,
+                ctx.answered,
+                now,
+                sent,
+                ctx.acting,
+                "" if error is None else type(error).__name__,
+                detail,
+            )
+        )
+        self.bytes += size
+        while len(self._entries) > self.most or self.bytes > self.limit:
+            self.bytes -= self._entries.popleft()[0]
+
+    def _describe(self, user: User) -> bytes:
+        """A user as JSON. That of many requests is made once, and shared by them."""
+        groups = list(user.groups)
+        told: dict[str, Any] = {"username": user.name[:_LONGEST_NAME]}
+        if user.uid:
+            told["uid"] = user.uid[:_LONGEST_NAME]
+        told["groups"], told["extra"] = groups, user.extra
+        text = json.dumps({name: value for name, value in told.items() if value})
+        if len(text) > _LONGEST_USER:
+            told["groups"] = [group[:_LONGEST_NAME] for group in groups[:4]]
+            told["groups"].append(f"... {len(groups) - 4} more" if len(groups) > 4 else "...")
+            del told["extra"]
+            return json.dumps(told).encode()
+        if len(self._users) >= _USERS:
+            self._users.clear()
+        made = text.encode()
+        self._users[id(user)] = user, made
+        return made
+
+    def latest(self) -> list[tuple[Any, ...]]:
+        """All that is kept, the newest first; each has the members of Kept."""
+        return list(reversed(self._entries))
+
+
+def _detail(ctx: Context) -> bytes:
+    """The refusal and the trail of a request, as JSON."""
+    refusal, trail, info = ctx.refusal, ctx.trail, ctx.info
+    secret = info.resource == "secrets" and not info.group
+    missing = None
+    if refusal is not None and refusal.missing is not None:
+        a = refusal.missing
+        missing = (
+            a.user.name, a.verb, a.path, a.is_resource, a.group, a.version, a.resource, a.subresource, a.namespace, a.name
+        )  # fmt: skip
+    elif refusal is not None and secret and ctx.decided:
+        causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
+        refusal = Refusal(refusal.reason, "", causes, None)
+    told: list[Any] = [refusal and (refusal.reason, refusal.message, refusal.causes, missing)]
+    if trail is not None:
+        steps = trail.steps
+        if secret:
+            steps = [(*step[:6], "", *step[7:]) for step in steps]
+        told += (steps, trail.marks, trail.revision, trail.stored)
+    try:
+        return orjson.dumps(told)
+    except orjson.JSONEncodeError:  # half a surrogate pair, out of a path
+        return json.dumps(told).encode()

@@ -1,0 +1,37 @@
+"""Errors about patches of Secrets without the values that other kinds' errors show.
+
+Upstream repeats the patch, or the whole patched object, in such an error. That puts the content of a Secret into the
+audit log at every level, and into what clients log.
+"""
+
+import re
+
+from pilothouse import errors
+
+REDACTED = "<secret contents redacted>"
+"""What stands in place of the values, in upstream's words for them."""
+
+_SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
+"""The errors that may show values; conflicts name fields and managers only."""
+
+_BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: ).*", re.DOTALL)
+
+
+def redacted(err: errors.StatusError) -> errors.StatusError:
+    """The error without values: the same status, reason, field and cause."""
+    if not isinstance(err, _SHOWING):
+        return err
+    causes = (err.details or {}).get("causes")
+    if causes:
+        return errors.invalid("", "", "", [{**one, "message": _cause(one["message"])} for one in causes])
+    return type(err)(
+        _BEFORE_VALUES.sub(rf"\1{REDACTED}", err.message), details=err.details, headers=err.headers
+    )
+
+
+def _cause(text: str) -> str:
+    """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see what was
+    refused. What is behind it says why, and has no values."""
+    value, _, why = text.removeprefix('Invalid value: "').rpartition('": ')
+    form = "{%s}" if value.startswith("{") else "map[%s]" if value.startswith("map[") else "%s"
+    return f'Invalid value: "{form % REDACTED}": {why}'

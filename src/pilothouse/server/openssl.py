@@ -1,0 +1,77 @@
+"""Functions of OpenSSL that Python's ssl does not offer, called in the library that ssl itself uses.
+
+Where they cannot be found (another Python, a library without its names) callers go on without what they would have done.
+"""
+
+import ctypes
+import functools
+import ssl
+import sys
+import tempfile
+from collections.abc import Sequence
+
+_SET_GROUPS = 92
+"""SSL_CTRL_SET_GROUPS_LIST."""
+_GET_MODE = "SSL_CTX_get_verify_mode"
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """OpenSSL as Python's ssl has loaded it; None where that is not known."""
+    if sys.implementation.name != "cpython":
+        return None
+    import _ssl
+
+    try:
+        found = ctypes.CDLL(getattr(_ssl, "__file__", None))
+        getattr(found, _GET_MODE).argtypes = (ctypes.c_void_p,)
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
+    """The SSL_CTX of a context, the first member of CPython's PySSLContext; None if it does not look like one."""
+    found = library()
+    if found is None:
+        return None
+    at = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+    return at if getattr(found, _GET_MODE)(at) == int(context.verify_mode) else None
+
+
+def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> bool:
+    """Tell clients in the handshake the subjects of these CAs (PEM), by which one with several certificates chooses.
+
+    Go's servers do the same with the CAs that they are given for clients. False where OpenSSL cannot be reached.
+    """
+    found, at = library(), pointer(context)
+    if found is None or at is None:
+        return False
+    try:
+        load, give = found.SSL_load_client_CA_file, found.SSL_CTX_set_client_CA_list
+    except AttributeError:
+        return False
+    load.argtypes, load.restype = (ctypes.c_char_p,), ctypes.c_void_p
+    give.argtypes, give.restype = (ctypes.c_void_p, ctypes.c_void_p), None
+    with tempfile.NamedTemporaryFile(prefix="pilothouse-") as file:  # OpenSSL reads them from nowhere else
+        file.write(b"\n".join(authorities))
+        file.flush()
+        names = load(file.name.encode())
+    if not names:
+        return False
+    give(at, names)  # the context owns them now
+    return True
+
+
+def choose_groups(context: ssl.SSLContext, names: Sequence[str]) -> bool:
+    """Offer these key exchanges only, the first as the preferred one; False where OpenSSL cannot, or does not know one."""
+    found, at = library(), pointer(context)
+    if found is None or at is None:
+        return False
+    try:
+        control = found.SSL_CTX_ctrl
+    except AttributeError:
+        return False
+    control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
+    control.restype = ctypes.c_long
+    return bool(control(at, _SET_GROUPS, 0, ":".join(names).encode()) == 1)

@@ -1,0 +1,27 @@
+"""Every table of the package can be compiled: a name that is not known would be found by the first request only."""
+
+import importlib
+import pkgutil
+
+from pilothouse.api import validate
+from pilothouse.api.validate import tables
+
+
+def test_every_table_can_be_compiled() -> None:
+    found = set()
+    for module in pkgutil.walk_packages(validate.__path__, f"{validate.__name__}."):
+        members = vars(importlib.import_module(module.name)).values()
+        found |= {member for member in members if isinstance(member, tables.Rules)}
+    assert len(found) > 25
+    assert sum(rules.compile_all() for rules in found) > 100
+
+
+def test_names_of_functions() -> None:
+    def _some_rule(value: object, path: str, errs: object) -> None: ...
+
+    def validate_other_rule(value: object, path: str, errs: object) -> None: ...
+
+    rules = tables.Rules(_some_rule, third_rule=_some_rule)
+    assert rules(validate_other_rule) is validate_other_rule
+    assert rules["some-rule"] is rules["third-rule"] is _some_rule
+    assert rules["other-rule"] is validate_other_rule
