@@ -72,3 +72,32 @@ def test_what_is_no_message() -> None:
 )
 def test_resource_of_a_key(key: str, resource: str) -> None:
     assert resources_by_key(default_catalog({}))(key) == resource
+
+
+def test_definitions_of_kube_apiserver_are_those_that_we_would_have_stored() -> None:
+    """It stores them as v1beta1 in JSON; v1's defaults are applied as well."""
+    stored = (
+        b'{"kind":"CustomResourceDefinition","apiVersion":"apiextensions.k8s.io/v1beta1",'
+        b'"metadata":{"name":"widgets.example.com","uid":"u","creationTimestamp":"2026-01-01T00:00:00Z"},'
+        b'"spec":{"group":"example.com","version":"v1","names":{"plural":"widgets","kind":"Widget"},"scope":"Namespaced",'
+        b'"validation":{"openAPIV3Schema":{"type":"object"}},"versions":[{"name":"v1","served":true,"storage":true}],'
+        b'"conversion":{"strategy":"None"},"preserveUnknownFields":false},'
+        b'"status":{"conditions":null,"acceptedNames":{"plural":"","kind":""},"storedVersions":["v1"]}}\n'
+    )
+    found = orjson.loads(
+        to_json("/registry/apiextensions.k8s.io/customresourcedefinitions/widgets.example.com", stored)
+    )
+    assert found["apiVersion"] == "apiextensions.k8s.io/v1"
+    (version,) = found["spec"]["versions"]
+    assert version == {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object"}},
+    }
+    assert found["spec"]["names"] == {
+        "plural": "widgets",
+        "kind": "Widget",
+        "singular": "widget",
+        "listKind": "WidgetList",
+    }

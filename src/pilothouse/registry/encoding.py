@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 
+import orjson
+
 from pilothouse.api import codec, schema
+from pilothouse.api.convert import definitions
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
+from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.registry import node_ports
 from pilothouse.registry.catalog import Catalog
@@ -17,24 +21,36 @@ RANGES = {
 }
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
+_OLD_DEFINITION = f'{{"kind":"{definitions.KIND}","apiVersion":"{definitions.OLD}"'.encode()
+"""How kube-apiserver begins a definition that it stores."""
+
 
 def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
     """Returns a function from a key and a stored value to JSON in the version that this server stores.
 
-    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy as v1beta1), and ends JSON with a
-    newline. The function raises ValueError for a value that cannot be decoded.
+    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1), and ends
+    JSON with a newline. The function raises ValueError for a value that cannot be decoded.
     """
     stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
 
     def to_json(key: str, value: bytes) -> bytes:
         if not value.startswith(protobuf.MAGIC):
+            if value.startswith(_OLD_DEFINITION):
+                return _encoded(
+                    definitions.from_v1beta1(orjson.loads(value)), definitions.NEW, definitions.KIND
+                )
             return value[:-1] if value.endswith(b"\n") else value
         api_version, kind, raw = protobuf.read(value)
         if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
             return _range_allocation(raw)
         group, _, version = api_version.rpartition("/")
         type_ = schema.for_kind(group, version, kind)
-        obj, _ = codec.decode_value(protobuf.decode(raw, type_), type_)
+        return _encoded(protobuf.decode(raw, type_), api_version, kind)
+
+    def _encoded(value: Object, api_version: str, kind: str) -> bytes:
+        """JSON of a decoded value, with defaults, in the version that is stored."""
+        group, _, version = api_version.rpartition("/")
+        obj, _ = codec.decode_value(value, schema.for_kind(group, version, kind))
         obj["kind"], obj["apiVersion"] = kind, api_version
         defaults.apply(obj, group, version, kind)
         convert.normalise(obj, group, kind)
