@@ -11,7 +11,7 @@ NAMES = {"plural": "widgets", "kind": "Widget"}
 
 
 def converted(**spec: Any) -> dict[str, Any]:
-    old = {
+    old: dict[str, Any] = {
         "kind": "CustomResourceDefinition",
         "apiVersion": "apiextensions.k8s.io/v1beta1",
         "metadata": {"name": "widgets.example.com"},
