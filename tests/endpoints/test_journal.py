@@ -41,15 +41,20 @@ def test_the_newest_come_first_and_the_oldest_go() -> None:
     assert len(journal) == 3 and journal.bytes == sum(raw[0] for raw in journal.latest())
 
 
-def test_long_requests_push_out_more_than_one() -> None:
+def test_long_heads_are_cut_and_long_requests_push_out_more_than_one() -> None:
     journal = Journal(100)
     for i in range(100):
         journal.add(context(f"/{i}"), 1.0, 0, None)
     journal.add(context("/" + "x" * 60_000), 1.0, 0, None)
+    path = Entry(journal.latest()[0]).info.path
+    assert len(journal) == 100 and len(path) == 1024 and path.endswith("x…")
+    for _ in range(100):
+        journal.add(context("/" + "x" * 3_000), 1.0, 0, None)
     assert journal.bytes <= journal.limit == 100 * BYTES_EACH
-    assert 50 < len(journal) < 100 and len(Entry(journal.latest()[0]).info.path) == 60_001
-    journal.add(context("/" + "x" * 400_000), 1.0, 0, None)
-    assert len(journal) == 0 and journal.bytes == 0
+    assert 10 < len(journal) < 40 and len(Entry(journal.latest()[0]).info.path) == 3_001
+    small = Journal(1)
+    small.add(context("/" + "x" * 3_000), 1.0, 0, None)
+    assert len(small) == 0 and small.bytes == 0
 
 
 def test_what_is_counted_is_at_least_what_is_taken() -> None:

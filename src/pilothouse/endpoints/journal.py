@@ -15,7 +15,7 @@ from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.requestinfo import parse, unescape_path
-from pilothouse.registry.trail import Step
+from pilothouse.registry.trail import Step, cut
 
 BYTES_EACH = 1024
 """Bytes that the journal may take, for each request that it is to keep."""
@@ -25,6 +25,8 @@ _LONGEST_USER = 4096
 """Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
 _LONGEST_NAME = 512
 """Characters of a name or a group of such a user."""
+_LONGEST_TOLD = 4096
+"""Characters of a head that are kept as they are; of a longer one each text is cut to a quarter of that."""
 _USERS = 256
 """Users whose JSON is remembered."""
 
@@ -136,6 +138,9 @@ class Journal:
             query = ""  # what is proxied or run in a pod may carry anything
         agent = request.headers.get("user-agent", "")
         told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
+        if len(told) > _LONGEST_TOLD:
+            texts = ctx.audit_id, info.verb, request.path, query, request.peer[0], agent
+            told = "\n".join([cut(text, _LONGEST_TOLD // 4) for text in texts])
         ticket, flow = ctx.flow, None
         if ticket is not None:
             flow = ticket.schema, ticket.level, ticket.seats, ticket.waited
@@ -185,9 +190,11 @@ class Journal:
             told["groups"].append(f"... {len(groups) - 4} more" if len(groups) > 4 else "...")
             del told["extra"]
             return json.dumps(told).encode()
+        made = text.encode()
+        if max(len(user.name), len(user.uid)) > _LONGEST_NAME:
+            return made
         if len(self._users) >= _USERS:
             self._users.clear()
-        made = text.encode()
         self._users[id(user)] = user, made
         return made
 
@@ -203,9 +210,19 @@ def _detail(ctx: Context) -> bytes:
     missing = None
     if refusal is not None and refusal.missing is not None:
         a = refusal.missing
-        missing = (
-            a.user.name, a.verb, a.path, a.is_resource, a.group, a.version, a.resource, a.subresource, a.namespace, a.name
-        )  # fmt: skip
+        texts = (
+            a.user.name,
+            a.verb,
+            a.path,
+            a.group,
+            a.version,
+            a.resource,
+            a.subresource,
+            a.namespace,
+            a.name,
+        )
+        who, verb, path, *rest = [cut(text, _LONGEST_NAME) for text in texts]
+        missing = who, verb, path, a.is_resource, *rest
     elif refusal is not None and secret and ctx.decided:
         causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
         refusal = Refusal(refusal.reason, "", causes, None)

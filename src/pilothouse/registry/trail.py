@@ -88,6 +88,6 @@ class Trail:
         self.revision, self.stored = revision, seconds
 
 
-def cut(text: str) -> str:
-    """A text of at most TEXT characters."""
-    return text if len(text) <= TEXT else text[: TEXT - 1] + "…"
+def cut(text: str, limit: int = TEXT) -> str:
+    """A text of at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
