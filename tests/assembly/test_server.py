@@ -133,7 +133,9 @@ def test_a_server_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
             status, answer = await running.call("POST", SERVICES, taken)
             assert status == 422 and "already allocated" in answer["message"]
             version = made["metadata"]["resourceVersion"]
-            reader, writer = await running.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={version}")
+            reader, writer = await running.watch(
+                f"{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Db&resourceVersion={version}"
+            )
             await reader.readline()
             event = json.loads(await reader.readline())
             assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "b"), "the watch resumes"
