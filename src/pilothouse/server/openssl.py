@@ -16,7 +16,7 @@ _GET_MODE = "SSL_CTX_get_verify_mode"
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def loaded() -> ctypes.CDLL | None:
     """OpenSSL as Python's ssl has loaded it; None where that is not known."""
     if sys.implementation.name != "cpython":
         return None
@@ -32,7 +32,7 @@ def library() -> ctypes.CDLL | None:
 
 def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
     """The SSL_CTX of a context, the first member of CPython's PySSLContext; None if it does not look like one."""
-    found = library()
+    found = loaded()
     if found is None:
         return None
     at = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
@@ -44,7 +44,7 @@ def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> b
 
     Go's servers do the same with the CAs that they are given for clients. False where OpenSSL cannot be reached.
     """
-    found, at = library(), pointer(context)
+    found, at = loaded(), pointer(context)
     if found is None or at is None:
         return False
     try:
@@ -65,7 +65,7 @@ def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> b
 
 def choose_groups(context: ssl.SSLContext, names: Sequence[str]) -> bool:
     """Offer these key exchanges only, the first as the preferred one; False where OpenSSL cannot, or does not know one."""
-    found, at = library(), pointer(context)
+    found, at = loaded(), pointer(context)
     if found is None or at is None:
         return False
     try:

@@ -46,12 +46,12 @@ def is_complete(context: ssl.SSLContext, chain: tuple[bytes, ...]) -> bool:
 @functools.cache
 def _setter() -> Callable[[ssl.SSLContext], bool] | None:
     """What sets the callback, which lives as long as the process; None where the functions cannot be found."""
-    library = openssl.library()
-    if library is None:
+    found = openssl.loaded()
+    if found is None:
         return None
     try:
-        set_verify, get_mode = library.SSL_CTX_set_verify, library.SSL_CTX_get_verify_mode
-        get_error, get_depth = library.X509_STORE_CTX_get_error, library.X509_STORE_CTX_get_error_depth
+        set_verify, get_mode = found.SSL_CTX_set_verify, found.SSL_CTX_get_verify_mode
+        get_error, get_depth = found.X509_STORE_CTX_get_error, found.X509_STORE_CTX_get_error_depth
     except AttributeError:
         return None
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
