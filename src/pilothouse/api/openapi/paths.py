@@ -21,6 +21,7 @@ from pilothouse.api.openapi.parameters import (
     SELECTION,
     WRITE,
     Parameter,
+    common,
     named,
 )
 
@@ -154,6 +155,20 @@ def by_path(operations: Iterable[Operation]) -> list[tuple[str, list[Operation]]
     for operation in operations:
         found.setdefault(operation.path, []).append(operation)
     return sorted(found.items())
+
+
+def path_item(
+    operations: Iterable[Operation],
+    show: Callable[[Operation, list[Parameter]], Document],
+    show_parameter: Callable[[Parameter], Document],
+) -> Document:
+    """The operations of one path. `show` is given an operation and the parameters that all of them have, which stand once."""
+    operations = tuple(operations)
+    shared = common(one.parameters for one in operations)
+    item: Document = {one.method: show(one, shared) for one in operations}
+    if shared:
+        item["parameters"] = [show_parameter(one) for one in shared]
+    return item
 
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

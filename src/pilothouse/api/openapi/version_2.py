@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.openapi import version_3
 from pilothouse.api.openapi.flavour import INSTALLED
-from pilothouse.api.openapi.parameters import Parameter, common, without
-from pilothouse.api.openapi.paths import CODES, Document, Operation, by_path
+from pilothouse.api.openapi.parameters import Parameter, without
+from pilothouse.api.openapi.paths import CODES, Document, Operation, by_path, path_item
 
 REFERENCE, PARAMETER = "#/definitions/", "#/parameters/"
 FRAME: Document = {
@@ -46,7 +46,11 @@ class Part(NamedTuple):
 
 def part(operations: Iterable[Operation], definitions: Document, uses: tuple[str, ...]) -> Part:
     """The part of operations, with definitions of its own and those that it uses."""
-    return shared({path: _path_item(found) for path, found in by_path(operations)}, definitions, uses)
+    return shared(
+        {path: path_item(found, _operation, _parameter) for path, found in by_path(operations)},
+        definitions,
+        uses,
+    )
 
 
 def shared(paths: Mapping[str, Document], definitions: Document, uses: tuple[str, ...] = ()) -> Part:
@@ -85,14 +89,6 @@ def _is_shared(parameter: Document) -> bool:
 def _short_hash(value: Document) -> str:
     data = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
     return base64.urlsafe_b64encode(data[:6]).decode()
-
-
-def _path_item(operations: list[Operation]) -> Document:
-    shared = common(one.parameters for one in operations)
-    item: Document = {one.method: _operation(one, shared) for one in operations}
-    if shared:
-        item["parameters"] = [_parameter(one) for one in shared]
-    return item
 
 
 def _operation(operation: Operation, shared: list[Parameter]) -> Document:

@@ -6,8 +6,8 @@ from typing import Any
 from pilothouse.api import schema
 from pilothouse.api.openapi.descriptions import Described
 from pilothouse.api.openapi.flavour import Flavour
-from pilothouse.api.openapi.parameters import Parameter, common, without
-from pilothouse.api.openapi.paths import CODES, Document, Operation, by_path
+from pilothouse.api.openapi.parameters import Parameter, without
+from pilothouse.api.openapi.paths import CODES, Document, Operation, by_path, path_item
 
 REFERENCE = "#/components/schemas/"
 _SECURITY: Document = {
@@ -28,17 +28,9 @@ def document(flavour: Flavour, operations: Iterable[Operation], schemas: Documen
     return {
         "openapi": "3.0.0",
         "info": {"title": flavour.title, "version": flavour.version},
-        "paths": {path: _path_item(found) for path, found in by_path(operations)},
+        "paths": {path: path_item(found, _operation, _parameter) for path, found in by_path(operations)},
         "components": components,
     }
-
-
-def _path_item(operations: list[Operation]) -> Document:
-    shared = common(one.parameters for one in operations)
-    item: Document = {one.method: _operation(one, shared) for one in operations}
-    if shared:
-        item["parameters"] = [_parameter(one) for one in shared]
-    return item
 
 
 def _operation(operation: Operation, shared: list[Parameter]) -> Document:

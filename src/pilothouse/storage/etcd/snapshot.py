@@ -1,6 +1,7 @@
 """Snapshots of an etcd cluster, as `etcdctl snapshot save` makes them: the database of a member and its SHA-256."""
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def save(servers: Sequence[str], tls: TLS, target: Path) -> str:
     whole or not at all.
     """
     if target.exists():
-        raise FileExistsError(17, "there is such a file", str(target))
+        raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
     part = target.with_name(f".{target.name}.part")
     why = "there are no servers"
     try:

@@ -7,6 +7,7 @@ snapshot's is told that its resourceVersion is gone and lists anew, instead of m
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import sqlite3
@@ -55,7 +56,7 @@ def save(directory: Path, target: Path, progress: check.Progress = lambda done, 
     The file is there as a whole or not at all.
     """
     if target.exists():
-        raise FileExistsError(17, "there is such a file", str(target))
+        raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
     data = DataDirectory(directory)
     if not data.file.exists():
         raise Unavailable(f"{data.file} does not exist")
