@@ -1,6 +1,6 @@
 """Follows the certificates of the listener, and the CAs by which clients and front proxies are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -25,8 +25,17 @@ class Authorities:
         """Have a function called when other CAs are in force."""
         self._listeners.append(listener)
 
-    def changed(self) -> None:
-        """Tell that other CAs are in force."""
+    def trust_clients(self, clients: bytes) -> None:
+        """Other CAs of client certificates are in force."""
+        self.clients = clients
+        self._changed()
+
+    def trust_proxies(self, proxies: bytes) -> None:
+        """Other CAs of front proxies are in force."""
+        self.proxies = proxies
+        self._changed()
+
+    def _changed(self) -> None:
         for listener in self._listeners:
             listener()
 
@@ -42,52 +51,43 @@ def follow_certificates(
     reloads.follow(
         Followed(kind="serving-certificates", paths=settings.pairs, read=contexts.loaded, use=contexts.use)
     )
-    reloads.follow(_clients(contexts, authorities, authenticator))
+    users = [one for one in authenticator.methods if isinstance(one, CertificateAuthenticator)]
+    reloads.follow(
+        _authorities("client-ca", authorities.client_files, contexts, authorities.trust_clients, users)
+    )
     if authorities.proxy_file:
-        reloads.follow(_proxies(contexts, authorities, authenticator))
+        proxies = [one for one in authenticator.methods if isinstance(one, RequestHeaderAuthenticator)]
+        files = (authorities.proxy_file,)
+        reloads.follow(
+            _authorities("requestheader-client-ca", files, contexts, authorities.trust_proxies, proxies)
+        )
 
 
 Made = tuple[Loaded, bytes]
 """Contexts that are not in use yet, and the CAs that they go by."""
 
 
-def _clients(
-    contexts: Contexts, authorities: Authorities, authenticator: UnionAuthenticator
+def _authorities(
+    kind: str,
+    paths: tuple[str, ...],
+    contexts: Contexts,
+    keep: Callable[[bytes], None],
+    methods: Iterable[CertificateAuthenticator | RequestHeaderAuthenticator],
 ) -> Followed[Made]:
+    """Follows files of CAs, by which the handshake and these methods go; `keep` takes note of those in force."""
+
     def read(files: Files) -> Made:
-        for path in authorities.client_files:
+        for path in paths:
             roots(files[path])
-        return contexts.loaded(files), _joined(files, authorities.client_files)
+        return contexts.loaded(files), _joined(files, paths)
 
     def use(made: Made) -> None:
         contexts.use(made[0])
-        authorities.clients = made[1]
-        for method in authenticator.methods:
-            if isinstance(method, CertificateAuthenticator):
-                method.trust(made[1])
-        authorities.changed()
+        for method in methods:
+            method.trust(made[1])
+        keep(made[1])
 
-    return Followed(kind="client-ca", paths=lambda: authorities.client_files, read=read, use=use)
-
-
-def _proxies(
-    contexts: Contexts, authorities: Authorities, authenticator: UnionAuthenticator
-) -> Followed[Made]:
-    path = authorities.proxy_file
-
-    def read(files: Files) -> Made:
-        roots(files[path])
-        return contexts.loaded(files), files[path]
-
-    def use(made: Made) -> None:
-        contexts.use(made[0])
-        authorities.proxies = made[1]
-        for method in authenticator.methods:
-            if isinstance(method, RequestHeaderAuthenticator):
-                method.trust(made[1])
-        authorities.changed()
-
-    return Followed(kind="requestheader-client-ca", paths=lambda: (path,), read=read, use=use)
+    return Followed(kind=kind, paths=lambda: paths, read=read, use=use)
 
 
 def _joined(files: Files, paths: tuple[str, ...]) -> bytes:
