@@ -8,9 +8,11 @@ import pytest
 import yaml
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authz.rbac import rules_allow
+from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.why import MOST
+from pilothouse.server.request import Request
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REQUESTS = "/debug/requests"
@@ -102,8 +104,9 @@ async def test_bad_queries(rig: Rig, query: str, message: str) -> None:
 async def test_others_get_a_turn_while_a_long_journal_is_read(rig: Rig) -> None:
     journal = rig.handlers.journal
     assert journal is not None
-    await rig.call("GET", "/version")
-    journal._entries.extend(journal._entries[-1] for _ in range(9000))
+    ctx = Context(Request("GET", "/version", {}, []), RequestInfo("/version", "get"), {}, "id")
+    for _ in range(9000):
+        journal.add(ctx, 1.0, 0, None)
     turns = 0
 
     async def count() -> None:

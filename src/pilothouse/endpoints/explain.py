@@ -123,7 +123,7 @@ def why(entry: Entry, detail: Detail) -> str:
 
 
 def _unknown(entry: Entry) -> str:
-    said = entry.kept.recognition.said
+    said = entry.recognition.said
     if not said:
         return "Nobody was recognised: the request has no credentials, and anonymous requests are not let in."
     faults = [text for _, text in said if text != NOT_MINE]
@@ -163,7 +163,7 @@ def _answer(entry: Entry, detail: Detail) -> Object:
 
 
 def _authentication(entry: Entry) -> Object:
-    found = entry.kept.recognition
+    found = entry.recognition
     out: Object = {"recognisedBy": found.by} if found.by else {}
     if entry.kept.recognised:
         out["user"] = json.loads(entry.kept.caller)

@@ -88,13 +88,15 @@ class Why:
     async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[Entry], bool]:
         """The newest entries that pass all tests, and whether there are more."""
         out: list[Entry] = []
-        kept = self._journal.latest()
-        for start in range(0, len(kept), AT_ONCE):
+        numbers = self._journal.numbers()
+        for start in range(0, len(numbers), AT_ONCE):
             if start:
                 await in_task()
                 await asyncio.sleep(0)
-            for raw in kept[start : start + AT_ONCE]:
-                entry = Entry(raw)
+            for number in numbers[start : start + AT_ONCE]:
+                entry = self._journal.entry(number)
+                if entry is None:  # those that are older are gone as well
+                    return out, False
                 if all(test(entry) for test in tests):
                     if len(out) >= limit:
                         return out, True
