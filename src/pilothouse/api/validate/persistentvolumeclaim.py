@@ -20,6 +20,7 @@ from pilothouse.api.validate.resources import (
     validate_positive_quantity,
     validate_quantity,
 )
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
@@ -146,7 +147,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
         _copy_member(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):
         what = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
-        shown = diff(old_spec, new_spec, "core.PersistentVolumeClaimSpec")
+        shown = diff(*(go(s, "api.core.v1.PersistentVolumeClaimSpec") for s in (old_spec, new_spec)))
         errs.forbidden("spec", f"{what} for bound claims\n{shown}")
     if amount(new_size) < amount(old_size):
         capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")

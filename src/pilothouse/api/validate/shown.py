@@ -40,6 +40,13 @@ _ORDERS = {
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER + " targetContainerName",
     "ClusterTrustBundleProjection": "name signerName labelSelector optional path",
+    "CertificateSigningRequestCondition": "type status reason message lastUpdateTime lastTransitionTime",
+    "PersistentVolumeClaimSpec": "accessModes selector resources volumeName storageClassName volumeMode dataSource"
+    " dataSourceRef volumeAttributesClassName",
+    "PersistentVolumeSpec": "gcePersistentDisk awsElasticBlockStore hostPath glusterfs nfs rbd quobyte iscsi flexVolume"
+    " cinder cephfs fc flocker azureFile vsphereVolume azureDisk photonPersistentDisk portworxVolume scaleIO local"
+    " storageos csi capacity accessModes claimRef persistentVolumeReclaimPolicy storageClassName mountOptions"
+    " volumeMode nodeAffinity volumeAttributesClassName",
     "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
     " additionalPrinterColumns selectableFields",
     "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
@@ -58,7 +65,7 @@ _NAMES = {
     "httpGet": "HTTPGet", "httpHeaders": "HTTPHeaders", "ip": "IP", "iqn": "IQN", "iscsi": "ISCSI",
     "iscsiInterface": "ISCSIInterface", "jsonPath": "JSONPath", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
     "seLinuxChangePolicy": "SELinuxChangePolicy", "seLinuxOptions": "SELinuxOptions", "storageos": "StorageOS",
-    "tcpSocket": "TCPSocket", "tty": "TTY", "wwids": "WWIDs",
+    "tcpSocket": "TCPSocket", "tty": "TTY", "uid": "UID", "wwids": "WWIDs",
 }  # fmt: skip
 _VALUES = frozenset(
     ("RollingUpdateDeployment", "RollingUpdateDaemonSet", "RollingUpdateStatefulSetStrategy.partition")
