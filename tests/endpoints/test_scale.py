@@ -114,7 +114,12 @@ async def test_managers(rig: Rig, deployment: Any) -> None:
 
     await rig.ok("PATCH", SCALE + "?fieldManager=m", {"spec": {"replicas": 3}}, headers=MERGE)
     assert await owners() == [("m", "scale", True), ("unknown", "", False)]
-    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 1}}
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": "d"},
+        "spec": {"replicas": 1},
+    }
     answer = await rig.call("PATCH", SCALE + "?fieldManager=a", scale, headers=APPLY)
     assert causes(answer.body) == [
         '.spec.replicas: conflict with "m" with subresource "scale" using autoscaling/v1'
@@ -126,7 +131,12 @@ async def test_managers(rig: Rig, deployment: Any) -> None:
 
 
 async def test_an_apply_by_another_name(rig: Rig, deployment: Any) -> None:
-    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "x"}, "spec": {"replicas": 1}}
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": "x"},
+        "spec": {"replicas": 1},
+    }
     message = await rig.fail(400, "PATCH", SCALE + "?fieldManager=m&force=true", scale, headers=APPLY)
     assert message == "the name of the object (x) does not match the name on the URL (d)"
 

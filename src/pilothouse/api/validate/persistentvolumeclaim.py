@@ -5,12 +5,7 @@ from functools import cache
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import (
-    equal,
-    selector_has_invalid_value,
-    validate_annotations,
-    validate_labels,
-)
+from pilothouse.api.validate.common import equal, selector_has_invalid_value, validate_template_metadata
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.resources import (
     amount,
@@ -49,12 +44,7 @@ def validate_access_modes(modes: list[str], path: str, errs: Errors) -> None:
 
 def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
     """Validates a claim template in a pod; only labels and annotations of its metadata are used."""
-    metadata = template.get("metadata") or {}
-    validate_annotations(metadata.get("annotations"), f"{path}.metadata.annotations", errs)
-    validate_labels(metadata.get("labels"), f"{path}.metadata.labels", errs)
-    for member in metadata:
-        if member not in ("annotations", "labels") and metadata[member]:
-            errs.forbidden(f"{path}.metadata.{member}", "cannot be set")
+    validate_template_metadata(template.get("metadata") or {}, f"{path}.metadata", errs)
     validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
 
 

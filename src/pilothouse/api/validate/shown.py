@@ -13,7 +13,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.protobuf.reader import table
 from pilothouse.api.schema import Type
 
-_META = (
+META_MEMBERS = (
     "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
     "managedFields",
@@ -137,7 +137,7 @@ def _value(value: Any, type: Type) -> Any:
 def object_meta(metadata: Object) -> Object:
     """An ObjectMeta."""
     shown: Object = {}
-    for name in _META:
+    for name in META_MEMBERS:
         value = metadata.get(name)
         if name in ("ownerReferences", "managedFields"):
             order = _OWNER if name == "ownerReferences" else _ENTRY

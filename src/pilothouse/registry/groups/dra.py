@@ -19,7 +19,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy, WriteContext
 
 GROUP = "resource.k8s.io"
 ADMIN_LABEL = "resource.kubernetes.io/admin-access"
@@ -79,12 +79,14 @@ CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),
+    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **COUNTS_SPEC,
 )
 CLAIM = Strategy(
     return_deleted=True,
     validate=_validate_claim,
     validate_update=on_update(rules.validate_claim_update),
+    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **STATUS_APART,
 )
 CLAIM_STATUS = replace(
@@ -95,7 +97,9 @@ CLAIM_STATUS = replace(
 TEMPLATE = Strategy(
     return_deleted=True,
     validate=_validate_template,
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_claim_template(obj, errs),
     validate_update=on_update(rules.validate_claim_template_update),
+    update_order=WHOLE_FIRST,
 )
 SLICE = Strategy(
     return_deleted=True,
