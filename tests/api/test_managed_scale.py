@@ -5,9 +5,9 @@ from typing import Any
 from pilothouse.api.managed_scale import to_object, to_scale
 
 REPLICAS = ("spec", "replicas")
-BOTH = {"f:spec": {"f:replicas": {}, "f:paused": {}}}
-ALONE = {"f:spec": {"f:replicas": {}}}
-REST = {"f:spec": {"f:paused": {}}}
+BOTH: Any = {"f:spec": {"f:replicas": {}, "f:paused": {}}}
+ALONE: Any = {"f:spec": {"f:replicas": {}}}
+REST: Any = {"f:spec": {"f:paused": {}}}
 
 
 def entry(manager: str, fields: Any, operation: str = "Update", version: str = "apps/v1", **more: str) -> Any:

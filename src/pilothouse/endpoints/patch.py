@@ -146,7 +146,8 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
         raw = patch.in_key_order(raw)
     try:
         if kind == STRATEGIC:
-            return _decode_converted(resource, raw, kept)
+            obj, notes = _decode_converted(resource, raw, kept)
+            return obj, sorted(notes)
         if not resource.conventions.go_types:
             if not raw.get("apiVersion"):
                 raise _nameless()

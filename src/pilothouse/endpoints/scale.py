@@ -22,7 +22,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
     """GET, PUT or PATCH of a Scale."""
     assert sub.read is not None
-    info = ctx.info
+    info, read = ctx.info, sub.read
     shown = resource.body_of(sub)
     method = ctx.request.method
     if method == "GET":
@@ -44,7 +44,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
 
     async def make(live: Object | None) -> Object:
         assert live is not None
-        current = sub.read(live)
+        current = read(live)
         try:
             owners = managed_scale.to_scale(live["metadata"].get("managedFields"), sub.replicas)
         except FieldError as err:
@@ -96,7 +96,7 @@ async def _applied(scope: RequestScope, sub: Subresource, shown: Resource, curre
     ctx, params = scope.ctx, scope.params
     assert shown.type_of is not None
     sent = await patch.read_config(ctx)
-    wanted = await scope.context.work.run(
+    wanted: Object = await scope.context.work.run(
         apply.apply,
         current,
         sent.value,

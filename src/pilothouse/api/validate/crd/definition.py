@@ -494,6 +494,7 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
     for version in versions:
         if version.get("storage") and version.get("name") not in known_:
             errs.invalid(path, stored, f"must have the storage version {version.get('name', '')}")
+        known_.discard(version.get("name"))
     for i, name in enumerate(stored):
         if name not in names_:
             errs.invalid(
