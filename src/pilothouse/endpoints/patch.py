@@ -136,7 +136,8 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
     Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
     """
     if kind == MERGE_PATCH:
-        if (raw.get("apiVersion"), raw.get("kind")) == (resource.api_version, resource.kind):
+        named = raw.get("apiVersion"), raw.get("kind")
+        if resource.conventions.go_types and named == (resource.api_version, resource.kind):
             try:
                 found = resource.decode_value(raw, kept)
                 if not found[1]:

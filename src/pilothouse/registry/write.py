@@ -333,13 +333,14 @@ class Write:
         obj = await self.admit(obj, None)
         metadata = obj["metadata"]
         sent = metadata.pop("resourceVersion", "")
-        version = int(sent) if sent and not version_error(sent) else None
-        if version and not self.context.dry_run:
+        if sent and sent != "0" and not version_error(sent) and not self.context.dry_run:
             raise errors.Unknown("resourceVersion should not be set on objects to be created")
-        if version is not None and self.context.dry_run:  # nothing is stored, so it stays as it was sent
-            written = await self._create_once(obj)
-            return Written(splice(written.value, version), created=True)
-        return await self._create_once(obj)
+        written = await self._create_once(obj)
+        if sent and self.context.dry_run:  # nothing is stored, so it stays as it was sent
+            shown = orjson.loads(written.value)
+            shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
+            written.value = orjson.dumps(shown)
+        return written
 
     async def _create_once(self, obj: Object) -> Written:
         """Store a new object; one whose name is generated under another name while the name is taken."""
