@@ -309,7 +309,7 @@ def _reflect_kind(value: Any) -> str:
 
 def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
     """Patch strategy, merge key and type of a member."""
-    if type.kind != "struct" and not type.fields:
+    if type.kind != "struct" and not type.fields and type.kind != "any":
         raise errors.Unknown(
             f"merging an object in json but data type is not struct, instead is: {_go_kind(type)}"
         )
@@ -414,7 +414,10 @@ def _key_of(item: Any, key: str) -> Any:
 
 
 def _same_key(a: Any, b: Any, key: str) -> bool:
-    return bool(_id(_key_of(a, key)) == _id(_key_of(b, key))) if key else bool(_id(a) == _id(b))
+    one, other = (_key_of(a, key), _key_of(b, key)) if key else (a, b)
+    if type(one) is not type(other):  # Go compares the types first
+        return False
+    return bool(_id(one) == _id(other))
 
 
 def _id(value: Any) -> Any:

@@ -51,7 +51,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
             first = None  # it becomes part of the object, and a retry starts from the body again
         return await scope.settle_fields(_made, scope, kind, live, config)
 
-    return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
+    return await scope.answer(await scope.edit(change, allow_create=kind == APPLY and not info.subresource))
 
 
 async def record(ctx: Context, kind: str) -> None:

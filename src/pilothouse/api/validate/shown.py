@@ -86,7 +86,7 @@ def _struct(value: Object, type: Type) -> Object:
     if name == "LabelSelector":
         return label_selector(value) or {}
     shown = {_go_name(member): _member(value, type, member) for member in _order(type)}
-    if name.endswith("TemplateSpec"):  # its metadata is embedded
+    if name.endswith("TemplateSpec") or name == "PersistentVolumeClaimTemplate":  # its metadata is embedded
         return {**object_meta(value.get("metadata") or {}), "Spec": shown["Spec"]}
     context = value.get("securityContext")
     if name == "PodSpec" and (context is not None or any(value.get(member) for member in _HOST)):
@@ -148,8 +148,8 @@ def object_meta(metadata: Object) -> Object:
 
 
 def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
-    """A map with sorted keys; None if it is empty, because absent and empty maps are the same in Go."""
-    return dict(sorted(members.items())) if members else None
+    """A map with sorted keys."""
+    return None if members is None else dict(sorted(members.items()))
 
 
 def label_selector(selector: Object | None) -> Object | None:
