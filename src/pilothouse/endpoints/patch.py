@@ -22,6 +22,7 @@ from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRA
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
+_OF_FIELD = re.compile(r"Go struct field \S+ of")
 _READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
 
 
@@ -169,13 +170,17 @@ def _decode_converted(
     except DecodeError:
         if not resource.conventions.go_types or resource.type_of is None:
             raise
+        of = resource.type_of()
         try:
-            return resource.decode_value(wrapped(raw, resource.type_of()), kept)
+            return resource.decode_value(wrapped(raw, of), kept)
         except DecodeError as again:
             err = again
-        if str(err).startswith("illegal base64"):
-            raise DecodeError(f"error decoding from json: {err}") from None
-        raise err from None
+        try:
+            strategic.check_shape(raw, of)
+        except ValueError as fault:
+            raise DecodeError(str(fault)) from None
+        # A type that decodes by itself does not know the field that it is in.
+        raise DecodeError(_OF_FIELD.sub("Go value of", str(err))) from None
 
 
 def _refuse_other(resource: Resource, raw: Any) -> NoReturn:

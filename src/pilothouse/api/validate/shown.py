@@ -4,13 +4,13 @@ Members come in the order of their protobuf numbers, which is that of the Go typ
 (pkg/apis/*/types.go) has no other one. ObjectMeta and LabelSelector have JSON names in Go as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pilothouse.api import schema
 from pilothouse.api.fields import Object
-from pilothouse.api.protobuf.reader import table
+from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Type
 
 META_MEMBERS = (
@@ -98,16 +98,7 @@ def _struct(value: Object, type: Type) -> Object:
 @cache
 def _order(type: Type) -> tuple[str, ...]:
     given = _ORDERS.get(type.name.rpartition(".")[2])
-    return tuple(_by_number(table(type)) if given is None else given.split())
-
-
-def _by_number(members: Any) -> Iterator[str]:
-    for number in sorted(members):
-        member = members[number]
-        if isinstance(member, dict):
-            yield from _by_number(member)
-        else:
-            yield member.name
+    return tuple(given.split()) if given is not None else tuple(one.name for one in in_order(table(type)))
 
 
 def _go_name(name: str) -> str:

@@ -70,8 +70,12 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
     if wrong:
         what = "this is used in Pod names and hostnames, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
-    if old is None or obj["metadata"].get("generation") != old["metadata"].get("generation"):
+    if old is None:
         out += template_warnings(_controller_template(obj), "spec.template")
+    elif obj["metadata"].get("generation") != old["metadata"].get("generation"):
+        out += template_warnings(
+            _controller_template(old), "spec.template"
+        )  # upstream takes one for the other
     return out
 
 
