@@ -383,8 +383,9 @@ CASES: list[Case] = [
             devices=[{**RESULT, "data": [1], "conditions": [{}]}],
         ),
         [
-            "status.devices[0].conditions[0].type: Required value: is required",
-            "status.devices[0].conditions[0].status: Required value",
+            'status.devices[0].conditions[0].type: Invalid value: "": name part must be non-empty',
+            "status.devices[0].conditions[0].type: Invalid value: \"\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+            'status.devices[0].conditions[0].status: Unsupported value: "": supported values: "False", "True", "Unknown"',
             "status.devices[0].conditions[0].lastTransitionTime: Required value",
             "status.devices[0].conditions[0].reason: Required value",
             'status.devices[0].data: Invalid value: "<value omitted>": must be a valid JSON object',

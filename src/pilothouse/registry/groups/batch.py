@@ -138,7 +138,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("cj",),
         categories=("all",),
-        status=status_strategy(CRON_JOB),
+        status=status_strategy(CRON_JOB, update_order=()),
     ),
     resource(
         GROUP,

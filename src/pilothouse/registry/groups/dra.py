@@ -79,6 +79,7 @@ CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),
+    finalizer_checks=frozenset((Part.METADATA_CHANGE,)),
     update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **COUNTS_SPEC,
 )
@@ -101,7 +102,27 @@ TEMPLATE = Strategy(
     validate_update=on_update(rules.validate_claim_template_update),
     update_order=WHOLE_FIRST,
 )
+
+
+def _drop_list_attributes(ctx: WriteContext, obj: Object, old: Object | None = None) -> None:
+    """Drop lists of values, unless the stored slice has some: the feature DRAListTypeAttributes is off."""
+    if old is None or not any(name in one for one in _attributes(old) for name in _LISTS):
+        for attribute in _attributes(obj):
+            for name in _LISTS:
+                attribute.pop(name, None)
+
+
+_LISTS = ("bools", "ints", "strings", "versions")
+
+
+def _attributes(obj: Object) -> list[Object]:
+    devices = spec_of(obj).get("devices") or ()
+    return [attribute for device in devices for attribute in (device.get("attributes") or {}).values()]
+
+
 SLICE = Strategy(
+    prepare_create=_drop_list_attributes,
+    prepare_update=_drop_list_attributes,
     return_deleted=True,
     validate=on_create(slice_rules.validate_slice),
     validate_update=on_update(slice_rules.validate_slice_update),

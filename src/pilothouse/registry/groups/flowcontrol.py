@@ -12,7 +12,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_ALONE, Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, Part, Strategy
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 
@@ -39,7 +39,9 @@ RESOURCES = [
         "flowschemas",
         "GJVAJZSZBIw=",
         FLOW_SCHEMA,
-        status=status_strategy(FLOW_SCHEMA, rules.validate_conditions_status, **_STATUS_KEEPS),
+        status=status_strategy(
+            FLOW_SCHEMA, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+        ),
     ),
     resource(
         GROUP,
@@ -47,6 +49,8 @@ RESOURCES = [
         "prioritylevelconfigurations",
         "Kir5PVfvNeI=",
         PRIORITY_LEVEL,
-        status=status_strategy(PRIORITY_LEVEL, rules.validate_conditions_status, **_STATUS_KEEPS),
+        status=status_strategy(
+            PRIORITY_LEVEL, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+        ),
     ),
 ]

@@ -196,6 +196,7 @@ def _event_ttl(ctx: WriteContext, obj: Object) -> int:
 EVENT = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
+    garbage_collection="unsupported",
     validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
     finalizer_checks=frozenset(),
