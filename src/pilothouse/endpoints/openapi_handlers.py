@@ -170,14 +170,14 @@ class OpenAPIHandlers:
         """
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
-        form = _form(request.headers.get("accept"), V3_FORMS)
-        if form is None:
-            return Response(406, b"", "", headers)
         converted = self._remote.converted(name)
         try:
             tag = converted.hash if converted is not None else self._hash(name)
         except KeyError:
             return Response(404, b"", "", headers)
+        form = _form(request.headers.get("accept"), V3_FORMS)
+        if form is None:
+            return Response(406, b"", "", headers)
         headers += self._validators(tag)
         asked = parse_qs(request.query).get("hash", [""])[0]
         if asked and asked != tag:

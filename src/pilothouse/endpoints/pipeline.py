@@ -464,6 +464,8 @@ def _timeout(query: Query) -> float:
 def _malformed(target: str, err: ValueError) -> Response:
     """The answer to a request whose target cannot be read, or does not tell what it is about."""
     if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
-        text = f"Internal Server Error: {escape(quote(target), quote=False)}: failed to create RequestInfo: {err}\n"
+        _, mark, query = target.partition("?")
+        why = f"failed to create RequestInfo: {err}{mark}{query}"
+        text = f"Internal Server Error: {escape(quote(target), quote=False)}: {why}\n"
         return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")
