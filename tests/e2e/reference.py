@@ -12,7 +12,11 @@ OURS = [
     "-c",
     "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver())",
 ]
-COMMON = ["--service-cluster-ip-range=10.0.0.0/16", "--disable-admission-plugins=ServiceAccount"]
+COMMON = [
+    "--service-cluster-ip-range=10.0.0.0/16",
+    "--disable-admission-plugins=ServiceAccount",
+    "--allow-privileged=true",
+]
 
 
 def flags(files: pathlib.Path, etcd: Sequence[str], port: int, directory: pathlib.Path) -> list[str]:
