@@ -113,10 +113,11 @@ STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/
 stubs: $(READY)
 	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
-# Ours and kube-apiserver on one etcd: PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
+# Ours and kube-apiserver on one etcd, and a rolling move from one to the other and back under load:
+# PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 test-interop: $(READY)
 	@test -n "$(PILOTHOUSE_REFERENCE)" || { echo 'PILOTHOUSE_REFERENCE names no kube-apiserver' >&2; exit 1; }
-	$(BIN)/python -m pytest -q tests/e2e/test_interop.py
+	$(BIN)/python -m pytest -q tests/e2e/test_interop.py tests/e2e/test_rolling_move.py
 
 # A stock kubelet, kube-proxy, controller manager and scheduler in one folder: PILOTHOUSE_NODE_BIN=/folder make test-node
 test-node: $(READY)
