@@ -182,6 +182,8 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             ["--encryption-provider-config-automatic-reload"],
             "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config",
         ),
+        (["--requestheader-group-headers=X-Remote-Group, "], 'empty value in "requestheader-group-headers"'),
+        (["--requestheader-uid-headers=X-Uid"], "without specifying the standard X-Remote-Uid header"),
         (["--workers=0"], "must be at least 1"),
         (["--workers=2"], "the sqlite store is for one process"),
         (["--service-account-issuer=a b:c d"], "was not a valid URL"),
@@ -190,6 +192,27 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
 def test_single_problems(arguments: list[str], part: str) -> None:
     found = problems(*arguments)
     assert len(found) == 1 and part in found[0]
+
+
+def test_one_ca_of_clients_and_of_front_proxies(tmp_path: pathlib.Path) -> None:
+    """Then each client could say that it is a front proxy, unless their names are given."""
+
+    def pem(*bodies: str) -> str:
+        return "".join(f"-----BEGIN CERTIFICATE-----\n{one}\n-----END CERTIFICATE-----\n" for one in bodies)
+
+    clients, proxies = tmp_path / "clients.crt", tmp_path / "proxies.crt"
+    clients.write_text("# a comment\n" + pem("aGVs\nbG8=", "d29ybGQ="))
+    arguments = [
+        f"--client-ca-file={clients}",
+        f"--requestheader-client-ca-file={proxies}",
+        "--requestheader-username-headers=X-Remote-User",
+    ]
+    proxies.write_text(pem("b3RoZXI="))
+    options.parse(arguments)
+    proxies.write_text(pem("b3RoZXI=", "aGVsbG8="))
+    (problem,) = problems(*arguments)
+    assert "contain overlapping certificates; --requestheader-allowed-names must be specified" in problem
+    options.parse([*arguments, "--requestheader-allowed-names=front-proxy-client"])
 
 
 def test_flags_of_audit_back_ends_that_are_off_are_not_checked() -> None:

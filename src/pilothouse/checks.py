@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pilothouse.config import Config
@@ -25,6 +26,7 @@ def check(
     yield from _check_network(config)
     yield from _check_serving(config)
     yield from _check_auth(config)
+    yield from _check_front_proxy(config)
     yield from _check_files(config, all_flags)
     if config.storage_backend not in BACKENDS:
         yield (
@@ -340,11 +342,43 @@ def _check_auth(config: Config) -> Iterator[str]:
             "--service-account-signing-key-file, --service-account-issuer, and --api-audiences "
             "should be specified together"
         )
-    if config.requestheader_client_ca_file and not config.requestheader_username_headers:
-        yield "--requestheader-client-ca-file needs --requestheader-username-headers"
     for issuer in config.service_account_issuer:
         if not issuer or (":" in issuer and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", issuer)):
             yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
+
+
+def _check_front_proxy(config: Config) -> Iterator[str]:
+    """The flags of a front proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
+    if config.requestheader_client_ca_file and not config.requestheader_username_headers:
+        yield "--requestheader-client-ca-file needs --requestheader-username-headers"
+    for name in ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers"):
+        flag = f"requestheader-{name}"
+        if any(not value.strip() for value in getattr(config, flag.replace("-", "_"))):
+            yield f'empty value in "{flag}"'
+    uid_headers = config.requestheader_uid_headers
+    if uid_headers and "x-remote-uid" not in map(str.lower, uid_headers):
+        yield (
+            "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - "
+            "API aggregation will not work"
+        )
+    clients, proxies = config.client_ca_file, config.requestheader_client_ca_file
+    allowed = config.requestheader_allowed_names
+    if clients and proxies and not allowed and _certificates(clients) & _certificates(proxies):
+        yield (
+            "--requestheader-client-ca-file and --client-ca-file contain overlapping certificates; "
+            "--requestheader-allowed-names must be specified to ensure regular client certificates cannot set "
+            "authenticating proxy headers for arbitrary users"
+        )
+
+
+def _certificates(path: str) -> set[bytes]:
+    """The certificates in a PEM file, in base64 without line ends; none when the file cannot be read."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError:
+        return set()
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----", text)
+    return {b"".join(block.split()) for block in blocks}
 
 
 def _check_files(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from pilothouse.flags import Flag
+from pilothouse.version import GIT_VERSION
 
 
 def _flag(
@@ -42,6 +43,7 @@ _logs = partial(_flag, "logs")
 _traces = partial(_flag, "traces")
 _misc = partial(_flag, "misc")
 _own = partial(_flag, "pilothouse")
+_global = partial(_flag, "global")
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
@@ -420,6 +422,8 @@ class Config:
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
+    version: str = _global("", "version",
+        "Print the version and stop; vX.Y.Z... sets the version that is reported.")
     # fmt: on
 
     given: frozenset[str] = frozenset()
@@ -434,6 +438,11 @@ class Config:
             return pathlib.Path(self.data_dir or self.cert_dir)
         state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return pathlib.Path(state) / "pilothouse"
+
+    @property
+    def reported_version(self) -> str:
+        """The version that /version and the metrics tell: that of --version, or our own."""
+        return self.version if self.version.startswith("v") else GIT_VERSION
 
     @property
     def audit_backoff(self) -> float:
@@ -501,5 +510,4 @@ def all_flags() -> tuple[Flag, ...]:
             default = {} if one.default is MISSING else one.default
             out.append(Flag(one.name.replace("_", "-"), default=default, **one.metadata))
     out.append(Flag("help", "bool", False, "global", "Print this help.", short="h"))
-    out.append(Flag("version", "version", "", "global", "Print the version and stop."))
     return tuple(out)

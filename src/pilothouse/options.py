@@ -34,7 +34,7 @@ def command_help(usage: str, own: Sequence[Flag], of_server: Sequence[str], widt
 def asks_for(arguments: Sequence[str]) -> str:
     """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
     values, _ = flags.parse(arguments, all_flags())
-    return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
+    return "help" if values.get("help") else "version" if values.get("version") in ("true", "raw") else ""
 
 
 def parse(
@@ -64,9 +64,7 @@ def parse_command(
 
 
 def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
-    settings = {
-        name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
-    }
+    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
     config = Config(**{**defaults, **settings}, given=frozenset(values))
     problems = list(check(config, all_flags()))
     if problems:

@@ -203,10 +203,12 @@ class Handlers:
         return Standing(judge, metrics, all=config.end_revoked_requests, poll=given.open_requests)
 
     def _nonresource(self, given: Inputs) -> NonResource:
-        given.metrics.add(BuildInfo(version_info()))
+        version = version_info(given.config.reported_version)
+        given.metrics.add(BuildInfo(version))
         nonresource = NonResource(
             self.discovery,
             given.health,
+            version=version,
             metrics=given.metrics,
             slis=given.slis,
             issuer=given.documents,
