@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, type_check_only
 
 from pilothouse._entry import Entry
+from pilothouse._instruments import Distribution
 from pilothouse._selectors import Selector
 from pilothouse.server.request import Stream
 
@@ -22,6 +23,7 @@ class Watcher:
     since: int
     revision: int
     stopped: bool
+    bookmarks: bool
     slot: int
     def __init__(
         self,
@@ -32,6 +34,8 @@ class Watcher:
         since: int,
         encoder: Encoder,
         sink: Stream,
+        sizes: Distribution | None,
+        bookmarks: bool,
     ) -> None: ...
     def initial(self, entries: list[Entry], sent: Callable[[], object] | None = None) -> None: ...
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> None: ...
