@@ -121,12 +121,14 @@ cdef class Watcher:
             self.enqueue(change, kind)
         self.allowed += self.queued
 
-    cdef give_up(self):
+    cpdef give_up(self):
         """End the watch of a client that is too slow.
 
         A bookmark, if the client takes them, tells the revision up to which it has been sent everything, so
         that it resumes from there and does not list anew (kubernetes#116903).
         """
+        if self.stopped:
+            return
         self.watchers.terminated += 1
         if self.bookmarks:
             self.cover()
@@ -136,12 +138,12 @@ cdef class Watcher:
         """Send the bookmark before the first queued change, unless initial events are still to be sent."""
         cdef Change change
         cdef bytes data
-        while shows_nothing(self.queue[0]):
+        while self.queue and shows_nothing(self.queue[0]):
             data = self.next_frame()
             if data is not None:
                 self.emit(data)
-        item = self.queue[0]
-        if type(item) is not Initial:
+        item = self.queue[0] if self.queue else None
+        if item is not None and type(item) is not Initial:
             change = item if type(item) is Change else item[1]
             self.emit(self.encoder.bookmark(change.rev - 1, None))
 

@@ -183,3 +183,26 @@ def test_an_encoder_that_fails_ends_its_watch_alone() -> None:
         assert broken.closed and revisions(other) == written
 
     run(body)
+
+
+def test_short_memory_ends_the_watches_for_whose_clients_events_wait() -> None:
+    async def main() -> None:
+        store = MemoryStorage()
+        await store.start()
+        cacher = Cacher(store)
+        await cacher.start()
+        pods = cacher.resource(P, fields)
+        slow, quick = Sink(room=0), Sink()
+        pods.watch(P, "", None, None, JSON, slow, bookmarks=True)
+        pods.watch(P, "", None, None, JSON, quick)
+        written = await write(store, 10, 100_000)
+        cacher.end_slow_watches()
+        assert slow.closed and not quick.closed and pods.watchers == pods.terminated == 1
+        *_, (kind, _, revision) = slow.events
+        again = Sink()
+        pods.watch(P, "", None, revision, JSON, again)
+        assert kind == "BOOKMARK" and revisions(slow) + revisions(again) == written == revisions(quick)
+        await cacher.close()
+        await store.close()
+
+    asyncio.run(main())

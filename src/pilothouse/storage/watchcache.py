@@ -192,6 +192,12 @@ class Cacher:
         """Called by a resource when a watch has ended."""
         self._slots[watcher.slot].discard(watcher)
 
+    def end_slow_watches(self) -> None:
+        """End the watches for whose clients events wait, so that they resume later: memory is short."""
+        for slot in self._slots:
+            for watcher in [watcher for watcher in slot if watcher.queued]:
+                watcher.give_up()
+
     def _tick(self) -> None:
         """Once a second: send bookmarks to one slot of the watchers, and continue those whose sinks were full."""
         self._timer = self.loop.call_later(1, self._tick)
