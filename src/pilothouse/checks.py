@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pilothouse.api import quantity
 from pilothouse.config import Config
 from pilothouse.entry_points import Offered, offered
 from pilothouse.flags import Flag
@@ -45,6 +46,7 @@ def check(
         yield "--cluster-signing-duration must be at least 10 minutes"
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
+    yield from _check_sizes(config)
     if config.explained_requests < 0:
         yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:
@@ -64,6 +66,24 @@ def check(
                 break
     yield from _check_audit(config)
     yield from _check_plugins(config, installed)
+
+
+LEAST_MEMORY = 128 << 20
+"""Bytes that a worker needs to do anything at all."""
+
+
+def _check_sizes(config: Config) -> Iterator[str]:
+    for name in ("max_memory", "max_unpaged_list_bytes"):
+        flag, text = f"--{name.replace('_', '-')}", getattr(config, name)
+        try:
+            size = quantity.parse(text).value() if text else 0
+        except quantity.QuantityError as error:
+            yield f"{flag} {text!r}: {error}"
+            continue
+        if size < 0:
+            yield f"{flag} {text} can not be negative"
+        elif name == "max_memory" and 0 < size < LEAST_MEMORY * config.workers:
+            yield f"{flag} {text} must be at least {LEAST_MEMORY >> 20}Mi for each of --workers={config.workers}, or 0"
 
 
 AUDIT_MODES = ("batch", "blocking", "blocking-strict")

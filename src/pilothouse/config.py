@@ -413,11 +413,17 @@ class Config:
     list_permitted_namespaces: bool = _own(False, "bool",
         "Answer lists and watches across namespaces, by users who may not make them, with those namespaces in which "
         "they may, and a warning.")
+    max_memory: str = _own("", "quantity",
+        "Memory that this server may take, such as 2Gi, shared by its workers: requests that do not fit wait or are refused "
+        "with 429. 0 for no limit. Default: 7/8 of the control group's limit, if there is one.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_unauthenticated_connections: int = _own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
         "most. Default: 1024, at most half of the files that may be open.")
+    max_unpaged_list_bytes: str = _own("", "quantity",
+        "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there is a warning. "
+        "Lists with resourceVersion=0 and watches are not concerned. Default: any list is answered.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",

@@ -71,6 +71,11 @@ def _cpu_seconds() -> dict[Labels, float]:
     return {(): times.user + times.system}
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where there is no /proc."""
+    return int(_memory(1).get((), 0))
+
+
 def _memory(field: int) -> dict[Labels, float]:
     """A field of /proc/self/statm in bytes."""
     try:

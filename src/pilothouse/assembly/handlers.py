@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
+from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import Services
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
@@ -128,6 +129,8 @@ class Handlers:
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
         self.requests = given.metrics.add(RequestMetrics())
+        self.memory = memory_of(config, registry, self.widths, given.caches)
+        """Has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
@@ -143,7 +146,10 @@ class Handlers:
             journal=self.journal,
             finder=self.finder,
             standing=self.standing,
+            memory=self.memory,
         )
+        if self.memory is not None:
+            given.metrics.add(self.memory)
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
         origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives
         if origins or directives or config.shutdown_send_retry_after:
@@ -192,6 +198,7 @@ class Handlers:
             explained=bool(config.explained_requests),
             watch_timeout=float(config.min_request_timeout),
             standing=self.standing,
+            most_unpaged=size_of(config.max_unpaged_list_bytes),
         )
 
     def _standing(self, given: Inputs) -> Standing | None:
