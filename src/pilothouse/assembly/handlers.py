@@ -18,6 +18,7 @@ from pilothouse.caches import Budget
 from pilothouse.config import Config, all_flags
 from pilothouse.endpoints import kubelet
 from pilothouse.endpoints.aggregator import Aggregator, new_via
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -143,6 +144,7 @@ class Handlers:
             journal=self.journal,
             finder=self.finder,
             standing=self.standing,
+            console=Console() if config.console else None,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
         origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives

@@ -28,6 +28,7 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -75,6 +76,8 @@ class Stages:
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    console: Console | None = None
+    """Answers for files that anybody may read; None where they are not served."""
 
 
 class _Ending:
@@ -154,6 +157,11 @@ class Pipeline:
                 ctx.info = info = requestinfo.parse(request.method, path, query)
             except ValueError as err:
                 return self._finish(ctx, _malformed(request.target, err))
+            # console: its files hold no data, so nobody has to say who they are
+            if stages.console is not None and not info.is_resource:
+                page = stages.console.answer(request, path)
+                if page is not None:
+                    return self._finish(ctx, page)
             # deadline: the one that the client asks for
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)

@@ -18,7 +18,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.endpoints import negotiation, refusals, requestinfo
 from pilothouse.endpoints.explain import explanation, group_resource, summary
 from pilothouse.endpoints.health import NOSNIFF
-from pilothouse.endpoints.journal import Entry, Journal
+from pilothouse.endpoints.journal import Entry, Journal, Kept
 from pilothouse.endpoints.nonresource import NonResource, raw_json
 from pilothouse.endpoints.params import Query, first
 from pilothouse.server.request import Request, Response
@@ -29,7 +29,9 @@ LIMIT, MOST = 100, 1000
 """Requests that a list shows, when nothing is said, and at most."""
 AT_ONCE = 2000
 """Entries that are looked at before others get a turn."""
-PARAMETERS = ("code", "limit", "namespace", "resource", "slow", "user", "verb")
+PARAMETERS = ("code", "limit", "namespace", "refused", "resource", "slow", "slowest", "user", "verb")
+
+_STARTED, _ENDED = Kept._fields.index("started"), Kept._fields.index("ended")
 
 Test = Callable[[Entry], bool]
 
@@ -79,16 +81,20 @@ class Why:
                 raise errors.BadRequest(
                     f"unknown parameter {quote(name)}: known ones are {', '.join(PARAMETERS)}"
                 )
-        limit = _number(query, "limit", LIMIT)
-        entries, more = await self._found(_tests(query), min(limit, MOST))
+        limit = min(_number(query, "limit", LIMIT), MOST)
+        entries, more = await self._found(_tests(query), limit, slowest=_flag(query, "slowest"))
         wall = time.time() - time.perf_counter()
         told = [summary(entry, wall) for entry in entries]
         return {"server": self._server(), "kept": len(self._journal), "more": more, "requests": told}
 
-    async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[Entry], bool]:
-        """The newest entries that pass all tests, and whether there are more."""
+    async def _found(
+        self, tests: Sequence[Test], limit: int, *, slowest: bool = False
+    ) -> tuple[list[Entry], bool]:
+        """The newest entries that pass all tests, or the slowest, and whether there are more."""
         out: list[Entry] = []
         kept = self._journal.latest()
+        if slowest:  # PERF: sorted as they are kept, since an Entry takes longer to make than most are looked at
+            kept.sort(key=lambda raw: raw[_STARTED] - raw[_ENDED])
         for start in range(0, len(kept), AT_ONCE):
             if start:
                 await in_task()
@@ -131,12 +137,28 @@ def _tests(query: Query) -> list[Test]:
             seconds = go_duration(first(query, "slow")) / 1e9
         except ValueError as err:
             raise errors.BadRequest(f"slow: {err}") from None
-        tests.append(lambda entry: entry.seconds >= seconds and entry.info.verb != "watch")
+        tests += (_ends, lambda entry: entry.seconds >= seconds)
+    if _flag(query, "slowest"):
+        tests.append(_ends)
+    if _flag(query, "refused"):
+        tests.append(lambda entry: entry.kept.code >= 400)
     return tests
+
+
+def _ends(entry: Entry) -> bool:
+    """Whether the server ends a request: how long the others take is up to their clients."""
+    return entry.info.verb not in ("connect", "proxy", "watch") and entry.info.subresource != "log"
 
 
 def _username(entry: Entry) -> str:
     return str(json.loads(entry.kept.user)["username"])
+
+
+def _flag(query: Query, name: str) -> bool:
+    text = first(query, name)
+    if text not in ("", "false", "true"):
+        raise errors.BadRequest(f"{name}: {quote(text)} is neither true nor false")
+    return text == "true"
 
 
 def _number(query: Query, name: str, default: int) -> int:
