@@ -125,7 +125,9 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
-        settled = [f"--{name.replace('_', '-')}={str(getattr(config, name)).lower()}" for name in options.OURS]
+        settled = [
+            f"--{name.replace('_', '-')}={str(getattr(config, name)).lower()}" for name in options.OURS
+        ]
         return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, *settled])
     except KeyboardInterrupt:  # before the server took SIGINT over
         return 128 + signal.SIGINT

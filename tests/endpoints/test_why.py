@@ -10,6 +10,7 @@ from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.rbac import rules_allow
+from pilothouse.endpoints.journal import Kept
 from pilothouse.endpoints.why import MOST
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -78,6 +79,41 @@ async def test_the_filters_of_a_list(rig: Rig) -> None:
     )
 
 
+async def test_refused_requests_and_their_reasons(rig: Rig) -> None:
+    await rig.config_map("a")
+    await rig.call("GET", f"{CONFIG_MAPS}/a", user="jane")
+    await rig.call("GET", f"{CONFIG_MAPS}/b")
+    missing, refused = await listed(rig, "?refused=true")
+    assert (missing["code"], missing["reason"], missing["message"]) == (
+        404,
+        "NotFound",
+        'configmaps "b" not found',
+    )
+    assert refused["code"] == 403 and 'User "jane" cannot get resource "configmaps"' in refused["message"]
+    assert "message" not in (await listed(rig, "?resource=configmaps&verb=create"))[0]
+
+
+async def test_the_slowest_requests(rig: Rig) -> None:
+    journal = rig.handlers.journal
+    assert journal is not None
+    watch = await rig.call("GET", f"{PODS}?watch=1")
+    for path in ("/version", "/api", "/apis"):
+        await rig.call("GET", path)
+    watch.stream.close()
+    ended = Kept._fields.index("ended")
+    for at, seconds in ((-4, 2.0), (-3, 5.0), (-2, 1.0), (-1, 9.0)):  # the watch ended last
+        raw = journal._entries[at]
+        journal._entries[at] = (*raw[:ended], raw[Kept._fields.index("started")] + seconds, *raw[ended + 1 :])
+    assert [one["path"] for one in await listed(rig, "?slowest=true&limit=3")] == [
+        "/api",
+        "/version",
+        "/apis",
+    ]
+    assert [one["path"] for one in await listed(rig, "?slow=1s")][-1:] == ["/version"]
+    page = await rig.ok("GET", f"{REQUESTS}?slowest=true&limit=1")
+    assert page["more"] and len(page["requests"]) == 1
+
+
 async def test_a_list_is_limited(rig: Rig) -> None:
     for _ in range(8):
         await rig.call("GET", "/version")
@@ -91,6 +127,7 @@ async def test_a_list_is_limited(rig: Rig) -> None:
     [
         ("?limit=x", 'limit: "x" is no number'),
         ("?code=%2D1", 'code: "-1" is no number'),
+        ("?refused=yes", 'refused: "yes" is neither true nor false'),
         ("?slow=fast", 'slow: time: invalid duration "fast"'),
         ("?colour=red", 'unknown parameter "colour": known ones are code, limit'),
     ],

@@ -22,6 +22,8 @@ TYPES = {
 }
 """Media types of the files that are served, by the ends of their names."""
 
+METHODS = ("GET", "HEAD")
+
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -59,13 +61,17 @@ class Console:
                 body = file.read_bytes()
                 self._files[file.name] = hashlib.sha256(body).hexdigest()[:32], media_type, body
 
-    def answer(self, request: Request, path: str) -> Response | None:
-        """Answer a decoded path; None for paths that are not the console's. MethodNotAllowed."""
-        if not path.startswith(PATH) or path[len(PATH) :][:1] not in ("", "/"):
+    def answer(self, request: Request) -> Response | None:
+        """The answer to a request for a file; None for paths that are not the console's. PERF: called for every request."""
+        path = request.path
+        if not path.startswith(PATH) or path[len(PATH) : len(PATH) + 1] not in ("", "/"):
             return None
-        if request.method not in ("GET", "HEAD"):
-            raise refusals.method_not_allowed()
-        if path == PATH:  # the files are named relative to the folder, which may stand below the path of a proxy
+        if request.method not in METHODS:
+            allow = ("Allow", ", ".join(METHODS))
+            return Response(405, b"405 method not allowed\n", "text/plain; charset=utf-8", [*HEADERS, allow])
+        if (
+            path == PATH
+        ):  # the files are named relative to the folder, which may stand below the path of a proxy
             return Response(301, b"", "text/plain; charset=utf-8", [*HEADERS, ("Location", "console/")])
         found = self._files.get(path[len(PATH) + 1 :] or INDEX)
         if found is None:

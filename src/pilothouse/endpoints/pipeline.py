@@ -131,6 +131,10 @@ class Pipeline:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        if self.stages.console is not None:
+            file = self.stages.console.answer(request)
+            if file is not None:
+                return self._finish(ctx, file)
         coro = self._serve(ctx, whole)
         try:
             awaited = coro.send(None)
@@ -157,11 +161,6 @@ class Pipeline:
                 ctx.info = info = requestinfo.parse(request.method, path, query)
             except ValueError as err:
                 return self._finish(ctx, _malformed(request.target, err))
-            # console: its files hold no data, so nobody has to say who they are
-            if stages.console is not None and not info.is_resource:
-                page = stages.console.answer(request, path)
-                if page is not None:
-                    return self._finish(ctx, page)
             # deadline: the one that the client asks for
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)

@@ -93,7 +93,9 @@ class Why:
         """The newest entries that pass all tests, or the slowest, and whether there are more."""
         out: list[Entry] = []
         kept = self._journal.latest()
-        if slowest:  # PERF: sorted as they are kept, since an Entry takes longer to make than most are looked at
+        if (
+            slowest
+        ):  # PERF: sorted as they are kept, since an Entry takes longer to make than most are looked at
             kept.sort(key=lambda raw: raw[_STARTED] - raw[_ENDED])
         for start in range(0, len(kept), AT_ONCE):
             if start:

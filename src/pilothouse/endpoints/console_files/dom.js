@@ -66,7 +66,7 @@ export class Table {
     this.note = h("p", { class: "soft note" });
     this.empty = empty;
     this.root = h("div", { class: "sheet" },
-      h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label },
+      h("div", { class: "scroll", role: "group", tabindex: "0", "aria-label": label },
         h("table", {}, h("caption", { class: "unseen" }, label), h("thead", {}, h("tr", {}, this.heads)), this.body)),
       this.note);
     this.mark();
