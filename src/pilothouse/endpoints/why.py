@@ -5,6 +5,7 @@ it but cluster-admin.
 """
 
 import asyncio
+import heapq
 import json
 import os
 import time
@@ -18,7 +19,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.endpoints import negotiation, refusals, requestinfo
 from pilothouse.endpoints.explain import explanation, group_resource, summary
 from pilothouse.endpoints.health import NOSNIFF
-from pilothouse.endpoints.journal import Entry, Journal, Kept
+from pilothouse.endpoints.journal import Entry, Journal
 from pilothouse.endpoints.nonresource import NonResource, raw_json
 from pilothouse.endpoints.params import Query, first
 from pilothouse.server.request import Request, Response
@@ -30,8 +31,6 @@ LIMIT, MOST = 100, 1000
 AT_ONCE = 2000
 """Entries that are looked at before others get a turn."""
 PARAMETERS = ("code", "limit", "namespace", "refused", "resource", "slow", "slowest", "user", "verb")
-
-_STARTED, _ENDED = Kept._fields.index("started"), Kept._fields.index("ended")
 
 Test = Callable[[Entry], bool]
 
@@ -82,21 +81,19 @@ class Why:
                     f"unknown parameter {quote(name)}: known ones are {', '.join(PARAMETERS)}"
                 )
         limit = min(_number(query, "limit", LIMIT), MOST)
-        entries, more = await self._found(_tests(query), limit, slowest=_flag(query, "slowest"))
+        if _flag(query, "slowest"):
+            ended, _ = await self._found([*_tests(query), _ends], len(self._journal))
+            entries, more = heapq.nlargest(limit, ended, key=lambda entry: entry.seconds), len(ended) > limit
+        else:
+            entries, more = await self._found(_tests(query), limit)
         wall = time.time() - time.perf_counter()
         told = [summary(entry, wall) for entry in entries]
         return {"server": self._server(), "kept": len(self._journal), "more": more, "requests": told}
 
-    async def _found(
-        self, tests: Sequence[Test], limit: int, *, slowest: bool = False
-    ) -> tuple[list[Entry], bool]:
-        """The newest entries that pass all tests, or the slowest, and whether there are more."""
+    async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[Entry], bool]:
+        """The newest entries that pass all tests, and whether there are more."""
         out: list[Entry] = []
         kept = self._journal.latest()
-        if (
-            slowest
-        ):  # PERF: sorted as they are kept, since an Entry takes longer to make than most are looked at
-            kept.sort(key=lambda raw: raw[_STARTED] - raw[_ENDED])
         for start in range(0, len(kept), AT_ONCE):
             if start:
                 await in_task()
@@ -140,8 +137,6 @@ def _tests(query: Query) -> list[Test]:
         except ValueError as err:
             raise errors.BadRequest(f"slow: {err}") from None
         tests += (_ends, lambda entry: entry.seconds >= seconds)
-    if _flag(query, "slowest"):
-        tests.append(_ends)
     if _flag(query, "refused"):
         tests.append(lambda entry: entry.kept.code >= 400)
     return tests

@@ -10,6 +10,9 @@ import { brief, course, READS } from "./sampler.js";
 export const name = "overview";
 export const title = "Overview";
 
+// How late the event loop comes to what is due: everything else waits while it is.
+const LAG = "pilothouse_event_loop_lag_seconds";
+
 const keyOf = (row) => (brief(row) ? `${row.verb}\n${row.group}\n${row.resource}\n${row.subresource}` : undefined);
 
 export function show(root, { sampler }) {
@@ -80,7 +83,9 @@ function paint({ families, gained, seconds: length, points }, tiles) {
   tiles.inflight.update(number(inflight("readOnly") + inflight("mutating")), { sub: "requests waiting", points: course(points, "inflight") });
   const open = total(families, "apiserver_longrunning_requests", (row) => row.verb === "WATCH") || 0;
   tiles.watches.update(number(open), { sub: `${rate(per("apiserver_watch_events_total"))} events/s`, points: course(points, "watches") });
-  tiles.processor.update(percent(per("process_cpu_seconds_total")), { sub: "of one core", points: course(points, "processor") });
+  const lag = quantile(0.99, histograms(gained, LAG, () => "all").get("all"));
+  const late = Number.isFinite(lag) ? `loop lag ${seconds(lag)}` : "of one core";
+  tiles.processor.update(percent(per("process_cpu_seconds_total")), { sub: late, points: course(points, "processor") });
   tiles.memory.update(bytes(total(families, "process_resident_memory_bytes")), { sub: `${number(files)} of ${number(most)} files`, points: course(points, "memory") });
 }
 

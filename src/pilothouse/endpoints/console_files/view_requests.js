@@ -9,7 +9,7 @@ export const name = "requests";
 export const title = "Requests";
 
 const PATH = "/debug/requests";
-const EVERY = 5000;
+const EVERY = 10000;
 const LIMIT = 100;
 
 const when = { title: "Ago", of: (row) => -Date.parse(row.received), show: (row) => since(row.received), quiet: true, numeric: true };

@@ -13,6 +13,8 @@ export const title = "Store and memory";
 
 const DURATION = "etcd_request_duration_seconds";
 
+const PARTS = { object: "watch cache: objects", ring: "watch cache: recent changes" };
+
 export function show(root, { sampler }) {
   const place = h("div");
   const refuse = refusals(place);
@@ -93,8 +95,12 @@ function paint({ families, gained, seconds: length, points }, kept, tiles) {
 function cacheRows({ families }) {
   const entries = by(families, "pilothouse_cache_entries", (row) => row.cache);
   const sizes = by(families, "pilothouse_cache_bytes", (row) => row.cache);
+  for (const part of ["object", "ring"]) {
+    const size = total(families, `pilothouse_watch_cache_${part}_bytes`);
+    if (Number.isFinite(size)) sizes.set(PARTS[part], size);
+  }
   const most = Math.max(1, ...sizes.values());
-  return [...sizes].map(([cache, size]) => ({ name: cache, bytes: size, share: size / most, entries: entries.get(cache) || 0 }));
+  return [...sizes].map(([cache, size]) => ({ name: cache, bytes: size, share: size / most, entries: entries.has(cache) ? entries.get(cache) : NaN }));
 }
 
 function operationRows({ families, gained, seconds: length }) {
