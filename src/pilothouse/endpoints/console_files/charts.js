@@ -1,11 +1,18 @@
 // Small line charts in SVG, of the readings of the last minutes.
 
 import { h } from "./dom.js";
-import { clock } from "./format.js";
+import { age, clock } from "./format.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
+const SHORTEST = 60000;
 export const SPAN = 300000;
+
+// How many milliseconds a chart goes back: as far as there are points, within bounds.
+function reach(points) {
+  const length = points.length ? points[points.length - 1].at - points[0].at : 0;
+  return Math.min(SPAN, Math.max(SHORTEST, length));
+}
 
 function svg(tag, attributes) {
   const out = document.createElementNS(NAMESPACE, tag);
@@ -21,13 +28,14 @@ function drawing(height, count) {
 }
 
 // Draws each line of values over the times of the points; returns the largest value.
-function draw({ lines }, points, height, now) {
+function draw({ lines }, points, height) {
+  const span = reach(points), now = points.length ? points[points.length - 1].at : 0;
   const values = points.flatMap((point) => point.values).filter(Number.isFinite);
   const most = Math.max(...values, 0);
   lines.forEach((line, at) => {
-    const shown = points.filter((point) => Number.isFinite(point.values[at]) && now - point.at <= SPAN);
+    const shown = points.filter((point) => Number.isFinite(point.values[at]) && now - point.at <= span);
     line.setAttribute("points", shown.map((point) => {
-      const x = WIDTH * (1 - (now - point.at) / SPAN);
+      const x = WIDTH * (1 - (now - point.at) / span);
       const y = height - 2 - (most ? (point.values[at] / most) * (height - 4) : 0);
       return `${x.toFixed(1)},${y.toFixed(1)}`;
     }).join(" "));
@@ -46,7 +54,7 @@ export function tile(label, hint = "") {
       value.textContent = text;
       value.dataset.tone = tone;
       note.textContent = sub;
-      draw(picture, points, 28, points.length ? points[points.length - 1].at : 0);
+      draw(picture, points, 28);
     },
   };
 }
@@ -61,7 +69,8 @@ export function chart(title, names, format) {
   const legend = h("p", { class: "legend" }, names.map((name, at) =>
     h("span", { class: `key s${at}` }, `${name} `, values[at])), when);
   const plot = h("div", { class: "plot", role: "img", "aria-label": title }, picture.root, top);
-  let points = [], last = 0;
+  const start = h("span", {}, "a minute ago");
+  let points = [];
 
   function say(point, moment) {
     values.forEach((value, at) => (value.textContent = point ? format(point.values[at]) : "–"));
@@ -70,7 +79,8 @@ export function chart(title, names, format) {
 
   plot.addEventListener("pointermove", (event) => {
     const box = plot.getBoundingClientRect();
-    const at = last - SPAN * (1 - (event.clientX - box.left) / box.width);
+    const last = points.length ? points[points.length - 1].at : 0;
+    const at = last - reach(points) * (1 - (event.clientX - box.left) / box.width);
     const near = points.reduce((a, b) => (!a || Math.abs(b.at - at) < Math.abs(a.at - at) ? b : a), null);
     if (near) say(near, clock(near.at));
   });
@@ -78,16 +88,16 @@ export function chart(title, names, format) {
 
   return {
     root: h("figure", { class: "chart" }, h("figcaption", {}, title), legend, plot,
-      h("p", { class: "axis soft", "aria-hidden": "true" }, h("span", {}, "5 minutes ago"), h("span", {}, "now"))),
+      h("p", { class: "axis soft", "aria-hidden": "true" }, start, h("span", {}, "now"))),
     update(fresh) {
       points = fresh;
       const point = points[points.length - 1];
-      last = point ? point.at : 0;
-      const most = draw(picture, points, height, last);
+      const most = draw(picture, points, height);
+      start.textContent = `${age(reach(points) / 1000)} ago`;
       top.textContent = most ? format(most) : "";
       say(point, "");
       const said = names.map((name, at) => `${name} ${point ? format(point.values[at]) : "unknown"}`);
-      plot.setAttribute("aria-label", `${title}, last 5 minutes; now: ${said.join(", ")}`);
+      plot.setAttribute("aria-label", `${title}; now: ${said.join(", ")}`);
     },
   };
 }

@@ -12,7 +12,8 @@ export function number(value) {
 
 export function rate(value) {
   if (!Number.isFinite(value)) return NONE;
-  return value === 0 ? "0" : value < 0.01 ? "<0.01" : value >= 10000 ? number(value) : short(value);
+  if (Number.isInteger(value)) return number(value);
+  return value < 0.01 ? "<0.01" : value >= 10000 ? number(value) : short(value);
 }
 
 export function percent(share) {

@@ -72,11 +72,11 @@ export function window({ sinceStart, seconds: length }) {
 function paint({ families, gained, seconds: length, points }, tiles) {
   const per = (name, test) => (total(gained, name, test) || 0) / length;
   const all = per("apiserver_request_total", brief), failed = per("apiserver_request_total", (row) => row.code >= "500");
-  const reads = per("apiserver_request_total", (row) => READS.has(row.verb));
+  const writes = per("apiserver_request_total", (row) => brief(row) && !READS.has(row.verb));
   const times = histograms(gained, "apiserver_request_duration_seconds", (row) => (brief(row) ? "all" : undefined)).get("all");
   const inflight = (kind) => total(families, "apiserver_current_inflight_requests", (row) => row.request_kind === kind);
   const files = total(families, "process_open_fds"), most = total(families, "process_max_fds");
-  tiles.requests.update(rate(all), { sub: `${rate(reads)} reads, ${rate(all - reads)} writes`, points: course(points, "reads") });
+  tiles.requests.update(rate(all), { sub: `${rate(writes)} writes`, points: course(points, "reads") });
   tiles.errors.update(percent(all ? failed / all : 0), { sub: `${rate(failed)} a second`, tone: failed ? "bad" : "", points: course(points, "errors") });
   tiles.median.update(seconds(quantile(0.5, times)), { sub: "without watches", points: course(points, "median") });
   tiles.slow.update(seconds(quantile(0.99, times)), { sub: "without watches", points: course(points, "slow") });
