@@ -100,8 +100,9 @@ def test_workers_are_given_the_command_line_and_its_defaults() -> None:
     served = Served()
     flags = ["--workers=2", "--etcd-servers=http://127.0.0.1:1"]
     assert cli.kube_apiserver(flags, served) == cli.main(["serve", *flags], served) == 0
-    assert [list(command[-4:]) for command in served.commands] == [
-        ["serve", *flags, f"--enable-bootstrap-token-auth={on}"] for on in ("false", "true")
+    assert [list(command[-5:]) for command in served.commands] == [
+        ["serve", *flags, f"--enable-bootstrap-token-auth={on}", f"--console={on}"]
+        for on in ("false", "true")
     ]
 
 

@@ -333,11 +333,12 @@ def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
     assert options.parse(["--disable-admission-plugins=NodeDeclaredFeatureValidator,ResourceQuota"])
 
 
-def test_bootstrap_tokens_have_a_default_by_command() -> None:
+def test_some_defaults_hang_on_the_command() -> None:
     assert not options.parse([]).enable_bootstrap_token_auth
-    assert options.parse([], bootstrap_tokens=True).enable_bootstrap_token_auth
-    off = options.parse(["--enable-bootstrap-token-auth=false"], bootstrap_tokens=True)
+    assert options.parse([], ours=True).enable_bootstrap_token_auth
+    off = options.parse(["--enable-bootstrap-token-auth=false"], ours=True)
     assert not off.enable_bootstrap_token_auth
+    assert off.console and not options.parse([]).console
 
 
 def test_signing_flags(tmp_path: pathlib.Path) -> None:

@@ -403,6 +403,9 @@ class Config:
     cluster_signing_duration: float = _own(8760 * 3600.0, "duration",
         "Longest life of the certificates that the controller csrsigning signs.")
     cluster_signing_key_file: str = _own("", "file", "Key of --cluster-signing-cert-file.")
+    console: bool = _own(False, "bool",
+        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true for the command "
+        "pilothouse serve.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")

@@ -1,6 +1,7 @@
 """Turns a command line into a validated configuration."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pilothouse import flags
@@ -37,18 +38,20 @@ def asks_for(arguments: Sequence[str]) -> str:
     return "help" if values.get("help") else "version" if values.get("version") in ("true", "raw") else ""
 
 
-def parse(
-    arguments: Sequence[str], program: str = "kube-apiserver", *, bootstrap_tokens: bool = False
-) -> Config:
+OURS = MappingProxyType({"enable_bootstrap_token_auth": True, "console": True})
+"""Settings whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
+
+
+def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False) -> Config:
     """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
 
-    `bootstrap_tokens` is the default of --enable-bootstrap-token-auth, which hangs on the command that was run.
+    `ours` selects the defaults of `pilothouse serve`.
     """
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
-    return _config(values, {"enable_bootstrap_token_auth": bootstrap_tokens})
+    return _config(values, OURS if ours else {})
 
 
 def parse_command(

@@ -19,6 +19,7 @@ from pilothouse.caches import Budget
 from pilothouse.config import Config, all_flags
 from pilothouse.endpoints import kubelet
 from pilothouse.endpoints.aggregator import Aggregator, new_via
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -147,6 +148,7 @@ class Handlers:
             finder=self.finder,
             standing=self.standing,
             memory=self.memory,
+            console=Console() if config.console else None,
         )
         if self.memory is not None:
             given.metrics.add(self.memory)

@@ -30,7 +30,9 @@ def summary(entry: Entry, wall: float) -> Object:
     }
     if info.is_resource:
         out["resource"] = group_resource(info)
-    return {**out, "code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
+    out |= {"code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
+    refusal = entry.unpacked().refusal if entry.kept.code >= 400 else None
+    return out if refusal is None else out | _filled(reason=refusal.reason, message=refusal.message)
 
 
 def group_resource(info: RequestInfo) -> str:

@@ -28,6 +28,7 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -79,6 +80,8 @@ class Stages:
     """Has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    console: Console | None = None
+    """Answers for files that anybody may read; None where they are not served."""
 
 
 class _Ending:
@@ -132,6 +135,10 @@ class Pipeline:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        if self.stages.console is not None:
+            file = self.stages.console.answer(request)
+            if file is not None:
+                return self._finish(ctx, file)
         coro = self._serve(ctx, whole)
         try:
             awaited = coro.send(None)
