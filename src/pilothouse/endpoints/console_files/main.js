@@ -44,8 +44,12 @@ function show(focus) {
   const view = VIEWS[name] || overview;
   stop();
   for (const link of nav.querySelectorAll("a")) {
-    if (link.dataset.view === view.name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view !== view.name) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
   }
   document.title = `${view.title} – Pilothouse`;
   const heading = h("h1", { tabindex: "-1" }, view.title);
