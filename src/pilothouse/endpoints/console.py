@@ -62,7 +62,7 @@ class Console:
                 self._files[file.name] = hashlib.sha256(body).hexdigest()[:32], media_type, body
 
     def answer(self, request: Request) -> Response | None:
-        """The answer to a request for a file; None for paths that are not the console's. PERF: called for every request."""
+        """The answer to a request for a file; None for paths that are not the console's."""
         path = request.path
         if not path.startswith(PATH) or path[len(PATH) : len(PATH) + 1] not in ("", "/"):
             return None

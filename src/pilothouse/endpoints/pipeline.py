@@ -28,6 +28,7 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints.console import PATH as CONSOLE
 from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
@@ -102,6 +103,7 @@ class Pipeline:
 
     def __init__(self, stages: Stages, deadline: float = 60.0, goaway_chance: float = 0.0) -> None:
         self.stages = stages
+        self._console = stages.console
         self.goaway_chance = goaway_chance
         """Share of requests after which the connection is closed, so that clients spread over servers."""
         self.deadline = deadline
@@ -135,8 +137,8 @@ class Pipeline:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
-        if self.stages.console is not None:
-            file = self.stages.console.answer(request)
+        if self._console is not None and request.path.startswith(CONSOLE):  # PERF: for every request
+            file = self._console.answer(request)
             if file is not None:
                 return self._finish(ctx, file)
         coro = self._serve(ctx, whole)
