@@ -6,37 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse._instruments import Distribution
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry, number
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry
 
 
 def samples(text: str) -> dict[str, str]:
     """Sample name with its labels -> value."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return dict(line.rsplit(" ", 1) for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (5, "5"),
-        (0.005, "0.005"),
-        (123456, "123456"),
-        (1000000, "1e+06"),
-        (1234567, "1.234567e+06"),
-        (0.0001, "0.0001"),
-        (0.00001, "1e-05"),
-        (-2.5, "-2.5"),
-        (float("inf"), "+Inf"),
-    ],
-)
-def test_numbers_are_written_as_go_does(value: float, text: str) -> None:
-    assert number(value) == text
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_numbers_are_exact(value: float) -> None:
-    assert float(number(value)) == value
 
 
 def test_counters_and_gauges() -> None:

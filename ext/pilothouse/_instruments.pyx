@@ -46,13 +46,23 @@ cdef class Distribution:
         """Add the counts of another one, whose bounds are the same or more;
         ValueError when they do not fit."""
         cdef Py_ssize_t i, j = 0
-        if not set(self.bounds) <= set(other.bounds):
+        if self.bounds is not other.bounds and not set(self.bounds) <= set(other.bounds):
             raise ValueError("the bounds do not fit")
         for i in range(other.size + 1):
             while j < self.size and (i == other.size or self.edges[j] < other.edges[i]):
                 j += 1
             self.counts[j] += other.counts[i]
         self.sum += other.sum
+
+    def put(self, list counts not None, double sum):
+        """Count as many values as `buckets` and `sum` have told of another one with the same bounds;
+        ValueError when they are of other bounds."""
+        cdef Py_ssize_t i
+        if len(counts) != self.size + 1:
+            raise ValueError("the bounds do not fit")
+        for i in range(self.size + 1):
+            self.counts[i] += <long long>counts[i]
+        self.sum += sum
 
     def clear(self):
         """Forget all values."""

@@ -36,7 +36,9 @@ class StartTime(Group):
 
     def __init__(self) -> None:
         self.start = Gauge(
-            "process_start_time_seconds", "[ALPHA] When the process started, in seconds since the epoch."
+            "process_start_time_seconds",
+            "[ALPHA] When the process started, in seconds since the epoch.",
+            joined=min,
         )
         self.start.set(time.time() - _seconds_since_start())
 
@@ -49,7 +51,7 @@ class ProcessMetrics(Group):
             "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", (), _cpu_seconds
         )
         self.resident = Gauge(
-            "process_resident_memory_bytes", "Resident memory size in bytes.", (), lambda: _memory(1)
+            "process_resident_memory_bytes", "Resident memory size in bytes.", (), resident_memory
         )
         self.virtual = Gauge(
             "process_virtual_memory_bytes", "Virtual memory size in bytes.", (), lambda: _memory(0)
@@ -62,13 +64,20 @@ class BuildInfo(Group):
     """Which build is running, by the members of /version."""
 
     def __init__(self, version: Mapping[str, str]) -> None:
-        self.info = Gauge("kubernetes_build_info", "[BETA] Version of the server.", tuple(BUILD_MEMBERS))
+        self.info = Gauge(
+            "kubernetes_build_info", "[BETA] Version of the server.", tuple(BUILD_MEMBERS), joined=max
+        )
         self.info.set(1, *(version.get(member, "") for member in BUILD_MEMBERS.values()))
 
 
 def _cpu_seconds() -> dict[Labels, float]:
     times = os.times()
     return {(): times.user + times.system}
+
+
+def resident_memory() -> dict[Labels, float]:
+    """Bytes of resident memory, as a series without labels; none where there is no /proc."""
+    return _memory(1)
 
 
 def _memory(field: int) -> dict[Labels, float]:

@@ -37,6 +37,7 @@ from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
+from pilothouse.workers import WorkerMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -470,6 +471,7 @@ ELSEWHERE = {
     "aggregator_unavailable_apiservice_total": "controllers/test_apiservices.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "cardinality_enforcement_unexpected_categorizations_total": "test_metric_limits.py",
     "apiserver_stream_translator_requests_total": "endpoints/test_pod_streams.py",
     "apiserver_stream_tunnel_requests_total": "endpoints/test_pod_streams.py",
     "apiserver_websocket_streaming_requests_total": "endpoints/test_pod_streams.py",
@@ -560,6 +562,7 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "apiserver_resource_objects",
                 "apiserver_storage_objects",
                 "apiserver_tls_handshake_errors_total",
+                "cardinality_enforcement_unexpected_categorizations_total",
                 "kube_apiserver_nodeport_allocator_allocated_ports",
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
@@ -619,14 +622,14 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
         async with Running(tmp_path) as run:
             shown = run.server.metrics.metrics()
             elsewhere = [m for group in ON_REQUEST for m in group().metrics()]
-            declared = [*shown, *run.server.slis.metrics(), *elsewhere]
+            declared = [*shown, *run.server.slis.metrics(), *elsewhere, *WorkerMetrics("0").metrics()]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {*ON_REQUEST}
+            assert set(subclasses(Group)) == known | {*ON_REQUEST, WorkerMetrics}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):
@@ -652,7 +655,7 @@ def test_names_types_labels_and_buckets_are_those_of_upstream(tmp_path: pathlib.
                 stability = fact.get("stability")
                 assert stability is None or metric.help.startswith(f"[{stability}]"), metric.name
                 if fact.get("buckets"):
-                    bounds = [*metric.bounds, float("inf")]  # type: ignore[attr-defined]
+                    bounds = [*metric.bounds, float("inf")]
                     assert bounds == [float(b) for b in fact["buckets"]], metric.name
 
     asyncio.run(main())

@@ -28,6 +28,7 @@ from pilothouse.assembly.egress import Ways, follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
+from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
@@ -70,6 +71,7 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.watchcache import Cacher
+from pilothouse.workers import WorkerMetrics, Workers
 
 log = Logger(__name__)
 
@@ -102,13 +104,23 @@ class Server:
         sockets: list[socket.socket] | None = None,
         storage: Storage | None = None,
         intervals: Intervals = DEFAULT_INTERVALS,
+        worker: pathlib.Path | None = None,
     ) -> None:
-        """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
+        """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them.
+
+        `worker` is the path of one of several workers (workers.py).
+        """
         self.config = self._given_config = config
         self._given_sockets = sockets
         self._given_storage = storage
-        self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
+        limits = limits_of(config)
+        self.metrics, self.slis = MetricsRegistry(limits), MetricsRegistry(limits)
+        self.metrics.add(limits)
         self.metrics.add(ProcessMetrics())
+        self._workers = None
+        if worker is not None:
+            self.metrics.add(WorkerMetrics(worker.name))
+            self._workers = Workers(worker, {"metrics": self.metrics, "slis": self.slis})
         self.slis.add(self.metrics.add(StartTime()))
         self.health = Health(self.slis.add(HealthMetrics()), config.livez_grace_period)
         self._intervals = intervals
@@ -161,6 +173,8 @@ class Server:
         async with Opened() as opened:
             for sock in self._given_sockets or ():
                 opened.on_close("a socket", sock.close)
+            if self._workers is not None:
+                opened.start(self._workers)
             self.files = await asyncio.to_thread(pki.prepare, self._given_config)
             self.config = pki.completed(self._given_config, self.files)
             self.authorities = Authorities(self.files.client_ca, self.config.requestheader_client_ca_file)

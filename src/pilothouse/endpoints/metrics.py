@@ -1,7 +1,7 @@
 """The metrics of requests, watches and health checks, under upstream's names, labels and buckets
 (apiserver endpoints/metrics, component-base prometheus/slis)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from pilothouse._instruments import Distribution
 from pilothouse._requestmetrics import DURATION, RESPONSE_SIZES, Cells
@@ -11,6 +11,8 @@ from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.registry.resource import Resource
 
 SLI_DURATION = DURATION[2:]
+COARSE_DURATION = (0.05, 0.1, 0.4, 1, 5, 30)
+"""Those of the bounds by which objectives of latency are judged: 1 s for one object, 5 s and 30 s for lists."""
 BODY_SIZES = tuple(50_000 + 100_000 * n for n in range(31))
 EVENT_SIZES = tuple(1024 * 2**n for n in range(8))
 
@@ -48,30 +50,37 @@ class RequestMetrics(Group):
         counted = ("code", *timed[:-2], "system_client", *timed[-2:])
         prefix = "apiserver_request"
         self.total = Counter(
-            f"{prefix}_total", "[STABLE] Requests by sort and status code.", counted, self._totals
+            f"{prefix}_total", "[STABLE] Requests by sort and status code.", counted, each=self._totals
         )
         self.duration = Histogram(
-            f"{prefix}_duration_seconds", "[STABLE] Seconds to answer.", timed, DURATION, self._durations
+            f"{prefix}_duration_seconds",
+            "[STABLE] Seconds to answer.",
+            timed,
+            DURATION,
+            each=self._durations,
+            coarse=COARSE_DURATION,
         )
         self.sli = Histogram(
             f"{prefix}_sli_duration_seconds",
             "[ALPHA] Seconds to answer requests that do not run long.",
             SORT,
             SLI_DURATION,
-            self._sli_durations,
+            each=self._sli_durations,
+            coarse=COARSE_DURATION,
         )
         self.deprecated = Gauge(
             "apiserver_requested_deprecated_apis",
             "[STABLE] Deprecated APIs that were asked for.",
             ("group", "removed_release", "resource", "subresource", "version"),
             self._deprecated,
+            joined=max,
         )
         self.response_sizes = Histogram(
             "apiserver_response_sizes",
             "[STABLE] Bytes of the answers to reads.",
             SORT,
             RESPONSE_SIZES,
-            self._sizes,
+            each=self._sizes,
         )
         self.body_sizes = Histogram(
             f"{prefix}_body_size_bytes", "[ALPHA] Bytes of request bodies.", (*KIND, "verb"), BODY_SIZES
@@ -123,28 +132,28 @@ class RequestMetrics(Group):
         self._requests.cells.clear()
         super().reset()
 
-    def _totals(self) -> dict[Labels, float]:
-        out = {}
-        for key, cell in self._requests.cells.items():
-            labels = _labels(*key[:-1])
-            out[str(key[-1]), "apiserver", "", *labels[1:-2], "", *labels[-2:]] = float(cell.seconds.count)
-        return out
+    def _totals(self) -> Iterator[tuple[Labels, float]]:
+        for key, cell in list(self._requests.cells.items()):
+            labels = _key_labels(key)
+            yield (
+                (str(key[-1]), "apiserver", "", *labels[1:-2], "", *labels[-2:]),
+                float(cell.seconds.count),
+            )
 
-    def _durations(self) -> dict[Labels, Distribution]:
-        rows = (("apiserver", "", *labels[1:]) for labels in map(_key_labels, self._requests.cells))
-        return _merged(
-            zip(rows, (cell.seconds for cell in self._requests.cells.values()), strict=True), DURATION
-        )
+    def _durations(self) -> Iterator[tuple[Labels, Distribution]]:
+        for key, cell in list(self._requests.cells.items()):
+            yield ("apiserver", "", *_key_labels(key)[1:]), cell.seconds
 
-    def _sli_durations(self) -> dict[Labels, Distribution]:
-        rows = ((_key_labels(key), cell.seconds) for key, cell in self._requests.cells.items())
-        return _merged(
-            ((labels, row) for labels, row in rows if labels[-2] not in LONG_RUNNING), SLI_DURATION
-        )
+    def _sli_durations(self) -> Iterator[tuple[Labels, Distribution]]:
+        for key, cell in list(self._requests.cells.items()):
+            labels = _key_labels(key)
+            if labels[-2] not in LONG_RUNNING:
+                yield labels, cell.seconds
 
-    def _sizes(self) -> dict[Labels, Distribution]:
-        rows = ((_key_labels(key), cell.sizes) for key, cell in self._requests.cells.items())
-        return _merged(((labels, row) for labels, row in rows if row is not None), RESPONSE_SIZES)
+    def _sizes(self) -> Iterator[tuple[Labels, Distribution]]:
+        for key, cell in list(self._requests.cells.items()):
+            if cell.sizes is not None:
+                yield _key_labels(key), cell.sizes
 
     def _deprecated(self) -> dict[Labels, float]:
         return {
@@ -225,7 +234,9 @@ class HealthMetrics(Group):
     """The metrics of the health checks, which /metrics/slis shows."""
 
     def __init__(self) -> None:
-        self.last = Gauge("kubernetes_healthcheck", "[STABLE] Whether a check passed last.", ("name", "type"))
+        self.last = Gauge(
+            "kubernetes_healthcheck", "[STABLE] Whether a check passed last.", ("name", "type"), joined=min
+        )
         self.runs = Counter(
             "kubernetes_healthchecks_total", "[STABLE] Runs of each check.", ("name", "status", "type")
         )
@@ -257,16 +268,3 @@ def _labels(verb: str, group: str, version: str, resource: str, subresource: str
 
 def _key_labels(key: Key) -> Labels:
     return _labels(*key[:-1])
-
-
-def _merged(
-    rows: Iterable[tuple[Labels, Distribution]], bounds: tuple[float, ...]
-) -> dict[Labels, Distribution]:
-    """The sum of the rows that have the same labels."""
-    out: dict[Labels, Distribution] = {}
-    for labels, row in rows:
-        total = out.get(labels)
-        if total is None:
-            total = out[labels] = Distribution(bounds)
-        total.add(row)
-    return out
