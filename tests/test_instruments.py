@@ -4,15 +4,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from metric_samples import samples
 
 from pilothouse._instruments import Distribution
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry
-
-
-def samples(text: str) -> dict[str, str]:
-    """Sample name with its labels -> value."""
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry, Summary
 
 
 def test_counters_and_gauges() -> None:
@@ -107,3 +102,21 @@ def test_two_registries_share_nothing() -> None:
     one.add(Some()).last.inc()
     other.add(Some())
     assert b"z_total 0\n" in asyncio.run(other.expose())
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=3000))
+def test_a_summary_tells_quantiles_of_the_newest_values(values: list[float]) -> None:
+    summary = Summary("s", "Lately.", ("l",), (1, 10))
+    histogram = Histogram("h", "Spread.", ("l",), (1, 10), lambda: summary.values)
+    assert summary.text() == ""
+    for value in values:
+        summary.series("x").observe(value)
+    found = samples(summary.text())
+    newest = sorted(values[-1024:])
+    for quantile in (0.5, 0.9, 0.99):
+        told = float(found[f's{{l="x",quantile="{quantile}"}}'])
+        assert sum(value < told for value in newest) <= quantile * len(newest)
+        assert sum(value <= told for value in newest) >= quantile * len(newest)
+    assert found['s_count{l="x"}'] == samples(histogram.text())['h_count{l="x"}'] == str(len(values))
+    summary.reset()
+    assert summary.text() == histogram.text() == ""

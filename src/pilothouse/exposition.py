@@ -9,10 +9,13 @@ from decimal import Decimal
 from struct import pack
 from typing import NamedTuple
 
-from pilothouse._instruments import Distribution
+from pilothouse._instruments import Distribution, Recent
 
 Labels = tuple[str, ...]
 """The values of a series' labels, in the order of their names."""
+
+QUANTILES = (0.5, 0.9, 0.99)
+"""Those that a summary tells."""
 
 Value = float | Distribution
 """A number, or what a histogram or a summary has counted."""
@@ -41,7 +44,7 @@ class Family:
         known = self.series.get(labels)
         if isinstance(value, Distribution):
             if known is None:
-                known = self.series[labels] = Distribution(self.bounds)
+                known = self.series[labels] = type(value)(self.bounds)
             assert isinstance(known, Distribution)
             known.add(value)
         elif known is None:
@@ -96,6 +99,10 @@ def _lines(
         for edge, count in zip((*family.bounds, math.inf), counts, strict=True):
             total += count
             lines.append(f'{start}{bound(edge)}"}} {total}\n')
+    elif isinstance(value, Recent):
+        start = f'{name}{{{pairs}{"," if pairs else ""}quantile="'
+        for share, found in zip(QUANTILES, value.quantiles(QUANTILES), strict=False):
+            lines.append(f'{start}{bound(share)}"}} {number(found)}\n')
     lines.append(f"{name}_sum{braces} {number(value.sum)}\n{name}_count{braces} {sum(counts)}\n")
     return "".join(lines).encode()
 
@@ -205,6 +212,9 @@ def _proto_series(family: Family, labels: Labels, value: Value) -> bytes:
     counts, total, buckets = value.buckets(), 0, b""
     body = _count(1, sum(counts)) + _double(2, value.sum)
     if family.kind == "summary":
+        quantiles = value.quantiles(QUANTILES) if isinstance(value, Recent) else []
+        for share, found in zip(QUANTILES, quantiles, strict=False):
+            body += _bytes(3, _double(1, share) + _double(2, found))
         return _bytes(4, pairs + _bytes(4, body))
     for edge, count in zip(family.bounds, counts, strict=False):
         total += count

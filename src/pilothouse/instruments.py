@@ -1,4 +1,4 @@
-"""Instruments of measurement: counters, gauges and histograms, and the registry that shows them to Prometheus.
+"""Instruments of measurement: counters, gauges, histograms and summaries, and the registry that shows them to Prometheus.
 
 A package declares its metrics in a `Group` beside the code that moves them; whoever assembles a server makes the groups,
 adds them to the server's `MetricsRegistry` and hands them in. There is no state of the process, so two servers share nothing.
@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
-from pilothouse._instruments import Distribution
+from pilothouse._instruments import Distribution, Recent
 from pilothouse.exposition import TEXT, Family, Format, Value, encoded
 from pilothouse.exposition import Labels as Labels  # noqa: PLC0414 -- declarations name it with the metrics
 from pilothouse.waiting import Pace
@@ -190,6 +190,37 @@ def _spread(bounds: tuple[float, ...]) -> tuple[float, ...]:
     if len(bounds) <= COARSE:
         return bounds
     return tuple(bounds[round(at * (len(bounds) - 1) / (COARSE - 1))] for at in range(COARSE))
+
+
+class Summary(Metric):
+    """Quantiles of the newest values, and the number and the sum of all, per label values.
+
+    A histogram with the same `bounds` may have its `values` as source, so that a value is counted once for both. Where
+    several workers serve, the quantiles are those of the one that is asked.
+    """
+
+    kind = "summary"
+
+    __slots__ = ("bounds", "values")
+
+    def __init__(self, name: str, help: str, labels: Labels, bounds: Iterable[float] = ()) -> None:
+        super().__init__(name, help, labels)
+        self.bounds = tuple(bounds)
+        self.values: dict[Labels, Recent] = {}
+
+    def series(self, *labels: str) -> Recent:
+        """The series of these label values, for code that moves it often; it is shown once it has a value."""
+        found = self.values.get(labels)
+        if found is None:
+            found = self.values[labels] = Recent(self.bounds)
+        return found
+
+    def reset(self) -> None:
+        for series in self.values.values():
+            series.clear()
+
+    def collect(self) -> Iterable[tuple[Labels, Recent]]:
+        return [(labels, value) for labels, value in self.values.items() if value.count]
 
 
 class Group:

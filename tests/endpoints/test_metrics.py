@@ -2,10 +2,10 @@ import asyncio
 from typing import Any
 
 from harness import CONFIG_MAPS, Rig
+from metric_samples import samples
 
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints.metrics import HealthMetrics, RequestMetrics
-from pilothouse.instruments import Group
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.memory import MemoryStorage
@@ -24,13 +24,6 @@ PODS = Resource(
 
 def info(verb: str, name: str = "", namespace: str = "default", subresource: str = "") -> RequestInfo:
     return RequestInfo("/x", verb, True, "api", "", "v1", namespace, "pods", subresource, name)
-
-
-def samples(group: Group) -> dict[str, str]:
-    """Sample name with its labels -> value."""
-    text = "".join(metric.text() for metric in group.metrics())
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)
 
 
 def test_requests_are_told_apart() -> None:

@@ -142,7 +142,8 @@ class Writers:
         if self.registry.storage.shared:  # leases tell of this server among others, see `presence`
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry
-        writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
+        given = registry.store, registry.catalog, registry.readers, self.services
+        writer = BootstrapWriter(*given, registry.client_metrics)
         waiting = await bootstrap.ensure(writer, planned)
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 

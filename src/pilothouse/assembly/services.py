@@ -53,4 +53,12 @@ def client_for(
 
     With `admission` its writes pass the plugins as those of users do.
     """
-    return Client(registry.store, registry.catalog, registry.readers, services, manager, admission)
+    return Client(
+        registry.store,
+        registry.catalog,
+        registry.readers,
+        services,
+        manager,
+        admission,
+        registry.client_metrics,
+    )

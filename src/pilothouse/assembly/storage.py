@@ -15,6 +15,7 @@ from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.registry import encoding
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
 from pilothouse.storage.compaction import CompactionLoop
@@ -53,6 +54,8 @@ class Registry:
         self.cacher = Cacher(storage, transform, prepare, retry=retry)
         self.store = Store(storage, self.cacher, object_limit)
         self.readers = CachedReaders(self.store, catalog)
+        self.client_metrics = ClientMetrics()
+        """Of the clients that controllers read and write by."""
 
     async def start(self, opened: Opened) -> None:
         """Open the storage and fill the watch cache."""
@@ -130,6 +133,7 @@ def registry_over(
             storage, catalog, transform=encoding.reader(catalog), object_limit=config.max_object_bytes
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
+    metrics.add(registry.client_metrics)
     return registry
 
 

@@ -66,7 +66,7 @@ class RemoteOpenAPI(Background):
         self._apiservices = client.resource("apiregistration.k8s.io", "v1", "apiservices")
         self._fetch = fetch
         self._documents = documents
-        self._queue = WorkQueue("openapi", self._sync, WORKERS)
+        self._queue = WorkQueue("openapi", self._sync, WORKERS, metrics=client.metrics)
         self._versions: dict[str, GroupVersion] = {}
         self._known: dict[str, Tags] = {}
         self._failures: dict[str, int] = {}
