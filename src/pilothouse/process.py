@@ -3,9 +3,10 @@
 import os
 import resource
 import time
+from collections import Counter as Tally
 from collections.abc import Mapping
 
-from pilothouse.instruments import Counter, Gauge, Group, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Labels, MetricsRegistry
 
 BUILD_MEMBERS = {
     "build_date": "buildDate",
@@ -57,6 +58,24 @@ class ProcessMetrics(Group):
             "process_virtual_memory_bytes", "Virtual memory size in bytes.", (), lambda: _memory(0)
         )
         self.open_files = Gauge("process_open_fds", "Number of open file descriptors.", (), _open_files)
+        self.address_space = Gauge(
+            "process_virtual_memory_max_bytes",
+            "Maximum amount of virtual memory available in bytes.",
+            (),
+            _address_space,
+        )
+        self.received = Counter(
+            "process_network_receive_bytes_total",
+            "Number of bytes received over the network, by all processes of this network namespace.",
+            (),
+            lambda: _network("InOctets"),
+        )
+        self.transmitted = Counter(
+            "process_network_transmit_bytes_total",
+            "Number of bytes sent over the network, by all processes of this network namespace.",
+            (),
+            lambda: _network("OutOctets"),
+        )
         self.max_files = Gauge("process_max_fds", "Maximum number of open file descriptors.", (), _max_files)
 
 
@@ -68,6 +87,26 @@ class BuildInfo(Group):
             "kubernetes_build_info", "[BETA] Version of the server.", tuple(BUILD_MEMBERS), joined=max
         )
         self.info.set(1, *(version.get(member, "") for member in BUILD_MEMBERS.values()))
+        self.compatibility = Gauge(
+            "version_info",
+            "[ALPHA] Versions that the server is, imitates and is compatible with.",
+            ("binary", "component", "emulation", "min_compat"),
+        )
+        emulated = f"{version['emulationMajor']}.{version['emulationMinor']}"
+        oldest = f"{version['minCompatibilityMajor']}.{version['minCompatibilityMinor']}"
+        self.compatibility.set(1, version["gitVersion"][1:].partition("+")[0], "kube", emulated, oldest)
+
+
+class RegisteredMetrics(Group):
+    """How many metrics there are (component-base metrics/registry.go)."""
+
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self.registered = Counter(
+            "registered_metrics_total",
+            "[BETA] Metrics that are declared, by stability.",
+            ("deprecated_version", "stability_level"),
+            lambda: _by_stability(registry),
+        )
 
 
 def _cpu_seconds() -> dict[Labels, float]:
@@ -94,6 +133,26 @@ def _open_files() -> dict[Labels, float]:
         return {(): len(os.listdir("/proc/self/fd"))}
     except OSError:
         return {}
+
+
+def _address_space() -> dict[Labels, float]:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return {(): 2.0**64 if limit == resource.RLIM_INFINITY else limit}
+
+
+def _network(name: str) -> dict[Labels, float]:
+    """A number of the line IpExt of /proc/self/net/netstat, which comes after a line with the names."""
+    try:
+        with open("/proc/self/net/netstat") as file:
+            rows = [line.split() for line in file if line.startswith("IpExt:")]
+        return {(): int(dict(zip(*rows, strict=True))[name])}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _by_stability(registry: MetricsRegistry) -> dict[Labels, float]:
+    levels = [metric.help[1:].partition("]")[0] for metric in registry.metrics() if metric.help.startswith("[")]
+    return {("", level): count for level, count in Tally(levels).items()}
 
 
 def _max_files() -> dict[Labels, float]:

@@ -52,13 +52,15 @@ from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.event_loop import LoopLag
+from pilothouse.features import FeatureMetrics
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound
-from pilothouse.process import ProcessMetrics, StartTime
+from pilothouse.process import ProcessMetrics, RegisteredMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
@@ -115,8 +117,8 @@ class Server:
         self._given_storage = storage
         limits = limits_of(config)
         self.metrics, self.slis = MetricsRegistry(limits), MetricsRegistry(limits)
-        self.metrics.add(limits)
-        self.metrics.add(ProcessMetrics())
+        for group in (limits, ProcessMetrics(), FeatureMetrics(), RegisteredMetrics(self.metrics)):
+            self.metrics.add(group)
         self._workers = None
         if worker is not None:
             self.metrics.add(WorkerMetrics(worker.name))
@@ -130,6 +132,7 @@ class Server:
         self.encryption = EncryptionMetrics()
         self.authorization = self.metrics.add(AuthorizationMetrics())
         self.authentication = self.metrics.add(JWTMetrics())
+        self.loop_lag = self.metrics.add(LoopLag())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
         self.signer: ExternalSigner | None = None
@@ -227,7 +230,7 @@ class Server:
         if config.service_account_signing_endpoint:
             self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
             opened.start(self.signer)
-        for one in (*watch_over(storage, config, self.health), self.reloads):
+        for one in (*watch_over(storage, config, self.health), self.reloads, self.loop_lag):
             opened.start(one)
 
     def wire(self, opened: Opened) -> None:
