@@ -22,6 +22,7 @@ cdef class Watcher:
     cdef dict buckets
     cdef object place
     cdef Py_ssize_t queued
+    cdef double began                 # when it was made; earlier changes are no news
     cdef public int slot
 
     cdef push(self, Change change, int kind)
@@ -44,6 +45,8 @@ cdef class Watchers:
     cdef dict by_scope, by_name, by_field, by_label
     cdef Py_ssize_t field_readers     # watchers that read fields without an index
     cdef long long initial_events     # events that told watchers what was there, or what they had missed
+    cdef Distribution delays          # seconds from a change to the sinks of its watchers
+    cdef bint sent                    # whether a sink took the change that is offered at once
     cdef long long terminated         # watches that were ended because their clients were too slow
 
     cdef Py_ssize_t count(self) except -1

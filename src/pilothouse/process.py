@@ -151,7 +151,9 @@ def _network(name: str) -> dict[Labels, float]:
 
 
 def _by_stability(registry: MetricsRegistry) -> dict[Labels, float]:
-    levels = [metric.help[1:].partition("]")[0] for metric in registry.metrics() if metric.help.startswith("[")]
+    levels = [
+        metric.help[1:].partition("]")[0] for metric in registry.metrics() if metric.help.startswith("[")
+    ]
     return {("", level): count for level, count in Tally(levels).items()}
 
 

@@ -231,7 +231,9 @@ def test_what_a_queue_does_is_counted() -> None:
         await turns()
         await work.close()
         found = samples(metrics)
-        assert found['workqueue_depth{name="q"}'] == found['workqueue_unfinished_work_seconds{name="q"}'] == "0"
+        assert (
+            found['workqueue_depth{name="q"}'] == found['workqueue_unfinished_work_seconds{name="q"}'] == "0"
+        )
         assert found['workqueue_queue_duration_seconds_bucket{name="q",le="1e-08"}'] == "1"
         assert found['workqueue_queue_duration_seconds_sum{name="q"}'] == "3"
         assert found['workqueue_work_duration_seconds_sum{name="q"}'] == "3"

@@ -80,7 +80,9 @@ class ClientMetrics(Group):
             name,
             SECONDS,
         )
-        self.retries = Counter("workqueue_retries_total", "[BETA] Keys that were to be added again later.", name)
+        self.retries = Counter(
+            "workqueue_retries_total", "[BETA] Keys that were to be added again later.", name
+        )
         self.unfinished = Gauge(
             "workqueue_unfinished_work_seconds",
             "[BETA] Seconds for which the keys that are being handled have been so, together.",
