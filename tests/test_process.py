@@ -7,7 +7,7 @@ import pytest
 from metric_samples import samples
 
 from pilothouse.endpoints.nonresource import version_info
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.instruments import Counter, Group, MetricsRegistry
 from pilothouse.process import BuildInfo, ProcessMetrics, RegisteredMetrics
 
 PROGRAM = """
@@ -35,7 +35,14 @@ def test_the_process_and_the_build_are_shown() -> None:
 
 def test_declared_metrics_are_counted_by_stability() -> None:
     registry = MetricsRegistry()
-    registry.add(RegisteredMetrics(registry))
-    registry.add(ProcessMetrics())
-    found = samples(RegisteredMetrics(registry))
-    assert found == {'registered_metrics_total{deprecated_version="",stability_level="BETA"}': "1"}
+    old = Group()
+    old.one = Counter("one", "[STABLE] One.", deprecated="1.30.0")  # type: ignore[attr-defined]
+    hidden = {"one", "hidden_metrics_total"}
+    shown = registry.add(RegisteredMetrics(registry, lambda metric: metric.name in hidden))
+    registry.add(old)
+    assert samples(shown) == {
+        'registered_metrics_total{deprecated_version="",stability_level="BETA"}': "3",
+        'registered_metrics_total{deprecated_version="1.30.0",stability_level="STABLE"}': "1",
+        "hidden_metrics_total": "1",
+        "disabled_metrics_total": "1",
+    }

@@ -109,7 +109,7 @@ cdef class Recent(Distribution):
         """The smallest of the newest values to which each share of them is at most equal; [] without values."""
         cdef list newest = sorted([self.values[i] for i in range(min(self.seen, KEPT))])
         cdef Py_ssize_t last = len(newest) - 1
-        return [newest[min(<Py_ssize_t>(share * len(newest)), last)] for share in shares] if newest else []
+        return [newest[min(int(share * len(newest)), last)] for share in shares] if newest else []
 
     def clear(self):
         """Forget all values."""

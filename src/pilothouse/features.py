@@ -113,6 +113,7 @@ class FeatureMetrics(Group):
             "[BETA] 1 for each feature of v1.36 that is on, else 0.",
             ("name", "stage"),
             _enabled,
+            joined=max,
         )
 
 

@@ -4,9 +4,9 @@ import os
 import resource
 import time
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from pilothouse.instruments import Counter, Gauge, Group, Labels, MetricsRegistry
+from pilothouse.instruments import Counter, Gauge, Group, Labels, Metric, MetricsRegistry
 
 BUILD_MEMBERS = {
     "build_date": "buildDate",
@@ -91,6 +91,7 @@ class BuildInfo(Group):
             "version_info",
             "[ALPHA] Versions that the server is, imitates and is compatible with.",
             ("binary", "component", "emulation", "min_compat"),
+            joined=max,
         )
         emulated = f"{version['emulationMajor']}.{version['emulationMinor']}"
         oldest = f"{version['minCompatibilityMajor']}.{version['minCompatibilityMinor']}"
@@ -100,12 +101,30 @@ class BuildInfo(Group):
 class RegisteredMetrics(Group):
     """How many metrics there are (component-base metrics/registry.go)."""
 
-    def __init__(self, registry: MetricsRegistry) -> None:
+    def __init__(self, registry: MetricsRegistry, hides: Callable[[Metric], bool]) -> None:
+        def hidden(deprecated: bool) -> dict[Labels, float]:
+            return {(): sum(bool(one.deprecated) is deprecated and hides(one) for one in registry.metrics())}
+
         self.registered = Counter(
             "registered_metrics_total",
             "[BETA] Metrics that are declared, by stability.",
             ("deprecated_version", "stability_level"),
             lambda: _by_stability(registry),
+            joined=max,
+        )
+        self.hidden = Counter(
+            "hidden_metrics_total",
+            "[BETA] Metrics that are not shown, as they have been deprecated for too long.",
+            (),
+            lambda: hidden(True),
+            joined=max,
+        )
+        self.disabled = Counter(
+            "disabled_metrics_total",
+            "[BETA] Metrics that are not shown, as a flag disables them.",
+            (),
+            lambda: hidden(False),
+            joined=max,
         )
 
 
@@ -151,10 +170,8 @@ def _network(name: str) -> dict[Labels, float]:
 
 
 def _by_stability(registry: MetricsRegistry) -> dict[Labels, float]:
-    levels = [
-        metric.help[1:].partition("]")[0] for metric in registry.metrics() if metric.help.startswith("[")
-    ]
-    return {("", level): count for level, count in Tally(levels).items()}
+    staged = [metric for metric in registry.metrics() if metric.help.startswith("[")]
+    return dict(Tally((metric.deprecated, metric.help[1:].partition("]")[0]) for metric in staged))
 
 
 def _max_files() -> dict[Labels, float]:
