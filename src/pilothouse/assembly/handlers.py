@@ -27,6 +27,7 @@ from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.metrics import (
     DiscoveryMetrics,
+    FilterMetrics,
     RequestMetrics,
     StandingMetrics,
     StreamMetrics,
@@ -128,6 +129,11 @@ class Handlers:
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
         self.requests = given.metrics.add(RequestMetrics())
+        filters = given.metrics.add(FilterMetrics())
+        authentication = given.metrics.add(AuthenticationMetrics())
+        authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
+        authentication.succeeded.filter = filters.authentication
+        authorization.decided.filter = filters.authorization
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
@@ -137,8 +143,9 @@ class Handlers:
             responder=self.responder,
             offload=given.offload,
             metrics=self.requests,
-            authentication=given.metrics.add(AuthenticationMetrics()),
-            authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
+            filters=filters,
+            authentication=authentication,
+            authorization=authorization,
             audit=given.audit,
             journal=self.journal,
             finder=self.finder,

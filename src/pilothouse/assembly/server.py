@@ -117,7 +117,12 @@ class Server:
         self._given_storage = storage
         limits = limits_of(config)
         self.metrics, self.slis = MetricsRegistry(limits), MetricsRegistry(limits)
-        for group in (limits, ProcessMetrics(), FeatureMetrics(), RegisteredMetrics(self.metrics, limits.hides)):
+        for group in (
+            limits,
+            ProcessMetrics(),
+            FeatureMetrics(),
+            RegisteredMetrics(self.metrics, limits.hides),
+        ):
             self.metrics.add(group)
         self._workers = None
         if worker is not None:
