@@ -48,7 +48,7 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.controllers.metrics import AggregationMetrics
+from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
@@ -63,7 +63,7 @@ from pilothouse.outbound.http import Outbound
 from pilothouse.process import ProcessMetrics, RegisteredMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
-from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
+from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
@@ -278,7 +278,8 @@ class Server:
         self.quotas = ledger_of(self.admission)
         self.quotas.follow(client_for(registry, self.services, SERVER))
         opened.on_close("charges to quotas", self.quotas.close)
-        self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
+        self.metrics.add(self.services.addresses.metrics)
+        self.metrics.add(self.services.node_ports.metrics)
         self.handlers = Handlers(
             Inputs(
                 config=config,
@@ -421,7 +422,8 @@ class Server:
         webhooks = ConversionWebhooks(
             self.clients, self.resolver, conversions, self.caches, offload=self.offload
         )
-        for one in self.writers.controllers(aggregation, webhooks):
+        repairs = self.metrics.add(RepairMetrics())
+        for one in self.writers.controllers(aggregation, webhooks, repairs):
             opened.start(one)
         events = self.writers.reload_events(self.planned)
         opened.start(events)

@@ -134,6 +134,7 @@ def registry_over(
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)
+    metrics.add(registry.store.metrics)
     return registry
 
 
