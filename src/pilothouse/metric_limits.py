@@ -21,14 +21,23 @@ UNEXPECTED = "unexpected"
 CUSTOM = "custom"
 """Stands in the small profile for the group and the resource of custom resources, and of aggregated servers' ones."""
 
-DETAILS = frozenset(("crd_name", "subresource", "version"))
+EMPTY = frozenset(("crd_name", "subresource", "version"))
 """Labels that are empty in the small profile."""
 
-OBJECTS = frozenset(("group", "resource"))
-"""Labels that are empty in the distributions of the small profile."""
+EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("group", "resource"))
+"""Those that are empty besides in counters and gauges, and in histograms and summaries."""
 
-NOT_SMALL = frozenset(("apiserver_watch_cache_resource_version", "watch_cache_capacity"))
+NOT_SMALL = frozenset(
+    (
+        "apiserver_watch_cache_initializations_total",
+        "apiserver_watch_cache_resource_version",
+        "watch_cache_capacity",
+    )
+)
 """What the small profile leaves out, for each resource has a series of it, whatever happens."""
+
+NOT_ZERO = frozenset(("aggregator_unavailable_apiservice",))
+"""Of what the small profile shows no zeros, besides what is told by resource: each group version has a series of it."""
 
 PERIODS = {"STABLE": 3, "BETA": 1}
 """Minor releases for which a deprecated metric is shown, by its stability; others are hidden at once."""
@@ -130,7 +139,7 @@ class MetricLimits(Group):
         if metric.name in NOT_SMALL:
             return None
         bounds = metric.coarse if isinstance(metric, Histogram) else metric.bounds
-        zeros = "resource" not in metric.labels
+        zeros = "resource" not in metric.labels and metric.name not in NOT_ZERO
         return View(bounds, _chain(self._confined(metric), self._collapsed(metric)), zeros)
 
     def _confined(self, metric: Metric) -> Relabel | None:
@@ -154,7 +163,7 @@ class MetricLimits(Group):
         """Replaces what multiplies. A label of which a flag says the values keeps them."""
         names = ["" if f"{metric.name},{label}" in self._allowed else label for label in metric.labels]
         distribution = metric.kind in ("histogram", "summary")
-        emptied = DETAILS | OBJECTS if distribution else DETAILS
+        emptied = EMPTY | (EMPTY_IN_DISTRIBUTIONS if distribution else EMPTY_IN_NUMBERS)
         places = [at for at, name in enumerate(names) if name in emptied]
         if distribution or "resource" not in names:
             return _emptied(places) if places else None

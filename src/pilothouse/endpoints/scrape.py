@@ -32,7 +32,7 @@ class Scrapes:
         body = await self._metrics.pieces(format)
         if takes_gzip(request.headers.get("accept-encoding", "")):
             headers.append(("Content-Encoding", "gzip"))
-            body = [await asyncio.to_thread(_gzip, body)]
+            body = [await asyncio.to_thread(gzipped, body)]
         return Response(200, body, content_type, headers)
 
 
@@ -70,7 +70,7 @@ def _means_openmetrics(clause: Clause) -> bool:
     return f"{clause.type}/{clause.subtype}" == "application/openmetrics-text" and known
 
 
-def _gzip(pieces: list[bytes]) -> bytes:
+def gzipped(pieces: list[bytes]) -> bytes:
     """The body as a gzip stream, at level 1: it is large, and most of it repeats."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
     return b"".join((*map(compressor.compress, pieces), compressor.flush()))
