@@ -283,6 +283,11 @@ class MetricsRegistry:
         self._groups.append(group)
         return group
 
+    @property
+    def groups(self) -> list[Group]:
+        """The groups, in the order in which they were added."""
+        return self._groups
+
     def metrics(self) -> list[Metric]:
         """All metrics by name."""
         found = [metric for group in self._groups for metric in group.metrics()]

@@ -42,7 +42,7 @@ DONE = b"done"
 class WorkerMetrics(Group):
     """What differs from worker to worker; all else is shown for all of them together."""
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str = "0") -> None:
         label = ("worker",)
         self.up = Gauge(
             "pilothouse_worker_up", "[ALPHA] Whether a worker has answered this scrape.", label, joined=max

@@ -511,10 +511,11 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     SignerMetrics,
     EncryptionMetrics,
     StandingMetrics,
+    WorkerMetrics,
 )
 """What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
 (outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
-(endpoints/test_standing.py)."""
+(endpoints/test_standing.py), several workers (test_workers.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -622,14 +623,14 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
         async with Running(tmp_path) as run:
             shown = run.server.metrics.metrics()
             elsewhere = [m for group in ON_REQUEST for m in group().metrics()]
-            declared = [*shown, *run.server.slis.metrics(), *elsewhere, *WorkerMetrics("0").metrics()]
+            declared = [*shown, *run.server.slis.metrics(), *elsewhere]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {*ON_REQUEST, WorkerMetrics}
+            assert set(subclasses(Group)) == known | {*ON_REQUEST}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):
