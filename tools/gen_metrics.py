@@ -1,9 +1,9 @@
-"""Write the tables of docs/metrics.md: every metric that is declared, and the families of kube-apiserver that are not.
+"""Write the tables of docs/metrics.md: the metrics that are declared, and families that are absent.
 
     python tools/gen_metrics.py [--out FOLDER]
 
-Everything above the line `## Metrics` of docs/metrics.md is written by hand. The reasons for what is not here are in
-tools/data/absent_metrics.json, by the name of the family.
+Everything above the line `## Metrics` of docs/metrics.md is written by hand. The reasons for what is absent
+are in tools/data/absent_metrics.json, by the name of the family.
 """
 
 import argparse
@@ -41,7 +41,7 @@ async def _served() -> list[Group]:
 
 
 def declared() -> dict[str, Metric]:
-    """All metrics by name: those of a server, and of the groups that a flag asks for, which need no arguments."""
+    """All metrics by name: those of a server, and of the groups that a flag asks for."""
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.rpartition(".")[2] in ("metrics", "workers"):
             importlib.import_module(module.name)

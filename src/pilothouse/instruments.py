@@ -16,13 +16,17 @@ from pilothouse.exposition import Labels as Labels  # noqa: PLC0414 -- declarati
 from pilothouse.waiting import Pace
 
 Joined = Callable[[Iterable[float]], float]
-"""Makes one number of those that several workers, or several series, show: sum, max or min."""
+"""Makes one number of those that several workers show: sum, max or min."""
 
 RUN = 512
 """Series that are sorted without a pause."""
 
 PIECE = 64 * 1024
 """Bytes of an answer that are put together."""
+
+
+AT_ONCE = ("_info", "_timestamp", "_timestamp_seconds")
+"""How metrics end of which the greatest of several workers is shown, for a sum of times or of ones means nothing."""
 
 
 class Metric:
@@ -91,6 +95,8 @@ class Counter(Metric):
         deprecated: str = "",
         joined: Joined = sum,
     ) -> None:
+        if joined is sum and name.endswith(AT_ONCE):
+            joined = max
         super().__init__(name, help, labels, deprecated=deprecated, joined=joined)
         self.source = source
         self.each = each
@@ -341,7 +347,7 @@ async def _shown(metric: Metric, view: View, pace: Pace) -> Family:
     family = metric.family(view.bounds)
     for labels, value in metric.collect():
         if value or view.zeros:
-            family.add(labels if view.relabel is None else view.relabel(labels, value), value, metric.joined)
+            family.add(labels if view.relabel is None else view.relabel(labels, value), value)
         await pace.pause()
     return family
 

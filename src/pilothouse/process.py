@@ -63,18 +63,21 @@ class ProcessMetrics(Group):
             "Maximum amount of virtual memory available in bytes.",
             (),
             _address_space,
+            joined=max,
         )
         self.received = Counter(
             "process_network_receive_bytes_total",
             "Number of bytes received over the network, by all processes of this network namespace.",
             (),
             lambda: _network("InOctets"),
+            joined=max,
         )
         self.transmitted = Counter(
             "process_network_transmit_bytes_total",
             "Number of bytes sent over the network, by all processes of this network namespace.",
             (),
             lambda: _network("OutOctets"),
+            joined=max,
         )
         self.max_files = Gauge("process_max_fds", "Maximum number of open file descriptors.", (), _max_files)
 

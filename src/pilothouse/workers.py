@@ -119,7 +119,7 @@ class _Share:
         await in_task()
         others = self._others()
         own, *answers = await asyncio.gather(self.tell(pace), *(self._ask(path, "tell") for path in others))
-        joined = {metric.name: metric.joined for metric in self._registry.metrics()}
+        joined = self._joined()
         for path, answered in zip(others, answers, strict=True):
             content = await asyncio.to_thread(_content, path.with_name(f"{path.name}.{self._name}"))
             for family, rows in _lines(content):
@@ -134,9 +134,10 @@ class _Share:
         """What this worker shows; it has been written to the file when this returns."""
         async with self._writing:
             families = await self._registry.gather(pace)
+            joined = self._joined()
             for before in self._before.values():
                 for labels, value in before.series.items():
-                    _merge(families, before, [(labels, value)], sum)
+                    _merge(families, before, [(labels, value)], joined.get(before.name, sum))
                     await pace.pause()
             lines = []
             for family in families.values():
@@ -158,6 +159,10 @@ class _Share:
             self._registry.reset()
             self._before.clear()
             await asyncio.to_thread(self._file.unlink, missing_ok=True)
+
+    def _joined(self) -> dict[str, Joined]:
+        """What becomes of several numbers of a metric, by its name."""
+        return {metric.name: metric.joined for metric in self._registry.metrics()}
 
     def _others(self) -> list[pathlib.Path]:
         """The paths of the other workers that have ever been there."""

@@ -112,6 +112,33 @@ def test_the_small_profile_shows_few_series_whatever_is_served(tmp_path: pathlib
     asyncio.run(main())
 
 
+HIDDEN = {
+    "apiserver_flowcontrol_request_concurrency_limit": "apiserver_flowcontrol_nominal_limit_seats",
+    "apiserver_flowcontrol_request_concurrency_in_use": "apiserver_flowcontrol_current_executing_seats",
+    "apiserver_request_slo_duration_seconds": "apiserver_request_sli_duration_seconds",
+    "apiserver_storage_db_total_size_in_bytes": "apiserver_storage_size_bytes",
+}
+"""Metrics that have been deprecated for so long that they are hidden, and what shows the same."""
+
+
+def sample(name: str, found: list[str]) -> list[str]:
+    """The values of a metric without its buckets, in their order."""
+    return [line.rpartition(" ")[2] for line in found if re.match(f"{name}(_sum|_count)?[{{ ]", line)]
+
+
+def test_hidden_metrics_are_shown_on_request(tmp_path: pathlib.Path) -> None:
+    async def main(*flags: str) -> list[str]:
+        async with running(tmp_path / str(len(flags)), *flags) as (server, admin):
+            assert (await admin.request("GET", "/api/v1/namespaces"))[0] == 200
+            return await lines(server)
+
+    found = asyncio.run(main())
+    assert not any(sample(name, found) for name in HIDDEN)
+    found = asyncio.run(main("--show-hidden-metrics-for-version=1.35"))
+    for name, same in HIDDEN.items():
+        assert sample(name, found) == sample(same, found) != []
+
+
 def test_the_flags_leave_out_what_they_say(tmp_path: pathlib.Path) -> None:
     (tmp_path / "labels.yaml").write_text("'apiserver_request_total,verb': 'GET'\n")
     flags = [

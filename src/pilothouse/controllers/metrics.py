@@ -11,6 +11,7 @@ class AggregationMetrics(Group):
             "aggregator_unavailable_apiservice",
             "[ALPHA] 1 for each APIService that is marked as unavailable, else 0.",
             ("name",),
+            joined=max,
         )
         self.became_unavailable = Counter(
             "aggregator_unavailable_apiservice_total",

@@ -69,6 +69,15 @@ class RequestMetrics(Group):
             each=self._sli_durations,
             coarse=COARSE_DURATION,
         )
+        self.slo = Histogram(
+            f"{prefix}_slo_duration_seconds",
+            f"[ALPHA] The same as {prefix}_sli_duration_seconds.",
+            SORT,
+            SLI_DURATION,
+            each=self._sli_durations,
+            coarse=COARSE_DURATION,
+            deprecated="1.27.0",
+        )
         self.deprecated = Gauge(
             "apiserver_requested_deprecated_apis",
             "[STABLE] Deprecated APIs that were asked for.",

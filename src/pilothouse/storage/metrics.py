@@ -38,8 +38,23 @@ class StorageMetrics(Group):
             "etcd_request_errors_total", "[ALPHA] Requests that the store did not answer.", labels
         )
         self.size = Gauge(
-            "apiserver_storage_size_bytes", "[STABLE] Bytes that the store takes.", ("storage_cluster_id",)
+            "apiserver_storage_size_bytes",
+            "[STABLE] Bytes that the store takes.",
+            ("storage_cluster_id",),
+            joined=max,
         )
+
+        self.database_size = Gauge(
+            "apiserver_storage_db_total_size_in_bytes",
+            "[ALPHA] Bytes that the store takes.",
+            ("endpoint",),
+            self._database_size,
+            deprecated="1.28.0",
+            joined=max,
+        )
+
+    def _database_size(self) -> dict[Labels, float]:
+        return {("",): size for (_,), size in self.size.values.items()}  # noqa: B035 -- there is one at most
 
     def observe(self, operation: str, key: str, seconds: float, failed: bool) -> None:
         """Count a request about a key."""
@@ -73,10 +88,19 @@ class WatchCacheMetrics(Group):
         received = happened(lambda cache: cache.received)  # a cache offers a change to its watches at once
 
         self.objects = Gauge(
-            "apiserver_resource_objects", "[ALPHA] Stored objects.", KIND, each(lambda cache: cache.count)
+            "apiserver_resource_objects",
+            "[ALPHA] Stored objects.",
+            KIND,
+            each(lambda cache: cache.count),
+            joined=max,
         )
         self.storage_objects = Gauge(
-            "apiserver_storage_objects", "[STABLE] Stored objects.", ("resource",), self._storage_objects
+            "apiserver_storage_objects",
+            "[STABLE] Stored objects.",
+            ("resource",),
+            self._storage_objects,
+            joined=max,
+            deprecated="1.34.0",
         )
         self.stored_events = Counter(
             "apiserver_storage_events_received_total",
@@ -119,6 +143,7 @@ class WatchCacheMetrics(Group):
             "[ALPHA] The revision that a cache has reached.",
             KIND,
             each(lambda cache: cacher.revision),
+            joined=max,
         )
         self.bookmarks = Counter(
             "etcd_bookmark_total",
@@ -137,6 +162,7 @@ class WatchCacheMetrics(Group):
             "[ALPHA] Bytes of the stored objects, as they are served.",
             KIND,
             each(lambda cache: cache.stored_bytes),
+            joined=max,
         )
         self._declare_lists(happened)
         self._declare_totals(cacher)
@@ -145,6 +171,7 @@ class WatchCacheMetrics(Group):
             "[ALPHA] Changes that a cache remembers at most.",
             KIND,
             each(lambda cache: CAPACITY),
+            joined=max,
         )
 
     def _declare_lists(self, happened: Callable[[Callable[[ResourceCache], float]], Source]) -> None:
