@@ -104,7 +104,8 @@ def test_the_text_is_what_the_usual_parser_reads() -> None:
 
 def test_openmetrics_is_what_its_parser_reads() -> None:
     text = whole(OPENMETRICS).decode()
-    assert samples(open_parser.text_string_to_metric_families(text)) == EXPECTED
+    parsed: Any = open_parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    assert samples(parsed) == EXPECTED
     assert (
         "# TYPE a counter\n" in text and 'c_bucket{x="z",le="1.0"} 3\n' in text and text.endswith("# EOF\n")
     )

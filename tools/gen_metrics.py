@@ -15,6 +15,7 @@ import pkgutil
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -52,7 +53,7 @@ def declared() -> dict[str, Metric]:
     return {metric.name: metric for group in groups for metric in group.metrics()}
 
 
-def _table(head: str, rows: list[tuple[str, ...]]) -> str:
+def _table(head: str, rows: Sequence[tuple[str, ...]]) -> str:
     columns = head.count("|") - 1
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([head, "|---" * columns + "|", *lines]) + "\n"

@@ -118,7 +118,9 @@ class _Share:
         """What all workers show together, by name."""
         await in_task()
         others = self._others()
-        own, *answers = await asyncio.gather(self.tell(pace), *(self._ask(path, "tell") for path in others))
+        asking = asyncio.gather(*(self._ask(path, "tell") for path in others))
+        own = await self.tell(pace)
+        answers = await asking
         joined = self._joined()
         for path, answered in zip(others, answers, strict=True):
             content = await asyncio.to_thread(_content, path.with_name(f"{path.name}.{self._name}"))
