@@ -242,6 +242,7 @@ class Server:
         """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
         self.clients = clients = Clients(self.ways.egress)
+        self.metrics.add(clients.metrics)
         self.ways.follow(clients, self.reloads)
         opened.on_close("connections to other servers", clients.close)
         self.outbound = outbound = clients.cluster

@@ -205,7 +205,9 @@ class Fetch:
         if tag:
             headers.append(("If-None-Match", tag))
         trust = self._resolver.trust(backend)
-        return await self._outbound.open("GET", url, headers=headers, trust=trust, timeout=SECONDS)
+        return await self._outbound.open(
+            "GET", url, headers=headers, trust=trust, timeout=SECONDS, counted=True
+        )
 
 
 def _packed(data: bytes, version: GroupVersion, convert: bool) -> tuple[Packed | None, Packed | None]:

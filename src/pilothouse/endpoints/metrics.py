@@ -275,6 +275,25 @@ class StreamMetrics(Group):
             ("proxy_type", "subresource"),
         )
 
+        name = "kube_apiserver_pod_logs"
+        self._logs = Counter(
+            f"{name}_insecure_backend_total",
+            "[ALPHA] Requests for logs, by whether the client has the kubelet's certificate checked.",
+            ("usage",),
+        )
+        self._unverified = Counter(
+            f"{name}_backend_tls_failure_total",
+            "[ALPHA] Requests for logs that failed as the kubelet's certificate is not valid.",
+        )
+
+    def logs(self, *, insecure: bool) -> None:
+        """Count a request for logs."""
+        self._logs.inc("skip_tls_allowed" if insecure else "enforce_tls")
+
+    def unverified(self) -> None:
+        """Count a request for logs that failed on the kubelet's certificate."""
+        self._unverified.inc()
+
     def translated(self, code: int) -> None:
         """Count a translated session by the status code that it ended with."""
         self._translated.inc(str(code))
