@@ -21,10 +21,10 @@ class AddressMetrics(Group):
             return {(cidr,): numbers[which] for cidr, numbers in usage().items()}
 
         self.allocated = Gauge(
-            f"{name}_allocated_ips", "[ALPHA] Service addresses in use.", ("cidr",), lambda: counts(0)
+            f"{name}_allocated_ips", "[ALPHA] Service addresses in use.", ("cidr",), lambda: counts(0), joined=max
         )
         self.available = Gauge(
-            f"{name}_available_ips", "[ALPHA] Free service addresses.", ("cidr",), lambda: counts(1)
+            f"{name}_available_ips", "[ALPHA] Free service addresses.", ("cidr",), lambda: counts(1), joined=max
         )
         self.allocations = Counter(
             f"{name}_allocation_total", "[ALPHA] Service addresses that were allocated.", kinds
@@ -58,10 +58,10 @@ class PortMetrics(Group):
     def __init__(self, usage: Callable[[], tuple[int, int]]) -> None:
         name = "kube_apiserver_nodeport_allocator"
         self.allocated = Gauge(
-            f"{name}_allocated_ports", "[ALPHA] Node ports in use.", (), lambda: {(): usage()[0]}
+            f"{name}_allocated_ports", "[ALPHA] Node ports in use.", (), lambda: {(): usage()[0]}, joined=max
         )
         self.available = Gauge(
-            f"{name}_available_ports", "[ALPHA] Free node ports.", (), lambda: {(): usage()[1]}
+            f"{name}_available_ports", "[ALPHA] Free node ports.", (), lambda: {(): usage()[1]}, joined=max
         )
         self.allocations = Counter(
             f"{name}_allocation_total", "[ALPHA] Node ports that were allocated.", ("scope",)
