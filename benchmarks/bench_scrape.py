@@ -50,7 +50,7 @@ def filled(series: int) -> tuple[MetricsRegistry, int]:
                     f"/apis/example.com/v1/{name}", verb, True, "apis", "example.com", "v1", "", name
                 )
                 for code in CODES:
-                    metrics.observe(info, resource, code, 0.01, 100, 1000)
+                    metrics.observe(info, resource, code, 0.01, 100, 1000, {}, {}, 0)
             number += 1
         text = asyncio.run(registry.expose())
         shown = sum(not line.startswith(b"#") for line in text.splitlines())

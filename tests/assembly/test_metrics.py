@@ -92,7 +92,7 @@ async def use_everything(server: Server, admin: Connection) -> None:
                 )
                 info.name = name
                 for code in CODES[verb]:
-                    server.handlers.requests.observe(info, resource, code, 0.01, 100, 1000)
+                    server.handlers.requests.observe(info, resource, code, 0.01, 100, 1000, {}, {}, 0)
 
 
 @pytest.mark.slow
