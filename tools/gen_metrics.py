@@ -44,7 +44,7 @@ async def _served() -> list[Group]:
 def declared() -> dict[str, Metric]:
     """All metrics by name: those of a server, and of the groups that a flag asks for."""
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
-        if module.name.rpartition(".")[2] in ("metrics", "workers"):
+        if module.name.endswith(("metrics", ".workers")):
             importlib.import_module(module.name)
     groups = asyncio.run(_served())
     made = {type(group) for group in groups}

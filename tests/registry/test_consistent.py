@@ -9,6 +9,7 @@ import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from virtual_time import VirtualLoop
 
+from metric_samples import samples
 from pilothouse.registry.consistent import CATCH_UP
 from pilothouse.storage.interface import Behind, Event, StorageError, Subscription, Unavailable
 from pilothouse.storage.memory import MemoryStorage
@@ -226,6 +227,8 @@ def test_a_cache_that_is_late_is_waited_for() -> None:
             asyncio.get_running_loop().call_later(CATCH_UP - 0.1, storage.release)
             assert (await rig.ok("GET", f"{CONFIG_MAPS}/c"))["data"] == {"v": "new"}
             assert counted(rig) == {("false", "", "configmaps", "true"): 1}
+            name = "apiserver_watch_cache_read_wait_seconds_count"
+            assert samples(rig.consistent_reads)[f'{name}{{group="",resource="configmaps"}}'] == "1"
 
     run(main())
 

@@ -245,7 +245,7 @@ class WatchMetrics(Group):
         )
         self.lists = Histogram(
             "apiserver_watch_list_duration_seconds",
-            "[ALPHA] Seconds until a watch was sent what was there at its start.",
+            "[BETA] Seconds until a watch was sent what was there at its start.",
             ("group", "resource", "scope", "version"),
             WATCH_LIST_DURATION,
         )

@@ -32,14 +32,14 @@ class ObjectMetrics(Group):
         self.ratcheting = self._ratcheting.series()
         self._compilation = Histogram(
             "apiserver_cel_compilation_duration_seconds",
-            "[ALPHA] Seconds to compile the rules of one node of a definition's schema.",
+            "[BETA] Seconds to compile the rules of one node of a definition's schema.",
             (),
             RULE_SECONDS,
         )
         self.compilation = self._compilation.series()
         self._evaluation = Histogram(
             "apiserver_cel_evaluation_duration_seconds",
-            "[ALPHA] Seconds to evaluate the rules of a definition's schema on an object.",
+            "[BETA] Seconds to evaluate the rules of a definition's schema on an object.",
             (),
             RULE_SECONDS,
         )

@@ -155,6 +155,8 @@ class Cacher:
         if found is None:
             found = ResourceCache(self, prefix, extract, indexed_fields, self._loaded)
             self._find(prefix).move(prefix, found)
+            if self._loaded:  # its objects were read with all others
+                found.count_store(found.count, found.count)
             self._resources[prefix] = found
         return found
 
