@@ -27,8 +27,8 @@ from aggregated import (
 )
 from backend import Backend
 from harness import Rig
-
 from metric_samples import samples
+
 from pilothouse.controllers import remote_openapi
 from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI, Tags
 from pilothouse.endpoints.openapi_remote import Packed, RemoteDocuments, RemoteSpec

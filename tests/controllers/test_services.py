@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from harness import Rig
-
 from metric_samples import samples
+
 from pilothouse.controllers.services import GRACE, ServiceRepair
 from pilothouse.registry.node_ports import KEY, decode, encode
 

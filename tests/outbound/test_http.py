@@ -14,8 +14,8 @@ import uvloop
 from aiohttp import web
 from backend import Backend
 from eventually import aeventually
-
 from metric_samples import samples
+
 from pilothouse.outbound.http import ClientError, Outbound, Trust, Unanswered
 from pilothouse.outbound.metrics import RestClientMetrics
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from metric_samples import samples
+
 from pilothouse.registry.allocators import Addresses, AllocationError
 
 

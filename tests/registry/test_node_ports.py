@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-
 from metric_samples import samples
+
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.catalog import Catalog

@@ -4,9 +4,9 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_samples import samples
 from virtual_time import VirtualLoop
 
-from metric_samples import samples
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,

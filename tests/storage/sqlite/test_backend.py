@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from metric_samples import samples
 from storage.contract import Recorder, StoreContract
 
-from metric_samples import samples
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
