@@ -14,7 +14,7 @@ SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(wildcard ext/pilo
 COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
 	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
-	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
+	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
 .PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
 
@@ -113,10 +113,11 @@ STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/
 stubs: $(READY)
 	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
-# Ours and kube-apiserver on one etcd: PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
+# Ours and kube-apiserver on one etcd, and a rolling move from one to the other and back under load:
+# PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 test-interop: $(READY)
 	@test -n "$(PILOTHOUSE_REFERENCE)" || { echo 'PILOTHOUSE_REFERENCE names no kube-apiserver' >&2; exit 1; }
-	$(BIN)/python -m pytest -q tests/e2e/test_interop.py
+	$(BIN)/python -m pytest -q tests/e2e/test_interop.py tests/e2e/test_rolling_move.py
 
 # A stock kubelet, kube-proxy, controller manager and scheduler in one folder: PILOTHOUSE_NODE_BIN=/folder make test-node
 test-node: $(READY)

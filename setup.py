@@ -44,6 +44,7 @@ MODULES = (
     "_gzip",
     "_instruments",
     "_seats",
+    "_journal",
     "_json",
     "_listbody",
     "_schema",

@@ -279,3 +279,16 @@ def test_a_cache_that_is_closed_takes_no_part_any_more() -> None:
     assert [cache.name for cache in budget.caches] == ["a"]
     first.put("k", "v")
     assert budget.used == first.young > 0
+
+
+def test_short_memory_halves_what_is_kept() -> None:
+    budget = Budget(8 * MB)
+    large, small = (Cache[str, str](name, budget, share=1 / 2) for name in ("large", "small"))
+    fill(large, 5_000)
+    fill(small, 100)
+    before = budget.used
+    budget.halve()
+    assert 0 < budget.used <= before // 2 and small["00000001"]
+    budget.halve()
+    budget.halve()
+    Budget().halve()

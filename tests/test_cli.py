@@ -10,6 +10,7 @@ import yaml
 from pilothouse import cli
 from pilothouse.config import Config
 from pilothouse.endpoints.nonresource import version_info
+from pilothouse.version import GIT_VERSION
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,6 +21,32 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Generic flags:" in capsys.readouterr().out
     assert cli.main([]) == cli.main(["--help"]) == 0
     assert "pilothouse serve" in capsys.readouterr().out
+
+
+def test_a_version_to_report() -> None:
+    """--version=v1.36.0-x serves, and /version tells that one."""
+    served = Served()
+    assert cli.kube_apiserver(["--version=v1.36.0-custom", "--secure-port=1"], served) == 0
+    assert served.configs[0].reported_version == "v1.36.0-custom"
+    assert cli.kube_apiserver(["--version=false"], served) == 0
+    assert served.configs[1].reported_version == GIT_VERSION
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("v1.37.0", f'version "v1.37.0" must match major/minor/patch of default version "{GIT_VERSION}"'),
+        ("v1.36", 'illegal version string "v1.36"'),
+        ("v1.36.00", 'illegal version string "v1.36.00"'),
+        ("1.36.0", 'strconv.ParseBool: parsing "1.36.0": invalid syntax'),
+    ],
+)
+def test_versions_that_cannot_be_reported(
+    text: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.kube_apiserver([f"--version={text}"]) == 1
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == f'Error: invalid argument "{text}" for "--version" flag: {problem}'
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -73,8 +100,9 @@ def test_workers_are_given_the_command_line_and_its_defaults() -> None:
     served = Served()
     flags = ["--workers=2", "--etcd-servers=http://127.0.0.1:1"]
     assert cli.kube_apiserver(flags, served) == cli.main(["serve", *flags], served) == 0
-    assert [list(command[-4:]) for command in served.commands] == [
-        ["serve", *flags, f"--enable-bootstrap-token-auth={on}"] for on in ("false", "true")
+    assert [list(command[-5:]) for command in served.commands] == [
+        ["serve", *flags, f"--enable-bootstrap-token-auth={on}", f"--console={on}"]
+        for on in ("false", "true")
     ]
 
 

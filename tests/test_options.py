@@ -208,6 +208,8 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             "cannot specify both allowListMapping and allowListMappingManifest",
         ),
         (["--metrics-profile=tiny"], '--metrics-profile "tiny" must be full or small'),
+        (["--requestheader-group-headers=X-Remote-Group, "], 'empty value in "requestheader-group-headers"'),
+        (["--requestheader-uid-headers=X-Uid"], "without specifying the standard X-Remote-Uid header"),
         (["--workers=0"], "must be at least 1"),
         (["--workers=2"], "the sqlite store is for one process"),
         (["--service-account-issuer=a b:c d"], "was not a valid URL"),
@@ -216,6 +218,27 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
 def test_single_problems(arguments: list[str], part: str) -> None:
     found = problems(*arguments)
     assert len(found) == 1 and part in found[0]
+
+
+def test_one_ca_of_clients_and_of_front_proxies(tmp_path: pathlib.Path) -> None:
+    """Then each client could say that it is a front proxy, unless their names are given."""
+
+    def pem(*bodies: str) -> str:
+        return "".join(f"-----BEGIN CERTIFICATE-----\n{one}\n-----END CERTIFICATE-----\n" for one in bodies)
+
+    clients, proxies = tmp_path / "clients.crt", tmp_path / "proxies.crt"
+    clients.write_text("# a comment\n" + pem("aGVs\nbG8=", "d29ybGQ="))
+    arguments = [
+        f"--client-ca-file={clients}",
+        f"--requestheader-client-ca-file={proxies}",
+        "--requestheader-username-headers=X-Remote-User",
+    ]
+    proxies.write_text(pem("b3RoZXI="))
+    options.parse(arguments)
+    proxies.write_text(pem("b3RoZXI=", "aGVsbG8="))
+    (problem,) = problems(*arguments)
+    assert "contain overlapping certificates; --requestheader-allowed-names must be specified" in problem
+    options.parse([*arguments, "--requestheader-allowed-names=front-proxy-client"])
 
 
 def test_flags_of_audit_back_ends_that_are_off_are_not_checked() -> None:
@@ -336,11 +359,12 @@ def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
     assert options.parse(["--disable-admission-plugins=NodeDeclaredFeatureValidator,ResourceQuota"])
 
 
-def test_bootstrap_tokens_have_a_default_by_command() -> None:
+def test_some_defaults_hang_on_the_command() -> None:
     assert not options.parse([]).enable_bootstrap_token_auth
-    assert options.parse([], bootstrap_tokens=True).enable_bootstrap_token_auth
-    off = options.parse(["--enable-bootstrap-token-auth=false"], bootstrap_tokens=True)
+    assert options.parse([], ours=True).enable_bootstrap_token_auth
+    off = options.parse(["--enable-bootstrap-token-auth=false"], ours=True)
     assert not off.enable_bootstrap_token_auth
+    assert off.console and not options.parse([]).console
 
 
 def test_signing_flags(tmp_path: pathlib.Path) -> None:

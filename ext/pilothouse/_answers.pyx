@@ -440,6 +440,9 @@ cdef class Answers(Endpoint):
     cdef bytes last_frame(self):
         return LAST_CHUNK if self.chunked else None
 
+    cdef stream_ended(self):
+        self.since = now(self.service.clock)
+
     cdef body_ended(self):
         """The answer was given to the transport."""
         self.current = self.request = None

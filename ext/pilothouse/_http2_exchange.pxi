@@ -222,6 +222,9 @@ cdef class Exchange(Sink):
     cdef bytes last_frame(self):
         return None
 
+    cdef stream_ended(self):
+        self.since = now(self.connection.service.clock)
+
     cdef body_ended(self):
         cdef Exchange me = self           # lives until this returns
         if self.rest is not None:

@@ -7,6 +7,7 @@ cdef class Sink:
     cdef Py_ssize_t buffered(self) except -1
     cdef bytes frame(self, bytes data)
     cdef bytes last_frame(self)
+    cdef stream_ended(self)
     cdef body_ended(self)
     cdef cut(self, error)
 

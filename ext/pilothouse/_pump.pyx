@@ -33,6 +33,10 @@ cdef class Sink:
         """The bytes that end a stream, None if there are none."""
         raise NotImplementedError
 
+    cdef stream_ended(self):
+        """Called when a stream was ended: from now on its peer has the time of an answer to take the rest."""
+        raise NotImplementedError
+
     cdef body_ended(self):
         """Called when the whole body has been handed over."""
         raise NotImplementedError
@@ -56,6 +60,9 @@ cdef class Gone(Sink):
 
     cdef bytes last_frame(self):
         return None
+
+    cdef stream_ended(self):
+        pass
 
     cdef body_ended(self):
         pass
@@ -150,6 +157,7 @@ cdef class Pump:
         self.stream = None
         self.part = SLICE
         self.ending = True
+        self.sink.stream_ended()
         self.wake()
         stream.closed()
 

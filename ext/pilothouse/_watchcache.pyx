@@ -237,28 +237,32 @@ cdef class ResourceCache(Objects):
         cdef long long start = self.owner.revision if since is None else since
         cdef Watcher watcher
         cdef Change change
-        cdef list replay = []
+        cdef list changes = [], missed = []
+        cdef int kind
         if start < self.oldest:
             raise Compacted(self.oldest)
         if start < self.last_change:
             for change in reversed(self.ring):
                 if change.rev <= start:
                     break
-                replay.append(change)
+                changes.append(change)
         if namespaces is None:
-            watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes)
+            watcher = Watcher(
+                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes, bookmarks
+            )
         else:
             watcher = PermittedWatcher(
-                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes,
+                self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes, bookmarks,
                 namespaces=namespaces
             )
         self.watching.enter(watcher)
-        self.owner.joined(watcher, bookmarks)
-        for change in reversed(replay):
+        self.owner.joined(watcher)
+        for change in reversed(changes):
             kind = self.watching.kind_for(watcher, change)
             if kind >= 0:
-                watcher.enqueue(change, kind)
-                self.watching.initial_events += 1
+                missed.append((kind, change))
+        watcher.replay(missed)
+        self.watching.initial_events += len(missed)
         watcher.resume()
         sink.on_drain(watcher.resume)
         sink.on_close(watcher.stop)

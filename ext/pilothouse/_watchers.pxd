@@ -21,13 +21,18 @@ cdef class Watcher:
     cdef Distribution sizes           # of the events that were written, None when nobody counts them
     cdef dict buckets
     cdef object place
-    cdef Py_ssize_t queued
     cdef double began                 # when it was made; earlier changes are no news
+    cdef readonly Py_ssize_t queued   # bytes of the changes in the queue
+    cdef Py_ssize_t allowed           # and how many there may be
+    cdef readonly bint bookmarks      # whether the client takes BOOKMARK events
     cdef public int slot
 
     cdef push(self, Change change, int kind)
     cdef enqueue(self, Change change, int kind)
     cdef line_up(self, item)
+    cdef replay(self, list missed)
+    cpdef give_up(self)
+    cdef cover(self)
     cdef look(self)
     cdef write_waiting(self)
     cdef emit(self, bytes data)

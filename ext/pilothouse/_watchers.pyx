@@ -16,10 +16,11 @@ from pilothouse.logs import Logger
 log = Logger("pilothouse.storage.watchcache", "_watchers.pyx")
 
 cdef enum:                      # no products: Cython fails on them when overflow is checked
-    HIGH = 1_048_576            # bytes in a sink above which frames wait in the watcher's queue
+    HIGH = 262_144              # bytes in a sink above which frames wait in the watcher's queue
     CHECK = 65_536              # bytes written between two checks of the sink
-    MAX_QUEUED = 8_388_608
-    MAX_EVENTS = 10_000         # live events that may be queued for a slow watcher
+    # Bytes of live events that may be queued for a slow watcher: less than the ring keeps of large objects,
+    # so that the client can resume.
+    MAX_QUEUED = 4_194_304
     FRAMED_BYTES = 2_097_152    # bytes of frames that are kept
 
 
@@ -66,16 +67,23 @@ cdef class Initial:
     cdef object sent
 
 
+cdef bint shows_nothing(item) noexcept:
+    """Whether a queued item is a bookmark, or a list of objects that have all been sent."""
+    return type(item) is bytes or (
+        type(item) is Initial and (<Initial>item).at == PyList_GET_SIZE((<Initial>item).entries)
+    )
+
+
 cdef class Watcher:
     """One watch: its selector, and the events queued for its sink.
 
     Live events go directly to the sink while it accepts them. Then they are queued as references to shared
     changes. If the queue becomes too long, the watch ends cleanly, so that the client resumes after the last
-    event it got.
+    event it got, or after the bookmark that says what it has been sent.
     """
 
     def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder,
-                 sink, Distribution sizes):
+                 sink, Distribution sizes, bint bookmarks):
         self.watchers = watchers
         self.scope = scope
         self.name = name
@@ -85,26 +93,26 @@ cdef class Watcher:
         self.encoder = encoder
         self.sink = sink
         self.queue = NONE
+        self.allowed = MAX_QUEUED
         self.sizes = sizes
         self.began = now(None)
+        self.bookmarks = bookmarks
         self.slot = -1
 
     cdef push(self, Change change, int kind):
         """Take a live event."""
         if self.stopped:
             return
-        if self.queue or self.full:
-            self.enqueue(change, kind)
-            self.queued += weight(change)
-            if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
-                self.watchers.terminated += 1
-                self.end()
-            return
         try:
-            self.emit(self.watchers.frames.of(change, kind, self.encoder))
-            self.revision = change.rev
-            self.watchers.sent = True
-            self.look()
+            if self.queue or self.full:
+                self.enqueue(change, kind)
+                if self.queued > self.allowed:
+                    self.give_up()
+            else:
+                self.emit(self.watchers.frames.of(change, kind, self.encoder))
+                self.revision = change.rev
+                self.watchers.sent = True
+                self.look()
         except Exception:
             log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()
@@ -113,6 +121,39 @@ cdef class Watcher:
         """Queue a change; only the change itself if its type is the usual one,
         which saves memory with many watchers."""
         self.line_up(change if kind == natural(change) else (kind, change))
+        self.queued += weight(change)
+
+    cdef replay(self, list missed):
+        """Queue what the client has missed, as (type, change). This does not make the watch a slow one."""
+        for kind, change in missed:
+            self.enqueue(change, kind)
+        self.allowed += self.queued
+
+    cpdef give_up(self):
+        """End the watch of a client that is too slow.
+
+        A bookmark, if the client takes them, tells the revision up to which it has been sent everything, so
+        that it resumes from there and does not list anew (kubernetes#116903).
+        """
+        if self.stopped:
+            return
+        self.watchers.terminated += 1
+        if self.bookmarks:
+            self.cover()
+        self.end()
+
+    cdef cover(self):
+        """Send the bookmark before the first queued change, unless initial events are still to be sent."""
+        cdef Change change
+        cdef bytes data
+        while self.queue and shows_nothing(self.queue[0]):
+            data = self.next_frame()
+            if data is not None:
+                self.emit(data)
+        item = self.queue[0] if self.queue else None
+        if item is not None and type(item) is not Initial:
+            change = item if type(item) is Change else item[1]
+            self.emit(self.encoder.bookmark(change.rev - 1, None))
 
     cdef line_up(self, item):
         """Queue something; there is no queue while nothing waits."""
@@ -159,6 +200,7 @@ cdef class Watcher:
                 self.emit(data)
         if not self.queue:
             self.queued = 0
+            self.allowed = MAX_QUEUED
             self.queue = NONE
 
     cdef emit(self, bytes data):
@@ -192,7 +234,7 @@ cdef class Watcher:
             kind = natural(change)
         else:
             kind, change = item
-        self.queued = max(0, self.queued - weight(change))
+        self.queued -= weight(change)
         self.revision = max(self.revision, change.rev)
         if change.at >= self.began:
             self.watchers.delays.observe(now(None) - change.at)

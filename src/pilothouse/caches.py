@@ -89,6 +89,12 @@ class Budget(Group, Background):
         while self.used > self.total:
             max(self.caches, key=lambda cache: cache.young + cache.old).age()
 
+    def halve(self) -> None:
+        """Evict until at most half of what is kept now is left, for memory is short."""
+        most = self.used // 2
+        while self.used > most:
+            max(self.caches, key=lambda cache: cache.young + cache.old).age()
+
     def sweep(self) -> None:
         """Evict the entries that were not used during their lifetime."""
         now = self.clock()

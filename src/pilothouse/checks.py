@@ -4,8 +4,10 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+from pilothouse.api import quantity
 from pilothouse.config import Config
 from pilothouse.entry_points import Offered, offered
 from pilothouse.flags import Flag
@@ -26,6 +28,7 @@ def check(
     yield from _check_network(config)
     yield from _check_serving(config)
     yield from _check_auth(config)
+    yield from _check_front_proxy(config)
     yield from _check_files(config, all_flags)
     if config.storage_backend not in BACKENDS:
         yield (
@@ -44,6 +47,7 @@ def check(
         yield "--cluster-signing-duration must be at least 10 minutes"
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
+    yield from _check_sizes(config)
     if config.explained_requests < 0:
         yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:
@@ -109,6 +113,24 @@ def _check_metrics(config: Config) -> Iterator[str]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+LEAST_MEMORY = 128 << 20
+"""Bytes that a worker needs to do anything at all."""
+
+
+def _check_sizes(config: Config) -> Iterator[str]:
+    for name in ("max_memory", "max_unpaged_list_bytes"):
+        flag, text = f"--{name.replace('_', '-')}", getattr(config, name)
+        try:
+            size = quantity.parse(text).value() if text else 0
+        except quantity.QuantityError as error:
+            yield f"{flag} {text!r}: {error}"
+            continue
+        if size < 0:
+            yield f"{flag} {text} can not be negative"
+        elif name == "max_memory" and 0 < size < LEAST_MEMORY * config.workers:
+            yield f"{flag} {text} must be at least {LEAST_MEMORY >> 20}Mi for each of --workers={config.workers}, or 0"
 
 
 AUDIT_MODES = ("batch", "blocking", "blocking-strict")
@@ -387,11 +409,43 @@ def _check_auth(config: Config) -> Iterator[str]:
             "--service-account-signing-key-file, --service-account-issuer, and --api-audiences "
             "should be specified together"
         )
-    if config.requestheader_client_ca_file and not config.requestheader_username_headers:
-        yield "--requestheader-client-ca-file needs --requestheader-username-headers"
     for issuer in config.service_account_issuer:
         if not issuer or (":" in issuer and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", issuer)):
             yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
+
+
+def _check_front_proxy(config: Config) -> Iterator[str]:
+    """The flags of a front proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
+    if config.requestheader_client_ca_file and not config.requestheader_username_headers:
+        yield "--requestheader-client-ca-file needs --requestheader-username-headers"
+    for name in ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers"):
+        flag = f"requestheader-{name}"
+        if any(not value.strip() for value in getattr(config, flag.replace("-", "_"))):
+            yield f'empty value in "{flag}"'
+    uid_headers = config.requestheader_uid_headers
+    if uid_headers and "x-remote-uid" not in map(str.lower, uid_headers):
+        yield (
+            "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - "
+            "API aggregation will not work"
+        )
+    clients, proxies = config.client_ca_file, config.requestheader_client_ca_file
+    allowed = config.requestheader_allowed_names
+    if clients and proxies and not allowed and _certificates(clients) & _certificates(proxies):
+        yield (
+            "--requestheader-client-ca-file and --client-ca-file contain overlapping certificates; "
+            "--requestheader-allowed-names must be specified to ensure regular client certificates cannot set "
+            "authenticating proxy headers for arbitrary users"
+        )
+
+
+def _certificates(path: str) -> set[bytes]:
+    """The certificates in a PEM file, in base64 without line ends; none when the file cannot be read."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError:
+        return set()
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----", text)
+    return {b"".join(block.split()) for block in blocks}
 
 
 def _check_files(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:

@@ -112,7 +112,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
         if asked == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program, bootstrap_tokens=ours)
+        config = options.parse(arguments, program, ours=ours)
         for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
@@ -125,8 +125,10 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
-        default = f"--enable-bootstrap-token-auth={str(config.enable_bootstrap_token_auth).lower()}"
-        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, default])
+        settled = [
+            f"--{name.replace('_', '-')}={str(getattr(config, name)).lower()}" for name in options.OURS
+        ]
+        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, *settled])
     except KeyboardInterrupt:  # before the server took SIGINT over
         return 128 + signal.SIGINT
     finally:

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from pilothouse.flags import Flag
+from pilothouse.version import GIT_VERSION
 
 
 def _flag(
@@ -42,6 +43,7 @@ _logs = partial(_flag, "logs")
 _traces = partial(_flag, "traces")
 _misc = partial(_flag, "misc")
 _own = partial(_flag, "pilothouse")
+_global = partial(_flag, "global")
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
@@ -402,6 +404,9 @@ class Config:
     cluster_signing_duration: float = _own(8760 * 3600.0, "duration",
         "Longest life of the certificates that the controller csrsigning signs.")
     cluster_signing_key_file: str = _own("", "file", "Key of --cluster-signing-cert-file.")
+    console: bool = _own(False, "bool",
+        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true for the command "
+        "pilothouse serve.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
@@ -412,6 +417,9 @@ class Config:
     list_permitted_namespaces: bool = _own(False, "bool",
         "Answer lists and watches across namespaces, by users who may not make them, with those namespaces in which "
         "they may, and a warning.")
+    max_memory: str = _own("", "quantity",
+        "Memory that this server may take, such as 2Gi, shared by its workers: requests that do not fit wait or are refused "
+        "with 429. 0 for no limit. Default: 7/8 of the control group's limit, if there is one.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_unauthenticated_connections: int = _own(0, "int",
@@ -419,10 +427,15 @@ class Config:
         "most. Default: 1024, at most half of the files that may be open.")
     metrics_profile: str = _own("full", "string",
         "Which series /metrics shows: full, or small for at most some 3,000 of them, whatever is served (docs/metrics.md).")
+    max_unpaged_list_bytes: str = _own("", "quantity",
+        "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there is a warning. "
+        "Lists with resourceVersion=0 and watches are not concerned. Default: any list is answered.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
+    version: str = _global("", "version",
+        "Print the version and stop; vX.Y.Z... sets the version that is reported.")
     # fmt: on
 
     given: frozenset[str] = frozenset()
@@ -437,6 +450,11 @@ class Config:
             return pathlib.Path(self.data_dir or self.cert_dir)
         state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return pathlib.Path(state) / "pilothouse"
+
+    @property
+    def reported_version(self) -> str:
+        """The version that /version and the metrics tell: that of --version, or our own."""
+        return self.version if self.version.startswith("v") else GIT_VERSION
 
     @property
     def audit_backoff(self) -> float:
@@ -504,5 +522,4 @@ def all_flags() -> tuple[Flag, ...]:
             default = {} if one.default is MISSING else one.default
             out.append(Flag(one.name.replace("_", "-"), default=default, **one.metadata))
     out.append(Flag("help", "bool", False, "global", "Print this help.", short="h"))
-    out.append(Flag("version", "version", "", "global", "Print the version and stop."))
     return tuple(out)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pilothouse.version import dynamic_version
+
 
 class FlagError(ValueError):
     """A command line that cannot be read; the text is pflag's."""
@@ -196,6 +198,13 @@ def _cert_key(text: str, before: tuple[Any, ...] | None) -> tuple[tuple[str, str
     )
 
 
+def _version(text: str, _: Any) -> str:
+    """`raw`, a version to report, or a boolean as text (component-base verflag)."""
+    if text == "raw":
+        return text
+    return dynamic_version(text) if text.startswith("v") else str(_bool(text, None)).lower()
+
+
 def _vmodule(text: str, _: Any) -> tuple[tuple[str, int], ...]:
     try:
         return tuple(
@@ -230,7 +239,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "quantity": Kind("quantity", lambda text, _: text),
         "level": Kind("Level", _int),
         "vmodule": Kind("pattern=N,...", _vmodule),
-        "version": Kind("version[=true]", lambda text, _: text, "true"),
+        "version": Kind("version[=true]", _version, "true"),
     }
 )
 

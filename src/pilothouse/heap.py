@@ -43,6 +43,11 @@ def relax_collector() -> None:
     gc.set_threshold(20_000, 5, 1 << 30)
 
 
+def give_back() -> None:
+    """Give free pages between used blocks back to the system, where the C library can (not musl)."""
+    getattr(ctypes.CDLL(None), "malloc_trim", _nothing)(0)
+
+
 class Trim(BackgroundTask):
     """Gives free pages between used blocks back to the system. glibc keeps them: after a burst that is most of the heap.
 
@@ -54,7 +59,6 @@ class Trim(BackgroundTask):
         self._full = full
 
     async def _run(self) -> None:
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", _nothing)
         took = 0.0
         due = time.perf_counter() + self._full
         while True:
@@ -64,7 +68,7 @@ class Trim(BackgroundTask):
                 gc.collect()
                 due = time.perf_counter() + max(self._full, (time.perf_counter() - begun) / SHARE)
             begun = time.perf_counter()
-            await asyncio.to_thread(trim, 0)
+            await asyncio.to_thread(give_back)
             took = time.perf_counter() - begun
 
 

@@ -1,6 +1,7 @@
 """Turns a command line into a validated configuration."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pilothouse import flags
@@ -34,21 +35,23 @@ def command_help(usage: str, own: Sequence[Flag], of_server: Sequence[str], widt
 def asks_for(arguments: Sequence[str]) -> str:
     """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
     values, _ = flags.parse(arguments, all_flags())
-    return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
+    return "help" if values.get("help") else "version" if values.get("version") in ("true", "raw") else ""
 
 
-def parse(
-    arguments: Sequence[str], program: str = "kube-apiserver", *, bootstrap_tokens: bool = False
-) -> Config:
+OURS = MappingProxyType({"enable_bootstrap_token_auth": True, "console": True})
+"""Settings whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
+
+
+def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False) -> Config:
     """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
 
-    `bootstrap_tokens` is the default of --enable-bootstrap-token-auth, which hangs on the command that was run.
+    `ours` selects the defaults of `pilothouse serve`.
     """
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
-    return _config(values, {"enable_bootstrap_token_auth": bootstrap_tokens})
+    return _config(values, OURS if ours else {})
 
 
 def parse_command(
@@ -64,9 +67,7 @@ def parse_command(
 
 
 def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
-    settings = {
-        name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
-    }
+    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
     config = Config(**{**defaults, **settings}, given=frozenset(values))
     problems = list(check(config, all_flags()))
     if problems:

@@ -141,6 +141,11 @@ def resident_memory() -> dict[Labels, float]:
     return _memory(1)
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where there is no /proc."""
+    return int(_memory(1).get((), 0))
+
+
 def _memory(field: int) -> dict[Labels, float]:
     """A field of /proc/self/statm in bytes."""
     try:

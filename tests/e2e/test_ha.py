@@ -4,18 +4,17 @@ PILOTHOUSE_HA_SECONDS sets how long (default 20), PILOTHOUSE_HA_SEED repeats a r
 """
 
 import asyncio
-import base64
 import json
 import os
 import pathlib
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.etcd_log import changes
 from e2e.history import Log, Operation, check
 from e2e.http_client import Connection, Lost
 from eventually import aeventually
@@ -182,41 +181,19 @@ class Trouble:
 
 
 def etcd_log(ha: Ha, since: int, until: int) -> dict[str, Log]:
-    """What etcd itself has in its history, asked by its own client; also checks each compare-and-set."""
-    command = [
-        "etcdctl",
-        f"--endpoints={ha.etcd.urls[0]}",
-        "watch",
-        f"--rev={since}",
-        "-w",
-        "json",
-        "--prefix",
-    ]
-    process = subprocess.Popen([*command, "/registry/configmaps/checked/"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
+    """What etcd has in its history; also checks each compare-and-set."""
     logs: dict[str, Log] = {}
-    try:
-        for line in process.stdout:
-            answer = json.loads(line)
-            for event in answer.get("Events") or ():
-                kv = event["kv"]
-                name = base64.b64decode(kv["key"]).decode().rpartition("/")[2]
-                log = logs.setdefault(name, Log())
-                if not event.get("type"):
-                    expects = int(json.loads(base64.b64decode(kv["value"]))["data"]["expects"])
-                    last = log.revisions[-1] if log.revisions else 0
-                    before = 0 if last in log.deleted else last
-                    assert expects == before, (
-                        f"{name}: {kv['mod_revision']} was made of {expects}, not of {before}"
-                    )
-                log.add(kv["mod_revision"], bool(event.get("type")))
-                if name == "last" and kv["mod_revision"] == until:
-                    return logs
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
-    raise AssertionError("etcd ended the watch")
+    for change in changes(ha.etcd, "/registry/configmaps/checked/", since, until):
+        log = logs.setdefault(change.name, Log())
+        if not change.deleted:
+            expects = int(json.loads(change.value)["data"]["expects"])
+            last = log.revisions[-1] if log.revisions else 0
+            before = 0 if last in log.deleted else last
+            assert expects == before, (
+                f"{change.name}: {change.revision} was made of {expects}, not of {before}"
+            )
+        log.add(change.revision, change.deleted)
+    return logs
 
 
 def test_nothing_is_lost(ha: Ha) -> None:

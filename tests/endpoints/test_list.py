@@ -379,3 +379,37 @@ async def test_other_forms_of_a_list_are_compressed_as_any_answer(rig: Rig, thre
     table = "application/json;as=Table;g=meta.k8s.io;v=v1"
     for accept in (table, "application/vnd.kubernetes.protobuf", "application/yaml"):
         assert not isinstance(await raw(rig, CONFIG_MAPS, accept), Packable)
+
+
+async def test_long_lists_without_a_limit_are_warned_of_and_refused(runner: asyncio.Runner) -> None:
+    async with Rig(flags=("--max-unpaged-list-bytes=100k",)) as rig:
+
+        async def fill(count: int) -> None:
+            for number in range(count):
+                await rig.config_map(f"{rig.storage.revision}-{number}", data={"k": "x" * 10_000})
+
+        await fill(4)
+        assert not (await rig.call("GET", CONFIG_MAPS)).warnings
+        await fill(3)
+        answer = await rig.call("GET", CONFIG_MAPS)
+        [warning] = answer.warnings
+        assert answer.status == 200 and "without the parameter limit a list may have 100000" in warning
+        await fill(4)
+        message = await rig.fail(400, "GET", CONFIG_MAPS)
+        assert "ask for pages with limit and continue" in message
+        page = await rig.ok("GET", f"{CONFIG_MAPS}?limit=10")
+        assert (
+            len((await rig.ok("GET", f"{CONFIG_MAPS}?continue={page['metadata']['continue']}"))["items"]) == 1
+        )
+        await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion=0")
+        await rig.ok("GET", f"{CONFIG_MAPS}?labelSelector=a%3Db")
+        query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+        stream = await rig.watch(f"{CONFIG_MAPS}?{query}")
+        assert len(stream.events()) == 12
+        stream.close()
+
+
+async def test_long_lists_are_answered_when_nothing_else_is_said(rig: Rig) -> None:
+    await rig.config_map("long", data={"k": "x" * 1_000_000})
+    answer = await rig.call("GET", CONFIG_MAPS)
+    assert answer.status == 200 and not answer.warnings

@@ -324,3 +324,41 @@ async def test_integers_wrap_in_strategic_patches_and_applies_alone(rig: Rig) ->
     merge = {"Content-Type": "application/merge-patch+json"}
     answer = await rig.call("PATCH", path + "/w", {"spec": {"replicas": 2**32 + 3}}, headers=merge)
     assert answer.status == 422
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (
+            {"apiVersion": "v2", "kind": "ConfigMap"},
+            'no kind "ConfigMap" is registered for version "v2" in scheme',
+        ),
+        ({"kind": "Pod"}, 'no kind "Pod" is registered for the internal version of group "" in scheme'),
+        ({"apiVersion": "v1", "kind": "Pod"}, "converting (v1.Pod) to (core.ConfigMap): unknown conversion"),
+        ({"apiVersion": "v1", "kind": "Secret", "data": {"a": "?"}}, "illegal base64 data at input byte 0"),
+        (
+            {"apiVersion": 1},
+            "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go",
+        ),
+    ],
+)
+async def test_a_document_of_another_kind(rig: Rig, live: Any, value: Any, why: str) -> None:
+    answer = await rig.call("PATCH", A, [{"op": "replace", "path": "", "value": value}], headers=JSON)
+    assert answer.status == 422 and f": {why}" in causes(answer.body)[0]
+
+
+async def test_a_document_without_a_version_is_read_as_the_internal_type(rig: Rig, live: Any) -> None:
+    async def replaced(value: Any, query: str = "") -> Any:
+        return await rig.call(
+            "PATCH", A + query, [{"op": "replace", "path": "", "value": value}], headers=JSON
+        )
+
+    answer = await replaced({"metadata": {"name": "a"}})
+    assert answer.status == 400 and "(a based on URL) was undeterminable" in answer.body["message"]
+    answer = await replaced({"metadata": {}}, "?fieldValidation=Strict")
+    assert causes(answer.body)[0].endswith('strict decoding error: unknown field "metadata"')
+    assert (await rig.ok("GET", A)) == live
+    answer = await replaced({"name": "a", "labels": {"x": "y"}})
+    assert (
+        answer.status == 200 and "data" not in answer.body and answer.body["metadata"]["labels"] == {"x": "y"}
+    )

@@ -104,6 +104,46 @@ async def test_a_dry_run(rig: Rig, deployment: Any) -> None:
     assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment
 
 
-async def test_what_changes_nothing(rig: Rig, deployment: Any) -> None:
+async def test_managers(rig: Rig, deployment: Any) -> None:
+    """Of a Scale each manager owns the replicas alone; none does when there are none, because they are not shown."""
+
+    async def owners() -> list[tuple[str, str, bool]]:
+        entries = (await rig.ok("GET", DEPLOYMENTS + "/d"))["metadata"]["managedFields"]
+        found = ((e["manager"], e.get("subresource", ""), e["fieldsV1"]["f:spec"]) for e in entries)
+        return [(manager, sub, "f:replicas" in spec) for manager, sub, spec in found]
+
+    await rig.ok("PATCH", SCALE + "?fieldManager=m", {"spec": {"replicas": 3}}, headers=MERGE)
+    assert await owners() == [("m", "scale", True), ("unknown", "", False)]
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": "d"},
+        "spec": {"replicas": 1},
+    }
+    answer = await rig.call("PATCH", SCALE + "?fieldManager=a", scale, headers=APPLY)
+    assert causes(answer.body) == [
+        '.spec.replicas: conflict with "m" with subresource "scale" using autoscaling/v1'
+    ]
+    await rig.call("PATCH", SCALE + "?fieldManager=a&force=true", scale, headers=APPLY)
+    assert await owners() == [("a", "scale", True), ("unknown", "", False)]
+    await rig.ok("PUT", SCALE, scale | {"spec": {}})
+    assert await owners() == [("unknown", "", False)]
+
+
+async def test_an_apply_by_another_name(rig: Rig, deployment: Any) -> None:
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": "x"},
+        "spec": {"replicas": 1},
+    }
+    message = await rig.fail(400, "PATCH", SCALE + "?fieldManager=m&force=true", scale, headers=APPLY)
+    assert message == "the name of the object (x) does not match the name on the URL (d)"
+
+
+async def test_the_first_write_that_changes_nothing_splits_an_entry(rig: Rig, deployment: Any) -> None:
     await rig.ok("PATCH", SCALE, {"spec": {"replicas": 2}}, headers=MERGE)
-    assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment
+    split = await rig.ok("GET", DEPLOYMENTS + "/d")
+    assert split["spec"] == deployment["spec"] and len(split["metadata"]["managedFields"]) == 2
+    answer = await rig.ok("PATCH", SCALE, {"spec": {"replicas": 2}}, headers=MERGE)
+    assert answer["metadata"]["resourceVersion"] != deployment["metadata"]["resourceVersion"]

@@ -79,20 +79,24 @@ async def test_watchers_leave_with_their_socket(rig: Rig) -> None:
 
 
 async def test_a_slow_client_gets_every_event_or_is_ended(rig: Rig) -> None:
-    response = await rig.respond("GET", WATCH, headers=SOCKET)
+    response = await rig.respond("GET", f"{WATCH}&allowWatchBookmarks=true", headers=SOCKET)
     peer = Peer(room=100_000)
     response.upgrade(peer.duplex)
-    for number in range(20):
+    for number in range(15):
         await rig.config_map(f"big-{number}", data={"k": "x" * 200_000})
     held = len(peer.transport.sent)
     assert held < 3_000_000, "the rest waits as references to shared events"
-    for _ in range(30):
+    for _ in range(60):
         peer.transport.drain()
         await rig.settle()
-    assert [name for _, name in seen(frames(peer.take()))] == [f"big-{n}" for n in range(20)]
+    (_, began), *got = frames(peer.take())
+    assert b"k8s.io/initial-events-end" in began
+    assert [name for _, name in seen(got)] == [f"big-{n}" for n in range(15)]
     for number in range(60):
         await rig.config_map(f"huge-{number}", data={"k": "x" * 500_000})
-    assert frames(peer.take())[-1] == (CLOSE, b"\x03\xe8"), "it may resume"
+    *events, end = frames(peer.take())
+    assert end == (CLOSE, b"\x03\xe8")
+    assert json.loads(events[-1][1])["type"] == "BOOKMARK", "it may resume"
     peer.lose()
     response.on_done(0, None)
 

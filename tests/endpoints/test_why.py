@@ -8,9 +8,11 @@ import pytest
 import yaml
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authz.rbac import rules_allow
+from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.why import MOST
+from pilothouse.server.request import Request
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REQUESTS = "/debug/requests"
@@ -78,6 +80,33 @@ async def test_the_filters_of_a_list(rig: Rig) -> None:
     )
 
 
+async def test_refused_requests_and_their_reasons(rig: Rig) -> None:
+    await rig.config_map("a")
+    await rig.call("GET", f"{CONFIG_MAPS}/a", user="jane")
+    await rig.call("GET", f"{CONFIG_MAPS}/b")
+    missing, refused = await listed(rig, "?refused=true")
+    assert (missing["code"], missing["reason"], missing["message"]) == (
+        404,
+        "NotFound",
+        'configmaps "b" not found',
+    )
+    assert refused["code"] == 403 and 'User "jane" cannot get resource "configmaps"' in refused["message"]
+    assert "message" not in (await listed(rig, "?resource=configmaps&verb=create"))[0]
+
+
+async def test_the_slowest_requests(rig: Rig) -> None:
+    """How long a watch takes is up to its client, so it does not count."""
+    for path in ("/version", f"{PODS}?watch=1", "/apis", PODS, f"{CONFIG_MAPS}/a", "/healthz"):
+        await rig.call("GET", path, user="jane")
+    slowest = await listed(rig, "?user=jane&slowest=true&limit=3")
+    others = [one for one in await listed(rig, "?user=jane") if one["verb"] != "watch"]
+    assert len(others) == 5
+    assert slowest == sorted(others, key=lambda one: -one["seconds"])[:3]
+    page = await rig.ok("GET", f"{REQUESTS}?user=jane&slowest=true&limit=4")
+    assert page["more"] and len(page["requests"]) == 4
+    assert not (await rig.ok("GET", f"{REQUESTS}?user=jane&slowest=true&limit=5"))["more"]
+
+
 async def test_a_list_is_limited(rig: Rig) -> None:
     for _ in range(8):
         await rig.call("GET", "/version")
@@ -91,6 +120,7 @@ async def test_a_list_is_limited(rig: Rig) -> None:
     [
         ("?limit=x", 'limit: "x" is no number'),
         ("?code=%2D1", 'code: "-1" is no number'),
+        ("?refused=yes", 'refused: "yes" is neither true nor false'),
         ("?slow=fast", 'slow: time: invalid duration "fast"'),
         ("?colour=red", 'unknown parameter "colour": known ones are code, limit'),
     ],
@@ -102,8 +132,9 @@ async def test_bad_queries(rig: Rig, query: str, message: str) -> None:
 async def test_others_get_a_turn_while_a_long_journal_is_read(rig: Rig) -> None:
     journal = rig.handlers.journal
     assert journal is not None
-    await rig.call("GET", "/version")
-    journal._entries.extend(journal._entries[-1] for _ in range(9000))
+    ctx = Context(Request("GET", "/version", {}, []), RequestInfo("/version", "get"), {}, "id")
+    for _ in range(9000):
+        journal.add(ctx, 1.0, 0, None)
     turns = 0
 
     async def count() -> None:

@@ -49,6 +49,29 @@ def test_older_versions_become_the_one_that_is_stored(written: str, kind: str, k
     assert (found["apiVersion"], found["kind"], found["metadata"]["name"]) == (kept, kind, "a")
 
 
+def test_json_of_another_server_is_converted_like_protobuf() -> None:
+    stored = (
+        b'{"kind":"MutatingAdmissionPolicyBinding","apiVersion":"admissionregistration.k8s.io/v1beta1",'
+        b'"metadata":{"name":"a","uid":"u","creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{"policyName":"p"}}\n'
+    )
+    found = orjson.loads(to_json("/registry/mutatingadmissionpolicybindings/a", stored))
+    assert (found["apiVersion"], found["spec"]) == ("admissionregistration.k8s.io/v1", {"policyName": "p"})
+
+
+def test_json_of_another_server_gets_defaults() -> None:
+    """An older kube-apiserver did not know of all of them when it stored the object."""
+    stored = (
+        b'{"kind":"Secret","apiVersion":"v1","metadata":{"name":"a","namespace":"b"},"data":{"c":"ZA=="}}\n'
+    )
+    assert orjson.loads(to_json("/registry/secrets/b/a", stored))["type"] == "Opaque"
+
+
+@pytest.mark.parametrize("kind", ["Nothing", "RangeAllocation"])
+def test_json_of_a_kind_that_is_not_served(kind: str) -> None:
+    stored = f'{{"kind":"{kind}","apiVersion":"v1","data":""}}'.encode()
+    assert to_json("/registry/any/a", stored + b"\n") == stored
+
+
 def test_what_is_no_message() -> None:
     with pytest.raises(ValueError, match="EOF"):
         to_json("/registry/pods/a", b"k8s\0\x0a\x05")

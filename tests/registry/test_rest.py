@@ -154,8 +154,8 @@ def test_names_of_finalizers_are_checked_on_updates(rig: Rig, key: tuple[str, st
     assert found.count("metadata.finalizers[0]") == count
 
 
-def test_names_of_a_services_finalizers_are_no_matter_of_its_rules_for_new_ones(rig: Rig) -> None:
-    strategy = rig.catalog.get("", "v1", "services").strategy
+def test_names_of_a_device_classs_finalizers_are_judged_with_their_change_alone(rig: Rig) -> None:
+    strategy = rig.catalog.get("resource.k8s.io", "v1", "deviceclasses").strategy
     assert strategy.finalizer_checks == {Part.METADATA_CHANGE}  # ValidateObjectMetaWithOpts leaves them out
 
 

@@ -485,6 +485,24 @@ async def test_stream_backs_up_and_drains() -> None:
 
 
 @run
+async def test_stream_that_was_ended_has_the_time_of_an_answer() -> None:
+    """However long its client has read nothing before: it may still read why."""
+    now = [1000.0]
+    watcher = Watcher()
+    peer = Peer(watcher, room=1000, clock=lambda: now[0]).send(WATCH)
+    watcher.stream.write(b"x" * 5000)
+    await asyncio.sleep(0)
+    now[0] += 600
+    watcher.stream.close()
+    now[0] += 59
+    peer.http1.service.sweep()
+    assert not peer.transport.aborted
+    now[0] += 2
+    peer.http1.service.sweep()
+    assert peer.transport.aborted
+
+
+@run
 async def test_stream_ends_uncleanly_or_with_its_peer() -> None:
     watcher = Watcher()
     peer = Peer(watcher).send(WATCH)

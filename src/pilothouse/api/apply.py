@@ -83,13 +83,16 @@ def _kind_text(api_version: str, kind: str) -> str:
     return f"{group}/{version}, Kind={kind}"
 
 
+_MANAGED = ".metadata.managedFields"
+
+
 def check_config(type: Type, config: Object) -> None:
     """Refuse a configuration that does not fit its type (500, errors.Unknown) or brings managedFields (BadRequest)."""
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
-    if inner.get("managedFields") is not None:
-        raise errors.BadRequest("metadata.managedFields must be nil")
     wrong = fieldset.validate(type, config)
+    if inner.get("managedFields") is not None and not any(_MANAGED in text for text in wrong):
+        raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
         named = f"{inner.get('namespace') or ''}/{inner.get('name') or ''}"
         what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"

@@ -249,6 +249,20 @@ def _check_kind(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKi
         raise Undecodable(scheme.not_registered(expected[0], *actual))
 
 
+def check_conversion(
+    value: Object, actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind
+) -> None:
+    """Refuse an object of another kind, unless it shares an internal type with what is expected; Undecodable."""
+    _check_kind(actual, expected)
+    try:
+        decode_value(value, schema.for_kind(*actual))
+    except KeyError:  # a kind of an old version has no type of its own
+        pass
+    except _schema.DecodeError as error:
+        raise Undecodable(str(error)) from None
+    _check_conversion(actual, expected)
+
+
 def _type_of(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind, type: Type) -> Type:
     """The type into which the body is decoded; kinds of old versions have no type of their own."""
     if actual == expected:

@@ -101,14 +101,6 @@ _subdomain = _Pattern(
     "example.com",
     limit=SUBDOMAIN_MAX,
 )
-_subdomain_caseless = _Pattern(
-    f"(?i:{_SUBDOMAIN})",
-    "an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with"
-    " an alphanumeric character",
-    "Example.com",
-    limit=SUBDOMAIN_MAX,
-)
-_subdomain_caseless.message = _subdomain_caseless.message.replace(f"(?i:{_SUBDOMAIN})", _SUBDOMAIN)
 _subdomain_underscore = _Pattern(
     _SUBDOMAIN_UNDERSCORE,
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and"
@@ -233,10 +225,6 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:
 
 
 # Names inside objects
-
-
-def dns_subdomain_caseless(value: str) -> list[str]:
-    return _subdomain_caseless.check(value)
 
 
 def dns_subdomain_underscore(value: str) -> list[str]:

@@ -12,6 +12,9 @@ from pilothouse.api import schema
 
 GroupVersionKind = tuple[str, str, str]
 
+INTERNAL = "__internal"
+"""The version of Go's internal types, into which kube-apiserver converts what it reads."""
+
 OPTION_KINDS = frozenset(
     {
         "CreateOptions",
@@ -100,8 +103,10 @@ def scheme_name(group: str) -> str:
 
 def not_registered(scheme_group: str, group: str, version: str, kind: str) -> str:
     """Upstream's message for a kind that the scheme of `scheme_group` does not know."""
-    versions = group_version(group, version)
-    return f'no kind "{kind}" is registered for version "{versions}" in scheme "{scheme_name(scheme_group)}"'
+    where = f'version "{group_version(group, version)}"'
+    if version == INTERNAL:
+        where = f'the internal version of group "{group}"'
+    return f'no kind "{kind}" is registered for {where} in scheme "{scheme_name(scheme_group)}"'
 
 
 def internal_package(group: str, version: str, kind: str) -> str:

@@ -5,13 +5,15 @@ Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimit
 """
 
 from collections import deque
+from functools import cache
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import gotext
+from pilothouse.api import gotext, times
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
-from pilothouse.api.schema import Type
+from pilothouse.api.protobuf.reader import in_order, table
+from pilothouse.api.schema import Field, Type
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"
@@ -35,7 +37,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         for name, member in type.fields.items():
             value = patched.get(name)
             if value is not live.get(name):  # shared parts keep their valid form
-                _check_shape(value, member.type)
+                check_shape(value, member.type)
     except ValueError as err:
         errs = Errors()
         errs.invalid("patch", gotext.value(patch), str(err))
@@ -260,7 +262,7 @@ def _sorted(items: List, where: dict[Any, int], key: str) -> List:
 # and similar types have rules of their own, which decoding applies.
 
 
-def _check_shape(value: Any, type: Type | None) -> None:
+def check_shape(value: Any, type: Type | None) -> None:
     """Raise ValueError with upstream's message for the first value that does not fit its type."""
     if value is None or type is None:
         return
@@ -268,20 +270,38 @@ def _check_shape(value: Any, type: Type | None) -> None:
     if kind == "struct":
         if not isinstance(value, dict):
             raise ValueError(f"cannot restore struct from: {_reflect_kind(value)}")
-        for name, member in type.fields.items():
-            _check_shape(value.get(name), member.type)
+        for name, member in _members(type):
+            check_shape(value.get(name), member.type)
+    elif kind == "bytes":
+        _check_bytes(value)
     elif kind == "map":
         if not isinstance(value, dict):
             raise ValueError(f"cannot restore map from {_reflect_kind(value)}")
         for item in value.values():
-            _check_shape(item, type.items)
+            check_shape(item, type.items)
     elif kind == "list":
         if not isinstance(value, list):
             raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
         for item in value:
-            _check_shape(item, type.items)
+            check_shape(item, type.items)
     elif kind in _SCALARS:
         _check_scalar(value, type)
+
+
+@cache
+def _members(type: Type) -> tuple[tuple[str, Field], ...]:
+    """The members of a struct in the order of their protobuf numbers, which is that of the Go type."""
+    names = dict.fromkeys(member.name for member in in_order(table(type)))
+    return tuple((name, type.fields[name]) for name in names | dict.fromkeys(type.fields))
+
+
+def _check_bytes(value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
+    try:
+        times.base64(value)
+    except ValueError as err:
+        raise ValueError(f"error decoding from json: {err}") from None
 
 
 def _check_scalar(value: Any, type: Type) -> None:
@@ -309,7 +329,7 @@ def _reflect_kind(value: Any) -> str:
 
 def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
     """Patch strategy, merge key and type of a member."""
-    if type.kind != "struct" and not type.fields:
+    if type.kind != "struct" and not type.fields and type.kind != "any":
         raise errors.Unknown(
             f"merging an object in json but data type is not struct, instead is: {_go_kind(type)}"
         )
@@ -414,7 +434,10 @@ def _key_of(item: Any, key: str) -> Any:
 
 
 def _same_key(a: Any, b: Any, key: str) -> bool:
-    return bool(_id(_key_of(a, key)) == _id(_key_of(b, key))) if key else bool(_id(a) == _id(b))
+    one, other = (_key_of(a, key), _key_of(b, key)) if key else (a, b)
+    if type(one) is not type(other):  # Go compares the types first
+        return False
+    return bool(_id(one) == _id(other))
 
 
 def _id(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Wraps integers that do not fit their type, as Go's conversion from unstructured objects does.
+"""Makes numbers fit integer types as Go's conversion from unstructured objects does.
 
 Upstream decodes the results of strategic merge patches and applies with runtime.DefaultUnstructuredConverter. It assigns
 numbers by a plain conversion (apimachinery runtime/converter.go): an int32 keeps the low 32 bits, and a number outside
-int64 was read as a float, of which amd64 makes the lowest int64.
+int64 was read as a float, of which amd64 makes the lowest int64. A whole float becomes an integer.
 """
 
 from typing import Any
@@ -15,6 +15,8 @@ _MIN, _MAX = -(2**63), 2**63 - 1
 def wrapped(value: Any, type: Type) -> Any:
     """The value with wrapped integers; what needs none is shared with the argument."""
     if type.kind in ("int32", "int64"):
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         return _wrapped_int(value, type.kind) if isinstance(value, int) and value is not True else value
     if isinstance(value, dict):
         return {name: _member(name, item, type) for name, item in value.items()}

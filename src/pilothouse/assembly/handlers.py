@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
+from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import Services
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
@@ -18,6 +19,7 @@ from pilothouse.caches import Budget
 from pilothouse.config import Config, all_flags
 from pilothouse.endpoints import kubelet
 from pilothouse.endpoints.aggregator import Aggregator, new_via
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -134,6 +136,8 @@ class Handlers:
         authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
+        self.memory = memory_of(config, registry, self.widths, given.caches)
+        """Has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
@@ -150,7 +154,11 @@ class Handlers:
             journal=self.journal,
             finder=self.finder,
             standing=self.standing,
+            memory=self.memory,
+            console=Console() if config.console else None,
         )
+        if self.memory is not None:
+            given.metrics.add(self.memory)
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
         origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives
         if origins or directives or config.shutdown_send_retry_after:
@@ -199,6 +207,7 @@ class Handlers:
             explained=bool(config.explained_requests),
             watch_timeout=float(config.min_request_timeout),
             standing=self.standing,
+            most_unpaged=size_of(config.max_unpaged_list_bytes),
         )
 
     def _standing(self, given: Inputs) -> Standing | None:
@@ -210,10 +219,12 @@ class Handlers:
         return Standing(judge, metrics, all=config.end_revoked_requests, poll=given.open_requests)
 
     def _nonresource(self, given: Inputs) -> NonResource:
-        given.metrics.add(BuildInfo(version_info()))
+        version = version_info(given.config.reported_version)
+        given.metrics.add(BuildInfo(version))
         nonresource = NonResource(
             self.discovery,
             given.health,
+            version=version,
             metrics=given.metrics,
             slis=given.slis,
             issuer=given.documents,

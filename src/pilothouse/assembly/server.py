@@ -28,6 +28,7 @@ from pilothouse.assembly.egress import Ways, follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
+from pilothouse.assembly.memory import bodies, budget
 from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
@@ -313,6 +314,8 @@ class Server:
         follow_kubelet_ca(config, self.handlers.verbs.kubelets, self.reloads)
         if self.handlers.flowcontrol is not None:
             opened.start(self.handlers.flowcontrol)
+        if self.handlers.memory is not None:
+            opened.start(self.handlers.memory)
         if self.handlers.standing is not None:
             opened.start(self.handlers.standing)
 
@@ -368,7 +371,12 @@ class Server:
             not config.disable_http2_serving,
             config.tls_curve_preferences,
         )
-        limits = Limits(unauthenticated=config.max_unauthenticated_connections)
+        receiving = bodies(budget(config))
+        limits = Limits(
+            unauthenticated=config.max_unauthenticated_connections,
+            body_budget=receiving,
+            unfinished_budget=receiving,
+        )
         if config.http2_max_streams_per_connection > 0:
             limits = replace(limits, streams=config.http2_max_streams_per_connection)
         contexts = tls.Contexts(settings)

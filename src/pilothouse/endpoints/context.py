@@ -1,7 +1,7 @@
 """The context of one request, which its stages share, with callbacks for its end."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ class Context:
 
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
     priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for them; None where
-    it needs none. warnings: texts of Warning headers, None without any.
+    it needs none. charge: has it wait for so many bytes of memory; None where nothing counts them. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     admission: what plugins judge of a write, None for other requests.
@@ -96,6 +96,7 @@ class Context:
         "audit_id",
         "behind",
         "caller",
+        "charge",
         "deadline",
         "decided",
         "decision",
@@ -130,6 +131,7 @@ class Context:
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
         self.flow: Ticket | None = None
+        self.charge: Callable[[int], Awaitable[None]] | None = None
         self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None

@@ -30,7 +30,9 @@ def summary(entry: Entry, wall: float) -> Object:
     }
     if info.is_resource:
         out["resource"] = group_resource(info)
-    return {**out, "code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
+    out |= {"code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
+    refusal = entry.unpacked().refusal if entry.kept.code >= 400 else None
+    return out if refusal is None else out | _filled(reason=refusal.reason, message=refusal.message)
 
 
 def group_resource(info: RequestInfo) -> str:
@@ -123,7 +125,7 @@ def why(entry: Entry, detail: Detail) -> str:
 
 
 def _unknown(entry: Entry) -> str:
-    said = entry.kept.recognition.said
+    said = entry.recognition.said
     if not said:
         return "Nobody was recognised: the request has no credentials, and anonymous requests are not let in."
     faults = [text for _, text in said if text != NOT_MINE]
@@ -163,7 +165,7 @@ def _answer(entry: Entry, detail: Detail) -> Object:
 
 
 def _authentication(entry: Entry) -> Object:
-    found = entry.kept.recognition
+    found = entry.recognition
     out: Object = {"recognisedBy": found.by} if found.by else {}
     if entry.kept.recognised:
         out["user"] = json.loads(entry.kept.caller)

@@ -2,7 +2,7 @@
 
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import first, uint_error
+from pilothouse.endpoints.params import first, resource_version, uint_error
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry import consistent
@@ -17,8 +17,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     asked = first(ctx.query, "resourceVersion") if ctx.query else ""
     if asked and asked != "0":
         why = uint_error(asked)
-        if why:
+        if why and resource.strategy.ttl is None:
             raise errors.Unknown(f'resourceVersion: Invalid value: "{asked}": {why}')
+        if why:  # kinds whose objects expire have no watch cache upstream, and the store says it so
+            resource_version(asked)
         if int(asked) > store.cacher.revision:
             raise too_large(int(asked), store.cacher.revision)
     if ctx.behind and not asked:

@@ -5,11 +5,11 @@ a rule or a decoder may have made out of the object.
 """
 
 import json
-from collections import deque
 from typing import Any, NamedTuple
 
 import orjson
 
+from pilothouse._journal import Ring
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
@@ -19,20 +19,20 @@ from pilothouse.registry.trail import Step, cut
 
 BYTES_EACH = 1024
 """Bytes that the journal may take, for each request that it is to keep."""
-_FIXED = 500
-"""Bytes of an entry beside its texts: the tuple, its numbers, the heads of its texts."""
+_FIXED = 300
+"""Bytes of an entry beside its texts: the record, and the heads of its detail and its decision."""
 _LONGEST_USER = 4096
 """Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
 _LONGEST_NAME = 512
 """Characters of a name or a group of such a user."""
 _LONGEST_TOLD = 4096
-"""Characters of a head that are kept as they are; of a longer one each text is cut to a quarter of that."""
+"""Bytes of a head that are kept as they are; of a longer one each text is cut to a quarter of that many characters."""
 _USERS = 256
 """Users whose JSON is remembered."""
 
 
 class Kept(NamedTuple):
-    """One request that has ended, as it is kept. PERF: the journal makes plain tuples of these members.
+    """One request that has ended, as it is kept.
 
     size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
     agent, each on a line of its own. user, caller: JSON of the effective
@@ -46,7 +46,7 @@ class Kept(NamedTuple):
     told: str
     user: bytes
     caller: bytes
-    recognition: Recognition
+    recognition: Recognition | None
     decision: Decision | None
     flow: tuple[str, str, int, float] | None
     code: int
@@ -66,14 +66,19 @@ class Entry:
 
     __slots__ = ("agent", "audit_id", "info", "kept", "peer", "query")
 
-    def __init__(self, kept: tuple[Any, ...]) -> None:
-        self.kept = Kept._make(kept)
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
         self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
         try:
             self.info = parse("GET", unescape_path(path), {})
             self.info.verb = verb
         except ValueError:
             self.info = RequestInfo(path, verb)
+
+    @property
+    def recognition(self) -> Recognition:
+        """Which authenticator knew the user, and what others said."""
+        return self.kept.recognition or BY_NOBODY
 
     @property
     def seconds(self) -> float:
@@ -116,66 +121,31 @@ class Journal:
     """
 
     def __init__(self, most: int, limit: int = 0) -> None:
-        self.most = most
-        self.limit = limit or most * BYTES_EACH
-        self.bytes = 0
         self.server = ""
-        self._entries: deque[tuple[Any, ...]] = deque()
+        self._ring = Ring(most, limit or most * BYTES_EACH, _FIXED, _LONGEST_TOLD, _shortened)
         self._users: dict[int, tuple[User, bytes]] = {}
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._ring)
+
+    @property
+    def size(self) -> int:
+        """What is kept, in bytes."""
+        return self._ring.size
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
-        info, user, request = ctx.info, ctx.user, ctx.request
+        info, user = ctx.info, ctx.user
         known = self._users.get(id(user))
         who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
         if ctx.caller is not user:
             caller = self._describe(ctx.caller)
-        query = request.query
+        query = ctx.request.query
         if query and (info.subresource or not info.is_resource):
             query = ""  # what is proxied or run in a pod may carry anything
-        agent = request.headers.get("user-agent", "")
-        told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
-        if len(told) > _LONGEST_TOLD:
-            texts = ctx.audit_id, info.verb, request.path, query, request.peer[0], agent
-            told = "\n".join([cut(text, _LONGEST_TOLD // 4) for text in texts])
-        ticket, flow = ctx.flow, None
-        if ticket is not None:
-            flow = ticket.schema, ticket.level, ticket.seats, ticket.waited
-        detail, found, decision = b"", request.recognition or BY_NOBODY, ctx.decision
-        if ctx.trail is not None or ctx.refusal is not None:
-            detail = _detail(ctx)
-        size = _FIXED + len(told) + len(who) + len(detail)
-        if decision is not None:
-            size += len(decision.reason)
-        if found.said:
-            size += sum([len(text) for _, text in found.said])
-        self._entries.append(
-            (
-                size,
-                told,
-                who,
-                caller,
-                found,
-                decision,
-                flow,
-                ctx.status,
-                ctx.started,
-                ctx.recognised,
-                ctx.decided,
-                ctx.answered,
-                now,
-                sent,
-                ctx.acting,
-                "" if error is None else type(error).__name__,
-                detail,
-            )
-        )
-        self.bytes += size
-        while len(self._entries) > self.most or self.bytes > self.limit:
-            self.bytes -= self._entries.popleft()[0]
+        cut_by = "" if error is None else type(error).__name__
+        detail = b"" if ctx.trail is None and ctx.refusal is None else _detail(ctx)
+        self._ring.add(ctx, now, sent, query, who, caller, cut_by, detail)
 
     def _describe(self, user: User) -> bytes:
         """A user as JSON. That of many requests is made once, and shared by them."""
@@ -198,9 +168,19 @@ class Journal:
         self._users[id(user)] = user, made
         return made
 
-    def latest(self) -> list[tuple[Any, ...]]:
-        """All that is kept, the newest first; each has the members of Kept."""
-        return list(reversed(self._entries))
+    def numbers(self) -> range:
+        """The numbers of all that is kept, the newest first."""
+        return range(self._ring.end - 1, self._ring.first - 1, -1)
+
+    def entry(self, number: int) -> Entry | None:
+        """One request; None when newer ones have pushed it out."""
+        found = self._ring.get(number)
+        return None if found is None else Entry(Kept._make(found))
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    """Texts that are too long together, or that UTF-8 cannot tell, as they are kept."""
+    return [cut(text.encode(errors="backslashreplace").decode(), _LONGEST_TOLD // 4) for text in texts]
 
 
 def _detail(ctx: Context) -> bytes:

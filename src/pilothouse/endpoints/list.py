@@ -1,5 +1,9 @@
 """GET of a collection: a page of it, a snapshot, or a watch (handlers ListResource)."""
 
+from collections.abc import Sequence
+
+from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse.endpoints import refusals, watch
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import list_params
@@ -9,6 +13,9 @@ from pilothouse.endpoints.selection import selection
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
+
+WARNED = 0.5
+"""The share of the most bytes of a list without a limit from which on there is a warning."""
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -27,6 +34,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
             raise refusals.method_not_allowed()
         return await watch.start(verbs, ctx, query)
     listing = await query.read()
+    if verbs.most_unpaged and not (params.limit > 0 or params.token or params.resource_version == "0"):
+        _weigh(ctx, listing.entries, verbs.most_unpaged)
     token, remaining = "", None
     if listing.more:
         revision = query.at or listing.revision
@@ -39,3 +48,17 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     if resource.conversion is not None and show.waits(ctx, resource):
         return await show.converted_list(ctx, resource, listing.entries, listing.revision, token, remaining)
     return show.list(ctx, resource, listing.entries, listing.revision, token, remaining)
+
+
+def _weigh(ctx: Context, entries: Sequence[Entry], most: int) -> None:
+    """Warn of a list that was asked for without a limit and is long; BadRequest for one that is too long (kubernetes#94477).
+
+    Informers are not concerned: they ask with resourceVersion=0, or for a watch that begins with what is there.
+    """
+    size = sum([len(entry.value) for entry in entries])
+    if size < most * WARNED:
+        return
+    text = f"the list has {size} bytes; without the parameter limit a list may have {most} (--max-unpaged-list-bytes)"
+    if size > most:
+        raise errors.BadRequest(f"{text}: ask for pages with limit and continue")
+    ctx.warn(f"{text}, longer ones are refused: ask for pages with limit and continue")

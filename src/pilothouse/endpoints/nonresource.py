@@ -44,7 +44,7 @@ class Issuer(Protocol):
         """The OpenID configuration: issuer, jwks_uri and the supported algorithms."""
 
 
-def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z") -> dict[str, str]:
+def version_info(git_version: str = GIT_VERSION) -> dict[str, str]:
     """The answer of /version: the Kubernetes version that is emulated, and this server's build."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
@@ -54,10 +54,10 @@ def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z")
         "emulationMinor": str(MINOR),
         "minCompatibilityMajor": str(MAJOR),
         "minCompatibilityMinor": str(MINOR - 1),
-        "gitVersion": GIT_VERSION,
-        "gitCommit": git_commit,
+        "gitVersion": git_version,
+        "gitCommit": "",
         "gitTreeState": "clean",
-        "buildDate": build_date,
+        "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "",
         "compiler": platform.python_implementation().lower(),
         "platform": f"{sys.platform}/{machine}",

@@ -93,7 +93,7 @@ class OpenAPIHandlers:
         if tag is None:
             remote = [packed.hash for packed in self._remote.parts(self._priority)]
             tag = self._v2_tags[form] = _tag(form, [*map(self._hash, self._openapi.names()), *remote])
-        if _matches(request, tag):
+        if matches(request, tag):
             return Response(304, b"", "", [*headers, *self._validators(tag)])
         return await self._v2(form, tag, _takes_gzip(request.headers.get("accept-encoding", "")), headers)
 
@@ -158,7 +158,7 @@ class OpenAPIHandlers:
             self._index = body, hashlib.sha512(body).hexdigest().upper()
         body, tag = self._index
         headers = self._validators(tag)
-        if _matches(request, tag):
+        if matches(request, tag):
             return Response(304, b"", "", headers)
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
@@ -170,14 +170,14 @@ class OpenAPIHandlers:
         """
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
-        form = _form(request.headers.get("accept"), V3_FORMS)
-        if form is None:
-            return Response(406, b"", "", headers)
         converted = self._remote.converted(name)
         try:
             tag = converted.hash if converted is not None else self._hash(name)
         except KeyError:
             return Response(404, b"", "", headers)
+        form = _form(request.headers.get("accept"), V3_FORMS)
+        if form is None:
+            return Response(406, b"", "", headers)
         headers += self._validators(tag)
         asked = parse_qs(request.query).get("hash", [""])[0]
         if asked and asked != tag:
@@ -185,7 +185,7 @@ class OpenAPIHandlers:
         if asked:
             headers.append(("Cache-Control", "public, immutable"))
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
-        if _matches(request, tag):
+        if matches(request, tag):
             return Response(304, b"", "", headers)
         key = f"document {form} {tag}"
         packed = converted.data if converted is not None and form == JSON else self._recall(key)
@@ -357,7 +357,7 @@ def _takes_gzip(accept_encoding: str) -> bool:
     return False
 
 
-def _matches(request: Request, tag: str) -> bool:
+def matches(request: Request, tag: str) -> bool:
     """Whether If-None-Match contains the ETag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
     given = request.headers.get("if-none-match", "").strip()
     if not given or request.method not in ("GET", "HEAD"):

@@ -7,8 +7,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, codec, depth, json, patch, strategic
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api import apply, codec, depth, json, patch, scheme, strategic
+from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.validate.shown import META_MEMBERS
 from pilothouse.api.wrapping import wrapped
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.endpoints.body import decode_on, match_name, match_namespace
@@ -21,6 +22,7 @@ from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRA
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
+_OF_FIELD = re.compile(r"Go struct field \S+ of")
 _READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
 
 
@@ -50,7 +52,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
             first = None  # it becomes part of the object, and a retry starts from the body again
         return await scope.settle_fields(_made, scope, kind, live, config)
 
-    return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
+    return await scope.answer(await scope.edit(change, allow_create=kind == APPLY and not info.subresource))
 
 
 async def record(ctx: Context, kind: str) -> None:
@@ -135,35 +137,50 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
     Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
     """
     if kind == MERGE_PATCH:
-        if resource.conventions.go_types:
+        named = raw.get("apiVersion"), raw.get("kind")
+        if resource.conventions.go_types and named == (resource.api_version, resource.kind):
             try:
-                _check_kind(resource, raw)
                 found = resource.decode_value(raw, kept)
                 if not found[1]:
                     return found
-            except (DecodeError, errors.StatusError):
+            except DecodeError:
                 pass
         raw = patch.in_key_order(raw)
-    if kind != STRATEGIC and resource.conventions.go_types:
-        _check_kind(resource, raw)
     try:
         if kind == STRATEGIC:
-            return _decode_converted(resource, raw, kept)
-        return resource.decode_value(raw, kept)
-    except DecodeError as err:
+            obj, notes = _decode_converted(resource, raw, kept)
+            return obj, sorted(notes)
+        if not resource.conventions.go_types:
+            if not raw.get("apiVersion"):
+                raise _nameless()
+            return resource.decode_value(raw, kept)
+        document, unknown = _of_kind(resource, raw)
+        obj, notes = resource.decode_value(document, kept if document is raw else None)
+        return obj, unknown + notes
+    except (DecodeError, codec.Undecodable) as err:
         raise _rejected(raw, str(err)) from None
 
 
 def _decode_converted(
     resource: Resource, raw: Object, kept: Object | None = None
 ) -> tuple[Object, list[str]]:
-    """Decode what upstream converts from an unstructured object, where integers wrap instead of failing."""
+    """Decode what upstream converts from an unstructured object, where integers wrap instead of failing; DecodeError."""
     try:
         return resource.decode_value(raw, kept)
     except DecodeError:
         if not resource.conventions.go_types or resource.type_of is None:
             raise
-        return resource.decode_value(wrapped(raw, resource.type_of()), kept)
+        of = resource.type_of()
+        try:
+            return resource.decode_value(wrapped(raw, of), kept)
+        except DecodeError as again:
+            err = again
+        try:
+            strategic.check_shape(raw, of)
+        except ValueError as fault:
+            raise DecodeError(str(fault)) from None
+        # A type that decodes by itself does not know the field that it is in.
+        raise DecodeError(_OF_FIELD.sub("Go value of", str(err))) from None
 
 
 def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
@@ -175,15 +192,30 @@ def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
     raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(raw).decode()}'")
 
 
-def _check_kind(resource: Resource, raw: Object) -> None:
-    """Refuse a patched document that no longer names its apiVersion and kind."""
-    api_version, kind = raw.get("apiVersion", ""), raw.get("kind", "")
-    if not api_version:
-        raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(raw).decode()}'")
-    if api_version != resource.api_version or kind not in ("", resource.kind):
-        wanted = f"{resource.group or 'core'}.{resource.kind}"
-        group, _, version = str(api_version).rpartition("/")
-        raise _rejected(raw, f"unable to decode {group}/{version}, Kind={kind} into *{wanted}")
+def _of_kind(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
+    """A patched document that names its kind, and members that are not known; codec.Undecodable.
+
+    One without an apiVersion is read as upstream's internal type, whose metadata stands at the top.
+    """
+    expected = resource.group, resource.version, resource.kind
+    actual = codec.kind_of(raw, (resource.group, scheme.INTERNAL, resource.kind))
+    if actual[1] == scheme.INTERNAL:
+        if actual[2] != resource.kind:
+            raise codec.Undecodable(scheme.not_registered(resource.group, *actual))
+        metadata = {name: raw[name] for name in META_MEMBERS if name in raw}
+        unknown = [
+            name for name in raw if name not in metadata and name.lower() not in ("apiversion", "kind")
+        ]
+        return {"metadata": metadata}, [f"unknown field {quote(name)}" for name in unknown]
+    if actual != expected:
+        codec.check_conversion(raw, actual, expected)
+    return raw, []
+
+
+def _nameless() -> errors.InternalError:
+    """Upstream's error for a custom resource of no version."""
+    why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
+    return errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
 
 
 def _rejected(raw: object, why: str) -> errors.Invalid:
@@ -218,7 +250,7 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(
             f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "
-            f"version: unable to convert unstructured object to {what}: error decoding from json: {err}"
+            f"version: unable to convert unstructured object to {what}: {err}"
         ) from None
 
 

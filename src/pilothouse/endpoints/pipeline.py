@@ -28,6 +28,7 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
@@ -37,7 +38,9 @@ from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.standing import Standing
-from pilothouse.flowcontrol.gate import LONGEST_WAIT, Gate, seated
+from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
+from pilothouse.flowcontrol.levels import EXEMPT
+from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.resource import Resource
@@ -74,8 +77,12 @@ class Stages:
     """Keeps what is known of the latest requests; None: nobody can ask for it."""
     finder: Finder | None = None
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
+    memory: Memory | None = None
+    """Has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    console: Console | None = None
+    """Answers for files that anybody may read; None where they are not served."""
 
 
 class _Ending:
@@ -129,6 +136,10 @@ class Pipeline:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        if self.stages.console is not None:
+            file = self.stages.console.answer(request)
+            if file is not None:
+                return self._finish(ctx, file)
         coro = self._serve(ctx, whole)
         try:
             awaited = coro.send(None)
@@ -178,7 +189,8 @@ class Pipeline:
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
-            # flow control: its flow schema and priority level, and seats there, for which it may have to wait
+            # flow control: room for what takes much memory, its flow schema and priority level, and seats there: it may have
+            # to wait for either
             if not self._takes_seats(ctx, whole):
                 await self._stand_in_line(ctx)
                 known = time.perf_counter()
@@ -242,10 +254,44 @@ class Pipeline:
             ctx.audit.acts_as(ctx.user, constraint)
             ctx.audit.impersonation = took
 
+    async def _find_room(self, ctx: Context, memory: Memory) -> None:
+        """Wait until there is room for what a request will probably take, before it gets seats; TooManyRequests."""
+        user, info = ctx.user, ctx.info
+        flow = self.stages.gate.flow(user, info)
+        exempt = MASTERS in user.groups or (flow is not None and flow.level.name == EXEMPT)
+
+        async def charge(need: int) -> None:
+            try:
+                await memory.enter(user.name, need, self._patience(ctx), exempt=exempt)
+            except errors.TooManyRequests as err:
+                ctx.resource = self.stages.gate.resource(info)
+                self.stages.metrics.terminate(info, ctx.resource, err.code)
+                raise
+            ctx.on_end(lambda _: memory.leave(user.name, need))
+
+        ctx.charge = charge
+        need = memory.need(info, ctx.query, len(ctx.request.body))
+        if need:
+            await charge(need)
+
+    def _patience(self, ctx: Context) -> float:
+        """Seconds for which a request may still wait for seats or memory: a quarter of its time, since it came."""
+        asked = 0.0 if _runs_long(ctx.info) else _timeout(ctx.query)
+        limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
+        return limit - (time.perf_counter() - ctx.started)
+
     def _takes_seats(self, ctx: Context, whole: bool) -> bool:
         """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but a watch
-        until it has been sent what it begins with; one of which only the head has come is not counted yet."""
+        until it has been sent what it begins with; one of which only the head has come is not counted yet. One that may
+        take much memory takes none before it has found room."""
         info = ctx.info
+        if (
+            whole
+            and self.stages.memory is not None
+            and ctx.charge is None
+            and (info.verb in CHARGED or len(ctx.request.body) > SMALL)
+        ):
+            return False
         if info.verb != "watch" and _runs_long(info):
             return True
         gate = self.stages.gate
@@ -259,14 +305,16 @@ class Pipeline:
         return ticket.running
 
     async def _stand_in_line(self, ctx: Context) -> None:
-        """Wait until a request has its seats, for a quarter of its time; TooManyRequests."""
+        """Wait until a request has its room and its seats, for a quarter of its time; TooManyRequests."""
+        if ctx.charge is None and ctx.flow is None and self.stages.memory is not None:
+            await self._find_room(ctx, self.stages.memory)
+            if self._takes_seats(ctx, True):
+                return
         ticket = ctx.flow
         assert ticket is not None
         if ticket.waiting:
-            asked = 0.0 if _runs_long(ctx.info) else _timeout(ctx.query)
-            limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
             with self.stages.metrics.queued(ctx.info):
-                await seated(ticket, limit - (time.perf_counter() - ctx.started))
+                await seated(ticket, self._patience(ctx))
         if ctx.audit is not None:
             ctx.audit.queued = ticket.waited
         if not ticket.running:
@@ -491,6 +539,8 @@ def _timeout(query: Query) -> float:
 def _malformed(target: str, err: ValueError) -> Response:
     """The answer to a request whose target cannot be read, or does not tell what it is about."""
     if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
-        text = f"Internal Server Error: {escape(quote(target), quote=False)}: failed to create RequestInfo: {err}\n"
+        _, mark, query = target.partition("?")
+        why = f"failed to create RequestInfo: {err}{mark}{query}"
+        text = f"Internal Server Error: {escape(quote(target), quote=False)}: {why}\n"
         return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")

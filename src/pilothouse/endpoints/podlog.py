@@ -9,6 +9,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints import refusals, relay, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import refused
+from pilothouse.endpoints.negotiation import PRODUCES, acceptable, negotiate
 from pilothouse.endpoints.params import Query, boolean, first, integer
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.dialer import UNVERIFIED
@@ -82,8 +83,11 @@ def container_of(pod: Object, asked: str) -> str:
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Stream the log from the kubelet; 204 for a pod that is not assigned to a node yet."""
     info = ctx.info
-    if ctx.request.method not in ("GET", "HEAD"):
+    if ctx.request.method != "GET":
         raise refusals.method_not_allowed()
+    accept = ctx.request.headers.get("accept")
+    acceptable(accept, ("text/plain", *PRODUCES))
+    negotiate(accept)
     options = log_options(ctx.query, info.name)
     pod = decode(verbs.store.find(resource, info.namespace, info.name))
     container = container_of(pod, options.container)

@@ -3,7 +3,8 @@
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import apply, schema
+from pilothouse._fieldset import FieldError
+from pilothouse.api import apply, managed, managed_scale
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
@@ -21,7 +22,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
     """GET, PUT or PATCH of a Scale."""
     assert sub.read is not None
-    info = ctx.info
+    info, read = ctx.info, sub.read
     shown = resource.body_of(sub)
     method = ctx.request.method
     if method == "GET":
@@ -43,9 +44,18 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
 
     async def make(live: Object | None) -> Object:
         assert live is not None
+        current = read(live)
+        try:
+            owners = managed_scale.to_scale(live["metadata"].get("managedFields"), sub.replicas)
+        except FieldError as err:
+            raise errors.Unknown(str(err)) from None
+        if owners:
+            current["metadata"]["managedFields"] = owners
         if kind == APPLY:
-            return await _applied(scope, sub, live)
-        return await _written(scope, sub, shown, live, body, kind)
+            wanted = await _applied(scope, sub, shown, current)
+        else:
+            wanted = await _changed(scope, shown, current, body, kind)
+        return _laid_in(scope, sub, live, await scope.mutate(wanted, current))
 
     written = await scope.update(make)
     scope.warn()
@@ -53,13 +63,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     return verbs.responder.object(ctx, shown, sub.read(await resource.presented(stored)))
 
 
-async def _written(
-    scope: RequestScope, sub: Subresource, shown: Resource, live: Object, body: Object | None, patch_kind: str
+async def _changed(
+    scope: RequestScope, shown: Resource, current: Object, body: Object | None, patch_kind: str
 ) -> Object:
-    """The workload with the Scale that was sent, or that a patch makes of its own, laid into it."""
-    assert sub.read is not None and sub.write is not None
-    ctx, resource, info = scope.ctx, scope.resource, scope.ctx.info
-    current = sub.read(live)
+    """The Scale that was sent, or that a patch makes of the present one, with its managers."""
+    ctx, info = scope.ctx, scope.ctx.info
     if body is not None:
         wanted = copy(body)  # plugins change it, and a retry starts from what was sent
     else:
@@ -67,20 +75,62 @@ async def _written(
         wanted = await decode_on(
             ctx, patch_kind, patch.patched, ctx, shown, scope.params, patch_kind, current, sent
         )
-        match_namespace(ctx, resource, wanted)
+        match_namespace(ctx, scope.resource, wanted)
         match_name(wanted, info.name, info.namespace)
-    wanted = await scope.mutate(wanted, current)
-    obj = decode_again(live)
-    sub.write(obj, wanted)
+    assert shown.type_of is not None
+    await scope.context.work.run(
+        managed.update,
+        current,
+        wanted,
+        type=shown.type_of(),
+        manager=scope.manager,
+        api_version=shown.api_version,
+        subresource="scale",
+        now=scope.context.now,
+    )
+    return wanted
+
+
+async def _applied(scope: RequestScope, sub: Subresource, shown: Resource, current: Object) -> Object:
+    """The present Scale with the applied one merged into it, and its managers."""
+    ctx, params = scope.ctx, scope.params
+    assert shown.type_of is not None
+    sent = await patch.read_config(ctx)
+    wanted: Object = await scope.context.work.run(
+        apply.apply,
+        current,
+        sent.value,
+        type=shown.type_of(),
+        manager=params.field_manager,
+        force=params.force,
+        api_version=shown.api_version,
+        kind=shown.kind,
+        subresource=sub.name,
+        now=scope.context.now,
+    )
+    patch.check_repeated(ctx, params, sent)
+    match_namespace(ctx, scope.resource, wanted)
+    match_name(wanted, ctx.info.name, ctx.info.namespace)
+    return wanted
+
+
+def _laid_in(scope: RequestScope, sub: Subresource, live: Object, wanted: Object) -> Object:
+    """The workload with a Scale laid into it; Invalid, Conflict."""
+    assert sub.write is not None
     if sub.validate is not None:
         errs = Errors()
         sub.validate(wanted, errs)
         errs.raise_if_any(sub.group, sub.kind, wanted["metadata"].get("name", ""))
+    _check_uid(scope.resource, wanted, live)
+    obj = decode_again(live)
+    sub.write(obj, wanted)
+    metadata = obj["metadata"]
     version = wanted["metadata"].get("resourceVersion")
     if version:  # only what was sent is a precondition
-        obj["metadata"]["resourceVersion"] = version
-    _check_uid(resource, wanted, live)
-    await scope.settle_fields(scope.track, live, obj, now="")  # upstream keeps no time for it
+        metadata["resourceVersion"] = version
+    before, after = metadata.pop("managedFields", None), wanted["metadata"].get("managedFields")
+    if owners := managed_scale.to_object(before, after, sub.replicas, scope.resource.api_version):
+        metadata["managedFields"] = owners
     return obj
 
 
@@ -107,39 +157,3 @@ def decode_again(obj: Object) -> Object:
     if isinstance(obj.get("spec"), dict):
         out["spec"] = dict(obj["spec"])
     return out
-
-
-async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Object:
-    """Apply a Scale as the fields of the workload that it stands for."""
-    ctx, resource, params = scope.ctx, scope.resource, scope.params
-    assert resource.type_of is not None and sub.read is not None and sub.write is not None
-    sent = await patch.read_config(ctx)
-    config = sent.value
-    apply.check_identity(config, f"{sub.group}/{sub.version}", sub.kind)
-    apply.check_config(schema.for_kind(sub.group, sub.version, sub.kind), config)
-    metadata = {"name": ctx.info.name}
-    if resource.namespaced:
-        metadata["namespace"] = ctx.info.namespace
-    whole: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
-    sub.write(whole, config)
-    obj = await scope.settle_fields(
-        apply.apply,
-        live,
-        whole,
-        type=resource.type_of(),
-        manager=params.field_manager,
-        force=params.force,
-        api_version=resource.api_version,
-        subresource=sub.name,
-        kind=resource.kind,
-        now=scope.context.now,
-        reset=(),
-        versions=scope.versions,
-    )
-    patch.check_repeated(ctx, params, sent)
-    wanted = sub.read(obj)
-    admitted = await scope.mutate(sub.read(obj), sub.read(live))
-    if admitted != wanted:
-        obj = decode_again(obj)
-        sub.write(obj, admitted)
-    return obj

@@ -64,6 +64,8 @@ class Verbs:
     explained: bool = True
     """Whether writes are noted, for the journal."""
     watch_timeout: float = 1800.0
+    most_unpaged: int = 0
+    """Bytes above which a list without a limit is refused; 0: none is."""
     watch_ends: Deadlines = field(default_factory=Deadlines)
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""

@@ -1,7 +1,7 @@
 """Decodes the selection of a list, watch or deletecollection: selectors, pages and resourceVersion rules."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -32,6 +32,8 @@ TOKEN_EXPIRED = (
     "time the first chunk was returned and now may show up in the list."
 )
 VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
+COPIES = 2
+"""How often the bytes of an object are in memory when it was read from the store: as they were read, and as an entry."""
 RIGHTS_CHANGED = "The namespaces that you may list have changed since the provided continue token was made: start a new list."
 
 
@@ -56,6 +58,8 @@ class Selection:
     """The namespaces to look in, None = what `prefix` says."""
     scopes: tuple[str, ...] = ()
     """The prefixes of keys that `among` stands for, in the order of keys."""
+    charge: Callable[[int], Awaitable[None]] | None = None
+    """Has the request wait for so many bytes of memory; None where nothing counts them."""
 
     def cache(self) -> ResourceCache:
         """The watch cache; InternalError when something that is asked for cannot be read."""
@@ -134,6 +138,8 @@ class Selection:
     async def _from_store(self) -> Listing:
         """Read the page of a snapshot, or of what is there now, from the store itself."""
         whole = self.selector.empty
+        if self.charge is not None:
+            await self.charge(COPIES * self._stored_bytes(self.limit if whole else 0))
         try:
             page = await self._range(self.limit if whole else 0)
         except interface.Compacted:
@@ -162,6 +168,12 @@ class Selection:
             return Listing(kept, page.revision, page.more, remaining)
         limit = self.limit or len(kept)
         return Listing(kept[:limit], page.revision, len(kept) > limit, -1)
+
+    def _stored_bytes(self, limit: int) -> int:
+        """About how many bytes the store has under the prefix, of `limit` objects; 0 for all."""
+        cache = self.store.cache(self.resource)
+        objects = cache.within(self.prefix)
+        return cache.stored_bytes * min(objects, limit or objects) // max(cache.count, 1)
 
     async def _range(self, limit: int) -> interface.Page:
         """The stored pairs; all of them are of one revision."""
@@ -216,7 +228,7 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
             namespace = fields["metadata.namespace"]
         if namespace:
             prefix = f"{prefix}{namespace}/"
-    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
+    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind, charge=ctx.charge)
     if ctx.permitted is not None:
         out.among = ctx.permitted.namespaces
         out.scopes = out.among.scopes(stored.key_prefix, own=resource.names_namespace)

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
+from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Errors, Object
 from pilothouse.authn.serviceaccount import ISSUED
 from pilothouse.endpoints import componentstatus, reviews, scale
 from pilothouse.endpoints.body import match_namespace, read_body
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import write_params
+from pilothouse.endpoints.params import check_delete, write_params
 from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry import actions
 from pilothouse.registry.resource import Action, Resource, Subresource
@@ -53,8 +54,16 @@ async def _bind(scope: RequestScope, body: Object) -> Response:
 
 
 async def _evict(scope: RequestScope, body: Object) -> Response:
-    if (body.get("deleteOptions") or {}).get("dryRun"):
+    options = body.get("deleteOptions") or {}
+    dry_run = options.get("dryRun")
+    if dry_run and scope.params.dry_run and dry_run != ["All"]:
+        listed = " ".join(dry_run)
+        raise errors.Unknown(f"Non-matching dry-run options in request and content: [All] and [{listed}]")
+    if dry_run:
         scope.params.dry_run = scope.context.dry_run = scope.attributes.dry_run = True
+    if options:
+        scope.verbs.store.find(scope.resource, scope.ctx.info.namespace, scope.ctx.info.name)
+        check_delete(options)
     await actions.evict(scope, scope.verbs.catalog, body)
     return _done(scope)
 

@@ -5,6 +5,7 @@ it but cluster-admin.
 """
 
 import asyncio
+import heapq
 import json
 import os
 import time
@@ -29,7 +30,7 @@ LIMIT, MOST = 100, 1000
 """Requests that a list shows, when nothing is said, and at most."""
 AT_ONCE = 2000
 """Entries that are looked at before others get a turn."""
-PARAMETERS = ("code", "limit", "namespace", "resource", "slow", "user", "verb")
+PARAMETERS = ("code", "limit", "namespace", "refused", "resource", "slow", "slowest", "user", "verb")
 
 Test = Callable[[Entry], bool]
 
@@ -79,8 +80,12 @@ class Why:
                 raise errors.BadRequest(
                     f"unknown parameter {quote(name)}: known ones are {', '.join(PARAMETERS)}"
                 )
-        limit = _number(query, "limit", LIMIT)
-        entries, more = await self._found(_tests(query), min(limit, MOST))
+        limit = min(_number(query, "limit", LIMIT), MOST)
+        if _flag(query, "slowest"):
+            ended, _ = await self._found([*_tests(query), _ends], len(self._journal))
+            entries, more = heapq.nlargest(limit, ended, key=lambda entry: entry.seconds), len(ended) > limit
+        else:
+            entries, more = await self._found(_tests(query), limit)
         wall = time.time() - time.perf_counter()
         told = [summary(entry, wall) for entry in entries]
         return {"server": self._server(), "kept": len(self._journal), "more": more, "requests": told}
@@ -88,13 +93,15 @@ class Why:
     async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[Entry], bool]:
         """The newest entries that pass all tests, and whether there are more."""
         out: list[Entry] = []
-        kept = self._journal.latest()
-        for start in range(0, len(kept), AT_ONCE):
+        numbers = self._journal.numbers()
+        for start in range(0, len(numbers), AT_ONCE):
             if start:
                 await in_task()
                 await asyncio.sleep(0)
-            for raw in kept[start : start + AT_ONCE]:
-                entry = Entry(raw)
+            for number in numbers[start : start + AT_ONCE]:
+                entry = self._journal.entry(number)
+                if entry is None:  # those that are older are gone as well
+                    return out, False
                 if all(test(entry) for test in tests):
                     if len(out) >= limit:
                         return out, True
@@ -131,12 +138,26 @@ def _tests(query: Query) -> list[Test]:
             seconds = go_duration(first(query, "slow")) / 1e9
         except ValueError as err:
             raise errors.BadRequest(f"slow: {err}") from None
-        tests.append(lambda entry: entry.seconds >= seconds and entry.info.verb != "watch")
+        tests += (_ends, lambda entry: entry.seconds >= seconds)
+    if _flag(query, "refused"):
+        tests.append(lambda entry: entry.kept.code >= 400)
     return tests
+
+
+def _ends(entry: Entry) -> bool:
+    """Whether the server ends a request: how long the others take is up to their clients."""
+    return entry.info.verb not in ("connect", "proxy", "watch") and entry.info.subresource != "log"
 
 
 def _username(entry: Entry) -> str:
     return str(json.loads(entry.kept.user)["username"])
+
+
+def _flag(query: Query, name: str) -> bool:
+    text = first(query, name)
+    if text not in ("", "false", "true"):
+        raise errors.BadRequest(f"{name}: {quote(text)} is neither true nor false")
+    return text == "true"
 
 
 def _number(query: Query, name: str, default: int) -> int:

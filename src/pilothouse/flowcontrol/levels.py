@@ -15,6 +15,8 @@ from pilothouse.registry.readers import Readers
 
 log = Logger(__name__)
 
+EXEMPT = "exempt"
+"""The level whose requests never wait."""
 LEVELS = "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
 WIDEST_PART = 0.15
 """The part of a level's nominal seats that one request may take at the most."""
@@ -226,7 +228,7 @@ def _sound(name: str, obj: Object) -> bool:
     """Whether a spec is complete: only the level `exempt` is exempt, and queues are there just where they are used."""
     spec: Any = obj.get("spec") or {}
     exempt = spec.get("type") == "Exempt"
-    if exempt != (name == "exempt") or (spec.get("type") == "Limited") != bool(spec.get("limited")):
+    if exempt != (name == EXEMPT) or (spec.get("type") == "Limited") != bool(spec.get("limited")):
         return False
     response = (spec.get("limited") or {}).get("limitResponse") or {}
     return exempt or (response.get("type") == "Reject") != bool(response.get("queuing"))

@@ -21,10 +21,18 @@ class AddressMetrics(Group):
             return {(cidr,): numbers[which] for cidr, numbers in usage().items()}
 
         self.allocated = Gauge(
-            f"{name}_allocated_ips", "[ALPHA] Service addresses in use.", ("cidr",), lambda: counts(0), joined=max
+            f"{name}_allocated_ips",
+            "[ALPHA] Service addresses in use.",
+            ("cidr",),
+            lambda: counts(0),
+            joined=max,
         )
         self.available = Gauge(
-            f"{name}_available_ips", "[ALPHA] Free service addresses.", ("cidr",), lambda: counts(1), joined=max
+            f"{name}_available_ips",
+            "[ALPHA] Free service addresses.",
+            ("cidr",),
+            lambda: counts(1),
+            joined=max,
         )
         self.allocations = Counter(
             f"{name}_allocation_total", "[ALPHA] Service addresses that were allocated.", kinds

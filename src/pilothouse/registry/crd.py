@@ -387,7 +387,7 @@ def _scale(paths: Object) -> Subresource:
     def write(obj: Object, body: Object) -> None:
         put(obj, tuple(split(replicas)), (body.get("spec") or {}).get("replicas") or 0)
 
-    return scale(read, write, undecodable=UNNAMED_SCALE)
+    return scale(read, write, tuple(split(replicas)), undecodable=UNNAMED_SCALE)
 
 
 def is_terminating(obj: Object) -> bool:

@@ -1,5 +1,6 @@
-"""Decodes values stored by other API servers: built-in kinds in protobuf are converted to JSON."""
+"""Decodes values stored by other API servers: built-in kinds become JSON in the version that this server stores."""
 
+import re
 from collections.abc import Callable
 
 import orjson
@@ -21,31 +22,39 @@ RANGES = {
 }
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
-_OLD_DEFINITION = f'{{"kind":"{definitions.KIND}","apiVersion":"{definitions.OLD}"'.encode()
-"""How kube-apiserver begins a definition that it stores."""
+_HEAD = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([^"]+)"')
+"""How kube-apiserver begins the JSON of a built-in kind. It sorts the members of custom resources."""
 
 
 def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
     """Returns a function from a key and a stored value to JSON in the version that this server stores.
 
-    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1), and ends
-    JSON with a newline. The function raises ValueError for a value that cannot be decoded.
+    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1). Its JSON ends
+    with a newline, ours does not. The function raises ValueError for a value that cannot be decoded.
     """
     stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
 
     def to_json(key: str, value: bytes) -> bytes:
         if not value.startswith(protobuf.MAGIC):
-            if value.startswith(_OLD_DEFINITION):
-                return _encoded(
-                    definitions.from_v1beta1(orjson.loads(value)), definitions.NEW, definitions.KIND
-                )
-            return value[:-1] if value.endswith(b"\n") else value
+            return _from_json(value) if value.endswith(b"\n") else value
         api_version, kind, raw = protobuf.read(value)
         if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
             return _range_allocation(raw)
         group, _, version = api_version.rpartition("/")
         type_ = schema.for_kind(group, version, kind)
         return _encoded(protobuf.decode(raw, type_), api_version, kind)
+
+    def _from_json(value: bytes) -> bytes:
+        """What another server has stored as JSON."""
+        head = _HEAD.match(value)
+        if head is not None:
+            kind, api_version = (part.decode() for part in head.groups())
+            if (kind, api_version) == (definitions.KIND, definitions.OLD):
+                definition = definitions.from_v1beta1(orjson.loads(value))
+                return _encoded(definition, definitions.NEW, kind)
+            if (api_version.rpartition("/")[0], kind) in stored:
+                return _encoded(orjson.loads(value), api_version, kind)
+        return value[:-1]
 
     def _encoded(value: Object, api_version: str, kind: str) -> bytes:
         """JSON of a decoded value, with defaults, in the version that is stored."""

@@ -70,6 +70,8 @@ class Subresource:
     """Sets the members of the object that such a body shows, in place: (object, body)."""
     validate: Callable[[Object, Errors], None] | None = None
     """The rules of such a body; None = the object's own rules say it all."""
+    replicas: Path = ()
+    """Where the object has the replicas of a Scale."""
     undecodable: str = ""
     """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
 

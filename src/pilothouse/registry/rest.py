@@ -142,7 +142,8 @@ def before_update(
 ) -> None:
     """Prepare and validate a changed object (rest.BeforeUpdate)."""
     metadata, live = obj["metadata"], old["metadata"]
-    metadata.pop("selfLink", None)
+    if not ctx.dry_run:  # upstream drops it when it stores the object
+        metadata.pop("selfLink", None)
     match_namespace(metadata, ctx.namespace)
     put(metadata, ("generation",), live.get("generation"))
     for path in strategy.keep_on_update:

@@ -196,6 +196,9 @@ class Strategy:
     permit_update: Permit | None = None
     validate_anew: Callable[[WriteContext, Object, Object, Errors], None] | None = None
     update_order: tuple[Part, ...] = CHANGE_ALONE
+    defaults_not_stored: Callable[[Object], bool] | None = None
+    """Whether upstream stores a new object without members that it has when it is read: then the first update writes it,
+    whatever it changes."""
     finalizer_checks: frozenset[Part] = frozenset((Part.METADATA, Part.METADATA_CHANGE))
     warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None
     grace_period: Callable[[Object, int | None], int] | None = None

@@ -331,10 +331,20 @@ class Write:
 
     async def _create_named(self, obj: Object) -> Written:
         obj = await self.admit(obj, None)
-        metadata, work = obj["metadata"], self.context.work
+        metadata = obj["metadata"]
         sent = metadata.pop("resourceVersion", "")
-        if sent and sent != "0" and not version_error(sent):
+        if sent and sent != "0" and not version_error(sent) and not self.context.dry_run:
             raise errors.Unknown("resourceVersion should not be set on objects to be created")
+        written = await self._create_once(obj)
+        if sent and self.context.dry_run:  # nothing is stored, so it stays as it was sent
+            shown = orjson.loads(written.value)
+            shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
+            written.value = orjson.dumps(shown)
+        return written
+
+    async def _create_once(self, obj: Object) -> Written:
+        """Store a new object; one whose name is generated under another name while the name is taken."""
+        metadata, work = obj["metadata"], self.context.work
         if not metadata.get("generateName") or metadata.get("name"):
             return await self._create(obj)
         blank = await work.run(orjson.dumps, obj)
@@ -471,7 +481,7 @@ class Write:
             obj, old = await self._kept(self._after_rules, obj), stored
         if vanishes(strategy, obj, old):
             return await self._vanish(obj, old, entry)
-        if await work.run(operator.eq, obj, old) and not await self._stale(entry.key):
+        if await work.run(operator.eq, obj, old) and not await self._outdated(obj, entry):
             await undo(ctx)
             return Written(entry.value, changed=False)
         value = await work.run(self._encode, obj)
@@ -503,10 +513,14 @@ class Write:
             raise errors.conflict(resource.group, resource.plural, name, MODIFIED)
         metadata["resourceVersion"] = live["resourceVersion"]
 
-    async def _stale(self, key: str) -> bool:
-        """Whether to write an unchanged object, as it is encrypted with a key that was replaced."""
-        storage = self.store.storage
-        return isinstance(storage, EncryptedStorage) and await storage.stale(key)
+    async def _outdated(self, obj: Object, entry: Entry) -> bool:
+        """Whether to write an unchanged object: it is encrypted with a key that was replaced, or lacks defaults upstream."""
+        storage, lacks = self.store.storage, self.resource.strategy.defaults_not_stored
+        if lacks is not None and lacks(obj):
+            kv = await storage.get(entry.key)
+            if kv is not None and kv.create == kv.mod:
+                return True
+        return isinstance(storage, EncryptedStorage) and await storage.stale(entry.key)
 
     async def _vanish(self, obj: Object, old: Object, entry: Entry) -> Written:
         """Remove a deleted object whose last finalizer the update took off; the answer is the updated object."""

@@ -92,7 +92,7 @@ class Cacher:
         self._loaded = 0
         self._subscription: Subscription | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._slots: list[dict[Watcher, bool]] = [{} for _ in range(SLOTS)]
+        self._slots: list[set[Watcher]] = [set() for _ in range(SLOTS)]
         self._slot = 0
         self._timer: asyncio.TimerHandle | None = None
         self._recovery: asyncio.Task[None] | None = None
@@ -189,22 +189,28 @@ class Cacher:
                 self._waiters.remove(waiter)
         return True
 
-    def joined(self, watcher: Watcher, bookmarks: bool) -> None:
+    def joined(self, watcher: Watcher) -> None:
         """Called by a resource when a watch starts."""
         watcher.slot = random.randrange(SLOTS)
-        self._slots[watcher.slot][watcher] = bookmarks
+        self._slots[watcher.slot].add(watcher)
 
     def left(self, watcher: Watcher) -> None:
         """Called by a resource when a watch has ended."""
-        self._slots[watcher.slot].pop(watcher, None)
+        self._slots[watcher.slot].discard(watcher)
+
+    def end_slow_watches(self) -> None:
+        """End the watches for whose clients events wait, so that they resume later: memory is short."""
+        for slot in self._slots:
+            for watcher in [watcher for watcher in slot if watcher.queued]:
+                watcher.give_up()
 
     def _tick(self) -> None:
         """Once a second: send bookmarks to one slot of the watchers, and continue those whose sinks were full."""
         self._timer = self.loop.call_later(1, self._tick)
         self._slot = (self._slot + 1) % SLOTS
-        for watcher, bookmarks in list(self._slots[self._slot].items()):
+        for watcher in list(self._slots[self._slot]):
             watcher.recheck()
-            if bookmarks and self.ready:
+            if watcher.bookmarks and self.ready:
                 watcher.bookmark(self.revision)
 
     async def _read(self, revision: int) -> list[KeyValue]:

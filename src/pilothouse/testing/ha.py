@@ -1,7 +1,7 @@
 """Runs a highly available cluster on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
 
-python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running python -m
-pilothouse.testing.ha down DIR    stop it
+python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
+python -m pilothouse.testing.ha down DIR    stop it
 """
 
 import json
@@ -90,8 +90,12 @@ class Ha:
                     self.start_server(index)
 
     def start_server(self, index: int) -> None:
-        """Start or restart one API server; the first also runs the built-in controllers."""
-        command = [
+        """Start or restart one API server."""
+        self.servers[index] = self._spawn(f"server{index}", self.command(index), dict(os.environ))
+
+    def command(self, index: int) -> list[str]:
+        """The command line of one API server; the first also runs the built-in controllers."""
+        return [
             *(sys.executable, "-m", "pilothouse", "serve"),
             f"--data-dir={self.data}",
             f"--cert-dir={self.directory}/server{index}",
@@ -103,7 +107,6 @@ class Ha:
             f"--controllers={'*' if index == 0 else '-*'}",
             *self.flags,
         ]
-        self.servers[index] = self._spawn(f"server{index}", command, dict(os.environ))
 
     def _start_proxy(self) -> None:
         env = {"PATH": os.environ["PATH"], "PILOTHOUSE_BIND": f"127.0.0.1:{self.port}"}

@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.openapi.parameters import NAMESPACE, PRETTY, Parameter, common, named, ordered, without
+from pilothouse.api.openapi.parameters import (
+    LIST,
+    NAMESPACE,
+    PRETTY,
+    Parameter,
+    common,
+    named,
+    ordered,
+    without,
+)
 
 ONE = st.builds(
     Parameter, st.sampled_from("abcd"), st.just("string"), st.just(""), st.sampled_from(["query", "path"])
@@ -32,3 +41,9 @@ def test_they_are_in_the_order_of_their_names() -> None:
         "namespace",
         "pretty",
     ]
+
+
+def test_what_kubectls_suite_looks_for_in_a_list() -> None:
+    """test/cmd of kubernetes looks for these words in /openapi/v2."""
+    texts = " ".join(one.description for one in LIST)
+    assert "list of returned" in texts and "Watch for changes to the described resources" in texts

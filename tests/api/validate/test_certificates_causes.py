@@ -125,7 +125,11 @@ CASES: list[Case] = [
     (
         UPDATE,
         (put(conditions("Approved"), {"status.conditions.0.reason": "r"}), conditions("Approved")),
-        ['status.conditions: Forbidden: updates may not modify a condition of type "Approved"'],
+        [
+            'status.conditions: Forbidden: updates may not modify a condition of type "Approved"\n'
+            '@@ -2,7 +2,7 @@\n  {\n   "Type": "Approved",\n   "Status": "True",\n-  "Reason": "",\n+  "Reason": "r",\n'
+            '   "Message": "",\n   "LastUpdateTime": null,\n   "LastTransitionTime": null\n'
+        ],
     ),
     (APPROVAL, (conditions("Approved"), BASE), []),
     (UPDATE, (issued(PEM), BASE), ["status.certificate: Forbidden: updates may not set certificate content"]),

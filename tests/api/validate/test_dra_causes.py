@@ -197,8 +197,16 @@ CASES: list[Case] = [
         TEMPLATE,
         {"spec": {"metadata": {"labels": {"a b": "c"}, "annotations": {"a b": ""}}, **claim()}},
         [
-            "spec.metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
             "spec.metadata.annotations: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+            "spec.metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+        ],
+    ),
+    (
+        TEMPLATE,
+        {"spec": {"metadata": {"finalizers": ["a/b"], "name": "n"}, **claim()}},
+        [
+            "spec.metadata.name: Forbidden: cannot be set",
+            "spec.metadata.finalizers: Forbidden: cannot be set",
         ],
     ),
     (rules.validate_claim_template_update, ({"spec": claim()}, {"spec": claim()}), []),
@@ -216,8 +224,6 @@ CASES: list[Case] = [
             {"spec": claim()},
         ),
         [
-            "spec.spec.devices.requests[0].name: Invalid value: \"\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-            "spec.spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
             'spec: Invalid value: {"labels":{"a":"b"},"Spec":{"Devices":{"Requests":[{"Name":"","Exactly":null,"FirstAvailable":null}],"Constraints":null,"Config":null}}}: field is immutable',
         ],
     ),
@@ -284,7 +290,9 @@ CASES: list[Case] = [
     (
         STATUS,
         status(old={"allocation": {"devices": {"results": [RESULT]}}}, allocation={}),
-        ["status.allocation: Invalid value: {}: field is immutable"],
+        [
+            'status.allocation: Invalid value: {"Devices":{"Results":null,"Config":null},"NodeSelector":null,"AllocationTimestamp":null}: field is immutable'
+        ],
     ),
     (
         STATUS,
@@ -363,9 +371,9 @@ CASES: list[Case] = [
         STATUS,
         status(devices=[RESULT, {**RESULT, "device": "X_"}]),
         [
-            'status.devices[0]: Invalid value: "d.example.com/p/x": must be an allocated device in the claim',
+            'status.devices[0]: Invalid value: {"Driver":"d.example.com","Pool":"p","Device":"x","ShareID":""}: must be an allocated device in the claim',
             "status.devices[1].device: Invalid value: \"X_\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-            'status.devices[1]: Invalid value: "d.example.com/p/X_": must be an allocated device in the claim',
+            'status.devices[1]: Invalid value: {"Driver":"d.example.com","Pool":"p","Device":"X_","ShareID":""}: must be an allocated device in the claim',
         ],
     ),
     (
@@ -375,8 +383,9 @@ CASES: list[Case] = [
             devices=[{**RESULT, "data": [1], "conditions": [{}]}],
         ),
         [
-            "status.devices[0].conditions[0].type: Required value: is required",
-            "status.devices[0].conditions[0].status: Required value",
+            'status.devices[0].conditions[0].type: Invalid value: "": name part must be non-empty',
+            "status.devices[0].conditions[0].type: Invalid value: \"\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+            'status.devices[0].conditions[0].status: Unsupported value: "": supported values: "False", "True", "Unknown"',
             "status.devices[0].conditions[0].lastTransitionTime: Required value",
             "status.devices[0].conditions[0].reason: Required value",
             'status.devices[0].data: Invalid value: "<value omitted>": must be a valid JSON object',

@@ -144,7 +144,7 @@ CASES: list[Case] = [
         [
             "spec.defaultBackend.resource.apiGroup: Invalid value: \"A_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
             "spec.defaultBackend.resource.kind: Invalid value: \"a/b\": may not contain '/'",
-            "spec.defaultBackend.resource.name: Required value: name is required",
+            "spec.defaultBackend.resource.name: Required value",
         ],
     ),
     (INGRESS, service(name=""), ["spec.defaultBackend.service.name: Required value"]),

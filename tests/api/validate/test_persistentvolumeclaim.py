@@ -132,7 +132,7 @@ CASES: list[Case] = [
         UPDATE,
         (BASE, of(volumeAttributesClassName="b")),
         [
-            'spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n  core.PersistentVolumeClaimSpec{\n- \tVolumeAttributesClassName: "b",\n  \t... // 3 identical fields\n  },\n',
+            'spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n@@ -14,5 +14,5 @@\n  "VolumeMode": "Filesystem",\n  "DataSource": null,\n  "DataSourceRef": null,\n- "VolumeAttributesClassName": "b"\n+ "VolumeAttributesClassName": null\n }\n',
             "spec.volumeAttributesClassName: Forbidden: update from non-nil value to nil is forbidden",
         ],
     ),

@@ -204,7 +204,7 @@ CASES: list[Case] = [
     (
         MUTATE,
         mutation(patchType="JSONPatch", jsonPatch={}),
-        ["spec.mutations[0].jsonPatch.expression: Required value: expression is not specified"],
+        ["spec.mutations[0].jsonPatch.expression: Required value"],
     ),
     (
         STATUS,

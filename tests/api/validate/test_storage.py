@@ -42,8 +42,3 @@ def test_classes_are_fixed() -> None:
 def test_attachments_have_one_source() -> None:
     spec = {"attacher": "d", "nodeName": "n", "source": {}}
     assert [f for f, _ in causes(rules.validate_attachment, {"spec": spec})] == ["spec.source"]
-
-
-def test_tokens_warn() -> None:
-    assert len(rules.csi_driver_warnings({"spec": {"tokenRequests": [{"audience": "a"}]}})) == 1
-    assert rules.csi_driver_warnings({"spec": {}}) == []

@@ -189,7 +189,7 @@ CASES: list[Case] = [
         driver(name="D_" * 40, nodeID="n" * 257),
         [
             "spec.drivers[0].name: Too long: may not be more than 63 bytes",
-            "spec.drivers[0].name: Invalid value: \"D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_\": an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            "spec.drivers[0].name: Invalid value: \"D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_D_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
             'spec.drivers[0].nodeID: Invalid value: "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn": must be 256 characters or less',
         ],
     ),
@@ -255,7 +255,7 @@ CASES: list[Case] = [
         ATTACHMENT,
         put(VA, {"spec.attacher": "A_", "spec.source.persistentVolumeName": "V_"}),
         [
-            "spec.attacher: Invalid value: \"A_\": an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            "spec.attacher: Invalid value: \"A_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
             "spec.source.persistentVolumeName: Invalid value: \"V_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
         ],
     ),
@@ -343,7 +343,11 @@ def test_causes(case: Case) -> None:
 
 
 def test_tokens_in_the_volume_context_are_warned_of() -> None:
-    assert rules.csi_driver_warnings(CSI) == []
-    [warning] = rules.csi_driver_warnings(tokens({"audience": "a"}))
+    assert rules.csi_driver_warnings(CSI, None) == []
+    [warning] = rules.csi_driver_warnings(tokens({"audience": "a"}), None)
     assert warning.startswith("spec.serviceAccountTokenInSecrets is unset")
-    assert rules.csi_driver_warnings(put(tokens({}), {"spec.serviceAccountTokenInSecrets": False})) == []
+    assert (
+        rules.csi_driver_warnings(put(tokens({}), {"spec.serviceAccountTokenInSecrets": False}), None) == []
+    )
+    assert rules.csi_driver_warnings(tokens({"audience": "a"}), CSI) == [warning]
+    assert rules.csi_driver_warnings(tokens({"audience": "a"}), tokens({"audience": "a"})) == []

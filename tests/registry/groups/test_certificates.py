@@ -66,8 +66,8 @@ def test_durations_of_certificates_are_counted() -> None:
 
     def settle(new: Object | None, signer: str, seconds: int | None, **before: Any) -> None:
         spec = {"signerName": signer} | ({"expirationSeconds": seconds} if seconds else {})
-        assert certificates.REQUEST.settle is not None
-        at_once(certificates.REQUEST.settle(context, new, {"spec": spec, **before}))
+        hook: Any = certificates.REQUEST.settle
+        at_once(hook(context, new, {"spec": spec, **before}))
 
     kubelet = "kubernetes.io/kubelet-serving"
     settle(signed, kubelet, lifetime)

@@ -409,3 +409,23 @@ async def test_a_peer_that_reads_nothing_at_all_is_cut() -> None:
     now[0] += 61
     peer.http1.service.sweep()
     assert peer.transport.aborted
+
+
+@run
+async def test_a_stream_that_was_ended_has_the_time_of_an_answer() -> None:
+    """However long its client has taken nothing before: it may still read why."""
+    now = [1000.0]
+    streams = Streams()
+    peer = Raw(streams, settings=window(1000), clock=lambda: now[0])
+    peer.ask("GET", "/watch")
+    streams.open["/watch"].write(b"x" * 5000)
+    await turns()
+    now[0] += 600
+    streams.open["/watch"].close()
+    for seconds in (59, 2):
+        assert not peer.resets()
+        now[0] += seconds
+        peer.send(frame(PING, 1, 0, b"12345678"))  # it is not silent
+        peer.http1.service.sweep()
+    await turns()
+    assert peer.resets() == {1: CANCEL}

@@ -12,6 +12,7 @@ from pilothouse.api.identity import NODE_PREFIX, node_name
 from pilothouse.api.validate.certificates import common_name
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.diff import diff
+from pilothouse.api.validate.shown import go, object_meta
 from pilothouse.registry.admission import AdmissionAttributes
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -232,8 +233,17 @@ def _claim(node: str, a: AdmissionAttributes) -> None:
     if not equal(new, old):
         raise a.refuse(
             f"node {quote(node)} is not allowed to update fields other than status.quantity and "
-            f"status.conditions: {diff(old, new)}"
+            f"status.conditions: {diff(_shown(old), _shown(new))}"
         )
+
+
+def _shown(claim: Object) -> Object:
+    """A PersistentVolumeClaim as messages show it."""
+    parts = {
+        name: go(claim.get(name) or {}, f"api.core.v1.PersistentVolumeClaim{name.title()}")
+        for name in ("spec", "status")
+    }
+    return {**object_meta(claim["metadata"]), "Spec": parts["spec"], "Status": parts["status"]}
 
 
 def _comparable(claim: Object) -> Object:

@@ -54,13 +54,15 @@ class Issues:
     def _place(self, at: int) -> tuple[int, int]:
         if at < 0:
             return -1, -1
+        if not self.text:  # cel-go finds the end of nothing before its first column
+            return 1, -1
         line = self.text.count("\n", 0, at) + 1
         return line, at - (self.text.rfind("\n", 0, at) + 1)
 
 
 def _show(lines: list[str], line: int, column: int, message: str) -> str:
     head = f"ERROR: <input>:{line}:{column + 1}: {message}"
-    if not 0 < line <= len(lines) or len(lines[line - 1]) > _MAX_SNIPPET:
+    if not 0 < line <= len(lines) or column < 0 or len(lines[line - 1]) > _MAX_SNIPPET:
         return head
     snippet = lines[line - 1].replace("\t", " ")
     dots = "".join(_WIDE_DOT if ord(char) > 127 else "." for char in snippet[:column])

@@ -50,8 +50,16 @@ PATH = Parameter("path", "string", "path to the resource", "path")
 PRETTY = _query(("pretty", "string", "If 'true', then the output is pretty printed."))
 SELECTION = _query(
     ("continue", "string", "The token of the previous answer, to go on where it ended."),
-    ("fieldSelector", "string", "Restricts the objects to those whose fields match. Defaults to everything."),
-    ("labelSelector", "string", "Restricts the objects to those whose labels match. Defaults to everything."),
+    (
+        "fieldSelector",
+        "string",
+        "Restricts the list of returned objects by their fields. Defaults to everything.",
+    ),
+    (
+        "labelSelector",
+        "string",
+        "Restricts the list of returned objects by their labels. Defaults to everything.",
+    ),
     ("limit", "integer", "The most objects that an answer may have."),
     ("resourceVersion", "string", "The version that the objects are read at."),
     ("resourceVersionMatch", "string", "How resourceVersion is applied: Exact or NotOlderThan."),
@@ -66,7 +74,14 @@ SELECTION = _query(
 BOOKMARKS = _query(
     ("allowWatchBookmarks", "boolean", "Ask for BOOKMARK events, which carry a resourceVersion alone."),
 )
-WATCH = _query(("watch", "boolean", "Stream changes instead of a list. Specify resourceVersion."))
+WATCH = _query(
+    (
+        "watch",
+        "boolean",
+        "Watch for changes to the described resources: a stream of events in place of a list. "
+        "Specify resourceVersion.",
+    ),
+)
 DRY_RUN = _query(("dryRun", "string", "Nothing is kept when it is All."))
 WRITE = (
     *DRY_RUN,

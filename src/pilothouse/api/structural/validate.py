@@ -339,9 +339,9 @@ def _kind(value: Any) -> tuple[str, str]:
         return "boolean", ""
     if isinstance(value, str):
         return "string", ""
-    if isinstance(value, int):
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return "integer", "int64"
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):  # Go reads a larger integer as a float
         return "number", "float64"
     return ("array", "") if isinstance(value, list) else ("object", "")
 

@@ -6,8 +6,9 @@ from pilothouse.api import names, selectors
 from pilothouse.api.equality import same
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import equal, report
+from pilothouse.api.validate.common import equal, report, validate_annotations, validate_labels
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
+from pilothouse.api.validate.pod.annotations import validate_pod_annotations
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
@@ -297,10 +298,20 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
             check_template_labels(selector, template, "spec.template", errs)
         if old is None or not _template_faulty(old, policy):
             _stateful_set_template(spec, errs, template_options(obj, old, policy))
+        _template_metadata_again(template, errs)
     _in_stateful_set(template, "spec.template", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
             validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
+
+
+def _template_metadata_again(template: Object, errs: Errors) -> None:
+    """The template's labels and annotations once more, as upstream does (ValidatePodTemplateSpecForStatefulSet)."""
+    metadata = template.get("metadata") or {}
+    annotations, path = metadata.get("annotations") or {}, "spec.template.annotations"
+    validate_labels(metadata.get("labels"), "spec.template.labels", errs)
+    validate_annotations(annotations, path, errs)
+    validate_pod_annotations(annotations, template.get("spec") or {}, path, errs)
 
 
 def _template_faulty(old: Object, policy: PodPolicy) -> bool:

@@ -13,7 +13,9 @@ from cryptography.x509.oid import NameOID
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import pem
+from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.volumes import validate_signer_name
+from pilothouse.api.validate.shown import go
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
@@ -147,7 +149,10 @@ def _same_conditions(new: list[Object], before: list[Object], kind: str, errs: E
     if len(new) > len(before):
         errs.forbidden(_CONDITIONS, f'updates may not add a condition of type "{kind}"')
     elif len(new) == len(before) and new != before:
-        errs.forbidden(_CONDITIONS, f'updates may not modify a condition of type "{kind}"')
+        shown = diff(
+            *(go(c, "api.certificates.v1.CertificateSigningRequestCondition") for c in (before, new))
+        )
+        errs.forbidden(_CONDITIONS, f'updates may not modify a condition of type "{kind}"\n{shown}')
 
 
 def _blocks(data: bytes) -> Iterator[tuple[str, bytes, bool]]:

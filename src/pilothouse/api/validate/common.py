@@ -6,6 +6,7 @@ from typing import Any
 from pilothouse._fieldset import same
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.validate.shown import META_MEMBERS
 
 NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
@@ -102,6 +103,15 @@ def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -
     for name, value in sorted((labels or {}).items()):
         report(path, name, names.qualified_name(name), errs)
         report(path, value, names.label_value(value), errs)
+
+
+def validate_template_metadata(metadata: Object, path: str, errs: Errors) -> None:
+    """Validates the metadata of a claim template, of which only labels and annotations are used."""
+    validate_annotations(metadata.get("annotations"), f"{path}.annotations", errs)
+    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
+    for member in META_MEMBERS:
+        if member not in ("annotations", "labels") and metadata.get(member):
+            errs.forbidden(f"{path}.{member}", "cannot be set")
 
 
 def validate_annotations(annotations: Mapping[str, str] | None, path: str, errs: Errors) -> None:

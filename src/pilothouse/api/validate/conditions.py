@@ -1,4 +1,4 @@
-"""Validates lists of meta/v1 Condition."""
+"""Validates lists of meta/v1 Condition (apimachinery meta/v1 validation ValidateConditions)."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -7,8 +7,8 @@ from pilothouse.api.validate.tables import Rules
 
 rules = Rules(reason=d.matches(names.condition_reason))
 validate_condition = rules.table(f"""
-    type!                               qualified-name : is required
-    status!                             False|True|Unknown
+    type                                qualified-name
+    status                              False|True|Unknown
     observedGeneration?                 >=0 : must be greater than or equal to zero
     lastTransitionTime!
     reason!                             reason max:1024
@@ -21,6 +21,6 @@ def validate_conditions(conditions: list[Object], path: str, errs: Errors) -> No
     for i, condition in enumerate(conditions):
         kind = condition.get("type", "")
         if kind in seen:
-            errs.duplicate(f"{path}[{i}]", {"type": kind})
+            errs.duplicate(f"{path}[{i}].type", kind)
         seen.add(kind)
         validate_condition(condition, f"{path}[{i}]", errs)

@@ -1,75 +1,70 @@
-"""Formats the difference of two objects like go-cmp, for messages about immutable specs."""
+"""Formats the difference of two values, for messages about immutable specs (apimachinery util/diff).
+
+Upstream writes both as indented JSON and compares the lines, as `diff -u` does.
+"""
 
 import json
 from collections.abc import Iterator
-from itertools import zip_longest
+from difflib import SequenceMatcher
 from typing import Any
-
-_encoder = json.JSONEncoder(ensure_ascii=False)
 
 MAX_LENGTH = 16 * 1024
 """Characters of a difference, after which it is cut, because two objects may have nothing in common."""
-MAX_VALUE = 2048
-"""Characters of one value in a difference."""
+MAX_LINE = 2048
+"""Characters of one line in a difference."""
+MAX_LINES = 4096
+"""Lines from which on only those between the first and the last difference are compared, and so many of them."""
+CONTEXT = 3
+"""Equal lines that are shown around each difference."""
 
 
-def diff(old: Any, new: Any, name: str = "") -> str:
-    """Lines with "-" for removed and "+" for added values; equal neighbours are counted, not shown."""
+def diff(old: Any, new: Any) -> str:
+    """Hunks of lines with "-" for removed and "+" for added ones, of values as `shown.go` makes them."""
     out: list[str] = []
     length = 0
-    for line in _lines(old, new, name, ""):
+    for line in _hunks(_text(old), _text(new)):
         if length > MAX_LENGTH:
             out.append("...\n")
             break
-        out.append(line + "\n")
-        length += len(line)
+        out.append((line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}...") + "\n")
+        length += len(out[-1])
     return "".join(out)
 
 
-def _lines(old: Any, new: Any, label: str, indent: str) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        yield from _members(old, new, label, indent)
-    elif isinstance(old, list) and isinstance(new, list):
-        yield from _items(old, new, label, indent)
-    else:
-        if old is not None:
-            yield f"- {indent}{label}{_text(old)},"
-        if new is not None:
-            yield f"+ {indent}{label}{_text(new)},"
+def _text(value: Any) -> list[str]:
+    """The lines of a value as Go's json.MarshalIndent writes it."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").split("\n")
 
 
-def _members(old: dict[str, Any], new: dict[str, Any], label: str, indent: str) -> Iterator[str]:
-    yield f"  {indent}{label}{{"
-    same = 0
-    for key in {**old, **new}:
-        if old.get(key) == new.get(key):
-            same += 1
-        else:
-            yield from _lines(old.get(key), new.get(key), f"{key[:1].upper()}{key[1:]}: ", indent + "\t")
-    if same:
-        yield f"  {indent}\t... // {same} identical fields"
-    yield f"  {indent}}},"
+def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
+    first = 0
+    if len(old) + len(new) > MAX_LINES:
+        first, old, new = _different(old, new)
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(CONTEXT):
+        (_, old_from, _, new_from, _), (_, _, old_to, _, new_to) = group[0], group[-1]
+        yield f"@@ -{_range(first + old_from, first + old_to)} +{_range(first + new_from, first + new_to)} @@"
+        for tag, i1, i2, j1, j2 in group:
+            if tag == "equal":
+                yield from (" " + line for line in old[i1:i2])
+                continue
+            yield from ("-" + line for line in old[i1:i2])
+            yield from ("+" + line for line in new[j1:j2])
 
 
-def _items(old: list[Any], new: list[Any], label: str, indent: str) -> Iterator[str]:
-    yield f"  {indent}{label}{{"
-    same = 0
-    for one, two in zip_longest(old, new):
-        if one == two:
-            same += 1
-        else:
-            yield from _lines(one, two, "", indent + "\t")
-    if same:
-        yield f"  {indent}\t... // {same} identical elements"
-    yield f"  {indent}}},"
+def _different(old: list[str], new: list[str]) -> tuple[int, list[str], list[str]]:
+    """How many lines were left out at the beginning, and the lines between the first and the last difference."""
+    shortest = min(len(old), len(new))
+    first = next((i for i in range(shortest) if old[i] != new[i]), shortest)
+    last = next((i for i in range(shortest - first) if old[-1 - i] != new[-1 - i]), shortest - first)
+    first, last = max(0, first - CONTEXT), max(0, last - CONTEXT)
+    cut_old, cut_new = (lines[first : len(lines) - last][: MAX_LINES // 2] for lines in (old, new))
+    return first, cut_old, cut_new
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "nil"
-    text = ""
-    for part in _encoder.iterencode(value):  # stops at the limit
-        text += part
-        if len(text) > MAX_VALUE:
-            return f"{text[:MAX_VALUE]}..."
-    return text
+def _range(start: int, stop: int) -> str:
+    """A range of lines in the form of `diff -u`."""
+    length = stop - start
+    if length == 1:
+        return str(start + 1)
+    return f"{start + 1 if length else start},{length}"

@@ -7,7 +7,7 @@ from pilothouse.api import names
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.common import equal, validate_template_metadata
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
@@ -30,6 +30,7 @@ Requests = dict[str, set[str]]
 rules = Rules(
     validate_conditions,
     validate_node_selector,
+    validate_template_metadata,
     driver_name=validate_driver_name,
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
@@ -107,16 +108,14 @@ def validate_claim(obj: Object, errs: Errors) -> None:
 validate_claim_update = d.fixed("spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimSpec"))
 """Validates a changed claim; its spec is immutable."""
 validate_claim_template = rules.kind("""
-    spec.metadata.labels?               labels
-    spec.metadata.annotations?          annotations
+    spec.metadata                       template-metadata
     spec.spec
       @claim-spec
 """)
-validate_claim_template_update = d.change(
-    d.anew(validate_claim_template),
-    d.fixed("spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimTemplateSpec")),
+validate_claim_template_update = d.fixed(
+    "spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimTemplateSpec")
 )
-"""Validates a changed template as a new one, though its spec is immutable."""
+"""Validates a change of a template; its spec is immutable."""
 
 
 @rules
@@ -149,7 +148,7 @@ _constraint = rules.table("""
 @rules
 def _with_domain(name: str, path: str, errs: Errors) -> None:
     if "/" not in name:
-        errs.invalid(path, name, "must include a domain")
+        errs.invalid(path, name, "a fully qualified name must be a domain and a name separated by a slash")
 
 
 @rules
@@ -228,7 +227,7 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     def device(item: Object, path: str, errs: Errors) -> None:
         _device_place(item, path, errs)
         if _device_id(item) not in allocated:
-            errs.invalid(path, _device_id(item), "must be an allocated device in the claim")
+            errs.invalid(path, _shared_id(item), "must be an allocated device in the claim")
         _device_status(item, path, errs)
 
     d.items(device, key=_device_id)(status.get("devices") or (), "status.devices", errs)
@@ -243,7 +242,15 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     if before.get("allocation") is None:
         _allocation(allocation, "status.allocation", errs, request_names(obj.get("spec") or {}))
     elif not equal(allocation, before["allocation"]):
-        errs.invalid("status.allocation", allocation, "field is immutable")
+        shown = go(allocation, "api.resource.v1.AllocationResult")
+        errs.invalid("status.allocation", shown, "field is immutable")
+
+
+def _shared_id(device: Object) -> Object:
+    """What messages show of a device: upstream's SharedDeviceID."""
+    return {
+        name[0].upper() + name[1:]: device.get(name) or "" for name in ("driver", "pool", "device", "shareID")
+    }
 
 
 def _device_id(device: Object) -> str:

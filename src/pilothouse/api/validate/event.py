@@ -6,6 +6,7 @@ Both groups' events are validated in their stored form, which is that of core/v1
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 LIMIT = 128
@@ -72,8 +73,17 @@ def _zero(member: str) -> object:
     return {"count": 0, "involvedObject": {}, "source": {}}.get(member, "")
 
 
+_REFERENCE = "api.core.v1.ObjectReference"
+_SHOWN = {
+    "involvedObject": lambda value: go(value or {}, _REFERENCE),
+    "source": lambda value: go(value or {}, "api.core.v1.EventSource"),
+    "related": lambda value: go(value, _REFERENCE),
+}
 _fixed = d.change(
-    *(d.fixed(member, _zero(member)) for member in _FIXED.split()),
+    *(
+        d.fixed(member, _zero(member), show=_SHOWN.get(member, lambda value: value))
+        for member in _FIXED.split()
+    ),
     d.fixed("reportingComponent", "", at="reportingController"),
     d.fixed("reportingInstance", ""),
 )

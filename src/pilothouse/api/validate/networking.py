@@ -96,8 +96,8 @@ rules.add(
     else
       resource?
         apiGroup?                       dns-subdomain
-        kind!                           path-segment : kind is required
-        name!                           path-segment : name is required
+        kind!                           path-segment
+        name!                           path-segment
       if service given
         service.name!                   dns-label
         if service.port.name and service.port.number

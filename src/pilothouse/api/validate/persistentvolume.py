@@ -200,7 +200,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     if (before.get("csi") or {}).get("controllerExpandSecretRef") is None and "csi" in new_source:
         new_source["csi"] = {k: v for k, v in new_source["csi"].items() if k != "controllerExpandSecretRef"}
     if not equal(new_source, old_source):
-        shown = diff(old_source, new_source, "core.PersistentVolumeSource")
+        shown = diff(*(_source_shown(source) for source in (old_source, new_source)))
         what = "spec.persistentvolumesource is immutable after creation"
         errs.forbidden("spec.persistentvolumesource", f"{what}\n{shown}")
     _fixed_mode(volume, old, errs)
@@ -210,6 +210,12 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
         errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
+
+
+def _source_shown(source: Object) -> Object:
+    """A PersistentVolumeSource, the first members of the spec, as messages show it."""
+    shown: Object = go(source, "api.core.v1.PersistentVolumeSpec")
+    return dict(list(shown.items())[: len(SOURCES.split())])
 
 
 def _relabelled(old: Object, new: Object) -> Object:

@@ -5,12 +5,7 @@ from functools import cache
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import (
-    equal,
-    selector_has_invalid_value,
-    validate_annotations,
-    validate_labels,
-)
+from pilothouse.api.validate.common import equal, selector_has_invalid_value, validate_template_metadata
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.resources import (
     amount,
@@ -20,6 +15,7 @@ from pilothouse.api.validate.resources import (
     validate_positive_quantity,
     validate_quantity,
 )
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
@@ -48,12 +44,7 @@ def validate_access_modes(modes: list[str], path: str, errs: Errors) -> None:
 
 def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
     """Validates a claim template in a pod; only labels and annotations of its metadata are used."""
-    metadata = template.get("metadata") or {}
-    validate_annotations(metadata.get("annotations"), f"{path}.metadata.annotations", errs)
-    validate_labels(metadata.get("labels"), f"{path}.metadata.labels", errs)
-    for member in metadata:
-        if member not in ("annotations", "labels") and metadata[member]:
-            errs.forbidden(f"{path}.metadata.{member}", "cannot be set")
+    validate_template_metadata(template.get("metadata") or {}, f"{path}.metadata", errs)
     validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
 
 
@@ -146,7 +137,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
         _copy_member(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):
         what = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
-        shown = diff(old_spec, new_spec, "core.PersistentVolumeClaimSpec")
+        shown = diff(*(go(s, "api.core.v1.PersistentVolumeClaimSpec") for s in (old_spec, new_spec)))
         errs.forbidden("spec", f"{what} for bound claims\n{shown}")
     if amount(new_size) < amount(old_size):
         capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")

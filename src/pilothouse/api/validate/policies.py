@@ -128,14 +128,19 @@ def _variable(variable: Object, path: str, errs: Errors, expressions: Expression
 
 
 def _expression(
-    holder: Object, member: str, path: str, errs: Errors, check: Callable[[str, str, Errors], None]
+    holder: Object,
+    member: str,
+    path: str,
+    errs: Errors,
+    check: Callable[[str, str, Errors], None],
+    missing: str | None = None,
 ) -> None:
-    """Applies a check to an expression, which must be there."""
+    """Applies a check to an expression, which must be there; `missing` says why if it is not."""
     text = holder.get(member, "")
     if text.strip():
         check(text, f"{path}.{member}", errs)
     else:
-        errs.required(f"{path}.{member}", f"{member} is not specified")
+        errs.required(f"{path}.{member}", f"{member} is not specified" if missing is None else missing)
 
 
 def _validation(validation: Object, path: str, errs: Errors, expressions: Expressions) -> None:
@@ -207,7 +212,7 @@ def _mutation(mutation: Object, path: str, errs: Errors, expressions: Expression
         def check(text: str, at: str, errs: Errors) -> None:
             expressions.mutation(text, kind, at, errs)
 
-        _expression(mutation[member], "expression", f"{path}.{member}", errs, check)
+        _expression(mutation[member], "expression", f"{path}.{member}", errs, check, missing="")
     for other in _PATCHES.values():
         if other != member and mutation.get(other) is not None:
             why = f"must not be specified when patchType is {kind}"

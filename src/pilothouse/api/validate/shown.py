@@ -4,16 +4,16 @@ Members come in the order of their protobuf numbers, which is that of the Go typ
 (pkg/apis/*/types.go) has no other one. ObjectMeta and LabelSelector have JSON names in Go as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pilothouse.api import schema
 from pilothouse.api.fields import Object
-from pilothouse.api.protobuf.reader import table
+from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Type
 
-_META = (
+META_MEMBERS = (
     "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
     "managedFields",
@@ -40,6 +40,13 @@ _ORDERS = {
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER + " targetContainerName",
     "ClusterTrustBundleProjection": "name signerName labelSelector optional path",
+    "CertificateSigningRequestCondition": "type status reason message lastUpdateTime lastTransitionTime",
+    "PersistentVolumeClaimSpec": "accessModes selector resources volumeName storageClassName volumeMode dataSource"
+    " dataSourceRef volumeAttributesClassName",
+    "PersistentVolumeSpec": "gcePersistentDisk awsElasticBlockStore hostPath glusterfs nfs rbd quobyte iscsi flexVolume"
+    " cinder cephfs fc flocker azureFile vsphereVolume azureDisk photonPersistentDisk portworxVolume scaleIO local"
+    " storageos csi capacity accessModes claimRef persistentVolumeReclaimPolicy storageClassName mountOptions"
+    " volumeMode nodeAffinity volumeAttributesClassName",
     "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
     " additionalPrinterColumns selectableFields",
     "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
@@ -58,7 +65,7 @@ _NAMES = {
     "httpGet": "HTTPGet", "httpHeaders": "HTTPHeaders", "ip": "IP", "iqn": "IQN", "iscsi": "ISCSI",
     "iscsiInterface": "ISCSIInterface", "jsonPath": "JSONPath", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
     "seLinuxChangePolicy": "SELinuxChangePolicy", "seLinuxOptions": "SELinuxOptions", "storageos": "StorageOS",
-    "tcpSocket": "TCPSocket", "tty": "TTY", "wwids": "WWIDs",
+    "tcpSocket": "TCPSocket", "tty": "TTY", "uid": "UID", "wwids": "WWIDs",
 }  # fmt: skip
 _VALUES = frozenset(
     ("RollingUpdateDeployment", "RollingUpdateDaemonSet", "RollingUpdateStatefulSetStrategy.partition")
@@ -79,7 +86,7 @@ def _struct(value: Object, type: Type) -> Object:
     if name == "LabelSelector":
         return label_selector(value) or {}
     shown = {_go_name(member): _member(value, type, member) for member in _order(type)}
-    if name.endswith("TemplateSpec"):  # its metadata is embedded
+    if name.endswith("TemplateSpec") or name == "PersistentVolumeClaimTemplate":  # its metadata is embedded
         return {**object_meta(value.get("metadata") or {}), "Spec": shown["Spec"]}
     context = value.get("securityContext")
     if name == "PodSpec" and (context is not None or any(value.get(member) for member in _HOST)):
@@ -91,16 +98,7 @@ def _struct(value: Object, type: Type) -> Object:
 @cache
 def _order(type: Type) -> tuple[str, ...]:
     given = _ORDERS.get(type.name.rpartition(".")[2])
-    return tuple(_by_number(table(type)) if given is None else given.split())
-
-
-def _by_number(members: Any) -> Iterator[str]:
-    for number in sorted(members):
-        member = members[number]
-        if isinstance(member, dict):
-            yield from _by_number(member)
-        else:
-            yield member.name
+    return tuple(given.split()) if given is not None else tuple(one.name for one in in_order(table(type)))
 
 
 def _go_name(name: str) -> str:
@@ -130,7 +128,7 @@ def _value(value: Any, type: Type) -> Any:
 def object_meta(metadata: Object) -> Object:
     """An ObjectMeta."""
     shown: Object = {}
-    for name in _META:
+    for name in META_MEMBERS:
         value = metadata.get(name)
         if name in ("ownerReferences", "managedFields"):
             order = _OWNER if name == "ownerReferences" else _ENTRY
@@ -141,8 +139,8 @@ def object_meta(metadata: Object) -> Object:
 
 
 def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
-    """A map with sorted keys; None if it is empty, because absent and empty maps are the same in Go."""
-    return dict(sorted(members.items())) if members else None
+    """A map with sorted keys."""
+    return None if members is None else dict(sorted(members.items()))
 
 
 def label_selector(selector: Object | None) -> Object | None:

@@ -16,7 +16,7 @@ MAX_SIZE = 256 * 1024
 MAX_INT32 = 2**31 - 1
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
-validate_driver_name = d.nonempty(d.max_bytes(63), d.matches(names.dns_subdomain_caseless))
+validate_driver_name = d.nonempty(d.max_bytes(63), d.matches(lambda name: names.dns_subdomain(name.lower())))
 
 rules = Rules(validate_nonnegative_quantity, driver_name=validate_driver_name)
 
@@ -91,10 +91,10 @@ validate_volume_attributes_class = rules.kind("""
 
 
 def validate_volume_attributes_class_update(obj: Object, old: Object, errs: Errors) -> None:
+    """Validates a change of a class, which is immutable."""
     for member in ("driverName", "parameters"):
         if not equal(obj.get(member), old.get(member)):
             errs.forbidden(member, f"updates to {member} are forbidden.")
-    validate_volume_attributes_class(obj, errs)
 
 
 # CSI drivers
@@ -141,10 +141,12 @@ def _token_requests(requests: list[Object], path: str, errs: Errors) -> None:
             _token_request(request, f"{path}[{i}]", errs)
 
 
-def csi_driver_warnings(obj: Object) -> list[str]:
-    """Warns about tokens that a driver gets in its volume context, where they may be logged (KEP-5538)."""
+def csi_driver_warnings(obj: Object, old: Object | None) -> list[str]:
+    """Warns about new tokens that a driver gets in its volume context, where they may be logged (KEP-5538)."""
     spec = obj.get("spec") or {}
     if not spec.get("tokenRequests") or spec.get("serviceAccountTokenInSecrets") is not None:
+        return []
+    if old is not None and equal(d.found(old, ("spec", "tokenRequests"), []), spec["tokenRequests"]):
         return []
     return [
         "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
@@ -222,12 +224,7 @@ _capacity = rules.kind("""
 """)
 
 
-def validate_capacity_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_capacity(obj, errs, old)
-    _fixed_capacity(obj, old, errs)
-
-
-_fixed_capacity = d.change(
+validate_capacity_update = d.change(
     d.fixed("nodeTopology", show=label_selector),
     d.fixed("storageClassName", ""),
 )

@@ -43,9 +43,20 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
         labels.setdefault(label, uid)
     selector = spec["selector"] = dict(spec.get("selector") or {})
     selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
-    # Upstream's defaulting does this when it reads the stored job; a name that is no label fails validation first.
-    if not obj["metadata"].get("labels") and not label_value(name):
+    if not label_value(name):  # one that is no label fails validation first
+        _label_job(obj)
+
+
+def _label_job(obj: Object) -> None:
+    """Give a job without labels those of its template; upstream's defaulting does so whenever it reads the stored job."""
+    labels = ((spec_of(obj).get("template") or {}).get("metadata") or {}).get("labels")
+    if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
+
+
+def _has_default_labels(obj: Object) -> bool:
+    metadata = obj["metadata"]
+    return bool((metadata.get("labels") or {}).get(rules.CONTROLLER_UID) == metadata["uid"])
 
 
 def _job_spec_warnings(spec: Object, path: str) -> list[str]:
@@ -95,6 +106,7 @@ JOB = Strategy(
     validate_anew=lambda ctx, obj, old, errs: rules.validate_job(obj, old, errs, pod_policy(ctx)),
     validate_update=lambda ctx, obj, old, errs: rules.validate_job_update(obj, old, errs, pod_policy(ctx)),
     update_order=WHOLE_FIRST,
+    defaults_not_stored=_has_default_labels,
     warnings=_job_warnings,
     delete_warnings=_delete_warnings,
     garbage_collection="orphan",
@@ -126,7 +138,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("cj",),
         categories=("all",),
-        status=status_strategy(CRON_JOB),
+        status=status_strategy(CRON_JOB, update_order=()),
     ),
     resource(
         GROUP,
@@ -138,6 +150,8 @@ RESOURCES = [
         categories=("all",),
         selectable={"status.successful": _succeeded},
         field_error='field label "{label}" not supported for Job',
-        status=status_strategy(JOB, validate_job_status),
+        status=status_strategy(
+            JOB, validate_job_status, prepare_update=lambda ctx, obj, old: _label_job(obj)
+        ),
     ),
 ]

@@ -4,7 +4,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.validate import discovery as rules
 from pilothouse.api.validate.common import equal
 from pilothouse.registry.groups.records import on_create, on_update, resource
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, WriteContext
 
 GROUP = "discovery.k8s.io"
 
@@ -27,6 +27,7 @@ SLICE = Strategy(
     prepare_update=_prepare_update,
     validate=on_create(rules.validate_slice),
     validate_update=on_update(rules.validate_slice_update),
+    update_order=WHOLE_ALONE,
     warnings=lambda ctx, obj, old: rules.slice_warnings(obj),
 )
 

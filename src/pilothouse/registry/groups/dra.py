@@ -19,7 +19,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy, WriteContext
 
 GROUP = "resource.k8s.io"
 ADMIN_LABEL = "resource.kubernetes.io/admin-access"
@@ -79,12 +79,15 @@ CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),
+    finalizer_checks=frozenset((Part.METADATA_CHANGE,)),
+    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **COUNTS_SPEC,
 )
 CLAIM = Strategy(
     return_deleted=True,
     validate=_validate_claim,
     validate_update=on_update(rules.validate_claim_update),
+    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **STATUS_APART,
 )
 CLAIM_STATUS = replace(
@@ -95,9 +98,31 @@ CLAIM_STATUS = replace(
 TEMPLATE = Strategy(
     return_deleted=True,
     validate=_validate_template,
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_claim_template(obj, errs),
     validate_update=on_update(rules.validate_claim_template_update),
+    update_order=WHOLE_FIRST,
 )
+
+
+def _drop_list_attributes(ctx: WriteContext, obj: Object, old: Object | None = None) -> None:
+    """Drop lists of values, unless the stored slice has some: the feature DRAListTypeAttributes is off."""
+    if old is None or not any(name in one for one in _attributes(old) for name in _LISTS):
+        for attribute in _attributes(obj):
+            for name in _LISTS:
+                attribute.pop(name, None)
+
+
+_LISTS = ("bools", "ints", "strings", "versions")
+
+
+def _attributes(obj: Object) -> list[Object]:
+    devices = spec_of(obj).get("devices") or ()
+    return [attribute for device in devices for attribute in (device.get("attributes") or {}).values()]
+
+
 SLICE = Strategy(
+    prepare_create=_drop_list_attributes,
+    prepare_update=_drop_list_attributes,
     return_deleted=True,
     validate=on_create(slice_rules.validate_slice),
     validate_update=on_update(slice_rules.validate_slice_update),

@@ -12,19 +12,21 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, Part, Strategy
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 
 FLOW_SCHEMA = Strategy(
     validate=on_create(rules.validate_flow_schema),
     validate_update=on_update(rules.validate_flow_schema_update),
+    update_order=WHOLE_ALONE,
     **COUNTS_SPEC,
     **STATUS_APART,
 )
 PRIORITY_LEVEL = Strategy(
     validate=on_create(rules.validate_priority_level),
     validate_update=on_update(rules.validate_priority_level_update),
+    update_order=WHOLE_ALONE,
     **COUNTS_SPEC,
     **STATUS_APART,
 )
@@ -37,7 +39,9 @@ RESOURCES = [
         "flowschemas",
         "GJVAJZSZBIw=",
         FLOW_SCHEMA,
-        status=status_strategy(FLOW_SCHEMA, rules.validate_conditions_status, **_STATUS_KEEPS),
+        status=status_strategy(
+            FLOW_SCHEMA, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+        ),
     ),
     resource(
         GROUP,
@@ -45,6 +49,8 @@ RESOURCES = [
         "prioritylevelconfigurations",
         "Kir5PVfvNeI=",
         PRIORITY_LEVEL,
-        status=status_strategy(PRIORITY_LEVEL, rules.validate_conditions_status, **_STATUS_KEEPS),
+        status=status_strategy(
+            PRIORITY_LEVEL, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+        ),
     ),
 ]

@@ -35,6 +35,7 @@ def _ingress_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> lis
 INGRESS = Strategy(
     validate=on_create(rules.validate_ingress),
     validate_update=on_update(rules.validate_ingress_update),
+    update_order=WHOLE_WITHIN,
     warnings=_ingress_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,

@@ -27,6 +27,6 @@ RESOURCES = [
         BUDGET,
         namespaced=True,
         short_names=("pdb",),
-        status=status_strategy(BUDGET, rules.validate_budget_status),
+        status=status_strategy(BUDGET, rules.validate_budget_status, update_order=(Part.RULES,)),
     ),
 ]

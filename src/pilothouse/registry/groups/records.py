@@ -93,11 +93,21 @@ def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> S
 
 
 def scale(
-    read: Callable[[Object], Object], write: Callable[[Object, Object], None], **more: Any
+    read: Callable[[Object], Object],
+    write: Callable[[Object, Object], None],
+    replicas: Path = ("spec", "replicas"),
+    **more: Any,
 ) -> Subresource:
     """The scale subresource: how a Scale is made of an object, and how its replicas are set in the object."""
     return Subresource(
-        name="scale", kind="Scale", group="autoscaling", version="v1", read=read, write=write, **more
+        name="scale",
+        kind="Scale",
+        group="autoscaling",
+        version="v1",
+        read=read,
+        write=write,
+        replicas=replicas,
+        **more,
     )
 
 

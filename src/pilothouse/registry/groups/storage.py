@@ -11,7 +11,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_ALONE, WHOLE_FIRST, Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, WHOLE_FIRST, Part, Strategy
 
 GROUP = "storage.k8s.io"
 
@@ -21,18 +21,21 @@ CSI_DRIVER = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_csi_driver),
     validate_update=on_update(rules.validate_csi_driver_update),
-    warnings=lambda ctx, obj, old: rules.csi_driver_warnings(obj),
+    warnings=lambda ctx, obj, old: rules.csi_driver_warnings(obj, old),
 )
 CSI_NODE = Strategy(
     unconditional_update=False,
     return_deleted=True,
     validate=on_create(rules.validate_csi_node),
     validate_update=on_update(rules.validate_csi_node_update),
+    update_order=WHOLE_ALONE,
 )
 CAPACITY = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_capacity),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_capacity(obj, errs, old),
     validate_update=on_update(rules.validate_capacity_update),
+    update_order=WHOLE_FIRST,
 )
 STORAGE_CLASS = Strategy(
     return_deleted=True,
@@ -44,7 +47,9 @@ STORAGE_CLASS = Strategy(
 ATTRIBUTES_CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_volume_attributes_class),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_volume_attributes_class(obj, errs),
     validate_update=on_update(rules.validate_volume_attributes_class_update),
+    update_order=(Part.METADATA_CHANGE, Part.RULES, Part.METADATA, Part.ANEW),
 )
 ATTACHMENT = Strategy(
     unconditional_update=False,

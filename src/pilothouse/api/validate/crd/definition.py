@@ -246,8 +246,9 @@ def _validate_spec(
             errs.invalid(f"{where}.name", version.get("name") or "", ",".join(wrong))
         _validate_version(version, top, where, options, many, errs)
     _validate_versions(spec.get("versions"), versions, f"{path}.versions", errs)
-    if versions and (wrong := names.dns1035_label(versions[0].get("name") or "")):
-        errs.invalid(f"{path}.version", versions[0].get("name") or "", ",".join(wrong))
+    first = (versions[0].get("name") or "") if versions else ""
+    if first and (wrong := names.dns1035_label(first)):
+        errs.invalid(f"{path}.version", first, ",".join(wrong))
     _all_names(spec, path, errs)
     holders = [top, *versions]
     status = any("status" in (holder.get("subresources") or {}) for holder in holders)
@@ -493,6 +494,7 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
     for version in versions:
         if version.get("storage") and version.get("name") not in known_:
             errs.invalid(path, stored, f"must have the storage version {version.get('name', '')}")
+        known_.discard(version.get("name"))
     for i, name in enumerate(stored):
         if name not in names_:
             errs.invalid(

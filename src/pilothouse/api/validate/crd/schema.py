@@ -119,10 +119,14 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
     errs.extend(found)
 
 
+_POINTERS = ("AdditionalProperties", "AdditionalItems", "XPreserveUnknownFields")
+"""Members that may be false and are there all the same."""
+
+
 def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
     for name, go in _GO_NAMES.items():
         value = declared.get(name)
-        if value is None or (value in ("", False, [], {}) and not isinstance(value, dict)):
+        if value is None or value == "" or (value is False and go not in _POINTERS):
             continue
         if go == "Type":
             if value != "object":
@@ -155,15 +159,25 @@ def go_schema(declared: Object) -> Object:
                 "Schema": None if several else go_schema(value),
                 "JSONSchemas": [go_schema(one) for one in value] if several else None,
             }
-        elif go == "AdditionalProperties":
+        elif go in ("AdditionalProperties", "AdditionalItems"):
             whole = isinstance(value, dict)
             value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
         elif go in ("PatternProperties", "Definitions"):
             value = {key: go_schema(member) for key, member in sorted_members(value).items()}
+        elif go == "Dependencies":
+            value = {key: _go_dependency(one) for key, one in sorted_members(value).items()}
+        elif go == "ExternalDocs":
+            value = {"Description": value.get("description") or "", "URL": value.get("url") or ""}
         elif go == "XValidations":
             value = [go_rule(rule) for rule in value]
         out[go] = value
     return out
+
+
+def _go_dependency(declared: Object | list[str]) -> Object:
+    if isinstance(declared, list):
+        return {"Schema": None, "Property": declared}
+    return {"Schema": go_schema(declared), "Property": None}
 
 
 def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:

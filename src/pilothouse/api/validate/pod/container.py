@@ -232,4 +232,4 @@ def _resize_policy(policies: Sequence[Object], path: str, errs: Errors, restart_
         _resize_resource(resource, path, errs)
         _resize_restart(restart, path, errs)
         if restart_policy == "Never" and restart != "NotRequired":
-            errs.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
+            errs.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")

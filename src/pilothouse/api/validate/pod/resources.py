@@ -18,7 +18,7 @@ def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOp
     if own is None:
         return
     if own.get("claims"):
-        errs.forbidden(f"{path}.claims", "claims cannot be set for Resources at pod-level")
+        errs.forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level")
     validate_requirements(
         own,
         path,

@@ -32,7 +32,7 @@ def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
     validate_pod_annotations(annotations, spec, path, errs, any_cost=deletion_cost_bad(old["metadata"]))
     for i, condition in enumerate(status.get("conditions") or ()):
         if condition.get("type", "") not in _SYSTEM_CONDITIONS:
-            d.qualified_name(condition.get("type", ""), f"metadata.conditions[{i}].Type", errs)
+            d.qualified_name(condition.get("type", ""), f"status.conditions[{i}].Type", errs)
     node = status.get("nominatedNodeName", "")
     if node and node != before.get("nominatedNodeName", ""):
         d.dns_subdomain(node, "status.nominatedNodeName", errs)

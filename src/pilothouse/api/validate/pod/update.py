@@ -24,6 +24,7 @@ from pilothouse.api.validate.pod.scheduling import (
 )
 from pilothouse.api.validate.pod.spec import validate_pod_metadata_and_spec
 from pilothouse.api.validate.resources import COMPUTE
+from pilothouse.api.validate.shown import go
 
 UPDATABLE = (
     "`spec.containers[*].image`",
@@ -74,7 +75,8 @@ def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolic
         _gated(munged, before, errs)
     if not equal(munged, before):
         text = ",".join(UPDATABLE)
-        what = f"pod updates may not change fields other than {text}\n{diff(before, munged, 'core.PodSpec')}"
+        shown = diff(*(go(s, "api.core.v1.PodSpec") for s in (before, munged)))
+        what = f"pod updates may not change fields other than {text}\n{shown}"
         errs.forbidden("spec", what)
 
 
@@ -185,7 +187,7 @@ def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: Po
         if name not in found:
             errs.forbidden(path, f"{what} removed\n")
         elif not equal(found[name], container):
-            shown = diff(container, found[name], "core.EphemeralContainer")
+            shown = diff(*(go(c, "api.core.v1.EphemeralContainer") for c in (container, found[name])))
             errs.forbidden(path, f"{what} changed\n{shown}")
 
 

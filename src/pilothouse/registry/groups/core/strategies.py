@@ -42,8 +42,13 @@ def _prepare_namespace_update(ctx: WriteContext, namespace: Object, old: Object)
 
 
 def _name_label(namespace: Object) -> None:
-    """Set the label with the namespace's name; upstream does so in defaulting, so clients cannot remove it."""
+    """Set the label with the namespace's name; upstream does so in defaulting, so clients cannot remove it.
+
+    A generated name is not known then: one that is no label fails validation by itself.
+    """
     metadata = namespace["metadata"]
+    if metadata.get("generateName") and names.label_value(metadata.get("name", "")):
+        return
     if metadata.get("name"):
         metadata["labels"] = {
             **(metadata.get("labels") or {}),
@@ -191,6 +196,7 @@ def _event_ttl(ctx: WriteContext, obj: Object) -> int:
 EVENT = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
+    garbage_collection="unsupported",
     validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
     finalizer_checks=frozenset(),

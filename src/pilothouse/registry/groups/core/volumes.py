@@ -29,7 +29,7 @@ VOLUME = Strategy(
     validate=on_create(volume.validate_volume),
     validate_anew=lambda ctx, obj, old, errs: volume.validate_volume(obj, errs, old),
     validate_update=on_update(volume.validate_volume_update),
-    update_order=(Part.METADATA, Part.ANEW, Part.METADATA_CHANGE, Part.METADATA, Part.RULES),
+    update_order=(Part.METADATA, Part.ANEW, Part.METADATA, Part.RULES),
     warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
     return_deleted=True,
 )
@@ -39,14 +39,18 @@ VOLUME_STATUS = status_strategy(VOLUME, None, prepare_update=_prepare_volume_sta
 def _prepare_claim(ctx: WriteContext, obj: Object) -> None:
     obj["status"] = {"phase": "Pending"}
     _drop_cross_namespace(obj, None)
+    _drop_unsupported(obj.get("spec") or {})
     _same_sources(obj.get("spec") or {})
 
 
 def _prepare_claim_update(ctx: WriteContext, obj: Object, old: Object) -> None:
     """Set dataSourceRef on an old claim without it as well, so that the two versions compare equal."""
+    before = old.get("spec") or {}
     _drop_cross_namespace(obj, old)
+    if before.get("dataSource") is None and before.get("dataSourceRef") is None:
+        _drop_unsupported(obj.get("spec") or {})
     _same_sources(obj.get("spec") or {})
-    _same_sources(old.get("spec") or {})
+    _same_sources(before)
 
 
 def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
@@ -57,13 +61,17 @@ def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
         obj["spec"]["dataSourceRef"] = {k: v for k, v in reference.items() if k != "namespace"}
 
 
+def _drop_unsupported(spec: Object) -> None:
+    """Drop a lone dataSource of an unsupported kind (EnforceDataSourceBackwardsCompatibility)."""
+    source = spec.get("dataSource")
+    if source is not None and spec.get("dataSourceRef") is None and not _supported_source(source):
+        del spec["dataSource"]
+
+
 def _same_sources(spec: Object) -> None:
-    """Copy dataSource to dataSourceRef or back; drop a source of an unsupported kind."""
+    """Copy dataSource to dataSourceRef or back."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and reference is None:
-        if not _supported_source(source):
-            spec.pop("dataSource")
-            return
         spec["dataSourceRef"] = dict(source)
     elif reference is not None and source is None and not reference.get("namespace"):
         spec["dataSource"] = {m: reference[m] for m in ("apiGroup", "kind", "name") if m in reference}
@@ -84,6 +92,7 @@ CLAIM = Strategy(
     validate=on_create(claim.validate_claim),
     validate_update=on_update(claim.validate_claim_update),
     update_order=WHOLE_WITHIN,
+    defaults_not_stored=lambda obj: True,  # the phase
     warnings=lambda ctx, obj, old: claim.claim_warnings(obj),
     return_deleted=True,
 )

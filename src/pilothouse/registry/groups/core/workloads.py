@@ -17,7 +17,7 @@ from pilothouse.registry.groups.records import (
     on_update,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_FIRST, WHOLE_WITHIN, Part, Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
 
 def _prepare_template(ctx: WriteContext, obj: Object) -> None:
@@ -46,7 +46,6 @@ POD_TEMPLATE = Strategy(
     prepare_update=_prepare_template_update,
     validate=pods_checked(validate_pod_template),
     validate_update=pods_checked_update(_validate_template_update),
-    update_order=WHOLE_WITHIN,
     warnings=_template_warnings,
     return_deleted=True,
 )
@@ -71,8 +70,12 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
     if wrong:
         what = "this is used in Pod names and hostnames, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
-    if old is None or obj["metadata"].get("generation") != old["metadata"].get("generation"):
+    if old is None:
         out += template_warnings(_controller_template(obj), "spec.template")
+    elif obj["metadata"].get("generation") != old["metadata"].get("generation"):
+        out += template_warnings(
+            _controller_template(old), "spec.template"
+        )  # upstream takes one for the other
     return out
 
 
@@ -98,9 +101,7 @@ CONTROLLER = Strategy(
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
     validate=pods_checked(core.validate_replication_controller),
-    validate_anew=pods_checked_update(_validate_controller_update),
     validate_update=pods_checked_update(_validate_controller_update),
-    update_order=WHOLE_FIRST,
     warnings=_controller_warnings,
     garbage_collection="orphan",
 )
@@ -141,8 +142,6 @@ SERVICE = Strategy(
     prepare_update=core_services.prepare_update,
     validate=on_create(service.validate_service),
     validate_update=on_update(service.validate_service_update),
-    update_order=WHOLE_WITHIN,
-    finalizer_checks=frozenset((Part.METADATA_CHANGE,)),
     warnings=core_services.warnings,
     claim=service_objects.claim,
     settle=service_objects.release_unused,

@@ -1,0 +1,238 @@
+"""What is kept of the latest requests, side by side in memory: a record of fixed size each, and its texts.
+
+PERF: every request adds one. If each were an object, they would spread over the heap: the one that is pushed
+out has long left the processor's caches, and freeing it would cost more than all else that is done here.
+"""
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+DEF SLAB = 64 * 1024     # bytes of texts that are kept together
+
+cdef struct Slab:
+    Slab *next
+    Py_ssize_t used, live    # bytes; records whose texts are here
+    char data[SLAB]
+
+cdef struct Record:
+    Py_ssize_t size, sent
+    Slab *slab
+    int at, length           # of the texts in the slab
+    int code, seats
+    double started, recognised, decided, answered, ended, waited
+    PyObject *user
+    PyObject *caller
+    PyObject *recognition
+    PyObject *decision
+    PyObject *schema         # None: the request needed no seats
+    PyObject *level
+    PyObject *acting
+    PyObject *error
+    PyObject *detail
+
+
+RECORD = sizeof(Record)
+
+
+cdef inline PyObject *hold(object value):
+    Py_INCREF(value)
+    return <PyObject*>value
+
+
+cdef class Ring:
+    """The last `most` requests, or as many of them as fit into `limit` bytes. Their numbers grow by one.
+
+    overhead: bytes that a record counts beside its texts. longest: bytes of the texts of one record that are
+    kept as they are; `shorten` gets a list of longer ones, or of those that UTF-8 cannot tell.
+    """
+
+    cdef readonly Py_ssize_t most, limit, size      # size: bytes that are kept
+    cdef readonly long long first, end       # numbers of the oldest record, and of the next one
+    cdef Py_ssize_t overhead, longest
+    cdef object shorten
+    cdef Record *records
+    cdef Slab *oldest
+    cdef Slab *newest
+    cdef Slab *spare
+
+    def __cinit__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t overhead, Py_ssize_t longest, shorten):
+        if most < 1 or longest < 1:
+            raise ValueError("a ring keeps at least one request")
+        self.most, self.limit, self.overhead, self.longest = most, limit, overhead, longest
+        self.shorten = shorten
+        self.records = <Record*>calloc(most, sizeof(Record))    # the pages come when they are written to
+        if self.records is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef Slab *slab
+        if self.records is not NULL:
+            while self.first < self.end:
+                self.pop()
+            free(self.records)
+        while self.oldest is not NULL:
+            slab, self.oldest = self.oldest, self.oldest.next
+            free(slab)
+        free(self.spare)
+
+    def __len__(self):
+        return self.end - self.first
+
+    def add(self, ctx not None, double ended, Py_ssize_t sent, str query not None, bytes user not None,
+            bytes caller not None, str error not None, bytes detail not None):
+        """Keep a request that has ended.
+
+        query: of its target, as far as it may be kept. user, caller: JSON of the effective and of the
+        authenticated one. error: what cut the answer short. All else is read from the context.
+        """
+        cdef Record made
+        cdef Slab *slab
+        cdef Py_ssize_t length
+        request, info, ticket = ctx.request, ctx.info, ctx.flow
+        recognition, decision, acting = request.recognition, ctx.decision, ctx.acting
+        texts = [
+            ctx.audit_id, info.verb, request.path, query, request.peer[0],
+            request.headers.get("user-agent", ""),
+        ]
+        try:
+            length = measure(texts)
+        except UnicodeEncodeError:
+            length = -1
+        if length < 0 or length > self.longest:
+            texts = self.shorten(texts)
+            length = measure(texts)
+            if length > SLAB:
+                raise ValueError("texts that are too long")
+        made.code, made.sent, made.ended = ctx.status, sent, ended
+        made.started, made.recognised = ctx.started, ctx.recognised
+        made.decided, made.answered = ctx.decided, ctx.answered
+        made.seats, made.waited = 0, 0
+        schema = level = None
+        if ticket is not None:
+            schema, level = ticket.schema, ticket.level
+            made.seats, made.waited = ticket.seats, ticket.waited
+        made.size = self.overhead + length + len(user) + len(detail)
+        if decision is not None:
+            made.size += len(decision.reason)
+        if recognition is not None and recognition.said:
+            made.size += sum([len(text) for _, text in recognition.said])
+        slab = self.room(length)
+        if self.end - self.first == self.most:
+            self.pop()
+        # Nothing fails from here on.
+        made.slab, made.at, made.length = slab, <int>slab.used, <int>length
+        put(slab, texts)
+        made.user, made.caller = hold(user), hold(caller)
+        made.recognition, made.decision = hold(recognition), hold(decision)
+        made.schema, made.level = hold(schema), hold(level)
+        made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
+        self.records[self.end % self.most] = made
+        self.size += made.size
+        self.end += 1
+        while self.size > self.limit and self.first < self.end:
+            self.pop()
+
+    def get(self, long long number):
+        """One request that is kept, None when it has been pushed out:
+
+        (size, texts by lines, user, caller, recognition, decision, (schema, level, seats, waited) or None,
+        code, started, recognised, decided, answered, ended, sent, acting, error, detail).
+        """
+        cdef Record *record
+        if not self.first <= number < self.end:
+            return None
+        record = &self.records[number % self.most]
+        flow = None
+        if <object>record.schema is not None:
+            flow = <object>record.schema, <object>record.level, record.seats, record.waited
+        return (
+            record.size,
+            PyUnicode_DecodeUTF8(&record.slab.data[record.at], record.length, NULL),
+            <object>record.user,
+            <object>record.caller,
+            <object>record.recognition,
+            <object>record.decision,
+            flow,
+            record.code,
+            record.started,
+            record.recognised,
+            record.decided,
+            record.answered,
+            record.ended,
+            record.sent,
+            <object>record.acting,
+            <object>record.error,
+            <object>record.detail,
+        )
+
+    cdef Slab *room(self, Py_ssize_t length) except NULL:
+        """The slab that the texts of the next record go to."""
+        cdef Slab *slab = self.newest
+        if slab is not NULL and slab.used + length <= SLAB:
+            return slab
+        slab, self.spare = self.spare, NULL
+        if slab is NULL:
+            slab = <Slab*>malloc(sizeof(Slab))
+            if slab is NULL:
+                raise MemoryError
+        slab.next, slab.used, slab.live = NULL, 0, 0
+        if self.newest is NULL:
+            self.oldest = slab
+        else:
+            self.newest.next = slab
+        self.newest = slab
+        return slab
+
+    cdef void pop(self):
+        """Let the oldest record go, and its slab when that was the last one in it."""
+        cdef Record record = self.records[self.first % self.most]
+        cdef Slab *slab
+        self.first += 1
+        self.size -= record.size
+        record.slab.live -= 1
+        while self.oldest is not self.newest and not self.oldest.live:
+            slab, self.oldest = self.oldest, self.oldest.next
+            if self.spare is NULL:
+                self.spare = slab
+            else:
+                free(slab)
+        Py_DECREF(<object>record.user)
+        Py_DECREF(<object>record.caller)
+        Py_DECREF(<object>record.recognition)
+        Py_DECREF(<object>record.decision)
+        Py_DECREF(<object>record.schema)
+        Py_DECREF(<object>record.level)
+        Py_DECREF(<object>record.acting)
+        Py_DECREF(<object>record.error)
+        Py_DECREF(<object>record.detail)
+
+
+cdef Py_ssize_t measure(list texts) except -1:
+    """The bytes of texts, each with the byte that ends it."""
+    cdef Py_ssize_t size, total = 0
+    for text in texts:
+        PyUnicode_AsUTF8AndSize(text, &size)
+        total += size + 1
+    return total - 1
+
+
+cdef void put(Slab *slab, list texts):
+    """Write texts, which were measured, with a newline between them."""
+    cdef Py_ssize_t size
+    cdef const char *data
+    cdef bint begun = False
+    for text in texts:
+        if begun:
+            slab.data[slab.used] = b"\n"
+            slab.used += 1
+        begun = True
+        data = PyUnicode_AsUTF8AndSize(text, &size)
+        memcpy(&slab.data[slab.used], data, size)
+        slab.used += size
+    slab.live += 1

@@ -1,0 +1,156 @@
+// A table of objects that follows them: a list, then a watch from its resourceVersion on, and again when that has expired.
+
+import { getTable, pathOf, Refusal, watchTable } from "./api.js";
+import { since } from "./format.js";
+import { Table } from "./dom.js";
+
+const PAGE = 500;
+const PATIENCE = 3000;
+const TELL = 5000;
+const BOOKMARK = "BOOKMARK";
+
+const wait = (milliseconds, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, milliseconds);
+  signal.addEventListener("abort", () => (clearTimeout(timer), resolve()));
+});
+
+const uid = (row) => row.object.metadata.uid || row.object.metadata.name;
+
+// columns: what is different of a column, by its title.
+// kind: as api.kinds() has it. place: where the table goes. say(state, text) tells how it goes, refuse(error or null) what
+// was refused, announce(text) what has changed. test(row) hides rows. open(metadata) opens an object. order(rows) sorts them.
+export class Live {
+  constructor(settings) {
+    Object.assign(this, { test: () => true, columns: {} }, settings);
+    this.rows = new Map();
+    this.changes = { added: 0, changed: 0, deleted: 0 };
+    this.abort = new AbortController();
+    this.more = 0;
+    this.ages = setInterval(() => this.draw(), 10000);
+    this.teller = setInterval(() => this.tell(), TELL);
+    this.run();
+  }
+
+  stop() {
+    this.abort.abort();
+    clearInterval(this.ages);
+    clearInterval(this.teller);
+    clearTimeout(this.drawing);
+  }
+
+  async run() {
+    const { signal } = this.abort;
+    while (!signal.aborted) {
+      try {
+        let version = await this.list();
+        this.refuse(null);
+        while (version && !signal.aborted) version = await this.follow(version);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof Refusal)) {
+          this.say("off", "The watch was cut short; it is opened again");
+        } else {
+          this.refuse(error);
+          this.say("off", "Refused");
+          if (error.status === 401 || error.status === 403 || error.status === 404) return;
+        }
+        await wait(PATIENCE, signal);
+      }
+    }
+  }
+
+  path(parameters) {
+    const query = new URLSearchParams({ ...this.selectors, ...parameters });
+    return `${pathOf(this.kind, this.namespace)}?${query}`;
+  }
+
+  // Lists the objects; the resourceVersion from which a watch goes on, "" when there is none.
+  async list() {
+    this.say("busy", "Listing …");
+    const table = await getTable(this.path({ limit: PAGE }), { signal: this.abort.signal });
+    this.rows.clear();
+    this.more = table.metadata.remainingItemCount || 0;
+    this.define(table.columnDefinitions);
+    for (const row of table.rows || []) this.rows.set(uid(row), row);
+    this.draw();
+    if (!this.kind.watchable) {
+      this.say("off", "This kind cannot be watched");
+      await wait(30000, this.abort.signal);
+      return "";
+    }
+    return table.metadata.resourceVersion;
+  }
+
+  // Follows changes; the resourceVersion to go on from, "" when it has expired.
+  async follow(version) {
+    this.say("on", "Live");
+    let latest = version;
+    const parameters = { watch: "1", resourceVersion: version, allowWatchBookmarks: "true" };
+    await watchTable(this.path(parameters), ({ type, object }) => {
+      if (type === "ERROR") {
+        latest = "";
+        if (object.code !== 410) throw new Refusal(object.code, object.reason, object.message, "");
+        return;
+      }
+      for (const row of object.rows || []) {
+        latest = row.object.metadata.resourceVersion || latest;
+        if (type !== BOOKMARK) this.change(type, row);
+      }
+    }, this.abort.signal);
+    return latest;
+  }
+
+  change(type, row) {
+    const key = uid(row);
+    if (type === "DELETED") {
+      this.rows.delete(key);
+      this.changes.deleted += 1;
+    } else {
+      this.changes[this.rows.has(key) ? "changed" : "added"] += 1;
+      this.rows.set(key, row);
+    }
+    this.drawing ||= setTimeout(() => this.draw(), 100);
+  }
+
+  define(definitions) {
+    const shown = definitions.map((definition, at) => ({ ...definition, at })).filter((one) => one.priority === 0);
+    const cell = ({ name, at }) => (name === "Age"
+      ? (row) => since(row.object.metadata.creationTimestamp)
+      : (row) => (row.cells[at] === null || row.cells[at] === undefined ? "" : row.cells[at]));
+    const columns = shown.map((one) => ({
+      title: one.name,
+      hint: one.description,
+      show: cell(one),
+      of: one.name === "Age" ? (row) => -Date.parse(row.object.metadata.creationTimestamp) : cell(one),
+      numeric: one.type === "integer" || one.type === "number",
+      quiet: one.name === "Age",
+      open: one.format === "name" && this.open ? (row) => this.open(row.object.metadata) : null,
+      ...this.columns[one.name],
+    }));
+    if (this.kind.namespaced && !this.namespace) {
+      const namespace = (row) => row.object.metadata.namespace;
+      columns.splice(1, 0, { title: "Namespace", show: namespace, of: namespace });
+    }
+    const titles = columns.map((column) => column.title).join();
+    if (titles === this.titles) return;
+    this.titles = titles;
+    this.table = new Table({ label: this.label, columns, key: uid, empty: this.empty });
+    this.place.replaceChildren(this.table.root);
+  }
+
+  draw() {
+    clearTimeout(this.drawing);
+    this.drawing = 0;
+    if (!this.table || this.paused()) return;
+    const rows = [...this.rows.values()].filter((row) => this.test(row));
+    this.table.update(this.order ? this.order(rows) : rows);
+    this.table.flash = true;
+    if (this.more) this.table.note.textContent = `${this.more} more were not listed: narrow the list down. Changes to them show.`;
+  }
+
+  tell() {
+    const told = Object.entries(this.changes).filter(([, count]) => count).map(([what, count]) => `${count} ${what}`);
+    if (told.length && !this.paused()) this.announce(`${this.label}: ${told.join(", ")}`);
+    this.changes = { added: 0, changed: 0, deleted: 0 };
+  }
+}

@@ -1,0 +1,142 @@
+// The frame around the views: who looks, which view is shown, whether the numbers move.
+
+import { Refusal, setToken, token, whoAmI } from "./api.js";
+import { h, refusals } from "./dom.js";
+import { total } from "./exposition.js";
+import { age } from "./format.js";
+import { Sampler } from "./sampler.js";
+import * as events from "./view_events.js";
+import * as objects from "./view_objects.js";
+import * as overview from "./view_overview.js";
+import * as queues from "./view_queues.js";
+import * as requests from "./view_requests.js";
+import * as store from "./view_store.js";
+import * as watches from "./view_watches.js";
+
+const VIEWS = { overview, requests, watches, queues, store, objects, events };
+
+const at = (id) => document.getElementById(id);
+const main = at("main"), nav = at("views"), pause = at("pause"), sign = at("sign");
+
+let paused = false;
+let stop = () => {};
+const sampler = new Sampler(() => paused);
+const context = {
+  sampler,
+  paused: () => paused,
+  announce: (text) => (at("announcer").textContent = text),
+  go,
+};
+
+// The address of a view with its settings, which is kept in the fragment so that it can be shared.
+export function address(view, settings = {}) {
+  const query = new URLSearchParams(Object.entries(settings).filter(([, value]) => value));
+  return `#/${view}${query.size ? `?${query}` : ""}`;
+}
+
+function go(view, settings, { quietly = false } = {}) {
+  if (quietly) history.replaceState(null, "", address(view, settings));
+  else location.hash = address(view, settings);
+}
+
+function show(focus) {
+  const [name, query] = location.hash.replace(/^#\//, "").split("?");
+  const view = VIEWS[name] || overview;
+  stop();
+  for (const link of nav.querySelectorAll("a")) {
+    if (link.dataset.view === view.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${view.title} – Pilothouse`;
+  const heading = h("h1", { tabindex: "-1" }, view.title);
+  main.replaceChildren(heading);
+  stop = view.show(main, context, new URLSearchParams(query)) || (() => {});
+  if (focus) heading.focus();
+}
+
+function open(user) {
+  at("user").textContent = user.username;
+  sign.hidden = false;
+  sign.textContent = token() ? "Sign out" : "Use a token";
+  nav.hidden = pause.hidden = false;
+  sampler.start();
+  show(false);
+}
+
+function ask(error) {
+  stop();
+  sampler.stop();
+  stop = () => {};
+  nav.hidden = pause.hidden = sign.hidden = true;
+  at("user").textContent = "";
+  document.title = "Sign in – Pilothouse";
+  const place = h("div");
+  const input = h("input", {
+    id: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "token-help",
+  });
+  const submit = async (event) => {
+    event.preventDefault();
+    setToken(input.value.trim());
+    if (token()) await enter();
+  };
+  main.replaceChildren(
+    h("form", { class: "panel sign-in", onsubmit: submit },
+      h("h1", {}, "Sign in"),
+      place,
+      h("label", { for: "token" }, "Bearer token"),
+      input,
+      h("p", { id: "token-help", class: "soft" },
+        "Kept by this tab until it is closed, and sent to this server only. What you see is what its user may read. ",
+        "A token of a service account: ", h("code", {}, "kubectl create token NAME")),
+      h("button", { class: "primary" }, "Sign in"),
+      h("p", { class: "soft" }, "With a client certificate in the browser no token is needed: import it, and reload this page.")));
+  refusals(place)(error);
+  input.focus();
+}
+
+async function enter() {
+  try {
+    open(await whoAmI());
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const wanted = token() || error.status === 0;
+    if (error.status === 401 || error.status === 403) setToken("");
+    ask(wanted ? error : null);
+  }
+}
+
+sampler.addEventListener("change", () => {
+  const { latest } = sampler;
+  if (!latest) return;
+  const version = [...(latest.families.get("kubernetes_build_info") || new Map()).keys()].join().match(/git_version="([^"]+)"/);
+  const uptime = age(latest.at / 1000 - total(latest.families, "process_start_time_seconds"));
+  const many = sampler.servers.size > 1 ? ` · one of ${sampler.servers.size} processes` : "";
+  at("server").textContent = `${version ? version[1] : ""} · up ${uptime}${many}`;
+});
+
+for (const [name, view] of Object.entries(VIEWS)) {
+  nav.append(h("a", { href: address(name), "data-view": view.name }, view.title));
+}
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  pause.textContent = paused ? "Paused" : "Pause";
+  context.announce(paused ? "Updates are paused" : "Updates go on");
+  if (!paused) sampler.soon(0);
+});
+sign.addEventListener("click", () => {
+  setToken("");
+  ask(null);
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+document.addEventListener("unauthorized", (event) => {
+  if (!nav.hidden) {
+    setToken("");
+    ask(event.detail);
+  }
+});
+window.addEventListener("hashchange", () => nav.hidden || show(true));
+enter();

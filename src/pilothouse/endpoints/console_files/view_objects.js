@@ -1,0 +1,156 @@
+// Objects by kind: how many there are, a live table of one kind, and a single object.
+
+import { getJSON, groupResource, kinds, pathOf, Refusal } from "./api.js";
+import { dialog, field, h, panel, refusals, refused, Table } from "./dom.js";
+import { by } from "./exposition.js";
+import { number } from "./format.js";
+import { Live } from "./live.js";
+
+export const name = "objects";
+export const title = "Objects";
+
+const keyOf = ({ group, version, resource }) => `${group}/${version}/${resource}`;
+
+export function show(root, context, settings) {
+  const place = h("div");
+  const refuse = refusals(place);
+  const body = h("div", {}, h("p", { class: "soft" }, "Asking for the kinds …"));
+  root.append(place, body);
+  let stop = () => {};
+  let gone = false;
+  kinds().then((all) => {
+    if (gone) return;
+    body.replaceChildren();
+    const kind = all.find((one) => keyOf(one) === settings.get("kind"));
+    stop = kind ? showKind(body, refuse, context, kind, all, settings) : showAll(body, context, all);
+  }).catch((error) => {
+    if (!(error instanceof Refusal)) throw error;
+    body.replaceChildren();
+    refuse(error);
+  });
+  return () => {
+    gone = true;
+    stop();
+  };
+}
+
+function address(kind) {
+  return `#/objects?${new URLSearchParams({ kind: keyOf(kind) })}`;
+}
+
+function showAll(root, { sampler }, all) {
+  const counts = new Map();
+  const search = h("input", { type: "search", autocomplete: "off", placeholder: "pods, apps, …" });
+  const table = new Table({
+    label: "Kinds",
+    key: keyOf,
+    sort: "-Objects",
+    columns: [
+      { title: "Kind", of: (row) => row.kind, show: (row) => row.kind, href: address },
+      { title: "Resource", of: (row) => row.resource, show: (row) => row.resource },
+      { title: "Group", of: (row) => row.group, show: (row) => row.group || "core" },
+      { title: "Version", of: (row) => row.version, show: (row) => row.version },
+      { title: "Scope", of: (row) => row.namespaced, show: (row) => (row.namespaced ? "namespaces" : "cluster") },
+      { title: "Objects", of: (row) => counts.get(groupResource(row)) ?? -1, show: (row) => number(counts.get(groupResource(row)) ?? NaN), numeric: true },
+    ],
+  });
+  const draw = () => {
+    const text = search.value.trim().toLowerCase();
+    table.update(all.filter((one) => `${one.kind} ${groupResource(one)} ${one.group || "core"}`.toLowerCase().includes(text)));
+  };
+  const update = () => {
+    const families = sampler.latest ? sampler.latest.families : new Map();
+    for (const [resource, count] of by(families, "apiserver_storage_objects", (row) => row.resource)) counts.set(resource, count);
+    draw();
+  };
+  search.addEventListener("input", draw);
+  root.append(h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, field("Find a kind", search)),
+    panel("Kinds", table.root));
+  sampler.addEventListener("change", update);
+  update();
+  return () => sampler.removeEventListener("change", update);
+}
+
+function chooser(all, kind, go) {
+  const groups = new Map();
+  for (const one of all) groups.set(one.group, [...(groups.get(one.group) || []), one]);
+  const options = [...groups].map(([group, members]) => h("optgroup", { label: group || "core" },
+    members.map((one) => h("option", { value: keyOf(one), selected: one === kind }, one.resource))));
+  return h("select", { onchange: (event) => go("objects", { kind: event.target.value }) }, options);
+}
+
+function showKind(root, refuse, context, kind, all, settings) {
+  const namespace = h("input", { type: "search", value: settings.get("namespace"), autocomplete: "off", list: "namespaces", placeholder: "all" });
+  const labels = h("input", { type: "search", value: settings.get("labels"), autocomplete: "off", placeholder: "app=web" });
+  const filter = h("input", { type: "search", autocomplete: "off" });
+  const known = h("datalist", { id: "namespaces" });
+  const state = h("span", { class: "state" });
+  const place = h("div");
+  const label = groupResource(kind);
+  let live = null;
+
+  const start = () => {
+    if (live) live.stop();
+    const wanted = { kind: keyOf(kind), namespace: namespace.value.trim(), labels: labels.value.trim() };
+    context.go("objects", wanted, { quietly: true });
+    live = new Live({
+      kind, label, place, refuse,
+      namespace: kind.namespaced ? wanted.namespace : "",
+      selectors: wanted.labels ? { labelSelector: wanted.labels } : {},
+      empty: "There is none.",
+      paused: context.paused,
+      announce: context.announce,
+      say: (tone, text) => {
+        state.dataset.state = tone;
+        state.textContent = text;
+      },
+      open: (metadata) => showObject(kind, metadata),
+      test: (row) => row.object.metadata.name.includes(filter.value.trim()),
+    });
+    place.replaceChildren();
+  };
+  filter.addEventListener("input", () => live.draw());
+  if (kind.namespaced) suggest(known);
+  root.append(
+    h("p", {}, h("a", { href: "#/objects" }, "All kinds")),
+    h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+      field("Kind", chooser(all, kind, context.go)),
+      kind.namespaced && field("Namespace", namespace), known,
+      field("Labels", labels), field("Name contains", filter)),
+    h("section", { class: "panel", "aria-labelledby": "kind" },
+      h("h2", { id: "kind" }, label), state, place));
+  namespace.addEventListener("change", start);
+  labels.addEventListener("change", start);
+  start();
+  return () => live.stop();
+}
+
+async function suggest(list) {
+  try {
+    const { items } = await getJSON("/api/v1/namespaces?limit=500");
+    list.replaceChildren(...items.map((one) => h("option", { value: one.metadata.name })));
+  } catch {
+    // Whoever may not list namespaces types one.
+  }
+}
+
+async function showObject(kind, metadata) {
+  try {
+    const object = await getJSON(pathOf(kind, metadata.namespace, metadata.name));
+    dialog(`${kind.kind} ${metadata.name}`, h("pre", { tabindex: "0" }, JSON.stringify(readable(object, kind), null, 2)));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    dialog(`${kind.kind} ${metadata.name}`, refused(error));
+  }
+}
+
+const APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+
+// The object without the record of its field managers; of a Secret only how much there is.
+function readable(object, kind) {
+  delete object.metadata.managedFields;
+  if (kind.resource !== "secrets" || kind.group) return object;
+  for (const [key, value] of Object.entries(object.data || {})) object.data[key] = `${atob(value).length} bytes, not shown`;
+  if (object.metadata.annotations) delete object.metadata.annotations[APPLIED];
+  return object;
+}

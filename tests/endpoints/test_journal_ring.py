@@ -1,0 +1,118 @@
+"""The ring of records that the journal keeps requests in, held against a plain list."""
+
+import gc
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilothouse._journal import Ring
+
+OVERHEAD, LONGEST = 100, 4096
+Added = tuple[str, int]
+
+
+class Held:
+    """Something that a record holds, and that a weak reference can follow."""
+
+    said = ()
+    reason = "why"
+
+
+def shortened(texts: list[str]) -> list[str]:
+    return [text.encode(errors="backslashreplace").decode()[: LONGEST // 4] for text in texts]
+
+
+def context(path: str, number: int, held: Any = None, seats: int = 0) -> SimpleNamespace:
+    request = SimpleNamespace(recognition=held, path=path, peer=("127.0.0.1", 1), headers={"user-agent": "u"})
+    flow = SimpleNamespace(schema="s", level="l", seats=seats, waited=0.5) if seats else None
+    return SimpleNamespace(
+        request=request,
+        info=SimpleNamespace(verb="get"),
+        flow=flow,
+        decision=held,
+        acting=None,
+        audit_id=f"id-{number}",
+        status=200,
+        started=float(number),
+        recognised=1.0,
+        decided=2.0,
+        answered=3.0,
+    )
+
+
+def add(ring: Ring, path: str, number: int, detail: bytes = b"", **more: Any) -> None:
+    ring.add(context(path, number, **more), 9.0, number, "q", b"user", b"caller", "", detail)
+
+
+def told(path: str, number: int) -> str:
+    texts = [f"id-{number}", "get", path, "q", "127.0.0.1", "u"]
+    line = "\n".join(texts)
+    return line if len(line.encode()) <= LONGEST else "\n".join(shortened(texts))
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(300, 300_000),
+    st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(1, 400))),
+)
+def test_it_keeps_what_a_list_would(most: int, limit: int, added: list[Added]) -> None:
+    ring, model = Ring(most, limit, OVERHEAD, LONGEST, shortened), list[tuple[int, str, int]]()
+    for number, (text, times) in enumerate(added):
+        path, detail = text * times, b"d" * times
+        add(ring, path, number, detail, seats=number % 3)
+        line = told(path, number)
+        model.append((number, line, OVERHEAD + len(line.encode()) + len(b"user") + len(detail)))
+        model = model[-most:]
+        while sum(size for _, _, size in model) > limit:
+            model.pop(0)
+        assert ring.size == sum(size for _, _, size in model) and len(ring) == len(model)
+    assert ring.end == len(added) and ring.first == ring.end - len(model)
+    for number, line, size in model:
+        found = ring.get(number)
+        assert found is not None and found[:4] == (size, line, b"user", b"caller")
+        assert found[6] == (("s", "l", number % 3, 0.5) if number % 3 else None)
+        assert found[7:14] == (200, float(number), 1.0, 2.0, 3.0, 9.0, number)
+    assert ring.get(ring.first - 1) is None and ring.get(ring.end) is None
+
+
+def test_texts_go_through_many_slabs() -> None:
+    ring = Ring(3000, 1 << 30, OVERHEAD, LONGEST, shortened)
+    for number in range(10_000):
+        add(ring, "/" + "x" * (number % 700), number)
+    for number in range(7000, 10_000):
+        found = ring.get(number)
+        assert found is not None and found[1] == told("/" + "x" * (number % 700), number)
+
+
+def test_it_lets_go_of_what_it_pushes_out_and_of_all_at_its_end() -> None:
+    ring = Ring(2, 1 << 20, OVERHEAD, LONGEST, shortened)
+    held = [Held() for _ in range(4)]
+    known = [weakref.ref(one) for one in held]
+    for number, one in enumerate(held):
+        add(ring, "/", number, held=one)
+    del one
+    held.clear()
+    assert [ref() is not None for ref in known] == [False, False, True, True]
+    del ring
+    gc.collect()
+    assert [ref() for ref in known] == [None] * 4
+
+
+def test_what_cannot_be_kept_changes_nothing() -> None:
+    ring = Ring(2, 1 << 20, OVERHEAD, LONGEST, shortened)
+    add(ring, "/", 0)
+    size = ring.size
+    broken = context("/", 1)
+    broken.status = "none"
+    with pytest.raises(TypeError):
+        ring.add(broken, 9.0, 1, "q", b"user", b"caller", "", b"")
+    long = Ring(2, 1 << 20, OVERHEAD, LONGEST, lambda texts: ["x" * 70_000])
+    with pytest.raises(ValueError, match="too long"):
+        add(long, "x" * 5000, 0)
+    assert (len(ring), ring.size, len(long)) == (1, size, 0)
+    with pytest.raises(ValueError, match="at least one"):
+        Ring(0, 1, OVERHEAD, LONGEST, shortened)
