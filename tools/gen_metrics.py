@@ -35,6 +35,7 @@ async def _served() -> list[Group]:
     """The groups of a server that no flag asks anything of."""
     with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0)) as sock:
         flags = [f"--data-dir={directory}", "--storage-backend=memory", "--bind-address=127.0.0.1"]
+        flags.append("--max-memory=1Gi")
         server = Server(options.parse(flags), sockets=[sock])
         await server.start()
         await server.stop(drain=0)
