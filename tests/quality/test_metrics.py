@@ -60,6 +60,7 @@ class Running:
         self.directory = directory
         flags = [f"--data-dir={directory}", "--bind-address=127.0.0.1", f"--secure-port={self.port}"]
         flags += ["--storage-backend=memory", "--max-unauthenticated-connections=3"]
+        flags += ["--max-memory=64Gi"]
         self.server = Server(options.parse(flags), sockets=[self.sock])
 
     async def __aenter__(self) -> Self:
@@ -526,6 +527,12 @@ ELSEWHERE = {
     "kube_apiserver_nodeport_allocator_allocation_errors_total": "registry/test_node_ports.py",
     "kube_apiserver_pod_logs_backend_tls_failure_total": "endpoints/test_podlog.py",
     "kube_apiserver_pod_logs_insecure_backend_total": "endpoints/test_podlog.py",
+    "pilothouse_memory_limit_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_used_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_charged_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_waiting_requests": "flowcontrol/test_memory.py",
+    "pilothouse_memory_refused_requests_total": "flowcontrol/test_memory.py",
+    "pilothouse_memory_reliefs_total": "flowcontrol/test_memory.py",
     "node_authorizer_graph_actions_duration_seconds": "authz/test_node.py",
     "rest_client_response_size_bytes": "outbound/test_http.py",
     "workqueue_depth": "controllers/test_queue.py",
@@ -698,6 +705,7 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
                 "pilothouse_reload_refused",
+                *(name for name in zero if name.startswith("pilothouse_memory_")),
                 *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
                 *(name for name in zero if name.startswith(("serviceaccount_", "workqueue_"))),
                 *(name for name in zero if re.fullmatch("apiserver_flowcontrol_.*_limit_seats", name)),
