@@ -154,6 +154,7 @@ transcripts: $(READY)
 map:
 	$(PYTHON) tools/gen_map.py
 	$(PYTHON) tools/gen_flags.py
+	$(BIN)/python tools/gen_metrics.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

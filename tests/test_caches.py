@@ -13,7 +13,8 @@ from pilothouse import caches
 from pilothouse.api import managed, names, quantity
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
-from pilothouse.instruments import MetricsRegistry, number
+from pilothouse.exposition import number
+from pilothouse.instruments import MetricsRegistry
 
 MB = 1 << 20
 

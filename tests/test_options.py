@@ -182,6 +182,32 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             ["--encryption-provider-config-automatic-reload"],
             "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config",
         ),
+        (
+            ["--disabled-metrics=a b"],
+            'metrics.disabledMetrics: Invalid value: ["a b"]: must be fully qualified metric names matching '
+            '"^[a-zA-Z_:][a-zA-Z0-9_:]*$", got "a b"',
+        ),
+        (
+            ["--allow-metric-labels=m=v"],
+            'metrics.allowListMapping: Invalid value: {"m":"v"}: must have keys with format `metricName,labelName` '
+            'where metricName matches "[a-zA-Z_:][a-zA-Z0-9_:]*" and labelName matches "[a-zA-Z_][a-zA-Z0-9_]*"',
+        ),
+        (
+            ["--show-hidden-metrics-for-version=1.30"],
+            "metrics.showHiddenMetricsForVersion: Invalid value: \"1.30\": must be omitted or have the value '1.35'; "
+            "only the previous minor version is allowed",
+        ),
+        (
+            ["--allow-metric-labels-manifest=/nope"],
+            'metrics.allowListMappingManifest: Invalid value: "/nope": failed to read allow list manifest: '
+            "open /nope: no such file or directory",
+        ),
+        (
+            ["--allow-metric-labels=m,l=a", "--allow-metric-labels-manifest=/dev/null"],
+            'metrics: Invalid value: {"allowListMapping":{"m,l":"a"},"allowListMappingManifest":"/dev/null"}: '
+            "cannot specify both allowListMapping and allowListMappingManifest",
+        ),
+        (["--metrics-profile=tiny"], '--metrics-profile "tiny" must be full or small'),
         (["--requestheader-group-headers=X-Remote-Group, "], 'empty value in "requestheader-group-headers"'),
         (["--requestheader-uid-headers=X-Uid"], "without specifying the standard X-Remote-Uid header"),
         (["--workers=0"], "must be at least 1"),
@@ -373,3 +399,11 @@ def test_a_signer_excludes_keys_of_our_own(tmp_path: pathlib.Path) -> None:
     for flag in ("--service-account-signing-key-file", "--service-account-key-file"):
         with pytest.raises(options.ConfigError, match="They are mutually exclusive"):
             options.parse(["--service-account-signing-endpoint=/s.sock", f"{flag}={key}"])
+
+
+def test_labels_of_metrics_are_one_pair_or_a_line_of_several() -> None:
+    config = options.parse(
+        ["--allow-metric-labels=a,x=1,2", '--allow-metric-labels="b,y=3,4","c,z="', "--disabled-metrics=d,e"]
+    )
+    assert config.allow_metric_labels == {"a,x": "1,2", "b,y": "3,4", "c,z": ""}
+    assert config.disabled_metrics == ("d", "e")

@@ -94,3 +94,22 @@ def test_all_workers_are_told_to_look_at_their_files(tmp_path: pathlib.Path) -> 
     supervisor.stop()
     thread.join(10)
     assert results == [0]
+
+
+def test_workers_have_places_in_a_directory_that_goes_with_the_supervisor(tmp_path: pathlib.Path) -> None:
+    program = (
+        "import os, pathlib, sys; pathlib.Path(sys.argv[1], os.environ['PILOTHOUSE_WORKER'][-1]).write_text("
+    )
+    program += "os.environ['PILOTHOUSE_WORKER']); import signal; signal.pause()"
+    supervisor = Supervisor([sys.executable, "-c", program, str(tmp_path)], 2)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    eventually(
+        lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in "01"), "both"
+    )
+    places = [pathlib.Path((tmp_path / name).read_text()) for name in "01"]
+    assert [place.name for place in places] == ["0", "1"] and places[0].parent == places[1].parent
+    assert places[0].parent.stat().st_mode & 0o777 == 0o700
+    supervisor.stop()
+    thread.join(10)
+    assert not places[0].parent.exists()

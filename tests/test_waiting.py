@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.waiting import as_task, in_task
+from pilothouse.waiting import Pace, as_task, in_task
 
 
 async def begun(
@@ -143,3 +143,23 @@ def test_a_cancel_may_be_taken_back() -> None:
         return await asyncio.sleep(0, "done")
 
     assert asyncio.run(begun(stubborn(), lambda task: task.cancel())) == "done"
+
+
+def test_a_pace_gives_others_their_turn_once_its_slice_is_used_up() -> None:
+    async def turns(pace: Pace) -> int:
+        count = 0
+
+        async def other() -> None:
+            nonlocal count
+            while True:
+                count += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        for _ in range(10):
+            await pace.pause()
+        task.cancel()
+        return count
+
+    assert asyncio.run(turns(Pace(60))) == 0
+    assert asyncio.run(turns(Pace(0))) == 10

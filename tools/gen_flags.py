@@ -25,22 +25,16 @@ EMULATION = "There is one version, 1.36: no earlier one is imitated."
 ELECTION = "Coordinated leader election is an alpha feature of kube-apiserver; its API is not served."
 PEERS = "Requests for versions that a server does not know are not passed on to others (a beta feature, off by default)."  # noqa: E501
 SPLIT = "Log lines go to standard error by one thread; service managers tell their severity by its first letter or member."  # noqa: E501
-METRICS = (
-    "The metrics that are shown are those of docs/production.md; labels are bounded where they are declared."
-)
 PROFILES = "There are no profiles of Go; docs/performance.md tells how to profile this server."
 MEMORY = "Reads are always answered from memory, which holds all objects of a resource and as many changes as its budget allows."  # noqa: E501
 
 REASONS = {
-    "allow-metric-labels": METRICS,
-    "allow-metric-labels-manifest": METRICS,
     "contention-profiling": PROFILES,
     "coordinated-leadership-lease-duration": ELECTION,
     "coordinated-leadership-renew-deadline": ELECTION,
     "coordinated-leadership-retry-period": ELECTION,
     "debug-socket-path": PROFILES,
     "delete-collection-workers": "One loop writes, and the store gathers the writes: more workers would not be faster.",  # noqa: E501
-    "disabled-metrics": METRICS,
     "emulated-version": EMULATION,
     "emulation-forward-compatible": EMULATION,
     "enable-logs-handler": "It has been deprecated since v1.19; whoever may read the log directory over HTTP reads too much.",  # noqa: E501
@@ -65,7 +59,6 @@ REASONS = {
     "profiling": PROFILES,
     "runtime-config-emulation-forward-compatible": EMULATION,
     "send-retry-after-while-not-ready-once": "The port is opened when the server is ready, so nobody asks before.",  # noqa: E501
-    "show-hidden-metrics-for-version": METRICS,
     "shutdown-watch-termination-grace-period": "Watches end at once when requests are drained; clients resume elsewhere.",  # noqa: E501
     "storage-initialization-timeout": "The port is opened when the storage is ready; a service manager bounds the start.",  # noqa: E501
     "storage-media-type": "Objects are stored as JSON, which kube-apiserver reads; what it has stored as protobuf is read.",  # noqa: E501

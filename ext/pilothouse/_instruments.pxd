@@ -9,3 +9,10 @@ cdef class Distribution:
     cdef Py_ssize_t size
 
     cpdef void observe(self, double value) noexcept
+
+
+cdef class Recent(Distribution):
+    cdef double *values
+    cdef long long seen
+
+    cdef void remember(self, double value) noexcept

@@ -2,6 +2,9 @@
 
 from libc.stdlib cimport calloc, free, malloc
 
+cdef enum:
+    KEPT = 1024                 # values of which quantiles are taken
+
 
 cdef class Distribution:
     """How many values fell into each bucket, and their sum.
@@ -46,7 +49,7 @@ cdef class Distribution:
         """Add the counts of another one, whose bounds are the same or more;
         ValueError when they do not fit."""
         cdef Py_ssize_t i, j = 0
-        if not set(self.bounds) <= set(other.bounds):
+        if self.bounds is not other.bounds and not set(self.bounds) <= set(other.bounds):
             raise ValueError("the bounds do not fit")
         for i in range(other.size + 1):
             while j < self.size and (i == other.size or self.edges[j] < other.edges[i]):
@@ -54,9 +57,61 @@ cdef class Distribution:
             self.counts[j] += other.counts[i]
         self.sum += other.sum
 
+    def put(self, list counts not None, double sum):
+        """Count as many values as `buckets` and `sum` have told of another one with the same bounds;
+        ValueError when they are of other bounds."""
+        cdef Py_ssize_t i
+        if len(counts) != self.size + 1:
+            raise ValueError("the bounds do not fit")
+        for i in range(self.size + 1):
+            self.counts[i] += <long long>counts[i]
+        self.sum += sum
+
     def clear(self):
         """Forget all values."""
         cdef Py_ssize_t i
         for i in range(self.size + 1):
             self.counts[i] = 0
         self.sum = 0
+
+
+cdef class Recent(Distribution):
+    """A distribution that remembers its newest values too, at most 1,024."""
+
+    def __cinit__(self, tuple bounds not None):
+        self.values = <double *>malloc(KEPT * sizeof(double))
+        if self.values == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.values)
+
+    cpdef void observe(self, double value) noexcept:
+        """Count a value and remember it in place of the oldest."""
+        Distribution.observe(self, value)
+        self.remember(value)
+
+    cdef void remember(self, double value) noexcept:
+        self.values[self.seen % KEPT] = value
+        self.seen += 1
+
+    def add(self, Distribution other not None):
+        """Add the counts of another one; its newest values come after those that are remembered."""
+        cdef Recent recent
+        cdef long long i
+        Distribution.add(self, other)
+        if isinstance(other, Recent):
+            recent = <Recent>other
+            for i in range(max(0, recent.seen - KEPT), recent.seen):
+                self.remember(recent.values[i % KEPT])
+
+    def quantiles(self, tuple shares not None):
+        """The smallest of the newest values to which each share of them is at most equal; [] without values."""
+        cdef list newest = sorted([self.values[i] for i in range(min(self.seen, KEPT))])
+        cdef Py_ssize_t last = len(newest) - 1
+        return [newest[min(int(share * len(newest)), last)] for share in shares] if newest else []
+
+    def clear(self):
+        """Forget all values."""
+        Distribution.clear(self)
+        self.seen = 0

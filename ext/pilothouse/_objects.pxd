@@ -15,6 +15,8 @@ cdef class Listing:
     cdef readonly long long revision
     cdef readonly bint more
     cdef readonly Py_ssize_t remaining
+    cdef readonly Py_ssize_t fetched  # objects that were looked at
+    cdef readonly str index           # by which they were found, "" for none
 
 cdef class Objects:
     cdef readonly str prefix
@@ -27,6 +29,7 @@ cdef class Objects:
     cdef dict by_key
     cdef list entries
     cdef dict label_indexes, field_indexes
+    cdef str used                     # the index that the last list with a selector used
 
     cdef index_fields(self)
     cdef bint changed_since(self, long long at) except -1

@@ -53,6 +53,8 @@ cdef class Listing:
         self.revision = revision
         self.more = more
         self.remaining = remaining
+        self.fetched = PyList_GET_SIZE(entries)
+        self.index = ""
 
 
 cdef class Objects:
@@ -133,7 +135,9 @@ cdef class Objects:
         cdef Py_ssize_t remaining = 0
         cdef str scope
         cdef dict own
-        cdef Listing page
+        cdef Listing page, out
+        cdef Py_ssize_t fetched = 0
+        cdef str index = ""
         if self.changed_since(at):
             undone = self.by_scope(self.undo(at, self.prefix, after))
         for scope in scopes:
@@ -145,12 +149,15 @@ cdef class Objects:
                 continue
             page = self.page(scope, selector, after, left, revision, own)
             found += page.entries
+            fetched += page.fetched
+            index = index or page.index
             if limit:
                 left -= PyList_GET_SIZE(page.entries)
                 remaining += page.remaining if page.remaining >= 0 else page.more
-        if selector is not None and not selector.empty:
-            return Listing(found, revision, remaining > 0, -1)
-        return Listing(found, revision, remaining > 0, remaining)
+        whole = selector is None or selector.empty
+        out = Listing(found, revision, remaining > 0, remaining if whole else -1)
+        out.fetched, out.index = fetched, index
+        return out
 
     cdef bint changed_since(self, long long at) except -1:
         """Whether a list as of `at` (0 = now) differs from what is there; FutureRevision."""
@@ -208,7 +215,9 @@ cdef class Objects:
         cdef bint plain = only_key_fields(selector)
         cdef bint more = False
         cdef bint exact
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i = -1
+        cdef Listing out
+        self.used = ""
         rows = None if selector.nothing else self.candidates(prefix, selector, after, low, high)
         exact = rows is not None and not undone and self.settled(selector)
         if rows is None:
@@ -226,7 +235,9 @@ cdef class Objects:
                     last = (<Entry>rows[len(rows) - 1]).key if rows else (<Entry>self.entries[high - 1]).key
                     more = last != entry.key
                     break
-        return Listing(found, revision, more, -1)
+        out = Listing(found, revision, more, -1)
+        out.fetched, out.index = i + 1, self.used
+        return out
 
     cdef bint settled(self, Selector selector) except -1:
         """Whether one index decides a selector: it requires one value of an indexed field or of one label."""
@@ -257,11 +268,14 @@ cdef class Objects:
                 group = self.field_index(field).groups.get(value, {})
                 if best is None or len(group) < len(best):
                     best = group
+                    self.used = "f:" + field
         for key, value in selector.equalities:
             group = self.label_index(key).groups.get(value, {})
             if best is None or len(group) < len(best):
                 best = group
+                self.used = "l:"    # without the label's name, of which there are any number
         if best is None or len(best) > high - low:
+            self.used = ""
             return None
         keys = sorted([key for key in best if key > after and key.startswith(prefix)])
         return [best[key] for key in keys]

@@ -8,38 +8,84 @@ cdef tuple SECONDS = (
 )
 cdef tuple BYTES = tuple([10**n for n in range(3, 10)])
 
-DURATION, RESPONSE_SIZES = SECONDS, BYTES
+cdef tuple FILTER_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 5, 10, 15, 30)
+
+DURATION, RESPONSE_SIZES, FILTER_DURATION = SECONDS, BYTES, FILTER_SECONDS
+
+cdef str APPLY = "application/apply-patch+"
+cdef frozenset SYSTEM_CLIENTS = frozenset(("kube-apiserver", "kube-controller-manager", "kube-scheduler"))
+cdef frozenset LONG_RUNNING = frozenset(("watch", "connect"))
+cdef frozenset WRITES = frozenset(("create", "update", "patch", "apply"))
+cdef frozenset VALIDATIONS = frozenset(("Ignore", "Strict", "Warn"))
 
 
 cdef class Cell:
-    """The requests of one sort and one status code. `sizes` is None for those that are no reads."""
+    """The requests of one sort and one status code.
+
+    `sli` are the seconds without those that they have waited for others, None for requests that run long and for dry
+    runs. `sizes` is None for those that are no reads.
+    """
 
     cdef readonly Distribution seconds
+    cdef readonly Distribution sli
     cdef readonly Distribution sizes
     cdef readonly bint deprecated
+    cdef bint written
 
-    def __init__(self, bint deprecated, bint sized):
+    def __init__(self, bint deprecated, verb, bint dry_run):
         self.seconds = Distribution(SECONDS)
-        self.sizes = Distribution(BYTES) if sized else None
+        self.sli = None if dry_run or verb in LONG_RUNNING else Distribution(SECONDS)
+        self.sizes = Distribution(BYTES) if verb == "get" or verb == "list" else None
         self.deprecated = deprecated
+        self.written = verb in WRITES
+
+
+cdef str dry_run_of(query):
+    """The label for the dryRun of a query (endpoints/metrics cleanDryRun)."""
+    values = query.get("dryRun")
+    if not values:
+        return ""
+    return "All" if list(values) == ["All"] else "invalid"
+
+
+cdef str system_client_of(headers):
+    """The name of a control plane's client, by its User-Agent; "" for all others."""
+    cdef str agent = headers.get("user-agent", "")
+    if not agent.startswith("kube-"):
+        return ""
+    name, slash, _ = agent.partition("/")
+    return name if slash and name in SYSTEM_CLIENTS else ""
+
+
+cdef str validation_of(query):
+    """The label for the fieldValidation of a query (endpoints/metrics cleanFieldValidation)."""
+    values = query.get("fieldValidation")
+    if values is None:
+        return ""
+    return values[0] if len(values) == 1 and values[0] in VALIDATIONS else "invalid"
 
 
 cdef class Cells:
-    """The cells by (verb, group, version, resource, subresource, scope, status code)."""
+    """The cells by (verb, group, version, resource, subresource, scope, dry run, system client, status code)."""
 
     cdef readonly dict cells
     cdef object body_sizes    # an instruments.Histogram
+    cdef object validated     # one of the seconds of writes, by fieldValidation
 
-    def __init__(self, body_sizes):
+    def __init__(self, body_sizes, validated):
         self.cells = {}
         self.body_sizes = body_sizes
+        self.validated = validated
 
-    def observe(self, info not None, resource, status, double seconds, Py_ssize_t received, Py_ssize_t sent):
-        """Count one answered request, with the bytes of its body and of its answer.
+    def observe(self, info not None, resource, status, double seconds, Py_ssize_t received, Py_ssize_t sent,
+                dict headers not None, query, double waited):
+        """Count one answered request: the bytes of its body and of its answer, its headers and its decoded query, and
+        how many of its seconds it has waited for seats and for webhooks.
 
         Unknown resources and subresources are not counted, as upstream does. So there are not many cells.
         """
         cdef Cell cell
+        cdef str dry_run = ""
         if resource is None:
             return
         verb, subresource = info.verb, info.subresource
@@ -49,11 +95,19 @@ cdef class Cells:
             scope = "resource"
         else:
             scope = "namespace" if info.namespace else "cluster"
-        key = (verb, info.group, info.version, info.resource, subresource, scope, status)
+        if query:
+            dry_run = dry_run_of(query)
+        sort = "apply" if verb == "patch" and headers.get("content-type", "").startswith(APPLY) else verb
+        key = (sort, info.group, info.version, info.resource, subresource, scope, dry_run,
+               system_client_of(headers), status)
         cell = <Cell>self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = Cell(bool(resource.deprecated), verb == "get" or verb == "list")
+            cell = self.cells[key] = Cell(bool(resource.deprecated), verb, dry_run != "")
         cell.seconds.observe(seconds)
+        if cell.sli is not None:
+            cell.sli.observe(seconds - waited)
+        if cell.written:
+            self.validated.observe(seconds, validation_of(query))
         if cell.sizes is not None:
             cell.sizes.observe(sent)
         if received:
@@ -64,6 +118,7 @@ cdef class Authenticated:
     """Counts authenticated requests: their duration, and one for the label of the user."""
 
     cdef Distribution seconds
+    cdef public Distribution filter     # counts the duration too, unless it is None
     cdef object users         # user name -> a list whose only item is the count
 
     def __init__(self, Distribution seconds not None, users):
@@ -72,6 +127,8 @@ cdef class Authenticated:
 
     def __call__(self, double seconds, str name not None):
         self.seconds.observe(seconds)
+        if self.filter is not None:
+            self.filter.observe(seconds)
         cdef list count = self.users[name]
         count[0] += 1
 
@@ -80,6 +137,7 @@ cdef class Authorized:
     """Counts the decisions about requests by their result, with the duration."""
 
     cdef Distribution allowed, denied, no_opinion
+    cdef public Distribution filter     # counts the duration too, unless it is None
 
     def __init__(
         self, Distribution allowed not None, Distribution denied not None, Distribution no_opinion not None
@@ -89,6 +147,8 @@ cdef class Authorized:
         self.no_opinion = no_opinion
 
     def __call__(self, double seconds, decision):
+        if self.filter is not None:
+            self.filter.observe(seconds)
         if decision.allowed:
             self.allowed.observe(seconds)
         elif decision.denied:

@@ -10,7 +10,7 @@ from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse._entry cimport Change, Entry, weight
 from pilothouse._instruments cimport Distribution
-from pilothouse._objects cimport MANY, Index, Objects
+from pilothouse._objects cimport MANY, Index, Listing, Objects
 from pilothouse._selectors cimport Selector
 from pilothouse._watchers cimport PermittedWatcher, Watcher, Watchers
 
@@ -35,15 +35,51 @@ CAPACITY = RING_COUNT
 cdef class ResourceCache(Objects):
     """The objects under one prefix such as `/registry/pods/`, their recent changes, and their watchers."""
 
-    cdef Py_ssize_t ring_bytes
+    cdef Py_ssize_t ring_size               # bytes
     cdef Watchers watching
     cdef list listeners
     cdef readonly long long received         # changes that were taken in and offered to the watchers
+    cdef public long long undecoded          # stored values that could not be read
+    cdef dict lists                          # index -> [lists, objects that were looked at, those returned]
+    cdef readonly tuple from_store           # lists of the store, objects read, tested and returned
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
         self.watching = Watchers(self)
         self.listeners = []
+        self.lists = {}
+        self.from_store = (0, 0, 0, 0)
+
+    # --- what is counted
+
+    @property
+    def ring_bytes(self):
+        """Bytes of the changes in the ring, roughly."""
+        return self.ring_size
+
+    @property
+    def delays(self):
+        """The seconds between changes that were taken in and when watchers' sinks had them."""
+        return self.watching.delays
+
+    @property
+    def listed(self):
+        """Index ("" for none) -> how many lists were made by it, objects looked at, objects returned."""
+        return {index: tuple(counts) for index, counts in self.lists.items()}
+
+    def count_list(self, Listing listing not None):
+        """Count a list that was answered from here."""
+        cdef list counts = self.lists.get(listing.index)
+        if counts is None:
+            counts = self.lists[listing.index] = [0, 0, 0]
+        counts[0] += 1
+        counts[1] += listing.fetched
+        counts[2] += PyList_GET_SIZE(listing.entries)
+
+    def count_store(self, Py_ssize_t fetched, Py_ssize_t returned):
+        """Count a list that was read from the store; every object that was read was tested."""
+        lists, read, tested, told = self.from_store
+        self.from_store = (lists + 1, read + fetched, tested + fetched, told + returned)
 
     # --- changes
 
@@ -62,10 +98,10 @@ cdef class ResourceCache(Objects):
         cdef Change change
         changes.sort(key=rev_of)
         self.ring = deque(changes)
-        self.ring_bytes = 0
+        self.ring_size = 0
         self.last_change = self.oldest
         for change in changes:
-            self.ring_bytes += weight(change)
+            self.ring_size += weight(change)
             self.last_change = max(self.last_change, change.rev)
 
     def forget_history(self, long long revision):
@@ -141,15 +177,15 @@ cdef class ResourceCache(Objects):
         cdef Change old
         change.at = time.monotonic()
         self.ring.append(change)
-        self.ring_bytes += weight(change)
+        self.ring_size += weight(change)
         while len(self.ring) > 1:
             old = self.ring[0]
-            if not (len(self.ring) > RING_COUNT or self.ring_bytes > RING_BYTES
-                    or self.ring_bytes > RING_LARGE and weight(old) > LARGE
+            if not (len(self.ring) > RING_COUNT or self.ring_size > RING_BYTES
+                    or self.ring_size > RING_LARGE and weight(old) > LARGE
                     or len(self.ring) > RING_SMALL and change.at - old.at > RING_SECONDS):
                 break
             self.ring.popleft()
-            self.ring_bytes -= weight(old)
+            self.ring_size -= weight(old)
             self.oldest = old.rev
 
     def subscribe(self, listener):

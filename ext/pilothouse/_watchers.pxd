@@ -21,6 +21,7 @@ cdef class Watcher:
     cdef Distribution sizes           # of the events that were written, None when nobody counts them
     cdef dict buckets
     cdef object place
+    cdef double began                 # when it was made; earlier changes are no news
     cdef readonly Py_ssize_t queued   # bytes of the changes in the queue
     cdef Py_ssize_t allowed           # and how many there may be
     cdef readonly bint bookmarks      # whether the client takes BOOKMARK events
@@ -49,6 +50,8 @@ cdef class Watchers:
     cdef dict by_scope, by_name, by_field, by_label
     cdef Py_ssize_t field_readers     # watchers that read fields without an index
     cdef long long initial_events     # events that told watchers what was there, or what they had missed
+    cdef Distribution delays          # seconds from a change to the sinks of its watchers
+    cdef bint sent                    # whether a sink took the change that is offered at once
     cdef long long terminated         # watches that were ended because their clients were too slow
 
     cdef Py_ssize_t count(self) except -1

@@ -5,6 +5,7 @@ from collections import deque
 from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 
+from pilothouse._clock cimport now
 from pilothouse._entry cimport Change, Entry, added, kind_of, natural, weight
 from pilothouse._objects cimport Objects, only_key_fields
 from pilothouse._instruments cimport Distribution
@@ -24,6 +25,11 @@ cdef enum:                      # no products: Cython fails on them when overflo
 
 
 cdef tuple NONE = ()            # the queue of a watcher for which nothing waits
+
+cdef tuple SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60)
+
+DELAYS = SECONDS
+"""The bounds of the seconds in which changes are delivered."""
 
 
 cdef class Frames:
@@ -89,6 +95,7 @@ cdef class Watcher:
         self.queue = NONE
         self.allowed = MAX_QUEUED
         self.sizes = sizes
+        self.began = now(None)
         self.bookmarks = bookmarks
         self.slot = -1
 
@@ -104,6 +111,7 @@ cdef class Watcher:
             else:
                 self.emit(self.watchers.frames.of(change, kind, self.encoder))
                 self.revision = change.rev
+                self.watchers.sent = True
                 self.look()
         except Exception:
             log.exception("A watch ends, an event could not be sent", prefix=self.scope)
@@ -228,6 +236,8 @@ cdef class Watcher:
             kind, change = item
         self.queued -= weight(change)
         self.revision = max(self.revision, change.rev)
+        if change.at >= self.began:
+            self.watchers.delays.observe(now(None) - change.at)
         return self.watchers.frames.of(change, kind, self.encoder)
 
     def initial(self, list entries not None, sent=None):
@@ -332,6 +342,7 @@ cdef class Watchers:
         self.by_name = {}
         self.by_field = {}
         self.by_label = {}
+        self.delays = Distribution(SECONDS)
 
     cdef Py_ssize_t count(self) except -1:
         """The number of watchers."""
@@ -406,6 +417,7 @@ cdef class Watchers:
         cdef str key = change.key
         cdef Py_ssize_t cut = key.rfind("/") + 1
         cdef str old, new
+        self.sent = False
         if self.by_scope:
             self.offer(self.by_scope.get(self.objects.prefix), change)
             if cut != len(self.objects.prefix):
@@ -429,6 +441,8 @@ cdef class Watchers:
                 pairs.update(change.cur.get_labels().items())
             for pair in pairs:
                 self.offer(self.by_label.get(pair), change)
+        if self.sent:  # PERF: once for all that took it at once
+            self.delays.observe(now(None) - change.at)
 
     cdef offer(self, bucket, Change change):
         cdef Watcher watcher

@@ -23,6 +23,8 @@ class Listing:
     revision: int
     more: bool
     remaining: int
+    fetched: int
+    index: str
     def __init__(self, entries: _Entries, revision: int, more: bool, remaining: int) -> None: ...
 
 class Objects:

@@ -7,16 +7,18 @@ from pilothouse.registry.resource import Resource
 
 DURATION: tuple[float, ...]
 RESPONSE_SIZES: tuple[float, ...]
+FILTER_DURATION: tuple[float, ...]
 
 class Cell:
     seconds: Distribution
+    sli: Distribution | None
     sizes: Distribution | None
     deprecated: bool
-    def __init__(self, deprecated: bool, sized: bool) -> None: ...
+    def __init__(self, deprecated: bool, verb: str, dry_run: bool) -> None: ...
 
 class Cells:
-    cells: dict[tuple[str, str, str, str, str, str, int], Cell]
-    def __init__(self, body_sizes: Histogram) -> None: ...
+    cells: dict[tuple[str, str, str, str, str, str, str, str, int], Cell]
+    def __init__(self, body_sizes: Histogram, validated: Histogram) -> None: ...
     def observe(
         self,
         info: RequestInfo,
@@ -25,9 +27,13 @@ class Cells:
         seconds: float,
         received: int,
         sent: int,
+        headers: dict[str, str],
+        query: dict[str, list[str]],
+        waited: float,
     ) -> None: ...
 
 class Authenticated:
+    filter: Distribution | None
     def __init__(self, seconds: Distribution, users: dict[str, list[int]]) -> None: ...
     def __call__(self, seconds: float, name: str) -> None: ...
 
@@ -38,5 +44,6 @@ class _Decision(Protocol):
     def denied(self) -> bool: ...
 
 class Authorized:
+    filter: Distribution | None
     def __init__(self, allowed: Distribution, denied: Distribution, no_opinion: Distribution) -> None: ...
     def __call__(self, seconds: float, decision: _Decision) -> None: ...

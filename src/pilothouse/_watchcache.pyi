@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from pilothouse._entry import Entry
 from pilothouse._instruments import Distribution
-from pilothouse._objects import Objects
+from pilothouse._objects import Listing, Objects
 from pilothouse._selectors import Selector
 from pilothouse._watchers import Encoder, Watcher
 from pilothouse.server.request import Stream
@@ -11,6 +11,16 @@ CAPACITY: int
 
 class ResourceCache(Objects):
     received: int
+    undecoded: int
+    from_store: tuple[int, int, int, int]
+    @property
+    def ring_bytes(self) -> int: ...
+    @property
+    def delays(self) -> Distribution: ...
+    @property
+    def listed(self) -> dict[str, tuple[int, int, int]]: ...
+    def count_list(self, listing: Listing) -> None: ...
+    def count_store(self, fetched: int, returned: int) -> None: ...
     @property
     def initial_events(self) -> int: ...
     @property

@@ -6,6 +6,8 @@ from pilothouse._instruments import Distribution
 from pilothouse._selectors import Selector
 from pilothouse.server.request import Stream
 
+DELAYS: tuple[float, ...]
+
 @type_check_only
 class Encoder(Protocol):
     # Makes the bytes of a watch's events; encoders with equal keys make equal bytes.

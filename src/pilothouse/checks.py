@@ -1,6 +1,7 @@
 """Validates a configuration: one sentence per error, with upstream's message where it has one."""
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -64,8 +65,54 @@ def check(
                 yield f"--runtime-config={name}=false conflicts with --enable-priority-and-fairness=true"
             if value is not None:
                 break
+    yield from _check_metrics(config)
     yield from _check_audit(config)
     yield from _check_plugins(config, installed)
+
+
+METRIC_FLAGS = frozenset(
+    (
+        "allow-metric-labels",
+        "allow-metric-labels-manifest",
+        "disabled-metrics",
+        "metrics-profile",
+        "show-hidden-metrics-for-version",
+    )
+)
+
+
+def _check_metrics(config: Config) -> Iterator[str]:
+    """The flags of metrics (component-base/metrics/api/v1)."""
+    if not config.given & METRIC_FLAGS:
+        return
+    from pilothouse.metric_limits import MINOR, ManifestError, read_manifest, wrong_labels, wrong_name
+
+    version, before = config.show_hidden_metrics_for_version, f"1.{MINOR - 1}"
+    if version not in ("", before):
+        yield (
+            f"metrics.showHiddenMetricsForVersion: Invalid value: {_json(version)}: must be omitted or have the value "
+            f"'{before}'; only the previous minor version is allowed"
+        )
+    if name := next(filter(wrong_name, config.disabled_metrics), None):
+        names = _json(config.disabled_metrics)
+        yield f"metrics.disabledMetrics: Invalid value: {names}: {wrong_name(name)}"
+    labels, manifest = config.allow_metric_labels, config.allow_metric_labels_manifest
+    if problem := wrong_labels(labels):
+        yield f"metrics.allowListMapping: Invalid value: {_json(labels)}: {problem}"
+    if manifest:
+        try:
+            read_manifest(manifest)
+        except ManifestError as error:
+            yield f"metrics.allowListMappingManifest: Invalid value: {_json(manifest)}: {error}"
+    if labels and manifest:
+        both = _json({"allowListMapping": labels, "allowListMappingManifest": manifest})
+        yield f"metrics: Invalid value: {both}: cannot specify both allowListMapping and allowListMappingManifest"
+    if config.metrics_profile not in ("full", "small"):
+        yield f"--metrics-profile {_json(config.metrics_profile)} must be full or small"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 LEAST_MEMORY = 128 << 20

@@ -330,11 +330,12 @@ class Config:
         "Admission plugins to use beside the default ones; their order does not matter.")
 
     allow_metric_labels: Mapping[str, str] = _metrics({}, "stringToString",
-        "Values that labels of metrics may take.", effective=False)
-    allow_metric_labels_manifest: str = _metrics("", "string", "The same, from a file.", effective=False)
-    disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Metrics to leave out.", effective=False)
+        "Values that a label may have, as metric,label=value,value; others are counted as unexpected. Repeatable.")
+    allow_metric_labels_manifest: str = _metrics("", "string",
+        "File with the same as a YAML mapping; it excludes --allow-metric-labels.")
+    disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Full names of metrics to leave out.")
     show_hidden_metrics_for_version: str = _metrics("", "string",
-        "Version whose since hidden metrics are shown.", effective=False)
+        "Show the deprecated metrics that are hidden since the last release; its number, 1.35, is the only value.")
 
     log_flush_frequency: float = _logs(5.0, "duration",
         "Time between flushes; nothing is held back here.", effective=False)
@@ -424,6 +425,8 @@ class Config:
     max_unauthenticated_connections: int = _own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
         "most. Default: 1024, at most half of the files that may be open.")
+    metrics_profile: str = _own("full", "string",
+        "Which series /metrics shows: full, or small for at most some 3,000 of them, whatever is served (docs/metrics.md).")
     max_unpaged_list_bytes: str = _own("", "quantity",
         "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there is a warning. "
         "Lists with resourceVersion=0 and watches are not concerned. Default: any list is answered.")

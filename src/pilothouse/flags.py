@@ -147,7 +147,15 @@ def _configuration(text: str, before: Mapping[str, str] | None) -> Mapping[str, 
 
 
 def _string_to_string(text: str, before: Mapping[str, str] | None) -> Mapping[str, str]:
-    return {**(before or {}), **dict(_pairs(text, lambda pair: f"{pair} must be formatted as key=value"))}
+    """One pair, whose key and value may have commas, or several as one line of CSV (pflag StringToString)."""
+    several = text.count("=") > 1
+    out = dict(before or {})
+    for pair in next(csv.reader([text]), []) if several else [text.strip('"')]:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{pair} must be formatted as key=value")
+        out[key] = value
+    return out
 
 
 def _gates(text: str, before: Mapping[str, bool] | None) -> Mapping[str, bool]:

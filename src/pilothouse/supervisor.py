@@ -1,7 +1,10 @@
 """Runs several server processes on one port: starts them, restarts failed ones, stops them together."""
 
+import os
+import pathlib
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +15,7 @@ from pilothouse.config import Config
 from pilothouse.hangup import Hangup
 from pilothouse.logs import Logger
 from pilothouse.notify import Notifier
+from pilothouse.workers import ENVIRONMENT
 
 log = Logger(__name__)
 
@@ -26,10 +30,11 @@ PAUSES = (0.1, 5.0)
 
 
 class Worker:
-    """One process, and when it may be started again."""
+    """One process, and when it may be started again. It is told its path (see workers.py) in the environment."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], path: pathlib.Path) -> None:
         self._command = list(command)
+        self._environment = {**os.environ, ENVIRONMENT: str(path)}
         self._failures = 0
         self._started = 0.0
         self.due = 0.0
@@ -40,7 +45,7 @@ class Worker:
         # A process inherits what is blocked: the signal waits until it is handled there.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
         try:
-            self.process = subprocess.Popen(self._command)
+            self.process = subprocess.Popen(self._command, env=self._environment)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -74,7 +79,9 @@ class Supervisor:
 
     def __init__(self, command: Sequence[str], count: int, notifier: Notifier | None = None) -> None:
         self._notifier = notifier or Notifier()
-        self.workers = [Worker(command) for _ in range(count)]
+        self._directory = tempfile.TemporaryDirectory(prefix="pilothouse-", ignore_cleanup_errors=True)
+        directory = pathlib.Path(self._directory.name)
+        self.workers = [Worker(command, directory / str(number)) for number in range(count)]
         self._over = threading.Event()
 
     def run(self) -> int:
@@ -97,6 +104,7 @@ class Supervisor:
         for worker in self.workers:
             worker.end()
         statuses = [w.process.wait() for w in self.workers if w.process is not None]
+        self._directory.cleanup()
         return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
     def reload(self) -> None:

@@ -10,11 +10,30 @@ awaits a plugin.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+SLICE = 0.002
+"""Seconds for which long work holds the event loop at a time."""
+
+
+class Pace:
+    """Lets the event loop go on in the middle of long work that runs on it."""
+
+    def __init__(self, slice: float = SLICE) -> None:
+        self._slice = slice
+        self._until = time.perf_counter() + slice
+
+    async def pause(self) -> None:
+        """To be awaited after each small step: waits for a turn of the loop once a slice of time is used up."""
+        if time.perf_counter() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.perf_counter() + self._slice
 
 
 async def in_task() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from clocks import Clock
 from coroutines import at_once
+from metric_samples import samples
 
 from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer, PodsOfNodes
 
 NODE = User("system:node:n", groups=("system:nodes", "system:authenticated"))
@@ -249,3 +251,14 @@ def test_only_nodes_are_judged(ask: Any) -> None:
     assert ask("list", "services", user=User("n", groups=("system:nodes",))).reason == ""
     nameless = ask("list", "services", user=User("system:node:", groups=("system:nodes",)))
     assert nameless.reason == 'unknown node for user "system:node:"'
+
+
+def test_changes_of_the_graph_are_timed(readers: Any) -> None:
+    metrics = AuthorizationMetrics()
+    NodeAuthorizer(readers, RULES, metrics.graph)
+    readers.put("persistentvolumes", {"metadata": {"name": "pv"}, "spec": {}})
+    readers.put("volumeattachments.storage.k8s.io", {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}})
+    found = samples(metrics)
+    for operation in ("AddPV", "AddVolumeAttachment"):
+        name = "node_authorizer_graph_actions_duration_seconds_count"
+        assert found[f'{name}{{operation="{operation}"}}'] == "1"

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import pairs
+from metric_samples import samples
 
 from pilothouse.controllers import queue
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client_metrics import ClientMetrics
 
 
 class Recorder:
@@ -204,5 +206,37 @@ def test_an_idle_queue_holds_nothing(workers: int) -> None:
             work.add(str(n))
         await turns(300)
         assert not (work._running or work._waiting or work._again or work._timers or work._failures)
+
+    asyncio.run(main())
+
+
+def test_what_a_queue_does_is_counted() -> None:
+    async def main() -> None:
+        now = 100.0
+        metrics = ClientMetrics(lambda: now)
+        record = Recorder([None, 60.0])
+        record.gate.clear()
+        work = WorkQueue("q", record, workers=1, metrics=metrics)
+        work.add("a")
+        work.add("b")
+        work.add("b")
+        await turns()
+        now = 103.0
+        found = samples(metrics)
+        assert found['workqueue_adds_total{name="q"}'] == "2"
+        assert found['workqueue_depth{name="q"}'] == "1"
+        assert found['workqueue_unfinished_work_seconds{name="q"}'] == "3"
+        assert found['workqueue_longest_running_processor_seconds{name="q"}'] == "3"
+        record.gate.set()
+        await turns()
+        await work.close()
+        found = samples(metrics)
+        assert (
+            found['workqueue_depth{name="q"}'] == found['workqueue_unfinished_work_seconds{name="q"}'] == "0"
+        )
+        assert found['workqueue_queue_duration_seconds_bucket{name="q",le="1e-08"}'] == "1"
+        assert found['workqueue_queue_duration_seconds_sum{name="q"}'] == "3"
+        assert found['workqueue_work_duration_seconds_sum{name="q"}'] == "3"
+        assert found['workqueue_retries_total{name="q"}'] == "1"
 
     asyncio.run(main())

@@ -27,6 +27,7 @@ from aggregated import (
 )
 from backend import Backend
 from harness import Rig
+from metric_samples import samples
 
 from pilothouse.controllers import remote_openapi
 from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI, Tags
@@ -241,7 +242,7 @@ async def test_ever_more_rarely_after_failures(rig: Rig, virtual: Any) -> None:
 
 async def test_what_is_removed_is_forgotten(rig: Rig, virtual: Any) -> None:
     script, documents = Script(virtual, tags("a")), RemoteDocuments()
-    async with following(rig, script, documents):
+    async with following(rig, script, documents) as controller:
         await rig.ok("POST", APISERVICES, api_service(""))
         await available(rig)
         await rig.ok(
@@ -249,6 +250,11 @@ async def test_what_is_removed_is_forgotten(rig: Rig, virtual: Any) -> None:
         )
         await rig.settle()
         assert documents.get(OWN) is None
+        found = samples(controller._metrics)
+        for reason in ("add", "delete"):
+            count = "aggregator_openapi_v2_regeneration_count"
+            assert found[f'{count}{{apiservice="{NAME}",reason="{reason}"}}'] == "1"
+            assert f'aggregator_openapi_v2_regeneration_duration{{reason="{reason}"}}' in found
         await virtual.advance(100)
         assert len(script.calls) == 1
         await rig.ok("DELETE", f"{APISERVICES}/{NAME}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from harness import Rig
+from metric_samples import samples
 
 from pilothouse.controllers.services import GRACE, ServiceRepair
 from pilothouse.registry.node_ports import KEY, decode, encode
@@ -57,6 +58,7 @@ async def test_a_port_that_is_not_marked_is_marked_and_told_of(rig: Rig, repair:
     await repair.repair()
     assert await marked(rig) == {30007}
     assert await told(rig) == [("PortNotAllocated", "a", "Port 30007 is not allocated; repairing")]
+    assert samples(repair.metrics)['apiserver_nodeport_repair_port_errors_total{type="repair"}'] == "1"
     [event] = (await rig.ok("GET", EVENTS))["items"]
     assert event["type"] == "Warning" and event["action"] == "PortAllocation"
     assert event["reportingController"] == "portallocator-repair-controller"
@@ -73,6 +75,7 @@ async def test_a_port_that_is_marked_for_nothing_is_free_after_three_looks(
         assert await marked(rig) == {30007, 30008}
     await repair.repair()
     assert await marked(rig) == {30007}
+    assert samples(repair.metrics)['apiserver_nodeport_repair_port_errors_total{type="leak"}'] == "1"
     await rig.ok("POST", SERVICES, node_port("b", 30008))
     assert await told(rig) == []
 
@@ -146,6 +149,18 @@ async def test_an_address_without_an_object_gets_one(rig: Rig, repair: ServiceRe
     revision = rig.storage.revision
     await repair.repair()
     assert rig.storage.revision == revision
+    assert samples(repair.metrics)['apiserver_clusterip_repair_ip_errors_total{type="repair"}'] == "1"
+
+
+async def test_comparisons_that_fail_are_counted(rig: Rig, repair: ServiceRepair) -> None:
+    ip = await plain(rig, "a", type="NodePort")
+    await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
+    await mark(rig)
+    await rig.storage.close()
+    await repair.repair()
+    found = samples(repair.metrics)
+    for what in ("nodeport", "clusterip"):
+        assert found[f"apiserver_{what}_repair_reconcile_errors_total"] == "1"
 
 
 @pytest.mark.parametrize(

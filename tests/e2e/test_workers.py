@@ -101,6 +101,43 @@ def test_a_worker_that_dies_is_missed_by_its_own_clients_only(server: Subprocess
     asyncio.run(main())
 
 
+async def scraped(server: Subprocess) -> dict[str, float]:
+    """The samples of /metrics as a worker of the kernel's choice shows them."""
+    client = Connection(server.port, server.context(), 30)
+    status, text = await client.request("GET", "/metrics")
+    assert status == 200
+    await client.end()
+    shown = text if isinstance(text, str) else text.decode()
+    lines = [line for line in shown.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def gets(samples: dict[str, float]) -> float:
+    """How many lists of ConfigMaps were counted."""
+    wanted = ("apiserver_request_total{", 'resource="configmaps"', 'verb="LIST"')
+    return sum(value for name, value in samples.items() if all(part in name for part in wanted))
+
+
+def test_one_scrape_shows_all_workers_and_no_count_goes_backwards(server: Subprocess) -> None:
+    async def main() -> None:
+        start = gets(await scraped(server))
+        clients = [Connection(server.port, server.context(), 30) for _ in range(CLIENTS)]
+        for client in clients:
+            assert (await client.request("GET", MAPS))[0] == 200
+            await client.end()
+        before = await scraped(server)
+        assert gets(before) == start + CLIENTS
+        assert [before[f'pilothouse_worker_up{{worker="{number}"}}'] for number in range(2)] == [1, 1]
+        os.kill(workers(server)[0], signal.SIGKILL)
+        ups: set[tuple[float, ...]] = set()
+        while ups != {(1.0, 1.0)}:
+            samples = await scraped(server)
+            assert gets(samples) == start + CLIENTS
+            ups = {tuple(samples[f'pilothouse_worker_up{{worker="{number}"}}'] for number in range(2))}
+
+    asyncio.run(main())
+
+
 def test_all_look_at_their_files_and_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
     tokens = tmp_path_factory.mktemp("files") / "tokens.csv"
     tokens.write_text("first,jane,1\n")

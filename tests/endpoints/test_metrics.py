@@ -2,10 +2,10 @@ import asyncio
 from typing import Any
 
 from harness import CONFIG_MAPS, Rig
+from metric_samples import samples
 
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints.metrics import HealthMetrics, RequestMetrics
-from pilothouse.instruments import Group
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.memory import MemoryStorage
@@ -26,21 +26,29 @@ def info(verb: str, name: str = "", namespace: str = "default", subresource: str
     return RequestInfo("/x", verb, True, "api", "", "v1", namespace, "pods", subresource, name)
 
 
-def samples(group: Group) -> dict[str, str]:
-    """Sample name with its labels -> value."""
-    text = "".join(metric.text() for metric in group.metrics())
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)
+def observe(
+    metrics: RequestMetrics,
+    about: RequestInfo,
+    resource: Resource | None,
+    status: int,
+    seconds: float,
+    received: int,
+    sent: int,
+    headers: dict[str, str] | None = None,
+    query: dict[str, list[str]] | None = None,
+    waited: float = 0.0,
+) -> None:
+    metrics.observe(about, resource, status, seconds, received, sent, headers or {}, query or {}, waited)
 
 
 def test_requests_are_told_apart() -> None:
     metrics = RequestMetrics()
-    metrics.observe(info("list"), PODS, 200, 0.003, 0, 5_000)
-    metrics.observe(info("list"), PODS, 403, 0.03, 0, 100)
-    metrics.observe(info("get", "a"), PODS, 200, 0.1, 0, 100)
-    metrics.observe(info("create"), PODS, 201, 0.1, 60_000, 100)
-    metrics.observe(info("update", "a", subresource="status"), PODS, 201, 0.1, 0, 100)
-    metrics.observe(info("watch", namespace=""), PODS, 200, 30, 0, 0)
+    observe(metrics, info("list"), PODS, 200, 0.003, 0, 5_000)
+    observe(metrics, info("list"), PODS, 403, 0.03, 0, 100)
+    observe(metrics, info("get", "a"), PODS, 200, 0.1, 0, 100)
+    observe(metrics, info("create"), PODS, 201, 0.1, 60_000, 100)
+    observe(metrics, info("update", "a", subresource="status"), PODS, 201, 0.1, 0, 100)
+    observe(metrics, info("watch", namespace=""), PODS, 200, 30, 0, 0)
     found = samples(metrics)
     total = (
         'apiserver_request_total{{code="{}",component="apiserver",dry_run="",group="",resource="pods",'
@@ -68,14 +76,14 @@ def test_requests_are_told_apart() -> None:
 
 def test_what_is_not_served_is_not_counted() -> None:
     metrics = RequestMetrics()
-    metrics.observe(info("list"), None, 404, 0.1, 0, 10)
-    metrics.observe(info("get", "a", subresource="nonsense"), PODS, 404, 0.1, 0, 10)
+    observe(metrics, info("list"), None, 404, 0.1, 0, 10)
+    observe(metrics, info("get", "a", subresource="nonsense"), PODS, 404, 0.1, 0, 10)
     assert not any("request_total" in name for name in samples(metrics))
 
 
 def test_asking_twice_tells_the_same() -> None:
     metrics = RequestMetrics()
-    metrics.observe(info("list"), PODS, 200, 0.003, 0, 10)
+    observe(metrics, info("list"), PODS, 200, 0.003, 0, 10)
     assert samples(metrics) == samples(metrics)
 
 
@@ -92,19 +100,19 @@ def test_deprecated_resources_are_marked() -> None:
         deprecated="v1 Endpoints is deprecated",
     )
     asked = RequestInfo("/x", "list", True, "api", "", "v1", "", "endpoints")
-    metrics.observe(asked, endpoints, 200, 0.1, 0, 10)
+    observe(metrics, asked, endpoints, 200, 0.1, 0, 10)
     marked = 'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints"'
     assert any(name.startswith(marked) for name in samples(metrics))
 
 
 def test_reset() -> None:
     metrics = RequestMetrics()
-    metrics.observe(info("create"), PODS, 200, 0.003, 10, 10)
+    observe(metrics, info("create"), PODS, 200, 0.003, 10, 10)
     metrics.enter(info("create"))
     metrics.reset()
     found = samples(metrics)
     assert found.pop('apiserver_current_inflight_requests{request_kind="mutating"}') == "1"
-    assert found == {'apiserver_current_inflight_requests{request_kind="readOnly"}': "0"}
+    assert set(found.values()) == {"0"} and all(name.startswith("apiserver_current_") for name in found)
 
 
 def test_health_checks() -> None:
@@ -154,3 +162,88 @@ def test_requests_in_flight_and_those_that_are_given_up() -> None:
             assert shown(rig, "apiserver_request_terminations_total", 'code="504"', 'verb="POST"') == ["1"]
 
     asyncio.run(main())
+
+
+def test_dry_runs_and_clients_of_the_control_plane_are_told_apart() -> None:
+    metrics = RequestMetrics()
+    agent = {"user-agent": "kube-scheduler/v1.36.0 (linux/amd64)"}
+    observe(metrics, info("list"), PODS, 200, 0.1, 0, 10, agent)
+    observe(metrics, info("list"), PODS, 200, 0.1, 0, 10, {"user-agent": "kube-proxy/v1.36.0"})
+    observe(metrics, info("create"), PODS, 201, 0.1, 10, 10, query={"dryRun": ["All"]})
+    observe(metrics, info("create"), PODS, 400, 0.1, 10, 10, query={"dryRun": ["Some"]})
+    apply = {"content-type": "application/apply-patch+yaml"}
+    observe(metrics, info("patch", "a"), PODS, 200, 0.1, 10, 10, apply)
+    found = samples(metrics)
+    total = (
+        'apiserver_request_total{{code="{}",component="apiserver",dry_run="{}",group="",resource="pods",'
+        'scope="{}",subresource="",system_client="{}",verb="{}",version="v1"}}'
+    )
+    for labels in (
+        (200, "", "namespace", "kube-scheduler", "LIST"),
+        (200, "", "namespace", "", "LIST"),
+        (201, "All", "resource", "", "POST"),
+        (400, "invalid", "resource", "", "POST"),
+        (200, "", "resource", "", "APPLY"),
+    ):
+        assert found[total.format(*labels)] == "1", labels
+    assert not any("_sli_" in name and "POST" in name for name in found), "dry runs have no objective"
+
+
+def test_waiting_for_others_does_not_count_for_objectives() -> None:
+    metrics = RequestMetrics()
+    observe(metrics, info("create"), PODS, 201, 3.0, 10, 10, waited=2.75)
+    found = samples(metrics)
+    sums = {name.partition("{")[0]: value for name, value in found.items() if "_sum" in name}
+    assert sums["apiserver_request_sli_duration_seconds_sum"] == "0.25"
+    assert sums["apiserver_request_duration_seconds_sum"] == "3"
+
+
+def test_writes_are_counted_by_their_field_validation() -> None:
+    metrics = RequestMetrics()
+    for asked in (["Strict"], ["Strict", "Warn"], ["Some"], None):
+        query = {"fieldValidation": asked} if asked else {}
+        observe(metrics, info("update", "a"), PODS, 200, 0.1, 10, 10, query=query)
+    observe(metrics, info("get", "a"), PODS, 200, 0.1, 0, 10, query={"fieldValidation": ["Warn"]})
+    found = samples(metrics)
+    name = "field_validation_request_duration_seconds_count"
+    counts = {key: value for key, value in found.items() if key.startswith(name)}
+    assert counts == {
+        f'{name}{{field_validation="Strict"}}': "1",
+        f'{name}{{field_validation="invalid"}}': "2",
+        f'{name}{{field_validation=""}}': "1",
+    }
+
+
+def test_requests_in_queues_are_shown_by_kind() -> None:
+    metrics = RequestMetrics()
+    waiting = 'apiserver_current_inqueue_requests{request_kind="readOnly"}'
+    with metrics.queued(info("list")):
+        assert samples(metrics)[waiting] == "1"
+    assert samples(metrics)[waiting] == "0"
+
+
+async def test_stages_are_timed(rig: Rig) -> None:
+    name = "apiserver_request_filter_duration_seconds_count"
+    before = samples(rig.pipeline.stages.filters)
+    await rig.ok("GET", CONFIG_MAPS)
+    await rig.ok(
+        "GET", CONFIG_MAPS, headers={"impersonate-user": "jane", "impersonate-group": "system:masters"}
+    )
+    found = samples(rig.pipeline.stages.filters)
+    for stage, times in (
+        ("authentication", 2),
+        ("authorization", 2),
+        ("priorityandfairness", 2),
+        ("constrainedimpersonation", 1),
+    ):
+        series = f'{name}{{filter="{stage}"}}'
+        assert int(found[series]) == int(before.get(series, 0)) + times, stage
+
+
+async def test_an_answer_that_the_server_cuts_short_is_counted(rig: Rig) -> None:
+    (await rig.watch(f"{CONFIG_MAPS}?watch=1")).close()
+    name = "apiserver_request_aborts_total"
+    assert not any(one.startswith(name) for one in samples(rig.requests))
+    (await rig.watch(f"{CONFIG_MAPS}?watch=1")).abort()
+    labels = 'group="",resource="configmaps",scope="namespace",subresource="",verb="WATCH",version="v1"'
+    assert samples(rig.requests)[f"{name}{{{labels}}}"] == "1"

@@ -160,7 +160,8 @@ def test_metrics(nonresource: NonResource) -> None:
     def shown(path: str, method: str = "GET") -> list[Any]:
         response = ask(nonresource, path, method=method)
         assert response.content_type.partition(";")[0] == "text/plain"
-        return [line for line in response.body.decode().splitlines() if not line.startswith("#")]
+        lines = b"".join(response.body).decode().splitlines()
+        return [line for line in lines if not line.startswith("#")]
 
     assert shown("/metrics", "PUT") == ["requests 3"]
     assert ask(nonresource, "/metrics", method="DELETE").body == b"metrics reset\n"

@@ -9,8 +9,11 @@ from backend import Backend
 from eventually import aeventually
 from harness import PODS, Rig
 from kubelets import LONG, kubelet, node, pod
+from metric_samples import samples
 
 from pilothouse.server.request import Response
+
+LOGS = "kube_apiserver_pod_logs"
 
 
 class Peer:
@@ -54,6 +57,9 @@ async def test_logs_come_from_the_kubelet(rig: Rig, tmp_path: Path) -> None:
         answer = await rig.call("GET", f"{PODS}/a/log?follow=true&tailLines=5&sinceTime=2020-01-02T03:04:05Z")
         assert (answer.status, answer.body) == (200, "hello\n")
         assert answer.headers["content-type"] == "text/plain"
+        assert (
+            samples(rig.verbs.stream_metrics)[f'{LOGS}_insecure_backend_total{{usage="enforce_tls"}}'] == "1"
+        )
         assert backend.requests[0][:2] == (
             "GET",
             "/containerLogs/default/a/c?follow=true&sinceTime=2020-01-02T03%3A04%3A05Z&tailLines=5",

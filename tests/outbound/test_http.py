@@ -14,8 +14,10 @@ import uvloop
 from aiohttp import web
 from backend import Backend
 from eventually import aeventually
+from metric_samples import samples
 
-from pilothouse.outbound.http import ClientError, Outbound, Trust
+from pilothouse.outbound.http import ClientError, Outbound, Trust, Unanswered
+from pilothouse.outbound.metrics import RestClientMetrics
 
 
 async def respond(request: Any) -> Any:
@@ -57,6 +59,29 @@ def test_answers_are_read(runner: asyncio.Runner, tmp_path: Path) -> None:
         assert await answer.read(100) == b"1/x%2Fy?z=%20"
         assert {type(name) for name, _ in answer.headers} == {str}  # compiled code takes nothing else
         assert backend.requests[0][2].keys() == {"host", "x-a"}
+
+    run(runner, tmp_path, test)
+
+
+def test_requests_are_counted_where_that_is_asked_for(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def test(outbound: Any, base: str, backend: Any) -> None:
+        metrics = RestClientMetrics(lambda: outbound.contexts)
+        outbound = Outbound(metrics=metrics)
+        trust = Trust(backend.ca, server_name="name.svc")
+        await (await outbound.open("GET", f"{base}/x", trust=trust)).read(100)
+        assert not any("requests_total" in name for name in samples(metrics))
+        await outbound.exchange("POST", f"{base}/x", body=b"12", trust=trust, timeout=10)
+        with pytest.raises(Unanswered):
+            await outbound.exchange("GET", f"{base}/slow", trust=trust, timeout=0.01)
+        found, host = samples(metrics), f"127.0.0.1:{backend.port}"
+        assert found[f'rest_client_requests_total{{code="200",host="{host}",method="POST"}}'] == "1"
+        assert found[f'rest_client_requests_total{{code="<error>",host="{host}",method="GET"}}'] == "1"
+        for name, size in (("request_size", "2"), ("response_size", "2")):
+            assert found[f'rest_client_{name}_bytes_sum{{host="{host}",verb="POST"}}'] == size
+        assert found["rest_client_transport_cache_entries"] == "1"
+        assert found['rest_client_transport_create_calls_total{result="miss"}'] == "1"
+        assert found['rest_client_transport_create_calls_total{result="hit"}'] == "2"
+        await outbound.close()
 
     run(runner, tmp_path, test)
 

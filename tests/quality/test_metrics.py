@@ -35,15 +35,20 @@ from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
+from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
+from pilothouse.workers import WorkerMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
 
 Values = dict[str, float]
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 UPSTREAM = pathlib.Path(__file__).parents[1] / "data/metrics.json"
-"""Metrics as a running kube-apiserver v1.36 shows them: type, labels, stability and the bounds of buckets."""
+"""The metrics of kube-apiserver v1.36: type, labels, stability and the bounds of buckets."""
+ABSENT = pathlib.Path(__file__).parents[2] / "tools/data/absent_metrics.json"
+"""The reasons why some of them are not here."""
 
 
 class Running:
@@ -55,6 +60,7 @@ class Running:
         self.directory = directory
         flags = [f"--data-dir={directory}", "--bind-address=127.0.0.1", f"--secure-port={self.port}"]
         flags += ["--storage-backend=memory", "--max-unauthenticated-connections=3"]
+        flags += ["--max-memory=64Gi"]
         self.server = Server(options.parse(flags), sockets=[self.sock])
 
     async def __aenter__(self) -> Self:
@@ -113,7 +119,9 @@ def moves(*names: str) -> Callable[[Callable[[Running], AsyncIterator[None]]], A
     "apiserver_request_total",
     "apiserver_request_duration_seconds",
     "apiserver_request_sli_duration_seconds",
+    "apiserver_request_filter_duration_seconds",
     "apiserver_response_sizes",
+    "apiserver_cache_list_total",
     "authentication_attempts",
     "authentication_duration_seconds",
     "authenticated_user_requests",
@@ -132,8 +140,13 @@ async def read(run: Running) -> AsyncIterator[None]:
 
 @moves(
     "apiserver_request_body_size_bytes",
+    "apiserver_resource_size_estimate_bytes",
+    "field_validation_request_duration_seconds",
+    "pilothouse_watch_cache_object_bytes",
+    "pilothouse_watch_cache_ring_bytes",
     "apiserver_admission_controller_admission_duration_seconds",
     "apiserver_admission_step_admission_duration_seconds",
+    "apiserver_admission_step_admission_duration_seconds_summary",
     "etcd_requests_total",
     "etcd_request_duration_seconds",
     "apiserver_storage_size_bytes",
@@ -149,6 +162,46 @@ async def write(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("apiserver_cache_list_fetched_objects_total", "apiserver_cache_list_returned_objects_total")
+async def list_what_is_there(run: Running) -> AsyncIterator[None]:
+    await run.ok("GET", "/api/v1/namespaces")
+    yield
+
+
+@moves("apiserver_request_timestamp_comparison_time")
+async def change(run: Running) -> AsyncIterator[None]:
+    await run.ok("PUT", f"{CONFIG_MAPS}/written", {"metadata": {"name": "written"}, "data": {"a": "b"}})
+    yield
+
+
+@moves(
+    "apiserver_selfrequest_total",
+    "workqueue_adds_total",
+    "workqueue_queue_duration_seconds",
+    "workqueue_work_duration_seconds",
+)
+async def have_a_controller_work(run: Running) -> AsyncIterator[None]:
+    await run.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "worked"}})
+
+    async def filled() -> bool:
+        path = "/api/v1/namespaces/worked/serviceaccounts/default"
+        return (await run.admin.request("GET", path))[0] == 200
+
+    await aeventually(filled, "what every namespace has")
+    yield
+
+
+@moves("pilothouse_event_loop_lag_seconds")
+async def let_time_pass(run: Running) -> AsyncIterator[None]:
+    before = (await run.values())["pilothouse_event_loop_lag_seconds_count"]
+
+    async def looked() -> bool:
+        return (await run.values())["pilothouse_event_loop_lag_seconds_count"] > before
+
+    await aeventually(looked, "the timer to fire")
+    yield
+
+
 @moves("pod_security_evaluations_total")
 async def judge_a_pod(run: Running) -> AsyncIterator[None]:
     template = {"spec": {"containers": [{"name": "c", "image": "i"}], "hostNetwork": True}}
@@ -160,6 +213,11 @@ async def judge_a_pod(run: Running) -> AsyncIterator[None]:
 
 
 @moves(
+    "rest_client_requests_total",
+    "rest_client_request_duration_seconds",
+    "rest_client_request_size_bytes",
+    "rest_client_transport_cache_entries",
+    "rest_client_transport_create_calls_total",
     "apiserver_admission_webhook_admission_duration_seconds",
     "apiserver_admission_webhook_request_total",
     "apiserver_admission_webhook_rejection_count",
@@ -220,6 +278,17 @@ async def watch(run: Running) -> AsyncIterator[None]:
     watching.close()
 
 
+@moves("apiserver_watch_list_duration_seconds", "pilothouse_watch_delivery_seconds")
+async def watch_from_the_state_on(run: Running) -> AsyncIterator[None]:
+    watching = Connection(run.port, run.tls)
+    asked = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+    events = await watching.watch(f"{CONFIG_MAPS}?{asked}")
+    await events.next()
+    await run.ok("POST", CONFIG_MAPS, {"metadata": {"name": "seen"}})
+    yield
+    watching.close()
+
+
 class Full:
     """The stream of a client that takes nothing."""
 
@@ -256,7 +325,9 @@ async def ask_without_a_name(run: Running) -> AsyncIterator[None]:
 
 
 @moves("kube_apiserver_clusterip_allocator_allocated_ips", "kube_apiserver_clusterip_allocator_available_ips",
-       "kube_apiserver_nodeport_allocator_allocated_ports", "kube_apiserver_nodeport_allocator_available_ports")  # fmt: skip
+       "kube_apiserver_nodeport_allocator_allocated_ports", "kube_apiserver_nodeport_allocator_available_ports",
+       "kube_apiserver_clusterip_allocator_allocation_duration_seconds",
+       "kube_apiserver_clusterip_allocator_allocation_total", "kube_apiserver_nodeport_allocator_allocation_total")  # fmt: skip
 async def make_a_service(run: Running) -> AsyncIterator[None]:
     service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
     await run.ok("POST", "/api/v1/namespaces/default/services", service)
@@ -295,7 +366,8 @@ async def ask_for_something_new(run: Running) -> AsyncIterator[None]:
 
 
 @moves("apiserver_conversion_webhook_request_total", "apiserver_conversion_webhook_duration_seconds",
-       "apiserver_crd_conversion_webhook_duration_seconds")  # fmt: skip
+       "apiserver_crd_conversion_webhook_duration_seconds", "apiextensions_openapi_v2_regeneration_count",
+       "apiextensions_openapi_v3_regeneration_count")  # fmt: skip
 async def ask_for_a_conversion(run: Running) -> AsyncIterator[None]:
     made = definition()
     hook = {"clientConfig": {"url": "https://127.0.0.1:1/convert"}, "conversionReviewVersions": ["v1"]}
@@ -411,6 +483,15 @@ async def lose_the_store(run: Running) -> AsyncIterator[None]:
 
 
 AT_THE_START = {
+    "apiserver_storage_list_total",
+    "disabled_metrics_total",
+    "hidden_metrics_total",
+    "kubernetes_feature_enabled",
+    "process_network_receive_bytes_total",
+    "process_network_transmit_bytes_total",
+    "process_virtual_memory_max_bytes",
+    "registered_metrics_total",
+    "version_info",
     "apiserver_flowcontrol_lower_limit_seats",
     "apiserver_flowcontrol_nominal_limit_seats",
     "apiserver_flowcontrol_upper_limit_seats",
@@ -423,6 +504,41 @@ AT_THE_START = {
 """What is told from the start and stays as it is."""
 
 ELSEWHERE = {
+    "aggregator_openapi_v2_regeneration_count": "controllers/test_remote_openapi.py",
+    "aggregator_openapi_v2_regeneration_duration": "controllers/test_remote_openapi.py",
+    "apiextensions_apiserver_validation_ratcheting_seconds": "registry/test_object_metrics.py",
+    "apiserver_cel_compilation_duration_seconds": "registry/test_object_metrics.py",
+    "apiserver_cel_evaluation_duration_seconds": "registry/test_object_metrics.py",
+    "apiserver_certificates_registry_csr_honored_duration_total": "registry/test_object_metrics.py",
+    "apiserver_certificates_registry_csr_requested_duration_total": "registry/test_object_metrics.py",
+    "apiserver_clusterip_repair_ip_errors_total": "controllers/test_services.py",
+    "apiserver_clusterip_repair_reconcile_errors_total": "controllers/test_services.py",
+    "apiserver_current_inqueue_requests": "endpoints/test_metrics.py",
+    "apiserver_nodeport_repair_port_errors_total": "controllers/test_services.py",
+    "apiserver_nodeport_repair_reconcile_errors_total": "controllers/test_services.py",
+    "apiserver_request_aborts_total": "endpoints/test_metrics.py",
+    "apiserver_storage_decode_errors_total": "storage/test_metrics.py",
+    "apiserver_storage_list_evaluated_objects_total": "storage/test_metrics.py",
+    "apiserver_storage_list_fetched_objects_total": "storage/test_metrics.py",
+    "apiserver_storage_list_returned_objects_total": "storage/test_metrics.py",
+    "apiserver_watch_cache_read_wait_seconds": "registry/test_consistent.py",
+    "etcd_bookmark_total": "storage/test_metrics.py",
+    "kube_apiserver_clusterip_allocator_allocation_errors_total": "registry/test_allocators.py",
+    "kube_apiserver_nodeport_allocator_allocation_errors_total": "registry/test_node_ports.py",
+    "kube_apiserver_pod_logs_backend_tls_failure_total": "endpoints/test_podlog.py",
+    "kube_apiserver_pod_logs_insecure_backend_total": "endpoints/test_podlog.py",
+    "pilothouse_memory_limit_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_used_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_charged_bytes": "flowcontrol/test_memory.py",
+    "pilothouse_memory_waiting_requests": "flowcontrol/test_memory.py",
+    "pilothouse_memory_refused_requests_total": "flowcontrol/test_memory.py",
+    "pilothouse_memory_reliefs_total": "flowcontrol/test_memory.py",
+    "node_authorizer_graph_actions_duration_seconds": "authz/test_node.py",
+    "rest_client_response_size_bytes": "outbound/test_http.py",
+    "workqueue_depth": "controllers/test_queue.py",
+    "workqueue_longest_running_processor_seconds": "controllers/test_queue.py",
+    "workqueue_retries_total": "controllers/test_queue.py",
+    "workqueue_unfinished_work_seconds": "controllers/test_queue.py",
     "apiserver_flowcontrol_current_inqueue_requests": "flowcontrol/test_metrics.py",
     "apiserver_flowcontrol_current_inqueue_seats": "flowcontrol/test_metrics.py",
     "apiserver_flowcontrol_current_limit_seats": "flowcontrol/test_metrics.py",
@@ -470,6 +586,11 @@ ELSEWHERE = {
     "aggregator_unavailable_apiservice_total": "controllers/test_apiservices.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "cardinality_enforcement_unexpected_categorizations_total": "test_metric_limits.py",
+    "apiserver_flowcontrol_request_concurrency_in_use": "assembly/test_metrics.py",
+    "apiserver_flowcontrol_request_concurrency_limit": "assembly/test_metrics.py",
+    "apiserver_request_slo_duration_seconds": "assembly/test_metrics.py",
+    "apiserver_storage_db_total_size_in_bytes": "assembly/test_metrics.py",
     "apiserver_stream_translator_requests_total": "endpoints/test_pod_streams.py",
     "apiserver_stream_tunnel_requests_total": "endpoints/test_pod_streams.py",
     "apiserver_websocket_streaming_requests_total": "endpoints/test_pod_streams.py",
@@ -496,6 +617,9 @@ ENVELOPE = {
     "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds",
     "apiserver_envelope_encryption_key_id_hash_total",
     "apiserver_envelope_encryption_kms_operations_latency_seconds",
+    "apiserver_envelope_encryption_dek_source_cache_size",
+    "apiserver_storage_data_key_generation_duration_seconds",
+    "apiserver_storage_data_key_generation_failures_total",
     "apiserver_storage_envelope_transformation_cache_misses_total",
 }
 """What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
@@ -509,10 +633,14 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     SignerMetrics,
     EncryptionMetrics,
     StandingMetrics,
+    WorkerMetrics,
+    CommitMetrics,
+    EtcdMetrics,
 )
 """What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
 (outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
-(endpoints/test_standing.py)."""
+(endpoints/test_standing.py), several workers (test_workers.py), a store in files (storage/sqlite/) or in etcd
+(storage/etcd/test_leases.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -556,16 +684,30 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
             assert counts <= {
                 "aggregator_discovery_aggregation_count_total",
                 "aggregator_unavailable_apiservice",
+                "apiserver_clusterip_repair_reconcile_errors_total",
                 "apiserver_current_inflight_requests",
+                "apiserver_current_inqueue_requests",
+                "apiserver_nodeport_repair_reconcile_errors_total",
                 "apiserver_resource_objects",
+                "apiserver_resource_size_estimate_bytes",
+                "apiserver_storage_list_evaluated_objects_total",
+                "disabled_metrics_total",
+                "hidden_metrics_total",
+                "kube_apiserver_pod_logs_backend_tls_failure_total",
+                "kubernetes_feature_enabled",
+                "pilothouse_watch_cache_object_bytes",
+                "pilothouse_watch_cache_ring_bytes",
+                "rest_client_transport_cache_entries",
                 "apiserver_storage_objects",
                 "apiserver_tls_handshake_errors_total",
+                "cardinality_enforcement_unexpected_categorizations_total",
                 "kube_apiserver_nodeport_allocator_allocated_ports",
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
                 "pilothouse_reload_refused",
+                *(name for name in zero if name.startswith("pilothouse_memory_")),
                 *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
-                *(name for name in zero if name.startswith("serviceaccount_")),
+                *(name for name in zero if name.startswith(("serviceaccount_", "workqueue_"))),
                 *(name for name in zero if re.fullmatch("apiserver_flowcontrol_.*_limit_seats", name)),
             }
 
@@ -610,6 +752,9 @@ def test_the_metrics_of_envelope_encryption() -> None:
     metrics.calls.observe(0.1, "OK", "Status", "p")
     metrics.misses.inc()
     metrics.invalid_key_ids.inc("empty", "p")
+    metrics.key_seconds.observe(0.1)
+    metrics.key_failures.inc()
+    metrics.sources.set(1, "p")
     after = group_values(metrics)
     assert all(moved(name, before, after) for name in ENVELOPE)
 
@@ -640,19 +785,27 @@ def subclasses(kind: type[Group]) -> list[type[Group]]:
 
 
 def test_names_types_labels_and_buckets_are_those_of_upstream(tmp_path: pathlib.Path) -> None:
-    facts = json.loads(UPSTREAM.read_text())
+    facts, absent = json.loads(UPSTREAM.read_text()), json.loads(ABSENT.read_text())
 
     async def main() -> None:
         async with Running(tmp_path) as run:
-            for metric in (*run.server.metrics.metrics(), *run.server.slis.metrics()):
+            declared = [*run.server.metrics.metrics(), *run.server.slis.metrics()]
+            declared += [metric for group in ON_REQUEST for metric in group().metrics()]
+            for metric in declared:
                 fact = facts.get(metric.name)
                 if fact is None:
+                    assert metric.name.startswith(("pilothouse_", "apiserver_externaljwt_", "process_")), (
+                        metric.name
+                    )
                     continue
                 assert (metric.kind, list(metric.labels)) == (fact["type"], fact["labels"]), metric.name
                 stability = fact.get("stability")
                 assert stability is None or metric.help.startswith(f"[{stability}]"), metric.name
                 if fact.get("buckets"):
-                    bounds = [*metric.bounds, float("inf")]  # type: ignore[attr-defined]
+                    bounds = [*metric.bounds, float("inf")]
                     assert bounds == [float(b) for b in fact["buckets"]], metric.name
+            names = {metric.name for metric in declared}
+            reasons = {name for name in absent if not name.endswith("*")}
+            assert facts.keys() - names == reasons, "what upstream has is here, or there is a reason"
 
     asyncio.run(main())

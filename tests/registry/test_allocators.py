@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from metric_samples import samples
 
 from pilothouse.registry.allocators import Addresses, AllocationError
 
@@ -90,6 +91,14 @@ def test_a_full_range() -> None:
     assert len(taken) == 6
     with pytest.raises(AllocationError, match="range is full"):
         addresses.allocate()
+    with pytest.raises(AllocationError):
+        addresses.allocate("10.0.0.3")
+    addresses.allocate("10.0.0.3", dry_run=True)
+    found, name = samples(addresses.metrics), "kube_apiserver_clusterip_allocator"
+    assert found[f'{name}_allocation_total{{cidr="10.0.0.0/29",scope="dynamic"}}'] == "6"
+    for scope in ("dynamic", "static"):
+        assert found[f'{name}_allocation_errors_total{{cidr="10.0.0.0/29",scope="{scope}"}}'] == "1"
+    assert found[f'{name}_allocation_duration_seconds_count{{cidr="10.0.0.0/29"}}'] == "6"
 
 
 def test_what_services_have_is_taken_until_they_let_it_go() -> None:

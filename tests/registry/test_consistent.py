@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
+from metric_samples import samples
 from virtual_time import VirtualLoop
 
 from pilothouse.registry.consistent import CATCH_UP
@@ -226,6 +227,10 @@ def test_a_cache_that_is_late_is_waited_for() -> None:
             asyncio.get_running_loop().call_later(CATCH_UP - 0.1, storage.release)
             assert (await rig.ok("GET", f"{CONFIG_MAPS}/c"))["data"] == {"v": "new"}
             assert counted(rig) == {("false", "", "configmaps", "true"): 1}
+            name = "apiserver_watch_cache_read_wait_seconds_count"
+            waits = samples(rig.consistent_reads)
+            assert int(waits[f'{name}{{group="",resource="configmaps"}}']) >= 1
+            assert float(waits[f'{name.removesuffix("_count")}_sum{{group="",resource="configmaps"}}']) > 0
 
     run(main())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from metric_samples import samples
 
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import AllocationError
@@ -103,6 +104,9 @@ def test_a_full_range() -> None:
             assert taken == set(range(30000, 30010))
             with pytest.raises(AllocationError, match="range is full"):
                 ports.allocate()
+            found, name = samples(ports.metrics), "kube_apiserver_nodeport_allocator"
+            assert found[f'{name}_allocation_total{{scope="dynamic"}}'] == "10"
+            assert found[f'{name}_allocation_errors_total{{scope="dynamic"}}'] == "1"
 
     asyncio.run(main())
 

@@ -1,7 +1,7 @@
 """The metrics of admission (apiserver admission/metrics)."""
 
 from pilothouse._instruments import Distribution
-from pilothouse.instruments import Counter, Group, Histogram
+from pilothouse.instruments import Counter, Group, Histogram, Summary
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5)
 POLICY_SECONDS = (0.0000005, 0.001, 0.01, 0.1, 1.0)
@@ -20,11 +20,16 @@ class AdmissionMetrics(Group):
             ("name", *labels),
             SECONDS,
         )
-        self.steps = Histogram(
-            "apiserver_admission_step_admission_duration_seconds",
+        step = "apiserver_admission_step_admission_duration_seconds"
+        self.steps = Summary(
+            f"{step}_summary", "[ALPHA] Seconds in all admission plugins of a type, lately.", labels, SECONDS
+        )
+        self.step_seconds = Histogram(
+            step,
             "[STABLE] Seconds in all admission plugins of a type.",
             labels,
             SECONDS,
+            lambda: self.steps.values,
         )
         self.plugin_failures = Counter(
             "pilothouse_admission_plugin_failures_total",
@@ -158,11 +163,12 @@ class Timers(dict[tuple[str, str], tuple[Distribution, Distribution]]):
 
     def __missing__(self, key: tuple[str, str]) -> tuple[Distribution, Distribution]:
         name, operation = key
-        histogram = self._metrics.plugins if name else self._metrics.steps
+        series = self._metrics.plugins.series if name else self._metrics.steps.series
         labels = (name,) if name else ()
-        passed = histogram.series(*labels, operation, "false", self._kind)
-        rejected = histogram.series(*labels, operation, "true", self._kind)
-        self[key] = passed, rejected
+        self[key] = passed, rejected = (
+            series(*labels, operation, "false", self._kind),
+            series(*labels, operation, "true", self._kind),
+        )
         return passed, rejected
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Hashable
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -84,19 +85,37 @@ def key_identity(keys: tuple[str, ...]) -> Callable[[Object], Hashable]:
     return lambda item: identity({name: value for name, value in item.items() if name in known})
 
 
+class Clock:
+    """How many seconds the comparisons of a correlation have taken, those below it included."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
 class Correlation:
     """A new value, the old value at the same place, and their schema (apiserver cel/common CorrelatedObject)."""
 
-    __slots__ = ("_children", "_equal", "_identify", "_old_items", "new", "old", "schema")
+    __slots__ = ("_children", "_equal", "_identify", "_old_items", "clock", "new", "old", "schema")
 
-    def __init__(self, new: Any, old: Any, schema: Schema) -> None:
+    def __init__(self, new: Any, old: Any, schema: Schema, clock: Clock | None = None) -> None:
         self.new, self.old, self.schema = new, old, schema
+        self.clock = clock or Clock()
         self._equal: bool | None = None
         self._children: dict[str | int, Correlation] | None = None
         self._old_items: dict[Hashable, Any] | None = None
 
     def equal(self) -> bool:
         """Whether the value is unchanged; lists without a type count as changed if any item has changed."""
+        if self._equal is None:
+            began = perf_counter()
+            equal = self._compared()
+            self.clock.seconds += perf_counter() - began
+            return equal
+        return self._equal
+
+    def _compared(self) -> bool:
         if self._equal is None:
             new, old = self.new, self.old
             if isinstance(new, dict) and isinstance(old, dict):
@@ -105,14 +124,14 @@ class Correlation:
                     if not self._equal:
                         break
                     child = self.key(name)
-                    self._equal = child is not None and child.equal()
+                    self._equal = child is not None and child._compared()
             elif isinstance(new, list) and isinstance(old, list) and self.schema.list_type == "map":
                 self._equal = len(new) == len(old)
                 for i in range(len(new)):
                     if not self._equal:
                         break
                     child = self.index(i)
-                    self._equal = child is not None and child.equal()
+                    self._equal = child is not None and child._compared()
             else:
                 self._equal = same(new, old)
         return self._equal
@@ -127,7 +146,7 @@ class Correlation:
         below = self.schema.member(name)
         if below is None or name not in self.old or name not in self.new:
             return None
-        return self._child(name, Correlation(self.new[name], self.old[name], below))
+        return self._child(name, Correlation(self.new[name], self.old[name], below, self.clock))
 
     def index(self, i: int) -> "Correlation | None":
         """The correlation of a list item; only lists of type map can correlate items."""
@@ -147,7 +166,7 @@ class Correlation:
         old = self._old_items.get(self._identify(new)) if isinstance(new, dict) else None
         if old is None:
             return None
-        return self._child(i, Correlation(new, old, items))
+        return self._child(i, Correlation(new, old, items, self.clock))
 
     def _child(self, place: str | int, made: "Correlation") -> "Correlation":
         if self._children is None:

@@ -29,7 +29,7 @@ from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
-from pilothouse.controllers.metrics import AggregationMetrics
+from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
@@ -70,7 +70,7 @@ class Aggregation(NamedTuple):
         remote = RemoteDiscovery(self.outbound, self.resolver, sent)
         return [
             APIServices(client, self.discovery, remote, self.metrics),
-            RemoteOpenAPI(client, Fetch(self.outbound, self.resolver, sent), self.documents),
+            RemoteOpenAPI(client, Fetch(self.outbound, self.resolver, sent), self.documents, self.metrics),
         ]
 
 
@@ -142,7 +142,8 @@ class Writers:
         if self.registry.storage.shared:  # leases tell of this server among others, see `presence`
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry
-        writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
+        given = registry.store, registry.catalog, registry.readers, self.services
+        writer = BootstrapWriter(*given, registry.client_metrics)
         waiting = await bootstrap.ensure(writer, planned)
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
@@ -159,7 +160,9 @@ class Writers:
 
     # Controllers
 
-    def controllers(self, aggregation: Aggregation, webhooks: ConversionWebhooks) -> list[Background]:
+    def controllers(
+        self, aggregation: Aggregation, webhooks: ConversionWebhooks, repairs: RepairMetrics
+    ) -> list[Background]:
         """Those that a server cannot do without, then those that --controllers leaves on; none is started."""
         registry = self.registry
         definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of)
@@ -167,7 +170,9 @@ class Writers:
             CustomResourceDefinitions(self.client(SERVER), definitions),
             *aggregation.controllers(self.client(SERVER)),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
-            ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
+            ServiceRepair(
+                self.client(SERVER), self.services.addresses, self.services.node_ports, metrics=repairs
+            ),
             self._trust(),
         ]
         ca = Path(self.files.ca_cert).read_text()

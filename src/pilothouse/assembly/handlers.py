@@ -29,6 +29,7 @@ from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.metrics import (
     DiscoveryMetrics,
+    FilterMetrics,
     RequestMetrics,
     StandingMetrics,
     StreamMetrics,
@@ -130,6 +131,11 @@ class Handlers:
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
         self.requests = given.metrics.add(RequestMetrics())
+        filters = given.metrics.add(FilterMetrics())
+        authentication = given.metrics.add(AuthenticationMetrics())
+        authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
+        authentication.succeeded.filter = filters.authentication
+        authorization.decided.filter = filters.authorization
         self.memory = memory_of(config, registry, self.widths, given.caches)
         """Has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
@@ -141,8 +147,9 @@ class Handlers:
             responder=self.responder,
             offload=given.offload,
             metrics=self.requests,
-            authentication=given.metrics.add(AuthenticationMetrics()),
-            authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
+            filters=filters,
+            authentication=authentication,
+            authorization=authorization,
             audit=given.audit,
             journal=self.journal,
             finder=self.finder,

@@ -1,6 +1,8 @@
 """Runs the process of one server, from its start to the signal that stops it."""
 
 import asyncio
+import os
+import pathlib
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.notify import Notifier, Watchdog
 from pilothouse.server.accept import raise_descriptor_limit
+from pilothouse.workers import ENVIRONMENT
 
 log = Logger(__name__)
 
@@ -49,7 +52,8 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
-    server, hangup = Server(config), Hangup()
+    path = os.environ.get(ENVIRONMENT, "")
+    server, hangup = Server(config, worker=pathlib.Path(path) if path else None), Hangup()
     loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
     return await serve(server, ended, let_signals_kill)

@@ -29,6 +29,7 @@ from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.memory import bodies, budget
+from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
@@ -48,20 +49,22 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.controllers.metrics import AggregationMetrics
+from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.event_loop import LoopLag
+from pilothouse.features import FeatureMetrics
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound
-from pilothouse.process import ProcessMetrics, StartTime
+from pilothouse.process import ProcessMetrics, RegisteredMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
-from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
+from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
@@ -71,6 +74,7 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.watchcache import Cacher
+from pilothouse.workers import WorkerMetrics, Workers
 
 log = Logger(__name__)
 
@@ -103,13 +107,28 @@ class Server:
         sockets: list[socket.socket] | None = None,
         storage: Storage | None = None,
         intervals: Intervals = DEFAULT_INTERVALS,
+        worker: pathlib.Path | None = None,
     ) -> None:
-        """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
+        """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them.
+
+        `worker` is the path of one of several workers (workers.py).
+        """
         self.config = self._given_config = config
         self._given_sockets = sockets
         self._given_storage = storage
-        self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
-        self.metrics.add(ProcessMetrics())
+        limits = limits_of(config)
+        self.metrics, self.slis = MetricsRegistry(limits), MetricsRegistry(limits)
+        for group in (
+            limits,
+            ProcessMetrics(),
+            FeatureMetrics(),
+            RegisteredMetrics(self.metrics, limits.hides),
+        ):
+            self.metrics.add(group)
+        self._workers = None
+        if worker is not None:
+            self.metrics.add(WorkerMetrics(worker.name))
+            self._workers = Workers(worker, {"metrics": self.metrics, "slis": self.slis})
         self.slis.add(self.metrics.add(StartTime()))
         self.health = Health(self.slis.add(HealthMetrics()), config.livez_grace_period)
         self._intervals = intervals
@@ -119,6 +138,7 @@ class Server:
         self.encryption = EncryptionMetrics()
         self.authorization = self.metrics.add(AuthorizationMetrics())
         self.authentication = self.metrics.add(JWTMetrics())
+        self.loop_lag = self.metrics.add(LoopLag())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
         self.signer: ExternalSigner | None = None
@@ -162,6 +182,8 @@ class Server:
         async with Opened() as opened:
             for sock in self._given_sockets or ():
                 opened.on_close("a socket", sock.close)
+            if self._workers is not None:
+                opened.start(self._workers)
             self.files = await asyncio.to_thread(pki.prepare, self._given_config)
             self.config = pki.completed(self._given_config, self.files)
             self.authorities = Authorities(self.files.client_ca, self.config.requestheader_client_ca_file)
@@ -214,13 +236,14 @@ class Server:
         if config.service_account_signing_endpoint:
             self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
             opened.start(self.signer)
-        for one in (*watch_over(storage, config, self.health), self.reloads):
+        for one in (*watch_over(storage, config, self.health), self.reloads, self.loop_lag):
             opened.start(one)
 
     def wire(self, opened: Opened) -> None:
         """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
         self.clients = clients = Clients(self.ways.egress)
+        self.metrics.add(clients.metrics)
         self.ways.follow(clients, self.reloads)
         opened.on_close("connections to other servers", clients.close)
         self.outbound = outbound = clients.cluster
@@ -257,7 +280,8 @@ class Server:
         self.quotas = ledger_of(self.admission)
         self.quotas.follow(client_for(registry, self.services, SERVER))
         opened.on_close("charges to quotas", self.quotas.close)
-        self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
+        self.metrics.add(self.services.addresses.metrics)
+        self.metrics.add(self.services.node_ports.metrics)
         self.handlers = Handlers(
             Inputs(
                 config=config,
@@ -407,7 +431,8 @@ class Server:
         webhooks = ConversionWebhooks(
             self.clients, self.resolver, conversions, self.caches, offload=self.offload
         )
-        for one in self.writers.controllers(aggregation, webhooks):
+        repairs = self.metrics.add(RepairMetrics())
+        for one in self.writers.controllers(aggregation, webhooks, repairs):
             opened.start(one)
         events = self.writers.reload_events(self.planned)
         opened.start(events)

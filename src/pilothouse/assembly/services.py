@@ -11,6 +11,7 @@ from pilothouse.registry.admission import Admission
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.client import Client, Companions
 from pilothouse.registry.node_ports import NodePorts
+from pilothouse.registry.object_metrics import ObjectMetrics
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Services:
     addresses: Addresses
     node_ports: NodePorts
     pod_policy: PodPolicy
+    metrics: ObjectMetrics
     companions: Companions = field(init=False)
     """Set by companions_for(), as they pass the plugins, some of which create objects by these services."""
 
@@ -35,7 +37,8 @@ def services_for(config: Config, registry: Registry, caches: Budget | None = Non
     addresses = Addresses([str(network) for network in config.service_networks])
     addresses.follow(readers)
     node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
-    return Services(config, addresses, node_ports, PodPolicy(config.allow_privileged, caches))
+    pods = PodPolicy(config.allow_privileged, caches)
+    return Services(config, addresses, node_ports, pods, registry.store.metrics)
 
 
 def companions_for(registry: Registry, services: Services, admission: Admission) -> Companions:
@@ -53,4 +56,12 @@ def client_for(
 
     With `admission` its writes pass the plugins as those of users do.
     """
-    return Client(registry.store, registry.catalog, registry.readers, services, manager, admission)
+    return Client(
+        registry.store,
+        registry.catalog,
+        registry.readers,
+        services,
+        manager,
+        admission,
+        registry.client_metrics,
+    )

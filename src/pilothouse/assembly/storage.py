@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.instruments import Group, MetricsRegistry
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.registry import encoding
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
 from pilothouse.storage.compaction import CompactionLoop
@@ -53,6 +54,8 @@ class Registry:
         self.cacher = Cacher(storage, transform, prepare, retry=retry)
         self.store = Store(storage, self.cacher, object_limit)
         self.readers = CachedReaders(self.store, catalog)
+        self.client_metrics = ClientMetrics()
+        """Of the clients that controllers read and write by."""
 
     async def start(self, opened: Opened) -> None:
         """Open the storage and fill the watch cache."""
@@ -117,6 +120,9 @@ def registry_over(
 ) -> Registry:
     """The registry. The storage is put behind encryption where that is configured."""
     resource_of = encoding.resources_by_key(catalog)
+    own = getattr(storage, "metrics", None)
+    if isinstance(own, Group):  # what only this sort of store can count
+        metrics.add(own)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)))
     if config.encryption_provider_config:
         make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
@@ -130,6 +136,8 @@ def registry_over(
             storage, catalog, transform=encoding.reader(catalog), object_limit=config.max_object_bytes
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
+    metrics.add(registry.client_metrics)
+    metrics.add(registry.store.metrics)
     return registry
 
 
@@ -142,7 +150,8 @@ def _encryption(
 ) -> Encryption:
     """What --encryption-provider-config says; the file is followed where the flags ask for it."""
     path = config.encryption_provider_config
-    made = Encryption(encryption_config.load(path, make), resource_of, "/" + config.etcd_prefix.strip("/"))
+    prefix = "/" + config.etcd_prefix.strip("/")
+    made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)
     if config.encryption_provider_config_automatic_reload:
         reload = encryption_config.Reload(path, made, make)
         reloads.follow(

@@ -6,6 +6,7 @@ from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
 
+GRAPH_SECONDS = tuple(0.0001 * 2**n for n in range(12))
 WEBHOOK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CONDITION_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25)
 
@@ -27,6 +28,12 @@ class AuthorizationMetrics(ReloadMetrics, Group):
             "[ALPHA] Decisions of each authorizer that ended the search.",
             ("decision", "name", "type"),
             self._decisions,
+        )
+        self.graph = Histogram(
+            "node_authorizer_graph_actions_duration_seconds",
+            "[ALPHA] Seconds to take a change into the graph of what nodes need.",
+            ("operation",),
+            GRAPH_SECONDS,
         )
         series = self.seconds.series
         self.decided = Authorized(series("allowed"), series("denied"), series("no-opinion"))

@@ -74,7 +74,7 @@ class Authorizers:
         self._kept: dict[str, Authorizer] = {}
         self._makers: dict[str, Callable[[], Authorizer]] = {
             "RBAC": lambda: RBACAuthorizer(readers, budget),
-            "Node": lambda: NodeAuthorizer(readers, node_rules),
+            "Node": lambda: NodeAuthorizer(readers, node_rules, self._metrics.graph),
             "AlwaysAllow": AlwaysAllow,
             "AlwaysDeny": AlwaysDeny,
         }

@@ -8,6 +8,7 @@ from pilothouse.api.identity import AuthorizationAttributes, User, node_name
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.instruments import Histogram
 from pilothouse.registry.readers import Readers
 
 _LEASES = "kube-node-lease"
@@ -57,17 +58,39 @@ class PodsOfNodes:
             del self._known[silent]
 
 
+Changed = Callable[[str, Object | None, Object | None], None]
+"""What is told of a change: key, new and old object."""
+
+
 class Graph:
     """Which nodes an object is related to, through the pods that run there (or by its own node name)."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, actions: Histogram | None = None) -> None:
+        """`actions` counts the seconds of changes by operation, as AddPV."""
+        self._actions = actions
         self._pods = PodsOfNodes(readers)
         self._nodes: dict[Vertex, dict[str, int]] = {}
         self._claims: dict[str, tuple[str, str]] = {}
         self._volumes: dict[tuple[str, str], set[str]] = {}
-        readers.subscribe("volumeattachments.storage.k8s.io", self._changed(_named("volumeattachments")))
-        readers.subscribe("resourceslices.resource.k8s.io", self._changed(_named("resourceslices")))
-        readers.subscribe("persistentvolumes", self._volume_changed)
+        readers.subscribe(
+            "volumeattachments.storage.k8s.io",
+            self._timed("VolumeAttachment", self._changed(_named("volumeattachments"))),
+        )
+        readers.subscribe(
+            "resourceslices.resource.k8s.io",
+            self._timed("ResourceSlice", self._changed(_named("resourceslices"))),
+        )
+        readers.subscribe("persistentvolumes", self._timed("PV", self._volume_changed))
+
+    def _timed(self, kind: str, change: Changed) -> Changed:
+        def changed(key: str, new: Object | None, old: Object | None) -> None:
+            began = time.perf_counter()
+            change(key, new, old)
+            if self._actions is not None:
+                operation = "Delete" if new is None else "Add"
+                self._actions.observe(time.perf_counter() - began, operation + kind)
+
+        return changed
 
     def related(self, node: str, kind: str, namespace: str, name: str) -> bool:
         """Whether an object leads to a node; `kind` is a resource name."""
@@ -140,8 +163,8 @@ def _named(resource: str) -> Callable[[Object], Iterator[Vertex]]:
 class NodeAuthorizer:
     """Decides on requests of nodes alone. `rules` say what every node may do with resources that belong to no node."""
 
-    def __init__(self, readers: Readers, rules: Sequence[Rule]) -> None:
-        self.graph = Graph(readers)
+    def __init__(self, readers: Readers, rules: Sequence[Rule], actions: Histogram | None = None) -> None:
+        self.graph = Graph(readers, actions)
         self.rules = list(rules)
         self._judges: dict[tuple[str, str], Callable[[str, AuthorizationAttributes], Decision]] = {
             ("", "secrets"): self._read_referenced,

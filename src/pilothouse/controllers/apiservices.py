@@ -58,7 +58,7 @@ class APIServices(Background):
         self.apiservices = client.resource(GROUP, "v1", "apiservices")
         self.remote = remote
         self.metrics = metrics or AggregationMetrics()
-        self.queue = WorkQueue("apiservices", self._sync)
+        self.queue = WorkQueue("apiservices", self._sync, metrics=client.metrics)
         self._wanted: set[str] = set()
         self._by_service: dict[tuple[str, str], set[str]] = {}
         """Service (namespace, name) -> the APIServices that point to it."""

@@ -47,7 +47,7 @@ class AuthenticationTrust(Background):
         self._now = now
         self._resource = client.resource("", "v1", "configmaps")
         self._key = self._resource.key(NAMESPACE, TRUST)
-        self._queue = WorkQueue("cluster-authentication-trust", self._merge)
+        self._queue = WorkQueue("cluster-authentication-trust", self._merge, metrics=client.metrics)
         self._forget: Callable[[], None] = lambda: None
 
     def start(self) -> None:

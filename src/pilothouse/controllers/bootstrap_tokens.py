@@ -55,7 +55,7 @@ class _Tokens(Background):
         self._clock = clock
         self._secrets = client.resource("", "v1", "secrets")
         self._prefix = self._secrets.key("kube-system", PREFIX)
-        self._queue = WorkQueue(name, self._handle)
+        self._queue = WorkQueue(name, self._handle, metrics=client.metrics)
         self._closing: list[Callable[[], None]] = []
 
     def start(self) -> None:

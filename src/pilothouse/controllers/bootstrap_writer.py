@@ -9,6 +9,7 @@ from pilothouse.api.fields import Object
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client import USER, Client
+from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import before_create, undo
@@ -20,18 +21,27 @@ from pilothouse.storage.interface import Op, RevisionConflict
 class BootstrapWriter:
     """Implements bootstrap.Writer."""
 
-    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: Services) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        readers: Readers,
+        services: Services,
+        metrics: ClientMetrics | None = None,
+    ) -> None:
         self.store = store
         self.catalog = catalog
         self.readers = readers
         self.services = services
+        self.metrics = metrics
 
     def _resource(self, planned: Planned) -> Resource | None:
         """The planned object's resource; None if its group is disabled."""
         return self.catalog.get(planned.group, planned.version, planned.plural)
 
     def _client(self, planned: Planned) -> Client:
-        return Client(self.store, self.catalog, self.readers, self.services, planned.manager)
+        given = self.store, self.catalog, self.readers, self.services, planned.manager
+        return Client(*given, metrics=self.metrics)
 
     def get(self, planned: Planned) -> Object | None:
         resource = self._resource(planned)

@@ -58,7 +58,7 @@ class _Requests(Background):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._resource = client.resource("certificates.k8s.io", "v1", "certificatesigningrequests")
-        self._queue = WorkQueue(self.name, self._turn)
+        self._queue = WorkQueue(self.name, self._turn, metrics=client.metrics)
         self._forget: Callable[[], None] = lambda: None
 
     def start(self) -> None:

@@ -84,9 +84,9 @@ class CustomResourceDefinitions(Background):
         """Group -> definitions whose status must be updated."""
         self._refused: dict[str, set[str]] = defaultdict(set)
         """Group -> definitions that wait for names which another definition has."""
-        self._naming = WorkQueue("crd-naming", self._name_group)
-        self._deleting = WorkQueue("crd-deletion", self._empty, workers=4)
-        self._compiling = WorkQueue("crd-compilation", self._compile, workers=1)
+        self._naming = WorkQueue("crd-naming", self._name_group, metrics=client.metrics)
+        self._deleting = WorkQueue("crd-deletion", self._empty, workers=4, metrics=client.metrics)
+        self._compiling = WorkQueue("crd-compilation", self._compile, workers=1, metrics=client.metrics)
 
     def start(self) -> None:
         """Serve the existing definitions and follow their changes."""

@@ -18,7 +18,7 @@ class FlowSchemaStatus(Background):
     def __init__(self, client: Client) -> None:
         self.client = client
         self.schemas = client.resource(GROUP, "v1", "flowschemas")
-        self.queue = WorkQueue("flow-schemas", self._sync)
+        self.queue = WorkQueue("flow-schemas", self._sync, metrics=client.metrics)
 
     def start(self) -> None:
         self.client.readers.subscribe(LEVELS, self._level_changed)

@@ -32,8 +32,8 @@ class GarbageCollector(Background):
         self.owners: dict[str, tuple[str, ...]] = {}
         self.prefixes: dict[str, Resource] = {}
         self.caches: dict[str, ResourceCache] = {}
-        self.objects = WorkQueue("garbage-objects", self._collect)
-        self.deleting = WorkQueue("garbage-owners", self._finish)
+        self.objects = WorkQueue("garbage-objects", self._collect, metrics=client.metrics)
+        self.deleting = WorkQueue("garbage-owners", self._finish, metrics=client.metrics)
 
     def start(self) -> None:
         """Follow every stored resource, including those that are added later."""

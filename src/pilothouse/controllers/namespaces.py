@@ -39,7 +39,7 @@ class NamespaceDeletion(Background):
     def __init__(self, client: Client) -> None:
         self.client = client
         self.namespaces = client.resource("", "v1", "namespaces")
-        self.queue = WorkQueue("namespace-deletion", self._empty)
+        self.queue = WorkQueue("namespace-deletion", self._empty, metrics=client.metrics)
 
     def start(self) -> None:
         self.client.readers.subscribe("namespaces", self._changed)

@@ -31,7 +31,7 @@ class PolicyStatus(Background):
     def __init__(self, client: Client) -> None:
         self.client = client
         self.policies = client.resource(GROUP, "v1", "validatingadmissionpolicies")
-        self.queue = WorkQueue("validating-admission-policies", self._sync)
+        self.queue = WorkQueue("validating-admission-policies", self._sync, metrics=client.metrics)
 
     def start(self) -> None:
         self.client.readers.subscribe(self.policies.group_resource, self._changed)

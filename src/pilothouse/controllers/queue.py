@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from pilothouse.logs import Logger
+from pilothouse.registry.client_metrics import ClientMetrics
 
 log = Logger(__name__)
 
@@ -13,8 +14,16 @@ FIRST_DELAY, LAST_DELAY = 0.05, 30.0
 class WorkQueue:
     """Runs `handle(key)`, which returns None, or the number of seconds after which to handle the key again."""
 
-    def __init__(self, name: str, handle: Callable[[str], Awaitable[float | None]], workers: int = 8) -> None:
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[str], Awaitable[float | None]],
+        workers: int = 8,
+        *,
+        metrics: ClientMetrics | None = None,
+    ) -> None:
         self.name = name
+        self._counts = (metrics or ClientMetrics()).queue(name)
         self._handle = handle
         self._limit = workers
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -31,6 +40,7 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+        self._counts.added(key)
         if key in self._running:
             self._again.add(key)
         elif len(self._running) < self._limit and not self._waiting:
@@ -45,9 +55,11 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+        self._counts.retried()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
 
     def _start(self, key: str) -> None:
+        self._counts.begun(key)
         self._running[key] = asyncio.get_running_loop().create_task(self._run(key), name=f"{self.name}:{key}")
 
     async def _run(self, key: str) -> None:
@@ -63,6 +75,7 @@ class WorkQueue:
             )
         finally:
             self._running.pop(key, None)
+            self._counts.ended(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -80,6 +93,7 @@ class WorkQueue:
             timer.cancel()
         self._timers.clear()
         self._waiting.clear()
+        self._counts.waiting.clear()
         running = list(self._running.values())
         for task in running:
             task.cancel()

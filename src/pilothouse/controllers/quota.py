@@ -33,7 +33,7 @@ class ResourceQuotas(Background):
         self.ledger = ledger
         self.period = period
         self.delay = delay
-        self.queue = WorkQueue("resource-quota", self._count)
+        self.queue = WorkQueue("resource-quota", self._count, metrics=client.metrics)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._caches: dict[str, ResourceCache] = {}
 

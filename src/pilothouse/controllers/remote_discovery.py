@@ -112,7 +112,7 @@ class RemoteDiscovery:
     async def _open(self, url: str, backend: Backend, headers: Iterable[tuple[str, str]] = ()) -> Answer:
         trust = self._resolver.trust(backend)
         return await self._outbound.open(
-            "GET", url, headers=[*self._headers, *headers], trust=trust, timeout=SECONDS
+            "GET", url, headers=[*self._headers, *headers], trust=trust, timeout=SECONDS, counted=True
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -12,6 +13,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.openapi import aggregate
 from pilothouse.api.openapi.convert_v2 import to_v3
 from pilothouse.controllers.apiservices import backend_of
+from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.endpoints.openapi_remote import GroupVersion, Packed, RemoteSpec, document_name, pack
 from pilothouse.lifecycle import Background
@@ -61,12 +63,19 @@ class Tags(NamedTuple):
 class RemoteOpenAPI(Background):
     """Keeps the documents of each group version that an available aggregated server answers."""
 
-    def __init__(self, client: Client, fetch: "Fetch", documents: Documents) -> None:
+    def __init__(
+        self,
+        client: Client,
+        fetch: "Fetch",
+        documents: Documents,
+        metrics: AggregationMetrics | None = None,
+    ) -> None:
         self._client = client
+        self._metrics = metrics or AggregationMetrics()
         self._apiservices = client.resource("apiregistration.k8s.io", "v1", "apiservices")
         self._fetch = fetch
         self._documents = documents
-        self._queue = WorkQueue("openapi", self._sync, WORKERS)
+        self._queue = WorkQueue("openapi", self._sync, WORKERS, metrics=client.metrics)
         self._versions: dict[str, GroupVersion] = {}
         self._known: dict[str, Tags] = {}
         self._failures: dict[str, int] = {}
@@ -97,7 +106,9 @@ class RemoteOpenAPI(Background):
         self._failures.pop(name, None)
         version = self._versions.pop(name, None)
         if version is not None:
+            began = perf_counter()
             self._documents.remove(version)
+            self._metrics.published(name, "delete", perf_counter() - began)
 
     async def _sync(self, name: str) -> float | None:
         obj = self._client.get(self._apiservices, "", name)
@@ -108,9 +119,10 @@ class RemoteOpenAPI(Background):
         if not backend.available:
             return None
         version = obj["spec"].get("group", ""), obj["spec"]["version"]
+        known = self._known.get(name, Tags())
         try:
             async with asyncio.timeout(SECONDS):
-                tags = await self._fetch(backend, version, self._known.get(name, Tags()))
+                tags = await self._fetch(backend, version, known)
         except (Unroutable, ClientError, ValueError, TimeoutError, RecursionError) as error:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             log.warning("Loading the OpenAPI documents of an aggregated server failed", name=name, err=error)
@@ -118,8 +130,12 @@ class RemoteOpenAPI(Background):
         self._failures.pop(name, None)
         current = self._client.get(self._apiservices, "", name)
         if current is not None and current["metadata"]["uid"] == backend.uid:
+            reason = "update" if name in self._versions else "add"
             self._versions[name] = version
+            began = perf_counter()
             kept = self._documents.set(version, tags.spec)
+            if reason == "add" or tags != known:
+                self._metrics.published(name, reason, perf_counter() - began)
             self._known[name] = tags if kept == tags.spec else Tags(tags.v3, "", kept)
         return AGAIN
 
@@ -189,7 +205,9 @@ class Fetch:
         if tag:
             headers.append(("If-None-Match", tag))
         trust = self._resolver.trust(backend)
-        return await self._outbound.open("GET", url, headers=headers, trust=trust, timeout=SECONDS)
+        return await self._outbound.open(
+            "GET", url, headers=headers, trust=trust, timeout=SECONDS, counted=True
+        )
 
 
 def _packed(data: bytes, version: GroupVersion, convert: bool) -> tuple[Packed | None, Packed | None]:

@@ -21,7 +21,7 @@ class NamespaceContents(Background):
         self.ca_pem = ca_pem
         self.accounts = client.resource("", "v1", "serviceaccounts")
         self.config_maps = client.resource("", "v1", "configmaps")
-        self.queue = WorkQueue("namespace-contents", self._ensure)
+        self.queue = WorkQueue("namespace-contents", self._ensure, metrics=client.metrics)
 
     def start(self) -> None:
         """Follow namespaces, and the service accounts and config maps in them."""

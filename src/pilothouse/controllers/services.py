@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pilothouse import errors
 from pilothouse.api import times
 from pilothouse.api.fields import Object
+from pilothouse.controllers.metrics import RepairMetrics
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
@@ -35,6 +36,16 @@ GRACE = 60
 
 OBJECTS = "ipaddresses.networking.k8s.io"
 
+_FAULTS = {
+    "PortNotAllocated": "repair",
+    "PortAlreadyAllocated": "duplicate",
+    "PortOutOfRange": "outOfRange",
+    "ClusterIPNotAllocated": "repair",
+    "ClusterIPAlreadyAllocated": "duplicate",
+    "ClusterIPOutOfRange": "outOfRange",
+}
+"""How the metrics call what an event says."""
+
 
 class ServiceRepair(BackgroundTask):
     """The loop of one server, over the cluster IPs and the node ports that it allocates. `clock` is the Unix time."""
@@ -45,7 +56,9 @@ class ServiceRepair(BackgroundTask):
         addresses: Addresses,
         node_ports: NodePorts,
         clock: Callable[[], float] = time.time,
+        metrics: RepairMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or RepairMetrics()
         self._clock = clock
         self._client = client
         self._addresses = addresses
@@ -63,12 +76,18 @@ class ServiceRepair(BackgroundTask):
         """Compare once; errors are logged and retried at the next comparison."""
         self._addresses.sweep()
         self._node_ports.sweep()
-        for part in (self._repair_ports, self._repair_addresses):
+        parts = (
+            (self._repair_ports, self.metrics.port_failures),
+            (self._repair_addresses, self.metrics.address_failures),
+        )
+        for part, failures in parts:
             try:
                 await part()
             except (StorageError, AllocationError, errors.StatusError) as err:
+                failures.inc()
                 log.warning("The repair of services' ports and addresses failed, it is tried again", err=err)
             except Exception:
+                failures.inc()
                 log.exception("The repair of services' ports and addresses failed, it is tried again")
 
     # Node ports
@@ -100,6 +119,7 @@ class ServiceRepair(BackgroundTask):
         await pool.change(edit, rebuild=True)
         for port, looks in leaks.items():
             if looks >= LEAK_LOOKS:
+                self.metrics.ports.inc("leak")
                 log.warning("A node port was marked for no service and is free again", port=port)
         self._leaks = {port: looks for port, looks in leaks.items() if looks < LEAK_LOOKS}
         for port in sorted(unmarked):
@@ -107,6 +127,7 @@ class ServiceRepair(BackgroundTask):
             await self._about_port(owners[port], "PortNotAllocated", note)
 
     async def _about_port(self, service: Object, reason: str, note: str) -> None:
+        self.metrics.ports.inc(_FAULTS[reason])
         await self._ports_events.warn(service, reason, "PortAllocation", note)
 
     # Cluster IPs
@@ -168,6 +189,7 @@ class ServiceRepair(BackgroundTask):
         else:
             reason = "IPAddressWrongReference"
             note = f"IPAddress: {ip} for Service {owner} has a wrong reference; cleaning up"
+        self.metrics.addresses.inc("leak")
         await self._address_events.warn(obj, reason, "IPAddressAllocation", note)
         await self._client.delete(self._objects(), "", ip, {"preconditions": {"uid": metadata["uid"]}})
 
@@ -192,6 +214,7 @@ class ServiceRepair(BackgroundTask):
         return list(self._client.readers.list("services"))
 
     async def _about_address(self, service: Object, reason: str, note: str) -> None:
+        self.metrics.addresses.inc(_FAULTS[reason])
         await self._address_events.warn(service, reason, "ClusterIPAllocation", note)
 
 

@@ -15,6 +15,7 @@ from pilothouse.endpoints.permitted import Permitted
 from pilothouse.errors import StatusError
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.trail import Trail, cut
 from pilothouse.server.request import Request
@@ -73,6 +74,7 @@ class Context:
     it needs none. charge: has it wait for so many bytes of memory; None where nothing counts them. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
+    admission: what plugins judge of a write, None for other requests.
     audit: what is recorded of it, None when nothing is.
     permitted: the namespaces that a list or a watch of all is answered with, None where all are.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
@@ -88,6 +90,7 @@ class Context:
     __slots__ = (
         "_finishers",
         "acting",
+        "admission",
         "answered",
         "audit",
         "audit_id",
@@ -136,6 +139,7 @@ class Context:
         self.permitted: Permitted | None = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
+        self.admission: AdmissionAttributes | None = None
         self.started = time.perf_counter()
         self.status = 504
         self.deadline: float | None = None

@@ -107,7 +107,7 @@ class Dispatcher:
     async def _after(self, consistent: ConsistentReads, ctx: Context, resource: Resource) -> Response:
         """Answer once the watch cache has the store's revision; a read that would wait too long reads the store."""
         info = ctx.info
-        fallback = not await consistent.catch_up()
+        fallback = not await consistent.catch_up(resource)
         if fallback:
             if info.verb not in ("get", "list", "watch") or not _reads_object(resource, info.subresource):
                 raise unavailable(Behind("the cache does not keep up with the store"))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
+from pilothouse.endpoints.scrape import Scrapes
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
 from pilothouse.version import GIT_VERSION
@@ -22,7 +23,6 @@ from pilothouse.version import GIT_VERSION
 Handler = Callable[[Request, str], Awaitable[Response | None]]
 """Answers a path, or returns None if it does not serve that path. May raise StatusError."""
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 JWKS_TYPE = "application/jwk-set+json"
 KEYS_CACHE = ("Cache-Control", "public, max-age=3600")
 
@@ -97,9 +97,9 @@ class NonResource:
         if flags is not None:
             self.add("/flagz", self._flagz)
         if metrics is not None:
-            self._add_metrics("/metrics", metrics)
+            self.add("/metrics", Scrapes(metrics).handle)
         if slis is not None:
-            self._add_metrics("/metrics/slis", slis)
+            self.add("/metrics/slis", Scrapes(slis).handle)
         if issuer is not None:
             self._add_issuer(issuer)
 
@@ -155,15 +155,6 @@ class NonResource:
 
     def _version_body(self) -> bytes:
         return raw_json(self._version)
-
-    def _add_metrics(self, path: str, metrics: MetricsRegistry) -> None:
-        async def answer(request: Request, path: str) -> Response:
-            if request.method == "DELETE":
-                metrics.reset()
-                return Response(200, b"metrics reset\n", TEXT)
-            return Response(200, await metrics.expose(), METRICS_TYPE)
-
-        self.add(path, answer)
 
     def _add_issuer(self, issuer: Issuer) -> None:
         def configuration() -> bytes:

@@ -34,7 +34,7 @@ from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.edges import Edges
 from pilothouse.endpoints.journal import Journal
-from pilothouse.endpoints.metrics import RequestMetrics
+from pilothouse.endpoints.metrics import FilterMetrics, RequestMetrics
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
@@ -69,6 +69,7 @@ class Stages:
     responder: Responder
     offload: Offload
     metrics: RequestMetrics
+    filters: FilterMetrics
     authentication: AuthenticationMetrics
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
@@ -184,15 +185,7 @@ class Pipeline:
             attributes = attributes_of(ctx)
             if stages.audit is not None:
                 begun = True
-                ctx.audit = stages.audit.begin(
-                    request, user, attributes, ctx.audit_id, ctx.started, known - ctx.started, whole
-                )
-                if (
-                    whole
-                    and ctx.audit is not None
-                    and (stored := ctx.audit.received()) is not True
-                    and not (stored and await stored)
-                ):
+                if not await self._record(ctx, stages.audit, attributes, whole):
                     return self._not_recorded(ctx, stages.audit)
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
@@ -235,6 +228,20 @@ class Pipeline:
             ctx.audit.refused()
         return self._finish(ctx, response)
 
+    async def _record(
+        self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, whole: bool
+    ) -> bool:
+        """Begin what is recorded of a request; False when it must not go on, for its beginning cannot be recorded."""
+        took = ctx.recognised - ctx.started
+        ctx.audit = auditor.begin(ctx.request, ctx.user, attributes, ctx.audit_id, ctx.started, took, whole)
+        if not whole:
+            return True
+        stored = True if ctx.audit is None else ctx.audit.received()
+        if stored is not True and not (stored and await stored):
+            return False
+        self.stages.filters.audit.observe(time.perf_counter() - ctx.recognised)
+        return True
+
     async def _impersonate(self, ctx: Context, attributes: AuthorizationAttributes) -> None:
         """Have the request go on as the user that its headers name; Forbidden."""
         began = time.perf_counter()
@@ -244,6 +251,7 @@ class Pipeline:
             return
         took = time.perf_counter() - began
         ctx.acting = constraint, took
+        self.stages.filters.impersonation.observe(took)
         if ctx.audit is not None:
             ctx.audit.acts_as(ctx.user, constraint)
             ctx.audit.impersonation = took
@@ -307,7 +315,8 @@ class Pipeline:
         ticket = ctx.flow
         assert ticket is not None
         if ticket.waiting:
-            await seated(ticket, self._patience(ctx))
+            with self.stages.metrics.queued(ctx.info):
+                await seated(ticket, self._patience(ctx))
         if ctx.audit is not None:
             ctx.audit.queued = ticket.waited
         if not ticket.running:
@@ -331,7 +340,9 @@ class Pipeline:
             self._record_early(ctx, self.stages.audit)
         if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
             result = "error" if _presents_credentials(ctx.request) else "failure"
-            self.stages.authentication.failed(time.perf_counter() - ctx.started, result)
+            seconds = time.perf_counter() - ctx.started
+            self.stages.authentication.failed(seconds, result)
+            self.stages.filters.authentication.observe(seconds)
         if self.stages.journal is not None:
             ctx.refusal = Refusal.of(err)
         return self.stages.responder.error(ctx, err)
@@ -390,12 +401,28 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
+        waited = 0.0 if ctx.admission is None else ctx.admission.webhook_seconds
         if ctx.flow is not None:
             ctx.flow.release()
+            in_line = ctx.flow.waited
+            self.stages.filters.flow_control.observe(in_line)
+            waited += in_line
         now = time.perf_counter()
         seconds = now - ctx.started
-        received = len(ctx.request.body)
-        self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
+        request = ctx.request
+        self.stages.metrics.observe(
+            ctx.info,
+            ctx.resource,
+            ctx.status,
+            seconds,
+            len(request.body),
+            sent,
+            request.headers,
+            ctx.query,
+            waited,
+        )
+        if isinstance(error, ConnectionAbortedError):  # by the server; the client's are ConnectionResetErrors
+            self.stages.metrics.abort(ctx.info, ctx.resource)
         if self.stages.journal is not None:
             self.stages.journal.add(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)

@@ -12,6 +12,7 @@ from pilothouse.endpoints.kubelet import refused
 from pilothouse.endpoints.negotiation import PRODUCES, acceptable, negotiate
 from pilothouse.endpoints.params import Query, boolean, first, integer
 from pilothouse.endpoints.scope import Verbs
+from pilothouse.outbound.dialer import UNVERIFIED
 from pilothouse.outbound.http import ClientError, Trust
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
@@ -100,9 +101,12 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     trust = kubelet.trust
     if options.insecure:
         trust = Trust(insecure=True, cert_file=trust.cert_file, key_file=trust.key_file)
+    verbs.stream_metrics.logs(insecure=options.insecure)
     try:
         answer = await verbs.relay.outbound.open("GET", url, trust=trust)
     except ClientError as err:
+        if UNVERIFIED in str(err):
+            verbs.stream_metrics.unverified()
         raise errors.Unknown(f'Get "{url}": {err}') from None
     if not 200 <= answer.status <= 206:
         raise await refused(answer, "pods/log", info.name)

@@ -118,6 +118,7 @@ class RequestScope(Write):
         self.ctx = ctx
         self.params = params
         self.attributes.deadline = lambda: ctx.deadline
+        ctx.admission = self.attributes
         if ctx.audit is not None:
             ctx.audit.share(context.annotations)
             if ctx.audit.request_wanted:

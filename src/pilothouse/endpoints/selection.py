@@ -124,14 +124,16 @@ class Selection:
         cache = self.cache()
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
+        after, limit, at = self.after, self.limit, self.at
         try:
             if self.among is not None:
-                return cache.list_among(
-                    self.scopes, self.selector, after=self.after, limit=self.limit, at=self.at
-                )
-            return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
+                found = cache.list_among(self.scopes, self.selector, after=after, limit=limit, at=at)
+            else:
+                found = cache.list(self.prefix, self.selector, after=after, limit=limit, at=at)
         except interface.Compacted:
             return await self._from_store()
+        cache.count_list(found)
+        return found
 
     async def _from_store(self) -> Listing:
         """Read the page of a snapshot, or of what is there now, from the store itself."""
@@ -160,6 +162,7 @@ class Selection:
                 if self.selector.fields and not self.selector.matches_fields(read(obj)):
                     continue
             kept.append(entry)
+        self.store.cache(self.resource).count_store(len(page.items), len(kept[: self.limit or None]))
         if whole:
             remaining = page.count - len(page.items) if self.among is None else -1
             return Listing(kept, page.revision, page.more, remaining)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial as bound
+from time import perf_counter
 from typing import Protocol, runtime_checkable
 
 import orjson
@@ -131,8 +132,7 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
 
     def begin(stream: Stream) -> None:
         session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
-        if ctx.flow is not None:
-            session.sent = ctx.flow.release
+        session.sent = bound(_sent, ctx, verbs.watch_metrics, query)
         session.work = lambda: Work(verbs.offload, ctx.user.name)
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
         standing = verbs.standing
@@ -146,6 +146,14 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     if is_websocket(ctx.request):
         return websockets.watch(ctx, begin)
     return Response(200, content_type=ctx.media.content_type, start=begin)
+
+
+def _sent(ctx: Context, metrics: WatchMetrics, query: Selection) -> None:
+    """The client has been sent what its watch begins with: the watch costs no more than its events from now on."""
+    if ctx.flow is not None:
+        ctx.flow.release()
+    if query.params.send_initial:
+        metrics.listed(perf_counter() - ctx.started, ctx.info)
 
 
 def _wants_state(query: Selection, revision: int) -> bool:

@@ -28,6 +28,7 @@ LIMITS = {
     "nominal_limit_seats": ("[BETA] Seats that are a level's own.", attrgetter("nominal")),
     "lower_limit_seats": ("[ALPHA] Seats of a level that nobody may borrow.", attrgetter("lower")),
     "upper_limit_seats": ("[ALPHA] Seats of a level with all that it may borrow.", attrgetter("upper")),
+    "request_concurrency_limit": ("[ALPHA] The same as nominal_limit_seats.", attrgetter("nominal")),
     "current_limit_seats": ("[ALPHA] Seats that a level has now.", attrgetter("seats.limit")),
 }
 """Gauges of every level."""
@@ -50,6 +51,12 @@ METERS = {
 }
 """Gauges of the levels that have had requests."""
 
+DEPRECATED = {"request_concurrency_in_use": "1.31.0", "request_concurrency_limit": "1.30.0"}
+"""Since when."""
+
+ALONE = frozenset(("current_r", "demand_seats_stdev", "dispatch_r", "latest_s"))
+"""Those of which the greatest of several workers is shown, for their sum means nothing."""
+
 BOUNDS = {
     "next_s_bounds": ("[ALPHA] Virtual starts of the oldest requests that wait.", "next"),
     "next_discounted_s_bounds": ("[ALPHA] The same, less what is being served.", "discounted"),
@@ -58,6 +65,7 @@ BOUNDS = {
 NOW = {
     "current_executing_requests": ("[BETA] Requests that have seats.", "executing"),
     "current_executing_seats": ("[BETA] Seats in use.", "executing_seats"),
+    "request_concurrency_in_use": ("[ALPHA] The same as current_executing_seats.", "executing_seats"),
     "current_inqueue_requests": ("[BETA] Requests that wait for seats.", "waiting"),
     "current_inqueue_seats": ("[ALPHA] Seats that are waited for.", "waiting_seats"),
 }
@@ -89,13 +97,16 @@ class FlowControlMetrics(Group):
     def __init__(self) -> None:
         self._levels: Levels | None = None
         for name, (text, read) in LIMITS.items():
-            self._put(Gauge(f"{PREFIX}_{name}", text, LEVEL, self._of_levels(read)))
+            gone = DEPRECATED.get(name, "")
+            self._put(Gauge(f"{PREFIX}_{name}", text, LEVEL, self._of_levels(read), deprecated=gone))
         for name, (text, read) in METERS.items():
-            self._put(Gauge(f"{PREFIX}_{name}", text, LEVEL, self._of_meters(read)))
+            joined = max if name in ALONE else sum
+            self._put(Gauge(f"{PREFIX}_{name}", text, LEVEL, self._of_meters(read), joined=joined))
         for name, (text, which) in BOUNDS.items():
-            self._put(Gauge(f"{PREFIX}_{name}", text, ("bound", *LEVEL), self._bounds(which)))
+            self._put(Gauge(f"{PREFIX}_{name}", text, ("bound", *LEVEL), self._bounds(which), joined=max))
         for name, (text, member) in NOW.items():
-            self._put(Gauge(f"{PREFIX}_{name}", text, FLOW, self._numbers(member)))
+            gone = DEPRECATED.get(name, "")
+            self._put(Gauge(f"{PREFIX}_{name}", text, FLOW, self._numbers(member), deprecated=gone))
         for name, (text, member) in COUNTS.items():
             self._put(Counter(name, text, FLOW, self._numbers(member)))
         for (name, (text, member)), bounds in zip(WIDTHS.items(), _WIDTH_BUCKETS, strict=True):
@@ -116,6 +127,7 @@ class FlowControlMetrics(Group):
             "[ALPHA] The multiple of its need that a level gets.",
             (),
             lambda: {} if self._levels is None else {(): self._levels.fair},
+            joined=max,
         )
         self.waits = Histogram(
             f"{PREFIX}_request_wait_duration_seconds",

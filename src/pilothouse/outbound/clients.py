@@ -3,6 +3,7 @@
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress
 from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.metrics import RestClientMetrics
 
 
 class Clients:
@@ -12,9 +13,10 @@ class Clients:
         """Everything is reached directly without an egress selector."""
         direct = Dialer()
         egress = egress or Egress(direct, direct, direct)
+        self.metrics = RestClientMetrics(lambda: sum(client.contexts for client in self._made))
         made: dict[object, Outbound] = {}
         for dialer in (egress.cluster, egress.controlplane, egress.direct):
-            made.setdefault(dialer, Outbound(dialer))
+            made.setdefault(dialer, Outbound(dialer, self.metrics))
         self._made = tuple(made.values())
         self.cluster = made[egress.cluster]
         """For kubelets, pods and services, and for webhooks and aggregated servers behind services."""

@@ -16,6 +16,10 @@ CONNECT_SECONDS = 30.0
 """Time for a connection to be made, its TLS handshake included (Go's http.DefaultTransport)."""
 
 
+UNVERIFIED = "tls: failed to verify certificate"
+"""How an error begins when the other side's certificate is not valid."""
+
+
 class DialError(Exception):
     """A connection that was not made; the text is in the words of Go's dialer."""
 
@@ -128,7 +132,7 @@ def why(error: BaseException, address: str, network: str = "tcp") -> str:
     """What Go's dialer says of an error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = _UNVERIFIED.get(error.verify_code, error.verify_message)
-        return f"tls: failed to verify certificate: x509: {said}"
+        return f"{UNVERIFIED}: x509: {said}"
     if isinstance(error, ssl.SSLError):
         return f"tls: {(error.reason or str(error)).lower().replace('_', ' ')}"
     if isinstance(error, TimeoutError) and error.errno is None:

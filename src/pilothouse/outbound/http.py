@@ -4,12 +4,15 @@ import asyncio
 import base64
 import os
 import ssl
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from pilothouse.outbound.dialer import Dialer, DialError
+from pilothouse.outbound.metrics import RestClientMetrics
 from pilothouse.pem import pem_files
 
 if TYPE_CHECKING:
@@ -98,6 +101,8 @@ class Answer:
     """The head of an answer, and its body to be read; `close` gives the connection back or up."""
 
     def __init__(self, response: "aiohttp.ClientResponse") -> None:
+        self.count: Callable[[int], None] | None = None
+        """Called with the length of the body once that has been read."""
         self._response = response
         self.status: int = response.status
         self.headers: list[tuple[str, str]] = [(str(name), value) for name, value in response.headers.items()]
@@ -117,6 +122,8 @@ class Answer:
             out += piece
             if len(out) > limit:
                 raise ClientError(f"the answer is longer than {limit} bytes")
+        if self.count is not None:
+            self.count(len(out))
         return bytes(out)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -153,9 +160,10 @@ class Outbound:
     Every request of this server to another one goes through `open`.
     """
 
-    def __init__(self, dialer: Dialer | None = None) -> None:
+    def __init__(self, dialer: Dialer | None = None, metrics: RestClientMetrics | None = None) -> None:
         """Connections are opened by `dialer`, straight to their addresses without one."""
         self.dialer = dialer or Dialer()
+        self._metrics = metrics or RestClientMetrics()
         self._session: aiohttp.ClientSession | None = None
         self._users: WeakSet[object] = WeakSet()
         """The requests of the session that are under way, and the answers that are being read."""
@@ -171,8 +179,14 @@ class Outbound:
         body: bytes = b"",
         trust: Trust = INSECURE,
         timeout: float | None = None,  # noqa: ASYNC109
+        counted: bool = False,
     ) -> Answer:
-        """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError."""
+        """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError.
+
+        counted: whether the metrics have it, as the other side is one that the configuration names.
+        """
+        if counted:
+            return await self._counted(method, url, headers, body, trust, timeout)
         request = self._request(method, url, headers, body, trust)
         # A task of its own: until a request first waits, its pipeline runs outside of any task.
         task = asyncio.get_running_loop().create_task(request)
@@ -183,6 +197,25 @@ class Outbound:
         if not done:
             raise ClientError(TIMED_OUT)
         return task.result()
+
+    async def _counted(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        trust: Trust,
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> Answer:
+        metrics, host = self._metrics, urlsplit(url).netloc.rpartition("@")[2]
+        began, status = perf_counter(), 0
+        try:
+            answer = await self.open(method, url, headers=headers, body=body, trust=trust, timeout=timeout)
+            status = answer.status
+        finally:
+            metrics.asked(method, host, len(body), perf_counter() - began, status)
+        answer.count = lambda size: metrics.received.observe(size, host, method)
+        return answer
 
     async def exchange(
         self,
@@ -196,7 +229,9 @@ class Outbound:
     ) -> bytes:
         """The whole body of a successful answer, 1 MiB at most; raises Unanswered for everything else."""
         try:
-            answer = await self.open(method, url, headers=headers, body=body, trust=trust, timeout=timeout)
+            answer = await self.open(
+                method, url, headers=headers, body=body, trust=trust, timeout=timeout, counted=True
+            )
             data = await answer.read(ANSWER_BYTES)
         except ClientError as error:
             raise Unanswered(str(error)) from None
@@ -245,7 +280,9 @@ class Outbound:
     def _context(self, trust: Trust) -> ssl.SSLContext:
         """The TLS context of a trust, made anew when the files of our certificate have been replaced."""
         known, stamp = self._contexts.get(trust), trust.stamp()
-        if known is None or known[0] != stamp:
+        fits = known is not None and known[0] == stamp
+        self._metrics.transport_calls.inc("hit" if fits else "miss")
+        if known is None or not fits:
             if len(self._contexts) >= 256:
                 self._contexts.clear()
             known = self._contexts[trust] = stamp, trust.context()
@@ -265,6 +302,11 @@ class Outbound:
                 max_field_size=1 << 20,
             )
         return self._session
+
+    @property
+    def contexts(self) -> int:
+        """How many TLS contexts are kept."""
+        return len(self._contexts)
 
     async def renew(self) -> None:
         """Open new connections for the requests to come. Those that are under way keep theirs."""

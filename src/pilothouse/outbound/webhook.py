@@ -130,7 +130,7 @@ async def _opened(outbound: Outbound, target: Target, body: bytes) -> Answer:
     for again in (True, False):
         try:
             return await outbound.open(
-                "POST", target.url, headers=target.headers, body=body, trust=target.trust
+                "POST", target.url, headers=target.headers, body=body, trust=target.trust, counted=True
             )
         except ClientError as err:
             if not (again and was_closed_idle(err)):

@@ -64,6 +64,8 @@ class AdmissionAttributes:
     deadline: Callable[[], float | None] | None = None
     """When the request's time is up, by the clock of the event loop; None, or a call that gives None: it never is.
     A deadline is known once the request has waited."""
+    webhook_seconds: float = 0.0
+    """How long webhooks have kept the request: those that change objects one after another, others side by side."""
     trail: Trail | None = None
     """Where plugins, webhooks and policies note what they have done; None: nobody will ask."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object
+from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, AddressMetrics
 from pilothouse.registry.readers import Readers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -75,6 +76,7 @@ class Addresses:
     def __init__(self, cidrs: Sequence[str]) -> None:
         networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
         self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
+        self.metrics = AddressMetrics(self.usage)
         self._choosing = threading.Lock()  # large services are prepared on threads
 
     @property
@@ -99,7 +101,17 @@ class Addresses:
         free.
         """
         with self._choosing:
-            return self._allocate(ip, family, dry_run)
+            if dry_run:
+                return self._allocate(ip, family, dry_run)
+            with self.metrics.allocating(self._range(ip, family), DYNAMIC if ip is None else STATIC):
+                return self._allocate(ip, family, dry_run)
+
+    def _range(self, ip: str | None, family: str) -> str:
+        """The range, as 10.96.0.0/12, in which an address is allocated; "" when there is none."""
+        if ip is None:
+            return str(self._pools[family or self.families[0]].network)
+        found = self._find(ip)
+        return "" if found is None else str(found[0].network)
 
     def _allocate(self, ip: str | None, family: str, dry_run: bool) -> str:
         if ip is None:

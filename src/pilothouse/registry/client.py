@@ -12,6 +12,7 @@ from pilothouse.api.patch import copy
 from pilothouse.registry import deletion
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
@@ -20,11 +21,15 @@ from pilothouse.registry.write import Write
 
 USER = User("system:apiserver", groups=("system:masters", "system:authenticated"))
 
+_METHODS = {"create": "POST", "update": "PUT", "patch": "APPLY", "delete": "DELETE"}
+"""How the metrics name the verbs of a client; it patches by server-side apply only."""
+
 
 class Client:
     """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields.
 
     `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass none.
+    `metrics` count its requests, and the work queue of its controller.
     """
 
     def __init__(
@@ -35,7 +40,9 @@ class Client:
         services: Services,
         manager: str,
         admission: Admission | None = None,
+        metrics: ClientMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or ClientMetrics()
         self.store = store
         self.catalog = catalog
         self.readers = readers
@@ -71,6 +78,7 @@ class Client:
             readers=self.readers,
             services=self.services,
         )
+        self._count(resource, _METHODS[verb], subresource)
         sub = resource.subresources.get(subresource)
         return Write(
             self.store,
@@ -82,8 +90,12 @@ class Client:
             in_place=in_place,
         )
 
+    def _count(self, resource: Resource, method: str, subresource: str = "") -> None:
+        self.metrics.selfrequests.inc(resource.group, resource.plural, subresource, method)
+
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """A private copy of an object, None when it is not there."""
+        self._count(resource, "GET")
         entry = self.store.entry(resource, namespace, name)
         return decode(entry) if entry is not None else None
 

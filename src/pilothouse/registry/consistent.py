@@ -4,6 +4,8 @@ A read waits until the watch cache has reached the store's revision. If that tak
 store.
 """
 
+from time import perf_counter
+
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -23,15 +25,20 @@ class ConsistentReads:
         self.store = store
         self._metrics = metrics
 
-    async def catch_up(self) -> bool:
-        """Wait for the caches; False if that takes too long. Raises ServiceUnavailable if the store does not answer."""
+    async def catch_up(self, resource: Resource) -> bool:
+        """Wait for the caches, to read or write a resource; False if that takes too long. Raises ServiceUnavailable if
+        the store does not answer."""
         try:
             revision = await self.store.storage.current_revision()
         except interface.Behind:
             return False
         except interface.StorageError as err:
             raise unavailable(err) from err
-        return await self.store.cacher.wait_for(revision, CATCH_UP)
+        began = perf_counter()
+        try:
+            return await self.store.cacher.wait_for(revision, CATCH_UP)
+        finally:
+            self._metrics.waits.observe(perf_counter() - began, resource.group, resource.plural)
 
     def count(self, resource: Resource, *, fallback: bool, success: bool) -> None:
         """Note how a read ended."""

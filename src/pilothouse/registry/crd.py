@@ -28,6 +28,7 @@ from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.conversion import Conversion, Converter, OtherVersions
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own, scale
+from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
@@ -114,7 +115,12 @@ class Definition:
     """
 
     def __init__(
-        self, raw: bytes, obj: Object, digests: "Digests", converter: Converter | None = None
+        self,
+        raw: bytes,
+        obj: Object,
+        digests: "Digests",
+        converter: Converter | None = None,
+        metrics: ObjectMetrics | None = None,
     ) -> None:
         self.converter = converter
         self.digest = digests.whole
@@ -137,7 +143,7 @@ class Definition:
             if len(versions) > FEW_VERSIONS:
                 load = functools.partial(orjson.loads, json.dump(_schema(version)))
             about = f"version {version['name']} of definition {self.name}"
-            self._checked[version["name"]] = Checked(load, digests.versions[i], about)
+            self._checked[version["name"]] = Checked(load, digests.versions[i], about, metrics)
         self._codecs = {
             f"{self.group}/{name}": CustomCodec(self.group, name, self.kind, checked)
             for name, checked in self._checked.items()
@@ -458,7 +464,7 @@ class Definitions:
                 for record in known.records:
                     self._catalog.add(record)
             return
-        made = Definition(raw, obj, digests, self._converter_of(obj))
+        made = Definition(raw, obj, digests, self._converter_of(obj), self._store.metrics)
         if made.fault:
             log.error("A definition is not served", name=name, err=made.fault)
         if known is not None:
@@ -472,6 +478,7 @@ class Definitions:
             self._store.cache(made.hub)
         for record in made.records:
             self._catalog.add(record)
+        self._store.metrics.published(name, "update" if known is not None else "add", _versions(made))
 
     def remove(self, name: str) -> None:
         """Serve a definition's resources no longer; their objects stay where they are."""
@@ -480,6 +487,7 @@ class Definitions:
         if known is not None:
             self._withdraw(known, keep=set())
             self._drop(known)
+            self._store.metrics.published(name, "remove", _versions(known))
 
     def _withdraw(self, known: Definition, keep: set[tuple[str, str, str]]) -> None:
         for record in known.records:
@@ -490,6 +498,11 @@ class Definitions:
     def _drop(self, known: Definition) -> None:
         self._store.forget(known.storage)
         self._store.cacher.drop(known.storage.key_prefix)
+
+
+def _versions(definition: Definition) -> set[tuple[str, str]]:
+    """Group and version of each record of a definition that is served."""
+    return {(record.group, record.version) for record in definition.records}
 
 
 class Digests:

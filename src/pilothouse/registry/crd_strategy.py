@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from pilothouse import errors
@@ -15,6 +16,7 @@ from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
 from pilothouse.logs import Logger
+from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 log = Logger(__name__)
@@ -42,9 +44,27 @@ class Checked:
     those who ask for it, and is not tried again.
     """
 
-    __slots__ = ("_fault", "_load", "_lock", "about", "digest", "rules", "schema", "status", "whole")
+    __slots__ = (
+        "_fault",
+        "_load",
+        "_lock",
+        "about",
+        "digest",
+        "metrics",
+        "rules",
+        "schema",
+        "status",
+        "whole",
+    )
 
-    def __init__(self, load: Callable[[], Object], digest: bytes = b"", about: str = "") -> None:
+    def __init__(
+        self,
+        load: Callable[[], Object],
+        digest: bytes = b"",
+        about: str = "",
+        metrics: ObjectMetrics | None = None,
+    ) -> None:
+        self.metrics = metrics or ObjectMetrics()
         self._load = load
         self._lock = threading.Lock()
         self._fault = ""
@@ -73,7 +93,8 @@ class Checked:
                 declared = self._load()
                 whole, schema = Validator(declared), structural.compile(declared)
                 self.whole, self.status = whole, whole.properties.get("status")
-                self.rules = ObjectRules(declared, schema) if has_rules(declared) else None
+                if has_rules(declared):
+                    self.rules = ObjectRules(declared, schema, self.metrics.compilation.observe)
                 self.schema = schema  # the last, for others look at it without the lock
                 return
             except errors.StatusError:  # the request is at its end, not the schema
@@ -174,27 +195,30 @@ class Instances:
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         validate_lists(obj, schema, errs)
-        self._validate_rules(ctx, obj, None, errs)
+        self._validate_rules(ctx, obj, None, errs, None)
         self._finish(obj, errs)
 
     def _validate_update(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
         schema = self.checked.compiled()
         self._check_kind(obj)
-        validate(self.checked.whole, obj, errs, "", Correlation(obj, old, schema))
+        correlation = Correlation(obj, old, schema)
+        validate(self.checked.whole, obj, errs, "", correlation)
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         self._validate_changed_lists(obj, old, schema, errs)
-        self._validate_rules(ctx, obj, old, errs)
+        self._validate_rules(ctx, obj, old, errs, correlation)
+        self.checked.metrics.ratcheting.observe(correlation.clock.seconds)
         self._finish(obj, errs)
 
     def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
         schema = self.checked.compiled()
+        correlation = Correlation(obj, old, schema)
         if "status" in obj and self.checked.status is not None:
-            correlation = Correlation(obj, old, schema).key("status")
-            validate(self.checked.status, obj["status"], errs, "status", correlation)
+            validate(self.checked.status, obj["status"], errs, "status", correlation.key("status"))
         self._validate_scale(obj, errs, status_only=True)
         self._validate_changed_lists(obj, old, schema, errs)
-        self._validate_rules(ctx, obj, old, errs)
+        self._validate_rules(ctx, obj, old, errs, correlation)
+        self.checked.metrics.ratcheting.observe(correlation.clock.seconds)
         self._finish(obj, errs)
 
     def _check_kind(self, obj: Object) -> None:
@@ -212,7 +236,14 @@ class Instances:
         if not before:
             validate_lists(obj, schema, errs)
 
-    def _validate_rules(self, ctx: WriteContext, obj: Object, live: Object | None, errs: Errors) -> None:
+    def _validate_rules(
+        self,
+        ctx: WriteContext,
+        obj: Object,
+        live: Object | None,
+        errs: Errors,
+        correlation: Correlation | None,
+    ) -> None:
         """CEL rules are looked at once the object has the form that they rely on."""
         rules = self.checked.rules
         if rules is None:
@@ -220,7 +251,9 @@ class Instances:
         if any(cause["reason"] in BLOCKING for cause in errs.causes):
             errs.invalid("<nil>", None, UNCHECKED)
         else:
-            rules.validate(obj, live, errs, ctx.warnings)
+            began = perf_counter()
+            rules.validate(obj, live, errs, ctx.warnings, correlation)
+            self.checked.metrics.evaluation.observe(perf_counter() - began)
 
     def _validate_scale(self, obj: Object, errs: Errors, *, status_only: bool) -> None:
         scale = self.scale

@@ -1,8 +1,8 @@
-"""The metrics of consistent reads, of conversion webhooks, and of the allocators of addresses and node ports."""
+"""The metrics of consistent reads and of conversion webhooks."""
 
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
-from pilothouse.registry.allocators import Addresses
-from pilothouse.registry.node_ports import NodePorts
+from pilothouse.instruments import Counter, Group, Histogram
+
+WAIT_SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3)
 
 
 class ConsistentReadMetrics(Group):
@@ -13,6 +13,12 @@ class ConsistentReadMetrics(Group):
             "apiserver_watch_cache_consistent_read_total",
             "[ALPHA] Reads that had to be as new as the store.",
             ("fallback", "group", "resource", "success"),
+        )
+        self.waits = Histogram(
+            "apiserver_watch_cache_read_wait_seconds",
+            "[ALPHA] Seconds that reads have waited for a cache to be as new as the store.",
+            ("group", "resource"),
+            WAIT_SECONDS,
         )
 
 
@@ -59,27 +65,3 @@ class ConversionMetrics(Group):
     def _ended(self, failure: str, result: str, seconds: float) -> None:
         self.requests.inc(failure, result)
         self.seconds.observe(seconds, failure, result)
-
-
-class AllocatorMetrics(Group):
-    """How many addresses and node ports are in use and free (registry/core/service ipallocator, portallocator)."""
-
-    def __init__(self, addresses: Addresses, ports: NodePorts) -> None:
-        self._addresses = addresses
-        self._ports = ports
-        ip, port = "kube_apiserver_clusterip_allocator", "kube_apiserver_nodeport_allocator"
-        self.allocated_ips = Gauge(
-            f"{ip}_allocated_ips", "[ALPHA] Service addresses in use.", ("cidr",), lambda: self._ips(0)
-        )
-        self.available_ips = Gauge(
-            f"{ip}_available_ips", "[ALPHA] Free service addresses.", ("cidr",), lambda: self._ips(1)
-        )
-        self.allocated_ports = Gauge(
-            f"{port}_allocated_ports", "[ALPHA] Node ports in use.", (), lambda: {(): ports.usage()[0]}
-        )
-        self.available_ports = Gauge(
-            f"{port}_available_ports", "[ALPHA] Free node ports.", (), lambda: {(): ports.usage()[1]}
-        )
-
-    def _ips(self, which: int) -> dict[Labels, float]:
-        return {(cidr,): counts[which] for cidr, counts in self._addresses.usage().items()}

@@ -14,6 +14,7 @@ import orjson
 
 from pilothouse._entry import Entry
 from pilothouse.api.fields import Object
+from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, PortMetrics
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.readers import Readers
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage
@@ -43,6 +44,7 @@ class NodePorts:
         self._storage = storage
         self._cacher = cacher
         self._readers = readers
+        self.metrics = PortMetrics(self.usage)
         self._cache = cacher.resource(PREFIX, lambda obj: {})
         self._bits = 0
         self._revision = 0
@@ -68,7 +70,10 @@ class NodePorts:
         Like upstream's, a dry run with a given port does not check whether the port is in the range.
         """
         with self._choosing:
-            return self._allocate(port, dry_run)
+            if dry_run:
+                return self._allocate(port, dry_run)
+            with self.metrics.allocating(DYNAMIC if port is None else STATIC):
+                return self._allocate(port, dry_run)
 
     def _allocate(self, port: int | None, dry_run: bool) -> int:
         taken = self._known() | self._pending_bits

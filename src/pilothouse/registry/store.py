@@ -10,6 +10,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Object
 from pilothouse.config import OBJECT_LIMIT
 from pilothouse.registry.fields import extractor
+from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import unavailable
 from pilothouse.storage import interface
@@ -27,6 +28,7 @@ class Store:
         self.storage = storage
         self.cacher = cacher
         self.object_limit = object_limit
+        self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
         """Waits until the caches are as new as the store; None where they always are. Concurrent callers share one read."""

@@ -12,6 +12,7 @@ from pilothouse.api.identity import User
 from pilothouse.api.schema import Type
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.trail import Trail
 
@@ -97,6 +98,8 @@ class Services(Protocol):
     def pod_policy(self) -> PodPolicy: ...
     @property
     def options(self) -> Settings: ...
+    @property
+    def metrics(self) -> ObjectMetrics: ...
 
 
 @dataclass(slots=True)

@@ -473,7 +473,7 @@ class Write:
         else:
             obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))
         self._check_version(obj["metadata"], old["metadata"], entry.rev)
-        await work.run(settle_update, resource, ctx, strategy, obj, old)
+        await work.run(settle_update, resource, ctx, strategy, obj, old, self.store.metrics.compared)
         if strategy.permit_update is not None:
             await permit_update(resource, ctx, strategy.permit_update, obj, old)
         await self.validate(obj, old)

@@ -3,7 +3,9 @@
 
 from collections.abc import Callable
 
+from pilothouse._instruments import Distribution
 from pilothouse._watchcache import CAPACITY, ResourceCache
+from pilothouse._watchers import DELAYS
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.storage.interface import Storage, StorageError
 from pilothouse.storage.watchcache import Cacher
@@ -12,6 +14,8 @@ SECONDS = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
 KIND = ("group", "resource")
+
+Source = Callable[[], dict[Labels, float]]
 
 ResourceOf = Callable[[str], str]
 """Tells which resource (`secrets`, `deployments.apps`) a key belongs to; "" for none."""
@@ -34,8 +38,23 @@ class StorageMetrics(Group):
             "etcd_request_errors_total", "[ALPHA] Requests that the store did not answer.", labels
         )
         self.size = Gauge(
-            "apiserver_storage_size_bytes", "[STABLE] Bytes that the store takes.", ("storage_cluster_id",)
+            "apiserver_storage_size_bytes",
+            "[STABLE] Bytes that the store takes.",
+            ("storage_cluster_id",),
+            joined=max,
         )
+
+        self.database_size = Gauge(
+            "apiserver_storage_db_total_size_in_bytes",
+            "[ALPHA] Bytes that the store takes.",
+            ("endpoint",),
+            self._database_size,
+            deprecated="1.28.0",
+            joined=max,
+        )
+
+    def _database_size(self) -> dict[Labels, float]:
+        return {("",): size for (_,), size in self.size.values.items()}  # noqa: B035 -- there is one at most
 
     def observe(self, operation: str, key: str, seconds: float, failed: bool) -> None:
         """Count a request about a key."""
@@ -69,10 +88,19 @@ class WatchCacheMetrics(Group):
         received = happened(lambda cache: cache.received)  # a cache offers a change to its watches at once
 
         self.objects = Gauge(
-            "apiserver_resource_objects", "[ALPHA] Stored objects.", KIND, each(lambda cache: cache.count)
+            "apiserver_resource_objects",
+            "[ALPHA] Stored objects.",
+            KIND,
+            each(lambda cache: cache.count),
+            joined=max,
         )
         self.storage_objects = Gauge(
-            "apiserver_storage_objects", "[STABLE] Stored objects.", ("resource",), self._storage_objects
+            "apiserver_storage_objects",
+            "[STABLE] Stored objects.",
+            ("resource",),
+            self._storage_objects,
+            joined=max,
+            deprecated="1.34.0",
         )
         self.stored_events = Counter(
             "apiserver_storage_events_received_total",
@@ -115,13 +143,115 @@ class WatchCacheMetrics(Group):
             "[ALPHA] The revision that a cache has reached.",
             KIND,
             each(lambda cache: cacher.revision),
+            joined=max,
         )
+        self.bookmarks = Counter(
+            "etcd_bookmark_total",
+            "[ALPHA] Times that the store told how far it is though nothing had changed.",
+            KIND,
+            happened(lambda cache: cacher.progress),
+        )
+        self.undecoded = Counter(
+            "apiserver_storage_decode_errors_total",
+            "[ALPHA] Stored values that could not be read.",
+            KIND,
+            happened(lambda cache: cache.undecoded),
+        )
+        self.sizes = Gauge(
+            "apiserver_resource_size_estimate_bytes",
+            "[ALPHA] Bytes of the stored objects, as they are served.",
+            KIND,
+            each(lambda cache: cache.stored_bytes),
+            joined=max,
+        )
+        self._declare_lists(happened)
+        self._declare_totals(cacher)
         self.capacity = Gauge(
             "watch_cache_capacity",
             "[ALPHA] Changes that a cache remembers at most.",
             KIND,
             each(lambda cache: CAPACITY),
+            joined=max,
         )
+
+    def _declare_lists(self, happened: Callable[[Callable[[ResourceCache], float]], Source]) -> None:
+        found, name = ("group", "index", "resource"), "apiserver_cache_list"
+        self.lists = Counter(
+            f"{name}_total", "[ALPHA] Lists that a cache answered.", found, lambda: self._listed(0)
+        )
+        self.list_fetched = Counter(
+            f"{name}_fetched_objects_total",
+            "[ALPHA] Objects that a cache looked at for lists.",
+            found,
+            lambda: self._listed(1),
+        )
+        self.list_returned = Counter(
+            f"{name}_returned_objects_total",
+            "[ALPHA] Objects in the lists that a cache answered.",
+            KIND,
+            happened(lambda cache: sum(returned for _, _, returned in cache.listed.values())),
+        )
+        name = "apiserver_storage_list"
+        self.store_lists = Counter(
+            f"{name}_total",
+            "[ALPHA] Lists that were read from the store.",
+            KIND,
+            happened(lambda cache: cache.from_store[0]),
+        )
+        self.store_fetched = Counter(
+            f"{name}_fetched_objects_total",
+            "[ALPHA] Objects that were read from the store for lists.",
+            KIND,
+            happened(lambda cache: cache.from_store[1]),
+        )
+        self.store_evaluated = Counter(
+            f"{name}_evaluated_objects_total",
+            "[ALPHA] Objects from the store that a list's selector was held against.",
+            KIND,
+            happened(lambda cache: cache.from_store[2]),
+        )
+        self.store_returned = Counter(
+            f"{name}_returned_objects_total",
+            "[ALPHA] Objects in the lists that were read from the store.",
+            KIND,
+            happened(lambda cache: cache.from_store[3]),
+        )
+
+    def _declare_totals(self, cacher: Cacher) -> None:
+        name = "pilothouse_watch_cache"
+        self.object_bytes = Gauge(
+            f"{name}_object_bytes",
+            "[ALPHA] Bytes of the objects in all caches, as they are served.",
+            (),
+            lambda: {(): sum(cache.stored_bytes for cache in cacher.resources())},
+        )
+        self.ring_bytes = Gauge(
+            f"{name}_ring_bytes",
+            "[ALPHA] Bytes of the recent changes that all caches remember, roughly.",
+            (),
+            lambda: {(): sum(cache.ring_bytes for cache in cacher.resources())},
+        )
+        self.delays = Histogram(
+            "pilothouse_watch_delivery_seconds",
+            "[ALPHA] Seconds from a change until the connections of its watches took it.",
+            (),
+            DELAYS,
+            self._delays,
+        )
+
+    def _delays(self) -> dict[Labels, Distribution]:
+        total = Distribution(DELAYS)
+        for cache in self._cacher.resources():
+            total.add(cache.delays)
+        return {(): total}
+
+    def _listed(self, which: int) -> dict[Labels, float]:
+        out: dict[Labels, float] = {}
+        for cache in self._cacher.resources():
+            group, resource = _kind(self._resource_of(cache.prefix))
+            for index, counts in cache.listed.items():
+                out[group, index, resource] = counts[which]
+        return out
 
     def _values(self, value: Callable[[ResourceCache], float]) -> dict[Labels, float]:
         return {_kind(self._resource_of(cache.prefix)): value(cache) for cache in self._cacher.resources()}

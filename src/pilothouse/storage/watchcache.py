@@ -76,6 +76,8 @@ class Cacher:
     ) -> None:
         self.revision = 0
         self.ready = False
+        self.progress = 0
+        """How often the store told that nothing else has changed up to a revision."""
         self.initializations = 0
         """How often the caches were filled from the store: at the start, and when its watch had ended."""
         self.unreadable: dict[str, UnreadableError] = {}
@@ -112,7 +114,9 @@ class Cacher:
             except UnreadableError as error:
                 self._hide(error)
         for cache in (self._unclaimed, *self._resources.values()):
-            cache.load(loaded.pop(cache.prefix, []))
+            entries = loaded.pop(cache.prefix, [])
+            cache.load(entries)
+            cache.count_store(len(entries), len(entries))
             cache.forget_history(base)
         self.revision = self._loaded = base
         self.initializations += 1
@@ -151,6 +155,8 @@ class Cacher:
         if found is None:
             found = ResourceCache(self, prefix, extract, indexed_fields, self._loaded)
             self._find(prefix).move(prefix, found)
+            if self._loaded:  # its objects were read with all others
+                found.count_store(found.count, found.count)
             self._resources[prefix] = found
         return found
 
@@ -232,7 +238,9 @@ class Cacher:
         self.unreadable[error.kv.key] = error
         if self.ready:
             self._tell(error)
-        self._find(error.kv.key).end_watches()
+        cache = self._find(error.kv.key)
+        cache.undecoded += 1
+        cache.end_watches()
         if self._retry is None:
             self._retry = self.loop.create_task(self._try_again())
 
@@ -309,6 +317,7 @@ class Cacher:
 
     def _on_progress(self, revision: int) -> None:
         """Advance to a revision up to which no key of ours has changed."""
+        self.progress += 1
         self.revision = max(self.revision, revision)
         self._wake()
 
@@ -366,5 +375,6 @@ class Cacher:
         self.revision = self._loaded = max(self.revision, revision)
         for cache in (self._unclaimed, *self._resources.values()):
             cache.forget_history(revision)
+            cache.count_store(cache.count, cache.count)
         self.initializations += 1
         self._wake()

@@ -4,6 +4,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_samples import samples
 from virtual_time import VirtualLoop
 
 from pilothouse.storage.encryption.backend import (
@@ -17,6 +18,7 @@ from pilothouse.storage.encryption.backend import (
     Remote,
     SecretBox,
 )
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
     Event,
@@ -106,6 +108,25 @@ def test_a_value_belongs_to_its_key() -> None:
     gcm = PROVIDERS[0]
     with pytest.raises(ValueError, match="authentication failed"):
         gcm.decrypt(gcm.encrypt(b"x", b"/registry/secrets/default/a"), b"/registry/secrets/default/b")
+
+
+def test_transformations_are_counted() -> None:
+    metrics = EncryptionMetrics()
+    encryption = Encryption([(("secrets",), [PROVIDERS[0]])], resource_of, metrics=metrics)
+    key = "/registry/secrets/default/a"
+    sealed = encryption.encrypt(key, b"x")
+    assert encryption.decrypt(key, sealed) == b"x"
+    with pytest.raises(DecryptionError):
+        encryption.decrypt("/registry/secrets/default/b", sealed)
+    encryption.encrypt("/registry/pods/default/a", b"x")  # stays as it is
+    prefix = PROVIDERS[0].prefix.decode()
+    counts = {name: value for name, value in samples(metrics).items() if "operations_total" in name}
+    name = "apiserver_storage_transformation_operations_total"
+    assert counts == {
+        f'{name}{{resource="secrets",status="{status}",transformation_type="{way}_storage",'
+        f'transformer_prefix="{prefix}"}}': "1"
+        for status, way in (("OK", "to"), ("OK", "from"), ("Unknown", "from"))
+    }
 
 
 def test_other_tools_read_it() -> None:

@@ -1,8 +1,11 @@
 import asyncio
 from typing import Any
 
+from metric_samples import samples
+
 from pilothouse.storage.etcd import leases as etcd_leases
 from pilothouse.storage.etcd.leases import Leases
+from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.wire import message, parse
 
 
@@ -21,11 +24,14 @@ class Rpc:
 def test_many_keys_share_a_lease() -> None:
     async def main() -> None:
         rpc: Any = Rpc()
-        leases = Leases(rpc)
+        metrics = EtcdMetrics()
+        leases = Leases(rpc, metrics=metrics)
         ids = await asyncio.gather(*(leases.get(3600) for _ in range(etcd_leases.MAX_KEYS)))
         assert set(ids) == {1}
         assert rpc.lengths == [3660]
+        assert samples(metrics) == {}
         assert await leases.get(3600) == 2
+        assert samples(metrics)["etcd_lease_object_counts_sum"] == "1000"
         assert await leases.get(15) == 3
         assert rpc.lengths[-1] == 15
         leases.forget(2)

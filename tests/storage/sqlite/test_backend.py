@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from metric_samples import samples
 from storage.contract import Recorder, StoreContract
 
 from pilothouse.storage.interface import Unavailable
@@ -50,6 +51,20 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert recorder.seen[-1] == (gone.mod + 1, P + "due", True)
         assert [kv.key for kv in (await store.range(P)).items] == [P + "a"]
         await store.close()
+
+    asyncio.run(main())
+
+
+def test_commits_are_timed_and_their_writes_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await opened(tmp_path)
+        await asyncio.gather(*(store.create(f"{P}{n}", b"1") for n in range(20)))
+        await store.close()
+        found = samples(store.metrics)
+        assert found["pilothouse_storage_commit_writes_sum"] == "20"
+        commits = found["pilothouse_storage_commit_writes_count"]
+        assert 1 <= int(commits) < 20 and found["pilothouse_storage_commit_duration_seconds_count"] == commits
+        assert float(found["pilothouse_storage_commit_duration_seconds_sum"]) > 0
 
     asyncio.run(main())
 

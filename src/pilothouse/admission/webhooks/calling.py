@@ -218,6 +218,9 @@ class Caller:
         why: str = "",
     ) -> None:
         took = perf_counter() - started
+        a.webhook_seconds = (
+            max(took, a.webhook_seconds) if self._step == VALIDATE else took + a.webhook_seconds
+        )
         if a.trail is not None:
             verdict = "refused" if rejected else "failed, ignored" if why else ""
             a.trail.called(*self._where, hook.name, hook.configuration, took, verdict, why)

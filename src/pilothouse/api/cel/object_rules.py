@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from pilothouse._cel import NONE, CostLimitExceeded, EvaluationError, Optional, view
@@ -51,9 +52,10 @@ class _Around(NamedTuple):
 class _Run:
     """One validation of one object."""
 
-    __slots__ = ("budget", "errs", "warnings")
+    __slots__ = ("budget", "compiled", "errs", "warnings")
 
-    def __init__(self, errs: Errors, warnings: list[str]) -> None:
+    def __init__(self, errs: Errors, warnings: list[str], compiled: Callable[[float], None]) -> None:
+        self.compiled = compiled
         self.errs = errs
         self.warnings = warnings
         self.budget = Budget(PER_OBJECT)
@@ -71,20 +73,33 @@ def has_rules(declared: Object) -> bool:
 class ObjectRules:
     """All rules of a schema. They are compiled when the first object is validated."""
 
-    def __init__(self, declared: Object, schema: Schema) -> None:
+    def __init__(
+        self, declared: Object, schema: Schema, compiled: Callable[[float], None] = lambda seconds: None
+    ) -> None:
+        """`compiled` is told how many seconds it took to compile the rules of a node."""
         self.schema = schema
+        self._compiled = compiled
         self._root = _node(declared, declared, True, declare(declared, "selfType", root=True))
 
-    def validate(self, obj: Object, old: Object | None, errs: Errors, warnings: list[str]) -> None:
+    def validate(
+        self,
+        obj: Object,
+        old: Object | None,
+        errs: Errors,
+        warnings: list[str],
+        correlation: Correlation | None = None,
+    ) -> None:
         """Add the causes against a new object, or with `old` against a changed one; both in the schema's version.
 
-        What an update has not changed is only warned of.
+        What an update has not changed is only warned of. A `correlation` of both that is known already is used.
         """
         if self._root is None:
             return
-        around = _Around(Correlation(obj, old, self.schema)) if old is not None else _Around()
+        around = _Around()
+        if old is not None:
+            around = _Around(correlation or Correlation(obj, old, self.schema))
         try:
-            self._root.validate(_Run(errs, warnings), None, obj, old, around)
+            self._root.validate(_Run(errs, warnings, self._compiled), None, obj, old, around)
         except _Stop:
             pass
 
@@ -147,11 +162,13 @@ class _Node:
             before = known.get(self.identify(one)) if self.identify and isinstance(one, dict) else None
             self.items.validate(run, item(path, i), one, before, around.at(i))
 
-    def compiled(self) -> list[tuple[Rule, str]]:
+    def compiled(self, run: _Run) -> list[tuple[Rule, str]]:
         """The rules, each with the place that its causes are told of, relative to this one."""
         if self.rules is None:
             assert self.declared is not None
+            began = perf_counter()
             rules = compile_rules(self.written, self.declared)
+            run.compiled(perf_counter() - began)
             self.rules = [(rule, self.places[i]) for i, rule in enumerate(rules)]
         return self.rules
 
@@ -168,7 +185,7 @@ class _Node:
         shape = self.declared.shape
         bindings = {"self": value}
         optional = Optional(view(old, shape)) if old is not None else NONE
-        for rule, place in self.compiled():
+        for rule, place in self.compiled(run):
             if rule.error:
                 run.errs.invalid(_shown(path), self.type, f"rule compile error: {rule.error}")
                 continue

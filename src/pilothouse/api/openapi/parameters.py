@@ -50,8 +50,16 @@ PATH = Parameter("path", "string", "path to the resource", "path")
 PRETTY = _query(("pretty", "string", "If 'true', then the output is pretty printed."))
 SELECTION = _query(
     ("continue", "string", "The token of the previous answer, to go on where it ended."),
-    ("fieldSelector", "string", "Restricts the list of returned objects by their fields. Defaults to everything."),
-    ("labelSelector", "string", "Restricts the list of returned objects by their labels. Defaults to everything."),
+    (
+        "fieldSelector",
+        "string",
+        "Restricts the list of returned objects by their fields. Defaults to everything.",
+    ),
+    (
+        "labelSelector",
+        "string",
+        "Restricts the list of returned objects by their labels. Defaults to everything.",
+    ),
     ("limit", "integer", "The most objects that an answer may have."),
     ("resourceVersion", "string", "The version that the objects are read at."),
     ("resourceVersionMatch", "string", "How resourceVersion is applied: Exact or NotOlderThan."),

@@ -1,5 +1,9 @@
 """certificates.k8s.io/v1: certificate signing requests, their approval and status."""
 
+import base64
+
+from cryptography import x509
+
 from pilothouse.api import names
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import certificates as rules
@@ -13,6 +17,9 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.strategy import Part, Strategy, WriteContext
+
+BACKDATED = 300
+"""Seconds by which the validity of a certificate may differ from what was requested, beside a twentieth of that."""
 
 GROUP, KIND = "certificates.k8s.io", "CertificateSigningRequest"
 
@@ -77,6 +84,23 @@ def _transition(condition: Object, before: list[Object]) -> str | None:
     return None
 
 
+async def _count_duration(ctx: WriteContext, obj: Object | None, old: Object | None) -> None:
+    """Count a certificate that was just issued for a request with a duration, and whether it has that
+    (registry/certificates countCSRDurationMetric)."""
+    if obj is None or old is None or (old.get("status") or {}).get("certificate"):
+        return
+    wanted, issued = old["spec"].get("expirationSeconds"), (obj.get("status") or {}).get("certificate")
+    if wanted is None or not issued:
+        return
+    signer = old["spec"]["signerName"]
+    signer = signer if signer.startswith("kubernetes.io/") else "other"
+    ctx.services.metrics.requested_durations.inc(signer)
+    found = x509.load_pem_x509_certificates(base64.b64decode(issued))[0]
+    valid = (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds()
+    if abs(wanted - valid) < BACKDATED + wanted / 20:
+        ctx.services.metrics.honored_durations.inc(signer)
+
+
 REQUEST = Strategy(
     name_check=names.path_segment,
     reset_on_create=(STATUS,),
@@ -85,6 +109,7 @@ REQUEST = Strategy(
     prepare_create=_prepare,
     validate=on_create(rules.validate_request),
     validate_update=on_update(rules.validate_request_update),
+    settle=_count_duration,
     update_order=(Part.METADATA, Part.RULES, Part.METADATA_CHANGE),
 )
 REQUEST_STATUS = status_strategy(

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.logs import Logger
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
     Event,
@@ -25,6 +27,7 @@ from pilothouse.storage.interface import (
     Subscription,
     Unavailable,
 )
+from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE
 
 log = Logger(__name__)
 
@@ -203,7 +206,9 @@ class Encryption:
         prefix: str = "/registry",
         *,
         ready: float = READY_SECONDS,
+        metrics: EncryptionMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or EncryptionMetrics()
         self._ready = ready
         self._resource_of = resource_of
         self._prefix = prefix
@@ -244,7 +249,19 @@ class Encryption:
     def encrypt(self, key: str, value: bytes) -> bytes:
         """Encrypt a value for its key."""
         provider = self._providers(key)[0]
-        return provider.prefix + provider.encrypt(value, self._context(key)) if provider.prefix else value
+        if not provider.prefix:
+            return value
+        began, failed = perf_counter(), True
+        try:
+            encrypted = provider.prefix + provider.encrypt(value, self._context(key))
+            failed = False
+        finally:
+            self._count(TO_STORAGE, key, provider, began, failed)
+        return encrypted
+
+    def _count(self, way: str, key: str, provider: Provider, began: float, failed: bool) -> None:
+        resource, prefix = self._resource_of(key), provider.prefix.decode(errors="replace")
+        self._metrics.transformed(way, resource, prefix, perf_counter() - began, failed)
 
     def decrypt(self, key: str, data: bytes) -> bytes:
         """Decrypt a stored value. Raises DecryptionError when no provider can read it."""
@@ -253,11 +270,17 @@ class Encryption:
         for provider in providers:
             if not data.startswith(provider.prefix):
                 continue
+            began, failed = perf_counter(), True
             try:
-                return provider.decrypt(data[len(provider.prefix) :], self._context(key))
+                value = provider.decrypt(data[len(provider.prefix) :], self._context(key))
+                failed = False
+                return value
             except ValueError as error:
                 if provider.prefix or providers is PLAIN:
                     problems.append(str(error))
+            finally:
+                if provider.prefix:
+                    self._count(FROM_STORAGE, key, provider, began, failed)
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
         raise DecryptionError(text if problems else "no matching prefix found")
 

@@ -10,6 +10,7 @@ from typing import Any
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.leases import REUSE_SECONDS, Leases
+from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.etcd.rpc import TLS, CompactedError, FutureError, Rpc
 from pilothouse.storage.etcd.watch import EtcdWatch, Listener
 from pilothouse.storage.etcd.wire import Change, Pair, TxnAnswer
@@ -55,7 +56,8 @@ class EtcdStorage:
     ) -> None:
         self.rpc = Rpc(servers, tls, routes)
         self.prefix = "/" + prefix.strip("/")
-        self._leases = Leases(self.rpc, lease_reuse_seconds)
+        self.metrics = EtcdMetrics()
+        self._leases = Leases(self.rpc, lease_reuse_seconds, self.metrics)
         self._revision = 1
         self._compacted = 1
         self._open = False

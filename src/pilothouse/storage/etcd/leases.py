@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
+from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.etcd.rpc import Rpc
 
 REUSE_SECONDS = 60
@@ -28,8 +29,11 @@ class _Lease:
 class Leases:
     """Hands out lease ids; a key expires between `ttl` and `ttl` plus the reuse time after its write."""
 
-    def __init__(self, rpc: Rpc, reuse_seconds: float = REUSE_SECONDS) -> None:
+    def __init__(
+        self, rpc: Rpc, reuse_seconds: float = REUSE_SECONDS, metrics: EtcdMetrics | None = None
+    ) -> None:
         self._rpc = rpc
+        self._metrics = metrics or EtcdMetrics()
         self._reuse_seconds = reuse_seconds
         self._known: dict[int, _Lease] = {}
         self._locks: dict[int, asyncio.Lock] = {}
@@ -43,6 +47,8 @@ class Leases:
             if lease is None or lease.keys >= MAX_KEYS or lease.expires < now + whole:
                 length = whole + int(min(self._reuse_seconds, whole * REUSE_SHARE))
                 answer = await self._rpc.write(etcd_rpc.LEASE_GRANT, etcd_wire.lease_grant(length))
+                if lease is not None:
+                    self._metrics.lease_keys.observe(lease.keys)
                 lease = self._known[whole] = _Lease(etcd_wire.lease_id(answer), now + length)
             lease.keys += 1
             return lease.id

@@ -5,6 +5,7 @@ import time
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 
 SECONDS = tuple(0.0001 * 2**n for n in range(20))
+KEY_SECONDS = tuple(0.000005 * 2**n for n in range(14))
 REMEMBERED = 100
 """The most key IDs that are shown; the oldest ones are dropped."""
 
@@ -32,6 +33,22 @@ class EnvelopeMetrics(Group):
             "apiserver_storage_envelope_transformation_cache_misses_total",
             "[ALPHA] Keys that a plugin had to decrypt.",
             (),
+        )
+        keys = "apiserver_storage_data_key_generation"
+        self.key_seconds = Histogram(
+            f"{keys}_duration_seconds",
+            "[ALPHA] Seconds to make a seed of data keys.",
+            (),
+            KEY_SECONDS,
+        )
+        self.key_failures = Counter(
+            f"{keys}_failures_total", "[ALPHA] Seeds of data keys that could not be made."
+        )
+        self.sources = Gauge(
+            f"{prefix}dek_source_cache_size",
+            "[ALPHA] Seeds and keys that are known, by which values can be read without the plugin.",
+            ("provider_name",),
+            joined=max,
         )
         used = ("apiserver_id_hash", "key_id_hash", "provider_name", "transformation_type")
         self._total = Counter(

@@ -208,6 +208,7 @@ class KMS(Remote, BackgroundTask):
         start = self._monotonic()
         try:
             self._keys[source] = await self._decrypt(source)
+            self._metrics.sources.set(len(self._keys), self.settings.name)
             self._failed.pop(source, None)
         except (KMSError, ValueError) as error:
             now = self._monotonic()
@@ -313,7 +314,13 @@ class KMS(Remote, BackgroundTask):
         if before is not None and before.key_id == key_id:
             self._until = until
             return ""
-        secret, uid = os.urandom(SEED_SIZE), str(uuid.uuid4())
+        try:
+            began = time.perf_counter()
+            secret, uid = os.urandom(SEED_SIZE), str(uuid.uuid4())
+            self._metrics.key_seconds.observe(time.perf_counter() - began)
+        except (OSError, NotImplementedError):  # the system has no random bytes
+            self._metrics.key_failures.inc()
+            raise
         found, why = "", "<nil>"
         try:
             source = await self._plugin.encrypt(secret, uid, kms_wire.SEED)
@@ -327,6 +334,7 @@ class KMS(Remote, BackgroundTask):
             if found == key_id:
                 seed, encoded = Seed(secret, digest(key_id)), source.encode()
                 self._keys[encoded] = seed
+                self._metrics.sources.set(len(self._keys), self.settings.name)
                 self._writing, self._until = _Writing(seed, key_id, encoded), until
                 log.info("A KMS plugin has a new key", provider=self.settings.name)
                 return ""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar, overload
 
+from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.group_commit import GroupCommit
 from pilothouse.storage.interface import (
@@ -41,6 +42,7 @@ class SqliteStorage:
 
     def __init__(self, directory: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
         self._directory = DataDirectory(directory)
+        self.metrics = CommitMetrics()
         self._feed = Feed()
         self._expiry = Expiry(self._expire, clock)
         self._revision = 1
@@ -233,6 +235,8 @@ class SqliteStorage:
             else:
                 future.set_result(result)
         if batch.writes:
+            self.metrics.seconds.observe(time.perf_counter() - batch.began)
+            self.metrics.writes.observe(batch.writes)
             self._group.done(batch.writes)
 
     def _complete(self, batch: Batch) -> list[Event]:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -64,6 +65,8 @@ class Batch:
     events: list[Event] = field(default_factory=list)
     answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
     complete: bool = False
+    began: float = 0.0
+    """When the commit began, by time.perf_counter()."""
     writes: int = 0
     """Those of the group that was committed or refused; 0 for answers of other sorts."""
 
@@ -144,7 +147,10 @@ class Writer:
             if isinstance(job, Compact):
                 self._compactions.append(job)
             else:
-                self._send(self._commit(job))
+                began = time.perf_counter()
+                batch = self._commit(job)
+                batch.began = began
+                self._send(batch)
                 self._checkpoint()
         for compaction in self._compactions:
             self._answer(compaction.future, Unavailable("the store is closed"))
