@@ -21,7 +21,7 @@ UNEXPECTED = "unexpected"
 CUSTOM = "custom"
 """Stands in the small profile for the group and the resource of custom resources, and of aggregated servers' ones."""
 
-EMPTY = frozenset(("crd_name", "subresource", "version"))
+EMPTY = frozenset(("crd", "crd_name", "subresource", "version"))
 """Labels that are empty in the small profile."""
 
 EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("group", "resource"))
