@@ -29,6 +29,7 @@ EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("gr
 
 NOT_SMALL = frozenset(
     (
+        "apiserver_storage_list_total",
         "apiserver_watch_cache_initializations_total",
         "apiserver_watch_cache_resource_version",
         "watch_cache_capacity",
