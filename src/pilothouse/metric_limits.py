@@ -21,7 +21,7 @@ UNEXPECTED = "unexpected"
 CUSTOM = "custom"
 """Stands in the small profile for the group and the resource of custom resources, and of aggregated servers' ones."""
 
-EMPTY = frozenset(("crd_name", "subresource", "version"))
+EMPTY = frozenset(("crd", "crd_name", "subresource", "version"))
 """Labels that are empty in the small profile."""
 
 EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("group", "resource"))
@@ -29,6 +29,7 @@ EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("gr
 
 NOT_SMALL = frozenset(
     (
+        "apiserver_storage_list_total",
         "apiserver_watch_cache_initializations_total",
         "apiserver_watch_cache_resource_version",
         "watch_cache_capacity",
