@@ -43,7 +43,7 @@ def deleted(**_):
 
 def until(check: Callable[[], bool], what: str) -> None:
     """Wait for what an operator does; a process that has just started needs some seconds."""
-    eventually(check, what, 20)
+    eventually(check, what, 60)
 
 
 @pytest.fixture
