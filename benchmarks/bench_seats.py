@@ -1,9 +1,10 @@
-"""What priority and fairness costs a request that need not wait: processor time with and without, in turns.
+"""What priority and fairness and the memory budget cost a request that need not wait, in processor time.
 
     python benchmarks/bench_seats.py
 
 One process without sockets: what is timed is the pipeline with its answer from the watch cache. "Without" is
-a gate that classifies requests and counts nobody. The exit status is 1 when the goal is missed.
+a gate that classifies requests and counts nobody, and no budget of memory; they are measured in turns. The
+exit status is 1 when the goal is missed.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from pilothouse.api.identity import RequestInfo, User
 from pilothouse.assembly.server import Server
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.flowcontrol.gate import FlowControl, Gate
+from pilothouse.flowcontrol.memory import Memory
 from pilothouse.flowcontrol.width import Query
 from pilothouse.registry.resource import Resource
 from pilothouse.server.listener import bind
@@ -89,21 +91,29 @@ async def measured(server: Server) -> bool:
     """Print what each case costs; whether the goal is met."""
     control, pipeline = server.handlers.flowcontrol, server.pipeline
     assert control is not None
-    gates: dict[str, Gate] = {"without": Open(control), "with": control}
+    gates: dict[str, tuple[Gate, Memory | None]] = {
+        "without": (Open(control), None),
+        "seats": (control, None),
+        "memory": (control, server.handlers.memory),
+    }
     met = True
     for name, (user, method, target) in CASES.items():
         case = request(user, method, target)
         times: dict[str, list[float]] = {gate: [] for gate in gates}
         for turn in range(ROUNDS):
             for gate in sorted(gates, reverse=bool(turn % 2)):
-                pipeline.stages.gate = gates[gate]
+                pipeline.stages.gate, pipeline.stages.memory = gates[gate]
                 times[gate].append(spent(pipeline, case))
             await asyncio.sleep(0)
         bare = statistics.median(times["without"])
-        cost = statistics.median([a - b for a, b in zip(times["with"], times["without"], strict=True)])
+        seats, both = (
+            statistics.median([a - b for a, b in zip(times[gate], times["without"], strict=True)])
+            for gate in ("seats", "memory")
+        )
         judged = name.startswith("GET")
-        met &= not judged or cost <= GOAL
-        print(f"  {name:20} {bare:6.1f} us  +{cost:.2f} us" + (f"  (goal {GOAL})" if judged else ""))
+        met &= not judged or both <= GOAL
+        goal = f"  (goal {GOAL})" if judged else ""
+        print(f"  {name:20} {bare:6.1f} us  seats +{seats:.2f} us  with memory +{both:.2f} us{goal}")
     return met
 
 
@@ -119,6 +129,7 @@ async def main() -> int:
             "--storage-backend=memory",
             f"--token-auth-file={directory}/tokens.csv",
             "--authorization-mode=AlwaysAllow",
+            "--max-memory=64Gi",
         ]
         server = Server(options.parse(flags), sockets=[sock])
         await server.start()

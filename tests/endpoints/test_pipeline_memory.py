@@ -70,7 +70,7 @@ async def test_a_long_list_waits_for_room_and_is_refused_in_the_end() -> None:
         assert loop.time() - start == pytest.approx(5, abs=0.5), "a quarter of its time"
         assert small.memory.charged == 0
         waits = asyncio.ensure_future(small.call("GET", CONFIG_MAPS, user="jane"))
-        await asyncio.sleep(1)
+        await asyncio.wait([waits], timeout=1)
         assert not waits.done()
         small.leave_room(ROOM)
         await small.memory.look()
@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_while_it_waits_holds_nothing() -> None:
     async with limited() as small:
         small.leave_room(1000)
         task = small.rig.handle("GET", CONFIG_MAPS, user="jane")
-        await asyncio.sleep(1)
+        await asyncio.wait([task], timeout=1)
         task.cancel()
         await asyncio.wait([task])
         await small.memory.look()

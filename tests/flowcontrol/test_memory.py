@@ -190,7 +190,7 @@ def test_memory_is_freed_when_it_is_short_and_not_all_the_time() -> None:
         process.size = 95 * MB
         await memory.look()
         assert process.freed == ["a", "b"]
-        await asyncio.sleep(1)
+        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=1)
         await memory.look()
         assert process.freed == ["a", "b", "a", "b"] and memory.reliefs.values == {(): 2}
 
@@ -203,7 +203,7 @@ def test_it_looks_by_itself() -> None:
         memory = memory_of(process)
         memory.start()
         process.size = 99 * MB
-        await asyncio.sleep(1)
+        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=1)
         assert memory.used == 99 * MB
         await memory.close()
 

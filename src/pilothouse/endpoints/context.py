@@ -131,7 +131,7 @@ class Context:
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
         self.flow: Ticket | None = None
-        self.charge: Callable[[int], Awaitable[None]] | None = None
+        self.charge: Callable[[Context, int], Awaitable[None]] | None = None
         self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None

@@ -256,25 +256,19 @@ class Pipeline:
             ctx.audit.acts_as(ctx.user, constraint)
             ctx.audit.impersonation = took
 
-    async def _find_room(self, ctx: Context, memory: Memory) -> None:
-        """Wait until there is room for what a request will probably take, before it gets seats; TooManyRequests."""
-        user, info = ctx.user, ctx.info
+    async def _charge(self, ctx: Context, need: int) -> None:
+        """Wait until there is room for so many bytes more, which are the request's until its end; TooManyRequests."""
+        memory, user, info = self.stages.memory, ctx.user, ctx.info
+        assert memory is not None
         flow = self.stages.gate.flow(user, info)
         exempt = MASTERS in user.groups or (flow is not None and flow.level.name == EXEMPT)
-
-        async def charge(need: int) -> None:
-            try:
-                await memory.enter(user.name, need, self._patience(ctx), exempt=exempt)
-            except errors.TooManyRequests as err:
-                ctx.resource = self.stages.gate.resource(info)
-                self.stages.metrics.terminate(info, ctx.resource, err.code)
-                raise
-            ctx.on_end(lambda _: memory.leave(user.name, need))
-
-        ctx.charge = charge
-        need = memory.need(info, ctx.query, len(ctx.request.body))
-        if need:
-            await charge(need)
+        try:
+            await memory.enter(user.name, need, self._patience(ctx), exempt=exempt)
+        except errors.TooManyRequests as err:
+            ctx.resource = self.stages.gate.resource(info)
+            self.stages.metrics.terminate(info, ctx.resource, err.code)
+            raise
+        ctx.on_end(lambda _: memory.leave(user.name, need))
 
     def _patience(self, ctx: Context) -> float:
         """Seconds for which a request may still wait for seats or memory: a quarter of its time, since it came."""
@@ -287,13 +281,12 @@ class Pipeline:
         until it has been sent what it begins with; one of which only the head has come is not counted yet. One that may
         take much memory takes none before it has found room."""
         info = ctx.info
-        if (
-            whole
-            and self.stages.memory is not None
-            and ctx.charge is None
-            and (info.verb in CHARGED or len(ctx.request.body) > SMALL)
-        ):
-            return False
+        memory = self.stages.memory
+        size = len(ctx.request.body)
+        if memory is not None and whole and ctx.charge is None and (info.verb in CHARGED or size > SMALL):
+            ctx.charge = self._charge
+            if memory.need(info, ctx.query, size):
+                return False
         if info.verb != "watch" and _runs_long(info):
             return True
         gate = self.stages.gate
@@ -303,13 +296,14 @@ class Pipeline:
         ctx.priority = flow.uids
         if not whole:
             return True
-        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, len(ctx.request.body))
+        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, size)
         return ticket.running
 
     async def _stand_in_line(self, ctx: Context) -> None:
         """Wait until a request has its room and its seats, for a quarter of its time; TooManyRequests."""
-        if ctx.charge is None and ctx.flow is None and self.stages.memory is not None:
-            await self._find_room(ctx, self.stages.memory)
+        memory = self.stages.memory
+        if ctx.flow is None and memory is not None:
+            await self._charge(ctx, memory.need(ctx.info, ctx.query, len(ctx.request.body)))
             if self._takes_seats(ctx, True):
                 return
         ticket = ctx.flow

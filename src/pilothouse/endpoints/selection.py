@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -228,7 +229,8 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
             namespace = fields["metadata.namespace"]
         if namespace:
             prefix = f"{prefix}{namespace}/"
-    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind, charge=ctx.charge)
+    charge = partial(ctx.charge, ctx) if ctx.charge is not None else None
+    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind, charge=charge)
     if ctx.permitted is not None:
         out.among = ctx.permitted.namespaces
         out.scopes = out.among.scopes(stored.key_prefix, own=resource.names_namespace)

@@ -62,13 +62,16 @@ class Widths:
         return max(1, min(ceil(self._bytes(cache, resource, info, query) / BYTES), widest, WIDEST_LIST))
 
     def expected(self, info: RequestInfo, query: Query) -> float:
-        """The bytes that a list, a watch's initial events or a deletecollection will probably have."""
+        """The bytes that a list, a watch's initial events or a deletecollection will probably have, at most."""
         resource = self.resource(info)
         if resource is None or not resource.key_prefix or info.subresource:
             return 0.0
         if info.verb == "watch" and not _sends_state(query):
             return 0.0
-        return self._bytes(self._store.cache(resource), resource, info, query)
+        cache = self._store.cache(resource)
+        if cache.stored_bytes <= BYTES:  # PERF: most lists
+            return float(cache.stored_bytes)
+        return self._bytes(cache, resource, info, query)
 
     def _bytes(self, cache: ResourceCache, resource: Resource, info: RequestInfo, query: Query) -> float:
         """The bytes that a list will probably have."""
