@@ -45,6 +45,7 @@ MODULES = (
     "_instruments",
     "_seats",
     "_journal",
+    "_uuid",
     "_json",
     "_listbody",
     "_schema",

@@ -1,3 +1,4 @@
+import os
 import re
 import uuid
 from typing import Any
@@ -28,12 +29,25 @@ def updated(new: Any, old: Any) -> Any:
 
 
 def test_uids_are_random_uuids() -> None:
-    uids = {meta.new_uid() for _ in range(50)}
-    assert len(uids) == 50
+    uids = {meta.new_uid() for _ in range(1000)}  # random bytes are fetched several times meanwhile
+    assert len(uids) == 1000
     for uid in uids:
         parsed = uuid.UUID(uid)
         assert str(parsed) == uid
         assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+
+
+def test_a_child_of_fork_makes_other_uids() -> None:
+    meta.new_uid()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, meta.new_uid().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 36).decode() not in {meta.new_uid() for _ in range(300)}
+    os.close(read)
+    os.close(write)
 
 
 def test_times() -> None:

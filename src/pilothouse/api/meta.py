@@ -1,11 +1,11 @@
 """Object metadata: sets the server's fields and validates the rest (apimachinery api/validation)."""
 
-import os
 import random
 import time
 from functools import lru_cache
 from typing import Any
 
+from pilothouse._uuid import new_uuid
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.selectors import validate_labels
@@ -26,11 +26,8 @@ _OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerD
 _choices = random.SystemRandom().choices
 
 
-def new_uid() -> str:
-    """A random UUID (version 4) as text."""
-    text = os.urandom(16).hex()
-    variant = "89ab"[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+new_uid = new_uuid
+"""Makes the UID of an object, or the ID of a request."""
 
 
 def now(clock: float | None = None) -> str:
