@@ -82,6 +82,13 @@ CASES: list[Case] = [
     ),
     (RESIZE, (sized("2"), sized()), []),
     (RESIZE, (POD, annotated({MIRROR: "m"})), [": Forbidden: static pods cannot be resized"]),
+    (
+        RESIZE,
+        (put(sized(), {"spec.containers.0.name": "other"}), sized()),
+        [
+            "spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize",
+        ],
+    ),
     (RESIZE, (POD, pod(os={"name": "windows"})), [": Forbidden: windows pods cannot be resized"]),
     (
         RESIZE,
