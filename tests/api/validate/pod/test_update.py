@@ -119,7 +119,7 @@ CASES: list[Case] = [
     (
         RESIZE,
         (pod(containers=[*sized()["spec"]["containers"], {**CONTAINER, "name": "d"}]), sized()),
-        ["spec: Forbidden: only cpu and memory resources are mutable"],
+        ["spec.containers: Forbidden: containers may not be added or removed on resize"],
     ),
     (
         RESIZE,
