@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api import patch, strategic
+from pilothouse.api import patch, schema, strategic
 from pilothouse.api.schema import Field, Type
 
 TEXT = Type("string")
@@ -380,3 +380,24 @@ def test_orders_and_lists_of_texts_are_merged_in_linear_time() -> None:
         return {"finalizers": texts}, orjson.dumps({"$deleteFromPrimitiveList/finalizers": texts})
 
     assert_linear(merged, remove, 1000)
+
+
+def test_an_order_of_other_things_than_the_items_is_refused() -> None:
+    patch = {"finalizers": ["a", "b"], "$setElementOrder/finalizers": [{"name": "a"}]}
+    with pytest.raises(errors.Unknown, match="doesn't match"):
+        strategic.apply_patch({}, orjson.dumps(patch), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"data": [], "binaryData": "x"}, "cannot restore map from slice"),
+        ({"binaryData": {"a": 1}}, "cannot restore slice from int64"),
+        ({"binaryData": {"a": "?"}}, "error decoding from json: illegal base64 data at input byte 0"),
+    ],
+)
+def test_the_first_fault_in_gos_order_is_told(patch: Any, why: str) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        strategic.apply_patch({}, orjson.dumps(patch), schema.for_kind("", "v1", "ConfigMap"))
+    assert refused.value.details is not None
+    assert refused.value.details["causes"][0]["message"].endswith(f": {why}")

@@ -39,3 +39,8 @@ def test_lists_and_maps_are_looked_into() -> None:
     out = wrapped({"spec": {"template": {"spec": pod}, "unknown": 2**70}}, DEPLOYMENT)
     assert out["spec"]["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 80}]
     assert out["spec"]["unknown"] == 2**70
+
+
+def test_a_whole_float_becomes_an_integer() -> None:
+    assert wrapped({"spec": {"replicas": 1000.0}}, DEPLOYMENT)["spec"] == {"replicas": 1000}
+    assert wrapped({"spec": {"replicas": 1.5}}, DEPLOYMENT)["spec"] == {"replicas": 1.5}

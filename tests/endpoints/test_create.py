@@ -204,3 +204,17 @@ async def test_the_table_of_a_new_object(rig: Rig) -> None:
     headers = {"Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"}
     answer = await rig.call("POST", CONFIG_MAPS, config_map("a"), headers=headers)
     assert (answer.status, answer.body["kind"]) == (201, "Table")
+
+
+async def test_a_dry_run_keeps_the_version_that_was_sent(rig: Rig) -> None:
+    for sent in ("1", "0", "x"):
+        made = await rig.call("POST", CONFIG_MAPS + "?dryRun=All", config_map("a", resourceVersion=sent))
+        assert (made.status, made.body["metadata"]["resourceVersion"]) == (201, sent)
+    assert (await rig.call("POST", CONFIG_MAPS, config_map("a", resourceVersion="1"))).status == 500
+
+
+async def test_the_media_type_is_judged_before_the_options(rig: Rig) -> None:
+    headers = {"Content-Type": "text/plain"}
+    answer = await rig.call("POST", CONFIG_MAPS + "?dryRun=x", config_map("a"), headers=headers)
+    assert answer.status == 415
+    assert (await rig.call("POST", CONFIG_MAPS + "?dryRun=x", config_map("a"))).status == 422

@@ -234,3 +234,19 @@ async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
     assert plugin.seen == [
         {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "propagationPolicy": "Background"}
     ]
+
+
+async def test_events_have_no_dependents(rig: Rig) -> None:
+    """Whatever the options and finalizers for dependents say, an event is gone at once."""
+    events = "/api/v1/namespaces/default/events"
+    involved = {"kind": "Pod", "name": "p", "namespace": "default"}
+    metadata = {"name": "a", "finalizers": ["foregroundDeletion"]}
+    await rig.ok("POST", events, {"metadata": metadata, "involvedObject": involved})
+    await rig.ok("DELETE", events + "/a?orphanDependents=true")
+    assert (await rig.call("GET", events + "/a")).status == 404
+
+
+async def test_a_namespace_that_is_being_deleted_gets_no_finalizer(rig: Rig) -> None:
+    await rig.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "gone"}})
+    marked = await rig.ok("DELETE", "/api/v1/namespaces/gone")
+    assert await rig.ok("DELETE", "/api/v1/namespaces/gone", {"orphanDependents": True}) == marked

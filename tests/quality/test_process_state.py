@@ -42,6 +42,7 @@ FROM_THE_RELEASE = {
     "api/validate/pod/volumes.py:_source",
     "api/validate/policy.py:_budget",
     "api/validate/rbac.py:_cluster_role",
+    "api/strategic.py:_members",
     "api/validate/shown.py:_order",
     "api/schema.py:_package",
     "api/schema.py:_scalars",

@@ -71,6 +71,15 @@ def test_dry_run_of_a_named_address_takes_nothing() -> None:
     assert addresses.allocate("10.0.0.10") == "10.0.0.10"
 
 
+def test_a_dry_run_calls_every_other_address_outside_the_range() -> None:
+    addresses = Addresses(["10.0.0.0/24"])
+    for ip in ("10.0.0.0", "9.9.9.9"):
+        with pytest.raises(AllocationError, match="is not in the valid range"):
+            addresses.allocate(ip, dry_run=True)
+    with pytest.raises(AllocationError, match="does not match the current range"):
+        addresses.allocate("9.9.9.9")
+
+
 def test_a_dry_run_names_the_range_and_chooses_nothing() -> None:
     addresses = Addresses(["10.0.0.0/30", "fd00::/112"])
     assert [addresses.allocate(dry_run=True) for _ in range(3)] == ["10.0.0.0"] * 3

@@ -172,3 +172,11 @@ async def test_the_key_of_a_dry_run_has_no_prefix(rig: Rig) -> None:
         with pytest.raises(errors.Conflict) as refused:
             rest.check_uid(resource, ctx, "u1", "u2")
         assert shown in refused.value.message
+
+
+def test_leases_and_runtime_classes_are_checked_by_the_shared_rules_alone(rig: Rig) -> None:
+    for group, plural in (("coordination.k8s.io", "leases"), ("node.k8s.io", "runtimeclasses")):
+        assert not rig.catalog.get(
+            group, "v1", plural
+        ).strategy.finalizer_checks  # of apimachinery's validation
+    assert "metadata.finalizers[0]" in updated(rig, ("", "v1", "configmaps"), {"finalizers": ["bad"]}, {})

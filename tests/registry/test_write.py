@@ -313,3 +313,34 @@ async def test_what_is_too_large_for_the_store_is_not_written(rig: Rig) -> None:
     assert (await rig.call("PATCH", CONFIG_MAPS + "/small", change, headers=headers)).status == 500
     assert (await rig.ok("GET", CONFIG_MAPS + "/small"))["data"] == {"k": "x" * 100}
     assert (await rig.call("GET", CONFIG_MAPS + "/large")).status == 404
+
+
+async def test_the_first_update_of_what_has_defaults_when_it_is_read_is_a_write(rig: Rig) -> None:
+    """A claim has its phase, and a job labels, that kube-apiserver does not store with a new object."""
+    claims = "/api/v1/namespaces/default/persistentvolumeclaims"
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    labelled = {"metadata": {"labels": {"a": "b"}}, **pod}
+    for path, body, changes in (
+        (claims, spec, True),
+        (jobs, {"template": pod}, True),
+        (jobs, {"template": labelled}, False),
+    ):
+        made = await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": body})
+        versions = [made["metadata"]["resourceVersion"]]
+        for _ in range(2):
+            nothing = {"metadata": {"labels": {"none": None}}}
+            merge = {"Content-Type": "application/merge-patch+json"}
+            patched = await rig.ok("PATCH", path + "/a", nothing, headers=merge)
+            versions.append(patched["metadata"]["resourceVersion"])
+        assert (versions[0] != versions[1]) is changes and versions[1] == versions[2]
+        await rig.ok("DELETE", path + "/a?propagationPolicy=Background")
+
+
+async def test_the_labels_of_a_job_come_back(rig: Rig) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    made = await rig.ok("POST", jobs, {"metadata": {"name": "a"}, "spec": {"template": pod}})
+    bare = {**made, "metadata": {"name": "a"}, "status": {}}
+    assert (await rig.ok("PUT", jobs + "/a/status", bare))["metadata"]["labels"] == made["metadata"]["labels"]

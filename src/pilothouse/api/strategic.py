@@ -34,7 +34,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         raise errors.BadRequest(str(err)) from None
     patched = apply(live, patch or {}, type)
     try:
-        for name, member in type.fields.items():
+        for name, member in _members(type):
             value = patched.get(name)
             if value is not live.get(name):  # shared parts keep their valid form
                 check_shape(value, member.type)

@@ -151,7 +151,11 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
             obj, notes = _decode_converted(resource, raw, kept)
             return obj, sorted(notes)
         if not resource.conventions.go_types:
-            if not raw.get("apiVersion"):
+            if "apiVersion" in raw and raw["apiVersion"] is None:
+                raise _rejected(
+                    raw, ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
+                )
+            if raw.get("apiVersion", "") == "":
                 raise _nameless()
             return resource.decode_value(raw, kept)
         document, unknown = _of_kind(resource, raw)

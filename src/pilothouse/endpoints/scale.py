@@ -69,7 +69,7 @@ async def _changed(
     """The Scale that was sent, or that a patch makes of the present one, with its managers."""
     ctx, info = scope.ctx, scope.ctx.info
     if body is not None:
-        wanted = copy(body)  # plugins change it, and a retry starts from what was sent
+        wanted: Object = copy(body)  # plugins change it, and a retry starts from what was sent
     else:
         sent = ctx.request.body
         wanted = await decode_on(

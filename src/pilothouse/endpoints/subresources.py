@@ -56,7 +56,8 @@ async def _bind(scope: RequestScope, body: Object) -> Response:
 async def _evict(scope: RequestScope, body: Object) -> Response:
     options = body.get("deleteOptions") or {}
     dry_run = options.get("dryRun")
-    if dry_run and scope.params.dry_run and dry_run != ["All"]:
+    unsafe = options.get("ignoreStoreReadErrorWithClusterBreakingPotential")
+    if dry_run and scope.params.dry_run and dry_run != ["All"] and not unsafe:
         listed = " ".join(dry_run)
         raise errors.Unknown(f"Non-matching dry-run options in request and content: [All] and [{listed}]")
     if dry_run:

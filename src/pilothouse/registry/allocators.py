@@ -124,7 +124,7 @@ class Addresses:
             pool.pending.add(number)
             return str(ipaddress.ip_address(number.to_bytes(pool.network.max_prefixlen // 8, "big")))
         address, found = names.parse_ip(ip), self._find(ip)
-        if address is None or found is None or address not in found[0].network:
+        if address is None or found is None or (address not in found[0].network and not dry_run):
             raise AllocationError("the provided network does not match the current range")
         pool, number = found
         if not pool.first <= number <= pool.last:

@@ -73,8 +73,9 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     options = write.attributes.options  # as plugins leave them
     if strategy.mark_deleting is not None:
         live = decode(entry)
-        _collect_finalizers(resource, obj["metadata"], options)
-        obj["metadata"].setdefault("deletionTimestamp", ctx.now)
+        if not obj["metadata"].get("deletionTimestamp"):
+            _collect_finalizers(resource, obj["metadata"], options)
+            obj["metadata"]["deletionTimestamp"] = ctx.now
         if strategy.mark_deleting(ctx, obj):
             value = await _store(write, obj, entry) if obj != live else entry.value
             return Deleted(obj, value, gone=False)

@@ -111,7 +111,8 @@ def validate_template_metadata(metadata: Object, path: str, errs: Errors) -> Non
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)
     for member in META_MEMBERS:
         if member not in ("annotations", "labels") and metadata.get(member):
-            errs.forbidden(f"{path}.{member}", "cannot be set")
+            name = "uID" if member == "uid" else member  # upstream lowers the first letter of Go's name
+            errs.forbidden(f"{path}.{name}", "cannot be set")
 
 
 def validate_annotations(annotations: Mapping[str, str] | None, path: str, errs: Errors) -> None:

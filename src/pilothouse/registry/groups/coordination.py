@@ -22,6 +22,7 @@ def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
 
 
 LEASE = Strategy(
+    finalizer_checks=frozenset(),
     create_on_update=True,
     unconditional_update=False,
     prepare_create=_prepare,

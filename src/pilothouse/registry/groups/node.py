@@ -15,6 +15,7 @@ def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
 
 
 RUNTIME_CLASS = Strategy(
+    finalizer_checks=frozenset(),
     create_on_update=True,
     unconditional_update=False,
     validate=on_create(rules.validate_runtime_class),

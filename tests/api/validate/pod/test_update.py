@@ -82,6 +82,13 @@ CASES: list[Case] = [
     ),
     (RESIZE, (sized("2"), sized()), []),
     (RESIZE, (POD, annotated({MIRROR: "m"})), [": Forbidden: static pods cannot be resized"]),
+    (
+        RESIZE,
+        (put(sized(), {"spec.containers.0.name": "other"}), sized()),
+        [
+            "spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize",
+        ],
+    ),
     (RESIZE, (POD, pod(os={"name": "windows"})), [": Forbidden: windows pods cannot be resized"]),
     (
         RESIZE,
@@ -112,7 +119,7 @@ CASES: list[Case] = [
     (
         RESIZE,
         (pod(containers=[*sized()["spec"]["containers"], {**CONTAINER, "name": "d"}]), sized()),
-        ["spec: Forbidden: only cpu and memory resources are mutable"],
+        ["spec.containers: Forbidden: containers may not be added or removed on resize"],
     ),
     (
         RESIZE,

@@ -211,20 +211,34 @@ def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = 
     if not _supports_resize(old):
         errs.forbidden("spec", "Pod running on node without support for resize")
     _resized_pod_level(spec, before, errs)
+    if not _same_containers(spec, before, errs):
+        return
     munged = dict(spec)
     for member in ("initContainers", "containers"):
         if spec.get(member):
             munged[member] = [dict(container) for container in spec[member]]
         new, listed = munged.get(member) or [], before.get(member) or []
-        if len(new) != len(listed):
-            errs.forbidden("spec", "only cpu and memory resources are mutable")
-            return
         for i, container in enumerate(listed):
             path = f"spec.{member}[{i}].resources"
             _removed(new[i].get("resources") or {}, container.get("resources") or {}, path, errs)
     _only_compute_changed(munged, before, errs)
     if not errs and not equal(munged, before):
         errs.forbidden("spec", "only cpu and memory resources are mutable")
+
+
+def _same_containers(spec: Object, before: Object, errs: Errors) -> bool:
+    """Whether the containers are the same in the same order (validatePodResizeContainerOrdering)."""
+    count = len(errs)
+    for member in ("containers", "initContainers"):
+        new, old = spec.get(member) or [], before.get(member) or []
+        if len(new) != len(old):
+            errs.forbidden(f"spec.{member}", f"{member} may not be added or removed on resize")
+            continue
+        for i, (one, two) in enumerate(zip(new, old, strict=True)):
+            if one.get("name", "") != two.get("name", ""):
+                path = f"spec.{member}[{i}].name"
+                errs.forbidden(path, f"{member} may not be renamed or reordered on resize")
+    return len(errs) == count
 
 
 def _supports_resize(pod: Object) -> bool:
