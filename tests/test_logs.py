@@ -146,7 +146,9 @@ def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO
     logs.flush(listener)
     ids = {"a": "a" * 64, "b": "b" * 64}
     if form == "json":
-        found = [(line["msg"], line.get("auditID", "")) for line in map(json.loads, stream.getvalue().splitlines())]
+        found = [
+            (line["msg"], line.get("auditID", "")) for line in map(json.loads, stream.getvalue().splitlines())
+        ]
     else:
         found = re.findall(r'\] "([^"]*)"(?: size=\w+)?(?: auditID="([^"]*)")?', stream.getvalue())
     expected = []
@@ -194,7 +196,9 @@ def test_a_text_of_several_lines(stream: io.StringIO) -> None:
     assert log.enabled(2) and not log.enabled(3)
     log.verbose_text(2, 'Trace[1]: "Get"\nTrace[1]: END')
     logs.flush(listener)
-    assert re.fullmatch(r'I\d{4} .* test_logs\.py:\d+\] Trace\[1\]: "Get"\nTrace\[1\]: END\n', stream.getvalue())
+    assert re.fullmatch(
+        r'I\d{4} .* test_logs\.py:\d+\] Trace\[1\]: "Get"\nTrace\[1\]: END\n', stream.getvalue()
+    )
 
 
 METHODS = ("info", "warning", "error", "exception")

@@ -2,6 +2,8 @@
 
 import logging
 
+from logged import pairs
+
 from pilothouse.repeats import MESSAGES, Repeats
 
 
@@ -10,7 +12,7 @@ def record(message: str, at: float, v: int = 0, name: str = "log") -> logging.Lo
 
 
 def told(repeats: Repeats, now: float) -> list[tuple[str, int]]:
-    return [(line.kv["message"], line.kv["count"]) for line in repeats.ended(now)]
+    return [(pairs(line)["message"], pairs(line)["count"]) for line in repeats.ended(now)]
 
 
 def test_each_message_has_a_burst_in_each_period() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 from pilothouse.endpoints.intervals import intervals
 
 
-def stages(of: Any, waited: float = 0.0, *marks: tuple[str, float], ended: float, refused: bool = False) -> Any:
+def stages(
+    of: Any, waited: float = 0.0, *marks: tuple[str, float], ended: float, refused: bool = False
+) -> Any:
     return list(intervals(of, waited, marks, ended, refused=refused))
 
 

@@ -93,7 +93,9 @@ def test_a_step_that_took_long_in_a_request_that_did_not(stream: io.StringIO) ->
     assert '"Call conversion webhook" (DATE) (total time: 250ms):' in told(stream, get)
 
 
-@pytest.mark.parametrize(("level", "modules", "wanted"), [(1, (), False), (2, (), True), (0, (("trace", 2),), True)])
+@pytest.mark.parametrize(
+    ("level", "modules", "wanted"), [(1, (), False), (2, (), True), (0, (("trace", 2),), True)]
+)
 def test_when_it_is_wanted(
     stream: io.StringIO, level: int, modules: tuple[tuple[str, int], ...], wanted: bool
 ) -> None:

@@ -27,7 +27,9 @@ def test_what_is_not_said() -> None:
     assert loaded("endpoint: null\nsamplingRatePerMillion: null\n") == ("localhost:4317", 0)
 
 
-@pytest.mark.parametrize("endpoint", ["a:1", "dns:///a:1", "dns://8.8.8.8/a:1", "unix:///run/x", "unix-abstract://x"])
+@pytest.mark.parametrize(
+    "endpoint", ["a:1", "dns:///a:1", "dns://8.8.8.8/a:1", "unix:///run/x", "unix-abstract://x"]
+)
 def test_endpoints(endpoint: str) -> None:
     assert loaded(f"endpoint: {endpoint}").endpoint == endpoint
 
@@ -35,8 +37,14 @@ def test_endpoints(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("endpoint: http://a:1", f'endpoint: Invalid value: "http://a:1": unsupported scheme: http.  {NAMING}'),
-        ("samplingRatePerMillion: -1", "samplingRatePerMillion: Invalid value: -1: sampling rate must be positive"),
+        (
+            "endpoint: http://a:1",
+            f'endpoint: Invalid value: "http://a:1": unsupported scheme: http.  {NAMING}',
+        ),
+        (
+            "samplingRatePerMillion: -1",
+            "samplingRatePerMillion: Invalid value: -1: sampling rate must be positive",
+        ),
         (
             "samplingRatePerMillion: 2000000",
             "samplingRatePerMillion: Invalid value: 2000000: "
@@ -59,8 +67,16 @@ def test_values_that_are_refused(text: str, why: str) -> None:
     ("text", "head", "why"),
     [
         ("foo: 2", HEAD, 'strict decoding error: unknown field "foo"'),
-        ("", HEAD.replace("/v1", "/v2"), 'no kind "TracingConfiguration" is registered for version "apiserver.config'),
-        ("", HEAD.replace(".config", ""), 'no kind "TracingConfiguration" is registered for version "apiserver.k8s'),
+        (
+            "",
+            HEAD.replace("/v1", "/v2"),
+            'no kind "TracingConfiguration" is registered for version "apiserver.config',
+        ),
+        (
+            "",
+            HEAD.replace(".config", ""),
+            'no kind "TracingConfiguration" is registered for version "apiserver.k8s',
+        ),
         ("- a", HEAD, "["),
     ],
 )
@@ -71,7 +87,9 @@ def test_files_that_cannot_be_read(text: str, head: str, why: str) -> None:
     assert str(caught.value).startswith(lead + why)
 
 
-@pytest.mark.parametrize("text", ["samplingRatePerMillion: abc", "endpoint: 5", "samplingRatePerMillion: true"])
+@pytest.mark.parametrize(
+    "text", ["samplingRatePerMillion: abc", "endpoint: 5", "samplingRatePerMillion: true"]
+)
 def test_values_of_another_type_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="it must be"):
         loaded(text)

@@ -103,6 +103,7 @@ class _Counted(SpanExporter):
         self._inner = inner
         self._metrics = metrics
         self.done = 0
+        self._ended = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         outcome = SpanExportResult.FAILURE
@@ -117,7 +118,10 @@ class _Counted(SpanExporter):
                 self._metrics.dropped.inc(NOT_TAKEN, by=len(spans))
 
     def shutdown(self) -> None:
-        self._inner.shutdown()
+        """End the exporter, once; who waits for the collector is let go."""
+        if not self._ended:
+            self._ended = True
+            self._inner.shutdown()
 
 
 def _context(parent: Parent) -> SpanContext:
