@@ -1,9 +1,9 @@
-"""What tracing costs a GET: processor time without a configuration, at a sampling rate of 0 and of 1, in turns.
+"""What tracing costs a GET: processor time without a configuration, and at sampling rates of 0 and 1.
 
     python benchmarks/bench_tracing.py
 
-One process and no sockets, as in bench_audit.py. Spans go nowhere: how they are sent is OpenTelemetry's. The exit
-status is 1 when a GET that is not sampled costs more than the goal.
+One process and no sockets, as in bench_audit.py. Spans go nowhere: how they are sent is OpenTelemetry's. The
+exit status is 1 when a GET that is not sampled costs more than the goal.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """The TracingConfiguration of a server, and what changes with it."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -101,8 +101,25 @@ def test_a_file_that_cannot_be_used_ends_the_start(tmp_path: Path) -> None:
         traces(path)
 
 
-def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pilothouse.tracing.exporter", None)
-    path: Any = configuration(tmp_path / "traces.yaml", "a:1")
-    with pytest.raises(ConfigurationError, match=r"pip install pilothouse\[tracing\]"):
-        traces(path)
+WITHOUT = """
+import sys
+
+sys.modules["opentelemetry"] = None
+from pilothouse import options
+from pilothouse.assembly.tracing import Traces
+from pilothouse.instruments import MetricsRegistry
+
+Traces(options.parse(["--tracing-config-file=" + sys.argv[1]]), MetricsRegistry())
+"""
+
+
+def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
+    path = configuration(tmp_path / "traces.yaml", "a:1")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (
+        done.returncode == 1
+        and "ConfigurationError: --tracing-config-file needs OpenTelemetry" in done.stderr
+    )
+    assert "pip install pilothouse[tracing]" in done.stderr
