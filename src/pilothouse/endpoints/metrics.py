@@ -252,7 +252,7 @@ class WatchMetrics(Group):
 
     def listed(self, seconds: float, info: RequestInfo) -> None:
         """A watch has been sent the objects that it began with."""
-        self.lists.observe(seconds, info.group, info.resource, _scope(info), info.version)
+        self.lists.observe(seconds, info.group, info.resource, scope_of(info), info.version)
 
 
 class StreamMetrics(Group):
