@@ -22,6 +22,7 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.modes import Authorizers, entries_of
 from pilothouse.caches import Budget
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.tracing import Tracing
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.offload import Offload
@@ -134,6 +135,7 @@ class Rig:
         self.modes = modes
         self.audit = audit
         self.health = Health()
+        self.tracing = Tracing(store="memory")
         self.metrics = MetricsRegistry()
         self.clients = Clients()
         self.outbound = self.clients.cluster
@@ -167,6 +169,7 @@ class Rig:
                 health=self.health,
                 metrics=self.metrics,
                 audit=self.audit,
+                tracing=self.tracing,
             )
         )
         if self.handlers.standing is not None:

@@ -4,14 +4,20 @@ import io
 import json
 import logging
 import pathlib
+import queue
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from harness import CONFIG_MAPS, Rig
+from eventually import eventually
+from harness import CONFIG_MAPS, Rig, config_map
 
 import pilothouse
 from pilothouse import logs
+from pilothouse.admission.chain import Plugin
+from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.repeats import BURST, Repeats
 
 log = logs.Logger("pilothouse.test")
 
@@ -114,6 +120,87 @@ def test_a_500_is_logged_with_its_audit_id_path_and_error(stream: io.StringIO, f
         )
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO) -> None:
+    """Those that are written before it waits, afterwards, on a thread and by a library; and no others do."""
+
+    class Telling(Plugin):
+        name = "Telling"
+
+        def mutate(self, a: AdmissionAttributes) -> None:
+            log.info("mutating", size=a.work.bytes > 0)
+
+        async def validate(self, a: AdmissionAttributes) -> None:
+            log.info("validating", auditID="its own")
+            logging.getLogger("a.library").warning("of a library")
+
+    async def main() -> None:
+        async with Rig((Telling(),), namespaces=()) as rig:
+            for name, data in (("a", {}), ("b", {"x": "y" * 20_000})):
+                body = config_map(name, data=data)
+                await rig.call("POST", CONFIG_MAPS, body, headers={"Audit-ID": f"{name * 100}"})
+            log.info("outside")
+
+    listener = logs.setup(form, 0, (), stream)
+    asyncio.run(main())
+    logs.flush(listener)
+    ids = {"a": "a" * 64, "b": "b" * 64}
+    if form == "json":
+        found = [
+            (line["msg"], line.get("auditID", "")) for line in map(json.loads, stream.getvalue().splitlines())
+        ]
+    else:
+        found = re.findall(r'\] "([^"]*)"(?: size=\w+)?(?: auditID="([^"]*)")?', stream.getvalue())
+    expected = []
+    for name in ("a", "b"):
+        expected += [("mutating", ids[name]), ("validating", "its own"), ("of a library", ids[name])]
+    assert [line for line in found if line[0] in ("mutating", "validating", "of a library", "outside")] == [
+        *expected, ("outside", ""),
+    ]  # fmt: skip
+    assert stream.getvalue().count("true") == 1, "one object was changed on a thread"
+
+
+def test_lines_that_repeat_are_limited_and_how_many_is_told(stream: io.StringIO) -> None:
+    listener = logs.setup("json", 6, (), stream)
+    for number in range(BURST + 7):
+        log.warning("again and again", number=number)
+        log.verbose(6, "detail")
+    log.error("another message")
+    logs.flush(listener)
+    lines = list(map(json.loads, stream.getvalue().splitlines()))
+    numbers = [line["number"] for line in lines if line["msg"] == "again and again"]
+    assert numbers == list(range(BURST))
+    assert sum(line["msg"] == "detail" for line in lines) == BURST + 7, "detail is asked for"
+    assert lines[-2]["msg"] == "another message"
+    told = lines[-1]
+    assert told["msg"] == "Lines with the same message were left out"
+    assert (told["message"], told["count"]) == ("again and again", 7)
+    assert told["caller"].startswith("test_logs.py:")
+
+
+def test_left_out_lines_are_told_though_nothing_else_is_logged(
+    stream: io.StringIO,
+) -> None:
+    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    writer = logs._Writer(lines, logging.StreamHandler(stream), Repeats(burst=1, period=0.05))
+    writer.start()
+    for _ in range(3):
+        lines.put(logging.makeLogRecord({"name": "a", "msg": "again", "created": time.time()}))
+    eventually(lambda: "left out" in stream.getvalue(), "the line that tells it")
+    writer.stop()
+    assert stream.getvalue().splitlines() == ["again", "Lines with the same message were left out"]
+
+
+def test_a_text_of_several_lines(stream: io.StringIO) -> None:
+    listener = logs.setup("text", 2, (), stream)
+    assert log.enabled(2) and not log.enabled(3)
+    log.verbose_text(2, 'Trace[1]: "Get"\nTrace[1]: END')
+    logs.flush(listener)
+    assert re.fullmatch(
+        r'I\d{4} .* test_logs\.py:\d+\] Trace\[1\]: "Get"\nTrace\[1\]: END\n', stream.getvalue()
+    )
+
+
 METHODS = ("info", "warning", "error", "exception")
 
 
@@ -122,7 +209,7 @@ def test_all_logging_goes_through_the_helper() -> None:
     root = pathlib.Path(pilothouse.__file__).parent
     odd = []
     for path in root.rglob("*.py"):
-        if path == root / "logs.py":
+        if path in (root / "logs.py", root / "repeats.py"):
             continue
         text = path.read_text()
         for node in ast.walk(ast.parse(text)):
@@ -133,6 +220,8 @@ def test_all_logging_goes_through_the_helper() -> None:
             if "log = Logger(" not in text or not isinstance(node, ast.Call):
                 continue
             if not (isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "log"):
+                continue
+            if node.func.attr in ("enabled", "verbose_text"):
                 continue
             message = node.args[1:] if node.func.attr == "verbose" else node.args
             constant = len(message) == 1 and isinstance(message[0], ast.Constant | ast.Name)

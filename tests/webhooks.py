@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import pathlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 from aiohttp import web
@@ -71,11 +71,15 @@ class WebhookServer(Backend):
         self.hooks: dict[str, Hook] = {}
         self.reviews: list[tuple[str, Object]] = []
         self.addresses: set[Any] = set()
+        self.heard: Callable[[Mapping[str, str]], None] | None = None
+        """Called with the headers of each request."""
 
     async def _review(self, request: web.BaseRequest) -> web.StreamResponse:
         review = json.loads(await request.read())
         path = request.path
         self.reviews.append((path, review["request"]))
+        if self.heard is not None:
+            self.heard(request.headers)
         assert request.transport is not None
         self.addresses.add(request.transport.get_extra_info("peername"))
         said = self.hooks[path](review["request"])

@@ -62,7 +62,6 @@ REASONS = {
     "shutdown-watch-termination-grace-period": "Watches end at once when requests are drained; clients resume elsewhere.",  # noqa: E501
     "storage-initialization-timeout": "The port is opened when the storage is ready; a service manager bounds the start.",  # noqa: E501
     "storage-media-type": "Objects are stored as JSON, which kube-apiserver reads; what it has stored as protobuf is read.",  # noqa: E501
-    "tracing-config-file": "There are no traces yet.",
     "watch-cache": MEMORY,
     "watch-cache-sizes": MEMORY,
 }

@@ -11,7 +11,7 @@ import struct
 
 from pilothouse._hpack import CompressionError
 from pilothouse.logs import Logger
-from pilothouse.server.request import Request, Response
+from pilothouse.server.request import Http2Request, Response
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

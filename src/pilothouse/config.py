@@ -350,7 +350,7 @@ class Config:
     vmodule: tuple[tuple[str, int], ...] = _logs((), "vmodule",
         "Levels for single files, as pattern=N,pattern=N.")
 
-    tracing_config_file: str = _traces("", "file", "TracingConfiguration: where spans are sent.", effective=False)
+    tracing_config_file: str = _traces("", "file", "TracingConfiguration: where spans are sent.")
 
     aggregator_reject_forwarding_redirect: bool = _misc(True, "bool",
         "Do not pass redirects of aggregated servers on.")

@@ -4,6 +4,9 @@ A module makes `log = Logger(__name__)`. Every message is a constant, what varie
 `log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion). Detail has
 a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule for the file,
 is at least 4.
+
+Lines that are written while a request is served tell its audit ID, whoever writes them. Lines that repeat are limited
+(`repeats.py`).
 """
 
 import fnmatch
@@ -17,7 +20,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, TextIO
+
+from pilothouse.repeats import Repeats
 
 _LETTERS = {
     logging.DEBUG: "I",
@@ -26,8 +32,52 @@ _LETTERS = {
     logging.ERROR: "E",
     logging.CRITICAL: "F",
 }
+audit_id: ContextVar[str] = ContextVar("audit_id", default="")
+"""The audit ID of the request that a task serves, "" in other tasks."""
+
+LONGEST_AUDIT_ID = 64
+"""Characters of an audit ID that are told (apiserver audit.GetAuditIDTruncated)."""
+
 _level = 0
 _modules: tuple[tuple[str, int], ...] = ()
+
+
+class Serving:
+    """The audit ID of the request whose first steps a thread runs, before it has a task (`waiting.py`); "" between requests.
+
+    PERF: setting a context variable takes ten times as long, and most requests never have a task.
+    """
+
+    __slots__ = ("audit_id",)
+
+    def __init__(self) -> None:
+        self.audit_id = ""
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.serving = Serving()
+
+
+_of_thread = _OfThread()
+
+
+def serving() -> Serving:
+    """Where the calling thread notes which request it serves."""
+    return _of_thread.serving
+
+
+def served() -> str:
+    """The audit ID of the request that the calling code serves, "" outside of requests."""
+    return _of_thread.serving.audit_id or audit_id.get()
+
+
+def context() -> Context:
+    """A copy of the context, for code that serves the same request on another thread."""
+    copied = copy_context()
+    if _of_thread.serving.audit_id:
+        copied.run(audit_id.set, _of_thread.serving.audit_id)
+    return copied
 
 
 class Logger:
@@ -65,10 +115,25 @@ class Logger:
         if level <= _allowed(self._source or sys._getframe(1).f_code.co_filename):
             self._write(logging.INFO, message, pairs, v=level)
 
+    def verbose_text(self, level: int, text: str) -> None:
+        """A text of several lines, written as it is whatever the level (klog.Info); ask `enabled` first."""
+        self._write(logging.INFO, text, {}, v=level, plain=True)
+
+    def enabled(self, level: int) -> bool:
+        """Whether detail of a level is written for the caller's file."""
+        return level <= _allowed(self._source or sys._getframe(1).f_code.co_filename)
+
     def _write(
-        self, level: int, message: str, pairs: dict[str, Any], error: BaseException | None = None, v: int = 0
+        self,
+        level: int,
+        message: str,
+        pairs: dict[str, Any],
+        error: BaseException | None = None,
+        v: int = 0,
+        *,
+        plain: bool = False,
     ) -> None:
-        extra = {"kv": pairs, "v": v, "source": self._source}
+        extra = {"kv": pairs, "v": v, "source": self._source, "plain": plain}
         self._log.log(level, message, exc_info=error, extra=extra, stacklevel=3)
 
 
@@ -77,8 +142,11 @@ def _caller(record: logging.LogRecord) -> str:
 
 
 def _pairs(record: logging.LogRecord) -> dict[str, Any]:
-    """The key/value pairs of a record, its error first."""
+    """The key/value pairs of a record, its error first and the audit ID of its request last."""
     pairs: dict[str, Any] = getattr(record, "kv", {})
+    request = getattr(record, "audit_id", "")
+    if request and "auditID" not in pairs:
+        pairs = {**pairs, "auditID": request[:LONGEST_AUDIT_ID]}
     error = pairs.get("err")
     if error is None and record.exc_info and record.exc_info[1] is not None:
         error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
@@ -109,6 +177,8 @@ class TextFormatter(logging.Formatter):
             f"{_LETTERS.get(record.levelno, 'I')}{at.tm_mon:02}{at.tm_mday:02} {at.tm_hour:02}:{at.tm_min:02}"
             f":{at.tm_sec:02}.{micros:06} {record.process:>7} {_caller(record)}]"
         )
+        if getattr(record, "plain", False):
+            return f"{head} {record.getMessage()}"
         pairs = "".join(f" {key}={_shown(value)}" for key, value in _pairs(record).items())
         line = f"{head} {json.dumps(record.getMessage(), ensure_ascii=False)}{pairs}"
         trace = _trace(self, record)
@@ -139,7 +209,44 @@ class _Queue(logging.handlers.QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         if record.args:
             record.msg, record.args = record.getMessage(), None
+        record.audit_id = served()
         return record
+
+
+class _Writer(logging.handlers.QueueListener):
+    """Writes the lines on its thread, and leaves out those that repeat too often."""
+
+    def __init__(
+        self,
+        lines: "queue.SimpleQueue[logging.LogRecord]",
+        handler: logging.Handler,
+        repeats: Repeats | None = None,
+    ) -> None:
+        super().__init__(lines, handler)
+        self._lines = lines
+        self._repeats = repeats or Repeats()
+
+    def dequeue(self, block: bool) -> logging.LogRecord:
+        """The next line. While it waits for one, it tells of lines that were left out."""
+        while block and self._repeats.waiting:
+            try:
+                return self._lines.get(timeout=1.0)
+            except queue.Empty:
+                self._tell(time.time())
+        return super().dequeue(block)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self._tell(record.created)
+        if self._repeats.allows(record):
+            super().handle(record)
+
+    def _tell(self, now: float) -> None:
+        for told in self._repeats.ended(now):
+            super().handle(told)
+
+    def stop(self) -> None:
+        super().stop()
+        self._tell(float("inf"))
 
 
 def setup(
@@ -161,7 +268,7 @@ def setup(
     root.addHandler(_Queue(lines))
     root.setLevel(logging.INFO)
     logging.getLogger("asyncio").setLevel(logging.INFO if level >= 6 else logging.WARNING)
-    listener = logging.handlers.QueueListener(lines, handler)
+    listener = _Writer(lines, handler)
     listener.start()
     return listener
 

@@ -16,9 +16,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from pilothouse import errors
+from pilothouse import errors, logs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +127,7 @@ class _Step(Stoppable, Generic[T]):
     def __init__(self, work: "Work", call: Callable[[], T | None], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.work = work
-        self.call = call
+        self.call: Callable[[], T | None] = partial(logs.context().run, call)
         self.loop = loop
         self.future: asyncio.Future[T] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()

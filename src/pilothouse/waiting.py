@@ -12,6 +12,7 @@ awaits a plugin.
 import asyncio
 import time
 from collections.abc import Coroutine, Generator
+from contextvars import Context
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -42,13 +43,16 @@ async def in_task() -> None:
         await _suspend()
 
 
-def as_task(coro: Coroutine[Any, Any, T], awaited: Any) -> asyncio.Task[T]:
-    """Go on with a coroutine, as a task, from its first wait on: `awaited` is what `coro.send(None)` returned."""
+def as_task(coro: Coroutine[Any, Any, T], awaited: Any, context: Context | None = None) -> asyncio.Task[T]:
+    """Go on with a coroutine, as a task, from its first wait on: `awaited` is what `coro.send(None)` returned.
+
+    context: of the task; a copy of the current one where none is given.
+    """
     rest = _rest(coro, awaited)
     rest.send(
         None
     )  # so that it has begun: a cancel before the task's first step would pass by `coro` otherwise
-    return asyncio.get_running_loop().create_task(rest)
+    return asyncio.get_running_loop().create_task(rest, context=context)
 
 
 async def _rest(coro: Coroutine[Any, Any, T], awaited: Any) -> T:

@@ -39,6 +39,7 @@ from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
+from pilothouse.tracing.metrics import TracingMetrics
 from pilothouse.workers import WorkerMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
@@ -633,6 +634,7 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     SignerMetrics,
     EncryptionMetrics,
     StandingMetrics,
+    TracingMetrics,
     WorkerMetrics,
     CommitMetrics,
     EtcdMetrics,
@@ -640,7 +642,7 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
 """What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
 (outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
 (endpoints/test_standing.py), several workers (test_workers.py), a store in files (storage/sqlite/) or in etcd
-(storage/etcd/test_leases.py)."""
+(storage/etcd/test_leases.py), traces (tracing/test_exporter.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

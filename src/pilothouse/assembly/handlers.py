@@ -1,6 +1,6 @@
 """Creates the request pipeline and the handlers, which connect the listener to the registry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
@@ -45,6 +45,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.standing import POLL, Judge, Standing
+from pilothouse.endpoints.tracing import Tracing
 from pilothouse.endpoints.why import Why
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
@@ -89,6 +90,7 @@ class Inputs:
     audit: Auditor | None = None
     open_requests: float = POLL
     """Seconds between two looks at open requests, where an option has them judged again."""
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 class Handlers:
@@ -156,6 +158,7 @@ class Handlers:
             standing=self.standing,
             memory=self.memory,
             console=Console() if config.console else None,
+            tracing=given.tracing,
         )
         if self.memory is not None:
             given.metrics.add(self.memory)
@@ -204,7 +207,7 @@ class Handlers:
             ),
             judges=Judges(authorizer, given.authenticator),
             issuer=given.issuer,
-            explained=bool(config.explained_requests),
+            explained=bool(config.explained_requests or config.tracing_config_file or given.tracing.slow),
             watch_timeout=float(config.min_request_timeout),
             standing=self.standing,
             most_unpaged=size_of(config.max_unpaged_list_bytes),

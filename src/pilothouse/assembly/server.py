@@ -33,6 +33,7 @@ from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
+from pilothouse.assembly.tracing import Traces
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.external_signer import ExternalSigner
 from pilothouse.authn.keys import KeySource
@@ -146,6 +147,7 @@ class Server:
         self.authorities: Authorities
         self.registry: Registry
         self.ways: Ways
+        self.traces: Traces
         self.clients: Clients
         self.outbound: Outbound
         self.services: Services
@@ -189,6 +191,9 @@ class Server:
             self.authorities = Authorities(self.files.client_ca, self.config.requestheader_client_ca_file)
             self.ways = Ways(self.config.egress_selector_config_file, self.metrics)
             opened.on_close("connections through proxies", self.ways.egress.close)
+            proxied = self.ways.egress.controlplane if self.config.egress_selector_config_file else None
+            self.traces = Traces(self.config, self.metrics, proxied)
+            opened.on_close("the exporter of spans", self.traces.close)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -245,6 +250,7 @@ class Server:
         self.clients = clients = Clients(self.ways.egress)
         self.metrics.add(clients.metrics)
         self.ways.follow(clients, self.reloads)
+        self.traces.follow(self.reloads)
         opened.on_close("connections to other servers", clients.close)
         self.outbound = outbound = clients.cluster
         public = public_keys(config, files, self.signer)
@@ -309,6 +315,7 @@ class Server:
                     reloads=self.reloads,
                 ),
                 open_requests=self._intervals.open_requests,
+                tracing=self.traces.tracing,
             )
         )
         follow_kubelet_ca(config, self.handlers.verbs.kubelets, self.reloads)
@@ -410,6 +417,7 @@ class Server:
         self.encryption.server_id = server_id
         if self.handlers.journal is not None:
             self.handlers.journal.server = server_id
+        await self.traces.start(server_id)
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 

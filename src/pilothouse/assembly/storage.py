@@ -123,7 +123,7 @@ def registry_over(
     own = getattr(storage, "metrics", None)
     if isinstance(own, Group):  # what only this sort of store can count
         metrics.add(own)
-    storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)))
+    storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
     if config.encryption_provider_config:
         make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
         ciphers = _encryption(config, resource_of, make, metrics.add(encryption), reloads)

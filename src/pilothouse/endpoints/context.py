@@ -84,7 +84,8 @@ class Context:
 
     What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
     time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
-    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted.
+    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted, or a read
+    whose steps are of interest. traced: its spans, None unless it is sampled.
     """
 
     __slots__ = (
@@ -115,6 +116,7 @@ class Context:
         "started",
         "status",
         "subresource",
+        "traced",
         "trail",
         "user",
         "warnings",
@@ -149,6 +151,7 @@ class Context:
         self.acting: tuple[str, float] | None = None
         self.refusal: Refusal | None = None
         self.trail: Trail | None = None
+        self.traced: Any = None
         self._finishers: list[Callable[[Outcome], None]] | None = None
 
     def warn(self, text: str) -> None:

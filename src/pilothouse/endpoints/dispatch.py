@@ -90,6 +90,8 @@ class Dispatcher:
         if resource is None:
             return self._unknown(ctx)
         ctx.resource = resource
+        if ctx.traced is not None:
+            ctx.traced.dispatched()
         if info.path.startswith("//"):
             return refusals.page_not_found()
         if info.verb == "proxy":

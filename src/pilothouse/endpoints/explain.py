@@ -9,6 +9,7 @@ from pilothouse.api.identity import RequestInfo
 from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.context import Refusal
+from pilothouse.endpoints.intervals import intervals
 from pilothouse.endpoints.journal import Detail, Entry
 from pilothouse.registry.trail import Step
 
@@ -73,28 +74,11 @@ def explanation(entry: Entry, wall: float, *, by_rules: bool = True) -> Object:
 
 def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
     """The stages that a request has gone through, each with its seconds."""
-    last = entry.kept.answered or entry.kept.ended
-    if not entry.kept.recognised:
-        yield "authentication", last - entry.kept.started
-    else:
-        yield "authentication", entry.kept.recognised - entry.kept.started
-        at, acting = entry.kept.recognised, entry.kept.acting
-        if acting is not None:
-            yield "impersonation", acting[1]
-            at += acting[1]
-        flow = entry.kept.flow
-        if flow is not None and flow[3]:
-            yield "queue", flow[3]
-            at += flow[3]
-        if entry.kept.decided:
-            yield "authorization", entry.kept.decided - at
-            at = entry.kept.decided
-        for name, end in detail.marks:
-            yield name, end - at
-            at = end
-        yield ("answer" if detail.refusal is None else "refusal"), last - at
-    if entry.kept.answered:
-        yield "sending", entry.kept.ended - entry.kept.answered
+    kept = entry.kept
+    waited = kept.flow[3] if kept.flow is not None else 0.0
+    refused = detail.refusal is not None
+    for name, begin, end in intervals(kept, waited, detail.marks, kept.ended, refused=refused):
+        yield name, end - begin
 
 
 def why(entry: Entry, detail: Detail) -> str:

@@ -100,7 +100,11 @@ class Entry:
             return Detail(refusal)
         steps, marks, revision, stored = trail
         return Detail(
-            refusal, tuple(Step(*step) for step in steps), tuple(map(tuple, marks)), revision, stored
+            refusal,
+            tuple(Step(*step) for step in steps),
+            tuple((name, end) for name, end in marks),
+            revision,
+            stored,
         )
 
 
@@ -109,7 +113,7 @@ class Detail(NamedTuple):
 
     refusal: Refusal | None = None
     steps: tuple[Step, ...] = ()
-    marks: tuple[tuple[Any, ...], ...] = ()
+    marks: tuple[tuple[str, float], ...] = ()
     revision: int = 0
     stored: float = 0.0
 

@@ -36,6 +36,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     listing = await query.read()
     if verbs.most_unpaged and not (params.limit > 0 or params.token or params.resource_version == "0"):
         _weigh(ctx, listing.entries, verbs.most_unpaged)
+    if ctx.trail is not None:
+        ctx.trail.mark("read")
     token, remaining = "", None
     if listing.more:
         revision = query.at or listing.revision

@@ -252,7 +252,7 @@ class WatchMetrics(Group):
 
     def listed(self, seconds: float, info: RequestInfo) -> None:
         """A watch has been sent the objects that it began with."""
-        self.lists.observe(seconds, info.group, info.resource, _scope(info), info.version)
+        self.lists.observe(seconds, info.group, info.resource, scope_of(info), info.version)
 
 
 class StreamMetrics(Group):
@@ -335,7 +335,8 @@ class HealthMetrics(Group):
         self.runs.inc(name, "success" if ok else "error", endpoint)
 
 
-def _scope(info: RequestInfo) -> str:
+def scope_of(info: RequestInfo) -> str:
+    """What a request reaches: one object, a namespace or the cluster (metrics CleanScope)."""
     if info.name or info.verb == "create":
         return "resource"
     return "namespace" if info.namespace else "cluster"
@@ -346,7 +347,7 @@ def _kind(info: RequestInfo) -> str:
 
 
 def _sort(info: RequestInfo) -> tuple[str, str, str, str, str, str]:
-    return info.verb, info.group, info.version, info.resource, info.subresource, _scope(info)
+    return info.verb, info.group, info.version, info.resource, info.subresource, scope_of(info)
 
 
 def _labels(verb: str, group: str, version: str, resource: str, subresource: str, scope: str) -> Labels:

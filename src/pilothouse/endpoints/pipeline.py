@@ -9,12 +9,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from typing import Any, Literal, overload
 
-from pilothouse import errors, waiting
+from pilothouse import errors, logs, spans, waiting
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
 from pilothouse.api.fields import quote
@@ -39,6 +40,7 @@ from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.permitted import Finder, told
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.standing import Standing
+from pilothouse.endpoints.tracing import Tracing
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
@@ -84,6 +86,7 @@ class Stages:
     """Follows open requests; None where no option asks for it."""
     console: Console | None = None
     """Answers for files that anybody may read; None where they are not served."""
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 class _Ending:
@@ -111,6 +114,7 @@ class Pipeline:
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
         """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
+        self._serving = logs.serving()
         self.edges: Edges | None = None
         """What flags ask for around every request; None where they ask for nothing."""
 
@@ -143,17 +147,30 @@ class Pipeline:
             if file is not None:
                 return self._finish(ctx, file)
         coro = self._serve(ctx, whole)
+        self._serving.audit_id = audit_id
         try:
             awaited = coro.send(None)
+            context = copy_context()
         except StopIteration as done:
             return done.value
+        finally:
+            self._serving.audit_id = ""
+            if ctx.traced is not None:
+                spans.current.set(None)
         if ctx.audit is not None:
             ctx.audit.flush()
-        task = waiting.as_task(coro, awaited)
+        context.run(self._tell_task, ctx)
+        task = waiting.as_task(coro, awaited, context)
         self.stages.metrics.enter(ctx.info)
         self._limit(task, ctx)
         task.add_done_callback(lambda _: self.stages.metrics.leave(ctx.info))
         return task
+
+    def _tell_task(self, ctx: Context) -> None:
+        """Note, in the context of a request's task, which request it serves and what it tells other servers of a trace."""
+        logs.audit_id.set(ctx.audit_id)
+        if ctx.traced is None:
+            spans.carried.set(self.stages.tracing.carried(ctx))
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
         """Lead a request through its stages; one of which only the head has come (not `whole`) up to authorization: None
@@ -181,6 +198,9 @@ class Pipeline:
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
+            # tracing: whether spans are made of it
+            if whole and stages.tracing.on:
+                stages.tracing.begin(ctx)
             # audit: what is recorded of it; its beginning
             attributes = attributes_of(ctx)
             if stages.audit is not None:
@@ -216,10 +236,7 @@ class Pipeline:
         except errors.StatusError as err:
             response = self._refused(ctx, err, begun)
         except asyncio.CancelledError as err:
-            if not ctx.expired:
-                self._end(ctx, 0, err)
-                raise
-            response = self._timed_out(ctx)
+            response = self._timed_out(ctx, err)
         except Exception as err:
             response = self._failed(ctx, err)
         finally:
@@ -419,6 +436,8 @@ class Pipeline:
             self.stages.metrics.abort(ctx.info, ctx.resource)
         if self.stages.journal is not None:
             self.stages.journal.add(ctx, now, sent, error)
+        if ctx.traced is not None or self.stages.tracing.slow:
+            self.stages.tracing.end(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
             resource = ctx.resource
@@ -442,8 +461,12 @@ class Pipeline:
         ctx.deadline = timer.when()
         task.add_done_callback(stop)
 
-    def _timed_out(self, ctx: Context) -> Response:
-        """The answer to a request that the deadline has cancelled; its task goes on to give it."""
+    def _timed_out(self, ctx: Context, cancelled: asyncio.CancelledError) -> Response:
+        """The answer to a request that the deadline has cancelled; its task goes on to give it. CancelledError when somebody
+        else has: there is no answer then."""
+        if not ctx.expired:
+            self._end(ctx, 0, cancelled)
+            raise cancelled
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()

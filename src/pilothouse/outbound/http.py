@@ -4,13 +4,14 @@ import asyncio
 import base64
 import os
 import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
+from pilothouse import spans
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
 from pilothouse.pem import pem_files
@@ -183,11 +184,24 @@ class Outbound:
     ) -> Answer:
         """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError.
 
-        counted: whether the metrics have it, as the other side is one that the configuration names.
+        counted: whether the metrics have it, as the other side is one that the configuration names. It takes part in the
+        trace of the request that is being served, and its headers say so.
         """
         if counted:
             return await self._counted(method, url, headers, body, trust, timeout)
-        request = self._request(method, url, headers, body, trust)
+        within = spans.current.get()
+        if within is None:
+            headers = joined(headers, spans.carried.get())
+            return await self._answered(self._request(method, url, headers, body, trust), timeout)
+        with within.child(f"HTTP {method}", _attributes(method, url), kind=spans.CLIENT) as span:
+            headers = joined(headers, span.headers())
+            answer = await self._answered(self._request(method, url, headers, body, trust), timeout)
+            span.attributes["http.response.status_code"] = answer.status
+            span.failed = answer.status >= 400
+            return answer
+
+    async def _answered(self, request: Coroutine[object, object, Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109
+        """The answer to a request, within `timeout` seconds; raises ClientError."""
         # A task of its own: until a request first waits, its pipeline runs outside of any task.
         task = asyncio.get_running_loop().create_task(request)
         try:
@@ -325,6 +339,28 @@ class Outbound:
             if session is not None:
                 await session.close()
         self._session = None
+
+
+def joined(headers: Sequence[tuple[str, str]], more: spans.Headers) -> Sequence[tuple[str, str]]:
+    """Headers with those of `more`, which replace others of the same name."""
+    if not more:
+        return headers
+    names = {name for name, _ in more}
+    return [*((name, value) for name, value in headers if name.lower() not in names), *more]
+
+
+def _attributes(method: str, url: str) -> dict[str, spans.Value]:
+    """What otelhttp says of a request that is sent (semantic conventions for HTTP clients)."""
+    parts = urlsplit(url)
+    out: dict[str, spans.Value] = {
+        "http.request.method": method,
+        "url.full": url,
+        "server.address": parts.hostname or "",
+        "network.protocol.version": "1.1",
+    }
+    if parts.port is not None:
+        out["server.port"] = parts.port
+    return out
 
 
 def was_closed_idle(err: BaseException | None) -> bool:

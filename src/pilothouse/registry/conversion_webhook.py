@@ -14,7 +14,7 @@ from sys import getsizeof
 
 import orjson
 
-from pilothouse import errors
+from pilothouse import errors, spans
 from pilothouse.api import json, meta
 from pilothouse.api.fields import Object
 from pilothouse.caches import Budget, Cache
@@ -27,6 +27,8 @@ from pilothouse.registry.conversion_review import Failure
 from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.webhook_target import Resolver, target_of
 
+SLOW, SLOW_EACH = 0.05, 0.008
+"""Seconds of a call, and of each object in it, from which on the log tells of it (conversion/webhook_converter.go)."""
 LARGEST = 256 * 1024
 """Bytes of the largest converted object that is remembered."""
 
@@ -206,10 +208,20 @@ class WebhookConverter:
             target = target_of(self._client, shared.resolver, shared.seconds)
             limit = ANSWER_FREE + ANSWER_TIMES * len(body)
             outbound = shared.clients.for_webhook(by_service=target.service)
-            data = await webhook.post(outbound, target, body, shared.seconds, limit)
+            about: spans.Attributes = {
+                "custom-resource-definition": self._name,
+                "desired-api-version": to,
+                "object-count": len(objects),
+                "UID": uid,
+            }
+            slow = SLOW + SLOW_EACH * len(objects)
+            with spans.child("Call conversion webhook", about, threshold=slow) as span:
+                data = await webhook.post(outbound, target, body, shared.seconds, limit)
+                if span is not None:
+                    span.event("Request completed")
         except WebhookError as err:
-            about = reviews.described(objects[0])
-            raise Failure(reviews.CALL, f"conversion webhook for {about} failed: {err}") from None
+            kind = reviews.described(objects[0])
+            raise Failure(reviews.CALL, f"conversion webhook for {kind} failed: {err}") from None
         work: Work | Inline = INLINE_WORK
         if shared.offload is not None:
             work = Work(shared.offload, f"conversion webhook of {self._name}")

@@ -1,4 +1,4 @@
-"""What is noted of one write while it is carried out, so that it can be explained later: names, times and paths, no values."""
+"""What is noted of one request while it is carried out, so that it can be explained later: names, times and paths, no values."""
 
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ class Step(NamedTuple):
 
     phase: `admit` or `validate`. plugin: its name. name: of the webhook or the policy, "" for the plugin itself. by: the
     configuration or the binding that it is called by. verdict: "" when the request goes on. text: why it does not, or what
-    went wrong. changed: the paths of what it has changed in the object.
+    went wrong. changed: the paths of what it has changed in the object. ended: when it had answered, by
+    time.perf_counter(); 0 for the plugin itself.
     """
 
     phase: str
@@ -27,6 +28,7 @@ class Step(NamedTuple):
     verdict: str = ""
     text: str = ""
     changed: tuple[str, ...] = ()
+    ended: float = 0.0
 
 
 class Trail:
@@ -81,7 +83,7 @@ class Trail:
         """A webhook was called, or a policy evaluated."""
         changed = changed or self._taken()
         if len(self.steps) < MOST:
-            self.steps.append((phase, plugin, seconds, name, by, verdict, cut(text), changed))
+            self.steps.append((phase, plugin, seconds, name, by, verdict, cut(text), changed, perf_counter()))
 
     def committed(self, revision: int, seconds: float) -> None:
         """The store has carried out the write."""

@@ -34,6 +34,9 @@ class Request:
         "warnings",
     )
 
+    protocol = "HTTP/1.1"
+    """The protocol as Go's http.Request names it."""
+
     def __init__(
         self,
         method: str,
@@ -58,6 +61,14 @@ class Request:
         self.warnings: tuple[str, ...] = ()
         self.annotations: tuple[tuple[str, str], ...] = ()
         self.recognition: Any = None
+
+
+class Http2Request(Request):
+    """A request that came by HTTP/2."""
+
+    __slots__ = ()
+
+    protocol = "HTTP/2.0"
 
 
 class Stream(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TypeVar
 
+from pilothouse import spans
 from pilothouse.storage.interface import (
     Event,
     KeyExists,
@@ -19,12 +20,28 @@ from pilothouse.storage.metrics import StorageMetrics
 
 T = TypeVar("T")
 
+SPANS = {
+    "get": "Get",
+    "list": "List(recursive=true)",
+    "create": "Create",
+    "update": "GuaranteedUpdate",
+    "delete": "Delete",
+    "txn": "Txn",
+}
+"""Operation -> how upstream's store calls the span of it (apiserver pkg/storage/etcd3/store.go)."""
+SLOW = 0.5
+"""Seconds from which on the log tells of a request."""
+
 
 class MeteredStorage:
-    """Passes all requests on to `inner`. A failed precondition is an answer of the store and no error."""
+    """Passes all requests on to `inner`. A failed precondition is an answer of the store and no error.
 
-    def __init__(self, inner: Storage, metrics: StorageMetrics) -> None:
+    name: how spans call it.
+    """
+
+    def __init__(self, inner: Storage, metrics: StorageMetrics, name: str = "") -> None:
         self.inner = inner
+        self.name = name
         self.shared = inner.shared
         self._metrics = metrics
 
@@ -85,6 +102,9 @@ class MeteredStorage:
         return await self.inner.size()
 
     async def _timed(self, operation: str, key: str, request: Awaitable[T]) -> T:
+        within = spans.current.get()
+        if within is not None:
+            request = self._traced(within, operation, key, request)
         started = perf_counter()
         failed = False
         try:
@@ -96,3 +116,16 @@ class MeteredStorage:
             raise
         finally:
             self._metrics.observe(operation, key, perf_counter() - started, failed)
+
+    async def _traced(self, within: spans.Span, operation: str, key: str, request: Awaitable[T]) -> T:
+        """Make a request as a part of a trace, with the span that upstream's store has for it."""
+        about: spans.Attributes = {"audit-id": within.trace.audit_id, "key": key}
+        name = f"{SPANS[operation]} {self.name}"
+        with within.child(name, about, threshold=SLOW) as span:
+            try:
+                outcome = await request
+            except BaseException as err:
+                span.event("Txn call failed", {"err": str(err) or type(err).__name__})
+                raise
+            span.event("Txn call succeeded")
+            return outcome

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
-from pilothouse import errors
+from pilothouse import errors, spans
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.expressions import Scope
@@ -32,6 +32,9 @@ log = Logger(__name__)
 RESERVE = 0.5
 """Seconds of a request that webhooks leave it, or a quarter of what it has left: the error of one that does not answer
 reaches the client, and where it is ignored the write can still be carried out."""
+
+SLOW = 0.5
+"""Seconds of a call from which on the log tells of it."""
 
 ANSWER_BYTES = 4 << 20
 """Bytes of the longest answer that is read: a patch that makes an object as large as a request may be, in base64."""
@@ -73,6 +76,7 @@ class Caller:
         self.metrics = parts.metrics
         self._step = step
         self._mutating = mutating
+        self._span = f"Call {'mutating' if mutating else 'validating'} webhook"
         self._where = (
             (ADMIT, "MutatingAdmissionWebhook") if mutating else (VALIDATE, "ValidatingAdmissionWebhook")
         )
@@ -124,7 +128,10 @@ class Caller:
             raise Failed(hook, f"could not create admission objects: {known}", 400)
         uid = meta.new_uid()
         body = await a.work.run(encoded, uid, a, scope, hook.version)
-        data = await self._posted(a, hook, body)
+        with spans.child(self._span, about(a, hook, uid), threshold=SLOW) as span:
+            data = await self._posted(a, hook, body)
+            if span is not None:
+                span.event("Request completed")
         if len(data) > INLINE:
             async with lock or nullcontext():
                 await a.work.enter(len(data))
@@ -230,6 +237,19 @@ class Caller:
         metrics.webhook_seconds.observe(took, hook.name, a.operation, truth, self._step)
         if rejected:
             metrics.webhook_rejections.inc(error, hook.name, a.operation, text, self._step)
+
+
+def about(a: AdmissionAttributes, hook: Webhook, uid: str) -> spans.Attributes:
+    """What the span of a call says (plugin/webhook/{mutating,validating}/dispatcher.go)."""
+    resource = a.resource
+    return {
+        "configuration": hook.configuration,
+        "webhook": hook.name,
+        "resource": f"{resource.group}/{resource.version}, Resource={resource.plural}",
+        "subresource": a.subresource,
+        "operation": a.operation,
+        "UID": uid,
+    }
 
 
 def time_for(hook: Webhook, a: AdmissionAttributes) -> float:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 
+from pilothouse import spans
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, Unavailable
 
@@ -104,6 +105,10 @@ class Member:
             self.channel = grpc.aio.secure_channel(target, _credentials(tls), options=options)
         else:
             self.channel = grpc.aio.insecure_channel(target, options=options)
+        self.address: spans.Attributes = {"server.address": parts.hostname or target}
+        """The member, as the spans of calls name it."""
+        if parts.port is not None:
+            self.address = {**self.address, "server.port": parts.port}
         self._unary: dict[str, Any] = {}
 
     def unary(self, method: str) -> Any:
@@ -184,10 +189,8 @@ class Rpc:
             member = self.member
             left = end - loop.time()
             try:
-                answer: bytes = await member.unary(method)(
-                    request, timeout=max(min(left, ATTEMPT_TIMEOUT) if repeat else left, 0.01)
-                )
-                return answer
+                limit = max(min(left, ATTEMPT_TIMEOUT) if repeat else left, 0.01)
+                return await _traced(member, method, request, limit)
             except grpc.aio.AioRpcError as error:
                 problem = translate(error)
                 if not isinstance(problem, Unavailable) or not transient(error):
@@ -200,6 +203,27 @@ class Rpc:
                 await asyncio.sleep(wait)
             except grpc.aio.UsageError:
                 raise Unavailable("the store is closed") from None
+
+
+async def _traced(member: Member, method: str, request: bytes, limit: float) -> bytes:
+    """Make one call within `limit` seconds, as a part of the trace of the request that is being served (otelgrpc)."""
+    call = member.unary(method)
+    within = spans.current.get()
+    if within is None:
+        answer: bytes = await call(request, timeout=limit, metadata=spans.carried.get() or None)
+        return answer
+    attributes: dict[str, spans.Value] = {"rpc.method": method[1:], "rpc.system.name": "grpc"}
+    with within.child(method[1:], {**attributes, **member.address}, kind=spans.CLIENT) as span:
+        span.event("message", {"rpc.message.type": "SENT", "rpc.message.uncompressed_size": len(request)})
+        span.attributes["rpc.response.status_code"] = "UNKNOWN"
+        try:
+            answer = await call(request, timeout=limit, metadata=span.headers())
+        except grpc.aio.AioRpcError as error:
+            span.attributes["rpc.response.status_code"] = error.code().name
+            raise
+        span.attributes["rpc.response.status_code"] = "OK"
+        span.event("message", {"rpc.message.type": "RECEIVED", "rpc.message.uncompressed_size": len(answer)})
+    return answer
 
 
 def transient(error: grpc.aio.AioRpcError) -> bool:

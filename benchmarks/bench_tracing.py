@@ -1,0 +1,72 @@
+"""What tracing costs a GET: processor time without a configuration, and at sampling rates of 0 and 1.
+
+    python benchmarks/bench_tracing.py
+
+One process and no sockets, as in bench_audit.py. Spans go nowhere: how they are sent is OpenTelemetry's. The
+exit status is 1 when a GET that is not sampled costs more than the goal.
+"""
+
+import asyncio
+import pathlib
+import statistics
+import sys
+import tempfile
+
+import uvloop
+from bench_audit import TARGET
+from bench_journal import answered, gets, posted
+
+from pilothouse import options
+from pilothouse.assembly.server import Server
+from pilothouse.endpoints.tracing import Tracing
+from pilothouse.heap import relax_collector
+from pilothouse.server.listener import bind
+
+ROUNDS = 60
+GOAL = 0.5
+"""Microseconds that a GET which is not sampled may cost more than without a configuration."""
+
+
+def ways() -> dict[str, Tracing]:
+    off, zero, everything = Tracing(), Tracing(), Tracing()
+    zero.use(0, lambda trace: None)
+    everything.use(1_000_000, lambda trace: None)
+    return {"without a configuration": off, "at a sampling rate of 0": zero, "all sampled": everything}
+
+
+async def main() -> int:
+    with tempfile.TemporaryDirectory() as text:
+        directory = pathlib.Path(text)
+        (directory / "tokens.csv").write_text('benchmark,admin,1,"system:masters"\n')
+        sock = bind("127.0.0.1", 0)
+        flags = [
+            f"--data-dir={directory}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={sock.getsockname()[1]}",
+            "--storage-backend=memory",
+            f"--token-auth-file={directory}/tokens.csv",
+        ]
+        server = Server(options.parse(flags), sockets=[sock])
+        await server.start()
+        await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))
+        for _ in range(6):  # the journal is full
+            await gets(server)
+        relax_collector()
+        took: dict[str, list[float]] = {name: [] for name in ways()}
+        for turn in range(ROUNDS):
+            order = list(ways().items())
+            for name, tracing in order if turn % 2 else reversed(order):
+                server.pipeline.stages.tracing = tracing
+                took[name].append(await gets(server))
+        bare = took["without a configuration"]
+        costs = {}
+        for name, times in took.items():
+            costs[name] = statistics.median([a - b for a, b in zip(times, bare, strict=True)])
+            print(f"GET {name}: {statistics.median(times):.2f} us, +{costs[name]:.2f} us")
+        await server.stop(0)
+        return int(costs["at a sampling rate of 0"] > GOAL)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(main()))

@@ -1,0 +1,1 @@
+"""Where spans go: the TracingConfiguration, and the exporter to a collector by OTLP (extra `tracing`)."""
