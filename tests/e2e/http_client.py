@@ -25,6 +25,14 @@ class Connection:
         """Whether the next request goes over the same connection."""
         return self._streams is not None
 
+    @property
+    def peer(self) -> str:
+        """The common name in the certificate of the server at the other end, "" without a connection."""
+        if self._streams is None:
+            return ""
+        certificate = self._streams[1].get_extra_info("peercert") or {}
+        return next((v for part in certificate["subject"] for k, v in part if k == "commonName"), "")
+
     async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and decoded body; Lost when the connection broke, TimeoutError when nothing came in time."""
         try:

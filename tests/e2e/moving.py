@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2e.http_client import Connection, Lost
-from e2e.reference import flags
+from e2e.reference import OURS, flags
 
 from pilothouse.pki import Authority, write_file
 from pilothouse.testing.ha import MEMBERS, Ha
@@ -39,16 +39,11 @@ class Cluster(Ha):
         super().__init__(directory)
         self.programs = [program] * MEMBERS
 
-    def _kubeconfig(self) -> None:
-        super()._kubeconfig()
-        authority = Authority.load(self.data / "ca.crt", self.data / "ca.key")
-        certificate, key = authority.issue("kube-apiserver", hosts=["127.0.0.1", "localhost"], server=True)
-        write_file(self.data / "apiserver.crt", certificate)
-        write_file(self.data / "apiserver.key", key)
-
     def command(self, index: int) -> list[str]:
-        directory = self.directory / f"server{index}"
-        made = flags(self.data, self.etcd.urls, self.ports[index], directory)
+        directory, name = self.directory / f"server{index}", self.name(index)
+        if not (self.data / f"{name}.crt").exists():
+            self._certify(name)
+        made = flags(self.data, self.etcd.urls, self.ports[index], directory, name)
         return [
             *self.programs[index],
             *made,
@@ -56,6 +51,16 @@ class Cluster(Ha):
             f"--shutdown-delay-duration={DELAY}s",
             f"--request-timeout={DRAIN}s",
         ]
+
+    def name(self, index: int) -> str:
+        """By this name in its certificate clients know which server has answered."""
+        return f"{'ours' if self.programs[index] == OURS else 'other'}-{index}"
+
+    def _certify(self, name: str) -> None:
+        authority = Authority.load(self.data / "ca.crt", self.data / "ca.key")
+        certificate, key = authority.issue(name, hosts=["127.0.0.1", "localhost"], server=True)
+        write_file(self.data / f"{name}.crt", certificate)
+        write_file(self.data / f"{name}.key", key)
 
     def replace(self, index: int, program: list[str]) -> None:
         """Stop a server as an operator does, start another one in its place and wait until that is ready."""
@@ -69,17 +74,17 @@ class Cluster(Ha):
 
 @dataclass
 class Restart:
-    """When one of the servers was restarted, and what clients noticed of it."""
+    """When a server was replaced by another one, and what clients noticed of it."""
 
-    what: str
+    server: str
     start: float
     end: float = float("inf")
     noticed: Counter[str] = field(default_factory=Counter)
     watches: Counter[int] = field(default_factory=Counter)
-    """How often each watcher had to start again."""
+    """How often each watcher was cut off by the server."""
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.end - self.start:.1f} s, {dict(sorted(self.noticed.items()))}"
+        return f"{self.server}: {self.end - self.start:.1f} s, {dict(sorted(self.noticed.items()))}"
 
 
 @dataclass
@@ -88,17 +93,31 @@ class Restarts:
 
     done: list[Restart] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    forced: Counter[str] = field(default_factory=Counter)
+    """How often a kube-apiserver has ended watches without being restarted, as it does when it gets no processor."""
 
-    def note(self, what: str, detail: str, watcher: int | None = None) -> None:
-        """Something that only a restart may bring about, to each watcher once."""
+    def note(self, what: str, detail: str) -> Restart | None:
+        """Something that only a restart may bring about."""
         now = time.monotonic()
         for restart in reversed(self.done):
             if restart.start <= now <= restart.end + GRACE:
                 restart.noticed[what] += 1
-                if watcher is not None:
-                    restart.watches[watcher] += 1
-                return
+                return restart
         self.faults.append(f"{what}: {detail}")
+        return None
+
+    def cut(self, number: int, server: str, how: str) -> None:
+        """A watch of a server has ended: one of ours ends it once, and only when it is restarted."""
+        now = time.monotonic()
+        for restart in reversed(self.done):
+            if restart.server == server and restart.start <= now <= restart.end + GRACE:
+                restart.noticed["watches ended"] += 1
+                restart.watches[number] += 1
+                return
+        if server.startswith("ours"):
+            self.faults.append(f"a watch of {server}: {how}")
+        else:
+            self.forced[server] += 1
 
 
 def version(obj: Any) -> int:
@@ -207,26 +226,29 @@ class Watcher:
         self.gaps: list[tuple[int, int, dict[str, int]]] = []
         """(last seen revision, revision of the list, versions by name in it)"""
         self.connection = Connection(cluster.port, cluster.context(), TIMEOUT)
+        self._server = ""
+        """Which one has begun to answer the watch."""
         self._query = f"labelSelector=group%3D{group}"
 
     async def run(self) -> None:
         while True:
+            self._server = ""
             try:
                 await self._watch()
-                self._broken("ended", "by the server")
-            except Lost as error:
-                self._broken("broken", repr(error))
-            except TimeoutError as error:
-                self._broken("not answered", repr(error))
+                how = "ended"
+            except (Lost, TimeoutError) as error:
+                how = repr(error)
+            if self._server:
+                self.restarts.cut(self.number, self._server, how)
+            else:
+                self.restarts.note("watches not begun", how)
             self.connection.close()
             await asyncio.sleep(0.05)
-
-    def _broken(self, how: str, detail: str) -> None:
-        self.restarts.note(f"watches {how}", detail, self.number)
 
     async def _watch(self) -> None:
         options = f"watch=1&allowWatchBookmarks=1&timeoutSeconds=3000&resourceVersion={self.since}"
         watch = await self.connection.watch(f"{MAPS}?{options}&{self._query}")
+        self._server = self.connection.peer
         while (event := await watch.next()) is not None:
             if event["type"] == "ERROR":
                 if event["object"]["code"] != 410:

@@ -19,15 +19,20 @@ COMMON = [
 ]
 
 
-def flags(files: pathlib.Path, etcd: Sequence[str], port: int, directory: pathlib.Path) -> list[str]:
-    """Only flags that kube-apiserver v1.36 has. `files` is a data directory of ours with its certificates."""
+def flags(
+    files: pathlib.Path, etcd: Sequence[str], port: int, directory: pathlib.Path, serving: str = "apiserver"
+) -> list[str]:
+    """Only flags that kube-apiserver v1.36 has.
+
+    `files` is a data directory of ours with its certificates, `serving` the name of the one that the server has.
+    """
     return [
         f"--etcd-servers={','.join(etcd)}",
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
         f"--cert-dir={directory}",
-        f"--tls-cert-file={files / 'apiserver.crt'}",
-        f"--tls-private-key-file={files / 'apiserver.key'}",
+        f"--tls-cert-file={files / f'{serving}.crt'}",
+        f"--tls-private-key-file={files / f'{serving}.key'}",
         f"--client-ca-file={files / 'ca.crt'}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-signing-key-file={files / 'sa.key'}",
