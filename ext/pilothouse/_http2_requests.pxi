@@ -160,7 +160,8 @@ cdef class Requests(Output):
         return head
 
     cdef request_of(self, str method, str target, Head head, bytes body):
-        return Http2Request(method, target, head.headers, head.all_headers, body, self.peer, self.certificates)
+        headers, listed = head.headers, head.all_headers
+        return Http2Request(method, target, headers, listed, body, self.peer, self.certificates)
 
     cdef take_request(self, Exchange exchange):
         """Answer a request now, or when it is its turn; of several in one read the first goes first."""

@@ -106,7 +106,7 @@ cdef class Recent(Distribution):
                 self.remember(recent.values[i % KEPT])
 
     def quantiles(self, tuple shares not None):
-        """The smallest of the newest values to which each share of them is at most equal; [] without values."""
+        """The smallest of the newest values to which each share of them is at most equal; [] without any."""
         cdef list newest = sorted([self.values[i] for i in range(min(self.seen, KEPT))])
         cdef Py_ssize_t last = len(newest) - 1
         return [newest[min(int(share * len(newest)), last)] for share in shares] if newest else []

@@ -22,8 +22,8 @@ cdef frozenset VALIDATIONS = frozenset(("Ignore", "Strict", "Warn"))
 cdef class Cell:
     """The requests of one sort and one status code.
 
-    `sli` are the seconds without those that they have waited for others, None for requests that run long and for dry
-    runs. `sizes` is None for those that are no reads.
+    `sli` are the seconds without those that they have waited for others, None for requests that run long and
+    for dry runs. `sizes` is None for those that are no reads.
     """
 
     cdef readonly Distribution seconds
@@ -66,7 +66,7 @@ cdef str validation_of(query):
 
 
 cdef class Cells:
-    """The cells by (verb, group, version, resource, subresource, scope, dry run, system client, status code)."""
+    """The cells by (verb, group, version, resource, subresource, scope, dry run, system client, code)."""
 
     cdef readonly dict cells
     cdef object body_sizes    # an instruments.Histogram
@@ -79,8 +79,8 @@ cdef class Cells:
 
     def observe(self, info not None, resource, status, double seconds, Py_ssize_t received, Py_ssize_t sent,
                 dict headers not None, query, double waited):
-        """Count one answered request: the bytes of its body and of its answer, its headers and its decoded query, and
-        how many of its seconds it has waited for seats and for webhooks.
+        """Count one answered request: the bytes of its body and of its answer, its headers and its decoded
+        query, and how many of its seconds it has waited for seats and for webhooks.
 
         Unknown resources and subresources are not counted, as upstream does. So there are not many cells.
         """
