@@ -61,7 +61,9 @@ cdef class Ring:
     cdef Slab *newest
     cdef Slab *spare
 
-    def __cinit__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t overhead, Py_ssize_t longest, shorten):
+    def __init__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t overhead, Py_ssize_t longest, shorten):
+        if self.records is not NULL:
+            raise RuntimeError("a ring is made once")
         if most < 1 or longest < 1:
             raise ValueError("a ring keeps at least one request")
         self.most, self.limit, self.overhead, self.longest = most, limit, overhead, longest
