@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pilothouse.api import quantity
 from pilothouse.config import Config
 from pilothouse.entry_points import Offered, offered
 from pilothouse.flags import Flag
@@ -120,6 +119,11 @@ LEAST_MEMORY = 128 << 20
 
 
 def _check_sizes(config: Config) -> Iterator[str]:
+    """The flags that are quantities of bytes."""
+    if not config.max_memory and not config.max_unpaged_list_bytes:
+        return
+    from pilothouse.api import quantity
+
     for name in ("max_memory", "max_unpaged_list_bytes"):
         flag, text = f"--{name.replace('_', '-')}", getattr(config, name)
         try:
