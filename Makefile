@@ -127,7 +127,7 @@ test-node: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/regress.py
 
-# Three members of etcd, three servers and HAProxy on loopback.
+# Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback.
 ha: $(READY)
 	@$(BIN)/python -m pilothouse.testing.ha up $(abspath $(DATA))/ha $(PORT)
 
@@ -150,11 +150,12 @@ load-ha: $(READY)
 transcripts: $(READY)
 	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
 
-# The tables of docs/architecture.md, docs/files.md and docs/flags.md, anew.
+# The tables of docs/architecture.md, docs/files.md, docs/flags.md and docs/metrics.md, and the dashboards, anew.
 map:
 	$(PYTHON) tools/gen_map.py
 	$(PYTHON) tools/gen_flags.py
 	$(BIN)/python tools/gen_metrics.py
+	$(BIN)/python tools/gen_dashboards.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

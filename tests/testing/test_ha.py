@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from pilothouse.testing import ha
+from pilothouse.testing import ha, prometheus
 from pilothouse.testing.ports import EndedError
 
 pytestmark = [
@@ -21,9 +21,12 @@ def test_up_and_down(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str])
     directory = tmp_path / "ha"
     assert ha.main(["up", str(directory)]) == 0
     try:
-        assert f"export KUBECONFIG={directory}/kubeconfig" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert f"export KUBECONFIG={directory}/kubeconfig" in printed
         pids = json.loads((directory / "pids.json").read_text())
-        assert sorted(pids) == ["haproxy", "m0", "m1", "m2", "server0", "server1", "server2"]
+        others = [] if prometheus.BINARY is None else ["prometheus"]
+        assert sorted(pids) == ["haproxy", "m0", "m1", "m2", *others, "server0", "server1", "server2"]
+        assert ("Prometheus: http://127.0.0.1:" in printed) is bool(others)
         server = next(
             line.split()[-1]
             for line in (directory / "kubeconfig").read_text().replace('"', " ").splitlines()

@@ -1,4 +1,4 @@
-"""Runs a highly available cluster on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
+"""Runs a highly available cluster on loopback: etcd, API servers, HAProxy, Prometheus (`make ha`, `make ha-down`).
 
 python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
 python -m pilothouse.testing.ha down DIR    stop it
@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
+from pilothouse.testing import prometheus
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
 
@@ -46,6 +47,7 @@ class Ha:
         self.etcd = Cluster(directory, MEMBERS)
         self.servers: list[subprocess.Popen[bytes] | None] = [None] * MEMBERS
         self.proxy: subprocess.Popen[bytes] | None = None
+        self.prometheus = prometheus.Prometheus(directory / "prometheus")
 
     @property
     def url(self) -> str:
@@ -117,6 +119,12 @@ class Ha:
         # `down` finds the process by this directory in its command line
         self.proxy = self._spawn("haproxy", [program, "-C", str(self.directory), "-f", str(CONFIG)], env)
 
+    def start_prometheus(self) -> None:
+        """Start a Prometheus that scrapes the servers and the etcd members."""
+        servers = [f"127.0.0.1:{port}" for port in self.ports]
+        self.prometheus.configure(self.data, servers, [url.rpartition("/")[2] for url in self.etcd.urls])
+        self.prometheus.start()
+
     def _log(self, name: str) -> pathlib.Path:
         return self.directory / f"{name}.log"
 
@@ -157,10 +165,18 @@ class Ha:
         """The running processes by name."""
         out = {f"m{i}": p.pid for i, p in enumerate(self.etcd.processes) if p is not None}
         out |= {f"server{i}": p.pid for i, p in enumerate(self.servers) if p is not None}
-        return out | ({"haproxy": self.proxy.pid} if self.proxy is not None else {})
+        others = {"haproxy": self.proxy, "prometheus": self.prometheus.process}
+        return out | {name: p.pid for name, p in others.items() if p is not None}
+
+    def addresses(self) -> dict[str, list[str]]:
+        """Where the parts of the cluster listen, by their names."""
+        out = {"HAProxy": [self.url], "servers": [f"https://127.0.0.1:{port}" for port in self.ports]}
+        out["etcd"] = self.etcd.urls
+        return out | ({"Prometheus": [self.prometheus.url]} if self.prometheus.process is not None else {})
 
     def stop(self) -> None:
-        """Stop HAProxy, then the servers, then etcd."""
+        """Stop Prometheus and HAProxy, then the servers, then etcd."""
+        self.prometheus.stop()
         running = [p for p in (self.proxy, *self.servers) if p is not None]
         for process in running:
             process.send_signal(signal.SIGCONT)
@@ -186,9 +202,17 @@ def up(directory: pathlib.Path, port: int) -> int:
         print(f"{directory} is in use already: make ha-down", file=sys.stderr)
         return 1
     cluster = Ha(directory, port).start()
+    if prometheus.BINARY is not None:
+        try:
+            cluster.start_prometheus()
+        except BaseException:
+            cluster.stop()
+            raise
     pids.write_text(json.dumps(cluster.processes()))
     print(f"export KUBECONFIG={cluster.kubeconfig}")
-    for process in (*cluster.etcd.processes, *cluster.servers, cluster.proxy):
+    for name, urls in cluster.addresses().items():
+        print(f"# {name}: {' '.join(urls)}")
+    for process in (*cluster.etcd.processes, *cluster.servers, cluster.proxy, cluster.prometheus.process):
         if process is not None:
             process.returncode = 0  # prevents a ResourceWarning: the processes outlive this one
     return 0
@@ -204,7 +228,11 @@ def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
     members = [pid for name, pid in processes.items() if name.startswith("m")]
     _end([pid for pid in processes.values() if pid not in members], directory, seconds)
     _end(members, directory, seconds)
-    for name in ("data", *(f"{kind}{index}" for kind in ("m", "server") for index in range(MEMBERS))):
+    for name in (
+        "data",
+        "prometheus",
+        *(f"{kind}{index}" for kind in ("m", "server") for index in range(MEMBERS)),
+    ):
         shutil.rmtree(directory / name, ignore_errors=True)
     pids.unlink()
     return 0

@@ -1,0 +1,109 @@
+"""Requests of every sort that the dashboards show: reads, writes, watches, refusals, a webhook that fails, a policy."""
+
+import contextlib
+import http.client
+import json
+import ssl
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+OBJECTS = {
+    f"{ADMISSION}/validatingwebhookconfigurations": {
+        "metadata": {"name": "nobody-there"},
+        "webhooks": [
+            {
+                "name": "nobody.there.example",
+                "clientConfig": {"url": "https://127.0.0.1:1/"},
+                "rules": [RULE],
+                "failurePolicy": "Ignore",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 1,
+            }
+        ],
+    },
+    f"{ADMISSION}/validatingadmissionpolicies": {
+        "metadata": {"name": "not-empty"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [RULE]},
+            "validations": [{"expression": "has(object.data)"}],
+        },
+    },
+    f"{ADMISSION}/validatingadmissionpolicybindings": {
+        "metadata": {"name": "not-empty"},
+        "spec": {"policyName": "not-empty", "validationActions": ["Deny"]},
+    },
+}
+POD = {"metadata": {"name": "pod"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+
+class Load:
+    """Clients in threads, one for each address, from `with` to its end."""
+
+    def __init__(self, ports: list[int], context: ssl.SSLContext) -> None:
+        self._context = context
+        self._ended = threading.Event()
+        kinds = [(kind, port) for port in ports for kind in (self._requests, self._watch)]
+        self._threads = [threading.Thread(target=kind, args=(port,)) for kind, port in kinds]
+        self._first = ports[0]
+
+    def __enter__(self) -> Self:
+        connection = self._connect(self._first)
+        for path, obj in OBJECTS.items():
+            assert self._send(connection, "POST", path, obj) == 201, path
+        connection.close()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _connect(self, port: int) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("127.0.0.1", port, context=self._context, timeout=30)
+
+    def _send(
+        self,
+        connection: http.client.HTTPSConnection,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "json",
+    ) -> int:
+        connection.request(method, path, json.dumps(body), {"Content-Type": f"application/{kind}"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    def _requests(self, port: int) -> None:
+        connection, name = self._connect(port), f"map-{port}"
+        one = f"{MAPS}/{name}"
+        obj = {"metadata": {"name": name}, "data": {"a": "b"}}
+        while not self._ended.wait(0.05):
+            self._send(connection, "POST", MAPS, obj)
+            self._send(connection, "GET", one)
+            self._send(connection, "PUT", one, obj)
+            self._send(connection, "PATCH", one, {"data": {"a": "c"}}, "merge-patch+json")
+            self._send(connection, "GET", MAPS)
+            self._send(connection, "GET", "/api/v1/configmaps?resourceVersion=0")
+            self._send(connection, "DELETE", one)
+            self._send(connection, "GET", one)  # 404
+            self._send(connection, "POST", MAPS, {"metadata": {"name": name}})  # the policy refuses it
+            self._send(connection, "POST", "/api/v1/namespaces/default/pods", POD)
+            self._send(connection, "GET", "/readyz")
+        connection.close()
+
+    def _watch(self, port: int) -> None:
+        while not self._ended.is_set():
+            connection = self._connect(port)
+            with contextlib.closing(connection):
+                connection.request("GET", f"{MAPS}?watch=1&timeoutSeconds=3")
+                connection.getresponse().read()
