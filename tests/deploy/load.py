@@ -1,4 +1,4 @@
-"""Requests of every sort that the dashboards show: reads, writes, watches, refusals, a webhook that fails, a policy."""
+"""Requests of every sort that the dashboards show: reads, writes, watches, refusals, failures, a webhook, a policy."""
 
 import contextlib
 import http.client
@@ -8,6 +8,7 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
+NOBODY = "/apis/nobody.example/v1/namespaces/default/things"
 MAPS = "/api/v1/namespaces/default/configmaps"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
@@ -36,6 +37,17 @@ OBJECTS = {
     f"{ADMISSION}/validatingadmissionpolicybindings": {
         "metadata": {"name": "not-empty"},
         "spec": {"policyName": "not-empty", "validationActions": ["Deny"]},
+    },
+    "/apis/apiregistration.k8s.io/v1/apiservices": {
+        "metadata": {"name": "v1.nobody.example"},
+        "spec": {
+            "group": "nobody.example",
+            "version": "v1",
+            "service": {"namespace": "default", "name": "nobody"},
+            "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 1,
+            "versionPriority": 1,
+        },
     },
 }
 POD = {"metadata": {"name": "pod"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -98,6 +110,8 @@ class Load:
             self._send(connection, "GET", one)  # 404
             self._send(connection, "POST", MAPS, {"metadata": {"name": name}})  # the policy refuses it
             self._send(connection, "POST", "/api/v1/namespaces/default/pods", POD)
+            self._send(connection, "GET", NOBODY)  # 503
+            self._send(connection, "POST", NOBODY, POD)  # 503
             self._send(connection, "GET", "/readyz")
         connection.close()
 

@@ -34,6 +34,7 @@ from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
 from pilothouse.assembly.tracing import Traces
+from pilothouse.assembly.upkeep import UpkeepMetrics
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.external_signer import ExternalSigner
 from pilothouse.authn.keys import KeySource
@@ -187,6 +188,7 @@ class Server:
             if self._workers is not None:
                 opened.start(self._workers)
             self.files = await asyncio.to_thread(pki.prepare, self._given_config)
+            self.metrics.add(UpkeepMetrics(self._given_config.data_directory, self.files))
             self.config = pki.completed(self._given_config, self.files)
             self.authorities = Authorities(self.files.client_ca, self.config.requestheader_client_ca_file)
             self.ways = Ways(self.config.egress_selector_config_file, self.metrics)
