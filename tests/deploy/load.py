@@ -8,29 +8,40 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-NOBODY = "/apis/nobody.example/v1/namespaces/default/things"
+PODS = "/api/v1/namespaces/default/pods"
+NODES = "/api/v1/nodes"
+SECRETS = "/api/v1/namespaces/default/secrets"
 MAPS = "/api/v1/namespaces/default/configmaps"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+
+
+def rule(resource: str) -> dict[str, list[str]]:
+    """A rule for the creation of this resource."""
+    return {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource]}
+
+
+def webhook(resource: str, policy: str) -> dict[str, Any]:
+    """A webhook that nobody answers."""
+    return {
+        "name": f"{resource}.nobody.example",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rule(resource)],
+        "failurePolicy": policy,
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+
+
 OBJECTS = {
     f"{ADMISSION}/validatingwebhookconfigurations": {
         "metadata": {"name": "nobody-there"},
-        "webhooks": [
-            {
-                "name": "nobody.there.example",
-                "clientConfig": {"url": "https://127.0.0.1:1/"},
-                "rules": [RULE],
-                "failurePolicy": "Ignore",
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-                "timeoutSeconds": 1,
-            }
-        ],
+        "webhooks": [webhook("configmaps", "Ignore"), webhook("secrets", "Fail")],
     },
     f"{ADMISSION}/validatingadmissionpolicies": {
         "metadata": {"name": "not-empty"},
         "spec": {
-            "matchConstraints": {"resourceRules": [RULE]},
+            "matchConstraints": {"resourceRules": [rule("configmaps")]},
             "validations": [{"expression": "has(object.data)"}],
         },
     },
@@ -38,19 +49,18 @@ OBJECTS = {
         "metadata": {"name": "not-empty"},
         "spec": {"policyName": "not-empty", "validationActions": ["Deny"]},
     },
-    "/apis/apiregistration.k8s.io/v1/apiservices": {
-        "metadata": {"name": "v1.nobody.example"},
-        "spec": {
-            "group": "nobody.example",
-            "version": "v1",
-            "service": {"namespace": "default", "name": "nobody"},
-            "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 1,
-            "versionPriority": 1,
+    NODES: {
+        "metadata": {"name": "nobody"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
         },
     },
 }
-POD = {"metadata": {"name": "pod"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+POD = {
+    "metadata": {"name": "pod"},
+    "spec": {"nodeName": "nobody", "containers": [{"name": "c", "image": "i"}]},
+}
 
 
 class Load:
@@ -109,9 +119,11 @@ class Load:
             self._send(connection, "DELETE", one)
             self._send(connection, "GET", one)  # 404
             self._send(connection, "POST", MAPS, {"metadata": {"name": name}})  # the policy refuses it
-            self._send(connection, "POST", "/api/v1/namespaces/default/pods", POD)
-            self._send(connection, "GET", NOBODY)  # 503
-            self._send(connection, "POST", NOBODY, POD)  # 503
+            self._send(connection, "POST", PODS, POD)
+            self._send(connection, "GET", f"{PODS}/pod/log")  # 500, no kubelet answers
+            self._send(
+                connection, "POST", SECRETS, {"metadata": {"name": name}}
+            )  # 500, its webhook does not answer
             self._send(connection, "GET", "/readyz")
         connection.close()
 
