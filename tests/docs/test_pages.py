@@ -1,6 +1,7 @@
 """The commands of the pages work, in their order; see pages.py for how a block is marked."""
 
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -21,6 +22,12 @@ def test_the_commands_of_a_page_work(page: pathlib.Path, tmp_path: pathlib.Path)
             pytest.skip(f"{program} is not installed")
     status, printed = run(page.read_text(), tmp_path)
     assert status == 0, printed
+
+
+def test_the_index_marks_the_pages_that_are_run() -> None:
+    marked = re.findall(r"\[(\S+)\]\(\1\) ▶", (DOCS / "README.md").read_text())
+    transcripts = ["troubleshooting.md"]  # tests/e2e/test_transcripts.py runs them
+    assert sorted(marked) == sorted([page.name for page in PAGES] + transcripts)
 
 
 PAGE = """
