@@ -8,7 +8,7 @@ block says otherwise:
     <!-- refused: REASON -->   the last command of the block must fail
 
 A page with the comment `<!-- server: FLAGS -->` expects a server that runs with these flags, and KUBECONFIG to lead to it.
-The port 6443 of a page is replaced by a free one.
+The ports 6443 and 6444 of a page are replaced by free ones.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from pilothouse.testing.ports import free_ports
 from pilothouse.testing.server import Subprocess
 
 SECONDS = 150
+PORTS = ("6443", "6444")
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>file|not run|refused): (?P<text>[^\n]+?) -->\n\n?)?^```(?P<language>\w+)\n(?P<body>.*?)^```$",
@@ -92,10 +93,9 @@ def run(page: str, folder: pathlib.Path) -> tuple[int, str]:
         if found := SERVER.search(page):
             server = stack.enter_context(Subprocess(found[1].split()))
             variables["KUBECONFIG"] = str(server.kubeconfig)
-        [port] = free_ports(1)
         output = stack.enter_context((folder / ".output").open("w+"))
         shell = subprocess.Popen(
-            ["bash", "-c", script(page).replace("6443", str(port))],
+            ["bash", "-c", _with_free_ports(script(page))],
             cwd=folder,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -111,6 +111,11 @@ def run(page: str, folder: pathlib.Path) -> tuple[int, str]:
             _end(shell)
         output.seek(0)
         return status, output.read()
+
+
+def _with_free_ports(commands: str) -> str:
+    free = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda found: free[found[0]], commands)
 
 
 def _end(shell: subprocess.Popen[bytes]) -> None:
