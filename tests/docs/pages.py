@@ -24,7 +24,8 @@ from contextlib import ExitStack
 from pilothouse.testing.ports import free_ports
 from pilothouse.testing.server import Subprocess
 
-SECONDS = 150
+SECONDS = 300
+"""How long the commands of a page may take, on a machine that is busy."""
 PORTS = ("6443", "6444")
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 BLOCK = re.compile(

@@ -14,7 +14,7 @@ PROGRAMS = {"testing.md": ("etcd",)}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
     for program in PROGRAMS.get(page.name, ()):
