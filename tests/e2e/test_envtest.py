@@ -1,0 +1,110 @@
+"""kube-apiserver as controller-runtime's envtest starts it: its flags, its files, its health check, its administrator."""
+
+import json
+import pathlib
+import re
+import shutil
+import ssl
+import subprocess
+import sysconfig
+import urllib.request
+
+import pytest
+from eventually import eventually
+
+from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.testing import etcd
+from pilothouse.testing.ports import free_ports
+
+PROGRAM = shutil.which("kube-apiserver", path=sysconfig.get_path("scripts"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(etcd.BINARY is None, reason="etcd is not installed"),
+    pytest.mark.skipif(PROGRAM is None, reason="the package is not installed"),
+]
+
+
+def files(directory: pathlib.Path) -> ssl.SSLContext:
+    """What envtest writes into --cert-dir; returns the TLS settings of its administrator.
+
+    Three CAs that know nothing of each other: of the server, of clients, and for tokens of service accounts, where the
+    certificate takes the place of a public key.
+    """
+    server, clients, tokens = (Authority.create(name) for name in ("server", "clients", "tokens"))
+    certificate, key = server.issue("localhost", hosts=["localhost", "127.0.0.1"], server=True)
+    admin, admin_key = clients.issue("default", ["system:masters"], server=False)
+    contents = {
+        "apiserver.crt": certificate,
+        "apiserver.key": key,
+        "client-cert-auth-ca.crt": pem(clients.certificate),
+        "sa-signer.crt": pem(tokens.certificate),
+        "sa-signer.key": key_pem(tokens.key),
+        "admin.pem": admin + admin_key,
+    }
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    context = ssl.create_default_context(cadata=pem(server.certificate).decode())
+    context.load_cert_chain(directory / "admin.pem")
+    return context
+
+
+def flags(directory: pathlib.Path, etcd_url: str, port: int) -> list[str]:
+    return [
+        "--allow-privileged=true",
+        "--authorization-mode=RBAC",
+        "--bind-address=127.0.0.1",
+        f"--cert-dir={directory}",
+        f"--client-ca-file={directory / 'client-cert-auth-ca.crt'}",
+        "--disable-admission-plugins=ServiceAccount",
+        f"--etcd-servers={etcd_url}",
+        f"--secure-port={port}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--service-account-issuer=https://127.0.0.1:{port}/",
+        f"--service-account-key-file={directory / 'sa-signer.crt'}",
+        f"--service-account-signing-key-file={directory / 'sa-signer.key'}",
+    ]
+
+
+def test_help_tells_which_flags_there_are() -> None:
+    """envtest looks for insecure-port, and passes it where the program has it."""
+    printed = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"(?m)^\s+--secure-port\s", printed) and "--insecure-port" not in printed
+
+
+def test_it_serves_and_ends(tmp_path: pathlib.Path) -> None:
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    context = files(certificates)
+    [port] = free_ports(1)
+
+    def call(path: str, body: object = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", data, headers)
+        with urllib.request.urlopen(request, context=context, timeout=5) as answer:
+            content: bytes = answer.read()
+            return content
+
+    def healthy() -> bool:
+        try:
+            return call("/healthz") == b"ok"
+        except OSError:
+            return False
+
+    with etcd.Cluster(tmp_path) as cluster, (tmp_path / "log").open("wb") as log:
+        command = [PROGRAM, *flags(certificates, cluster.urls[0], port)]
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            eventually(healthy, "healthz", 30)
+            accounts = "/api/v1/namespaces/default/serviceaccounts"
+            call(accounts, {"metadata": {"name": "tester"}})
+            made = json.loads(call(f"{accounts}/tester/token", {"spec": {}}))
+            review = {"apiVersion": "authentication.k8s.io/v1", "spec": {"token": made["status"]["token"]}}
+            told = json.loads(call("/apis/authentication.k8s.io/v1/tokenreviews", review))
+            assert told["status"]["user"]["username"] == "system:serviceaccount:default:tester"
+            server.terminate()
+            assert server.wait(20) == 0
+        finally:
+            server.kill()
+            server.wait()
