@@ -3,17 +3,12 @@
 import json
 import os
 import pathlib
-import ssl
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
 import yaml
 from clients.drivers import Kubectl
-from eventually import eventually
+from deploy.processes import running, wait_for_namespaces
 
 from deploy import kubeadm_pod
 from pilothouse import options, pki
@@ -21,8 +16,6 @@ from pilothouse.api import schema
 from pilothouse.api.strategic import apply
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports
-
-PROGRAM = "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver(sys.argv[1:]))"
 
 
 @pytest.fixture
@@ -61,34 +54,16 @@ def test_a_server_takes_the_patched_pod(kubectl: Kubectl, patched: dict[str, Any
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_the_server_starts_with_kubeadms_flags(tmp_path: pathlib.Path, cluster: dict[str, Any]) -> None:
     """Keys and certificates are those of kubeadm's folder; what the server writes is below HOME, which is /data there."""
-    keys = tmp_path / "pki"
+    keys, home = tmp_path / "pki", tmp_path / "home"
     files = pki.prepare(options.parse([f"--data-dir={keys}", "--advertise-address=127.0.0.1"]))
+    made = {path: path.read_bytes() for path in keys.iterdir()}
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_STATE_HOME"}
     [port] = free_ports(1)
     with Cluster(tmp_path) as etcd:
         flags = kubeadm_pod.flags(cluster, str(keys), etcd.urls[0])
         flags += [f"--secure-port={port}", "--bind-address=127.0.0.1"]
-        home = tmp_path / "home"
-        home.mkdir()
-        made = {path: path.read_bytes() for path in keys.iterdir()}
-        environment = {name: value for name, value in os.environ.items() if name != "XDG_STATE_HOME"}
-        server = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *flags], env=environment | {"HOME": str(home)}, cwd=tmp_path
-        )
-        try:
-            context = ssl.create_default_context(cafile=files.ca_cert)
-            context.load_cert_chain(files.admin_cert, files.admin_key)
-
-            def namespaces() -> list[str]:
-                assert server.poll() is None, "the server ended"
-                url = f"https://127.0.0.1:{port}/api/v1/namespaces"
-                try:
-                    with urllib.request.urlopen(url, timeout=2, context=context) as answer:
-                        return [item["metadata"]["name"] for item in json.load(answer)["items"]]
-                except urllib.error.URLError:
-                    return []
-
-            assert "kube-system" in eventually(namespaces, "an answer of the server", 30)
-        finally:
-            server.terminate()
-            assert server.wait(30) == 0
-        assert {path: path.read_bytes() for path in keys.iterdir()} == made
+        with running(["kube-apiserver", *flags], tmp_path, environment | {"HOME": str(home)}) as server:
+            names = wait_for_namespaces(server, port, pathlib.Path(files.ca_cert), keys / "admin")
+    assert "kube-system" in names
+    assert {path: path.read_bytes() for path in keys.iterdir()} == made
