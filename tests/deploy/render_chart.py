@@ -1,27 +1,41 @@
 """Lints and renders a chart by Helm's own library, in a process of its own: a runtime of Go comes with the library.
 
-Reads from standard input `{"chart": path, "values": {...}, "namespace": text}` and prints
-`{"found": [message, ...], "manifests": {path: text}}` or `{"error": text}`.
+`python render_chart.py install NAME CHART` takes the flags of `helm install` that the tests and docs/install.md use, and
+prints `{"found": [message, ...], "manifests": {path: text}}` or `{"error": text}`.
 """
 
+import argparse
 import json
-import sys
+from typing import Any
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["install"])
+    parser.add_argument("name")
+    parser.add_argument("chart")
+    parser.add_argument("--namespace", default="default")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--values", type=json.loads, default={}, help="as JSON")
+    return parser.parse_args()
 
 
 def main() -> None:
-    from helm_python import HelmError
+    from helm_python import HelmError, parse_set_string
     from helm_python.chart import Chart, lint
 
-    asked = json.load(sys.stdin)
+    asked = parsed()
+    answer: dict[str, Any]
     try:
-        found = lint(asked["chart"], asked["values"], strict=True)["messages"]
-        manifests = Chart.load(asked["chart"]).render(
-            asked["values"], name="one", namespace=asked["namespace"]
-        )
+        values = asked.values | (parse_set_string(",".join(asked.set)) if asked.set else {})
+        chart = Chart.load(asked.chart)
+        answer = {
+            "found": lint(asked.chart, values, strict=True)["messages"],
+            "manifests": chart.render(values, name=asked.name, namespace=asked.namespace),
+        }
     except HelmError as error:
-        print(json.dumps({"error": str(error)}))
-    else:
-        print(json.dumps({"found": found, "manifests": manifests}))
+        answer = {"error": str(error)}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

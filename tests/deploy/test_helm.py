@@ -4,12 +4,14 @@ import importlib.util
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 import yaml
+from clients.drivers import BINARY as KUBECTL
 from clients.drivers import Kubectl
 from deploy.processes import get, running, wait_for_namespaces
 
@@ -39,16 +41,28 @@ RECOMMENDED = 1
 
 
 def helm(deploy: pathlib.Path, values: dict[str, Any]) -> dict[str, Any]:
-    asked = {"chart": str(deploy / "helm" / "pilothouse"), "values": values, "namespace": "control"}
-    command = [sys.executable, str(render_chart.__file__)]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
+    command = [
+        sys.executable,
+        str(render_chart.__file__),
+        "install",
+        "one",
+        str(deploy / "helm" / "pilothouse"),
+    ]
+    command += ["--namespace=control", f"--values={json.dumps(values)}"]
+    answer: dict[str, Any] = json.loads(subprocess.check_output(command))
     return answer
 
 
 def manifests(deploy: pathlib.Path, values: dict[str, Any]) -> list[dict[str, Any]]:
-    texts = helm(deploy, values)["manifests"]
-    return [one for path in texts if path.endswith(".yaml") for one in yaml.safe_load_all(texts[path]) if one]
+    return objects_of(helm(deploy, values)["manifests"])
+
+
+def objects_of(texts: dict[str, str]) -> list[dict[str, Any]]:
+    """The objects in what a chart was rendered to; its notes are none."""
+    parts = [
+        part for path, text in texts.items() if path.endswith(".yaml") for part in yaml.safe_load_all(text)
+    ]
+    return [part for part in parts if part]
 
 
 def pod_of(deploy: pathlib.Path, values: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +157,45 @@ def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> 
                 user = other / "pilothouse" / "admin"
                 assert "kube-system" in wait_for_namespaces(server, port, secret / "ca.crt", user)
                 assert get(f"https://127.0.0.1:{port}/readyz", secret / "ca.crt", user) == b"ok"
+
+
+@pytest.mark.kubectl
+def test_the_page_can_be_followed(kubectl: Kubectl, deploy: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Its commands are run one after another; only the image is not pushed, and the chart is rendered, not installed."""
+    page = (deploy.parent / "docs" / "install.md").read_text().partition("## With Helm\n")[2]
+    script = "".join(line for line in page.splitlines(keepends=True) if line.startswith("    "))
+    cli = "import sys; from pilothouse import cli; sys.exit(cli.main(sys.argv[1:]))"
+    render = f"{shlex.quote(sys.executable)} {shlex.quote(str(render_chart.__file__))}"
+    programs = {
+        "podman": "exit 0",
+        "pilothouse": f'exec {shlex.quote(sys.executable)} -c {shlex.quote(cli)} "$@"',
+        "helm": f'{render} "$@"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "kubectl").symlink_to(KUBECTL)
+    (tmp_path / "deploy").symlink_to(deploy)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-euc", script],
+        cwd=tmp_path,
+        env=kubectl.environment(PATH=path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lone, *_, several = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    replicas = [
+        one["spec"]["replicas"]
+        for answer in (lone, several)
+        for one in objects_of(answer["manifests"])
+        if one["kind"] == "StatefulSet"
+    ]
+    assert replicas == [1, 3]
+    secret = json.loads(kubectl("get secret keys -o json"))
+    assert sorted(secret["data"]) == sorted(SHARED)
 
 
 def prepared(pod: dict[str, Any], secret: pathlib.Path, data: pathlib.Path, port: int) -> list[str]:
