@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | version`, and `kube-apiserver`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`, and `kube-apiserver`."""
 
 import shutil
 import signal
@@ -37,12 +37,13 @@ Usage:
   pilothouse store stat | check | compact
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
+  pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor")
+COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor", "check-config")
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
@@ -150,7 +151,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
     program = f"pilothouse {name}"
     try:
-        command = import_module(f"pilothouse.commands.{name}")
+        command = import_module(f"pilothouse.commands.{name.replace('-', '_')}")
         if not {"-h", "--help"}.isdisjoint(arguments):
             print(options.command_help(command.USAGE, command.FLAGS, command.SERVER_FLAGS), end="")
             return 0
