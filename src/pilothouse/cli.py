@@ -38,12 +38,14 @@ Usage:
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
+  pilothouse completion bash | zsh | fish
+                                 Print a script by which a shell completes commands and flags.
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor", "check-config")
+COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor", "check-config", "completion")
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
