@@ -37,6 +37,7 @@ Usage:
   pilothouse store stat | check | compact
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
+  pilothouse top                 Show what a server does: rates, latencies, watches, memory, queues (--once, --kubeconfig).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse completion bash | zsh | fish
                                  Print a script by which a shell completes commands and flags.
@@ -45,7 +46,18 @@ Usage:
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor", "check-config", "completion")
+COMMANDS = (
+    "kubeconfig",
+    "token",
+    "why",
+    "etcd",
+    "snapshot",
+    "store",
+    "doctor",
+    "top",
+    "check-config",
+    "completion",
+)
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 

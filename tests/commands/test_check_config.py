@@ -37,6 +37,10 @@ FILES = {
     ),
     "audit-webhook-config-file": ("a: [\n b: }\n", ["2: did not find expected node content"]),
     "client-ca-file": ("x\n", [" "]),
+    "tracing-config-file": (
+        "apiVersion: apiserver.config.k8s.io/v1\nkind: TracingConfiguration\nendpoit: a\n",
+        ['3: unknown field "endpoit"'],
+    ),
     "token-auth-file": ("a,b\n", [" token file"]),
     "service-account-key-file": ("x\n", [" "]),
 }

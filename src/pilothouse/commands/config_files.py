@@ -26,6 +26,7 @@ from pilothouse.outbound.kubeconfig import read_kubeconfig
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.storage.encryption import config as encryption
 from pilothouse.storage.interface import Unavailable
+from pilothouse.tracing import configuration as tracing
 
 
 class Problem(NamedTuple):
@@ -84,6 +85,7 @@ READERS: Mapping[str, Callable[[str, Config], object]] = MappingProxyType(
         "authorization-policy-file": lambda path, _: abac.load(path),
         "encryption-provider-config": lambda path, _: encryption.load(path),
         "egress-selector-config-file": lambda path, _: egress_config.load(path, EgressMetrics()),
+        "tracing-config-file": lambda path, _: tracing.load(path),
         "token-auth-file": lambda path, _: TokenFile.load(path),
         "service-account-key-file": lambda path, _: keys.load_public(Path(path).read_bytes()),
         "service-account-signing-key-file": lambda path, _: keys.load_private(Path(path).read_bytes()),
