@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pilothouse.commands import COMMANDS
 from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
@@ -45,20 +46,6 @@ Usage:
 
 `pilothouse COMMAND --help` says more of each.
 """
-
-COMMANDS = (
-    "kubeconfig",
-    "token",
-    "why",
-    "etcd",
-    "snapshot",
-    "store",
-    "doctor",
-    "top",
-    "check-config",
-    "completion",
-)
-"""The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
 Run = Callable[["Config", Sequence[str]], int]

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from pilothouse import cli
+from pilothouse.commands import COMMANDS
 from pilothouse.config import all_flags
 
 
@@ -51,7 +52,7 @@ def test_all_shells_know_all_commands_and_flags(capsys: pytest.CaptureFixture[st
     flags = {flag.name for flag in all_flags() if not flag.deprecated}
     for shell in ("bash", "zsh"):
         text = script(shell, capsys)
-        assert all(f"\n        {command}) known=" in text for command in ("serve", *cli.COMMANDS))
+        assert all(f"\n        {command}) known=" in text for command in ("serve", *COMMANDS))
         assert [name for name in flags if f"--{name}" not in text] == []
     lines = script("fish", capsys).splitlines()
     seen = "complete -c pilothouse -n '__fish_seen_subcommand_from serve' -l "

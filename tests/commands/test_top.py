@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse import cli
-from pilothouse.commands import top
+from pilothouse.commands import samples, top
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.testing.server import InProcess
 
@@ -55,7 +55,7 @@ def test_who_may_not_ask_is_told_why(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_requests_come_in_the_order_of_their_rates() -> None:
-    now = top.samples.parse(
+    now = samples.parse(
         'apiserver_request_total{resource="pods",verb="GET",code="200"} 2\n'
         'apiserver_request_total{resource="leases",group="coordination.k8s.io",verb="PUT",code="200"} 8\n'
         'apiserver_request_total{resource="nodes",verb="GET",code="200"} 0\n'

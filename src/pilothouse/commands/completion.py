@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from pilothouse import cli
+from pilothouse.commands import COMMANDS
 from pilothouse.config import all_flags
 from pilothouse.flags import Flag, FlagError
 
@@ -40,7 +40,7 @@ def _table() -> dict[str, Words]:
     """All commands and what may follow each."""
     known = {flag.name: flag for flag in all_flags() if not flag.deprecated}
     out = {"serve": Words((), tuple(known.values()))}
-    for name in cli.COMMANDS:
+    for name in COMMANDS:
         command = import_module(f"pilothouse.commands.{name.replace('-', '_')}")
         flags = [*command.FLAGS, *(known[flag] for flag in command.SERVER_FLAGS)]
         if known["help"] not in flags:
