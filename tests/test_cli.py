@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pilothouse import cli
+from pilothouse.commands import COMMANDS
 from pilothouse.config import Config
 from pilothouse.endpoints.nonresource import version_info
 from pilothouse.version import GIT_VERSION
@@ -49,7 +50,7 @@ def test_versions_that_cannot_be_reported(
     assert first == f'Error: invalid argument "{text}" for "--version" flag: {problem}'
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(
     command: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | version`, and `kube-apiserver`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`, and `kube-apiserver`."""
 
 import shutil
 import signal
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pilothouse.commands import COMMANDS
 from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ Usage:
   pilothouse store stat | check | compact
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
+  pilothouse top                 Show what a server does: rates, latencies, watches, memory, queues (--once, --kubeconfig).
+  pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
+  pilothouse completion bash | zsh | fish
+                                 Print a script by which a shell completes commands and flags.
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
 """
-
-COMMANDS = ("kubeconfig", "token", "why", "etcd", "snapshot", "store", "doctor")
-"""The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
 Run = Callable[["Config", Sequence[str]], int]
@@ -150,7 +152,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
     program = f"pilothouse {name}"
     try:
-        command = import_module(f"pilothouse.commands.{name}")
+        command = import_module(f"pilothouse.commands.{name.replace('-', '_')}")
         if not {"-h", "--help"}.isdisjoint(arguments):
             print(options.command_help(command.USAGE, command.FLAGS, command.SERVER_FLAGS), end="")
             return 0

@@ -66,13 +66,23 @@ def parse_command(
     return _config(values, {}), own, rest
 
 
+def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
+    """Read a server's command line: the configuration, what is wrong with it, and the arguments. Raises FlagError."""
+    values, rest = flags.parse(arguments, all_flags())
+    return *_checked(values, OURS), rest
+
+
 def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
-    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
-    config = Config(**{**defaults, **settings}, given=frozenset(values))
-    problems = list(check(config, all_flags()))
+    config, problems = _checked(values, defaults)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
+    config = Config(**{**defaults, **settings}, given=frozenset(values))
+    return config, list(check(config, all_flags()))
 
 
 def _quote(text: str) -> str:

@@ -17,3 +17,10 @@ async def test_errors_of_the_store(rig: Rig) -> None:
         (interface.Unavailable("disk full"), 500),
     ):
         assert storage_error(resource, "a", err).code == code
+
+
+async def test_a_store_without_space_says_so_without_a_reason(rig: Rig) -> None:
+    resource = rig.catalog.get("", "v1", "configmaps")
+    status = storage_error(resource, "a", interface.Full("mvcc: database space exceeded")).status()
+    assert (status["code"], status["message"]) == (500, "mvcc: database space exceeded")
+    assert "reason" not in status and "details" not in status

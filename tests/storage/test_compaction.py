@@ -3,14 +3,19 @@ from logged import pairs
 from virtual_time import VirtualLoop
 
 from pilothouse.storage.compaction import KEY, CompactionLoop
-from pilothouse.storage.interface import Compacted, Unavailable
+from pilothouse.storage.interface import Compacted, Full, Op, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 
 
 class Storage(MemoryStorage):
-    """One that refuses to compact while it is `away`."""
+    """One that refuses to compact while it is `away`, and transactions while it is `out_of_space`."""
 
-    away = False
+    away = out_of_space = False
+
+    async def txn(self, ops: list[Op]) -> int:
+        if self.out_of_space:
+            raise Full("mvcc: database space exceeded")
+        return await super().txn(ops)
 
     async def compact(self, revision: int) -> None:
         if self.away:
@@ -69,5 +74,19 @@ async def test_a_compaction_that_fails_is_tried_again(
     store.away = False
     await virtual.advance(10)
     assert store.compacted == seen
+    await loop.close()
+    await store.close()
+
+
+async def test_a_full_store_is_compacted(virtual: VirtualLoop) -> None:
+    store = Storage()
+    await store.start()
+    kv = await store.create("/a", b"1")
+    await store.update("/a", b"2", kv.mod)
+    store.out_of_space = True
+    loop = CompactionLoop(store, 10)
+    loop.start()
+    await virtual.advance(21)
+    assert store.compacted == store.revision == kv.mod + 1
     await loop.close()
     await store.close()

@@ -124,6 +124,8 @@ def registry_over(
     if isinstance(own, Group):  # what only this sort of store can count
         metrics.add(own)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
+    if not storage.shared:  # else all servers would leave the load balancer at once, and nobody could delete
+        health.add_check("storage-space", _space(storage), endpoints=("readyz",))
     if config.encryption_provider_config:
         make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
         ciphers = _encryption(config, resource_of, make, metrics.add(encryption), reloads)
@@ -139,6 +141,16 @@ def registry_over(
     metrics.add(registry.client_metrics)
     metrics.add(registry.store.metrics)
     return registry
+
+
+def _space(storage: Storage) -> Callable[[], None]:
+    """The check of readyz whether a store has space."""
+
+    def check() -> None:
+        if storage.full:
+            raise RuntimeError("the store has no space, it accepts only deletions")
+
+    return check
 
 
 def _encryption(

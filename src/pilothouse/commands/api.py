@@ -4,18 +4,35 @@ import copy
 import dataclasses
 import http.client
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Object
+from pilothouse.config import Config
+from pilothouse.flags import FlagError
 from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 
 SECONDS = 30.0
 OTHERS = "kubernetes.default.svc"
 """A name that the certificates of all servers of a cluster have."""
+
+
+def kubeconfig_of(config: Config, named: str) -> Path:
+    """The file with the credentials: the one that is named, else the first that exists. FlagError when there is none."""
+    if named:
+        return Path(named)
+    set_ = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
+    own = config.data_directory / "admin.kubeconfig"
+    for path in (*set_, own, Path.home() / ".kube" / "config"):
+        if path.exists():
+            return path
+    raise FlagError(
+        f"there is no kubeconfig: say --kubeconfig or --data-dir, or set KUBECONFIG ({own} does not exist)"
+    )
 
 
 class ApiError(Exception):
@@ -64,8 +81,20 @@ class Api:
 
     def call(self, method: str, path: str, body: Object | None = None, *, seconds: float = SECONDS) -> Object:
         """The object in the answer, on a connection of its own; ApiError for every other answer."""
+        text = self._send(method, path, body, seconds)
+        try:
+            out: Object = json.loads(text)
+        except ValueError:
+            out = {"message": text.decode("utf-8", "replace")}
+        return out
+
+    def text(self, path: str, *, seconds: float = SECONDS) -> str:
+        """What GET answers, as text."""
+        return self._send("GET", path, None, seconds).decode("utf-8", "replace")
+
+    def _send(self, method: str, path: str, body: Object | None, seconds: float) -> bytes:
         connection = _Connection(*self.address, timeout=seconds)
-        headers = dict(self.config.headers) | {"Accept": "application/json"}
+        headers = dict(self.config.headers) | {"Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -79,14 +108,13 @@ class Api:
             raise ApiError(f"{method} {self.config.server}{path}: {error}") from None
         finally:
             connection.close()
+        if 200 <= answer.status < 300:
+            return text
         try:
             out: Object = json.loads(text)
         except ValueError:
             out = {"message": text.decode("utf-8", "replace")}
-        if not 200 <= answer.status < 300:
-            message = str(out.get("message", answer.reason))
-            raise ApiError(message, answer.status, out.get("details"))
-        return out
+        raise ApiError(str(out.get("message", answer.reason)), answer.status, out.get("details"))
 
     def ensure(self, collection: str, obj: Object) -> None:
         """Create an object unless there is one of its name."""

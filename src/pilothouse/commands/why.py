@@ -1,17 +1,14 @@
 """`pilothouse why`: asks the servers of a cluster why a request was answered as it was, or which the latest ones are."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from pilothouse import options
 from pilothouse.api.fields import Object
 from pilothouse.commands import why_text
-from pilothouse.commands.api import Api, ApiError
-from pilothouse.config import Config
+from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.flags import Flag, FlagError
 
 SERVER_FLAGS = ("data-dir", "cert-dir")
@@ -58,27 +55,13 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(
             f'unable to match a printer suitable for the output format "{values["output"]}": json'
         )
-    api = Api(_kubeconfig(config, values))
+    api = Api(kubeconfig_of(config, values["kubeconfig"]))
     audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
     found = _explained(api, audit_id) if audit_id else _listed(api, values)
     if values["output"]:
         print(json.dumps(found, indent=2))
     else:
         print(why_text.explained(found) if audit_id else why_text.listed(found))
-
-
-def _kubeconfig(config: Config, values: dict[str, Any]) -> Path:
-    """The file with the credentials: the one that is named, else the first that exists."""
-    if values["kubeconfig"]:
-        return Path(values["kubeconfig"])
-    named = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
-    own = config.data_directory / "admin.kubeconfig"
-    for path in (*named, own, Path.home() / ".kube" / "config"):
-        if path.exists():
-            return path
-    raise FlagError(
-        f"there is no kubeconfig: say --kubeconfig or --data-dir, or set KUBECONFIG ({own} does not exist)"
-    )
 
 
 def _listed(api: Api, values: dict[str, Any]) -> Object:

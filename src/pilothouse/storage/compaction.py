@@ -4,7 +4,7 @@ import asyncio
 
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import Op, Storage, StorageError
+from pilothouse.storage.interface import Full, Op, Storage, StorageError
 
 log = Logger(__name__)
 
@@ -34,7 +34,10 @@ class CompactionLoop(BackgroundTask):
 
     async def _turn(self) -> None:
         target = self._revision
-        newest = await self._storage.txn([Op(KEY, str(target).encode())])
+        try:
+            newest = await self._storage.txn([Op(KEY, str(target).encode())])
+        except Full:  # compaction is what makes space
+            newest = self._storage.revision
         if target > self._storage.compacted:
             await self._storage.compact(target)
         self._revision = newest

@@ -49,6 +49,10 @@ class Unavailable(StorageError):
     """The store cannot be reached, is closed, or is out of space; the message says which."""
 
 
+class Full(Unavailable):
+    """The store has no space for a write. What only deletes is still accepted."""
+
+
 class Behind(Unavailable):
     """The store answers, but its watches have not delivered all changes in time."""
 
@@ -118,6 +122,10 @@ class Storage(Protocol):
     @property
     def compacted(self) -> int:
         """Reads at and watches from revisions below this one raise Compacted."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the store has no space, as far as is known: then writes raise Full unless they delete."""
 
     async def start(self) -> None:
         """Open; raises Unavailable when it cannot be opened (locked by another process, unreachable)."""

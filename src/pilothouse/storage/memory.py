@@ -45,6 +45,10 @@ class MemoryStorage:
         return self._revision
 
     @property
+    def full(self) -> bool:
+        return False
+
+    @property
     def compacted(self) -> int:
         return self._compacted
 

@@ -50,6 +50,10 @@ class MeteredStorage:
         return self.inner.revision
 
     @property
+    def full(self) -> bool:
+        return self.inner.full
+
+    @property
     def compacted(self) -> int:
         return self.inner.compacted
 

@@ -44,6 +44,13 @@ class StorageMetrics(Group):
             joined=max,
         )
 
+        self.full = Gauge(
+            "pilothouse_storage_full",
+            "[ALPHA] 1 while the store accepts only deletions, for want of space.",
+            (),
+            lambda: {(): int(storage.full)},
+            joined=max,
+        )
         self.database_size = Gauge(
             "apiserver_storage_db_total_size_in_bytes",
             "[ALPHA] Bytes that the store takes.",

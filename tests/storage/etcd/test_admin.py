@@ -5,7 +5,7 @@ import pytest
 
 from pilothouse import cli
 from pilothouse.storage.etcd.backend import EtcdStorage
-from pilothouse.storage.interface import KeyValue, Unavailable
+from pilothouse.storage.interface import Full, KeyValue
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports
 
@@ -48,10 +48,12 @@ def test_a_full_database(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[s
             store = EtcdStorage(cluster.urls)
             await store.start()
             kept = [await store.create(f"{P}{i}", b"x" * 500_000) for i in range(5)]
-            with pytest.raises(Unavailable, match="database space exceeded"):
+            with pytest.raises(Full, match="database space exceeded"):
                 for _ in range(300):  # the size that counts is that of the last commit of a batch
                     kept[0] = await store.update(kept[0].key, b"x" * 500_000, kept[0].mod)
+            assert store.full
             await store.delete(kept[1].key, kept[1].mod)
+            await store.delete(kept[2].key, kept[2].mod, last=b"last")
             assert await store.get(kept[1].key) is None
             await store.close()
             return kept
@@ -60,6 +62,7 @@ def test_a_full_database(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[s
             store = EtcdStorage(cluster.urls)
             await store.start()
             await store.update(kept[0].key, b"y", kept[0].mod)
+            assert not store.full
             await store.close()
 
         kept = asyncio.run(fill())

@@ -4,6 +4,7 @@ Any number of processes may use it at the same time. What is acknowledged has be
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pilothouse.storage.interface import (
     Behind,
     Compacted,
     Event,
+    Full,
     FutureRevision,
     KeyExists,
     KeyValue,
@@ -61,6 +63,7 @@ class EtcdStorage:
         self._revision = 1
         self._compacted = 1
         self._open = False
+        self._full = False
         self._watches: dict[EtcdWatch, Subscriber] = {}
         self._reading: asyncio.Task[int] | None = None
         self._next_read: asyncio.Task[int] | None = None
@@ -68,6 +71,10 @@ class EtcdStorage:
     @property
     def revision(self) -> int:
         return self._revision
+
+    @property
+    def full(self) -> bool:
+        return self._full
 
     @property
     def compacted(self) -> int:
@@ -141,7 +148,8 @@ class EtcdStorage:
 
     async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
         if last is not None:
-            expect = (await self.update(key, last, expect)).mod
+            with contextlib.suppress(Full):  # the deletion itself is accepted
+                expect = (await self.update(key, last, expect)).mod
         raw = self._key(key)
         answer = await self._txn(
             [etcd_wire.mod_is(raw, expect or NEVER)],
@@ -308,8 +316,12 @@ class EtcdStorage:
                 success.append(etcd_wire.op_range(etcd_wire.range_request(raw, keys_only=True)))
             failure = [etcd_wire.op_range(etcd_wire.range_request(raw))]
             try:
-                return await self._txn([etcd_wire.mod_is(raw, expect)], success, failure, [key]), lease
+                answer = await self._txn([etcd_wire.mod_is(raw, expect)], success, failure, [key])
+                if answer.succeeded:
+                    self._full = False
+                return answer, lease
             except Unavailable as error:
+                self._full = isinstance(error, Full) or self._full
                 if attempt == 2 or "requested lease not found" not in str(error):
                     raise
                 self._leases.forget(lease)

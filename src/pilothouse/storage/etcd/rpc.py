@@ -14,7 +14,7 @@ import grpc.aio
 
 from pilothouse import spans
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import StorageError, Unavailable
+from pilothouse.storage.interface import Full, StorageError, Unavailable
 
 log = Logger(__name__)
 
@@ -251,6 +251,8 @@ def translate(error: grpc.aio.AioRpcError) -> StorageError:
             return CompactedError(details)
         if "future" in details:
             return FutureError(details)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "space exceeded" in details:
+        return Full(details)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = "etcdserver: request timed out"
     elif error.code() is grpc.StatusCode.UNAVAILABLE and not details.startswith("etcdserver"):

@@ -60,6 +60,10 @@ class SqliteStorage:
         return self._revision
 
     @property
+    def full(self) -> bool:
+        return self._writer.full
+
+    @property
     def compacted(self) -> int:
         return self._compacted
 

@@ -12,6 +12,7 @@ from typing import Any
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
     Event,
+    Full,
     KeyExists,
     KeyValue,
     Op,
@@ -21,11 +22,15 @@ from pilothouse.storage.interface import (
 )
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
+from pilothouse.storage.sqlite.reserve import Reserve
 
 log = Logger(__name__)
 
 ROWS = 64
 """Rows of one INSERT: a statement gives up the interpreter lock once, however many rows it has."""
+
+RECHECK = 1.0
+"""Seconds after which a full disk is looked at again."""
 
 STEP = 500
 """Rows that one step of compaction looks at, so that writes never wait long for it."""
@@ -49,6 +54,11 @@ class Write:
     many: bool = False
     need_last: bool = False
     """The answer shows the value that is deleted."""
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the key is gone after it; a last value may be written before."""
+        return not self.ops or self.ops[-1][0].value is None
 
 
 @dataclass(slots=True, eq=False)
@@ -106,11 +116,17 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._compactions: list[Compact] = []
         self._written = 0
+        self._reserve = Reserve(directory.directory / "reserve")
         self._db: sqlite3.Connection
         self._heads: dict[str, int] = {}
         self.expiring: list[tuple[int, str, int]] = []
         self.revision = 1
         self.compacted = 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk was full at the last look."""
+        return self._reserve.full
 
     def open(self) -> None:
         """Open the file and read its keys. Raises Unavailable when that fails."""
@@ -125,6 +141,7 @@ class Writer:
         except sqlite3.Error as error:
             self._db.close()
             raise Unavailable(f"{self._directory.file} can not be read: {error}") from error
+        self._reserve.take()
         self._thread.start()
 
     def put(self, job: list[Write] | Compact | None) -> None:
@@ -138,9 +155,13 @@ class Writer:
     def _run(self) -> None:
         while True:
             try:
-                job = self._queue.get(block=not self._compactions)
+                wait = RECHECK if self._reserve.full else None
+                job = self._queue.get(not self._compactions, wait)
             except Empty:
-                self._compact(self._compactions[0])
+                if self._compactions:
+                    self._compact(self._compactions[0])
+                else:
+                    self._reserve.take()
                 continue
             if job is None:
                 break
@@ -174,8 +195,15 @@ class Writer:
 
     # --- commits
 
-    def _commit(self, writes: list[Write]) -> Batch:
-        """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those before it."""
+    def _commit(self, writes: list[Write], *, was_full: bool = False) -> Batch:
+        """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those before it.
+
+        While the disk is full, only what deletes is committed. `was_full` says that it was found full just now.
+        """
+        without_space: list[Write] = []
+        if was_full or (self._reserve.full and not self._reserve.take()):
+            without_space = [write for write in writes if not write.deletes]
+            writes = [write for write in writes if write.deletes]
         plan = _Plan(self.revision)
         try:
             for write in writes:
@@ -188,16 +216,30 @@ class Writer:
                 log.exception("A commit failed")
             if self._db.in_transaction:
                 self._db.rollback()
+            if self._reserve.exhausted(error):
+                self._checkpoint(at_once=True)
+                return self._commit(writes, was_full=True)
             failure = Unavailable(f"the store can not be written: {error}")
-            answers: list[tuple[asyncio.Future[Any], Any]] = [(w.future, failure) for w in writes]
-            return Batch(self.revision, answers=answers, complete=True, writes=len(writes))
+            batch = Batch(self.revision, complete=True, writes=len(writes))
+            batch.answers = [(write.future, failure) for write in writes]
+            return self._refuse(batch, without_space)
         self.revision = plan.revision
         for key, head in plan.heads.items():
             if head:
                 self._heads[key] = head
             else:
                 self._heads.pop(key, None)
-        return self._batch(plan, before, complete)
+        return self._refuse(self._batch(plan, before, complete), without_space)
+
+    def _refuse(self, batch: Batch, writes: list[Write]) -> Batch:
+        """Add the answer to writes for which there is no space, in the words of etcd."""
+        where = self._directory.directory
+        failure = Full(
+            f"mvcc: database space exceeded: the disk of {where} is full, only deletions are accepted"
+        )
+        batch.answers += [(write.future, failure) for write in writes]
+        batch.writes += len(writes)
+        return batch
 
     def _plan(self, plan: _Plan, write: Write) -> None:
         for op, _ in write.ops:
@@ -294,17 +336,20 @@ class Writer:
             return KeyExists(current)
         return RevisionConflict(op.key, current)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, at_once: bool = False) -> None:
         """Move a long write-ahead log into the file. It runs after the writers were answered."""
-        if self._written < CHECKPOINT_BYTES:
+        if self._written < CHECKPOINT_BYTES and not at_once:
             return
         self._written = 0
         try:
             _, pages, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if pages > WAL_PAGES and moved < pages:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error:
-            log.exception("A checkpoint failed, it is tried again")
+        except sqlite3.Error as error:
+            if self._reserve.exhausted(error):
+                self._checkpoint(at_once=True)
+            else:
+                log.exception("A checkpoint failed, it is tried again")
 
     # --- compaction
 
@@ -346,10 +391,10 @@ class Writer:
         return last is None and self._vacuum()
 
     def _vacuum(self) -> bool:
-        """Return free pages to the file system, a few at a time; a quarter of the file stays in reserve."""
+        """Return free pages to the file system, a few at a time; a quarter of the file stays unless the disk is full."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        surplus: int = free - max(VACUUM_PAGES, pages // 4)
+        surplus: int = free - (0 if self._reserve.full else max(VACUUM_PAGES, pages // 4))
         if surplus <= 0:
             return True
         # execute() would step once, which frees one page: the pragma has no columns.

@@ -1,0 +1,41 @@
+"""`pilothouse check-config`: tells everything that is wrong with the flags of a server and with the files that they name."""
+
+from collections.abc import Sequence
+
+from pilothouse import options
+from pilothouse.commands import config_files
+from pilothouse.config import all_flags
+from pilothouse.flags import Flag, FlagError
+
+FLAGS: tuple[Flag, ...] = ()
+SERVER_FLAGS = tuple(
+    flag.name for flag in all_flags() if flag.kind in ("file", "files", "certKey") and flag.effective
+)
+USAGE = """Tell every error in the flags of a server and in the files that they name, with file and line.
+
+Usage:
+  pilothouse check-config [flags of the server]
+
+It takes all flags of `pilothouse serve`; those that name files are below. Nothing is started, changed or connected to. The exit
+status is 1 when there is an error.
+"""
+
+
+class Wrong(ValueError):
+    """There are errors; they have been printed."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print all errors; raises FlagError for a command line that cannot be read, and Wrong when there are errors."""
+    config, said, rest = options.read_flags(arguments)
+    if rest:
+        raise FlagError(f'"pilothouse check-config" does not take any arguments, got {list(rest)}')
+    found = [*said, *map(str, config_files.problems(config))]
+    for text in found:
+        print(text)
+    if found:
+        raise Wrong(f"{len(found)} {'error' if len(found) == 1 else 'errors'}")
+    number = len(config_files.files(config))
+    print(
+        f"the flags are right, and so {'is' if number == 1 else 'are'} {number} {'file' if number == 1 else 'files'}"
+    )
