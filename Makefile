@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha transcripts map build clean
+.PHONY: ha ha-down run wheel test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -159,6 +159,11 @@ load-ha: $(READY)
 	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
 	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
 		--html $(DATA)/load.html --csv $(DATA)/load
+
+# What one tenant waits while another floods the server, which it starts itself: a table, for docs/performance.md.
+load-tenants: $(READY)
+	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
+	$(BIN)/python loadtest/two_tenants.py
 
 # The transcripts of docs/troubleshooting.md, anew, from a server of its own.
 transcripts: $(READY)

@@ -15,6 +15,10 @@ REPLACES = ("setattr", "setitem", "delattr", "delitem")
 SLEEPS = {
     "e2e/moving.py": "writes at a rate, against servers in other processes",
     "e2e/test_connections.py": "opens connections at a rate, against a server in another process",
+    "e2e/draining.py": "sends requests at a rate, against servers in other processes",
+    "e2e/flooding.py": "does not read for a while, and floods a server in another process",
+    "e2e/test_tenants.py": "reads at a rate beside a flood, against a server in another process",
+    "e2e/test_drain.py": "loads servers in other processes for some seconds",
     "e2e/test_ha.py": "kills and pauses processes for a random while",
     "e2e/test_rolling_move.py": "lets servers in other processes run for a while between two restarts",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",

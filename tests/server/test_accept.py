@@ -1,6 +1,7 @@
 """Many connections on real sockets: silent ones, unfinished handshakes, floods, exhausted descriptors."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import errno
 import pathlib
@@ -227,6 +228,26 @@ def test_without_descriptors_unauthenticated_connections_make_room(door: Callabl
     assert len(it.acceptor.early) == 47 and it.service.refused_connections == 3
     for sock in crowd:
         sock.close()
+
+
+def test_who_has_connected_before_the_end_gets_an_answer(door: Callable[..., Door]) -> None:
+    it = door()
+    accepted = it.raw()
+    eventually(lambda: len(it.acceptor.early) == 1, "it is accepted")
+    waiting = [it.raw() for _ in range(accept.ACCEPTS + 1)]  # some of them wait in the backlog
+
+    def first_request(sock: socket.socket) -> bool:
+        with it.context.wrap_socket(sock, server_hostname="localhost") as secure:
+            secure.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUser: jane\r\n\r\n")
+            answer = secure.recv(1000).lower()
+            return answer.startswith(b"http/1.1 200") and b"connection: close" in answer
+
+    end = asyncio.run_coroutine_threadsafe(it.listener.stop(5), it.loop)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        assert all(pool.map(first_request, [accepted, *waiting]))
+    assert end.result(10) is True
+    with pytest.raises(ConnectionRefusedError):
+        it.raw()
 
 
 def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> None:

@@ -71,7 +71,7 @@ class Acceptor:
     ) -> None:
         self._http1 = http1
         self._http2 = http2
-        self._sockets = sockets
+        self._sockets = list(sockets)
         self._contexts = contexts
         self._loop = asyncio.get_running_loop()
         self._patience = http1.limits.handshake_timeout
@@ -108,14 +108,22 @@ class Acceptor:
         """Connections on which nobody was authenticated yet."""
         return len(self.early) + len(self.unauthenticated)
 
+    def stop(self) -> None:
+        """Accept what waits in the backlog and close the listening sockets; accepted connections go on."""
+        while self._sockets:
+            sock = self._sockets.pop()
+            self._loop.remove_reader(sock.fileno())
+            while self._accept(sock):
+                pass
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+
     def close(self) -> None:
         """Close the listening sockets and all connections that have no protocol yet."""
         if self._closed:
             return
         self._closed = True
-        for sock in self._sockets:
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
+        self.stop()
         for sock, entry, _ in list(self._silent.values()):
             self._drop(sock, entry)
         for sock, entry in [each for queue in self._queues.values() for each in queue]:
@@ -130,24 +138,26 @@ class Acceptor:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> bool:
+        """Accept some connections; whether more may wait."""
         for _ in range(ACCEPTS):
             try:
                 sock, peer = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._count_refused(self.early.evict() or self.unauthenticated.evict())
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
-                return
+                return False
             sock.setblocking(False)
             self._add(sock, origin(peer))
+        return True
 
     def _accept_again(self, listening: socket.socket) -> None:
-        if not self._closed:
+        if self._sockets:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _add(self, sock: socket.socket, origin: str) -> None:

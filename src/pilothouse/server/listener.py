@@ -1,5 +1,6 @@
 """Binds the server's sockets, accepts connections over TLS and stops gracefully."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -11,6 +12,12 @@ from pilothouse.server.http2 import Http2
 from pilothouse.server.request import Handler, Judge
 
 BACKLOG = 4096
+
+ARRIVAL = 2.0
+"""Seconds for clients that have connected before the end to send their first request, which is answered."""
+
+LOOK = 0.01
+"""Seconds between two looks at whether all of them have been answered."""
 
 
 def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
@@ -101,17 +108,28 @@ class Listener:
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets; open connections stay."""
+        """Close the listening sockets; connections stay, also those whose handshake has not ended."""
         if self._acceptor is not None:
-            self._acceptor.close()
+            self._acceptor.stop()
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
         """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
 
-        Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Returns True if no connection had to be cut.
+        Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Who has connected before gets an
+        answer to the first request, if it comes within ARRIVAL. Returns True if no connection had to be cut.
         """
         self.stop_accepting()
         self.http1.service.draining = True
+        await self._answer_arrivals(min(ARRIVAL, deadline))
+        if self._acceptor is not None:
+            self._acceptor.close()
         if drain is not None:
             drain()
         return await self.http1.drain(deadline)
+
+    async def _answer_arrivals(self, seconds: float) -> None:
+        """Wait until every connection had an authenticated request, or has ended."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self.unauthenticated and loop.time() < end:
+            await asyncio.sleep(LOOK)
