@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pilothouse import cli
-from pilothouse.commands import COMMANDS
+from pilothouse.commands.names import COMMANDS
 from pilothouse.config import Config
 from pilothouse.endpoints.nonresource import version_info
 from pilothouse.version import GIT_VERSION

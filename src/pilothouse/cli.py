@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse.commands import COMMANDS
+from pilothouse.commands.names import COMMANDS
 from pilothouse.version import GIT_VERSION
 
 if TYPE_CHECKING:

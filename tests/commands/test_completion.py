@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from pilothouse import cli
-from pilothouse.commands import COMMANDS
+from pilothouse.commands.names import COMMANDS
 from pilothouse.config import all_flags
 
 

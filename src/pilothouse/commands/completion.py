@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from pilothouse.commands import COMMANDS
+from pilothouse.commands.names import COMMANDS
 from pilothouse.config import all_flags
 from pilothouse.flags import Flag, FlagError
 

@@ -1,0 +1,15 @@
+"""The names of the commands beside `serve`."""
+
+COMMANDS = (
+    "kubeconfig",
+    "token",
+    "why",
+    "etcd",
+    "snapshot",
+    "store",
+    "doctor",
+    "top",
+    "check-config",
+    "completion",
+)
+"""Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
