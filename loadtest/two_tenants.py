@@ -110,7 +110,8 @@ def measure(target: Target, folder: pathlib.Path, floods: list[str], connections
         if running is not None:
             running.wait()
         rows = stats(folder / "measured_stats.csv")
-        small, kubectl, total = rows["small"], rows["kubectl get"], rows["Aggregated"]
+        none = {"50%": "none", "99%": "none", "Max Response Time": "nan"}
+        small, kubectl, total = rows.get("small", none), rows.get("kubectl get", none), rows["Aggregated"]
         done = stats(folder / f"{flood}_stats.csv")["Aggregated"] if running is not None else {}
         print(
             f"{flood:10} {done.get('Request Count', '-'):>10} {done.get('Failure Count', '-'):>9} "
