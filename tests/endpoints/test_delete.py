@@ -7,6 +7,9 @@ import pytest
 from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 
 from pilothouse.admission.chain import Plugin
+from pilothouse.api import codec, schema
+from pilothouse.api.protobuf.writer import encode, frame
+from pilothouse.endpoints import delete
 
 A = CONFIG_MAPS + "/a"
 
@@ -97,6 +100,21 @@ OPTIONS_SCHEME = 'in scheme "pkg/apis/meta/internalversion/scheme/register.go:27
             {"apiVersion": "a/v1", "kind": "No"},
             f'no kind "No" is registered for version "a/v1" {OPTIONS_SCHEME}',
         ),
+        (
+            {"apiVersion": "a/__internal", "kind": "No"},
+            f'no kind "No" is registered for the internal version of group "a" {OPTIONS_SCHEME}',
+        ),
+        ({"kind": "Pod"}, f'no kind "Pod" is registered for version "meta.k8s.io/v1" {OPTIONS_SCHEME}'),
+        (
+            {"apiVersion": "v1", "kind": "ListOptions"},
+            f'no kind "ListOptions" is registered for version "v1" {OPTIONS_SCHEME}',
+        ),
+        ({"kind": "ListOptions"}, "converting (v1.ListOptions) to (v1.DeleteOptions): unknown conversion"),
+        (
+            {"apiVersion": "x", "kind": "CreateOptions"},
+            "converting (v1.CreateOptions) to (v1.DeleteOptions): unknown conversion",
+        ),
+        ({"apiVersion": "a/b/c", "kind": "DeleteOptions"}, "unexpected GroupVersion string: a/b/c"),
     ],
 )
 async def test_bodies_that_are_no_options(rig: Rig, body: Any, message: str) -> None:
@@ -104,11 +122,17 @@ async def test_bodies_that_are_no_options(rig: Rig, body: Any, message: str) -> 
     assert await rig.fail(400, "DELETE", A, json.dumps(body).encode()) == message
 
 
-@pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "apps/v1", ""])
+@pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "apps/v1", "x", "x/y", "__internal", ""])
 async def test_options_of_every_group_version(rig: Rig, version: str) -> None:
     await rig.config_map("a")
     body = {"kind": "DeleteOptions", "apiVersion": version} if version else {}
     assert (await rig.ok("DELETE", A, body))["status"] == "Success"
+
+
+@pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "x", ""])
+def test_options_of_every_group_version_as_protobuf(version: str) -> None:
+    body = frame(encode({"gracePeriodSeconds": 7}, schema.for_kind(*delete.KIND)), version, "DeleteOptions")
+    assert delete.decode_options(body, codec.PROTOBUF) == {"gracePeriodSeconds": 7}
 
 
 async def test_a_body_hides_the_query(rig: Rig) -> None:

@@ -178,7 +178,12 @@ def test_unknown_versions_of_built_in_groups(small: tuple[Any, Any], path: str) 
     assert caught.value.details == {}
 
 
-@pytest.mark.parametrize("path", ["/apis/nope", "/apis/nope/v1", "/apis/Apps/v1"])
+@pytest.mark.parametrize("path", ["/api//", "/api/v1//", "/apis/apps//", "/apis/apps/v1//"])
+def test_slashes_at_the_end_do_not_count(small: tuple[Any, Any], path: str) -> None:
+    assert ask(small[1], path).body == ask(small[1], path.rstrip("/")).body
+
+
+@pytest.mark.parametrize("path", ["/apis//", "/apis//v1", "/apis/nope", "/apis/nope/v1", "/apis/Apps/v1"])
 def test_unknown_groups(small: tuple[Any, Any], path: str) -> None:
     response = ask(small[1], path)
     assert (response.status, response.body) == (404, b"404 page not found\n")

@@ -20,6 +20,9 @@ JSON_BODY = {"Content-Type": "application/json"}
         "/api/v1/namespaces/default/configmaps/a/nothing",
         "/api/v1/namespaces/default/pods/a/status/more",
         "/api/v1/namespaces/default/configmaps//a",
+        "/api//v1",
+        "/api//v1/pods",
+        "/apis/apps//v1/deployments",
     ],
 )
 async def test_what_a_served_group_does_not_have(rig: Rig, target: str) -> None:
@@ -29,7 +32,9 @@ async def test_what_a_served_group_does_not_have(rig: Rig, target: str) -> None:
     assert answer.body["details"] == {}
 
 
-@pytest.mark.parametrize("target", ["/apis/none.example/v1/x", "/nothing", "/apis/none.example"])
+@pytest.mark.parametrize(
+    "target", ["/apis/none.example/v1/x", "/nothing", "/apis/none.example", "/apis//v1/pods", "//api"]
+)
 async def test_paths_that_lead_nowhere(rig: Rig, target: str) -> None:
     answer = await rig.call("GET", target)
     assert answer.status == 404 and answer.body == "404 page not found\n"

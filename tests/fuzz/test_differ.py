@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from fuzz.differ import FLAGS, differ_from, differences
+from fuzz.differ import FLAGS, compared, differ_from, differences
 from fuzz.play import Answer, Normaliser
 
 from pilothouse.testing.server import Subprocess
@@ -47,6 +47,34 @@ def test_differences_tell_where() -> None:
         ".d: missing",
         ".e: not wanted",
     ]
+
+
+def test_what_follows_from_a_build_does_not_count() -> None:
+    ours = {"minor": "36", "gitVersion": "v1.36.0", "paths": ["/api"], "sources": [{"secret": {"name": "a"}}]}
+    other = {
+        "minor": "36",
+        "gitVersion": "v1.36.2",
+        "goVersion": "go1.26",
+        "paths": ["/apis"],
+        "sources": [{"secret": {"name": "a"}}, {"configMap": {"name": "openshift-service-ca.crt"}}],
+    }
+    assert compared(Answer(200, {}, other), Answer(200, {}, ours)) == []
+    assert compared(Answer(200, {}, other), Answer(200, {}, {**ours, "minor": "35"})) == [
+        "status 200.body.minor: '36' wanted, '35' found"
+    ]
+    scheme = 'no kind "A" is registered for version "v1" in scheme "{}pkg/apis/register.go:27"'
+    one, two = (Answer(400, {}, {"message": scheme.format(at)}) for at in ("k8s.io/apimachinery/", ""))
+    assert compared(one, two) == []
+
+
+def test_the_order_of_causes_does_not_count() -> None:
+    causes = [{"field": "a", "message": "x"}, {"field": "b", "message": "y"}]
+    want, got, less = (
+        Answer(422, {}, {"message": f"Bad: [{given}]", "details": {"causes": given}})
+        for given in (causes, causes[::-1], [causes[0], causes[0]])
+    )
+    assert compared(want, got) == []
+    assert compared(want, less)
 
 
 def test_what_a_server_chooses_is_hidden() -> None:

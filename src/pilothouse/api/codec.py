@@ -4,7 +4,7 @@ Checks, their order and all messages are those of kube-apiserver's create and up
 apimachinery's JSON and YAML serializers.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from typing import Any, NoReturn
 
 import orjson
@@ -61,7 +61,7 @@ def decode(
     type: Type,
     expected: scheme.GroupVersionKind,
     validation: str = IGNORE,
-    accepted: Collection[tuple[str, str]] = (),
+    accepted: Container[tuple[str, str]] = (),
     kind_fault: Callable[[scheme.GroupVersionKind], str] | None = None,
 ) -> tuple[Object, list[str]]:
     """Decode a body into an object of a built-in kind with all defaults, and return it with the warnings to send.
@@ -80,13 +80,11 @@ def decode(
             if repeated:
                 strict.append(repeated)
         elif media == PROTOBUF:
-            data = json.dump(_from_protobuf(body, expected))
+            data = json.dump(_from_protobuf(body, expected, accepted))
         else:
             data = body
         value, exact = _read(data)
-        actual = kind_of(value, expected)
-        if actual[2] == expected[2] and actual[:2] in accepted:
-            actual = expected
+        actual = _kind_of(value, expected, accepted)
         if kind_fault is None:
             _check_kind(actual, expected)
         elif fault := kind_fault(actual):
@@ -181,11 +179,13 @@ def _read(data: bytes) -> tuple[Any, bool]:
         raise not_interpreted(str(error)) from None
 
 
-def _from_protobuf(body: bytes, expected: scheme.GroupVersionKind) -> Object:
+def _from_protobuf(
+    body: bytes, expected: scheme.GroupVersionKind, accepted: Container[tuple[str, str]]
+) -> Object:
     """Convert a protobuf body to the JSON object that it encodes."""
     api_version, kind, raw = protobuf.read(body)
     out: Object = {"apiVersion": api_version, "kind": kind}
-    actual = kind_of(out, expected)
+    actual = _kind_of(out, expected, accepted)
     try:
         type_ = schema.for_kind(*actual)
     except KeyError:
@@ -223,6 +223,14 @@ def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersio
     if not version and group == expected[0]:
         version = expected[1]
     return group, version, kind
+
+
+def _kind_of(
+    value: Any, expected: scheme.GroupVersionKind, accepted: Container[tuple[str, str]]
+) -> scheme.GroupVersionKind:
+    """As `kind_of`; the expected kind in an accepted group version counts as what is expected."""
+    actual = kind_of(value, expected)
+    return expected if actual[2] == expected[2] and actual[:2] in accepted else actual
 
 
 def _members(value: Any) -> Any:

@@ -103,10 +103,15 @@ def scheme_name(group: str) -> str:
 
 def not_registered(scheme_group: str, group: str, version: str, kind: str) -> str:
     """Upstream's message for a kind that the scheme of `scheme_group` does not know."""
+    return not_in_scheme(scheme_name(scheme_group), group, version, kind)
+
+
+def not_in_scheme(scheme: str, group: str, version: str, kind: str) -> str:
+    """Upstream's message for a kind that the scheme of this name does not know."""
     where = f'version "{group_version(group, version)}"'
     if version == INTERNAL:
         where = f'the internal version of group "{group}"'
-    return f'no kind "{kind}" is registered for {where} in scheme "{scheme_name(scheme_group)}"'
+    return f'no kind "{kind}" is registered for {where} in scheme "{scheme}"'
 
 
 def internal_package(group: str, version: str, kind: str) -> str:

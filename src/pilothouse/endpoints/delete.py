@@ -1,7 +1,7 @@
 """DELETE of one object and of a collection."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Container
 
 from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
@@ -21,29 +21,39 @@ from pilothouse.waiting import in_task
 
 log = Logger(__name__)
 
-KIND = ("", "v1", "DeleteOptions")
+KIND = ("meta.k8s.io", "v1", "DeleteOptions")
 _OPTIONS_SCHEME = "pkg/apis/meta/internalversion/scheme/register.go:27"
+_IN_EVERY_VERSION = frozenset(
+    ("CreateOptions", "UpdateOptions", "Status", "APIVersions", "APIGroup", "APIGroupList", "APIResourceList")
+)
+"""Kinds beside DeleteOptions that the scheme for options has in all group versions (AddUnversionedTypes)."""
+_IN_ITS_OWN = frozenset(
+    (
+        *("GetOptions", "ListOptions", "PatchOptions", "TableOptions"),
+        *("PartialObjectMetadata", "PartialObjectMetadataList", "Table", "WatchEvent"),
+    )
+)
+"""Kinds that it has in meta.k8s.io/v1."""
 
 CONVERSION_SECONDS = 5.0
 """How long the answer to a delete waits for the conversion of what it shows."""
 
 
-class _AnyVersion(frozenset[tuple[str, str]]):
-    """The group versions that have the kind DeleteOptions: all registered ones and meta.k8s.io/v1."""
+class _EveryVersion(Container[tuple[str, str]]):
+    """All group versions: the kind DeleteOptions is registered without one."""
 
     def __contains__(self, version: object) -> bool:
-        assert isinstance(version, tuple)
-        return version == ("meta.k8s.io", "v1") or scheme.is_registered(version[0], version[1], KIND[2])
+        return True
 
 
 def _kind_fault(kind: scheme.GroupVersionKind) -> str:
-    """What is wrong with the kind of a body, in the scheme that upstream decodes options with: it has no others."""
-    if kind[2].endswith("Options") and scheme.is_registered(*kind):
+    """What is wrong with the kind of a body: only DeleteOptions are options of a delete."""
+    group, version, name = kind
+    if name == KIND[2]:
         return ""
-    if kind[2] == KIND[2] and kind[:2] in _AnyVersion():
-        return ""
-    version = scheme.group_version(kind[0], kind[1])
-    return f'no kind "{kind[2]}" is registered for version "{version}" in scheme "{_OPTIONS_SCHEME}"'
+    if name in _IN_EVERY_VERSION or ((group, version) == KIND[:2] and name in _IN_ITS_OWN):
+        return f"converting (v1.{name}) to (v1.{KIND[2]}): unknown conversion"
+    return scheme.not_in_scheme(_OPTIONS_SCHEME, *kind)
 
 
 async def delete_options(ctx: Context) -> Object:
@@ -53,7 +63,7 @@ async def delete_options(ctx: Context) -> Object:
         media = media_of(ctx)
         options = await decode_on(ctx, media, decode_options, request.body, media)
         if ctx.audit is not None:
-            ctx.audit.request_object({"kind": KIND[2], "apiVersion": KIND[1], **options}, named=False)
+            ctx.audit.request_object({"kind": KIND[2], "apiVersion": "v1", **options}, named=False)
     else:
         options = options_of.delete_from_query(ctx.query)
     options_of.check_delete(options)
@@ -61,10 +71,10 @@ async def delete_options(ctx: Context) -> Object:
 
 
 def decode_options(body: bytes, content_type: str) -> Object:
-    """DeleteOptions out of a body, of any group version that has the kind."""
+    """DeleteOptions out of a body; it may name any group version."""
     try:
         options, _ = codec.decode(
-            body, content_type, schema.for_kind(*KIND), KIND, accepted=_AnyVersion(), kind_fault=_kind_fault
+            body, content_type, schema.for_kind(*KIND), KIND, accepted=_EveryVersion(), kind_fault=_kind_fault
         )
     except errors.BadRequest as err:
         raise errors.BadRequest(str(err.__cause__ or err.message)) from None

@@ -68,7 +68,7 @@ class Discovery:
         self._forget(group, version)
 
     def handle(self, request: Request, path: str) -> Response | None:
-        """Answer a discovery path, with or without a trailing slash; None for every other path.
+        """Answer a discovery path, with or without slashes at its end; None for every other path.
 
         Raises StatusError. An unserved version of a built-in group gets a Status, any other one a plain-text
         404.
@@ -76,7 +76,9 @@ class Discovery:
         if path != "/api" and not path.startswith(("/api/", "/apis")):
             return None
         accept = request.headers.get("accept")
-        parts = path[1:-1].split("/") if path.endswith("/") else path[1:].split("/")
+        if path.startswith("/apis//"):
+            return refusals.page_not_found()
+        parts = path.strip("/").split("/")
         if parts[0] == "api" and len(parts) <= 2:
             return self._core(request, parts, accept)
         if parts[0] != "apis" or len(parts) > 3:
@@ -89,7 +91,7 @@ class Discovery:
 
     def missing(self, group: str, version: str) -> Response:
         """The 404 for a path below an unserved version: plain text, or NotFound raised for a built-in group."""
-        if version and self._is_routed(group):
+        if self._is_routed(group):
             raise refusals.path_not_found()
         return refusals.page_not_found()
 

@@ -86,14 +86,14 @@ class Dispatcher:
                 return await self.aggregator.handle(ctx, backend)
         if not info.is_resource:
             return await self._path(ctx)
+        if info.path.startswith(("//", "/apis//")):
+            return refusals.page_not_found()
         resource = self.catalog.get(info.group, info.version, info.resource)
         if resource is None:
             return self._unknown(ctx)
         ctx.resource = resource
         if ctx.traced is not None:
             ctx.traced.dispatched()
-        if info.path.startswith("//"):
-            return refusals.page_not_found()
         if info.verb == "proxy":
             raise refusals.proxy_of_old(resource)
         if not resource.conventions.path_exists(info, resource.namespaced):
