@@ -15,6 +15,8 @@ class StatusError(Exception):
     reason = "InternalError"
     missing: Any = None
     """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
+    warnings: Sequence[str] = ()
+    """What the decoder has to warn of although the body is refused."""
 
     def __init__(
         self,

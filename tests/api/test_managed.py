@@ -60,6 +60,15 @@ def owners(obj: Any) -> dict[Any, Any]:
     }
 
 
+def test_what_is_not_of_its_type_is_not_tracked() -> None:
+    wrong = {**thing(uid=""), "status": "x"}
+    assert owners(write(None, wrong, fits=False)) == {}
+    assert owners(write(None, thing({"a": "1"}, uid=""), fits=False)) != {}
+    tracked = write(None, thing({"a": "1"}, uid=""))
+    assert owners(write({**tracked, "status": "x"}, thing({"a": "2"}), fits=False)) == {}
+    assert owners(write(tracked, {**tracked, "status": "x"}, fits=False)) == {}
+
+
 def test_a_new_object_belongs_to_its_writer() -> None:
     obj = write(None, thing({"a": "1", "list": ["x"]}, labels={"l": "1"}))
     assert obj["metadata"]["managedFields"] == [

@@ -98,6 +98,37 @@ async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     await rig.fail(415, "PATCH", path(name="w"), {}, headers=strategic)
 
 
+async def test_a_body_of_another_version_warns_of_repeated_members(
+    rig: Any, runner: Any, define: Any
+) -> None:
+    await define(version())
+    body = b'{"apiVersion":"other.com/v1","kind":"Widget","spec":1,"spec":2}'
+    answer = await rig.call("POST", path() + "?fieldValidation=Warn", body)
+    assert answer.status == 400
+    assert answer.warnings == ['duplicate field "spec"']
+    assert (await rig.call("POST", path() + "?fieldValidation=Ignore", body)).warnings == []
+
+
+async def test_a_status_that_is_dropped_may_keep_an_object_from_being_tracked(
+    rig: Any, runner: Any, define: Any
+) -> None:
+    await define(version(subresources={"status": {}}))
+    for number, tracked in (("x", False), (1, True)):
+        made = await rig.ok(
+            "POST", path(), {**widget(f"w-{tracked}".lower(), a="x"), "status": {"n": number}}
+        )
+        assert "status" not in made
+        assert ("managedFields" in made["metadata"]) is tracked
+
+
+async def test_an_apply_that_is_no_number_and_no_text_is_invalid(rig: Any, runner: Any, define: Any) -> None:
+    await define(version(properties={"a": {"x-kubernetes-int-or-string": True}}))
+    body = {**widget("w", a={"b": 1})}
+    answer = await rig.call("PATCH", path("v1", "w") + "?fieldManager=m", body, headers=APPLY)
+    assert answer.status == 422
+    assert answer.body["details"]["causes"][0]["field"] == "spec.a"
+
+
 async def test_an_object_is_no_list_of_metadata(rig: Any, runner: Any, define: Any) -> None:
     await define()
     await rig.ok("POST", path(), widget())

@@ -96,12 +96,9 @@ def decode(
             raise Undecodable("strict decoding error: " + ", ".join(strict))
     except (Undecodable, yaml.YAMLError, protobuf.ProtobufError, json.ScanError, json.DecodeError) as error:
         refuse(str(error), actual, expected, body)
+    notes = [w for text in strict for w in warnings_of(text)] if validation == WARN else []
     if actual[:2] != expected[:2]:
-        wanted = scheme.group_version(expected[0], expected[1])
-        given = scheme.group_version(actual[0], actual[1])
-        raise errors.BadRequest(
-            f"the API version in the data ({given}) does not match the expected API version ({wanted})"
-        )
+        raise other_version(scheme.group_version(*actual[:2]), scheme.group_version(*expected[:2]), notes)
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
     _keep_empty(value, obj, type)
     defaults.apply(obj, *expected)
@@ -109,7 +106,7 @@ def decode(
         convert.normalise(obj, expected[0], expected[2])
     except ValueError as error:
         refuse(str(error), actual, expected, body)
-    return obj, [w for text in strict for w in warnings_of(text)] if validation == WARN else []
+    return obj, notes
 
 
 def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
@@ -140,6 +137,15 @@ def refuse(
         must = f"the object provided is unrecognized (must be of type {expected[2]})"
         text = f"{must}: {message} ({_summary(body)})"
     raise errors.BadRequest(text) from Undecodable(message)
+
+
+def other_version(given: str, wanted: str, notes: list[str]) -> errors.BadRequest:
+    """The 400 for a body of another version than the path's, with the warnings of its decoder."""
+    error = errors.BadRequest(
+        f"the API version in the data ({given}) does not match the expected API version ({wanted})"
+    )
+    error.warnings = notes
+    return error
 
 
 def _summary(body: bytes) -> str:

@@ -272,18 +272,21 @@ def update(
     now: str,
     reset: tuple[Path, ...] = (),
     versions: Versions | None = None,
+    fits: bool = True,
 ) -> None:
     """Set new.metadata.managedFields for any write except apply; both objects are in the request's version.
 
     The managedFields that the client sent are the state before the write, unless they are invalid or the
     write is to a subresource. An empty list, or one with one empty entry, clears them. An object without
-    entries stays untracked.
+    entries stays untracked, and so does one that is not of its type: `fits` says that a decoder has made sure of it.
     """
     metadata = new.setdefault("metadata", {})
     sent = metadata.pop("managedFields", None)
     before = (live or {}).get("metadata") or {}
     entries = _base(before.get("managedFields"), sent, subresource)
     if not entries and before.get("uid"):
+        return
+    if not fits and any(fieldset.validate(type, obj, True) for obj in (new, live) if obj is not None):
         return
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     try:

@@ -1,6 +1,6 @@
 """Bodies of requests to objects. Every body is decoded by `decode_on`, which takes long ones off the loop."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import ParamSpec, TypeVar
 
 from pilothouse import errors
@@ -49,14 +49,22 @@ async def read_body(
 def _decode(
     ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]]
 ) -> Object:
-    obj, notes = resource.decode(ctx.request.body, media_of(ctx), params.validation, accepted)
-    for note in notes:
-        ctx.warn(note)
+    try:
+        obj, notes = resource.decode(ctx.request.body, media_of(ctx), params.validation, accepted)
+    except errors.BadRequest as err:
+        _warn(ctx, err.warnings)
+        raise
+    _warn(ctx, notes)
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     if ctx.audit is not None:
         ctx.audit.request_object(obj)
     return obj
+
+
+def _warn(ctx: Context, notes: Sequence[str]) -> None:
+    for note in notes:
+        ctx.warn(note)
 
 
 def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:

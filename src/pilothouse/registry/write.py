@@ -175,6 +175,7 @@ class Write:
             now=self.context.now if now is None else now,
             reset=strategy.apply_reset,
             versions=self.versions,
+            fits=resource.conventions.go_types,
         )
         if not resource.conventions.go_types or depth.may_be_deep(type_):
             depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)

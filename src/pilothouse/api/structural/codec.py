@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from pilothouse import _schema, errors
+from pilothouse import _schema
 from pilothouse.api import codec, json, scheme
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import repeated_members
@@ -47,14 +47,10 @@ class StructuralCodec:
             codec.refuse(TOO_DEEP, actual, self.expected, body)
         except ValueError as error:
             codec.refuse(str(error), actual, self.expected, body)
+        notes = [w for text in strict for w in codec.warnings_of(text)] if validation == codec.WARN else []
         if obj.get("apiVersion", "") != self.api_version:
-            given = obj.get("apiVersion", "")
-            raise errors.BadRequest(
-                f"the API version in the data ({given}) does not match the expected API version ({self.api_version})"
-            )
-        return obj, [
-            w for text in strict for w in codec.warnings_of(text)
-        ] if validation == codec.WARN else []
+            raise codec.other_version(obj.get("apiVersion", ""), self.api_version, notes)
+        return obj, notes
 
     def decode_value(self, value: Object) -> tuple[Object, list[str]]:
         """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError."""

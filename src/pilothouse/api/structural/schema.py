@@ -256,8 +256,6 @@ def _add_type_meta(type: Type) -> None:
 def _type(schema: Schema, preserve: bool = False) -> Type:
     """`preserve`: a schema above preserves unknown fields. All below it then do (kube-openapi schemaconv visitSpec)."""
     preserve = preserve or schema.preserve
-    if schema.int_or_string:
-        return _SCALARS["int-or-string"]
     if schema.type == "array":
         return Type(
             "list",
@@ -287,6 +285,6 @@ _SCALARS = {
     "integer": Type("int64"),
     "number": Type("number"),
     "boolean": Type("bool"),
-    "int-or-string": Type("intorstring"),
     "": Type("any"),
 }
+"""By the `type` of a schema; one that says x-kubernetes-int-or-string has none."""
