@@ -92,7 +92,8 @@ async def test_what_is_refused_before(rig: Rig) -> None:
     plugin = Refuse("validate")
     rig.chain.validators.append(plugin)
     assert await rig.fail(400, "GET", PODS + "/a/exec?dryRun=All") == "dryRun is not supported"
-    assert (await rig.call("PUT", PODS + "/a/exec", {})).status == 405
+    for method, sub in (("PUT", "exec"), ("HEAD", "exec"), ("TRACE", "proxy"), ("get", "proxy/x")):
+        assert (await rig.call(method, f"{PODS}/a/{sub}")).status == 405
     for text, why in (("x", "invalid syntax"), ("2147483648", "value out of range"), ("", "invalid syntax")):
         message = await rig.fail(400, "GET", f"{PODS}/a/portforward?ports={text}")
         assert message == f'strconv.ParseInt: parsing "{text}": {why}'

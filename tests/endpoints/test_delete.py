@@ -62,6 +62,16 @@ async def test_a_dry_run_deletes_nothing(rig: Rig) -> None:
     assert (await rig.call("GET", CONFIG_MAPS + "/b")).status == 200
 
 
+async def test_an_event_that_is_another_one_is_of_the_core_group(rig: Rig) -> None:
+    event = {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": {"namespace": "default"}}
+    await rig.ok("POST", "/api/v1/namespaces/default/events", event)
+    for path in ("/api/v1", "/apis/events.k8s.io/v1"):
+        why = await rig.fail(
+            409, "DELETE", path + "/namespaces/default/events/e", {"preconditions": {"uid": "x"}}
+        )
+        assert why.startswith('Operation cannot be fulfilled on Event "e": the UID in the precondition (x)')
+
+
 async def test_options_that_are_none(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await rig.call("DELETE", A, {"propagationPolicy": "No"})

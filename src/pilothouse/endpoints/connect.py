@@ -11,13 +11,15 @@ from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.server.request import Response
 
-_STREAM_METHODS = ("GET", "HEAD", "POST")
+_STREAM_METHODS = ("GET", "POST")
+_PROXY_METHODS = (*_STREAM_METHODS, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 _INT32 = 2**31
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
     """Ask admission, then connect with the options as plugins leave them. A method that is refused is no CONNECT."""
-    if sub.action not in proxy.TARGETS and ctx.request.method not in _STREAM_METHODS:
+    methods = _PROXY_METHODS if sub.action in proxy.TARGETS else _STREAM_METHODS
+    if ctx.request.method not in methods:
         raise refusals.method_not_allowed()
     if ctx.query.get("dryRun"):
         raise errors.BadRequest("dryRun is not supported")

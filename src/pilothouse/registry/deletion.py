@@ -102,7 +102,10 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
 
 
 def _check(resource: Resource, obj: Object, options: Object) -> None:
-    """The preconditions of a delete; kinds whose deletes are updates at first word it differently."""
+    """The preconditions of a delete; kinds whose deletes are updates at first word it differently.
+
+    The others name the group of the internal type: an Event of events.k8s.io is one of the core group there.
+    """
     if resource.strategy.mark_deleting is not None:
         text = "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"
         _check_preconditions(obj, options, resource.group, resource.plural, text)
@@ -111,7 +114,7 @@ def _check(resource: Resource, obj: Object, options: Object) -> None:
             "the {what} in the precondition ({want}) does not match the {what} in record ({have}). "
             "The object might have been {how}"
         )
-        _check_preconditions(obj, options, resource.group, resource.kind, text)
+        _check_preconditions(obj, options, (resource.storage or resource).group, resource.kind, text)
 
 
 def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Deleted:
