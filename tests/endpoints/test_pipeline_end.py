@@ -60,7 +60,7 @@ class Ends:
 
     def __init__(self, rig: Rig) -> None:
         self.counted: list[int] = []
-        self.waiting = 0
+        self.waiting = self.aborted = 0
         self.outcomes: list[Outcome] = []
         self._dispatcher = rig.pipeline.stages.dispatcher
         ours: Any = self
@@ -74,9 +74,15 @@ class Ends:
         seconds: float,
         received: int,
         sent: int,
+        headers: dict[str, str],
+        query: dict[str, list[str]],
+        waited: float,
     ) -> None:
-        assert 0 <= seconds < 60 and received >= 0 and sent >= 0
+        assert 0 <= waited <= seconds < 60 and received >= 0 and sent >= 0
         self.counted.append(status)
+
+    def abort(self, info: RequestInfo, resource: Resource | None) -> None:
+        self.aborted += 1
 
     def enter(self, info: RequestInfo) -> None:
         self.waiting += 1
@@ -240,6 +246,7 @@ async def test_a_watch_ends_with_its_stream(rig: Rig, cut: bool) -> None:
     assert counted == [200] and outcome.status == 200
     assert outcome.sent == len(stream.data) > 0
     assert isinstance(outcome.error, ConnectionAbortedError if cut else type(None))
+    assert ends.aborted == cut
 
 
 async def test_a_judged_head_ends_only_when_it_is_refused(rig: Rig) -> None:

@@ -560,6 +560,6 @@ def _malformed(target: str, err: ValueError) -> Response:
     if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
         _, mark, query = target.partition("?")
         why = f"failed to create RequestInfo: {err}{mark}{query}"
-        text = f"Internal Server Error: {escape(quote(target), quote=False)}: {why}\n"
+        text = escape(f"Internal Server Error: {quote(target)}: {why}\n", quote=False)
         return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")

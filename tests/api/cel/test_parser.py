@@ -86,7 +86,7 @@ def test_constants(text: str, wanted: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("", f"ERROR: <input>:1:1: Syntax error: mismatched input '<EOF>' expecting {PRIMARY}\n | \n | ^"),
+        ("", f"ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {PRIMARY}"),
         ("1 +", f"ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>' expecting {PRIMARY}\n | 1 +\n | ...^"),
         ("1 2", "ERROR: <input>:1:3: Syntax error: extraneous input '2' expecting <EOF>\n | 1 2\n | ..^"),
         ("1 2 3", "ERROR: <input>:1:3: Syntax error: mismatched input '2' expecting <EOF>\n | 1 2 3\n | ..^"),

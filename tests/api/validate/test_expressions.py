@@ -60,9 +60,9 @@ def test_parameters_need_a_kind() -> None:
         (
             "",
             [
-                'x: Invalid value: "": compilation failed: ERROR: <input>:1:1: Syntax error: mismatched input '
+                'x: Invalid value: "": compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '
                 "'<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, "
-                "NUM_UINT, STRING, BYTES, IDENTIFIER}\n | \n | ^"
+                "NUM_UINT, STRING, BYTES, IDENTIFIER}"
             ],
         ),
         ("1", ['x: Invalid value: "1": must evaluate to bool or the unknown type, not int']),

@@ -84,7 +84,7 @@ CASES: list[Case] = [
         ({"status": {"conditions": [{**CONDITION, "status": "Odd"}, CONDITION]}}, {}),
         [
             'status.conditions[0].status: Unsupported value: "Odd": supported values: "False", "True", "Unknown"',
-            'status.conditions[1]: Duplicate value: {"type":"Ok"}',
+            'status.conditions[1].type: Duplicate value: "Ok"',
         ],
     ),
 ]
