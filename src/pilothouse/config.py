@@ -50,6 +50,7 @@ OBJECT_LIMIT = 3 << 19
 
 CONTROLLERS = {
     "bootstrapsigner": "bootstrap-signer-controller",
+    "clusterrole-aggregation": "clusterrole-aggregation-controller",
     "csrapproving": "certificatesigningrequest-approving-controller",
     "csrcleaner": "certificatesigningrequest-cleaner-controller",
     "csrsigning": "certificatesigningrequest-signing-controller",
@@ -396,7 +397,7 @@ class Config:
         "Megabytes for what is remembered between requests, such as whose a token is and what a user may do.")
     controllers: tuple[str, ...] = _own(("*",), "strings",
         "Built-in controllers to run: * for those that are on by default, NAME for one, -NAME for all but one; -* for "
-        "none. On by default: garbagecollector, namespace, resourcequota, serviceaccount, "
+        "none. On by default: clusterrole-aggregation, garbagecollector, namespace, resourcequota, serviceaccount, "
         "validatingadmissionpolicy-status. Only by name: bootstrapsigner, csrapproving, csrcleaner, csrsigning, "
         "tokencleaner. Over etcd none runs unless this is given.")
     cluster_signing_cert_file: str = _own("", "file",

@@ -14,7 +14,7 @@ from pilothouse.assembly.certificates import Authorities
 from pilothouse.assembly.services import Services, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.config import Config
-from pilothouse.controllers import bootstrap, flowschemas, policies
+from pilothouse.controllers import bootstrap, clusterroles, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.authentication_trust import AuthenticationTrust
 from pilothouse.controllers.bootstrap import Planned
@@ -25,6 +25,7 @@ from pilothouse.controllers.certificates import (
     CertificateCleaning,
     CertificateSigning,
 )
+from pilothouse.controllers.clusterroles import ClusterRoleAggregation
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
@@ -178,6 +179,7 @@ class Writers:
         ca = Path(self.files.ca_cert).read_text()
         named: dict[str, Callable[[], Background]] = {
             "namespace": lambda: NamespaceDeletion(self.client(MANAGER)),
+            "clusterrole-aggregation": lambda: ClusterRoleAggregation(self.client(clusterroles.MANAGER)),
             "serviceaccount": lambda: NamespaceContents(self.client(MANAGER), ca),
             policies.MANAGER: lambda: PolicyStatus(self.client(policies.MANAGER)),
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),

@@ -412,7 +412,12 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
-        waited = 0.0 if ctx.admission is None else ctx.admission.webhook_seconds
+        waited = 0.0
+        if ctx.admission is not None:
+            waited, ctx.admission = (
+                ctx.admission.webhook_seconds,
+                None,
+            )  # it refers to ctx: no cycle may be left
         if ctx.flow is not None:
             ctx.flow.release()
             in_line = ctx.flow.waited
