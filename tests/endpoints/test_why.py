@@ -101,7 +101,9 @@ async def test_the_slowest_requests(rig: Rig) -> None:
     slowest = await listed(rig, "?user=jane&slowest=true&limit=3")
     others = [one for one in await listed(rig, "?user=jane") if one["verb"] != "watch"]
     assert len(others) == 5
-    assert slowest == sorted(others, key=lambda one: -one["seconds"])[:3]
+    assert all(one in others for one in slowest)
+    seconds = sorted((one["seconds"] for one in others), reverse=True)
+    assert [one["seconds"] for one in slowest] == seconds[:3]
     page = await rig.ok("GET", f"{REQUESTS}?user=jane&slowest=true&limit=4")
     assert page["more"] and len(page["requests"]) == 4
     assert not (await rig.ok("GET", f"{REQUESTS}?user=jane&slowest=true&limit=5"))["more"]
