@@ -158,3 +158,16 @@ def test_paths(path: str, expected: Any) -> None:
             valid_path(path, declared)
     else:
         assert valid_path(path, declared)[0] == expected
+
+
+def test_what_is_null_within_a_schema_is_shown_as_go_has_decoded_it() -> None:
+    members = {"properties": {"a": None}, "allOf": [None], "dependencies": {"b": None, "c": {}, "d": ["e"]}}
+    shown = go_schema({**members, "x-kubernetes-validations": [None]})
+    empty = go_schema({})
+    assert shown["Properties"] == {"a": empty} and shown["AllOf"] == [empty]
+    assert shown["Dependencies"] == {
+        "b": {"Schema": None, "Property": None},
+        "c": {"Schema": empty, "Property": None},
+        "d": {"Schema": None, "Property": ["e"]},
+    }
+    assert shown["XValidations"][0]["Rule"] == ""

@@ -140,9 +140,10 @@ def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
             return
 
 
-def go_schema(declared: Object) -> Object:
-    """A schema as Go prints its internal struct."""
+def go_schema(declared: Object | None) -> Object:
+    """A schema as Go prints its internal struct. A null among others is an empty one."""
     out: Object = {}
+    declared = declared or {}
     for name, go in _GO_NAMES.items():
         value = declared.get(name)
         if value is None:
@@ -169,15 +170,16 @@ def go_schema(declared: Object) -> Object:
         elif go == "ExternalDocs":
             value = {"Description": value.get("description") or "", "URL": value.get("url") or ""}
         elif go == "XValidations":
-            value = [go_rule(rule) for rule in value]
+            value = [go_rule(rule or {}) for rule in value]
         out[go] = value
     return out
 
 
-def _go_dependency(declared: Object | list[str]) -> Object:
+def _go_dependency(declared: Object | list[str] | None) -> Object:
+    """Null stands for what is neither a schema nor a list, which Go's decoder passes over."""
     if isinstance(declared, list):
         return {"Schema": None, "Property": declared}
-    return {"Schema": go_schema(declared), "Property": None}
+    return {"Schema": None if declared is None else go_schema(declared), "Property": None}
 
 
 def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
