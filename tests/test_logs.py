@@ -132,7 +132,7 @@ def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO
 
         async def validate(self, a: AdmissionAttributes) -> None:
             log.info("validating", auditID="its own")
-            logging.getLogger("a.library").warning("of a library")
+            logging.getLogger("elsewhere").warning("of a library")
 
     async def main() -> None:
         async with Rig((Telling(),), namespaces=()) as rig:
