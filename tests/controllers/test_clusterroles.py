@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from complexity import assert_linear
 from eventually import aeventually
 from harness import Rig
 
-from pilothouse.controllers.clusterroles import MANAGER, ClusterRoleAggregation
+from pilothouse.controllers.clusterroles import MANAGER, ClusterRoleAggregation, distinct
 
 pytestmark = pytest.mark.usefixtures("virtual")
 
@@ -58,6 +59,10 @@ async def test_rules_are_gathered_in_order_and_once_each(rig: Rig) -> None:
         await has_rules(rig, "sum", pods, secrets)
     finally:
         await controller.close()
+
+
+def test_many_rules_take_linear_time() -> None:
+    assert_linear(distinct, lambda n: [rule(f"r{i}", "get") for i in range(n)] * 2, 2000)
 
 
 async def test_what_others_write_is_put_back(rig: Rig) -> None:

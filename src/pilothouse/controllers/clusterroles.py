@@ -4,10 +4,11 @@ A cluster role with an aggregationRule has the rules of all cluster roles that i
 kube-controller-manager's clusterroleaggregation). What somebody else writes into its rules is put back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pilothouse import errors
 from pilothouse.api import selectors
+from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -46,10 +47,7 @@ class ClusterRoleAggregation(Background):
         role = self.client.get(self.roles, "", name)
         if role is None or not role.get("aggregationRule"):
             return
-        rules: list[Object] = []
-        for rule in self._matched(role):
-            if rule not in rules:
-                rules.append(rule)
+        rules = distinct(self._matched(role))
         if rules == (role.get("rules") or []):
             return
         config = {"metadata": {"name": name}, "rules": rules}
@@ -67,3 +65,8 @@ class ClusterRoleAggregation(Background):
                 metadata = other["metadata"]
                 if metadata["name"] != own and wanted.matches_labels(metadata.get("labels")):
                     yield from other.get("rules") or ()
+
+
+def distinct(rules: Iterable[Object]) -> list[Object]:
+    """Rules in their order, each once."""
+    return list({identity(rule): rule for rule in rules}.values())
