@@ -1,5 +1,6 @@
 """JSON as Go reads it, compared with the standard library and orjson."""
 
+import ctypes
 import json as std
 from typing import Any
 
@@ -102,6 +103,16 @@ def test_dump_goes_deeper_than_orjson() -> None:
         value = {"a": value}
     assert std.loads(json.dump(value)) == value
     assert json.dump({"n": 2**70}) == b'{"n":%d}' % 2**70
+
+
+def test_what_is_kept_takes_no_more_room_than_it_needs() -> None:
+    """Of bytes of this length, `malloc_usable_size` tells the block that holds them: they begin with it."""
+    usable = ctypes.CDLL(None).malloc_usable_size
+    usable.argtypes, usable.restype = (ctypes.c_void_p,), ctypes.c_size_t
+    written = orjson.dumps({"a": "x" * 1000})
+    kept = json.compact(written)
+    assert kept == written and kept is not written
+    assert usable(id(kept)) < len(kept) + 100 < usable(id(written))
 
 
 def test_pretty() -> None:

@@ -11,6 +11,7 @@ import orjson
 
 from pilothouse._journal import Ring
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.api.json import compact
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.context import Context, Refusal
@@ -217,7 +218,6 @@ def _detail(ctx: Context) -> bytes:
             steps = [(*step[:6], "", *step[7:]) for step in steps]
         told += (steps, trail.marks, trail.revision, trail.stored)
     try:
-        # PERF: a copy, for what orjson makes holds on to the room that it was written in.
-        return bytes(memoryview(orjson.dumps(told)))
+        return compact(orjson.dumps(told))
     except orjson.JSONEncodeError:  # half a surrogate pair, out of a path
         return json.dumps(told).encode()

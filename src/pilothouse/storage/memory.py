@@ -5,6 +5,7 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 
+from pilothouse.api.json import compact
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.interface import (
     Compacted,
@@ -185,7 +186,8 @@ class MemoryStorage:
                 del self._keys[bisect_left(self._keys, op.key)]
             else:
                 lease = self._expiry.deadline(op.ttl)
-                kv = KeyValue(op.key, op.value, revision, prev.create if prev else revision, lease)
+                value = compact(op.value)
+                kv = KeyValue(op.key, value, revision, prev.create if prev else revision, lease)
                 self._current[op.key] = kv
                 if prev is None:
                     insort(self._keys, op.key)
