@@ -17,7 +17,7 @@ from joserfc import jws
 
 from pilothouse.authn import keys
 from pilothouse.authn.external_signer import FETCH_KEYS, METADATA, SIGN
-from pilothouse.storage.wire import message, parse
+from pilothouse.wire import message, parse
 
 
 class Signer:

@@ -10,6 +10,7 @@ from struct import pack
 from typing import NamedTuple
 
 from pilothouse._instruments import Distribution, Recent
+from pilothouse.wire import field, varint
 
 Labels = tuple[str, ...]
 """The values of a series' labels, in the order of their names."""
@@ -176,50 +177,37 @@ _NUMBERS = {"gauge": 2, "counter": 3, "untyped": 5}
 """The field of a Metric that has the number, by kind."""
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def _double(number: int, value: float) -> bytes:
+    return varint(number << 3 | 1) + pack("<d", value)
 
 
-def _bytes(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
-
-
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 1) + pack("<d", value)
-
-
-def _count(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
+def _count(number: int, value: int) -> bytes:
+    return varint(number << 3) + varint(value)
 
 
 def _proto_head(family: Family, size: int) -> bytes:
-    head = _bytes(1, family.name.encode()) + _bytes(2, family.help.encode()) + _count(3, _KINDS[family.kind])
-    return _varint(len(head) + size) + head
+    head = field(1, family.name.encode()) + field(2, family.help.encode()) + _count(3, _KINDS[family.kind])
+    return varint(len(head) + size) + head
 
 
 def _proto_series(family: Family, labels: Labels, value: Value) -> bytes:
     pairs = b"".join(
-        _bytes(1, _bytes(1, n.encode()) + _bytes(2, v.encode()))
+        field(1, field(1, n.encode()) + field(2, v.encode()))
         for n, v in zip(family.labels, labels, strict=True)
     )
     if not isinstance(value, Distribution):
-        return _bytes(4, pairs + _bytes(_NUMBERS[family.kind], _double(1, value)))
+        return field(4, pairs + field(_NUMBERS[family.kind], _double(1, value)))
     counts, total, buckets = value.buckets(), 0, b""
     body = _count(1, sum(counts)) + _double(2, value.sum)
     if family.kind == "summary":
         quantiles = value.quantiles(QUANTILES) if isinstance(value, Recent) else []
         for share, found in zip(QUANTILES, quantiles, strict=False):
-            body += _bytes(3, _double(1, share) + _double(2, found))
-        return _bytes(4, pairs + _bytes(4, body))
+            body += field(3, _double(1, share) + _double(2, found))
+        return field(4, pairs + field(4, body))
     for edge, count in zip(family.bounds, counts, strict=False):
         total += count
-        buckets += _bytes(3, _count(1, total) + _double(2, edge))
-    return _bytes(4, pairs + _bytes(7, body + buckets))
+        buckets += field(3, _count(1, total) + _double(2, edge))
+    return field(4, pairs + field(7, body + buckets))
 
 
 PROTOBUF = Format(

@@ -10,11 +10,11 @@ import orjson
 import pytest
 from metric_samples import samples
 
+from pilothouse import wire
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.node_ports import KEY, NodePorts, decode, encode, ports_of
-from pilothouse.storage import wire
 from pilothouse.storage.interface import StorageError
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher

@@ -7,8 +7,8 @@ import sys
 import grpc
 import pytest
 
-from pilothouse.storage.wire import message, parse
 from pilothouse.testing.kms import ANNOTATION, Plugin, main
+from pilothouse.wire import message, parse
 
 
 def call(socket: pathlib.Path, method: str, request: bytes = b"") -> dict[int, bytes]:

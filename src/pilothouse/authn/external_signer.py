@@ -17,7 +17,7 @@ from pilothouse.authn.keys import VerifyKey
 from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.wire import message, parse
+from pilothouse.wire import message, parse
 
 log = Logger(__name__)
 

@@ -5,10 +5,11 @@ import orjson
 from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
-from pilothouse.api.protobuf.writer import dump, field, write
+from pilothouse.api.protobuf.writer import dump, write
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.response import needed, partial
 from pilothouse.registry.resource import Resource
+from pilothouse.wire import field
 
 
 class ProtobufEncoder:

@@ -13,9 +13,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from pilothouse import wire
 from pilothouse.outbound.dialer import Dialer, DialError, P, join, why
 from pilothouse.outbound.metrics import EgressMetrics
-from pilothouse.storage import wire
 
 PROTOCOL, TRANSPORT = "grpc", "uds"
 METHOD = "/ProxyService/Proxy"

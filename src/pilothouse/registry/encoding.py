@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import orjson
 
+from pilothouse import wire
 from pilothouse.api import codec, schema
 from pilothouse.api.convert import definitions
 from pilothouse.api.convert import kinds as convert
@@ -13,7 +14,6 @@ from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.registry import node_ports
 from pilothouse.registry.catalog import Catalog
-from pilothouse.storage import wire
 from pilothouse.storage.keys import ROOT
 
 RANGES = {

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.storage.kms import wire as kms_wire
-from pilothouse.storage.wire import message, parse
+from pilothouse.wire import message, parse
 
 ANNOTATION = "nonce.kms.pilothouse.test"
 

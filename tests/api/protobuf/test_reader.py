@@ -13,7 +13,7 @@ from pilothouse.api import codec, depth, schema
 from pilothouse.api.json import DecodeError
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.protobuf import writer as protobuf_writer
-from pilothouse.api.protobuf.writer import field
+from pilothouse.wire import field
 
 POD = ("", "v1", "Pod")
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pilothouse.api import codec, schema
 from pilothouse.api.protobuf import reader as protobuf
-from pilothouse.api.protobuf.writer import dump, encode, frame, list_message, varint, write
+from pilothouse.api.protobuf.writer import dump, encode, frame, list_message, write
 from pilothouse.api.schema import Type
+from pilothouse.wire import varint
 
 KINDS = sorted(
     (version, kind)

@@ -6,7 +6,7 @@ from metric_samples import samples
 from pilothouse.storage.etcd import leases as etcd_leases
 from pilothouse.storage.etcd.leases import Leases
 from pilothouse.storage.etcd.metrics import EtcdMetrics
-from pilothouse.storage.wire import message, parse
+from pilothouse.wire import message, parse
 
 
 class Rpc:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.storage.etcd import wire as etcd_wire
-from pilothouse.storage.wire import WireError, message, parse
+from pilothouse.wire import WireError, message, parse
 
 
 @given(st.binary(max_size=40))

@@ -22,8 +22,8 @@ from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import DEFAULT_INTERVALS, KMS, PAUSE, Intervals, Key, Seed, Settings
 from pilothouse.storage.kms.wire import AES_GCM_KEY
-from pilothouse.storage.wire import message
 from pilothouse.testing.kms import Plugin
+from pilothouse.wire import message
 
 CONTEXT = b"/registry/secrets/default/a"
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.wire import SEED, Source, Status
-from pilothouse.storage.wire import message
+from pilothouse.wire import message
 
 ANNOTATIONS = {"b.example.com": b"\x00\xff", "a.example.com": b""}
 SOURCE = Source(b"sealed", "key-1", ANNOTATIONS, SEED)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pilothouse.api import json
+from pilothouse.wire import field, varint
 
 Write = Callable[[int, Any], bytes]
 """Writes a field: (number, value) -> the field with its key."""
@@ -17,23 +18,7 @@ Fields = Mapping[str, tuple[int, Write]]
 Found = list[tuple[int, bytes]]
 """Written fields with their numbers."""
 
-VARINT, FIXED64, LENGTH_DELIMITED = 0, 1, 2
-
-
-def varint(value: int) -> bytes:
-    """An integer of 64 bits; one below zero takes ten bytes."""
-    value &= 0xFFFF_FFFF_FFFF_FFFF
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def field(number: int, value: bytes) -> bytes:
-    """A field that holds bytes, text or a message."""
-    return varint(number << 3 | LENGTH_DELIMITED) + varint(len(value)) + value
+VARINT, FIXED64 = 0, 1
 
 
 def named(name: str, value: bytes) -> bytes:

@@ -14,7 +14,6 @@ from pilothouse.api.openapi.protobuf import (
     anything,
     double,
     each,
-    field,
     flag,
     in_order,
     integer,
@@ -25,6 +24,7 @@ from pilothouse.api.openapi.protobuf import (
     text,
     texts,
 )
+from pilothouse.wire import field
 
 Encoded = tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]]
 """The encoded paths, definitions and parameters of a part, by name."""

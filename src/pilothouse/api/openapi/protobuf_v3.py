@@ -10,7 +10,6 @@ from pilothouse.api.openapi.protobuf import (
     anything,
     double,
     each,
-    field,
     flag,
     in_order,
     integer,
@@ -22,6 +21,7 @@ from pilothouse.api.openapi.protobuf import (
     text,
     texts,
 )
+from pilothouse.wire import field
 
 
 def document(value: Mapping[str, Any]) -> bytes:

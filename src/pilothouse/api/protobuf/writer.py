@@ -15,6 +15,7 @@ from pilothouse.api.meta_kinds import for_answer
 from pilothouse.api.protobuf.reader import MAGIC, Table, is_message, table
 from pilothouse.api.schema import Field, Type
 from pilothouse.caches import memo
+from pilothouse.wire import KNOWN, SHORT, field, varint
 
 Put = Callable[[Any, bytearray], None]
 """Writes a value with its tag."""
@@ -22,33 +23,7 @@ Put = Callable[[Any, bytearray], None]
 Content = Callable[[Any], bytes]
 """Returns a value without tag and length."""
 
-_MASK = (1 << 64) - 1
-_KNOWN = 4096
-
-
-def varint(value: int) -> bytes:
-    """Encode an integer as a varint; negative ones take ten bytes."""
-    if 0 <= value < _KNOWN:
-        return _SHORT[value]
-    return _varint(value & _MASK)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_SHORT = [_varint(value) for value in range(_KNOWN)]
 _EMPTY = b""
-
-
-def field(number: int, content: bytes) -> bytes:
-    """Encode a field of bytes, text or a message."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def _number(number: int, value: int) -> bytes:
@@ -186,7 +161,7 @@ def _text(number: int) -> Put:
         data = value.encode()
         size = len(data)
         out += tag
-        out += _SHORT[size] if size < _KNOWN else _varint(size)
+        out += SHORT[size] if size < KNOWN else varint(size)
         out += data
 
     return put
@@ -219,7 +194,7 @@ def _message(number: int, content: Content) -> Put:
         data = content(value)
         size = len(data)
         out += tag
-        out += _SHORT[size] if size < _KNOWN else _varint(size)
+        out += SHORT[size] if size < KNOWN else varint(size)
         out += data
 
     return put

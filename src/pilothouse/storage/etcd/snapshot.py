@@ -14,7 +14,7 @@ import grpc.aio
 from pilothouse.storage.etcd.rpc import TLS, Member
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.snapshot import private
-from pilothouse.storage.wire import parse
+from pilothouse.wire import parse
 
 SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
 _REMAINING, _BLOB = 2, 3

@@ -16,7 +16,7 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import Member, Rpc
 from pilothouse.storage.etcd.wire import Change
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
-from pilothouse.storage.wire import WireError
+from pilothouse.wire import WireError
 
 log = Logger(__name__)
 

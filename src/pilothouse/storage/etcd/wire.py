@@ -5,7 +5,7 @@ A request is built by `message((number, value), ...)`; an answer is read into on
 
 from dataclasses import dataclass, field
 
-from pilothouse.storage.wire import message, parse, varint
+from pilothouse.wire import message, parse, varint
 
 EQUAL = 0
 VERSION, MOD = 0, 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.fields import Errors
 from pilothouse.api.names import fully_qualified_domain_name
-from pilothouse.storage.wire import WireError, message, parse, varint
+from pilothouse.wire import WireError, message, parse, varint
 
 STATUS = "/v2.KeyManagementService/Status"
 ENCRYPT = "/v2.KeyManagementService/Encrypt"

@@ -13,15 +13,30 @@ class WireError(ValueError):
     """The bytes are no protobuf message."""
 
 
-def varint(value: int) -> bytes:
-    """Encode a number as a varint; a negative one as its 64-bit two's complement."""
-    value &= _MASK
+KNOWN = 4096
+"""Below this, numbers are encoded beforehand: most tags and lengths."""
+
+
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+SHORT = [_varint(value) for value in range(KNOWN)]
+
+
+def varint(value: int) -> bytes:
+    """Encode a number as a varint; a negative one as its 64-bit two's complement."""
+    return SHORT[value] if 0 <= value < KNOWN else _varint(value & _MASK)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A length-delimited field: bytes, text or a message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def message(*fields: tuple[int, int | bytes | None]) -> bytes:
@@ -32,8 +47,7 @@ def message(*fields: tuple[int, int | bytes | None]) -> bytes:
             if value:
                 out.append(varint(number << 3) + varint(value))
         elif value is not None:
-            out.append(varint(number << 3 | 2) + varint(len(value)))
-            out.append(value)
+            out.append(field(number, value))
     return b"".join(out)
 
 

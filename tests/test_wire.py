@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.storage.wire import WireError, message, parse
+from pilothouse.wire import WireError, message, parse
 
 NUMBERS = st.integers(1, 2**63 - 1)
 
