@@ -2,12 +2,16 @@
 
 import asyncio
 import inspect
+import io
+import logging
 import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 from virtual_time import VirtualLoop
+
+from pilothouse import logs
 
 ACCEPTED = ("on request: ", "not on this host: ")
 """How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
@@ -38,6 +42,18 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
     runner.run(rig.start())
     yield rig
     runner.run(rig.stop())
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """For a test that sets logging up to write into it; afterwards logging is as it was."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield io.StringIO()
+    root.handlers[:] = before
+    root.setLevel(level)
+    logs._level, logs._modules = 0, ()
+    logs._allowed.cache_clear()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -186,7 +186,7 @@ def collections(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator
 def together(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator[tuple[str, Make]]:
     """All lists and maps of all structs of `base` at once, n of each: rules that compare two of them."""
     known = [(p, t) for p, t in fields(root, leave_out) if t.kind in ("list", "map") and t.items is not None]
-    paths = [(p, t) for p, t in known if _is_there(base, p[:-1])]
+    paths = [(p, t) for p, t in known if is_there(base, p[:-1])]
     for style in STYLES:
 
         def make(n: int, style: str = style) -> Object:
@@ -200,7 +200,8 @@ def together(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator[tu
         yield f"all {style}", make
 
 
-def _is_there(obj: Any, path: Path) -> bool:
+def is_there(obj: Any, path: Path) -> bool:
+    """Whether an object has a value at a path, in which 0 is the first item of a list."""
     for step in path:
         if not obj or (step != 0 and step not in obj):
             return False
@@ -209,7 +210,7 @@ def _is_there(obj: Any, path: Path) -> bool:
 
 
 def _at(obj: Any, path: Path) -> Any:
-    return None if not _is_there(obj, path) else obj[path[-1]] if not path else _walk(obj, path)
+    return None if not is_there(obj, path) else obj[path[-1]] if not path else _walk(obj, path)
 
 
 def _walk(obj: Any, path: Path) -> Any:

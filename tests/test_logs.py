@@ -7,7 +7,6 @@ import pathlib
 import queue
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from eventually import eventually
@@ -20,17 +19,6 @@ from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.repeats import BURST, Repeats
 
 log = logs.Logger("pilothouse.test")
-
-
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield io.StringIO()
-    root.handlers[:] = before
-    root.setLevel(level)
-    logs._level, logs._modules = 0, ()
-    logs._allowed.cache_clear()
 
 
 def test_text(stream: io.StringIO) -> None:

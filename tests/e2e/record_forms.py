@@ -22,7 +22,7 @@ from e2e.custom_kinds import custom_kinds
 from e2e.every_kind import every_kind
 from e2e.stored_forms import ARCHIVE, Form, load, save
 from eventually import eventually
-from filled import DISTINCT, Path, fields, item, many, put
+from filled import DISTINCT, Path, fields, is_there, item, many, put
 from fuzz.differ import trusting
 from fuzz.growth_kinds import collection
 from fuzz.seeds import STATUSES, seed
@@ -66,7 +66,7 @@ def grown(root: Type, obj: Object, taken: Callable[[Object], bool], below: str =
     """The object with every member that can be added to it; `below` names the member that grows, "" = all but status."""
     leave_out = frozenset({"managedFields", "ownerReferences", "status"} - {below})
     for path, type in fields(root, leave_out):
-        if (below and path[0] != below) or path[0] == "metadata" or _is_there(obj, path):
+        if (below and path[0] != below) or path[0] == "metadata" or is_there(obj, path):
             continue
         name = str(path[-1])
         listed = type.kind in ("list", "map") and type.items is not None
@@ -81,7 +81,7 @@ def larger(root: Type, obj: Object, path: Path, value: Any) -> Iterator[Object]:
     out = copy.deepcopy(obj)
     put(root, out, path, value)
     yield out
-    if len(path) > 2 and path[-2] == 0 and _is_there(obj, path[:-1]):
+    if len(path) > 2 and path[-2] == 0 and is_there(obj, path[:-1]):
         out = copy.deepcopy(obj)
         items: Any = out
         for step in path[:-2]:
@@ -89,14 +89,6 @@ def larger(root: Type, obj: Object, path: Path, value: Any) -> Iterator[Object]:
         named: Object = {"name": f"n{len(items)}"} if "name" in items[0] else {}
         items.append({**named, str(path[-1]): value})
         yield out
-
-
-def _is_there(obj: Any, path: Path) -> bool:
-    for step in path:
-        if not obj or (step != 0 and step not in obj):
-            return False
-        obj = obj[step]
-    return True
 
 
 def first(resource: Resource) -> Object:

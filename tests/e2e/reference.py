@@ -5,6 +5,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+import pytest
+
 REFERENCE = [path] if (path := os.environ.get("PILOTHOUSE_REFERENCE", "")) else []
 """The command of a real kube-apiserver; empty without one."""
 OURS = [
@@ -12,6 +14,17 @@ OURS = [
     "-c",
     "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver())",
 ]
+EITHER = [
+    pytest.param(OURS, id="ours"),
+    pytest.param(
+        REFERENCE,
+        id="reference",
+        marks=pytest.mark.skipif(
+            not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"
+        ),
+    ),
+]
+"""Parameters of a test that runs with each of both."""
 COMMON = [
     "--service-cluster-ip-range=10.0.0.0/16",
     "--disable-admission-plugins=ServiceAccount",

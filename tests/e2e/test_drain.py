@@ -5,10 +5,8 @@ PILOTHOUSE_DRAIN_RATE sets the requests per second (default 500), PILOTHOUSE_DRA
 
 import asyncio
 import os
-import pathlib
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 from e2e.draining import Load, Outcome
@@ -28,16 +26,6 @@ BEFORE = 2.0
 DELAY = "--shutdown-delay-duration=2s"
 """For the clients to learn that they should connect elsewhere. Without it a request can meet the end of its idle connection,
 which HTTP/1.1 cannot rule out (RFC 9112, 9.6) and clients repeat."""
-
-
-@pytest.fixture
-def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
-    cluster = Ha(tmp_path, flags=("--shutdown-delay-duration=3s",))
-    cluster.start()
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.mark.parametrize("flags", [(DELAY,), (DELAY, "--shutdown-send-retry-after")])

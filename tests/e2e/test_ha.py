@@ -6,11 +6,9 @@ PILOTHOUSE_HA_SECONDS sets how long (default 20), PILOTHOUSE_HA_SEED repeats a r
 import asyncio
 import json
 import os
-import pathlib
 import random
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,16 +30,6 @@ SEED = int(os.environ.get("PILOTHOUSE_HA_SEED", str(random.randrange(10**6))))
 CLIENTS, WATCHERS, KEYS = 16, 3, 8
 MAPS = "/api/v1/namespaces/checked/configmaps"
 TIMEOUT = 15.0
-
-
-@pytest.fixture
-def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
-    cluster = Ha(tmp_path, flags=("--shutdown-delay-duration=3s",))
-    cluster.start()
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 def version(obj: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 from e2e.every_kind import IN, NAMESPACE, definition, every_kind
 from e2e.http_client import Connection
-from e2e.reference import COMMON, OURS, REFERENCE, flags
+from e2e.reference import COMMON, EITHER, flags
 from e2e.stored_forms import Form, load
 from eventually import aeventually, eventually
 
@@ -88,16 +88,7 @@ class Other(Subprocess):
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(OURS, id="ours"),
-        pytest.param(
-            REFERENCE,
-            id="reference",
-            marks=pytest.mark.skipif(
-                not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"
-            ),
-        ),
-    ],
+    params=EITHER,
 )
 def servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

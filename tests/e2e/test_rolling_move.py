@@ -15,7 +15,7 @@ import pytest
 from e2e.etcd_log import changes
 from e2e.http_client import Connection
 from e2e.moving import MAPS, NAMESPACE, TIMEOUT, Cluster, Restart, Restarts, Watcher, Writer, version
-from e2e.reference import OURS, REFERENCE
+from e2e.reference import EITHER, OURS
 from eventually import aeventually
 
 from pilothouse.testing.ha import MEMBERS, missing
@@ -140,16 +140,7 @@ class Move:
 
 @pytest.mark.parametrize(
     "there",
-    [
-        pytest.param(OURS, id="ours"),
-        pytest.param(
-            REFERENCE,
-            id="reference",
-            marks=pytest.mark.skipif(
-                not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"
-            ),
-        ),
-    ],
+    EITHER,
 )
 def test_nothing_is_lost_on_the_way_there_and_back(tmp_path: pathlib.Path, there: list[str]) -> None:
     cluster = Cluster(tmp_path, there)

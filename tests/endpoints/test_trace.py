@@ -2,26 +2,13 @@
 
 import io
 import json
-import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from pilothouse import logs
 from pilothouse.endpoints import trace
 from pilothouse.spans import Span, Trace
-
-
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield io.StringIO()
-    root.handlers[:] = before
-    root.setLevel(level)
-    logs._level, logs._modules = 0, ()
-    logs._allowed.cache_clear()
 
 
 def span(of: Span | None, name: str, started: float, seconds: float, threshold: float | None = 0.5) -> Span:
