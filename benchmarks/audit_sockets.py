@@ -21,7 +21,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bench_audit import GOAL, TOKEN, warm
+from bench_audit import GOAL, warm
+from in_process import TOKEN
 from startup import end, free_port, serve, wait_ready
 
 TARGET = "/api/v1/namespaces/default/configmaps/bench"

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvloop
+from in_process import TOKEN, answer, served
 
 from pilothouse import options
 from pilothouse.assembly.audit import auditor
@@ -29,10 +30,8 @@ from pilothouse.assembly.server import Server
 from pilothouse.audit.auditor import Auditor
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
-from pilothouse.server.listener import bind
 from pilothouse.server.request import Request, Response
 
-TOKEN = "benchmark"
 TARGET = "/api/v1/namespaces/default/configmaps/bench"
 ROUNDS, REQUESTS = 40, 800
 WARM_MEGABYTES = 768
@@ -141,27 +140,14 @@ async def main(turns: list[int]) -> int:
     with tempfile.TemporaryDirectory() as text:
         directory = pathlib.Path(text)
         warm(directory)
-        (directory / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
-        sock = bind("127.0.0.1", 0)
-        flags = [
-            f"--data-dir={directory}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={sock.getsockname()[1]}",
-            "--storage-backend=memory",
-            f"--token-auth-file={directory}/tokens.csv",
-        ]
-        server = Server(options.parse(flags), sockets=[sock])
-        await server.start()
-        body: Any = {"metadata": {"name": "bench"}, "data": {"a": "b" * 500}}
-        request = get()
-        request.method, request.body = "POST", json.dumps(body).encode()
-        request.target = request.path = TARGET.rpartition("/")[0]
-        answer = server.pipeline.handle(request)
-        if not isinstance(answer, Response):
-            answer = await answer
-        assert answer.status == 201, answer.body
         failed = False
-        async with Opened() as opened:
+        async with served() as server, Opened() as opened:
+            body: Any = {"metadata": {"name": "bench"}, "data": {"a": "b" * 500}}
+            request = get()
+            request.method, request.body = "POST", json.dumps(body).encode()
+            request.target = request.path = TARGET.rpartition("/")[0]
+            created = await answer(server, request)
+            assert created.status == 201, created.body
             auditors: dict[str, Auditor | None] = {"no audit": None}
             auditors.update((case.name, made(directory, case, opened)) for case in CASES)
             for turn in turns:
@@ -169,8 +155,7 @@ async def main(turns: list[int]) -> int:
                     judged = turn == JUDGED and name.startswith("blocking,")
                     failed |= judged and cost > GOAL
                     print(f"  {name:30} +{cost:.1f} us" + (f"  (goal {GOAL:.0f})" if judged else ""))
-        server.pipeline.stages.audit = None
-        await server.stop(0)
+            server.pipeline.stages.audit = None
         return int(failed)
 
 

@@ -7,19 +7,16 @@ One process and no sockets, as in bench_audit.py. The exit status is 1 when a GE
 
 import asyncio
 import json
-import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 import uvloop
 from bench_audit import TARGET, get
+from in_process import answer, served
 
-from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
-from pilothouse.server.listener import bind
 from pilothouse.server.request import Request, Response
 
 ROUNDS, GETS, PODS = 40, 2000, 60
@@ -35,13 +32,8 @@ def posted(path: str, body: object) -> Request:
     return request
 
 
-async def one(server: Server, request: Request) -> Response:
-    found = server.pipeline.handle(request)
-    return found if isinstance(found, Response) else await found
-
-
 async def answered(server: Server, request: Request) -> None:
-    response = await one(server, request)
+    response = await answer(server, request)
     assert response.status in (200, 201) and response.on_done is not None, response.body
     response.on_done(600, None)
 
@@ -66,25 +58,13 @@ async def pods(server: Server) -> float:
 
 
 async def main() -> int:
-    with tempfile.TemporaryDirectory() as text:
-        directory = pathlib.Path(text)
-        (directory / "tokens.csv").write_text('benchmark,admin,1,"system:masters"\n')
-        sock = bind("127.0.0.1", 0)
-        flags = [
-            f"--data-dir={directory}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={sock.getsockname()[1]}",
-            "--storage-backend=memory",
-            f"--token-auth-file={directory}/tokens.csv",
-        ]
-        server = Server(options.parse(flags), sockets=[sock])
-        await server.start()
+    async with served() as server:
         stages = server.pipeline.stages
         journal = stages.journal
         await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))
         account = get()
         account.target = account.path = "/api/v1/namespaces/default/serviceaccounts/default"
-        while (await one(server, account)).status != 200:  # a controller makes it
+        while (await answer(server, account)).status != 200:  # a controller makes it
             await asyncio.sleep(0.01)
         for _ in range(6):  # the journal is full: each request pushes out another one
             await gets(server)
@@ -104,7 +84,6 @@ async def main() -> int:
             cost = statistics.median(costs)
             print(f"{name}: {statistics.median(bare):.1f} us, with the journal +{cost:.2f} us")
             worst = cost if name == "GET" else worst
-        await server.stop(0)
         return int(worst > GOAL)
 
 

@@ -9,15 +9,14 @@ exit status is 1 when the goal is missed.
 
 import asyncio
 import json
-import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 import uvloop
+from in_process import answer, served
 
-from pilothouse import errors, options
+from pilothouse import errors
 from pilothouse._seats import Flow, Ticket
 from pilothouse.api.identity import RequestInfo, User
 from pilothouse.assembly.server import Server
@@ -26,7 +25,6 @@ from pilothouse.flowcontrol.gate import FlowControl, Gate
 from pilothouse.flowcontrol.memory import Memory
 from pilothouse.flowcontrol.width import Query
 from pilothouse.registry.resource import Resource
-from pilothouse.server.listener import bind
 from pilothouse.server.request import Request, Response
 
 COLLECTION = "/api/v1/namespaces/default/configmaps"
@@ -118,29 +116,13 @@ async def measured(server: Server) -> bool:
 
 
 async def main() -> int:
-    with tempfile.TemporaryDirectory() as text:
-        directory = pathlib.Path(text)
-        (directory / "tokens.csv").write_text('admin,admin,1,"system:masters"\njane,jane,2,dev\n')
-        sock = bind("127.0.0.1", 0)
-        flags = [
-            f"--data-dir={directory}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={sock.getsockname()[1]}",
-            "--storage-backend=memory",
-            f"--token-auth-file={directory}/tokens.csv",
-            "--authorization-mode=AlwaysAllow",
-            "--max-memory=64Gi",
-        ]
-        server = Server(options.parse(flags), sockets=[sock])
-        await server.start()
+    flags = ("--authorization-mode=AlwaysAllow", "--max-memory=64Gi")
+    tokens = 'admin,admin,1,"system:masters"\njane,jane,2,dev\n'
+    async with served(*flags, tokens=tokens) as server:
         body = json.dumps({"metadata": {"name": "bench", "labels": {"a": "b"}}, "data": {"a": "b" * 500}})
-        answer = server.pipeline.handle(request("admin", "POST", COLLECTION, body.encode()))
-        if not isinstance(answer, Response):
-            answer = await answer
-        assert answer.status == 201, answer.body
-        met = await measured(server)
-        await server.stop(0)
-        return int(not met)
+        created = await answer(server, request("admin", "POST", COLLECTION, body.encode()))
+        assert created.status == 201, created.body
+        return int(not await measured(server))
 
 
 if __name__ == "__main__":

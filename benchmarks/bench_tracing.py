@@ -7,20 +7,16 @@ exit status is 1 when a GET that is not sampled costs more than the goal.
 """
 
 import asyncio
-import pathlib
 import statistics
 import sys
-import tempfile
 
 import uvloop
 from bench_audit import TARGET
 from bench_journal import answered, gets, posted
+from in_process import served
 
-from pilothouse import options
-from pilothouse.assembly.server import Server
 from pilothouse.endpoints.tracing import Tracing
 from pilothouse.heap import relax_collector
-from pilothouse.server.listener import bind
 
 ROUNDS = 60
 GOAL = 0.5
@@ -35,19 +31,7 @@ def ways() -> dict[str, Tracing]:
 
 
 async def main() -> int:
-    with tempfile.TemporaryDirectory() as text:
-        directory = pathlib.Path(text)
-        (directory / "tokens.csv").write_text('benchmark,admin,1,"system:masters"\n')
-        sock = bind("127.0.0.1", 0)
-        flags = [
-            f"--data-dir={directory}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={sock.getsockname()[1]}",
-            "--storage-backend=memory",
-            f"--token-auth-file={directory}/tokens.csv",
-        ]
-        server = Server(options.parse(flags), sockets=[sock])
-        await server.start()
+    async with served() as server:
         await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))
         for _ in range(6):  # the journal is full
             await gets(server)
@@ -63,7 +47,6 @@ async def main() -> int:
         for name, times in took.items():
             costs[name] = statistics.median([a - b for a, b in zip(times, bare, strict=True)])
             print(f"GET {name}: {statistics.median(times):.2f} us, +{costs[name]:.2f} us")
-        await server.stop(0)
         return int(costs["at a sampling rate of 0"] > GOAL)
 
 

@@ -15,13 +15,10 @@ from typing import Any
 
 import pytest
 import uvloop
+from in_process import TOKEN, made
 
-from pilothouse import options
-from pilothouse.assembly.server import Server
-from pilothouse.server.listener import bind
 from pilothouse.server.request import Request
 
-TOKEN = "benchmark"
 PODS = "/api/v1/namespaces/bench/pods"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -69,21 +66,8 @@ class Rig:
     def __init__(self, *flags: str) -> None:
         self.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self.directory = tempfile.TemporaryDirectory()
-        tokens = pathlib.Path(self.directory.name, "tokens.csv")
-        tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
-        sock = bind("127.0.0.1", 0)
-        config = options.parse(
-            [
-                f"--data-dir={self.directory.name}",
-                "--bind-address=127.0.0.1",
-                f"--secure-port={sock.getsockname()[1]}",
-                "--storage-backend=memory",
-                f"--token-auth-file={tokens}",
-                f"--write-kubeconfig={self.directory.name}/config",
-                *flags,
-            ]
-        )
-        self.server = Server(config, sockets=[sock])
+        directory = self.directory.name
+        self.server = made(pathlib.Path(directory), f"--write-kubeconfig={directory}/config", *flags)
         self.loop = self.runner.get_loop()
         self.runner.run(self.server.start())
         self.count = 0

@@ -1,28 +1,16 @@
 """Start time, memory and import time compared with their goals; twice the goal is allowed on busy machines."""
 
-import importlib
-import pathlib
-import sys
-from types import ModuleType
-
+import crd_rules
+import crds
+import memory
 import pytest
+import startup
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 SLACK = 2
 COUNT = 20_000
 
 
-def benchmark(name: str) -> ModuleType:
-    """A program of benchmarks/ as a module."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-
-
 def test_ready_and_idle() -> None:
-    startup = benchmark("startup")
     got = startup.measure(rounds=1)
     assert got["ready-empty"] < SLACK * startup.READY_SECONDS
     assert got["ready-existing"] < SLACK * startup.READY_SECONDS
@@ -33,7 +21,6 @@ def test_ready_and_idle() -> None:
 @pytest.mark.timeout(300)
 def test_memory_of_many_objects() -> None:
     """A fifth of the objects may take what an idle server may, and a fifth of the rest."""
-    memory, startup = benchmark("memory"), benchmark("startup")
     rows = memory.measure(COUNT)
     most = max(megabytes for _, _, megabytes in rows)
     assert most < startup.IDLE_MB + (memory.AFTER_MB - startup.IDLE_MB) * COUNT / 100_000, rows
@@ -43,7 +30,6 @@ def test_memory_of_many_objects() -> None:
 @pytest.mark.timeout(300)
 def test_many_definitions() -> None:
     """A thousand definitions of custom resources, and the kinds that were there before."""
-    crds = benchmark("crds")
     got = crds.measure()
     ratios = {"get-ratio": 1.3, "list-ratio": 1.3}
     most = {name: ratios.get(name, SLACK * value) for name, value in crds.AIMS.items()}
@@ -54,6 +40,5 @@ def test_many_definitions() -> None:
 @pytest.mark.timeout(300)
 def test_rules_of_many_definitions() -> None:
     """Twenty rules in each of two hundred definitions, which are all used."""
-    rules = benchmark("crd_rules")
-    got = rules.measure(200)
-    assert {name: value for name, value in got.items() if value > SLACK * rules.AIMS[name]} == {}
+    got = crd_rules.measure(200)
+    assert {name: value for name, value in got.items() if value > SLACK * crd_rules.AIMS[name]} == {}

@@ -1,0 +1,48 @@
+"""A server with a store in memory that benchmarks call in their own process, without sockets in between."""
+
+import pathlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pilothouse import options
+from pilothouse.assembly.server import Server
+from pilothouse.server.listener import bind
+from pilothouse.server.request import Request, Response
+
+TOKEN = "benchmark"
+ADMIN = f'{TOKEN},admin,1,"system:masters"\n'
+"""A token file with one administrator."""
+
+
+def made(directory: pathlib.Path, *flags: str, tokens: str = ADMIN) -> Server:
+    """A server that is not started, with its data and its token file in `directory`."""
+    (directory / "tokens.csv").write_text(tokens)
+    sock = bind("127.0.0.1", 0)
+    config = options.parse(
+        [
+            f"--data-dir={directory}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={sock.getsockname()[1]}",
+            "--storage-backend=memory",
+            f"--token-auth-file={directory}/tokens.csv",
+            *flags,
+        ]
+    )
+    return Server(config, sockets=[sock])
+
+
+@asynccontextmanager
+async def served(*flags: str, tokens: str = ADMIN) -> AsyncIterator[Server]:
+    """A server that runs within the block."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = made(pathlib.Path(directory), *flags, tokens=tokens)
+        await server.start()
+        yield server
+        await server.stop(0)
+
+
+async def answer(server: Server, request: Request) -> Response:
+    """What the server answers to a request."""
+    found = server.pipeline.handle(request)
+    return found if isinstance(found, Response) else await found
