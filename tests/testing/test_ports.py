@@ -1,3 +1,4 @@
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -5,7 +6,7 @@ import sys
 
 import pytest
 
-from pilothouse.testing.ports import EndedError, check, free_ports
+from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports, wait_or_move
 
 
 def test_ports_are_free_and_given_once() -> None:
@@ -40,3 +41,29 @@ def test_one_that_runs_or_was_never_started_is_let_pass(tmp_path: pathlib.Path) 
         check(process, tmp_path / "log")
     finally:
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("said", "ends", "moves"),
+    [
+        ("Address already in use", 1, 1),
+        ("Address already in use", ATTEMPTS, ATTEMPTS - 1),
+        ("no such flag", 1, 0),
+    ],
+)
+def test_a_process_moves_only_when_its_port_is_taken(
+    tmp_path: pathlib.Path, said: str, ends: int, moves: int
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(said)
+    waited, moved = [], []
+
+    def wait() -> None:
+        waited.append(1)
+        if len(waited) <= ends:
+            raise EndedError(log)
+
+    serves = moves == ends
+    with contextlib.nullcontext() if serves else pytest.raises(EndedError, match=said):
+        wait_or_move(wait, lambda: moved.append(1))
+    assert len(moved) == moves

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
-from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 BINARY = shutil.which("etcd")
 
@@ -38,28 +38,25 @@ class Cluster:
 
     def start_all(self) -> None:
         """Start all members and wait until they accept connections; tries other ports if one is taken."""
-        for attempt in range(ATTEMPTS):
-            for index in range(len(self.urls)):
-                self.start(index)
-            try:
-                self.wait()
-                return
-            except EndedError as error:
-                self.stop()
-                if not error.port_taken or attempt == ATTEMPTS - 1:
-                    raise
-                self._forget()
-                self._choose_ports()
-            except BaseException:
-                self.stop()
-                raise
-        raise AssertionError("unreachable")
+        try:
+            self._start_members()
+            wait_or_move(self.wait, self._move)
+        except BaseException:
+            self.stop()
+            raise
 
-    def _forget(self) -> None:
-        """Delete the data of members with other addresses."""
+    def _start_members(self) -> None:
+        for index in range(len(self.urls)):
+            self.start(index)
+
+    def _move(self) -> None:
+        """Start all members on other ports, without the data that names the old ones."""
+        self.stop()
         for index in range(len(self.urls)):
             shutil.rmtree(self.directory / f"m{index}", ignore_errors=True)
             self._log(index).unlink()
+        self._choose_ports()
+        self._start_members()
 
     def _log(self, index: int) -> Path:
         return self.directory / f"m{index}.log"

@@ -15,10 +15,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 
 from pilothouse.testing import prometheus
 from pilothouse.testing.etcd import BINARY, Cluster
-from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
 """Exists in a checkout only, not in an installed package."""
@@ -80,16 +81,12 @@ class Ha:
         for index in indexes:
             self.start_server(index)
         for index in indexes:
-            for attempt in range(ATTEMPTS):
-                try:
-                    self.wait_server(index)
-                    break
-                except EndedError as error:
-                    if not error.port_taken or attempt == ATTEMPTS - 1:
-                        raise
-                    self._log(f"server{index}").unlink()
-                    self.ports[index] = free_ports(1)[0]
-                    self.start_server(index)
+            wait_or_move(partial(self.wait_server, index), partial(self._move_server, index))
+
+    def _move_server(self, index: int) -> None:
+        self._log(f"server{index}").unlink()
+        self.ports[index] = free_ports(1)[0]
+        self.start_server(index)
 
     def start_server(self, index: int) -> None:
         """Start or restart one API server."""

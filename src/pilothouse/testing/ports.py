@@ -4,6 +4,7 @@ import pathlib
 import random
 import socket
 import subprocess
+from collections.abc import Callable
 
 ATTEMPTS = 3
 """Number of attempts to start a process on other ports."""
@@ -28,6 +29,22 @@ def check(process: "subprocess.Popen[bytes] | None", log: pathlib.Path) -> None:
     """Raise EndedError if a process that should be running has ended."""
     if process is not None and process.poll() is not None:
         raise EndedError(log)
+
+
+def wait_or_move(wait: Callable[[], None], move: Callable[[], None]) -> None:
+    """Wait until a process serves. When it has ended because a port was taken, `move` starts it on others, to wait again.
+
+    `wait` raises EndedError when the process has ended; so does this for another reason, and after `ATTEMPTS` attempts.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            wait()
+            return
+        except EndedError as error:
+            if not error.port_taken:
+                raise
+            move()
+    wait()
 
 
 def free_ports(count: int) -> list[int]:

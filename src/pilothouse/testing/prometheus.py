@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pilothouse.pki import Authority, write_file
-from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 FOLDER = pathlib.Path(__file__).parents[3] / "deploy/monitoring"
 """Exists in a checkout only, not in an installed package."""
@@ -52,17 +52,14 @@ class Prometheus:
 
     def start(self) -> "Prometheus":
         """Start it and wait until it is ready; tries other ports if one is taken."""
-        for attempt in range(ATTEMPTS):
-            self._spawn()
-            try:
-                self._wait()
-                break
-            except EndedError as error:
-                if not error.port_taken or attempt == ATTEMPTS - 1:
-                    raise
-                self._log.unlink()
-                self.port = free_ports(1)[0]
+        self._spawn()
+        wait_or_move(self._wait, self._move)
         return self
+
+    def _move(self) -> None:
+        self._log.unlink()
+        self.port = free_ports(1)[0]
+        self._spawn()
 
     @property
     def _log(self) -> pathlib.Path:

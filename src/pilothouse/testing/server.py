@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 T = TypeVar("T")
 
@@ -191,19 +191,16 @@ class Subprocess(APIServer):
         return self.directory / "server.log"
 
     def start(self) -> Self:
-        for attempt in range(ATTEMPTS):
-            [self.port] = self._choose(1)
-            self._spawn()
-            try:
-                self._wait()
-                break
-            except EndedError as error:
-                if not error.port_taken or attempt == ATTEMPTS - 1:
-                    raise
-                self.log.unlink()
+        self._spawn()
+        wait_or_move(self._wait, self._move)
         return self
 
+    def _move(self) -> None:
+        self.log.unlink()
+        self._spawn()
+
     def _spawn(self) -> None:
+        [self.port] = self._choose(1)
         command = [sys.executable, "-m", "pilothouse", "serve", *self.arguments()]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
