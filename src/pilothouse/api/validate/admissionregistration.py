@@ -26,9 +26,8 @@ rules = Rules(
 
 # What webhooks and policies share
 
-rules.add(
-    "operations-rule",
-    """
+rules.define("""
+operations-rule
     operations!
     operations?                         alone-in-operations
     operations[]                        *|CONNECT|CREATE|DELETE|UPDATE
@@ -38,8 +37,7 @@ rules.add(
     resources!
     resources?                          resources
     scope?                              *|Cluster|Namespaced
-    """,
-)
+""")
 
 
 @rules
@@ -173,9 +171,8 @@ def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors)
         errs.invalid(path, versions, f"must include at least one of {listed}")
 
 
-rules.add(
-    "client-config",
-    """
+rules.define("""
+client-config
     if url given and not service given
       url                               webhook-url
     if service given and not url given
@@ -184,8 +181,7 @@ rules.add(
       required                          : exactly one of url or service is required
     if not url given and not service given
       required                          : exactly one of url or service is required
-    """,
-)
+""")
 _URL_FORM = "; desired format: https://host[/path]"
 
 
@@ -218,15 +214,14 @@ def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
         errs.invalid(path, parts.query, "query parameters are not permitted in the URL")
 
 
-validate_webhook_service = rules.add(
-    "webhook-service",
-    """
+rules.define("""
+webhook-service
     namespace!                          as:name
     name!                               as:namespace
     port=0                              valid-port
     path+                               service-path
-    """,
-)
+""")
+validate_webhook_service = rules["webhook-service"]
 """A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
 is reported as the other."""
 

@@ -31,9 +31,9 @@ rules = Rules(
 )
 
 
-def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodOptions:
-    """Exceptions from the rules for values that the stored object's template has."""
-    template = d.found(old, ("spec", "template"), {})
+def template_options(old: Object | None, policy: PodPolicy, *path: str) -> PodOptions:
+    """Exceptions from the rules for values that the stored object's template has; `path` if it is not spec.template."""
+    template = d.found(old, path or ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
@@ -202,7 +202,7 @@ _deployment_rest = rules.kind("""
 def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a new deployment; with `old`, a changed one."""
     _deployment_head(obj, errs)
-    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
+    replicated_template(obj.get("spec") or {}, errs, template_options(old, policy))
     _deployment_rest(obj, errs)
 
 
@@ -234,7 +234,7 @@ _replica_set_head = rules.kind("""
 
 def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     _replica_set_head(obj, errs)
-    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
+    replicated_template(obj.get("spec") or {}, errs, template_options(old, policy))
 
 
 def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -297,7 +297,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
         if selector is None or not is_empty_selector(selector):
             check_template_labels(selector, template, "spec.template", errs)
         if old is None or not _template_faulty(old, policy):
-            _stateful_set_template(spec, errs, template_options(obj, old, policy))
+            _stateful_set_template(spec, errs, template_options(old, policy))
         _template_metadata_again(template, errs)
     _in_stateful_set(template, "spec.template", errs)
     if old is None:
@@ -317,7 +317,7 @@ def _template_metadata_again(template: Object, errs: Errors) -> None:
 def _template_faulty(old: Object, policy: PodPolicy) -> bool:
     """Whether the stored template breaks the rules: from before they were applied, so that it stays allowed."""
     errs = Errors()
-    _stateful_set_template(old.get("spec") or {}, errs, template_options(old, old, policy))
+    _stateful_set_template(old.get("spec") or {}, errs, template_options(old, policy))
     return bool(errs)
 
 
@@ -384,7 +384,7 @@ _in_daemon_set = only_always("DaemonSet")
 
 
 def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    spec, options = obj.get("spec") or {}, template_options(obj, old, policy)
+    spec, options = obj.get("spec") or {}, template_options(old, policy)
     selector, template = spec.get("selector"), spec.get("template") or {}
     if selector is not None:
         d.selector(options.allow_invalid_selector_values)(selector, "spec.selector", errs)

@@ -90,13 +90,11 @@ def _raw_or_requirements(selector: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.requirements", why)
 
 
-rules.add(
-    "values",
-    """
+rules.define("""
+values
     if operator in In|NotIn
       values!                           : must be specified when `operator` is 'In' or 'NotIn'
     if operator in Exists|DoesNotExist
       values-                           : may not be specified when `operator` is 'Exists' or 'DoesNotExist'
-    """,
-)
+""")
 """An operator that is not known passes: what it means is for the authorizer to ignore."""

@@ -63,6 +63,21 @@ def _equal_member(a: Any, b: Any) -> bool:
     return equal(a, b)
 
 
+def copy_members(target: Object, source: Object, *members: str) -> None:
+    """Set members of one object to what they are in another, or remove them if they are absent there."""
+    for member in members:
+        if member in source:
+            target[member] = source[member]
+        else:
+            target.pop(member, None)
+
+
+def is_true(obj: Object, condition: str) -> bool:
+    """Whether a condition in the status of an object is True."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == condition and c.get("status") == "True" for c in conditions)
+
+
 def doubles(values: Iterable[Hashable]) -> list[int]:
     """Positions of values that also occur earlier."""
     seen: set[Hashable] = set()

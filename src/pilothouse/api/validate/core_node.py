@@ -161,24 +161,20 @@ _changed_node_rest = rules.kind("""
     spec.taints?                        taints-in-metadata
 """)
 """The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
-rules.add(
-    "status-source",
-    """
+rules.define("""
+status-source
     configMap?
       uid!                              : uid must be set in status
       resourceVersion!                  : resourceVersion must be set in status
       @config-map-source
     @one-reference
-    """,
-)
-rules.add(
-    "config-map-source",
-    """
+""")
+rules.define("""
+config-map-source
     namespace!                          dns-label : namespace must be set
     name!                               dns-subdomain : name must be set
     kubeletConfigKey!                   config-key : kubeletConfigKey must be set
-    """,
-)
+""")
 
 
 @rules

@@ -9,6 +9,7 @@ from typing import Any
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common
+from pilothouse.api.validate.shown import go
 
 Rule = Callable[[Any, str, Errors], None]
 """Adds the causes against a value at a path."""
@@ -222,16 +223,24 @@ def fixed(
     zero: Any = None,
     *,
     at: str | None = None,
-    show: Callable[[Any], Any] = lambda value: value,
+    show: str | Callable[[Any], Any] = lambda value: value,
     why: str = common.IMMUTABLE,
+    forbidden: str = "",
 ) -> Change:
-    """A member, found by a path such as `spec.selector`, must not change; `show` gives the value for the message."""
+    """A member, found by a path such as `spec.selector`, must not change.
+
+    show: gives the value for the message, or names its type as shown.go does. forbidden: the reason if the change is forbidden.
+    """
     steps, path = member.split("."), member if at is None else at
 
     def check(obj: Object, old: Object, errs: Errors) -> None:
         new, before = found(obj, steps, zero), found(old, steps, zero)
-        if not common.equal(new, before):
-            errs.invalid(path, show(new), why)
+        if common.equal(new, before):
+            return
+        if forbidden:
+            errs.forbidden(path, forbidden)
+        else:
+            errs.invalid(path, go(new, show) if isinstance(show, str) else show(new), why)
 
     return check
 

@@ -29,8 +29,8 @@ Requests = dict[str, set[str]]
 
 rules = Rules(
     validate_conditions,
-    validate_node_selector,
     validate_template_metadata,
+    node_selector=validate_node_selector,
     driver_name=validate_driver_name,
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
@@ -58,9 +58,8 @@ _requests = rules.table("""
           name                          dns-label
           @device-request
 """)
-rules.add(
-    "device-request",
-    """
+rules.define("""
+device-request
     deviceClassName!                    dns-subdomain
     selectors[]                         most:32 selector
     if allocationMode == All
@@ -78,8 +77,7 @@ rules.add(
         value                           label-value
       operator!                         Equal|Exists
       effect+                           NoExecute|NoSchedule
-    """,
-)
+""")
 
 
 @rules
@@ -189,14 +187,13 @@ def _reference(name: str, path: str, errs: Errors, known: Requests) -> None:
         errs.invalid(path, name, _BAD_REF)
 
 
-_configuration = rules.add(
-    "configuration",
-    """
+rules.define("""
+configuration
     opaque*
       driver                            driver-name
       parameters*                       raw
-    """,
-)
+""")
+_configuration = rules["configuration"]
 
 
 @rules
@@ -259,14 +256,13 @@ def _device_id(device: Object) -> str:
     return f"{text}/{share}" if share else text
 
 
-_device_place = rules.add(
-    "device-place",
-    """
+rules.define("""
+device-place
     driver                              driver-name
     pool!                               max:253 pool-parts
     device                              dns-label
-    """,
-)
+""")
+_device_place = rules["device-place"]
 _device_status = rules.table("""
     conditions[]                        most:8
     conditions?                         conditions
@@ -337,7 +333,10 @@ _class = """
 """
 validate_device_class = rules.kind(_class.format(selector="selector"))
 _unchanged_class = rules.kind(_class.format(selector="stored-selector"))
-rules.add("stored-selector", "cel*")
+rules.define("""
+stored-selector
+    cel*
+""")
 
 
 def validate_device_class_update(obj: Object, old: Object, errs: Errors) -> None:

@@ -201,7 +201,10 @@ def _one_value(attribute: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, shown if given else "", "exactly one value must be specified")
 
 
-rules.add("counters", "counters! most-counters")
+rules.define("""
+counters
+    counters! most-counters
+""")
 
 
 @rules

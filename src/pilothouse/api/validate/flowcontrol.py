@@ -55,13 +55,11 @@ MANDATORY_LEVELS: dict[str, Object] = {
 
 # Flow schemas
 
-rules.add(
-    "conditions",
-    """
+rules.define("""
+conditions
     conditions[]                        unique-first:.type
       type!                             : must not be empty
-    """,
-)
+""")
 validate_flow_schema = rules.kind("""
     spec.matchingPrecedence=0           positive-value <=10000 : must not be greater than 10000
     @only-exempt-is-first
@@ -183,18 +181,14 @@ def _mandatory_schema(obj: Object, path: str, errs: Errors) -> None:
 
 # Priority levels
 
-rules.add(
-    "shares",
-    """
+rules.define("""
+shares
     nominalConcurrencyShares?           >=0 : must be a non-negative integer
-    """,
-)
-rules.add(
-    "lendable",
-    """
+""")
+rules.define("""
+lendable
     lendablePercent?                    0..100 : must be between 0 and 100, inclusive
-    """,
-)
+""")
 validate_priority_level = rules.kind(f"""
     @named-as-its-type
     spec                                by:type

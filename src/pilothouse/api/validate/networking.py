@@ -52,9 +52,8 @@ def _host(host: str, path: str, errs: Errors) -> None:
         errs.invalid(path, host, message)
 
 
-_http = rules.add(
-    "http",
-    """
+rules.define("""
+http
     http?
       paths[]!
         if pathType given
@@ -68,8 +67,8 @@ _http = rules.add(
             @backend
         else
           pathType!                     : pathType must be specified
-    """,
-)
+""")
+_http = rules["http"]
 
 
 @rules
@@ -88,9 +87,8 @@ def _without_steps(text: str, path: str, errs: Errors) -> None:
             errs.invalid(path, text, f"cannot end with '{bad}'")
 
 
-rules.add(
-    "backend",
-    """
+rules.define("""
+backend
     if resource given and service given
       invalid                           : cannot set both resource and service backends
     else
@@ -109,8 +107,7 @@ rules.add(
           required                      : port name or number is required
       if not resource given and not service given
         invalid                         : resource or service backend is required
-    """,
-)
+""")
 
 
 def _leads_nowhere(rule: Object) -> bool:

@@ -13,6 +13,7 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
+from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
 from pilothouse.api.validate.shown import go
@@ -69,7 +70,8 @@ def validate_volume_spec(
             errs.required(f"{path}.nodeAffinity.required", "must specify required node constraints")
         else:
             at = f"{path}.nodeAffinity.required"
-            validate_node_selector(required, at, errs, any_value=any_affinity_value)
+            options = PodOptions(allow_invalid_node_affinity_values=any_affinity_value)
+            validate_node_selector(required, at, errs, options)
     _source(spec, name, path, errs, placed=affinity is not None and not inline)
     host_path = (spec.get("hostPath") or {}).get("path", "")
     if spec.get("hostPath") is not None and policy == "Recycle" and _clean(host_path) == "/":

@@ -5,7 +5,12 @@ from functools import cache
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import equal, selector_has_invalid_value, validate_template_metadata
+from pilothouse.api.validate.common import (
+    copy_members,
+    equal,
+    selector_has_invalid_value,
+    validate_template_metadata,
+)
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.resources import (
     amount,
@@ -125,7 +130,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)
     if not before.get("volumeName"):
-        _copy_member(old_spec, new_spec, "volumeName")
+        copy_members(old_spec, new_spec, "volumeName")
     _check_class(claim, old, new_spec, errs)
     bound = (claim.get("status") or {}).get("phase") == "Bound"
     requests = (new_spec.get("resources") or {}).get("requests")
@@ -134,7 +139,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     if bound and requests is not None:
         new_spec["resources"] = {**new_spec["resources"], "requests": {**requests, "storage": old_size}}
     if bound and new_spec.get("volumeAttributesClassName") is not None:
-        _copy_member(new_spec, old_spec, "volumeAttributesClassName")
+        copy_members(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):
         what = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
         shown = diff(*(go(s, "api.core.v1.PersistentVolumeClaimSpec") for s in (old_spec, new_spec)))
@@ -145,13 +150,6 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
             errs.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
     _fixed_mode(claim, old, errs)
     _check_attributes_class(spec, before, errs)
-
-
-def _copy_member(target: Object, source: Object, member: str) -> None:
-    if member in source:
-        target[member] = source[member]
-    else:
-        target.pop(member, None)
 
 
 def _check_class(claim: Object, old: Object, new_spec: Object, errs: Errors) -> None:

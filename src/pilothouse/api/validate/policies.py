@@ -32,9 +32,8 @@ _head = """
 """
 _validating_head = rules.kind(_head.format(operations=""))
 _mutating_head = rules.kind(_head.format(operations="@mutating-operations"))
-rules.add(
-    "match-resources",
-    """
+rules.define("""
+match-resources
     matchPolicy*                        Equivalent|Exact
     namespaceSelector*                  label-selector
     objectSelector*                     label-selector
@@ -44,8 +43,7 @@ rules.add(
     excludeResourceRules[]
       resourceNames[]                   unique: path-segment
       @operations-rule
-    """,
-)
+""")
 _either = rules.kind("""
     spec.validations!                   : validations or auditAnnotations must contain at least one item
     spec.auditAnnotations!              : validations or auditAnnotations must contain at least one item

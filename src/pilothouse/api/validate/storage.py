@@ -243,13 +243,11 @@ validate_attachment = rules.kind("""
     spec.source.persistentVolumeName?   dns-subdomain
 """)
 """Validates a new attachment; v1 checks names more strictly than older versions."""
-rules.add(
-    "volume-error",
-    f"""
+rules.define(f"""
+volume-error
     message+                            short-message
     errorCode?                          >=0 : must be between 0 and {MAX_INT32}, inclusive
-    """,
-)
+""")
 
 
 @rules

@@ -15,7 +15,7 @@ from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
-from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.common import equal, is_true
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (
     Options,
@@ -192,12 +192,6 @@ def _too_many(before: Internal, now: Internal) -> set[str]:
         if len(live) > MAX_SELECTABLE_FIELDS and equal(version.get("selectableFields"), live):
             out.add(version.get("name", ""))
     return out
-
-
-def is_true(definition: Object, condition: str) -> bool:
-    """Whether a condition of a definition is True."""
-    conditions = (definition.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == condition and c.get("status") == "True" for c in conditions)
 
 
 def _validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:

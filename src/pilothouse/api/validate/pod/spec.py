@@ -6,6 +6,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import validate_annotations, validate_ip, validate_labels
+from pilothouse.api.validate.pod import scheduling
 from pilothouse.api.validate.pod.annotations import (
     validate_annotations_match_fields,
     validate_pod_annotations,
@@ -21,12 +22,6 @@ from pilothouse.api.validate.pod.container import (
 from pilothouse.api.validate.pod.options import NEW, PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import validate_pod_resources
-from pilothouse.api.validate.pod.scheduling import (
-    validate_affinity,
-    validate_scheduling_gates,
-    validate_spread_constraints,
-    validate_tolerations,
-)
 from pilothouse.api.validate.pod.security import (
     validate_host_process,
     validate_host_users,
@@ -53,10 +48,10 @@ MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
 
-rules = Rules()
+rules = Rules(scheduling.rules)
 
 
-def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
+def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Validates a PodTemplateSpec at `path` (`spec.template`); `options` from options_for() if it replaces another."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
@@ -135,27 +130,13 @@ def validate_pod_spec(
         _host_ports(regular, f"{path}.containers", errs, options)
     _policies(spec, path, errs)
     validate_pod_security_context(spec, path, errs, options)
-    validate_affinity(
-        spec.get("affinity"),
-        f"{path}.affinity",
-        errs,
-        any_node_value=options.allow_invalid_node_affinity_values,
-        any_pod_value=options.allow_invalid_selector_values,
-    )
+    _affinity(spec, path, errs, options)
     _dns_config(spec, f"{path}.dnsConfig", errs, options)
-    _readiness_gates(spec, path, errs)
-    validate_scheduling_gates(spec.get("schedulingGates"), f"{path}.schedulingGates", errs)
-    validate_spread_constraints(
-        spec.get("topologySpreadConstraints"),
-        f"{path}.topologySpreadConstraints",
-        errs,
-        any_selector=options.allow_invalid_spread_selector,
-    )
+    _gates_and_spread(spec, path, errs, options)
     containers = list(visit(spec, path))
     validate_host_process(spec, containers, path, errs, options.allow_privileged)
     validate_host_users(spec, path, errs)
     _identity(spec, path, errs)
-    validate_tolerations(spec.get("tolerations"), f"{path}.tolerations", errs)
     _host_aliases(spec.get("hostAliases") or [], f"{path}.hostAliases", errs, options)
     _classes(spec, path, errs)
     if spec.get("overhead") is not None:
@@ -170,9 +151,12 @@ _policies = rules.table("""
     dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
     nodeSelector?                       labels
 """)
-_readiness_gates = rules.table("""
+_affinity = rules.table("affinity+ affinity")
+_gates_and_spread = rules.table("""
     readinessGates[]
       conditionType                     qualified-name
+    schedulingGates?                    scheduling-gates
+    topologySpreadConstraints+          spread
 """)
 _identity = rules.table("""
     serviceAccountName+                 dns-subdomain
@@ -184,6 +168,7 @@ _identity = rules.table("""
       setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
       hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
       hostnameOverride                  dns-subdomain max:64
+    tolerations?                        tolerations
 """)
 _classes = rules.table("""
     priorityClassName+                  dns-subdomain
@@ -191,6 +176,12 @@ _classes = rules.table("""
     if preemptionPolicy given
       preemptionPolicy!                 PreemptLowerPriority|Never
 """)
+
+
+@rules
+def _spread(constraints: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
+    any_selector = options.allow_invalid_spread_selector
+    scheduling.validate_spread_constraints(constraints, path, errs, any_selector=any_selector)
 
 
 _claim_names = rules.table("""
