@@ -133,7 +133,9 @@ def _webhooks(obj: Object, errs: Errors, old: Object | None, *, mutating: bool) 
     excuse_selector = any(
         selector_has_invalid_value(h.get(m)) for h in hooks for m in ("namespaceSelector", "objectSelector")
     )
-    known_versions = all(_has_known_version(h) for h in hooks)
+    known_versions = not any(
+        set(REVIEW_VERSIONS).isdisjoint(h.get("admissionReviewVersions") or ()) for h in hooks
+    )
     known_conditions = {identity(h.get("matchConditions")) for h in hooks}
     known_names = [h.get("name", "") for h in hooks]
     unique = len(set(known_names)) == len(known_names)
@@ -144,22 +146,18 @@ def _webhooks(obj: Object, errs: Errors, old: Object | None, *, mutating: bool) 
         if identity(hook.get("matchConditions")) not in known_conditions:
             conditions = hook.get("matchConditions") or ()
             validate_match_conditions(conditions, f"{path}.matchConditions", errs, expressions)
-        _review_versions(hook, f"{path}.admissionReviewVersions", known_versions, errs)
+        versions, at = hook.get("admissionReviewVersions") or [], f"{path}.admissionReviewVersions"
+        if versions:
+            validate_review_versions(versions, at, known_versions, errs)
+        else:
+            errs.required(at, f"must specify one of {', '.join(REVIEW_VERSIONS)}")
         if name and name in seen and unique:
             errs.duplicate(f"{path}.name", name)
         seen.add(name)
 
 
-def _has_known_version(hook: Object) -> bool:
-    return any(v in REVIEW_VERSIONS for v in hook.get("admissionReviewVersions") or ())
-
-
-def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors) -> None:
-    versions = hook.get("admissionReviewVersions") or []
-    listed = ", ".join(REVIEW_VERSIONS)
-    if not versions:
-        errs.required(path, f"must specify one of {listed}")
-        return
+def validate_review_versions(versions: list[str], path: str, must_know_one: bool, errs: Errors) -> None:
+    """Validates the review versions of webhooks, of which there are some."""
     seen: set[str] = set()
     for i, version in enumerate(versions):
         if version in seen:
@@ -167,8 +165,8 @@ def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors)
         else:
             d.dns1035_label(version, f"{path}[{i}]", errs)
         seen.add(version)
-    if must_know_one and not _has_known_version(hook):
-        errs.invalid(path, versions, f"must include at least one of {listed}")
+    if must_know_one and seen.isdisjoint(REVIEW_VERSIONS):
+        errs.invalid(path, versions, f"must include at least one of {', '.join(REVIEW_VERSIONS)}")
 
 
 rules.define("""

@@ -50,7 +50,7 @@ class _Line(NamedTuple):
         return {name: value for name, colon, value in parts if colon and name in _OPTIONS}
 
     def rules(self) -> list[str]:
-        return [word for word in self.words if word.partition(":")[0] not in _OPTIONS]
+        return [word for word in self.words if ":" not in word or word.partition(":")[0] not in _OPTIONS]
 
 
 def compiled(text: str, functions: Mapping[str, Callable[..., None]], path: str) -> Callable[..., None]:
@@ -409,7 +409,10 @@ def _takes_around(rule: Callable[..., None]) -> bool:
 
 def _flag(word: str) -> str:
     """The expression for `$`, what is around, or `$a`, an attribute of it."""
-    return f"getattr(around, {word[1:]!r}, False)" if word[1:] else "around"
+    found = "around"
+    for name in filter(None, word[1:].split(".")):
+        found = f"getattr({found}, {name!r}, False)"
+    return found
 
 
 def _below(path: str, member: str) -> str:

@@ -3,7 +3,7 @@
 A rule is a function (value, path, errs) that adds causes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from pilothouse.api import names
@@ -179,6 +179,11 @@ user_id = matches(names.user_id)
 
 def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
     names.domain_prefixed_path(errs, path, value)
+
+
+def legacy_ip(value: str, path: str, errs: Errors, known: Container[str] | None) -> None:
+    """An address in a field older than strict validation; those that the stored object has are allowed, too."""
+    common.validate_ip(value, path, errs, known or ())
 
 
 def fully_qualified_name(value: str, path: str, errs: Errors) -> None:

@@ -49,9 +49,9 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 
 class Table(Protocol):
-    """A rule made of a table; `around` is what its functions and conditions may ask of what is around the value."""
+    """A rule made of a table: of a value, its path as text or what becomes text, and what is around the value."""
 
-    def __call__(self, value: Any, path: str, errs: Errors, around: Any = None, /) -> None: ...
+    def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None: ...
 
 
 class Kind(Protocol):
@@ -95,7 +95,7 @@ class Rules:
         self._tables.append((text, "{path}"))
         made: Callable[..., None] | None = None
 
-        def check(value: Any, path: str, errs: Errors, around: Any = None) -> None:
+        def check(value: Any, path: object, errs: Errors, around: Any = None) -> None:
             nonlocal made
             if made is None:
                 made = compiled(text, self._named, "{path}")
