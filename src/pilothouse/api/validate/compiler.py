@@ -13,16 +13,21 @@ from typing import Any, NamedTuple
 from pilothouse.api import names
 from pilothouse.api.fields import OMIT, Object
 from pilothouse.api.validate import declare
-from pilothouse.api.validate.shown import go, label_selector
+from pilothouse.api.validate.shown import go, shown
 
 _MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?|(?=\[))(\[=?\])?(=0)?(-\?|[?!*+-])?")
 _RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
-_COMPARED = re.compile(r"(>=|<=)(-?\d+|[./]\w+)")
+_COMPARED = re.compile(r"(>=|<=|>|<)(-?\d+|[./]\w+)")
 _OPTIONS = frozenset(("as", "as-root", "by", "show", "at", "most", "unique", "unique-first", "second"))
 _NUMBERS = frozenset(("port", "user-id", "port-or-name"))
 _CAUSES = frozenset(("required", "forbidden", "invalid"))
 _SHOWN = {"": '""', "null": "None"}
-_BOUNDS = {">=": "must be greater than or equal to", "<=": "must be less than or equal to"}
+_BOUNDS = {
+    ">=": "must be greater than or equal to",
+    "<=": "must be less than or equal to",
+    ">": "must be greater than",
+    "<": "must be less than",
+}
 _INLINE: dict[str, Callable[[Any], Any]] = {
     "dns-label": names.dns_label,
     "dns1035-label": names.dns1035_label,
@@ -222,8 +227,8 @@ class _Writer:
                 self.steps(part.below, value, at)
         with self._block("else"):
             if "show" in options:
-                shown = f"{self._name(go)}({value}, {options['show']!r})"
-                self._cause("not_supported", at, f"{shown}, {tuple(kinds)}")
+                found = f"{self._name(go)}({value}, {options['show']!r})"
+                self._cause("not_supported", at, f"{found}, {tuple(kinds)}")
             else:
                 where = _below(at, options.get("at", options["by"]))
                 self._cause("not_supported", where, f"{kind}, {tuple(kinds)}")
@@ -296,13 +301,9 @@ class _Writer:
             return default
         if form == "omit":
             return self._name(OMIT)
-        if form == "label-selector":
-            return f"{self._name(label_selector)}({value})"
-        return (
-            f"{self._name(go)}({value}, {form!r})"
-            if form.startswith("api.")
-            else _SHOWN.get(form, repr(form))
-        )
+        if form.startswith("api.") or form == "label-selector":
+            return f"{self._name(shown)}({value}, {form!r})"
+        return _SHOWN.get(form, repr(form))
 
     def _refuse(self, test: str, value: str, at: str, why: str) -> None:
         with self._block(f"if {test}"):

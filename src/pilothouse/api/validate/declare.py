@@ -9,7 +9,7 @@ from typing import Any
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common
-from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.shown import shown
 
 Rule = Callable[[Any, str, Errors], None]
 """Adds the causes against a value at a path."""
@@ -234,7 +234,7 @@ def fixed(
 ) -> Change:
     """A member, found by a path such as `spec.selector`, must not change.
 
-    show: gives the value for the message, or names its type as shown.go does. forbidden: the reason if the change is forbidden.
+    show: gives the value for the message, or names its form (shown.shown). forbidden: the reason if the change is forbidden.
     """
     steps, path = member.split("."), member if at is None else at
 
@@ -245,7 +245,7 @@ def fixed(
         if forbidden:
             errs.forbidden(path, forbidden)
         else:
-            errs.invalid(path, go(new, show) if isinstance(show, str) else show(new), why)
+            errs.invalid(path, shown(new, show) if isinstance(show, str) else show(new), why)
 
     return check
 
