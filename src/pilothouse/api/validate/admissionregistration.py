@@ -17,11 +17,11 @@ REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_MATCH_CONDITIONS = 64
 
 rules = Rules(
-    validate_conditions,
     valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"),
     alone_in_operations=d.alone("operations"),
     alone_in_groups=d.alone("API groups"),
     alone_in_versions=d.alone("API versions"),
+    conditions=validate_conditions,
 )
 
 # What webhooks and policies share
@@ -38,12 +38,6 @@ operations-rule
     resources?                          resources
     scope?                              *|Cluster|Namespaced
 """)
-
-
-@rules
-def _nonempty_text(text: str, path: str, errs: Errors) -> None:
-    if not text:
-        errs.required(path)
 
 
 @rules

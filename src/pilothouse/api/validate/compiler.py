@@ -267,12 +267,12 @@ class _Writer:
         span, compared, name = _RANGE.fullmatch(word), _COMPARED.fullmatch(word), word.partition(":")[0]
         if span is not None:
             low, high = int(span[1]), int(span[2])
-            self._refuse(f"not {low} <= {value} <= {high}", value, at, why or names.in_range(low, high))
+            self._refuse(f"not {low} <= {value} <= {high}", shown, at, why or names.in_range(low, high))
         elif compared is not None:
             sign, bound = compared.groups()
             holder = {".": struct, "/": "value"}.get(bound[0])
             other = f"{holder}.get({bound[1:]!r}, 0)" if holder else bound
-            self._refuse(f"not {value} {sign} {other}", value, at, why or f"{_BOUNDS[sign]} {bound}")
+            self._refuse(f"not {value} {sign} {other}", shown, at, why or f"{_BOUNDS[sign]} {bound}")
         elif word == "never":
             self._cause("invalid", at, f"{shown}, {why!r}")
         elif word == "unique":
@@ -305,9 +305,9 @@ class _Writer:
             return f"{self._name(shown)}({value}, {form!r})"
         return _SHOWN.get(form, repr(form))
 
-    def _refuse(self, test: str, value: str, at: str, why: str) -> None:
+    def _refuse(self, test: str, shown: str, at: str, why: str) -> None:
         with self._block(f"if {test}"):
-            self._cause("invalid", at, f"{value}, {why!r}")
+            self._cause("invalid", at, f"{shown}, {why!r}")
 
     def _call(self, name: str, value: str, at: str) -> None:
         rule = self._rule_named(name)

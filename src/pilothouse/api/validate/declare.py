@@ -101,6 +101,11 @@ def nonempty(*rules: Rule, why: str = "") -> Rule:
     return check
 
 
+def nonempty_text(text: str, path: str, errs: Errors) -> None:
+    if not text:
+        errs.required(path)
+
+
 def one_of(*valid: str) -> Rule:
     """Must be one of these, which are listed in this order."""
 

@@ -1,6 +1,6 @@
 """Validates resource.k8s.io/v1: the slices in which drivers publish their devices."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patterns import Pattern
@@ -23,10 +23,6 @@ _ONE_DEVICE_PLACE = (
     "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is "
     "set to true in the ResourceSlice spec"
 )
-_NO_DEVICE_PLACE = (
-    "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in "
-    "the ResourceSlice spec"
-)
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PRE_RELEASE = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _BUILD = "[0-9a-zA-Z-]+"
@@ -46,43 +42,82 @@ def _name(item: Object) -> str:
     return str(item.get("name", ""))
 
 
-_head = rules.kind("""
+_slice = rules.kind("""
     spec.driver                         driver-name
     spec.pool.name                      pool-name
     spec.pool.resourceSliceCount        >=1 : must be greater than zero
     spec.pool.generation                >=0 : must be greater than or equal to zero
-""")
-_fixed = d.change(d.fixed("spec.pool.name", ""), d.fixed("spec.driver", ""), d.fixed("spec.nodeName"))
-_counter_sets = rules.kind("""
+    @unchanged
+    spec
+      @place
+    if spec.sharedCounters and spec.devices
+      invalid                           at:spec : only one of `sharedCounters` or `devices` is allowed
+    @number-of-devices
+    spec.devices[]                      unique:name
+      name                              dns-label
+      @properties
+      attributes?                       attributes
+      @capacities
+      @changed-taints
+      consumesCounters[]                most:2 unique:counterSet
+        counterSet!                     dns-label
+        @counters
+      if /spec.perDeviceNodeSelection
+        @device-place
+      elif nodeName given or nodeSelector given or allNodes given
+        invalid                         show:null : `nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec
+      @binding
     spec.sharedCounters[]               most:8 unique:name
       name!                             dns-label
       @counters
 """)
+_taints = rules.table("""
+    taints[]                            most:16
+      key                               qualified-name
+      value                             label-value
+      effect!                           NoExecute|NoSchedule|None
+""")
+
+
+class _Stored(NamedTuple):
+    """The slice that is changed, and its devices by name."""
+
+    slice: Object | None
+    devices: dict[str, Object]
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new slice; with `old`, a changed one."""
-    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
-    _head(obj, errs)
-    if old is not None:
-        _fixed(obj, old, errs)
-    _place(spec, errs)
-    if spec.get("sharedCounters") and spec.get("devices"):
-        errs.invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
-    devices = spec.get("devices") or []
+    _slice(obj, errs, _Stored(old, {_name(one): one for one in d.found(old, ("spec", "devices"), ())}))
+
+
+@rules
+def _unchanged(obj: Object, path: str, errs: Errors, stored: _Stored) -> None:
+    if stored.slice is not None:
+        _fixed(obj, stored.slice, errs)
+
+
+_fixed = d.change(d.fixed("spec.pool.name", ""), d.fixed("spec.driver", ""), d.fixed("spec.nodeName"))
+
+
+@rules
+def _number_of_devices(obj: Object, path: str, errs: Errors) -> None:
+    devices = d.found(obj, ("spec", "devices"), ())
     heavy = any(one.get("taints") or one.get("consumesCounters") for one in devices)
-    known = {_name(one): one for one in before.get("devices") or ()}
-    apart = bool(spec.get("perDeviceNodeSelection"))
-
-    def device(item: Object, path: str, errs: Errors) -> None:
-        _device(item, known.get(_name(item)), apart, path, errs)
-
     most = MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES
-    d.items(device, key="name", most=most)(devices, "spec.devices", errs)
-    _counter_sets(obj, errs)
+    if len(devices) > most:
+        errs.too_many("spec.devices", len(devices), most)
 
 
-def _place(spec: Object, errs: Errors) -> None:
+@rules
+def _changed_taints(device: Object, path: str, errs: Errors, stored: _Stored) -> None:
+    old = stored.devices.get(_name(device))
+    if old is None or not equal(old.get("taints"), device.get("taints")):
+        _taints(device, path, errs)
+
+
+@rules
+def _place(spec: Object, path: str, errs: Errors) -> None:
     given = []
     for member in _PLACES:
         value, path = spec.get(member), f"spec.{member}"
@@ -109,6 +144,7 @@ def _place(spec: Object, errs: Errors) -> None:
         errs.invalid("spec", f"{{{', '.join(given)}}}", f"{_ONE_PLACE}, but multiple fields are set")
 
 
+@rules
 def _device_place(device: Object, path: str, errs: Errors) -> None:
     given = []
     for member in _DEVICE_PLACES:
@@ -128,37 +164,6 @@ def _device_place(device: Object, path: str, errs: Errors) -> None:
         errs.required(path, _ONE_DEVICE_PLACE)
     elif len(given) > 1:
         errs.invalid(path, f"{{{', '.join(given)}}}", _ONE_DEVICE_PLACE)
-
-
-_device_head = rules.table("""
-    name                                dns-label
-    @properties
-    attributes?                         attributes
-    @capacities
-""")
-_taints = rules.table("""
-    taints[]                            most:16
-      key                               qualified-name
-      value                             label-value
-      effect!                           NoExecute|NoSchedule|None
-""")
-_consumed = rules.table("""
-    consumesCounters[]                  most:2 unique:counterSet
-      counterSet!                       dns-label
-      @counters
-""")
-
-
-def _device(device: Object, old: Object | None, apart: bool, path: str, errs: Errors) -> None:
-    _device_head(device, path, errs)
-    if old is None or not equal(old.get("taints"), device.get("taints")):
-        _taints(device, path, errs)
-    _consumed(device, path, errs)
-    if apart:
-        _device_place(device, path, errs)
-    elif any(device.get(m) is not None for m in _DEVICE_PLACES):
-        errs.invalid(path, None, _NO_DEVICE_PLACE)
-    validate_binding(device, path, errs)
 
 
 @rules

@@ -3,11 +3,13 @@
 Both groups' events are validated in their stored form, which is that of core/v1.
 """
 
+from functools import cache
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables import Kind, Rules
 
 LIMIT = 128
 NOTE_LIMIT = 1024
@@ -18,24 +20,29 @@ _FIXED = (
 rules = Rules()
 _series = rules.kind("""
     if series given
-      series.count                      at-least-two
+      series.count                      >=2 show: : should be at least 2
       series.lastObservedTime!
 """)
 _strict = rules.kind("""
     eventTime!
     type                                known-type
-    firstTimestamp+                     unset-here
-    lastTimestamp+                      unset-here
-    count+                              unset-here
+    firstTimestamp+                     never show: : needs to be unset
+    lastTimestamp+                      never show: : needs to be unset
+    count+                              never show: : needs to be unset
     if source.component or source.host
-      source                            unset-here
+      source                            never show: : needs to be unset
 """)
 
 
-@rules
-def _at_least_two(count: int, path: str, errs: Errors) -> None:
-    if not count or count < 2:
-        errs.invalid(path, "", "should be at least 2")
+@cache
+def _reported(controller: str) -> Kind:
+    """What events with a time must have; `controller` is what the group calls the reporting component."""
+    return rules.kind(f"""
+    reportingComponent!                 as:{controller}
+    reportingComponent                  qualified-name as:{controller}
+    reportingInstance!,action!,reason!  short
+    message                             short-note
+    """)
 
 
 @rules
@@ -44,9 +51,16 @@ def _known_type(kind: str, path: str, errs: Errors) -> None:
         errs.invalid(path, "", f"has invalid value: {kind}")
 
 
-@rules
-def _unset_here(value: object, path: str, errs: Errors) -> None:
-    errs.invalid(path, "", "needs to be unset")
+def _at_most(limit: int) -> d.Rule:
+    def check(text: str, path: str, errs: Errors) -> None:
+        if names.size(text) > limit:
+            errs.invalid(path, "", f"can have at most {limit} characters")
+
+    return check
+
+
+rules.add("short", _at_most(LIMIT))
+rules.add("short-note", _at_most(NOTE_LIMIT))
 
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
@@ -90,29 +104,19 @@ _fixed = d.change(
 
 
 def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
-    namespace = event["metadata"].get("namespace", "")
-    involved = (event.get("involvedObject") or {}).get("namespace", "")
-    mismatch = "does not match event.namespace"
-    if not event.get("eventTime"):
-        if involved != namespace and not (not involved and namespace in ("", "default")):
-            errs.invalid("involvedObject.namespace", involved, mismatch)
+    namespace, involved = (
+        event["metadata"].get("namespace", ""),
+        d.found(event, ("involvedObject", "namespace"), ""),
+    )
+    new_style = bool(event.get("eventTime"))
+    if involved or new_style:
+        matches = (
+            namespace in ("default", "kube-system") if not involved else new_style or involved == namespace
+        )
     else:
-        if not involved and namespace not in ("default", "kube-system"):
-            errs.invalid("involvedObject.namespace", involved, mismatch)
-        _new_style(event, errs, controller_field)
+        matches = namespace in ("", "default")
+    if not matches:
+        errs.invalid("involvedObject.namespace", involved, "does not match event.namespace")
+    if new_style:
+        _reported(controller_field)(event, errs)
     d.dns_subdomain(namespace, "namespace", errs)
-
-
-def _new_style(event: Object, errs: Errors, controller_field: str) -> None:
-    controller = event.get("reportingComponent", "")
-    if not controller:
-        errs.required(controller_field)
-    d.qualified_name(controller, controller_field, errs)
-    for member in ("reportingInstance", "action", "reason"):
-        value = event.get(member, "")
-        if not value:
-            errs.required(member)
-        if names.size(value) > LIMIT:
-            errs.invalid(member, "", f"can have at most {LIMIT} characters")
-    if names.size(event.get("message", "")) > NOTE_LIMIT:
-        errs.invalid("message", "", f"can have at most {NOTE_LIMIT} characters")

@@ -18,17 +18,16 @@ rules = Rules(alone_in_groups=d.alone("api groups"), alone_in_resources=d.alone(
 
 def _everything(*groups: str) -> list[Object]:
     """Rules that match every request of these groups."""
-    every = ["*"]
-    resources = {
-        "verbs": every,
-        "apiGroups": every,
-        "resources": every,
+    every = {
+        "verbs": ["*"],
+        "apiGroups": ["*"],
+        "resources": ["*"],
         "clusterScope": True,
-        "namespaces": every,
+        "namespaces": ["*"],
     }
     subjects = [{"kind": "Group", "group": {"name": group}} for group in groups]
-    others = {"verbs": every, "nonResourceURLs": every}
-    return [{"subjects": subjects, "resourceRules": [resources], "nonResourceRules": [others]}]
+    others = {"verbs": ["*"], "nonResourceURLs": ["*"]}
+    return [{"subjects": subjects, "resourceRules": [every], "nonResourceRules": [others]}]
 
 
 MANDATORY_SCHEMAS: dict[str, Object] = {
@@ -61,7 +60,8 @@ conditions
       type!                             : must not be empty
 """)
 validate_flow_schema = rules.kind("""
-    spec.matchingPrecedence=0           positive-value <=10000 : must not be greater than 10000
+    spec.matchingPrecedence             >=1 : must be a positive value
+    spec.matchingPrecedence             <=10000 : must not be greater than 10000
     @only-exempt-is-first
     spec.distinguisherMethod?           method
     spec.priorityLevelConfiguration.name! dns-subdomain : must reference a priority level
@@ -110,12 +110,6 @@ def _only_exempt_is_first(obj: Object, path: str, errs: Errors) -> None:
     if d.found(obj, ("spec", "matchingPrecedence")) == 1 and name != "exempt":
         why = "only the schema named 'exempt' may have matchingPrecedence 1"
         errs.invalid("spec.matchingPrecedence", 1, why)
-
-
-@rules
-def _positive_value(value: int, path: str, errs: Errors) -> None:
-    if value <= 0:
-        errs.invalid(path, value, "must be a positive value")
 
 
 @rules
@@ -241,11 +235,8 @@ def _mandatory_level(obj: Object, path: str, errs: Errors) -> None:
     if mandatory is None:
         return
     if name == "exempt":
-        but, spec, mandatory = (
-            " except the 'spec.exempt' field",
-            spec | {"exempt": None},
-            mandatory | {"exempt": None},
-        )
+        but = " except the 'spec.exempt' field"
+        spec, mandatory = spec | {"exempt": None}, mandatory | {"exempt": None}
     if not equal(spec, mandatory):
         shown = go(obj.get("spec") or {}, "api.flowcontrol.v1.PriorityLevelConfigurationSpec")
         errs.invalid("spec", shown, f"spec of '{name}'{but} must equal the fixed value")

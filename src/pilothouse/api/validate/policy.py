@@ -9,7 +9,7 @@ from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
-rules = Rules(validate_int_or_percent, validate_at_most_100_percent, validate_conditions)
+rules = Rules(validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
 
 
 @cache
