@@ -167,6 +167,7 @@ def finds_fault(rule: Rule, value: Any) -> bool:
     return bool(errs)
 
 
+driver_name = nonempty(max_bytes(63), matches(lambda name: names.dns_subdomain(name.lower())))
 nonnegative = holds(lambda value: value >= 0, common.NEGATIVE)
 dns_label = matches(names.dns_label)
 dns1035_label = matches(names.dns1035_label)

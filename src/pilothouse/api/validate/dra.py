@@ -13,7 +13,6 @@ from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.storage import validate_driver_name
 from pilothouse.api.validate.tables import Rules
 
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
@@ -30,7 +29,6 @@ Requests = dict[str, set[str]]
 rules = Rules(
     validate_template_metadata,
     node_selector=validate_node_selector,
-    driver_name=validate_driver_name,
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
@@ -164,7 +162,7 @@ def validate_attribute_name(name: str, path: str, errs: Errors) -> None:
     if not domain:
         errs.invalid(path, "", "the domain must not be empty")
     else:
-        validate_driver_name(domain, path, errs)
+        d.driver_name(domain, path, errs)
     if not local:
         errs.invalid(path, "", "the name must not be empty")
     else:

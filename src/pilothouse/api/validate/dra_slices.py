@@ -11,7 +11,6 @@ from pilothouse.api.validate.dra import validate_attribute_name, validate_bindin
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.storage import validate_driver_name
 from pilothouse.api.validate.tables import Rules
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
@@ -32,7 +31,6 @@ _SEMANTIC = Pattern(
 
 rules = Rules(
     validate_binding,
-    driver_name=validate_driver_name,
     pool_name=validate_pool_name,
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
 )

@@ -16,11 +16,9 @@ MAX_SIZE = 256 * 1024
 MAX_INT32 = 2**31 - 1
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
-validate_driver_name = d.nonempty(d.max_bytes(63), d.matches(lambda name: names.dns_subdomain(name.lower())))
 
 rules = Rules(
     validate_nonnegative_quantity,
-    driver_name=validate_driver_name,
     provisioner=lambda name, path, errs: d.qualified_name(name.lower(), path, errs),
     short_id=d.holds(lambda node: names.size(node) <= 256, "must be 256 characters or less"),
     inline_volume=lambda spec, path, errs: validate_volume_spec(spec, "", path, errs, inline=True),
