@@ -31,43 +31,6 @@ def every(*rules: Rule) -> Rule:
     return check
 
 
-def items(
-    *rules: Rule,
-    key: str | Callable[[Any], Any] | None = None,
-    double: str = "",
-    early: bool = False,
-    most: int = 0,
-) -> Rule:
-    """The rules for each item of a list, or for each key of a map.
-
-    key: the member by which items must differ, "" for the item itself, or a function that gives it; the cause stands at the
-    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there.
-    """
-    rule = every(*rules)
-    name_of = key
-    if isinstance(key, str):
-        member: str = key
-        name_of = (lambda value: value.get(member, "")) if member else lambda value: value
-
-    def check(values: Sequence[Any], path: str, errs: Errors) -> None:
-        if most and len(values) > most:
-            errs.too_many(path, len(values), most)
-        seen: set[Any] = set()
-        for i, value in enumerate(values):
-            here = f"{path}[{i}]"
-            if not early:
-                rule(value, here, errs)
-            if callable(name_of):
-                name = name_of(value)
-                if name in seen:
-                    errs.duplicate(here + double, name)
-                seen.add(name)
-            if early:
-                rule(value, here, errs)
-
-    return check
-
-
 # Rules for values
 
 
@@ -146,11 +109,6 @@ def max_bytes(limit: int) -> Rule:
             errs.too_long(path, limit)
 
     return rule
-
-
-def no_doubles(key: str | Callable[[Any], Any] = "", at: str = "") -> Rule:
-    """Items of a list must differ, in a member if one is named."""
-    return items(lambda value, path, errs: None, key=key, double=at)
 
 
 def alone(what: str) -> Rule:

@@ -209,13 +209,16 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     _reserved(status, "status", errs)
     allocated = {_device_id(r) for r in d.found(allocation, ("devices", "results"), ())}
 
-    def device(item: Object, path: str, errs: Errors) -> None:
-        rules["device-place"](item, path, errs)
-        if _device_id(item) not in allocated:
-            errs.invalid(path, _shared_id(item), "must be an allocated device in the claim")
-        _device_status(item, path, errs)
-
-    d.items(device, key=_device_id)(status.get("devices") or (), "status.devices", errs)
+    seen: set[str] = set()
+    for i, device in enumerate(status.get("devices") or ()):
+        path, identifier = f"status.devices[{i}]", _device_id(device)
+        rules["device-place"](device, path, errs)
+        if identifier not in allocated:
+            errs.invalid(path, _shared_id(device), "must be an allocated device in the claim")
+        _device_status(device, path, errs)
+        if identifier in seen:
+            errs.duplicate(path, identifier)
+        seen.add(identifier)
     if reserved and allocation is None:
         errs.forbidden("status.reservedFor", "may not be specified when `allocated` is not set")
     known = {identity(consumer) for consumer in before.get("reservedFor") or ()}

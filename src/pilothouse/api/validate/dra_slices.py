@@ -248,11 +248,15 @@ def _valid_values(values: list[str], default: Quantity, most: Quantity, path: st
         if options[i - 1] > options[i]:
             errs.invalid(f"{path}[{i}]", values[i], "values must be sorted in ascending order")
 
-    def option(text: str, at: str, errs: Errors) -> None:
-        if amount(text) > most:
-            errs.invalid(at, text, f"option is larger than capacity value: {most}")
-
-    d.items(option, key="", most=10)(values, path, errs)
+    seen: set[str] = set()
+    if len(values) > 10:
+        errs.too_many(path, len(values), 10)
+    for i, (text, option) in enumerate(zip(values, options, strict=True)):
+        if option > most:
+            errs.invalid(f"{path}[{i}]", text, f"option is larger than capacity value: {most}")
+        if text in seen:
+            errs.duplicate(f"{path}[{i}]", text)
+        seen.add(text)
     if not any(o == default for o in options):
         errs.invalid(path, str(default), "default value is not valid according to the requestPolicy")
 

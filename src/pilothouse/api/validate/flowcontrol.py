@@ -13,7 +13,14 @@ MAX_QUEUES = 10_000_000
 MAX_HASH_BITS = 60
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
 
-rules = Rules(alone_in_groups=d.alone("api groups"), alone_in_resources=d.alone("resources"))
+rules = Rules(
+    alone_in_groups=d.alone("api groups"),
+    alone_in_namespaces=d.alone("namespaces"),
+    alone_in_resources=d.alone("resources"),
+    alone_in_urls=d.alone("non-resource URLs"),
+    alone_in_verbs=d.alone("verbs"),
+    namespace=d.matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}"),
+)
 
 
 def _everything(*groups: str) -> list[Object]:
@@ -55,6 +62,11 @@ MANDATORY_LEVELS: dict[str, Object] = {
 # Flow schemas
 
 rules.define("""
+verbs
+    if verbs has *
+      verbs                             alone-in-verbs
+    else
+      verbs?                            known-verbs
 conditions
     conditions[]                        unique-first:.type
       type!                             : must not be empty
@@ -87,15 +99,24 @@ validate_flow_schema = rules.kind("""
       if not resourceRules and not nonResourceRules
         required                        : at least one of resourceRules and nonResourceRules has to be non-empty
       resourceRules[]
-        verbs!                          verbs : verbs must contain at least one value
+        verbs!                          : verbs must contain at least one value
+        @verbs
         apiGroups!                      alone-in-groups : resource rules must supply at least one api group
         resources!                      alone-in-resources : resource rules must supply at least one resource
         if not namespaces and not clusterScope
           namespaces!                   : resource rules that are not cluster scoped must supply at least one namespace
-        namespaces+                     namespaces
+        if namespaces has *
+          namespaces                    alone-in-namespaces
+        else
+          namespaces[]                  namespace
       nonResourceRules[]
-        verbs!                          verbs : verbs must contain at least one value
-        nonResourceURLs!                urls : nonResourceURLs must contain at least one value
+        verbs!                          : verbs must contain at least one value
+        @verbs
+        nonResourceURLs!                : nonResourceURLs must contain at least one value
+        if nonResourceURLs has *
+          nonResourceURLs               alone-in-urls
+        else
+          nonResourceURLs[]             url
     @mandatory-schema
     status?                             conditions
 """)
@@ -125,44 +146,26 @@ def _service_account(name: str, path: str, errs: Errors) -> None:
 
 
 @rules
-def _verbs(verbs: list[str], path: str, errs: Errors) -> None:
-    if "*" in verbs:
-        d.alone("verbs")(verbs, path, errs)
-    elif not set(verbs) <= set(_VERBS):
+def _known_verbs(verbs: list[str], path: str, errs: Errors) -> None:
+    if not set(verbs) <= set(_VERBS):
         errs.not_supported(path, verbs, _VERBS)
 
 
-_namespace = d.matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}")
-
-
-@rules
-def _namespaces(namespaces: list[str], path: str, errs: Errors) -> None:
-    (d.alone("namespaces") if "*" in namespaces else d.items(_namespace))(namespaces, path, errs)
-
-
-@rules
-def _urls(urls: list[str], path: str, errs: Errors) -> None:
-    (d.alone("non-resource URLs") if "*" in urls else d.items(_url))(urls, path, errs)
-
-
-def _url(url: str, path: str, errs: Errors) -> None:
-    fault = _url_fault(url)
-    if fault:
-        errs.invalid(path, url, fault)
-
-
-def _url_fault(url: str) -> str:
+def _url_fault(url: str) -> list[str]:
     if not url:
-        return "must not be empty"
+        return ["must not be empty"]
     if not url.startswith("/"):
-        return "must start with slash"
+        return ["must start with slash"]
     if " " in url:
-        return "must not contain white-space"
+        return ["must not contain white-space"]
     if "//" in url:
-        return "must not contain double slash"
+        return ["must not contain double slash"]
     if url.count("*") > 1 or ("*" in url and not url.endswith("/*")):
-        return "wildcard can only do suffix matching"
-    return ""
+        return ["wildcard can only do suffix matching"]
+    return []
+
+
+rules.add("url", d.matches(_url_fault))
 
 
 @rules
@@ -178,8 +181,6 @@ def _mandatory_schema(obj: Object, path: str, errs: Errors) -> None:
 rules.define("""
 shares
     nominalConcurrencyShares?           >=0 : must be a non-negative integer
-""")
-rules.define("""
 lendable
     lendablePercent?                    0..100 : must be between 0 and 100, inclusive
 """)

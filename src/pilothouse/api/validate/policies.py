@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.admissionregistration import rules, validate_match_conditions
+from pilothouse.api.validate.admissionregistration import rules
 from pilothouse.api.validate.expressions import Expressions
 from pilothouse.api.validate.shown import go
 
@@ -81,7 +81,6 @@ param-ref
     if not selector given and not name
       required                          : one of name or selector must be specified
 """)
-rules(validate_match_conditions)
 
 
 def validate_validating_policy(obj: Object, errs: Errors) -> None:
@@ -182,15 +181,17 @@ def _audit_annotations(obj: Object, path: str, errs: Errors, expressions: Expres
         else:
             expressions.audit_value(text, at, errs)
 
-    def annotation(one: Object, at: str, errs: Errors) -> None:
-        key = one.get("key", "")
+    seen: set[str] = set()
+    for i, annotation in enumerate(annotations):
+        at, key = f"{path}[{i}]", annotation.get("key", "")
         if name:
             d.qualified_name(f"{name}/{key}", f"{at}.key", errs)
         else:
             errs.invalid(f"{at}.key", key, "requires metadata.name be non-empty")
-        _expression(one, "valueExpression", at, errs, check)
-
-    d.items(annotation, key="key", double=".key")(annotations, path, errs)
+        _expression(annotation, "valueExpression", at, errs, check)
+        if key in seen:
+            errs.duplicate(f"{at}.key", key)
+        seen.add(key)
 
 
 _PATCHES = {"JSONPatch": "jsonPatch", "ApplyConfiguration": "applyConfiguration"}
