@@ -217,7 +217,6 @@ webhook-service
     port=0                              valid-port
     path+                               service-path
 """)
-validate_webhook_service = rules["webhook-service"]
 """A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
 is reported as the other."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._fieldset import same
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.shown import META_MEMBERS
 
 NEGATIVE = "must be greater than or equal to 0"
@@ -182,8 +182,3 @@ def selector_has_invalid_value(selector: Object | None) -> bool:
     """Whether an expression has a value that is no valid label value, which only older objects can have."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
-
-
-def go_quote_list(values: Iterable[str]) -> str:
-    """Format a list of texts as Go's %q does: `["a" "b"]`."""
-    return "[" + " ".join(quote(v) for v in values) + "]"

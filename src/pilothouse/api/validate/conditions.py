@@ -5,13 +5,12 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
 
 rules = Rules(reason=d.matches(names.condition_reason))
-_condition = f"""
-    type                                qualified-name
-    status                              False|True|Unknown
-    observedGeneration?                 >=0 : must be greater than or equal to zero
-    lastTransitionTime!
-    reason!                             reason max:1024
-    message                             max:{32 * 1024}
-"""
-validate_condition = rules.table(_condition)
-validate_conditions = rules.table("    []  unique-first:.type" + _condition.replace("\n", "\n  "))
+validate_conditions = rules.table(f"""
+    []                                  unique-first:.type
+      type                              qualified-name
+      status                            False|True|Unknown
+      observedGeneration?               >=0 : must be greater than or equal to zero
+      lastTransitionTime!
+      reason!                           reason max:1024
+      message                           max:{32 * 1024}
+""")

@@ -104,18 +104,10 @@ _fixed = d.change(
 
 
 def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
-    namespace, involved = (
-        event["metadata"].get("namespace", ""),
-        d.found(event, ("involvedObject", "namespace"), ""),
-    )
-    new_style = bool(event.get("eventTime"))
-    if involved or new_style:
-        matches = (
-            namespace in ("default", "kube-system") if not involved else new_style or involved == namespace
-        )
-    else:
-        matches = namespace in ("", "default")
-    if not matches:
+    namespace = event["metadata"].get("namespace", "")
+    involved, new_style = d.found(event, ("involvedObject", "namespace"), ""), bool(event.get("eventTime"))
+    homes = ("default", "kube-system") if new_style else ("", "default")
+    if (involved != namespace and involved and not new_style) or (not involved and namespace not in homes):
         errs.invalid("involvedObject.namespace", involved, "does not match event.namespace")
     if new_style:
         _reported(controller_field)(event, errs)

@@ -1,6 +1,6 @@
 """Validates persistent volume claims and claim templates (apis/core/validation)."""
 
-from functools import cache
+from typing import NamedTuple
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -24,14 +24,7 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-VOLUME_MODES = ("Block", "Filesystem")
-RESIZE_STATUSES = (
-    "ControllerResizeInProgress",
-    "ControllerResizeInfeasible",
-    "NodeResizeInProgress",
-    "NodeResizeInfeasible",
-    "NodeResizePending",
-)
+_RESIZE = "ControllerResizeInProgress ControllerResizeInfeasible NodeResizeInProgress NodeResizeInfeasible NodeResizePending"
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -53,36 +46,37 @@ def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
     validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
 
 
-@cache
-def _claim_spec(any_selector: bool, any_group: bool) -> d.Rule:
-    """With these, what the stored claim has may be invalid."""
-    source = f"""
-      name!
-      kind!
-      if not apiGroup and kind != PersistentVolumeClaim
-        kind                            never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
-      {"" if any_group else "apiGroup+ dns-subdomain"}
-    """
-    return rules.table(f"""
+rules.define("""
+claim-spec
     accessModes!                        : at least 1 access mode is required
-    selector?                           {"any-selector" if any_selector else "label-selector"}
+    selector?                           $any_selector?any-selector:label-selector
     accessModes?                        access-modes
     @storage
     storageClassName+                   dns-subdomain
     volumeMode?                         Block|Filesystem
-    dataSource?{source}
-    dataSourceRef?{source}
+    dataSource?                         data-source
+    dataSourceRef?                      data-source
       namespace+                        dns-label
     @one-data-source
     volumeAttributesClassName+          dns-subdomain
-    """)
+data-source
+    name!
+    kind!
+    if not apiGroup and kind != PersistentVolumeClaim
+      kind                              never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
+    apiGroup+                           $any_group?:dns-subdomain
+""")
 
 
-def validate_claim_spec(
-    spec: Object, path: str, errs: Errors, *, any_selector: bool = False, any_group: bool = False
-) -> None:
-    """Validates a PersistentVolumeClaimSpec; the flags allow invalid values that the old object has."""
-    _claim_spec(any_selector, any_group)(spec, path, errs)
+class _Around(NamedTuple):
+    """Whether a claim's selector and the API groups of its sources may be invalid, because those of the stored one are."""
+
+    any_selector: bool = False
+    any_group: bool = False
+
+
+validate_claim_spec = rules["claim-spec"]
+"""Validates a PersistentVolumeClaimSpec; around it is what the stored claim has invalid."""
 
 
 @rules
@@ -112,13 +106,8 @@ def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> No
     had_group = any(
         (before.get(m) or {}).get("apiGroup") is not None for m in ("dataSource", "dataSourceRef")
     )
-    validate_claim_spec(
-        claim.get("spec") or {},
-        "spec",
-        errs,
-        any_selector=selector_has_invalid_value(before.get("selector")),
-        any_group=had_group,
-    )
+    around = _Around(selector_has_invalid_value(before.get("selector")), had_group)
+    validate_claim_spec(claim.get("spec") or {}, "spec", errs, around)
 
 
 _fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
@@ -171,14 +160,9 @@ def _check_class(claim: Object, old: Object, new_spec: Object, errs: Errors) -> 
 
 def _check_attributes_class(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("volumeAttributesClassName"), before.get("volumeAttributesClassName")
-    if old is None or new == old:
-        return
-    if new is None:
-        errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
-    elif not new:
-        errs.forbidden(
-            "spec.volumeAttributesClassName", "update from non-nil value to an empty string is forbidden"
-        )
+    if old is not None and new != old and not new:
+        what = "nil" if new is None else "an empty string"
+        errs.forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {what} is forbidden")
 
 
 def validate_claim_status_update(claim: Object, old: Object, errs: Errors) -> None:
@@ -189,8 +173,8 @@ def validate_claim_status_update(claim: Object, old: Object, errs: Errors) -> No
         validate_basic_quantity(text, f"status.capacity[{name}]", errs)
     for name, state in sorted((status.get("allocatedResourceStatuses") or {}).items()):
         _resource_key(name, "status.allocatedResourceStatus", errs)
-        if state not in RESIZE_STATUSES:
-            errs.not_supported("status.allocatedResourceStatus", name, RESIZE_STATUSES)
+        if state not in _RESIZE.split():
+            errs.not_supported("status.allocatedResourceStatus", name, _RESIZE.split())
     for name, text in sorted((status.get("allocatedResources") or {}).items()):
         count = len(errs)
         _resource_key(name, "status.allocatedResources", errs)
