@@ -31,7 +31,9 @@ _SEMANTIC = Pattern(
 
 rules = Rules(
     validate_binding,
+    node_selector=validate_node_selector,
     pool_name=validate_pool_name,
+    unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
 )
 
@@ -114,54 +116,48 @@ def _changed_taints(device: Object, path: str, errs: Errors, stored: _Stored) ->
         _taints(device, path, errs)
 
 
-@rules
-def _place(spec: Object, path: str, errs: Errors) -> None:
-    given = []
-    for member in _PLACES:
-        value, path = spec.get(member), f"spec.{member}"
-        if value is None:
-            continue
-        if member == "nodeSelector":
-            validate_node_selector(value, path, errs)
-            terms = value.get("nodeSelectorTerms") or []
-            if len(terms) != 1:
-                why = "must have exactly one node selector term"
-                errs.invalid(
-                    f"{path}.nodeSelectorTerms", go(terms, "api.core.v1.NodeSelectorTerm") or None, why
-                )
-        elif not value:
-            text = "a non-empty string" if member == "nodeName" else "true"
-            errs.invalid(path, value, f"must be either unset or set to {text}")
-            continue
-        elif member == "nodeName":
-            d.dns_subdomain(value, path, errs)
-        given.append(f"`{member}`")
-    if not given:
-        errs.required("spec", _ONE_PLACE)
-    elif len(given) > 1:
-        errs.invalid("spec", f"{{{', '.join(given)}}}", f"{_ONE_PLACE}, but multiple fields are set")
+rules.define("""
+place
+    if nodeName given and not nodeName
+      nodeName                          never : must be either unset or set to a non-empty string
+    nodeName+                           dns-subdomain
+    nodeSelector?                       node-selector one-term
+    allNodes?                           unset-or-true
+    perDeviceNodeSelection?             unset-or-true
+    @one-place
+device-place
+    if nodeName given and not nodeName
+      nodeName                          never : must not be empty
+    nodeName+                           dns-subdomain
+    nodeSelector?                       node-selector
+    allNodes?                           unset-or-true
+    @one-device-place
+""")
 
 
 @rules
-def _device_place(device: Object, path: str, errs: Errors) -> None:
-    given = []
-    for member in _DEVICE_PLACES:
-        value, at = device.get(member), f"{path}.{member}"
-        if value is None:
-            continue
-        if member == "nodeSelector":
-            validate_node_selector(value, at, errs)
-        elif not value:
-            why = "must not be empty" if member == "nodeName" else "must be either unset or set to true"
-            errs.invalid(at, value, why)
-            continue
-        elif member == "nodeName":
-            d.dns_subdomain(value, at, errs)
-        given.append(f"`{member}`")
-    if not given:
-        errs.required(path, _ONE_DEVICE_PLACE)
-    elif len(given) > 1:
-        errs.invalid(path, f"{{{', '.join(given)}}}", _ONE_DEVICE_PLACE)
+def _one_term(selector: Object, path: str, errs: Errors) -> None:
+    terms = selector.get("nodeSelectorTerms") or []
+    if len(terms) != 1:
+        shown = go(terms, "api.core.v1.NodeSelectorTerm") or None
+        errs.invalid(f"{path}.nodeSelectorTerms", shown, "must have exactly one node selector term")
+
+
+def _one_of(members: tuple[str, ...], why: str, more: str) -> d.Rule:
+    """One of these must be given; `more` is the message if there are several."""
+
+    def check(holder: Object, path: str, errs: Errors) -> None:
+        given = [m for m in members if holder.get(m) or (m == "nodeSelector" and holder.get(m) is not None)]
+        if not given:
+            errs.required(path, why)
+        elif len(given) > 1:
+            errs.invalid(path, f"{{{', '.join(f'`{member}`' for member in given)}}}", more)
+
+    return check
+
+
+rules.add("one-place", _one_of(_PLACES, _ONE_PLACE, f"{_ONE_PLACE}, but multiple fields are set"))
+rules.add("one-device-place", _one_of(_DEVICE_PLACES, _ONE_DEVICE_PLACE, _ONE_DEVICE_PLACE))
 
 
 @rules
@@ -235,11 +231,11 @@ def _capacity(capacity: Object, shared: bool, path: str, errs: Errors) -> None:
         which = "validValues" if values else "validRange"
         errs.required(f"{path}.default", f"required when {which} is defined")
     elif values:
-        _valid_values(
-            values, amount(default), amount(capacity.get("value", "0")), f"{path}.validValues", errs
-        )
+        most = amount(capacity.get("value", "0"))
+        _valid_values(values, amount(default), most, f"{path}.validValues", errs)
     elif span is not None:
-        _valid_range(span, amount(default), amount(capacity.get("value", "0")), f"{path}.validRange", errs)
+        most = amount(capacity.get("value", "0"))
+        _valid_range(span, amount(default), most, f"{path}.validRange", errs)
 
 
 def _valid_values(values: list[str], default: Quantity, most: Quantity, path: str, errs: Errors) -> None:
@@ -279,13 +275,8 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
         if default > high:
             errs.invalid(f"{path}.max", str(default), f"default is more than max: {high}")
     if span.get("step") is not None:
-        _steps(
-            amount(span["step"]),
-            [low, default] if high is None else [low, default, high],
-            most,
-            f"{path}.step",
-            errs,
-        )
+        values = [low, default] if high is None else [low, default, high]
+        _steps(amount(span["step"]), values, most, f"{path}.step", errs)
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:

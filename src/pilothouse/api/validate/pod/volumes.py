@@ -178,14 +178,7 @@ def _iscsi_name(volume: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.name", name, too_long)
 
 
-_PROJECTIONS = [
-    "secret",
-    "configMap",
-    "downwardAPI",
-    "serviceAccountToken",
-    "clusterTrustBundle",
-    "podCertificate",
-]
+_PROJECTIONS = "secret configMap downwardAPI serviceAccountToken clusterTrustBundle podCertificate"
 
 
 @rules
@@ -224,7 +217,7 @@ def _projections(projected: Object, path: str, errs: Errors, options: PodOptions
             rules["trust-bundle"](bundle, f"{at}.clusterTrustBundle", errs)
             file = bundle.get("path", "")
             claim(file, Repeated(file, _DUPLICATE_PATH))
-        if sum(source.get(kind) is not None for kind in _PROJECTIONS) > 1:
+        if sum(source.get(kind) is not None for kind in _PROJECTIONS.split()) > 1:
             errs.forbidden(at, "may not specify more than 1 volume type per source")
 
 
