@@ -45,6 +45,11 @@ def test_what_must_not_change() -> None:
         "c: Required value",
     ]
     assert told_of_change(d.fixed("spec.a", ""), {}, {"spec": {"a": ""}}) == []
+    assert told_of_change(d.fixed("a", forbidden="no"), {}, {"a": 1}) == ["a: Forbidden: no"]
+    typed = d.fixed("a", show="api.core.v1.Capabilities")
+    assert told_of_change(typed, {"a": {"add": ["x"]}}, {}) == [
+        'a: Invalid value: {"Add":["x"],"Drop":null}: field is immutable'
+    ]
 
 
 def test_faults_of_what_is_stored() -> None:

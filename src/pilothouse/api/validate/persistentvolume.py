@@ -165,8 +165,7 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
     spec = volume.get("spec") or {}
     validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
     annotations = volume["metadata"].get("annotations") or {}
-    given = [member for member, value in spec.items() if value is not None]
-    if _MOUNT_OPTIONS in annotations and set(_TAKES_MOUNT_OPTIONS.split()).isdisjoint(given):
+    if _MOUNT_OPTIONS in annotations and all(spec.get(m) is None for m in _TAKES_MOUNT_OPTIONS.split()):
         at = f"metadata.annotations.{_MOUNT_OPTIONS}"
         errs.forbidden(at, "may not specify mount options for this volume type")
 

@@ -98,9 +98,15 @@ class _Known(NamedTuple):
     ranges: frozenset[str] = frozenset()
 
 
+_NONE = _Known()
+
+
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a service as it will be stored; addresses in `old` are allowed."""
-    before = (old or {}).get("spec") or {}
+    if old is None:
+        _service(service, errs, _NONE)
+        return
+    before = old.get("spec") or {}
     lists = (before.get(m) or () for m in ("externalIPs", "clusterIPs", "loadBalancerSourceRanges"))
     _service(service, errs, _Known(*(frozenset(map(str.strip, one)) for one in lists)))
 

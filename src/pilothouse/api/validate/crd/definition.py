@@ -100,8 +100,8 @@ _spec = rules.table("""
             required                    at:schema.openAPIV3Schema
           elif served and not /preserveUnknownFields
             required                    at:schema.openAPIV3Schema : because otherwise all fields are pruned
-    if preserveUnknownFields and $has_defaults
-      preserveUnknownFields             never : must be false in order to use defaults in the schema
+    if preserveUnknownFields
+      @no-defaults
     versions[]
       name                              joined-label
       if deprecationWarning given and not deprecated
@@ -146,7 +146,6 @@ class _Options(Options):
     any_bundle: bool = True
     many: frozenset[str] = frozenset()
     top: Object = field(default_factory=dict)
-    has_defaults: bool = False
 
 
 @dataclass(slots=True)
@@ -277,7 +276,6 @@ def _validate_spec(spec: Object, options: _Options, errs: Errors) -> None:
         options,
         require_structural=options.require_structural or not spec.get("preserveUnknownFields"),
         top=internal.top,
-        has_defaults=internal.any_schema(lambda schema: schema.get("default") is not None),
     )
     given = {**spec, **internal.top}
     if spec.get("versions") is not None:
@@ -292,6 +290,14 @@ def _joined_subdomain_with_dot(group: str, path: str, errs: Errors) -> None:
         errs.invalid(path, group, ",".join(wrong))
     elif "." not in group:
         errs.invalid(path, group, "should be a domain with at least one dot")
+
+
+@rules
+def _no_defaults(spec: Object, path: str, errs: Errors) -> None:
+    schemas = filter(None, map(_declared, (spec, *(spec.get("versions") or ()))))
+    if any(node.get("default") is not None for schema in schemas for node in walk(schema)):
+        why = "must be false in order to use defaults in the schema"
+        errs.invalid(f"{path}.preserveUnknownFields", True, why)
 
 
 @rules
