@@ -141,7 +141,14 @@ class Pipeline:
             if early is not None:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
-        ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        # request info: what it is about
+        try:
+            query = requestinfo.parse_query(request.query)
+            info = requestinfo.parse(request.method, requestinfo.unescape_path(request.path), query)
+        except ValueError as err:
+            unread = RequestInfo(request.path, request.method.lower())
+            return self._finish(Context(request, unread, {}, audit_id), _malformed(request.target, err))
+        ctx = Context(request, info, query, audit_id)
         if self._console is not None and request.path.startswith(CONSOLE):  # PERF: for every request
             file = self._console.answer(request)
             if file is not None:
@@ -178,16 +185,9 @@ class Pipeline:
         stages, request = self.stages, ctx.request
         begun = False
         try:
-            # request info: what it is about
-            try:
-                ctx.query = query = requestinfo.parse_query(request.query)
-                path = requestinfo.unescape_path(request.path)
-                ctx.info = info = requestinfo.parse(request.method, path, query)
-            except ValueError as err:
-                return self._finish(ctx, _malformed(request.target, err))
             # deadline: the one that the client asks for
-            if "timeout" in query and not _runs_long(info):
-                _timeout(query)
+            if "timeout" in ctx.query and not _runs_long(ctx.info):
+                _timeout(ctx.query)
             # authentication: who is asking
             user = await stages.authenticator.authenticate(request)
             if user is None:

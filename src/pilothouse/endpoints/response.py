@@ -373,7 +373,10 @@ class Responder:
         """The headers that every answer carries."""
         headers = response.headers
         headers.append(("Audit-Id", ctx.audit_id))
-        if not any(name == "Cache-Control" for name, _ in headers):
+        for name, _ in headers:
+            if name == "Cache-Control":
+                break
+        else:
             headers.append(NO_CACHE)
         if ctx.priority is not None:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
