@@ -136,7 +136,7 @@ def parse(str method not None, str path not None, dict query not None):
         verb = "watch" if wants_watch(query) else "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
-    del parts[:at]
+    parts = parts[at:]
     if verb == "watch":               # it stays, and others like it: they share these texts
         group, version = intern(group), intern(version)
         namespace, resource = intern(namespace), intern(resource)
