@@ -412,21 +412,21 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
+        stages = self.stages
         waited = 0.0
         if ctx.admission is not None:
-            waited, ctx.admission = (
-                ctx.admission.webhook_seconds,
-                None,
-            )  # it refers to ctx: no cycle may be left
-        if ctx.flow is not None:
-            ctx.flow.release()
-            in_line = ctx.flow.waited
-            self.stages.filters.flow_control.observe(in_line)
+            waited = ctx.admission.webhook_seconds
+            ctx.admission = None  # it refers to ctx: no cycle may be left
+        ticket = ctx.flow
+        if ticket is not None:
+            ticket.release()
+            in_line = ticket.waited
+            stages.filters.flow_control.observe(in_line)
             waited += in_line
         now = time.perf_counter()
         seconds = now - ctx.started
         request = ctx.request
-        self.stages.metrics.observe(
+        stages.metrics.observe(
             ctx.info,
             ctx.resource,
             ctx.status,
@@ -438,11 +438,11 @@ class Pipeline:
             waited,
         )
         if isinstance(error, ConnectionAbortedError):  # by the server; the client's are ConnectionResetErrors
-            self.stages.metrics.abort(ctx.info, ctx.resource)
-        if self.stages.journal is not None:
-            self.stages.journal.add(ctx, now, sent, error)
-        if ctx.traced is not None or self.stages.tracing.slow:
-            self.stages.tracing.end(ctx, now, sent, error)
+            stages.metrics.abort(ctx.info, ctx.resource)
+        if stages.journal is not None:
+            stages.journal.add(ctx, now, sent, error)
+        if ctx.traced is not None or stages.tracing.slow:
+            stages.tracing.end(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
             resource = ctx.resource

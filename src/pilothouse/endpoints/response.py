@@ -109,8 +109,7 @@ class Responder:
         """Whether the answer shows objects as they are stored."""
         media: Media = ctx.media
         return (
-            media.format == "json"
-            and not media.transform
+            (media is negotiation.PLAIN_JSON or (media.format == "json" and not media.transform))
             and resource.conversion is None
             and not wants_pretty(ctx)
         )
