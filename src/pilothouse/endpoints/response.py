@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse._json import JsonEncoder
 from pilothouse._listbody import ListBody
 from pilothouse.api import depth, json
@@ -189,7 +189,7 @@ class Responder:
                 ctx.audit.shows_body()
             return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
-        size = sum([len(entry.value) for entry in entries])
+        size = bytes_of(entries)
         if ctx.audit is not None and ctx.audit.response_wanted:
             ctx.audit.shows_parts(_Shown(self, ctx, resource, entries, dict(metadata), size))
         if size > self.stream_above:
@@ -219,7 +219,7 @@ class Responder:
         conversion = needed(resource, ctx.media)
         assert conversion is not None
         metadata = list_metadata(revision, token, remaining)
-        long = sum([len(entry.value) for entry in entries]) > self.stream_above
+        long = bytes_of(entries) > self.stream_above
         if not long or not tables.in_stored_order(resource):
             stored = [readable.whole(entry.value) for entry in entries]
             work = self._working(ctx)
