@@ -1,8 +1,8 @@
 """The stages of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
-`Pipeline.handle` reads what the request is about and runs the coroutine `_serve` up to its first wait. Nearly every read never waits, so it is answered
-inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the answer has been sent, or the
-client has left without one, the last stage runs (`_end`).
+`Pipeline.handle` reads what a request is about, then runs the coroutine `_serve` up to its first wait. Nearly every read
+never waits, so it is answered inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the
+answer has been sent, or the client has left without one, the last stage runs (`_end`).
 """
 
 import asyncio
