@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pytest
+import small_disk
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -89,6 +90,55 @@ def test_what_expires_within_a_month_is_renewed(tmp_path: pathlib.Path, days: in
     prepare(tmp_path)
     assert (pathlib.Path(files.admin_cert).read_bytes() == cert) is kept
     assert ca.read_bytes() == before
+
+
+ON_A_FULL_DISK = """
+import pathlib, sys
+from pilothouse import options, pki
+
+data = pathlib.Path(sys.argv[1])
+config = options.parse([f"--data-dir={data}"])
+files = pki.prepare(config)
+for ca, leaves in (("ca", ["admin", "apiserver-kubelet-client"]), ("front-proxy-ca", ["front-proxy-client"])):
+    authority = pki.Authority.create("kubernetes" if ca == "ca" else ca, days=20)
+    made = {ca: (pki.pem(authority.certificate), pki.key_pem(authority.key))}
+    made |= {name: authority.issue(name, server=False) for name in leaves}
+    if ca == "ca":
+        made["apiserver"] = authority.issue("kube-apiserver", hosts=pki.serving_hosts(config), server=True)
+    for name, (certificate, key) in made.items():
+        (data / f"{name}.crt").write_bytes(certificate)
+        (data / f"{name}.key").write_bytes(key)
+kept = {path: path.read_bytes() for path in data.iterdir()}
+try:
+    with (data / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+except OSError:
+    pass
+assert pki.prepare(config) == files
+assert {path: path.read_bytes() for path in kept} == kept and len(list(data.iterdir())) == len(kept) + 1
+(data / "admin.crt").write_bytes(b"")
+try:
+    pki.prepare(config)
+except OSError as error:
+    assert error.errno in pki.NO_SPACE
+else:
+    raise AssertionError("a certificate that cannot be used was kept")
+(data / "ballast").unlink()
+assert pki.prepare(config) == files
+assert all(path.read_bytes() != old for path, old in kept.items() if path.suffix == ".crt")
+"""
+"""Certificates that are good for twenty days yet are to be renewed, on a full disk and when there is space again."""
+
+
+@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
+def test_on_a_full_disk_certificates_are_kept_that_are_still_good(tmp_path: pathlib.Path) -> None:
+    program = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(
+        small_disk.command(tmp_path, 1, program), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("The disk is full, a certificate was not renewed") == 6 + 2, done.stderr
 
 
 def test_new_authority_makes_new_certificates(tmp_path: pathlib.Path) -> None:

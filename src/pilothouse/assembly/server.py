@@ -497,8 +497,8 @@ class Server:
             )
             return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
-        pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
-        log.info("A kubeconfig was written", path=str(path))
+        if pki.try_to_write(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port)):
+            log.info("A kubeconfig was written", path=str(path))
 
 
 def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:
