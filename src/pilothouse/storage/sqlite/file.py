@@ -84,7 +84,9 @@ class DataDirectory:
         self._lock = lock
         owner = f"{os.getpid()}\n".encode()
         try:
-            os.ftruncate(lock, os.pwrite(lock, owner, 0))  # in this order it takes no more space than the owner before
+            os.ftruncate(
+                lock, os.pwrite(lock, owner, 0)
+            )  # in this order it takes no more space than the owner before
         except OSError:
             os.ftruncate(lock, 0)  # a full disk: others are told that the owner is unknown
 
