@@ -77,7 +77,7 @@ def test_the_embedded_store(tmp_path: Path) -> None:
     with Subprocess(["--storage-backend=sqlite"]) as server:
         writers = asyncio.run(saved(server, tmp_path, f"--data-dir={server.directory}"))
     for number in range(SNAPSHOTS):
-        file = tmp_path / str(number)
+        file = str(tmp_path / str(number))
         verified = subprocess.run(
             [sys.executable, "-m", "pilothouse", "snapshot", "verify", file],
             capture_output=True,
@@ -112,7 +112,7 @@ def test_etcd(tmp_path: Path) -> None:
         with Subprocess(["--storage-backend=etcd3", source]) as server:
             writers = asyncio.run(saved(server, tmp_path, source))
     for number in range(SNAPSHOTS):
-        file = tmp_path / str(number)
+        file = str(tmp_path / str(number))
         verify = [sys.executable, "-m", "pilothouse", "snapshot", "verify", file]
         subprocess.run(verify, check=True, capture_output=True)
         status = subprocess.run(
@@ -121,7 +121,7 @@ def test_etcd(tmp_path: Path) -> None:
         new = tmp_path / f"new{number}"
         new.mkdir()
         cluster = Cluster(new)
-        restore = [ETCDUTL, "snapshot", "restore", str(file), f"--data-dir={new}/m0"]
+        restore = [ETCDUTL, "snapshot", "restore", file, f"--data-dir={new}/m0"]
         restore += ["--name=m0", f"--initial-cluster=m0={cluster.peers[0]}", f"--bump-revision={BUMP}"]
         restore += [f"--initial-advertise-peer-urls={cluster.peers[0]}", "--mark-compacted"]
         subprocess.run(restore, check=True, capture_output=True)

@@ -50,16 +50,16 @@ class Own:
     """A process of this machine."""
 
     def __init__(self, pid: int) -> None:
-        self._proc = Path(f"/proc/{pid}")
+        self._clock = ~pid << 3 | 2  # as clock_getcpuclockid(3) makes it
+        self._pages = Path(f"/proc/{pid}/statm")
 
     def processor(self) -> float:
-        """User and system time (proc(5)), which counts in hundredths of a second."""
-        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time of all threads, exact to the nanosecond."""
+        return time.clock_gettime(self._clock)
 
     def memory(self) -> float:
         """The pages that are in memory."""
-        return int((self._proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(self._pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Scraped:
