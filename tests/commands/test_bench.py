@@ -34,12 +34,12 @@ def judge(sheet: Any) -> None:
     assert [(one["name"], one["together"]) for one in sheet["figures"]] == MEASURED
     for one in sheet["figures"]:
         assert (
-            one["processor"] > 0 and one["count"] > 0 and one["rate"] > 0 and 0 < one["p50"] <= one["p99"]
+            one["processor"] >= 0 and one["count"] > 0 and one["rate"] > 0 and 0 < one["p50"] <= one["p99"]
         ), one
         assert one["rounds"] == one["processor"] / sheet["calibration"]["roundSeconds"]
     assert sum(one["count"] for one in sheet["figures"] if one["name"] == "delete") == OBJECTS
     cost = {one["name"]: one["processor"] for one in sheet["figures"]}
-    assert cost[f"list {OBJECTS}"] > cost["get"] > 0
+    assert cost[f"list {OBJECTS}"] > cost["get"]
     assert 0 < sheet["memoryBytes"]["empty"] <= sheet["memoryBytes"]["last"]
     assert {"processor", "cores", "memoryBytes", "python", "load", "durableWriteSeconds"} <= set(
         sheet["machine"]
@@ -57,6 +57,7 @@ def test_its_own_server(
     said = capsys.readouterr()
     sheet = json.loads(said.out)
     judge(sheet)
+    assert all(one["rounds"] > 0 for one in sheet["figures"])
     assert min(sheet["startSeconds"].values()) > 0 and set(sheet["startSeconds"]) == {"empty", "again"}
     assert sheet["server"]["what"] == "its own server --v=0"
     steps = ["start", "start", "calibration", "create", "get", "list", "patch", "watch", "connect", "delete"]

@@ -321,7 +321,7 @@ class Load:
         if not times:
             raise ApiError(f"{name}: there was none in {seconds:.0f} s")
         count, low, high = len(times), quantile(0.5, times), quantile(0.99, times)
-        self.figures.append(Figure(name, together, count, count / seconds, low, high, used / count))
+        self.figures.append(Figure(name, together, count, count / seconds, low, high, max(0.0, used) / count))
 
 
 async def _all(works: Sequence[Awaitable[None]]) -> None:
