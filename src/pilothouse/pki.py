@@ -18,13 +18,13 @@ import pathlib
 import pwd
 import socket
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pilothouse.addresses import advertised, url
 from pilothouse.config import Config
+from pilothouse.files import NO_SPACE, try_to_write, write_file, written
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ LEAF_DAYS = 365
 RENEW_BEFORE = datetime.timedelta(days=30)
 BACKDATED = datetime.timedelta(minutes=5)
 """Certificates begin a little in the past, for clients whose clock is behind."""
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""Numbers of the system's errors for want of space on a disk."""
 
 KUBELET_CLIENT, ADMINS = "kube-apiserver-kubelet-client", "kubeadm:cluster-admins"
 """As whom the server calls kubelets: user and group, as kubeadm names them. A binding lets the group do everything."""
@@ -72,40 +69,6 @@ class Files:
     proxy_cert: str = ""
     proxy_key: str = ""
     """The CA of front proxies, and the certificate by which this server is one; empty: the flags name others."""
-
-
-def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file as a whole or not at all; its directory is made when missing."""
-    with _written(path, data, mode) as part:
-        os.replace(part, path)
-
-
-def try_to_write(path: pathlib.Path, data: bytes) -> bool:
-    """Write a file that a server can do without: a full disk is logged. Whether it has been written."""
-    try:
-        write_file(path, data)
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        log.error("The disk is full, a file was not written", path=str(path))
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _written(path: pathlib.Path, data: bytes, mode: int) -> Iterator[str]:
-    """A file beside `path` with its content, to be put into its place; it is removed when it was not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield name
-    finally:
-        pathlib.Path(name).unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -477,7 +440,7 @@ def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -
 def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes, usable: bool) -> bool:
     """Write a certificate and its key, both or none. False when the disk is full and those that are there are `usable`."""
     try:
-        with _written(key, made_key, 0o600) as new_key, _written(cert, made, 0o644) as new_cert:
+        with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
             os.replace(new_key, key)
             os.replace(new_cert, cert)
     except OSError as error:

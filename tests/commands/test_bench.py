@@ -2,7 +2,8 @@
 
 import json
 import os
-import tempfile
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,18 @@ def judge(sheet: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_its_own_server(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_own_server(tmp_path: Path) -> None:
     """It is a process in a temporary folder, of which nothing is left; the sheet is compared with itself."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert cli.main(["bench", "--seconds=200ms", "--json", "--", "--v=0"]) == 0
-    said = capsys.readouterr()
-    sheet = json.loads(said.out)
+    command = [sys.executable, "-m", "pilothouse", "bench", "--seconds=200ms", "--json", "--", "--v=0"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    sheet = json.loads(done.stdout)
     judge(sheet)
     assert all(one["rounds"] > 0 for one in sheet["figures"])
     assert min(sheet["startSeconds"].values()) > 0 and set(sheet["startSeconds"]) == {"empty", "again"}
     assert sheet["server"]["what"] == "its own server --v=0"
     steps = ["start", "start", "calibration", "create", "get", "list", "patch", "watch", "connect", "delete"]
-    assert said.err.splitlines() == [f"measuring: {step}" for step in steps]
+    assert done.stderr.splitlines() == [f"measuring: {step}" for step in steps]
     assert list(tmp_path.iterdir()) == []
     rows = list(bench.lines(sheet, sheet))
     assert len(rows) == 8 + len(MEASURED) and all(row.endswith(" 1.00") for row in rows[8:])

@@ -57,6 +57,7 @@ from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.event_loop import LoopLag
 from pilothouse.features import FeatureMetrics
+from pilothouse.files import try_to_write
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
@@ -497,7 +498,7 @@ class Server:
             )
             return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
-        if pki.try_to_write(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port)):
+        if try_to_write(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port)):
             log.info("A kubeconfig was written", path=str(path))
 
 

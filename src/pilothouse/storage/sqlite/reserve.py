@@ -4,8 +4,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from pilothouse.files import NO_SPACE
 from pilothouse.logs import Logger
-from pilothouse.pki import NO_SPACE
 
 log = Logger(__name__)
 
