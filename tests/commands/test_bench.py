@@ -13,7 +13,7 @@ from pilothouse import cli
 from pilothouse.commands import bench, machine
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.bench_load import OBJECTS, TOGETHER, WATCHES, Own, Scraped, quantile
-from pilothouse.testing.server import InProcess
+from pilothouse.testing.server import InProcess, Subprocess
 
 MEASURED = [
     ("create", 1),
@@ -70,10 +70,10 @@ def test_its_own_server(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_a_server_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """Its namespace is removed; nothing else is touched."""
-    with InProcess() as server:
+    with Subprocess() as server:
         api = Api(server.kubeconfig)
         api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
-        arguments = ["bench", f"--kubeconfig={server.kubeconfig}", "--seconds=50ms"]
+        arguments = ["bench", f"--kubeconfig={server.kubeconfig}", "--seconds=500ms"]
         assert cli.main([*arguments, "--json"]) == 0
         sheet = json.loads(capsys.readouterr().out)
         judge(sheet)
