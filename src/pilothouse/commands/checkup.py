@@ -4,6 +4,7 @@ Each takes the configuration and yields findings. None changes anything, except 
 it.
 """
 
+import ctypes
 import datetime
 import os
 import pathlib
@@ -33,6 +34,8 @@ SLOW_SYNC = 0.010
 """Seconds that a durable write may take; etcd's documentation asks for 10 ms."""
 DESCRIPTORS, BACKLOG = 65536, 4096
 TIMEOUT = 3.0
+TIMEX, TIME_ERROR = 512, 5
+"""Bytes that are enough for a struct timex, and the state of a clock that is not synchronized."""
 
 
 class Level(Enum):
@@ -128,8 +131,17 @@ def _key(path: pathlib.Path, certificate: object) -> Iterator[Finding]:
         yield _error(f"{key} is not the key of {path}")
 
 
-def clock(config: Config) -> Iterator[Finding]:
-    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it."""
+def synchronized() -> bool | None:
+    """Whether the kernel says that a time service keeps the clock right (adjtimex(2)); None where it does not say."""
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR
+
+
+def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Iterator[Finding]:
+    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it. `kept` says if it is kept right."""
     for server in config.etcd_servers:
         began = time.time()
         try:
@@ -144,7 +156,11 @@ def clock(config: Config) -> Iterator[Finding]:
             yield _warning(
                 f"the clock differs by {off:+.1f} s from that of {server}: is it synchronized (chrony, NTP)?"
             )
-    yield _ok(f"it is {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC")
+    text = f"it is {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if kept() is False:
+        yield _warning(f"{text}, and no time service keeps the clock right (chrony, NTP), says the kernel")
+    else:
+        yield _ok(text)
 
 
 def disk(config: Config) -> Iterator[Finding]:
