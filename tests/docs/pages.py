@@ -38,7 +38,7 @@ CHECKOUT = ("deploy", "examples")
 """The folders of the repository that pages use."""
 SECONDS = 300
 """How long the commands of a page may take, on a machine that is busy."""
-PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001")
+PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001", "8443")
 FOLDERS = ("/var/lib/pilothouse", "/etc/kubernetes", "/etc/pilothouse", "/etc/containerd", "/etc/cni")
 HOSTS = ("192.0.2.10",)
 """What is replaced in commands and files."""
@@ -77,7 +77,7 @@ class Block:
             return ""
         if "file" in self.marks:
             name = shlex.quote(self.marks["file"])
-            return f'mkdir -p "$(dirname {name})"; cat > {name} <<\'END OF BLOCK\'\n{self.body}END OF BLOCK\n'
+            return f"mkdir -p \"$(dirname {name})\"; cat > {name} <<'END OF BLOCK'\n{self.body}END OF BLOCK\n"
         command = self.body
         if self.language == "python":
             command = f"python - <<'END OF BLOCK'\n{self.body}END OF BLOCK\n"
@@ -91,7 +91,9 @@ class Block:
 def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page."""
     return [
-        Block(page.count("\n", 0, m.start("body")) + 1, m["language"], dict(MARK.findall(m["marks"])), m["body"])
+        Block(
+            page.count("\n", 0, m.start("body")) + 1, m["language"], dict(MARK.findall(m["marks"])), m["body"]
+        )
         for m in BLOCK.finditer(page)
     ]
 
@@ -172,7 +174,11 @@ def main(pages: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             status, printed = run(page.read_text(), pathlib.Path(folder))
         count = sum(block.runs for block in blocks(page.read_text()))
-        print(f"{page.name}: {count} blocks", f"failed with status {status}\n{printed}" if status else "work", flush=True)
+        print(
+            f"{page.name}: {count} blocks",
+            f"failed with status {status}\n{printed}" if status else "work",
+            flush=True,
+        )
         failed |= status != 0
     return failed
 

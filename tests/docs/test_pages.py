@@ -149,7 +149,9 @@ def test_a_block_that_is_not_run_has_a_reason() -> None:
 
 
 def test_a_block_of_which_nothing_is_told() -> None:
-    assert [block.clear for block in blocks("```yaml\na: b\n```\n```bash\nls\n```\n```\nls\n```\n")] == [False] * 3
+    assert [block.clear for block in blocks("```yaml\na: b\n```\n```bash\nls\n```\n```\nls\n```\n")] == [
+        False
+    ] * 3
 
 
 def test_the_command_says_which_pages_fail(
