@@ -1,9 +1,10 @@
 """What tracing costs a GET: processor time without a configuration, and at sampling rates of 0 and 1.
 
-    python benchmarks/bench_tracing.py                  the exit status is 1 when a GET that is not sampled costs more than the goal
-    python benchmarks/bench_tracing.py --instructions   the same in instructions (needs valgrind), for a busy machine
+    python benchmarks/bench_tracing.py
+    python benchmarks/bench_tracing.py --instructions   counted by valgrind, for a busy machine
 
-One process and no sockets, as in bench_audit.py. Spans go nowhere: how they are sent is OpenTelemetry's.
+One process and no sockets, as in bench_audit.py. Spans go nowhere: how they are sent is OpenTelemetry's. The
+exit status is 1 when a GET that is not sampled costs more than the goal.
 """
 
 import argparse

@@ -20,7 +20,7 @@ NOT_RUN = {
     "needs a checkout with an environment for development; tests/deploy/test_monitoring.py runs all of it": 1,
     "needs a kubelet; tests/deploy/test_static_pod.py tries the manifest": 1,
     "needs a module of Go with tests that use envtest; tests/e2e/test_envtest.py starts the server by the same flags": 1,
-    "needs an image of Grafana; tests/deploy/test_monitoring.py checks the files": 1,
+    "needs an image of Grafana; tests/test_gen_dashboards.py checks the files": 1,
     "needs images of a registry": 1,
     "needs kubeadm; tests/deploy/test_kubeadm.py tries what kubeadm makes of it": 2,
     "needs root and a host of its own; tests/node/rig does the same in a network namespace": 5,
