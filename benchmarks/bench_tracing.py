@@ -29,7 +29,7 @@ GOAL = 0.5
 """Microseconds that a GET which is not sampled may cost more than without a configuration."""
 GOAL_RATIO = 1.02
 """The same as a ratio of instructions."""
-FEW, MANY = 500, 2500
+FEW, MANY = 500, 2000
 """GETs of two runs; the difference of their instructions is that of the GETs between them."""
 OFF, ZERO, ALL = "without a configuration", "at a sampling rate of 0", "all sampled"
 
@@ -75,20 +75,21 @@ async def some(way: str, count: int) -> int:
     return 0
 
 
-def counted(way: str) -> float:
+def instructions_of(way: str) -> float:
     """Instructions of a GET."""
     found = []
     for count in (FEW, MANY):
-        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
         command += [sys.executable, __file__, "--gets", str(count), "--way", way]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        found.append(int(re.findall(r"Collected : (\d+)", done.stderr)[0]))
+        [counted] = re.findall(r"I +refs: +([\d,]+)", done.stderr)
+        found.append(int(counted.replace(",", "")))
     return (found[1] - found[0]) / (MANY - FEW)
 
 
 def instructions() -> int:
-    costs = {way: counted(way) for way in (OFF, ZERO)}
+    costs = {way: instructions_of(way) for way in (OFF, ZERO)}
     ratio = costs[ZERO] / costs[OFF]
     for way, cost in costs.items():
         print(f"GET {way}: {cost:,.0f} instructions")

@@ -171,9 +171,11 @@ def main(pages: list[str]) -> int:
     """Run pages, and print what those have printed that do not work; the exit status is 1 when there is one."""
     failed = 0
     for page in map(pathlib.Path, pages):
+        count = sum(block.runs for block in blocks(page.read_text()))
+        if not count:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             status, printed = run(page.read_text(), pathlib.Path(folder))
-        count = sum(block.runs for block in blocks(page.read_text()))
         print(
             f"{page.name}: {count} blocks",
             f"failed with status {status}\n{printed}" if status else "work",
