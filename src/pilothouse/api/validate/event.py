@@ -3,13 +3,11 @@
 Both groups' events are validated in their stored form, which is that of core/v1.
 """
 
-from functools import cache
-
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Kind, Rules
+from pilothouse.api.validate.tables import Rules
 
 LIMIT = 128
 NOTE_LIMIT = 1024
@@ -34,15 +32,17 @@ _strict = rules.kind("""
 """)
 
 
-@cache
-def _reported(controller: str) -> Kind:
-    """What events with a time must have; `controller` is what the group calls the reporting component."""
-    return rules.kind(f"""
-    reportingComponent!                 as:{controller}
-    reportingComponent                  qualified-name as:{controller}
+_reported = rules.kind("""
+    if $
+      reportingComponent!               as:reportingController
+      reportingComponent                qualified-name as:reportingController
+    else
+      reportingComponent!
+      reportingComponent                qualified-name
     reportingInstance!,action!,reason!  short
     message                             short-note
-    """)
+""")
+"""What events with a time must have; around is whether they come through events.k8s.io."""
 
 
 @rules
@@ -65,7 +65,7 @@ rules.add("short-note", _at_most(NOTE_LIMIT))
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
     """Validates a new event; `strict` if it was written through events.k8s.io."""
-    _legacy(event, errs, "reportingController" if strict else "reportingComponent")
+    _legacy(event, errs, strict=strict)
     if strict:
         _series(event, errs)
         _strict(event, errs)
@@ -73,7 +73,7 @@ def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
 
 def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: bool) -> None:
     """Validates a changed event; through events.k8s.io only its series may change."""
-    _legacy(event, errs, "reportingController" if strict else "reportingComponent")
+    _legacy(event, errs, strict=strict)
     if not strict:
         return
     if event.get("series") != old.get("series"):
@@ -103,12 +103,12 @@ _fixed = d.change(
 )
 
 
-def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
+def _legacy(event: Object, errs: Errors, *, strict: bool) -> None:
     namespace = event["metadata"].get("namespace", "")
     involved, new_style = d.found(event, ("involvedObject", "namespace"), ""), bool(event.get("eventTime"))
     homes = ("default", "kube-system") if new_style else ("", "default")
     if (involved != namespace and involved and not new_style) or (not involved and namespace not in homes):
         errs.invalid("involvedObject.namespace", involved, "does not match event.namespace")
     if new_style:
-        _reported(controller_field)(event, errs)
+        _reported(event, errs, strict)
     d.dns_subdomain(namespace, "namespace", errs)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.pod.options import NEW
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.scheduling import validate_node_selector, validate_tolerations
-from pilothouse.api.validate.pod.options import NEW
 from pilothouse.api.validate.pod.spec import validate_pod, validate_pod_spec, validate_pod_template_spec
 from pilothouse.api.validate.pod.update import validate_ephemeral_update, validate_pod_update, validate_resize
 from pilothouse.api.validate.pod.warnings import pod_warnings
