@@ -214,8 +214,10 @@ def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> N
             seen.add(key)
 
 
-rules.add("readiness-probe", RememberedRule(readiness_probe))
-rules.add("other-probe", RememberedRule(other_probe))
+_readiness_probe = RememberedRule(readiness_probe)
+_other_probe = RememberedRule(other_probe)
+rules.add("readiness-probe", _readiness_probe)
+rules.add("other-probe", _other_probe)
 _resize_resource = d.chosen("cpu", "memory")
 _resize_restart = d.chosen("NotRequired", "RestartContainer")
 
