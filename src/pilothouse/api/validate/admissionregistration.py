@@ -109,8 +109,8 @@ _webhooks = rules.kind("""
 
 
 class _Around(NamedTuple):
-    """What webhooks are judged by that replace others: those may have selectors with invalid values, no known review versions,
-    names that are not unique, and match conditions that need not be judged again."""
+    """What webhooks are judged by. Those that replace others may keep some mistakes of these: selectors with invalid
+    values, no known review versions, names that are not unique; equal match conditions need not be judged again."""
 
     mutating: bool
     any_value: bool

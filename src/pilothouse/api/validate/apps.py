@@ -33,7 +33,7 @@ rules = Rules(
 
 
 def template_options(old: Object | None, policy: PodPolicy, *path: str) -> PodOptions:
-    """Exceptions from the rules for values that the stored object's template has; `path` if it is not spec.template."""
+    """Exceptions for values that the stored object's template has; `path` is where, if not at spec.template."""
     template = d.found(old, path or ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 

@@ -147,7 +147,7 @@ job-spec
         template.spec.restartPolicy     never : only "Never" is supported when podFailurePolicy is specified
 """)
 _spec = rules["job-spec"]
-"""Rules shared by jobs and the job templates of cron jobs (validateJobSpec); around them are the options for pods."""
+"""Rules shared by jobs and templates of jobs (validateJobSpec); around them are the options for pods."""
 _failure_policy_rules = rules.table(f"""
     podFailurePolicy.rules[]            most:{MAX_RULES}
       if action == FailIndex and not /backoffLimitPerIndex given

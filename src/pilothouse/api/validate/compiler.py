@@ -87,8 +87,11 @@ def _lines(text: str) -> list[_Line]:
 
 
 class _Writer:
-    """Writes the function's lines. names: what they use from outside; structs: (variable, member) -> variable, by block;
-    lists: for each list around, the number of the line before which its loop begins, and how deep that is."""
+    """Writes the function's lines.
+
+    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list around, the
+    number of the line before which its loop begins, and how deep that is.
+    """
 
     def __init__(self, functions: Mapping[str, Callable[..., None]]) -> None:
         self.lines: list[str] = []
@@ -295,7 +298,7 @@ class _Writer:
             self._call(word, value, at)
 
     def _shown(self, line: _Line, value: str, default: str) -> str:
-        """What a message shows of a value: itself, `null`, nothing at all, some text, or how Go prints its type."""
+        """What a message shows of a value: itself, or what `show:` says."""
         form = line.options().get("show")
         if form is None or "by" in line.options():
             return default
@@ -322,8 +325,7 @@ class _Writer:
         self._write(f"errs.{kind}({_text(at)}, {rest})")
 
     def _condition(self, words: list[str], struct: str, *, inline: bool = False) -> str:
-        """`a`, `a given`, `a == X`, `a in X|Y`, `a has X`, `#a > 1`, `none-of a,b`, `several-of a,b`, `$a`, each with `not` before
-        it, joined by `and` or `or`; inline: nothing may be written before."""
+        """The expression for a condition of a table; inline: nothing may be written before."""
         for joint in ("or", "and"):
             if joint in words:
                 at = words.index(joint)

@@ -146,7 +146,7 @@ def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
 
 
 def legacy_ip(value: str, path: str, errs: Errors, known: Container[str] | None) -> None:
-    """An address in a field older than strict validation; those that the stored object has are allowed, too."""
+    """An address in a field older than strict validation; `known` ones are those of the stored object."""
     common.validate_ip(value, path, errs, known or ())
 
 
@@ -198,7 +198,7 @@ def fixed(
 ) -> Change:
     """A member, found by a path such as `spec.selector`, must not change.
 
-    show: gives the value for the message, or names its form (shown.shown). forbidden: the reason if the change is forbidden.
+    show: gives the value for the message, or names its form (shown.shown). forbidden: why, if the change is forbidden.
     """
     steps, path = member.split("."), member if at is None else at
 

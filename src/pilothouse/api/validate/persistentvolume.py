@@ -95,7 +95,7 @@ _spec = sources.rules.table(f"""
 
 
 class _Around(NamedTuple):
-    """The volume's name, whether it is part of a VolumeAttachment, and whether its affinity may have invalid values."""
+    """The volume's name, whether a VolumeAttachment has it, and whether its affinity may have invalid values."""
 
     name: str
     inline: bool

@@ -24,7 +24,10 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-_RESIZE = "ControllerResizeInProgress ControllerResizeInfeasible NodeResizeInProgress NodeResizeInfeasible NodeResizePending"
+_RESIZE = (
+    "ControllerResizeInProgress ControllerResizeInfeasible NodeResizeInProgress NodeResizeInfeasible"
+    " NodeResizePending"
+)
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -69,7 +72,7 @@ data-source
 
 
 class _Around(NamedTuple):
-    """Whether a claim's selector and the API groups of its sources may be invalid, because those of the stored one are."""
+    """Whether selector and API groups of sources may be invalid, because those of the stored claim are."""
 
     any_selector: bool = False
     any_group: bool = False

@@ -188,7 +188,7 @@ _ORDERED = (
     ("min", "default", "default", "min", "min/default"),
     ("default", "max", "default", "max", "default/max"),
 )
-"""Bounds of which the first must not exceed the second; where that is told, with which value, and their names."""
+"""Bounds of which the first must not exceed the second; where that is told, with which value, their names."""
 
 
 def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:

@@ -22,18 +22,19 @@ What follows ` : ` is the message of the mark, or without a mark, of the rules; 
 declare.py, or of a function of the file (Rules). `as:name` replaces the member's name in paths, `as:` leaves it out,
 `as-root:name` is the whole path. `max:63` are bytes of a text. `=0` after a member: its zero value is a number.
 
-A list: `items[]` are its items, `items[=]` those whose causes stand at the list itself, `[]` those of the table's own value.
-`unique:name` names the member by which items must differ, `unique:` the item itself; `unique:.name` tells of it at that
-member, and `unique-first:` before other causes of the item. `unique` among the rules of an item's member: it must differ.
+A list: `items[]` are its items, `items[=]` those whose causes stand at the list itself, `[]` those of the table's own
+value. `unique:name` names the member by which items must differ, `unique:` the item itself; `unique:.name` tells of it at
+that member, and `unique-first:` before other causes of the item. `unique` among the rules of an item's member: it must
+differ from that of the items before.
 
-A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of a,b`, `several-of a,b`
-(given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may follow. `/a` is a member of the table's own struct, `$` what
-the caller says is around it, `$a` an attribute of that; a function with a fourth argument gets it as well. `$a?x:y` among rules
-is the rule x under that condition, else y.
+A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of a,b`,
+`several-of a,b` (given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may follow. `/a` is a member
+of the table's own struct, `$` what the caller says is around it, `$a` an attribute of that; a function with a fourth
+argument gets it as well. `$a?x:y` among rules is the rule x under that condition, else y; either may be left out.
 
-`required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it; `never` refuses
-a member's value. `show:` says what `never` and `invalid` show: `null`, `omit` (nothing), `label-selector`, Go's form of a type
-such as `api.core.v1.Volume`, or a text.
+`required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it; `never`
+refuses a member's value. `show:` says what `never`, `invalid` and comparisons show: `null`, `omit` (nothing),
+`label-selector`, Go's form of a type such as `api.core.v1.Volume`, or a text.
 """
 
 import re
@@ -49,7 +50,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 
 class Table(Protocol):
-    """A rule made of a table: of a value, its path as text or what becomes text, and what is around the value."""
+    """A rule made of a table: of a value, its path (text, or what becomes text), and what is around it."""
 
     def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None: ...
 
