@@ -250,6 +250,34 @@ def test_who_has_connected_before_the_end_gets_an_answer(door: Callable[..., Doo
         it.raw()
 
 
+def test_the_end_accepts_no_more_than_a_full_backlog(door: Callable[..., Door]) -> None:
+    """A client that keeps connecting does not hold up the end of the server."""
+    it, accepted = door(connections=20), 0
+
+    class Endless:
+        def accept(self) -> Any:
+            nonlocal accepted
+            accepted += 1
+            if accepted > 2 * accept.BACKLOG:
+                raise BlockingIOError
+            ours, theirs = socket.socketpair()
+            theirs.close()
+            return ours, ("127.0.0.3", 1)
+
+        def fileno(self) -> int:
+            return it.sock.fileno()
+
+        def close(self) -> None:
+            it.sock.close()
+
+    async def stop() -> None:
+        it.acceptor._sockets = [Endless()]
+        it.acceptor.stop()
+
+    it.call(stop())
+    assert accept.BACKLOG < accepted <= accept.BACKLOG + accept.ACCEPTS
+
+
 def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> None:
     it = door()
     silent, half = it.raw(), it.raw()

@@ -21,6 +21,7 @@ from enum import Enum
 from pilothouse import pki
 from pilothouse.addresses import reachable, url
 from pilothouse.config import Config
+from pilothouse.server.accept import BACKLOG
 from pilothouse.server.listener import bind
 
 SOON = datetime.timedelta(days=30)
@@ -30,7 +31,7 @@ SKEW = 1.0
 FREE_BYTES, FREE_SHARE = 1 << 30, 0.05
 SYNCS, SLOW_SYNC = 20, 0.010
 """How often the disk is timed, and the seconds that a write may take; etcd's documentation asks for 10 ms."""
-DESCRIPTORS, BACKLOG = 65536, 4096
+DESCRIPTORS = 65536
 TIMEOUT = 3.0
 
 

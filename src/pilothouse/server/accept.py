@@ -19,6 +19,9 @@ from pilothouse.server.http1 import Http1
 from pilothouse.server.http2 import Http2, Negotiated
 from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
+BACKLOG = 4096
+"""Connections that the system keeps for a listening socket until they are accepted, and at most one more."""
+
 ACCEPTS = 64
 """Connections accepted in one turn of the event loop: takes about a millisecond."""
 
@@ -109,12 +112,16 @@ class Acceptor:
         return len(self.early) + len(self.unauthenticated)
 
     def stop(self) -> None:
-        """Accept what waits in the backlog and close the listening sockets; accepted connections go on."""
+        """Accept what waits in the backlog and close the listening sockets; accepted connections go on.
+
+        Who connects meanwhile comes behind those that waited, so no more than a full backlog is accepted.
+        """
         while self._sockets:
             sock = self._sockets.pop()
             self._loop.remove_reader(sock.fileno())
-            while self._accept(sock):
-                pass
+            for _ in range(BACKLOG // ACCEPTS + 1):
+                if not self._accept(sock):
+                    break
             self._loop.remove_reader(sock.fileno())
             sock.close()
 
