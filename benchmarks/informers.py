@@ -225,7 +225,7 @@ def served(directory: pathlib.Path, port: int, *, in_etcd: bool) -> "Iterator[su
             flags = [f"--etcd-servers={cluster.urls[0]}"]
         process = startup.serve(str(directory), port, *flags)
         stack.callback(startup.end, process)
-        startup.wait_ready(port, process)
+        startup.wait_ready(port, process, 120)
         yield process
 
 
