@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -160,7 +161,7 @@ class Items:
 
     def __init__(self) -> None:
         text = orjson.dumps("x" * 60_000)
-        self.entries = [
+        self.entries: Sequence[Entry] = [
             Entry(f"/a/{i}", b'{"kind":"A","apiVersion":"v1","metadata":{"a":%s}}' % text, 7)
             for i in range(COUNT)
         ]

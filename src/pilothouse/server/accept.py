@@ -28,6 +28,13 @@ ACCEPTS = 64
 HANDSHAKES = 2
 """TLS handshakes begun in one turn of the event loop; each makes a signature, which takes 0.1 to 1 ms."""
 
+GRACE = 1.0
+"""Seconds that a connection has for its handshake and its first request before it makes room for others: when many
+come at once, they wait for their handshakes rather than have those cut that are under way."""
+
+FULL = 0.01
+"""Seconds between two looks at whether there is room for another handshake."""
+
 READY = 256
 """Connections queued for their handshake in one turn of the event loop."""
 
@@ -87,6 +94,8 @@ class Acceptor:
         """Connections whose handshake has begun."""
         self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
         self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
+        self._new: dict[str, None] = {}
+        """Origins of which none had its turn since they came."""
         self._queued = 0
         self.handshake_errors = 0
         self._starting = False
@@ -136,6 +145,7 @@ class Acceptor:
         for sock, entry in [each for queue in self._queues.values() for each in queue]:
             self._drop(sock, entry)
         self._queues.clear()
+        self._new.clear()
         for task in list(self._handshakes.values()):
             task.cancel()
         if self._epoll is not None:
@@ -215,21 +225,33 @@ class Acceptor:
             if not _has_data(sock):
                 self._drop(sock, entry)
                 continue
-            self._queues.setdefault(entry.origin, deque()).append((sock, entry))
+            queue = self._queues.get(entry.origin)
+            if queue is None:
+                queue = self._queues[entry.origin] = deque()
+                self._new[entry.origin] = None
+            queue.append((sock, entry))
             self._queued += 1
         if not self._starting:
             self._start_handshakes()
 
     def _start_handshakes(self) -> None:
-        """Begin a few handshakes, taking the origins in turn."""
+        """Begin a few handshakes, taking the origins in turn: that which has waited longest, and that which came last.
+
+        So all come to it, and who looks at the server while thousands wait, as probes do, is answered soon.
+        """
         self._starting = False
         started = 0
         while self._queues and started < HANDSHAKES:
-            origin, queue = next(iter(self._queues.items()))
-            del self._queues[origin]
+            if not self._make_room():
+                self._starting = True
+                self._loop.call_later(FULL, self._start_handshakes)
+                return
+            origin = next(reversed(self._new) if self._new and started % 2 else iter(self._queues))
+            self._new.pop(origin, None)
+            queue = self._queues.pop(origin)
             sock, entry = queue.popleft()
             self._queued -= 1
-            if queue:
+            if queue:  # behind the others
                 self._queues[origin] = queue
             if sock.fileno() >= 0:  # it was not evicted while it was queued
                 entry.leave()
@@ -239,10 +261,18 @@ class Acceptor:
             self._starting = True
             self._loop.call_soon(self._start_handshakes)
 
+    def _make_room(self) -> bool:
+        """Whether there is room for another handshake; one that had its time makes room."""
+        if len(self.unauthenticated) < self._most_unauthenticated:
+            return True
+        evicted = self.unauthenticated.evict(self._loop.time() - GRACE)
+        self._count_refused(evicted)
+        return evicted
+
     def _begin(self, sock: socket.socket, origin: str) -> None:
         if len(self.unauthenticated) >= self._most_unauthenticated:
             self._count_refused(self.unauthenticated.evict())
-        entry = self.unauthenticated.add(origin, sock.close)
+        entry = self.unauthenticated.add(origin, sock.close, self._loop.time())
         task = self._loop.create_task(self._handshake(sock, entry))
         entry.end = task.cancel
         self._handshakes[entry] = task

@@ -23,12 +23,13 @@ def origin(peer: object) -> str:
 class UnauthenticatedConnection:
     """A counted connection. `end` cuts it; `busy` returns whether a request on it is being answered."""
 
-    __slots__ = ("_all", "busy", "end", "origin")
+    __slots__ = ("_all", "busy", "end", "origin", "since")
 
-    def __init__(self, all_: "Unauthenticated", origin: str, end: Callable[[], object]) -> None:
+    def __init__(self, all_: "Unauthenticated", origin: str, end: Callable[[], object], since: float) -> None:
         self._all: Unauthenticated | None = all_
         self.origin = origin
         self.end = end
+        self.since = since
         self.busy: Callable[[], bool] = _no
 
     def leave(self) -> None:
@@ -50,16 +51,16 @@ class Unauthenticated:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, origin: str, end: Callable[[], object]) -> UnauthenticatedConnection:
-        """Count one more connection."""
-        connection = UnauthenticatedConnection(self, origin, end)
+    def add(self, origin: str, end: Callable[[], object], since: float = 0.0) -> UnauthenticatedConnection:
+        """Count one more connection, which is there since a time."""
+        connection = UnauthenticatedConnection(self, origin, end, since)
         group = self._by_origin.setdefault(origin, {})
         group[connection] = None
         self._moved(origin, len(group) - 1, len(group))
         return connection
 
-    def evict(self) -> bool:
-        """Cut the oldest idle connection of the origin with the most; returns False if there is none.
+    def evict(self, before: float = float("inf")) -> bool:
+        """Cut the oldest idle connection of the origin with the most; returns False if there is none from before a time.
 
         If the first TRIES connections of that origin are all being answered, one of those is cut.
         """
@@ -73,6 +74,8 @@ class Unauthenticated:
                 break
             del group[connection]
             group[connection] = None
+        if connection.since > before:
+            return False
         connection.leave()
         connection.end()
         return True
