@@ -1,10 +1,12 @@
-"""The client of an informer, in a process of its own: sends one request, throws away what comes, and tells how that ended.
+"""The client of an informer, in a process of its own: sends one request, throws away what comes, and tells
+how that ended.
 
 usage: python benchmarks/informer.py PORT TOKEN ACCEPT ENCODING TARGET
 
-It connects, and asks when a line comes on its standard input. A request that is refused with 429 is sent again after
-Retry-After, as client-go does. A watch is read up to the bookmark that ends the objects it begins with, a list up to its
-end. One line of JSON on standard output tells the status, the bytes, the seconds, the refusals, and what went wrong.
+It connects, and asks when a line comes on its standard input. A request that is refused with 429 is sent
+again after Retry-After, as client-go does. A watch is read up to the bookmark that ends the objects it
+begins with, a list up to its end. One line of JSON on standard output tells the status, the bytes, the
+seconds, the refusals, and what went wrong.
 """
 
 import json
@@ -36,7 +38,10 @@ class Informer:
         return self.context.wrap_socket(raw, server_hostname="localhost")
 
     def ask(self, sock: ssl.SSLSocket) -> tuple[int, dict[str, str], int]:
-        """Send the request and read the answer: status, headers, bytes of the body; EOFError if it is not complete."""
+        """Send the request and read the answer: status, headers, bytes of the body.
+
+        Raises EOFError if it is not complete.
+        """
         sock.sendall(self.request)
         head = b""
         while b"\r\n\r\n" not in head:
