@@ -28,9 +28,10 @@ ACCEPTS = 64
 HANDSHAKES = 2
 """TLS handshakes begun in one turn of the event loop; each makes a signature, which takes 0.1 to 1 ms."""
 
-GRACE = 1.0
-"""Seconds that a connection has for its handshake and its first request before it makes room for others: when many
-come at once, they wait for their handshakes rather than have those cut that are under way."""
+SHARES = 64
+"""An origin that has more than this part of the handshakes and unauthenticated connections makes room for others at once.
+While none has, as when all clients of a cluster come back, the next ones wait for their handshakes: those who are cut
+would come again and have to be served anew."""
 
 FULL = 0.01
 """Seconds between two looks at whether there is room for another handshake."""
@@ -262,10 +263,11 @@ class Acceptor:
             self._loop.call_soon(self._start_handshakes)
 
     def _make_room(self) -> bool:
-        """Whether there is room for another handshake; one that had its time makes room."""
+        """Whether there is room for another handshake: made by an origin that has many, else by who had its time."""
         if len(self.unauthenticated) < self._most_unauthenticated:
             return True
-        evicted = self.unauthenticated.evict(self._loop.time() - GRACE)
+        many = self.unauthenticated.most > max(1, self._most_unauthenticated // SHARES)
+        evicted = self.unauthenticated.evict(self._loop.time() - (0.0 if many else self._patience))
         self._count_refused(evicted)
         return evicted
 

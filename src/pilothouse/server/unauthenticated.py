@@ -45,7 +45,8 @@ class Unauthenticated:
     def __init__(self) -> None:
         self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
         self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins with that number
-        self._most = 0
+        self.most = 0
+        """How many the origin with most of them has."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class Unauthenticated:
         """
         if not self._count:
             return False
-        group = self._by_origin[next(iter(self._origins[self._most]))]
+        group = self._by_origin[next(iter(self._origins[self.most]))]
         connection = next(iter(group))
         for _ in range(min(TRIES, len(group))):
             connection = next(iter(group))
@@ -95,8 +96,8 @@ class Unauthenticated:
                 del self._origins[before]
         if after:
             self._origins.setdefault(after, {})[origin] = None
-        if after > self._most or self._most not in self._origins:
-            self._most = after
+        if after > self.most or self.most not in self._origins:
+            self.most = after
 
 
 def _no() -> bool:
