@@ -8,7 +8,7 @@ block says otherwise:
     <!-- refused: REASON -->   the last command of the block must fail
 
 A page with the comment `<!-- server: FLAGS -->` expects a server that runs with these flags, and KUBECONFIG to lead to it.
-The ports 6443 and 6444 of a page are replaced by free ones.
+The ports 6443, 6444, 2379 and 2380 of a page are replaced by free ones.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from pilothouse.testing.server import Subprocess
 
 SECONDS = 300
 """How long the commands of a page may take, on a machine that is busy."""
-PORTS = ("6443", "6444")
+PORTS = ("6443", "6444", "2379", "2380")
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>file|not run|refused): (?P<text>[^\n]+?) -->\n\n?)?^```(?P<language>\w+)\n(?P<body>.*?)^```$",

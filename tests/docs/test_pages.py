@@ -9,7 +9,7 @@ from docs.pages import blocks, run, script
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if any(b.runs for b in blocks(page.read_text())))
-PROGRAMS = {"testing.md": ("etcd",)}
+PROGRAMS = {"testing.md": ("etcd",), "backup.md": ("etcd", "etcdutl")}
 """What a page needs beside the development environment."""
 
 

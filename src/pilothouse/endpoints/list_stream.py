@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml
@@ -252,7 +252,7 @@ class Lists:
             return make(entries), time.thread_time() - begun
 
         work = Work(self._offload, user)
-        await work.enter(SLICE + sum([len(entry.value) for entry in entries]), patient=True)
+        await work.enter(SLICE + bytes_of(entries), patient=True)
         try:
             made, seconds = await work.run(timed)
         finally:
