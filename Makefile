@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
+.PHONY: ha ha-down run wheel deb test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -90,6 +90,20 @@ wheel:
 	$(PYTHON) -m venv $(WHEEL)/fresh
 	$(WHEEL)/fresh/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dist/*.whl
 	$(WHEEL)/fresh/bin/python tests/deploy/installed.py
+
+# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes debhelper, help2man and
+# python3-venv. `make deb -o wheel` takes the wheel that is there.
+DEB := build/deb
+deb: PYTHON = /usr/bin/python3
+deb: wheel
+	rm -rf $(DEB) && mkdir -p $(DEB) && cp -r deploy/debian $(DEB)/debian
+	cp deploy/systemd/pilothouse.service deploy/systemd/pilothouse.socket $(DEB)/debian
+	cp CHANGELOG.md $(DEB)
+	printf 'pilothouse (%s-1) unstable; urgency=medium\n\n  * CHANGELOG.md says what is new.\n\n -- %s  %s\n' \
+		"$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')" \
+		"$$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$$(date --rfc-email)" >$(DEB)/debian/changelog
+	cd $(DEB) && WHEEL=$$(ls $(abspath dist)/*-manylinux*_$$(uname -m).whl) dpkg-buildpackage --build=binary --no-sign >log
+	cp build/pilothouse_*.deb dist
 
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
