@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel deb test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
+.PHONY: ha ha-down run wheel deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -104,6 +104,12 @@ deb: wheel
 		"$$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$$(date --rfc-email)" >$(DEB)/debian/changelog
 	cd $(DEB) && WHEEL=$$(ls $(abspath dist)/*-manylinux*_$$(uname -m).whl) dpkg-buildpackage --build=binary --no-sign >log
 	cp build/pilothouse_*.deb dist
+
+# The Debian package of `make deb` in a Debian that is booted, the image built and run, and `make run` as a new user runs it:
+# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root.
+test-packages: $(READY)
+	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
+	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy
 
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.

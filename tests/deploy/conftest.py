@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from clients.drivers import Kubectl
-from deploy import machines
 
+from deploy import machines
 from pilothouse.testing.server import InProcess
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"

@@ -36,9 +36,22 @@ def make_root(archive: pathlib.Path) -> None:
 class Machine:
     """A root that is booted; its commands are run as root within it."""
 
-    def __init__(self, root: pathlib.Path, leader: int) -> None:
+    def __init__(self, root: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
         self.root = root
-        self.leader = leader
+        self._process = process
+
+    @property
+    def leader(self) -> int:
+        """Its first process, as the host numbers it; 0 before there is one. systemd-nspawn has another child before."""
+        assert self._process.poll() is None, "systemd-nspawn ended"
+        number = self._process.pid
+        children = pathlib.Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    def is_up(self) -> bool:
+        """Whether it has booted."""
+        said = self.run("systemctl", "is-system-running").stdout if self.leader else ""
+        return said.strip() in ("running", "degraded")
 
     def __call__(self, *command: str) -> str:
         """What a command prints; CalledProcessError when it fails."""
@@ -73,21 +86,11 @@ def booted(root: pathlib.Path) -> Iterator[Machine]:
         start_new_session=True,
     )
     try:
-        machine = Machine(root, eventually(lambda: _child(process), "the first process", 60))
-        eventually(lambda: _is_up(machine), "the boot", 120)
+        machine = Machine(root, process)
+        eventually(machine.is_up, "the boot", 120)
         yield machine
         os.kill(machine.leader, HALT)
         process.wait(60)
     finally:
         process.terminate()
         process.wait(60)
-
-
-def _child(process: subprocess.Popen[bytes]) -> int:
-    assert process.poll() is None, "systemd-nspawn ended"
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0]) if children else 0
-
-
-def _is_up(machine: Machine) -> bool:
-    return machine.run("systemctl", "is-system-running").stdout.strip() in ("running", "degraded")

@@ -56,7 +56,6 @@ def test_it_is_installed_and_starts_as_its_page_says(machine: Machine) -> None:
     machine("sh", "-euc", "cd /root\n" + "\n".join(lines[2:]))
     assert "certificate-authority-data" in machine("cat", "/root/admin.kubeconfig")
     assert machine.state(UNIT, "StatusText", "UnitFileState") == ["Serving on port 6443", "enabled"]
-    assert '"serviceCIDRs"' in ask(machine, "/apis") or "networking.k8s.io" in ask(machine, "/apis")
     assert '"10.96.0.0/12"' in ask(machine, "/apis/networking.k8s.io/v1/servicecidrs")
 
 
@@ -66,7 +65,9 @@ def test_the_service_has_no_rights(machine: Machine) -> None:
     machine("systemctl", "start", UNIT)
     [number] = machine.state(UNIT, "MainPID")
     status = dict(
-        line.split(":\t", 1) for line in machine("cat", f"/proc/{number}/status").splitlines() if ":\t" in line
+        line.split(":\t", 1)
+        for line in machine("cat", f"/proc/{number}/status").splitlines()
+        if ":\t" in line
     )
     assert "0" not in status["Uid"].split() and "0" not in status["Gid"].split()
     assert {status[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {"0" * 16}
@@ -83,7 +84,7 @@ def test_a_server_that_hangs_is_started_anew(machine: Machine) -> None:
     machine("systemctl", "daemon-reload")
     machine("systemctl", "restart", UNIT)
     [before] = machine.state(UNIT, "MainPID")
-    machine("kill", "-STOP", before)
+    machine("systemctl", "kill", "--signal=STOP", UNIT)
     eventually(lambda: machine.state(UNIT, "NRestarts") == ["1"], "the watchdog", 60)
     eventually(lambda: machine.state(UNIT, "ActiveState") == ["active"], "the next start", 60)
     assert machine.state(UNIT, "MainPID") != [before]
@@ -117,7 +118,9 @@ def test_an_upgrade_starts_it_anew_and_a_removal_keeps_the_data(machine: Machine
     assert (machine.root / "etc/default/pilothouse").read_text() == flags, "a configuration file"
     machine("dpkg", "--purge", "pilothouse")
     assert machine.run("systemctl", "is-active", UNIT).returncode != 0
-    assert not (machine.root / "opt/pilothouse").exists() and not os.path.lexists(machine.root / "usr/bin/pilothouse")
+    assert not (machine.root / "opt/pilothouse").exists() and not os.path.lexists(
+        machine.root / "usr/bin/pilothouse"
+    )
     assert (machine.root / "var/lib/private/pilothouse/ca.key").exists()
 
 
@@ -126,7 +129,11 @@ def test_an_upgrade_starts_it_anew_and_a_removal_keeps_the_data(machine: Machine
 def test_what_debian_packages_have(packages: pathlib.Path) -> None:
     [package] = packages.glob("pilothouse_*.deb")
     files = subprocess.check_output(["dpkg-deb", "--fsys-tarfile", str(package)])
-    names = set(subprocess.run(["tar", "--list"], input=files, capture_output=True, check=True).stdout.decode().split())
+    names = set(
+        subprocess.run(["tar", "--list"], input=files, capture_output=True, check=True)
+        .stdout.decode()
+        .split()
+    )
     assert {
         "./etc/default/pilothouse",
         "./usr/lib/systemd/system/pilothouse.service",
