@@ -39,12 +39,21 @@ class Podman:
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
+        # One mount namespace for all commands: what podman mounts for the network of a container is found again there.
+        hidden = f"! mountpoint --quiet {HYBRID} || umount {HYBRID}; echo; exec cat"
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-euc", hidden], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._holder.stdout is not None and self._holder.stdout.readline() == b"\n"
+
+    def close(self) -> None:
+        """End what keeps the mount namespace, once all containers are gone."""
+        self._holder.communicate()
 
     def run(self, script: str) -> "subprocess.CompletedProcess[str]":
         """Run a script of commands of podman's, and end at the first that fails."""
-        umount = f"! mountpoint --quiet {HYBRID} || umount {HYBRID}\n"
         return subprocess.run(
-            ["unshare", "--mount", "sh", "-euc", umount + script],
+            ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", f"--wd={ROOT}", "sh", "-euc", script],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -71,6 +80,7 @@ def podman(debian: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> It
     yield made
     made("rm", "--all", "--force", "--time=1")
     made("rmi", "--all", "--force")
+    made.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
