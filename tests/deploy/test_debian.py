@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from deploy.machines import Machine, booted
+from deploy.page import commands
 from eventually import eventually
 
 from deploy import installed
@@ -49,9 +50,7 @@ def ask(machine: Machine, path: str) -> str:
 def test_it_is_installed_and_starts_as_its_page_says(machine: Machine) -> None:
     """The commands of docs/install.md, one after another. Nothing is started before the flags stand."""
     assert machine.state(UNIT, "UnitFileState", "ActiveState") == ["disabled", "inactive"]
-    page = (pathlib.Path(__file__).parents[2] / "docs" / "install.md").read_text()
-    section = page.partition("## As a Debian package\n")[2].partition("\n## ")[0]
-    lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    lines = commands("As a Debian package")
     assert lines[:2] == ["make deb", "apt-get install ./dist/pilothouse_*.deb"], "what the fixtures have done"
     machine("sh", "-euc", "cd /root\n" + "\n".join(lines[2:]))
     assert "certificate-authority-data" in machine("cat", "/root/admin.kubeconfig")

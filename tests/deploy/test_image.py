@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from clients.drivers import BINARY as KUBECTL
+from deploy.page import commands
 from eventually import eventually
 
 from pilothouse.testing.ports import free_ports
@@ -84,19 +85,12 @@ def podman(debian: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def commands() -> list[str]:
-    """The first three of the page, each on a line: to build, to run, and to get a kubeconfig."""
-    section = (ROOT / "docs" / "install.md").read_text().partition("## As an image\n")[2]
-    block = section.lstrip("\n").partition("\n\n")[0]
-    return [line.strip() for line in block.splitlines()]
-
-
 @pytest.mark.slow
 @pytest.mark.kubectl
 @pytest.mark.timeout(3600)
 def test_it_runs_read_only_as_nobody(podman: Podman, tmp_path: pathlib.Path) -> None:
     """The commands of the page; the base is a Debian, and the port on the host a free one."""
-    build, run, kubeconfig = commands()
+    build, run, kubeconfig = commands("As an image")
     mounts = " ".join(f"--volume {path}:{path}:ro" for path in OF_THE_HOST if os.path.exists(path))
     base = "--build-arg BASE=localhost/debian --build-arg BUILD_PACKAGES='gcc libc6-dev python3-dev'"
     done = podman.run(build.replace("podman build", f"podman build {mounts} {base}"))
