@@ -61,7 +61,7 @@ def check(obj: Object, errs: Errors) -> None:
                     }
                 ]
             },
-            ["spec.metrics[0].pods.target.averageValue"] * 2,
+            ["spec.metrics[0].pods.target.averageValue"],
         ),
         (
             {

@@ -71,4 +71,4 @@ def test_selectors_never_change() -> None:
     new: Object = {"metadata": {}, "spec": {"selector": {"matchLabels": {"a": "c"}}}}
     assert apps.DAEMON_SET.validate_update is not None
     apps.DAEMON_SET.validate_update(context("daemonsets"), new, old, errs)
-    assert errs.causes[-1]["message"].endswith("field is immutable")
+    assert errs.causes[0]["message"].endswith("field is immutable")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse.api import names, selectors
 from pilothouse.api.equality import same
-from pilothouse.api.fields import OMIT, Errors, Object
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, report, validate_annotations, validate_labels
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
@@ -26,6 +26,7 @@ _STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
 
 rules = Rules(
     validate_pod_template_spec,
+    claim_spec=validate_claim_spec,
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),
@@ -168,15 +169,18 @@ OfWorkload = Callable[..., None]
 """Rules of (new, old or None, errors, policy for pods)."""
 
 
-def _workload(rules: Kind) -> tuple[OfWorkload, OfWorkload]:
+def _workload(rules: Kind, selector_first: bool = False) -> tuple[OfWorkload, OfWorkload]:
     """The rules of a workload for a new object and for a changed one, whose selector must not change."""
 
     def validate(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
         rules(obj, errs, template_options(old, policy))
 
     def validate_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+        if selector_first:
+            fixed_selector(obj, old, errs)
         validate(obj, old, errs, policy)
-        fixed_selector(obj, old, errs)
+        if not selector_first:
+            fixed_selector(obj, old, errs)
 
     return validate, validate_update
 
@@ -252,6 +256,10 @@ _stateful_set = rules.kind("""
     spec.persistentVolumeClaimRetentionPolicy?
       whenDeleted                       Retain|Delete
       whenScaled                        Retain|Delete
+    if $
+      spec.volumeClaimTemplates[]
+        spec
+          @claim-spec
     spec.replicas?                      >=0
     spec.minReadySeconds                >=0
     spec.ordinals.start                 >=0
@@ -278,9 +286,6 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
             _stateful_set_template(spec, errs, template_options(old, policy))
         _template_metadata_again(template, errs)
     rules["in-StatefulSet"](template, "spec.template", errs)
-    if old is None:
-        for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-            validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
 
 
 def _template_metadata_again(template: Object, errs: Errors) -> None:
@@ -305,10 +310,10 @@ def _stateful_set_template(spec: Object, errs: Errors, options: PodOptions) -> N
     claims = spec.get("volumeClaimTemplates") or ()
     if claims:
         pod = dict(template.get("spec") or {})
-        named = {(c.get("metadata") or {}).get("name", "") for c in claims}
-        kept = [v for v in pod.get("volumes") or () if v.get("name") not in named]
-        made = [{"name": n, "persistentVolumeClaim": {"claimName": n}} for n in sorted(named)]
-        template["spec"] = pod | {"volumes": kept + made}
+        named = dict.fromkeys((c.get("metadata") or {}).get("name", "") for c in claims)
+        kept = [v for v in pod.get("volumes") or () if v.get("name", "") not in named]
+        made = [{"name": n, "persistentVolumeClaim": {"claimName": n}} for n in named]
+        template["spec"] = pod | {"volumes": made + kept}
     validate_pod_template_spec(template, "spec.template", errs, options)
 
 
@@ -369,7 +374,8 @@ validate_daemon_set, validate_daemon_set_update = _workload(
           @either
       when OnDelete
     spec.revisionHistoryLimit?          >=0
-""")
+"""),
+    selector_first=True,
 )
 validate_daemon_set_status = d.change(
     status(
@@ -381,21 +387,21 @@ validate_daemon_set_status = d.change(
 
 # Controller revisions
 
-_controller_revision = rules.kind("""
-    data*                               : data is mandatory
-    revision                            >=0
-""")
+_revision = rules.kind("revision >=0")
 
 
-def validate_controller_revision(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Data is an object, or what it was: earlier versions have stored anything."""
+def validate_controller_revision(obj: Object, errs: Errors) -> None:
+    """A new one; data is an object."""
+    _revision(obj, errs)
     data = obj.get("data")
-    if old is None and data is not None and not isinstance(data, dict):
+    if data is None:
+        errs.required("data", "data is mandatory")
+    elif not isinstance(data, dict):
         errs.required("data", "data must be a valid JSON object")
-    _controller_revision(obj, errs)
 
 
 def validate_controller_revision_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_controller_revision(obj, errs, old)
+    """Data is what it was: earlier versions have stored anything."""
+    _revision(obj, errs)
     if not same(obj.get("data"), old.get("data")):
-        errs.invalid("data", OMIT if obj.get("data") is None else obj["data"], "field is immutable")
+        errs.invalid("data", obj.get("data"), "field is immutable")

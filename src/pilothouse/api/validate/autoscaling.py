@@ -167,7 +167,7 @@ _SOURCES = {
     "pods": rules.table("""
         @identified
         target
-          @positive-average
+          averageValue*                 : must specify a positive target averageValue
     """),
     "resource": rules.table("""
         name!                           : must specify a resource name
@@ -180,10 +180,3 @@ _SOURCES = {
     """),
 }
 """Metric sources in upstream's order: the first one present is validated."""
-
-
-@rules
-def _positive_average(target: Object, path: str, errs: Errors) -> None:
-    average = target.get("averageValue")
-    if average is None or amount(average).sign() <= 0:
-        errs.required(f"{path}.averageValue", "must specify a positive target averageValue")

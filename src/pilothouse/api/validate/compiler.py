@@ -141,10 +141,9 @@ class _Writer:
             self._list(line, f"{values} or ()", at if member else path, "=" in listed, mark)
             return
         value = self._new()
-        zero = (
-            "" if mark else " or EMPTY" if line.below or "by" in line.options() else self._zero(line, number)
-        )
-        self._write(f"{value} = {struct}.get({member!r}){zero}")
+        default = ", 0" if number else ""  # an empty text stays one
+        zero = "" if mark or number else self._zero(line)
+        self._write(f"{value} = {struct}.get({member!r}{default}){zero}")
         why = repr(line.message)
         if mark in ("-", "-?"):
             with self._block(f"if {value}" if mark == "-" else f"if {value} is not None"):
@@ -161,9 +160,11 @@ class _Writer:
         else:
             self._value(line, struct, value, at, line.message)
 
-    def _zero(self, line: _Line, number: str | None) -> str:
+    def _zero(self, line: _Line) -> str:
         """What stands for a member that is absent: that of a struct is a struct, by what its rules say they judge."""
-        if number or all(map(_is_number, line.rules())):
+        if line.below or "by" in line.options():
+            return " or EMPTY"
+        if all(map(_is_number, line.rules())):
             return " or 0"
         named = [self._functions[word] for word in line.rules() if word in self._functions]
         judged = [next(iter(getattr(rule, "__annotations__", {}).values()), None) for rule in named]

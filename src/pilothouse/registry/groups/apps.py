@@ -61,7 +61,7 @@ def _prepare_stateful_set_update(ctx: WriteContext, obj: Object, old: Object) ->
 def _stateful_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     out = pod_template_warnings(obj, old)
     for i, claim in enumerate(spec_of(obj).get("volumeClaimTemplates") or ()):
-        out += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec")
+        out += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}]")
     if (spec_of(obj).get("revisionHistoryLimit") or 0) < 0:
         out.append(
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; "

@@ -1,7 +1,7 @@
 """Every cause that the specs of pods can have besides those of their parts (pkg/apis/core/validation)."""
 
 import pytest
-from pods import POD, pod
+from pods import CONTAINER, POD, container, pod
 from rules import Case, causes, put
 
 from pilothouse.api.fields import Errors, Object
@@ -28,6 +28,30 @@ PORT = {"containerPort": 80, "protocol": "TCP"}
 
 CASES: list[Case] = [
     (NEW, POD, []),
+    (
+        NEW,
+        pod(initContainers=[{**CONTAINER, "name": "i", "restartPolicyRules": [{}]}]),
+        [
+            "spec.initContainers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used"
+        ],
+    ),
+    (
+        NEW,
+        container(restartPolicy="Never", restartPolicyRules=[{"exitCodes": {}}]),
+        [
+            'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "": supported values: "Restart", "RestartAllContainers"',
+            'spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: "": supported values: "In", "NotIn"',
+        ],
+    ),
+    (
+        changed,
+        (template(ephemeralContainers=[EPHEMERAL[0] | {"lifecycle": {}, "startupProbe": {}}]),) * 2,
+        [
+            "template.spec.ephemeralContainers[0].startupProbe: Forbidden: cannot be set for an Ephemeral Container",
+            "template.spec.ephemeralContainers[0].lifecycle: Forbidden: cannot be set for an Ephemeral Container",
+            "template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template",
+        ],
+    ),
     (
         NEW,
         pod(restartPolicy="", dnsPolicy=""),

@@ -42,9 +42,9 @@ restart-rules
       restartPolicy*                    : must specify restartPolicy when restart rules are used
     restartPolicy?                      Always|Never|OnFailure
     restartPolicyRules[]                most:{MAX_RESTART_RULES}
-      action!                           Restart|RestartAllContainers
+      action                            Restart|RestartAllContainers
       exitCodes*                        : must be specified
-        operator!                       In|NotIn
+        operator                        In|NotIn
         values[]                        most:{MAX_EXIT_CODES}
 """)
 _containers = rules.table("""
@@ -58,7 +58,10 @@ _containers = rules.table("""
 _init_containers = rules.table("""
     initContainers[]
       @container
-      @restart-rules
+      if restartPolicy given
+        @restart-rules
+      elif restartPolicyRules
+        required                        at:restartPolicy : must specify restartPolicy when restart rules are used
       name                              unlike-regular
       @own-host-ports
       if restartPolicy == Always
@@ -72,9 +75,9 @@ _ephemeral_containers = rules.table("""
       image                             trimmed-image
       name                              unlike-others
       targetContainerName+              target
-      ports-,resources-,resizePolicy-,restartPolicy- : cannot be set for an Ephemeral Container
-      restartPolicyRules-,livenessProbe-,readinessProbe- : cannot be set for an Ephemeral Container
-      startupProbe-,lifecycle-          : cannot be set for an Ephemeral Container
+      ports-,resources-,resizePolicy-,restartPolicy-? : cannot be set for an Ephemeral Container
+      restartPolicyRules-,livenessProbe-?,readinessProbe-? : cannot be set for an Ephemeral Container
+      startupProbe-?,lifecycle-?        : cannot be set for an Ephemeral Container
       volumeMounts[]
         subPath-,subPathExpr-           : cannot be set for an Ephemeral Container
 """)

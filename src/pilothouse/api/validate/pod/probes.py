@@ -14,7 +14,7 @@ rules = Rules(port_or_name=validate_port_number_or_name, header_name=d.matches(n
 rules.define(f"""
 http-get
     path!
-    port                                port-or-name
+    port=0                              port-or-name
     scheme                              HTTP|HTTPS
     httpHeaders[=]
       name                              header-name as:
@@ -24,7 +24,7 @@ probe-handler
         command!
       httpGet                           http-get
       tcpSocket
-        port                            port-or-name
+        port=0                          port-or-name
       grpc
         port                            port-or-name
 lifecycle-handler
@@ -33,7 +33,7 @@ lifecycle-handler
         command!
       httpGet                           http-get
       tcpSocket
-        port                            port-or-name
+        port=0                          port-or-name
       sleep
 """)
 _probe = """

@@ -55,7 +55,8 @@ def _refuse(service: Object, errs: Errors) -> None:
 
 
 def _needs_cluster_ip(spec: Object) -> bool:
-    return spec.get("type") in ("ClusterIP", "NodePort", "LoadBalancer")
+    """Also of a type that is none, which is refused later."""
+    return spec.get("type") != "ExternalName"
 
 
 def _needs_node_port(spec: Object) -> bool:
