@@ -43,13 +43,13 @@ def flags(cluster: dict[str, Any], pki: str = PKI, etcd: str = "https://127.0.0.
     return [f"--{name}={value}" for name, value in values.items()]
 
 
-def pod(cluster: dict[str, Any]) -> dict[str, Any]:
+def pod(cluster: dict[str, Any], etcd: str = "https://127.0.0.1:2379") -> dict[str, Any]:
     """The pod before it is patched."""
     probe = {"host": "127.0.0.1", "port": "probe-port", "scheme": "HTTPS"}
     container = {
         "name": "kube-apiserver",
         "image": f"registry.k8s.io/kube-apiserver:{cluster['kubernetesVersion']}",
-        "command": ["kube-apiserver", *flags(cluster)],
+        "command": ["kube-apiserver", *flags(cluster, etcd=etcd)],
         "ports": [{"name": "probe-port", "containerPort": 6443, "hostPort": 6443}],
         "livenessProbe": {"httpGet": probe | {"path": "/livez"}},
         "readinessProbe": {"httpGet": probe | {"path": "/readyz"}},

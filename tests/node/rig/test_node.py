@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from node.rig.image import NAME
-from node.rig.node import NODE, Node
+from node.rig.kubelet import NODE
+from node.rig.node import Node
 
 pytestmark = pytest.mark.slow
 
