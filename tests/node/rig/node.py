@@ -124,6 +124,7 @@ class Node:
             f"--secure-port={PORT}",
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged",
+            "--kubelet-preferred-address-types=InternalIP,Hostname",  # nothing knows the node's name
             "--controllers=-*",
         ]
 

@@ -139,8 +139,11 @@ def test_the_static_pod_serves_and_is_started_anew(host: Standalone) -> None:
     assert host.kubectl(config, "get", "configmap", "kept", "--output=name") == "configmap/kept\n"
 
     manifest.unlink()
-    host.until(lambda: not host.pods(), "a kubelet that has ended its pod")
-    assert host.get("https://127.0.0.1:6443/livez") == ""
+    host.until(
+        lambda: not host.get("https://127.0.0.1:6443/livez"),
+        "the end of the server",
+        pod["spec"]["terminationGracePeriodSeconds"],
+    )
 
 
 @pytest.mark.skipif(shutil.which("etcd") is None, reason="no etcd; apt-get install etcd-server")
