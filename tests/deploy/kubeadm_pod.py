@@ -53,8 +53,9 @@ def pod(cluster: dict[str, Any], etcd: str = "https://127.0.0.1:2379") -> dict[s
     container = {
         "name": "kube-apiserver",
         "image": f"registry.k8s.io/kube-apiserver:{cluster['kubernetesVersion']}",
+        "imagePullPolicy": "IfNotPresent",
         "command": ["kube-apiserver", *flags(cluster, etcd=etcd)],
-        "ports": [{"name": "probe-port", "containerPort": 6443, "hostPort": 6443}],
+        "ports": [{"name": "probe-port", "containerPort": 6443, "protocol": "TCP"}],
         "livenessProbe": probe("/livez", initialDelaySeconds=10, failureThreshold=8, periodSeconds=10),
         "readinessProbe": probe("/readyz", failureThreshold=3, periodSeconds=1),
         "startupProbe": probe("/livez", initialDelaySeconds=10, failureThreshold=24, periodSeconds=10),

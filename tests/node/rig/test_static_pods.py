@@ -98,8 +98,8 @@ class Standalone:
         paths = sorted((self.directory / "pods").rglob("*.log"))
         return "".join(f"\n--- {path}\n{path.read_text()[-3000:]}" for path in paths)
 
-    def kubectl(self, config: pathlib.Path, *arguments: str) -> str:
-        return self.namespace.run(str(BINARY), f"--kubeconfig={config}", *arguments)
+    def kubectl(self, *arguments: str) -> str:
+        return self.namespace.run(str(BINARY), *arguments)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_the_static_pod_serves_and_is_started_anew(host: Standalone) -> None:
 
     manifest.write_text(yaml.safe_dump(pod))
     first = host.until(lambda: host.ready(name), "a server that is ready")
-    config = data / "admin.kubeconfig"
+    config = f"--kubeconfig={data}/admin.kubeconfig"
     host.kubectl(config, "create", "configmap", "kept")
     assert first["restartCount"] == 0
 
@@ -169,7 +169,16 @@ def test_kubeadms_pod_serves(host: Standalone) -> None:
         (host.manifests / "kube-apiserver.yaml").write_text(yaml.safe_dump(pod))
         status = host.until(lambda: host.ready(f"kube-apiserver-{kubelet.NODE}"), "a server that is ready")
         assert status["restartCount"] == 0
-        names = host.kubectl(keys / "admin.kubeconfig", "get", "namespaces", "--output=name")
+        trust, cert, key = keys / "ca.crt", keys / "admin.crt", keys / "admin.key"
+        names = host.kubectl(
+            "--server=https://127.0.0.1:6443",
+            f"--certificate-authority={trust}",
+            f"--client-certificate={cert}",
+            f"--client-key={key}",
+            "get",
+            "namespaces",
+            "--output=name",
+        )
         assert "namespace/kube-system" in names.split()
     finally:
         etcd.stop()
