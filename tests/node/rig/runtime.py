@@ -1,5 +1,6 @@
 """containerd with directories of its own: its configuration, the network of pods, and the images."""
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from node.rig import image
-from node.rig.daemons import Daemon, Namespace, kill_those_that_name, run, unmount_below
+from node.rig.daemons import Daemon, Namespace, kill_shims_of, run, unmount_below
 
 PLUGINS = pathlib.Path("/usr/lib/cni")
 PODS = "10.244.0.0/24"
@@ -124,11 +125,9 @@ class Runtime:
 
     def stop(self) -> None:
         """End all containers, then containerd; what cannot be ended in order is killed."""
-        try:
+        with contextlib.suppress(AssertionError):
             for task in self.ctr("tasks", "list", "--quiet").split():
                 self.ctr("tasks", "delete", "--force", task)
-        except AssertionError:
-            pass
         self.daemon.stop()
-        kill_those_that_name(self.socket)
+        kill_shims_of(self.socket)
         unmount_below(self.directory)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from clients.drivers import BINARY
+from eventually import eventually
 from node.rig import server_image
 from node.rig.daemons import Namespace, run
 from node.rig.image import NAME
@@ -73,7 +74,8 @@ def test_the_image_of_the_server_runs(runtime: Runtime, tmp_path: pathlib.Path) 
     assert run(*command) == f"{server_image.USER}\n"
 
 
-def test_what_is_left_running_is_ended(namespace: Namespace, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("in_order", [True, False], ids=["by containerd", "without containerd"])
+def test_what_is_left_running_is_ended(namespace: Namespace, tmp_path: pathlib.Path, in_order: bool) -> None:
     runtime = Runtime(tmp_path / "containerd", namespace)
     try:
         runtime.start()
@@ -81,9 +83,11 @@ def test_what_is_left_running_is_ended(namespace: Namespace, tmp_path: pathlib.P
         (line,) = runtime.ctr("tasks", "list").splitlines()[1:]
         process = pathlib.Path("/proc") / line.split()[1]
         assert process.exists()
+        if not in_order:
+            runtime.daemon.stop()
     finally:
         runtime.stop()
-    assert not process.exists()
+    eventually(lambda: not process.exists(), "the end of the container", 5)
     assert str(tmp_path) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
 
