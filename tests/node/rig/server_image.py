@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 import pilothouse
 
 NAME = "localhost/pilothouse:latest"
+NAME_FOR_KUBEADM = "localhost/pilothouse:v1.36.2"
 USER = 65532
 EXTRAS = ("etcd", "kms", "secretbox")
 BIN = "opt/pilothouse/bin"
@@ -34,7 +35,7 @@ LEFT_OUT = {
 
 
 def archive(target: pathlib.Path) -> None:
-    """Write an archive with the image, as docker save does."""
+    """Write an archive with the image and its names, as docker save does."""
     package = pathlib.Path(pilothouse.__file__).parent
     modules = [
         *_below(pathlib.Path(sysconfig.get_path("stdlib"))),
@@ -58,7 +59,7 @@ def archive(target: pathlib.Path) -> None:
         "User": f"{USER}:{USER}",
         "Volumes": {"/data": {}},
     }
-    pack(target, files.tar(), {NAME: config})
+    pack(target, files.tar(), {NAME: config, NAME_FOR_KUBEADM: config})
 
 
 def _below(directory: pathlib.Path) -> Iterator[pathlib.Path]:
