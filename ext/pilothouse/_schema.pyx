@@ -425,8 +425,19 @@ cdef class Walk:
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
-        """JSONSchemaPropsOrBool, OrArray and OrStringArray:
-        Go's custom unmarshalling, which ignores unknown members."""
+        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's custom unmarshalling, which ignores unknown members.
+
+        What an UnmarshalJSON saved ends the walk around it at once, and so goes before what was saved there.
+        """
+        cdef str saved = self.error
+        self.error = None
+        out = self.schema_or_other(node, value, frame)
+        if self.error is not None:
+            return self.abort(self.error)
+        self.error = saved
+        return out
+
+    cdef object schema_or_other(self, Node node, object value, Frame *frame):
         cdef bint before = self.lenient
         cdef list out
         if type(value) is dict or type(value) is Members:

@@ -1,7 +1,7 @@
 """What the flags leave out of the metrics: single ones, values of labels, deprecated ones, and what multiplies.
 
-The rules for deprecated metrics, and for values that are not allowed, are those of component-base/metrics. The small profile is
-our own: with it the number of series does not depend on how many definitions are served.
+The rules for deprecated metrics, and for values that are not allowed, are those of component-base/metrics.
+The small profile is our own: with it the number of series does not depend on how many definitions are served.
 """
 
 import json

@@ -15,6 +15,9 @@ from typing import NamedTuple, Self
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 """Kinds of spans, with OpenTelemetry's numbers."""
 
+MILLION = 1_000_000
+"""What shares of sampled requests are counted of (component-base tracing/api/v1)."""
+
 MOST = 1000
 """Spans that are kept of a request: a deletecollection calls webhooks for each object."""
 

@@ -58,6 +58,10 @@ async def test_an_account_that_is_missing(rig: Rig) -> None:
     why = 'error looking up service account default/{0}: serviceaccount "{0}" not found'
     assert refused(rig, pod("p")) == why.format("default")
     assert refused(rig, pod("p", spec={"serviceAccountName": "none"})) == why.format("none")
+    assert refused(rig, pod("p", spec={"serviceAccountName": "a/b%"})) == (
+        "error looking up service account default/a/b%: "
+        """invalid resource name "a/b%": [may not contain '/' may not contain '%']"""
+    )
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,16 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
             'in scheme "pkg/api/legacyscheme/scheme.go:30"',
         ),
         (
+            {"apiVersion": "a\nb", "kind": "C"},
+            r'C in version "a\nb" cannot be handled as a ConfigMap: no kind "C" is registered for version "a\nb" '
+            'in scheme "pkg/api/legacyscheme/scheme.go:30"',
+        ),
+        (
+            {"apiVersion": "apps/", "kind": "Deployment"},
+            'Deployment in version "" cannot be handled as a ConfigMap: '
+            """Object 'apiVersion' is missing in '{"apiVersion": "apps/", "kind": "Deployment"}'""",
+        ),
+        (
             {"apiVersion": "apps/v1", "kind": "Deployment"},
             'Deployment in version "v1" cannot be handled as a ConfigMap: '
             "converting (v1.Deployment) to (core.ConfigMap): unknown conversion",
@@ -329,6 +339,16 @@ def test_wrong_types_in_json_schemas(member: str, value: Any, message: str) -> N
     versions = [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", member: value}}}]
     kind = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
     assert message in refused({"spec": {"versions": versions}}, kind)
+
+
+def test_a_fault_within_items_goes_before_one_that_was_found_earlier() -> None:
+    """Their custom unmarshalling ends the walk around it, other faults are kept until its end (encoding/json)."""
+    root = {"required": [[]], "items": {"required": [1]}}
+    kind = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    body = {"spec": {"versions": [{"schema": {"openAPIV3Schema": root}}]}}
+    assert "cannot unmarshal number" in refused(body, kind)
+    root["items"] = {"required": ["a"]}
+    assert "cannot unmarshal array" in refused(body, kind)
 
 
 @given(st.dictionaries(st.text(max_size=4), st.text(max_size=2), max_size=6))

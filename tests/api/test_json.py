@@ -105,6 +105,12 @@ def test_dump_goes_deeper_than_orjson() -> None:
     assert json.dump({"n": 2**70}) == b'{"n":%d}' % 2**70
 
 
+def test_what_orjson_refuses_is_written_alike_around() -> None:
+    value = {"b": [2.22e-09, "é\n"], "a": "\ud800", "n": 2**64}
+    assert json.dump(value) == '{"b":[2.22e-9,"é\\n"],"a":"?","n":18446744073709551616}'.encode()
+    assert json.dump(value, sort=True).startswith(b'{"a":"?","b":')
+
+
 def test_what_is_kept_takes_no_more_room_than_it_needs() -> None:
     """Of bytes of this length, `malloc_usable_size` tells the block that holds them: they begin with it."""
     usable = ctypes.CDLL(None).malloc_usable_size

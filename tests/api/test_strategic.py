@@ -394,6 +394,14 @@ def test_an_order_of_other_things_than_the_items_is_refused() -> None:
         ({"data": [], "binaryData": "x"}, "cannot restore map from slice"),
         ({"binaryData": {"a": 1}}, "cannot restore slice from int64"),
         ({"binaryData": {"a": "?"}}, "error decoding from json: illegal base64 data at input byte 0"),
+        (
+            {"metadata": {"deletionTimestamp": "x", "labels": "x"}},
+            'parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"',
+        ),
+        (
+            {"metadata": {"deletionTimestamp": 1, "labels": "x"}},
+            "json: cannot unmarshal number into Go value of type string",
+        ),
     ],
 )
 def test_the_first_fault_in_gos_order_is_told(patch: Any, why: str) -> None:

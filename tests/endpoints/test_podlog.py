@@ -123,7 +123,7 @@ async def test_log_options(rig: Rig, query: str, status: int, message: str) -> N
 
 async def test_what_is_accepted_is_judged_first(rig: Rig) -> None:
     log = f"{PODS}/nobody/log"
-    for accept in ("application/xml", "text/plain", "application/json;as=Nope;v=v1;g=meta.k8s.io"):
+    for accept in ("application/xml", "text/plain", "application/json;as=Table;v=v1;g=meta.k8s.io"):
         assert (await rig.call("GET", log, headers={"Accept": accept})).status == 406
     assert (await rig.call("GET", log, headers={"Accept": "text/html, */*"})).status == 404
     assert (await rig.call("HEAD", log)).status == 405

@@ -85,6 +85,18 @@ async def test_what_is_refused(rig: Rig, deployment: Any) -> None:
     answer = await rig.call("PATCH", SCALE, {"spec": {"replicas": -1}}, headers=MERGE)
     assert answer.status == 422
     assert causes(answer.body) == ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]
+    metadata = {"name": "d", "generateName": "A", "labels": {"a": "?"}, "finalizers": ["x"]}
+    answer = await rig.call("PUT", SCALE, {"metadata": metadata})
+    assert [one.partition(":")[0] for one in causes(answer.body)] == [
+        "metadata.generateName",
+        "metadata.labels",
+        "metadata.finalizers[0]",
+    ]
+    metadata["uid"] = "x"
+    why = await rig.fail(409, "PUT", SCALE, {"metadata": metadata})
+    assert why.startswith(
+        'Operation cannot be fulfilled on deployments.apps "d": StorageError: invalid object, Code: 4'
+    )
     answer = await rig.call("PUT", SCALE, {"metadata": {"name": "other"}, "spec": {"replicas": 1}})
     assert answer.status == 400
     answer = await rig.call(

@@ -237,6 +237,13 @@ async def test_bodies_that_are_none(rig: Rig, sub: str, body: bytes | dict[str, 
     assert answer.status == 400 and answer.body["kind"] == "Status"
 
 
+@pytest.mark.parametrize("path", [PODS + "/a/binding", "/apis/authorization.k8s.io/v1/subjectaccessreviews"])
+async def test_the_type_of_a_body_is_judged_before_the_options(rig: Rig, path: str) -> None:
+    answer = await rig.call("POST", path + "?fieldValidation=x", {}, headers={"Content-Type": "text/plain"})
+    assert answer.status == 415
+    assert (await rig.call("POST", path + "?fieldValidation=x", {})).status == 422
+
+
 def test_every_action_is_carried_out_in_one_place() -> None:
     carried = [*subresources.POSTED, *connect.OPTIONS, Action.LOG, Action.COMPONENT_STATUS]
     assert sorted(action.name for action in carried) == sorted(action.name for action in Action)

@@ -8,8 +8,8 @@ from harness import CONFIG_MAPS, Rig, config_map
 
 from pilothouse.api.identity import RequestInfo, User
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.tracing import ALL, Tracing
-from pilothouse.spans import Parent, Trace
+from pilothouse.endpoints.tracing import Tracing
+from pilothouse.spans import MILLION, Parent, Trace
 
 TRACE, SPAN = int("4bf92f3577b34da6a3ce929d0e0e4736", 16), int("00f067aa0ba902b7", 16)
 SAMPLED = {"traceparent": f"00-{TRACE:032x}-{SPAN:016x}-01", "tracestate": "vendor=1", "baggage": "a=b"}
@@ -28,11 +28,11 @@ async def test_the_rate_decides_where_the_client_does_not(rig: Rig) -> None:
     found = traced(rig, 0)
     await rig.call("GET", CONFIG_MAPS)
     assert found == []
-    found = traced(rig, ALL)
+    found = traced(rig, MILLION)
     await rig.call("GET", CONFIG_MAPS)
     (one,) = found
     assert one.trace_id >> 64 and one.remote is None and one.link is None
-    found = traced(rig, ALL // 2)
+    found = traced(rig, MILLION // 2)
     for _ in range(200):
         await rig.call("GET", f"{CONFIG_MAPS}/a")
     assert 0 < len(found) < 200
@@ -45,7 +45,7 @@ async def test_the_client_decides_where_it_is_trusted(rig: Rig) -> None:
     (one,) = found
     assert one.trace_id == TRACE and one.remote == Parent(TRACE, SPAN, True, "vendor=1")
     assert (one.state, one.baggage) == ("vendor=1", "a=b")
-    found = traced(rig, ALL)
+    found = traced(rig, MILLION)
     await rig.call("GET", CONFIG_MAPS, headers=NOT_SAMPLED)
     assert found == []
 
@@ -54,7 +54,7 @@ async def test_the_trace_of_another_client_is_linked_to(rig: Rig) -> None:
     found = traced(rig, 0)
     await rig.call("GET", CONFIG_MAPS, headers=SAMPLED, user="jane")
     assert found == []
-    found = traced(rig, ALL)
+    found = traced(rig, MILLION)
     await rig.call("GET", CONFIG_MAPS, headers=SAMPLED, user="jane")
     (one,) = found
     assert one.trace_id != TRACE and one.remote is None and one.link.trace_id == TRACE
@@ -69,7 +69,7 @@ async def test_impersonation_does_not_make_anybody_trusted(rig: Rig) -> None:
 
 
 async def test_a_header_that_cannot_be_read_and_a_user_who_is_not_known(rig: Rig) -> None:
-    found = traced(rig, ALL)
+    found = traced(rig, MILLION)
     await rig.call("GET", CONFIG_MAPS, headers={"traceparent": "00-xyz"})
     await rig.call("GET", CONFIG_MAPS, headers=SAMPLED, user="nobody")
     (one,) = found
@@ -92,7 +92,7 @@ def test_slow_requests_are_logged(
         rig = Rig(namespaces=())
         rig.tracing = Late(slow=True, store="memory")
         if sampled:
-            rig.tracing.use(ALL, lambda trace: None)
+            rig.tracing.use(MILLION, lambda trace: None)
         async with rig:
             rig.verbs.explained = True
             await rig.namespace("default")

@@ -129,6 +129,16 @@ async def test_an_apply_that_is_no_number_and_no_text_is_invalid(rig: Any, runne
     assert answer.body["details"]["causes"][0]["field"] == "spec.a"
 
 
+async def test_an_apply_keeps_nulls_that_the_schema_refuses(rig: Any, runner: Any, define: Any) -> None:
+    await define(version(properties={"a": {"type": "string"}, "b": {"type": "string", "nullable": True}}))
+    at = path("v1", "w") + "?fieldManager=m"
+    answer = await rig.call("PATCH", at, widget("w", a=None), headers=APPLY)
+    assert answer.status == 422
+    assert answer.body["details"]["causes"][0]["message"].endswith('in body must be of type string: "null"')
+    assert (await rig.ok("PATCH", at, widget("w", b=None), headers=APPLY))["spec"] == {"b": None}
+    assert (await rig.ok("POST", path("v1"), widget("other", a=None)))["spec"] == {}
+
+
 async def test_an_object_is_no_list_of_metadata(rig: Any, runner: Any, define: Any) -> None:
     await define()
     await rig.ok("POST", path(), widget())

@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 from pilothouse.admission.chain import Plugin
+from pilothouse.api import names
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -70,8 +71,10 @@ def _is_mirror(pod: Object) -> bool:
 def _account(a: AdmissionAttributes, name: str) -> Object:
     account = a.readers.get("serviceaccounts", a.namespace, name)
     if account is None:
-        why = f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found'
-        raise a.refuse(why)
+        why = f'serviceaccount "{name}" not found'
+        if wrong := names.path_segment(name):  # upstream's client finds that it cannot ask for it
+            why = f'invalid resource name "{name}": [{" ".join(wrong)}]'
+        raise a.refuse(f"error looking up service account {a.namespace}/{name}: {why}")
     return account
 
 

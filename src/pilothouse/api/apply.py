@@ -94,7 +94,10 @@ def check_config(type: Type, config: Object) -> None:
     if inner.get("managedFields") is not None and not any(_MANAGED in text for text in wrong):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
-        named = f"{inner.get('namespace') or ''}/{inner.get('name') or ''}"
+        namespace, name = (
+            text if isinstance(text := inner.get(member), str) else "" for member in ("namespace", "name")
+        )
+        named = f"{namespace}/{name}"
         what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"
         text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
         raise errors.Unknown(f"failed to create typed patch object ({what}): {text}")

@@ -85,6 +85,8 @@ def decode(
             data = body
         value, exact = _read(data)
         actual = _kind_of(value, expected, accepted)
+        if not actual[1]:
+            raise Undecodable(f"Object 'apiVersion' is missing in '{data.decode('utf-8', 'replace')}'")
         if kind_fault is None:
             _check_kind(actual, expected)
         elif fault := kind_fault(actual):
@@ -132,7 +134,7 @@ def refuse(
 ) -> NoReturn:
     """The 400 that names the kind in the body or quotes its beginning (transformDecodeError)."""
     if actual is not None and actual[2]:
-        text = f'{actual[2]} in version "{actual[1]}" cannot be handled as a {expected[2]}: {message}'
+        text = f"{actual[2]} in version {quote(actual[1])} cannot be handled as a {expected[2]}: {message}"
     else:
         must = f"the object provided is unrecognized (must be of type {expected[2]})"
         text = f"{must}: {message} ({_summary(body)})"

@@ -66,9 +66,19 @@ def dump(value: Any, *, sort: bool = False) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None)
     except (orjson.JSONEncodeError, TypeError):
-        # Nested more deeply than orjson's limit, or an integer of more than 64 bits.
-        text = _json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sort)
-        return text.encode("utf-8", "replace")
+        return _dump_members(value, sort)
+
+
+def _dump_members(value: Any, sort: bool) -> bytes:
+    """Write what orjson refuses: what is nested too deeply for it, integers of more than 64 bits, lone surrogates."""
+    if isinstance(value, dict):
+        members = sorted(value.items()) if sort else value.items()
+        return (
+            b"{" + b",".join(dump(name) + b":" + dump(member, sort=sort) for name, member in members) + b"}"
+        )
+    if isinstance(value, list):
+        return b"[" + b",".join(dump(item, sort=sort) for item in value) + b"]"
+    return _json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def compact(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.api import schema
+from pilothouse.api.fields import quote
 
 GroupVersionKind = tuple[str, str, str]
 
@@ -108,10 +109,10 @@ def not_registered(scheme_group: str, group: str, version: str, kind: str) -> st
 
 def not_in_scheme(scheme: str, group: str, version: str, kind: str) -> str:
     """Upstream's message for a kind that the scheme of this name does not know."""
-    where = f'version "{group_version(group, version)}"'
+    where = f"version {quote(group_version(group, version))}"
     if version == INTERNAL:
-        where = f'the internal version of group "{group}"'
-    return f'no kind "{kind}" is registered for {where} in scheme "{scheme}"'
+        where = f"the internal version of group {quote(group)}"
+    return f'no kind {quote(kind)} is registered for {where} in scheme "{scheme}"'
 
 
 def internal_package(group: str, version: str, kind: str) -> str:

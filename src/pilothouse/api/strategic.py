@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from pilothouse import errors
+from pilothouse._schema import DecodeError, Walk
 from pilothouse.api import gotext, times
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
@@ -258,8 +259,7 @@ def _sorted(items: List, where: dict[Any, int], key: str) -> List:
     return sorted(first, key=lambda item: where.get(_place_id(item, key), -1)) + last
 
 
-# Conditions for decoding the patched object into its type (runtime unstructured converter). Times, quantities
-# and similar types have rules of their own, which decoding applies.
+# Conditions for decoding the patched object into its type (runtime unstructured converter).
 
 
 def check_shape(value: Any, type: Type | None) -> None:
@@ -286,6 +286,11 @@ def check_shape(value: Any, type: Type | None) -> None:
             check_shape(item, type.items)
     elif kind in _SCALARS:
         _check_scalar(value, type)
+    elif kind in _OWN:
+        try:
+            Walk(True).run(type, value)
+        except DecodeError as err:
+            raise ValueError(str(err)) from None
 
 
 @cache
@@ -296,6 +301,8 @@ def _members(type: Type) -> tuple[tuple[str, Field], ...]:
 
 
 def _check_bytes(value: Any) -> None:
+    if isinstance(value, list):
+        return  # numbers, which decoding checks
     if not isinstance(value, str):
         raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
     try:
@@ -316,6 +323,9 @@ def _check_scalar(value: Any, type: Type) -> None:
         raise ValueError(f"unrecognized type: {want}")
     raise ValueError(f"cannot convert {have} to {type.go or want}")
 
+
+_OWN = frozenset(("time", "microtime", "quantity", "duration", "intorstring"))
+"""Kinds whose Go types decode themselves."""
 
 _SCALARS = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64", "number": "float64"}
 

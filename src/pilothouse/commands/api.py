@@ -81,12 +81,7 @@ class Api:
 
     def call(self, method: str, path: str, body: Object | None = None, *, seconds: float = SECONDS) -> Object:
         """The object in the answer, on a connection of its own; ApiError for every other answer."""
-        text = self._send(method, path, body, seconds)
-        try:
-            out: Object = json.loads(text)
-        except ValueError:
-            out = {"message": text.decode("utf-8", "replace")}
-        return out
+        return _object_in(self._send(method, path, body, seconds))
 
     def text(self, path: str, *, seconds: float = SECONDS) -> str:
         """What GET answers, as text."""
@@ -110,10 +105,7 @@ class Api:
             connection.close()
         if 200 <= answer.status < 300:
             return text
-        try:
-            out: Object = json.loads(text)
-        except ValueError:
-            out = {"message": text.decode("utf-8", "replace")}
+        out = _object_in(text)
         raise ApiError(str(out.get("message", answer.reason)), answer.status, out.get("details"))
 
     def ensure(self, collection: str, obj: Object) -> None:
@@ -123,3 +115,12 @@ class Api:
         except ApiError as error:
             if error.status != 409:
                 raise
+
+
+def _object_in(answer: bytes) -> Object:
+    """The object that an answer holds; one with a message for an answer that is plain text."""
+    try:
+        out: Object = json.loads(answer)
+    except ValueError:
+        return {"message": answer.decode("utf-8", "replace")}
+    return out

@@ -69,9 +69,8 @@ class Console:
         if request.method not in METHODS:
             allow = ("Allow", ", ".join(METHODS))
             return Response(405, b"405 method not allowed\n", "text/plain; charset=utf-8", [*HEADERS, allow])
-        if (
-            path == PATH
-        ):  # the files are named relative to the folder, which may stand below the path of a proxy
+        if path == PATH:
+            # The files are named relative to the folder, which may stand below the path of a proxy.
             return Response(301, b"", "text/plain; charset=utf-8", [*HEADERS, ("Location", "console/")])
         found = self._files.get(path[len(PATH) + 1 :] or INDEX)
         if found is None:

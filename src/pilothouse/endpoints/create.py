@@ -1,10 +1,9 @@
 """POST of a new object."""
 
-from pilothouse.api import codec, meta
+from pilothouse.api import meta
 from pilothouse.api.fields import Object
-from pilothouse.endpoints.body import match_namespace, media_of, read_body
+from pilothouse.endpoints.body import create_params, match_namespace, read_body
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.scope import RequestScope, Verbs, dedupe_owners
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -12,8 +11,7 @@ from pilothouse.server.request import Response
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, default, track fields, admit, store (apiserver handlers createHandler)."""
-    codec.media_type(media_of(ctx))  # upstream looks for a decoder before it looks at the options
-    params = write_params(ctx.query, "CreateOptions")
+    params = create_params(ctx)
     obj = await read_body(ctx, resource, params)
     meta.wipe_system_fields(obj)
     match_namespace(ctx, resource, obj)

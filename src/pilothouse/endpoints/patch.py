@@ -166,11 +166,11 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
 
 
 def _decode_converted(
-    resource: Resource, raw: Object, kept: Object | None = None
+    resource: Resource, raw: Object, kept: Object | None = None, applied: bool = False
 ) -> tuple[Object, list[str]]:
     """Decode what upstream converts from an unstructured object, where integers wrap instead of failing; DecodeError."""
     try:
-        return resource.decode_value(raw, kept)
+        return resource.decode_value(raw, kept, applied)
     except DecodeError:
         if not resource.conventions.go_types or resource.type_of is None:
             raise
@@ -248,7 +248,7 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     if not resource.conventions.go_types:
         obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it
     try:
-        return _decode_converted(resource, obj)[0]
+        return _decode_converted(resource, obj, applied=True)[0]
     except DecodeError as err:
         metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"

@@ -87,7 +87,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         raise refusals.method_not_allowed()
     accept = ctx.request.headers.get("accept")
     acceptable(accept, ("text/plain", *PRODUCES))
-    negotiate(accept)
+    negotiate(accept, tables=False)
     options = log_options(ctx.query, info.name)
     pod = decode(verbs.store.find(resource, info.namespace, info.name))
     container = container_of(pod, options.container)

@@ -4,7 +4,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._fieldset import FieldError
-from pilothouse.api import apply, managed, managed_scale
+from pilothouse.api import apply, managed, managed_scale, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
@@ -57,7 +57,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
             wanted = await _changed(scope, shown, current, body, kind)
         return _laid_in(scope, sub, live, await scope.mutate(wanted, current))
 
-    written = await scope.update(make)
+    uid = body["metadata"].get("uid", "") if body is not None else ""
+    written = await scope.update(make, uid=uid)
     scope.warn()
     stored = orjson.loads(written.value)
     return verbs.responder.object(ctx, shown, sub.read(await resource.presented(stored)))
@@ -119,6 +120,8 @@ def _laid_in(scope: RequestScope, sub: Subresource, live: Object, wanted: Object
     assert sub.write is not None
     if sub.validate is not None:
         errs = Errors()
+        meta.validate_create(wanted, True, names.dns_subdomain, errs)
+        meta.validate_finalizer_names(wanted, errs)
         sub.validate(wanted, errs)
         errs.raise_if_any(sub.group, sub.kind, wanted["metadata"].get("name", ""))
     _check_uid(scope.resource, wanted, live)

@@ -7,9 +7,9 @@ from pilothouse.api import meta
 from pilothouse.api.fields import Errors, Object
 from pilothouse.authn.serviceaccount import ISSUED
 from pilothouse.endpoints import componentstatus, reviews, scale
-from pilothouse.endpoints.body import match_namespace, read_body
+from pilothouse.endpoints.body import create_params, match_namespace, read_body
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import check_delete, write_params
+from pilothouse.endpoints.params import check_delete
 from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry import actions
 from pilothouse.registry.resource import Action, Resource, Subresource
@@ -32,7 +32,7 @@ async def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
 async def _posted(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource | None) -> Response:
     """The answer of an action that takes a body; what plugins have reserved for one that fails is given back."""
-    params = write_params(ctx.query, "CreateOptions")
+    params = create_params(ctx)
     if sub is not None:
         action = sub.action
         body = await read_body(ctx, resource.body_of(sub), params, sub.accepted)

@@ -10,12 +10,11 @@ from pilothouse.endpoints import trace
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.traced import Traced, baggage_of, has_verb
 from pilothouse.registry.trail import Trail
-from pilothouse.spans import Headers, Parent, Trace, passed
+from pilothouse.spans import MILLION, Headers, Parent, Trace, passed
 
 TRUSTED = frozenset(("system:masters", "system:monitoring"))
 """Groups whose members decide whether their requests are traced; of others the trace is only linked to."""
 
-ALL = 1_000_000
 _BITS = 63
 """Bits of a trace's id that decide whether it is sampled (sdk trace TraceIDRatioBased)."""
 
@@ -36,7 +35,7 @@ class Tracing:
 
     def use(self, per_million: int, take: Callable[[Trace], None]) -> None:
         """Have `take` get the spans of so many requests of a million, beside those whose clients decide it."""
-        self._bound = per_million * (1 << _BITS) // ALL
+        self._bound = per_million * (1 << _BITS) // MILLION
         self._take = take
         self.on = True
 

@@ -90,9 +90,11 @@ class CustomResource(Resource):
         """As Resource.decode, by the schema that the definition declares."""
         return self.codec.decode(body, content_type, validation)
 
-    def decode_value(self, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
+    def decode_value(
+        self, raw: Object, kept: Object | None = None, applied: bool = False
+    ) -> tuple[Object, list[str]]:
         """As Resource.decode_value, by the schema that the definition declares; `raw` is changed in place."""
-        return self.codec.decode_value(raw)
+        return self.codec.decode_value(raw, applied)
 
     def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
         """As Resource.version_of, for versions that are not served too; only the API version changes."""

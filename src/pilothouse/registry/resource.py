@@ -235,8 +235,10 @@ class Resource:
         expected = (self.group, self.version, self.kind)
         return codec.decode(body, content_type, self.type_of(), expected, validation, accepted)
 
-    def decode_value(self, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
-        """The same of a patched or applied object, and what a strict reader objects to; _schema.DecodeError.
+    def decode_value(
+        self, raw: Object, kept: Object | None = None, applied: bool = False
+    ) -> tuple[Object, list[str]]:
+        """The same of a patched or `applied` object, and what a strict reader objects to; _schema.DecodeError.
 
         `kept` are members that the patch did not touch and that the update takes from the stored object: they are
         shared and not decoded again.

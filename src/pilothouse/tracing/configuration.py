@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse
 from pilothouse.api.fields import Errors
+from pilothouse.spans import MILLION
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 ENDPOINT = "localhost:4317"
 """Where a collector listens that the file does not name."""
-ALL = 1_000_000
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md"
@@ -58,7 +58,7 @@ def _rate(value: Any, errs: Errors) -> int:
         return 0
     if value < 0:
         errs.invalid("samplingRatePerMillion", value, "sampling rate must be positive")
-    if value > ALL:
+    if value > MILLION:
         errs.invalid(
             "samplingRatePerMillion",
             value,

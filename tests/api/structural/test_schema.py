@@ -102,6 +102,17 @@ def test_nulls_and_defaults(declared: Object, value: Object, after: Object) -> N
     assert obj == {"spec": after}
 
 
+def test_nulls_of_a_type_may_be_kept() -> None:
+    declared = {
+        "a": TEXT,
+        "b": {"x-kubernetes-int-or-string": True},
+        "c": {"x-kubernetes-preserve-unknown-fields": True},
+    }
+    obj: Object = {"spec": dict.fromkeys("abc")}
+    drop_nulls(obj, schema(**declared), typed=False)
+    assert obj == {"spec": {"a": None, "b": None}}
+
+
 def test_a_default_is_copied() -> None:
     compiled = schema(
         f={"type": "object", "default": {"a": []}, "properties": {"a": {"type": "array", "items": TEXT}}}

@@ -52,8 +52,11 @@ class StructuralCodec:
             raise codec.other_version(obj.get("apiVersion", ""), self.api_version, notes)
         return obj, notes
 
-    def decode_value(self, value: Object) -> tuple[Object, list[str]]:
-        """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError."""
+    def decode_value(self, value: Object, applied: bool = False) -> tuple[Object, list[str]]:
+        """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError.
+
+        Of one that was `applied`, nulls that its schema refuses are kept: validation tells of them.
+        """
         try:
             codec.kind_of(value, self.expected)
         except codec.Undecodable as error:
@@ -62,14 +65,17 @@ class StructuralCodec:
             text = json.dump(value, sort=True).decode()  # a patched document is written from a Go map
             raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
         try:
-            return value, self.normalise(value)
+            return value, self.normalise(value, applied)
         except RecursionError:
             raise _schema.DecodeError(TOO_DEEP) from None
         except ValueError as error:
             raise _schema.DecodeError(str(error)) from None
 
-    def normalise(self, obj: Object) -> list[str]:
-        """Prune, drop nulls and set defaults in place; returns unknown fields. ValueError for invalid metadata."""
+    def normalise(self, obj: Object, applied: bool = False) -> list[str]:
+        """Prune, drop nulls and set defaults in place; returns unknown fields. ValueError for invalid metadata.
+
+        `applied` as in decode_value().
+        """
         notes: list[str] = []
         found = "metadata" in obj
         if found:
@@ -77,7 +83,7 @@ class StructuralCodec:
         if self._is_ours(obj):
             schema = self._schema()
             notes += map(unknown_field, structural.prune(obj, schema))
-            structural.drop_nulls(obj, schema)
+            structural.drop_nulls(obj, schema, not applied)
             notes += map(unknown_field, coerce(obj, schema))
             structural.default(obj, schema)
         if found:

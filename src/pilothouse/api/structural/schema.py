@@ -176,23 +176,25 @@ def children(schema: Schema) -> list[Schema]:
 # Nulls and defaults.
 
 
-def drop_nulls(value: Any, schema: Schema | None) -> None:
-    """Drop nulls that are neither allowed nor replaced by a default."""
+def drop_nulls(value: Any, schema: Schema | None, typed: bool = True) -> None:
+    """Drop nulls that are neither allowed nor replaced by a default; those of a type only where `typed` is set."""
     if isinstance(value, dict):
         gone = []
         for name, item in value.items():
             below = schema.member(name) if schema is not None else None
             if item is None:
-                if below is not None and not below.nullable and below.default is None:
+                if below is None or below.nullable or below.default is not None:
+                    continue
+                if typed or not (below.type or below.int_or_string):
                     gone.append(name)
             elif isinstance(item, dict | list):
-                drop_nulls(item, below)
+                drop_nulls(item, below, typed)
         for name in gone:
             del value[name]
     elif isinstance(value, list):
         for item in value:
             if isinstance(item, dict | list):
-                drop_nulls(item, schema.items if schema is not None else None)
+                drop_nulls(item, schema.items if schema is not None else None, typed)
 
 
 def default(value: Any, schema: Schema | None) -> None:

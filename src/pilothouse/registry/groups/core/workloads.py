@@ -73,9 +73,8 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
     if old is None:
         out += template_warnings(_controller_template(obj), "spec.template")
     elif obj["metadata"].get("generation") != old["metadata"].get("generation"):
-        out += template_warnings(
-            _controller_template(old), "spec.template"
-        )  # upstream takes one for the other
+        # Upstream warns of the old template here, not of the new one (strategy.go, WarningsOnUpdate).
+        out += template_warnings(_controller_template(old), "spec.template")
     return out
 
 
