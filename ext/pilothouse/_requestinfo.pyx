@@ -1,5 +1,5 @@
 """Parses method and path to request info (apiserver endpoints/request RequestInfoFactory),
-and query strings."""
+and query strings; looks for headers of impersonation."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -97,52 +97,62 @@ class NoRequestInfo(ValueError):
 
 def parse(str method not None, str path not None, dict query not None):
     """The RequestInfo of a decoded path. Raises NoRequestInfo if a `/watch` path names no resource."""
-    cdef list parts, kept
-    cdef str verb, prefix, group = "", version, namespace = "", resource = "", name = "", subresource = ""
-    cdef Py_ssize_t count
+    cdef list parts
+    cdef str verb, prefix, group = "", version, namespace = "", resource, name = "", subresource = ""
+    cdef Py_ssize_t count, at
     cdef bint via_prefix = False
     parts = path.strip("/").split("/", MAX_PARTS)
-    if len(parts) < 3 or (parts[0] != "api" and parts[0] != "apis"):
-        return _Info(path, method.lower())
+    count = len(parts)
     prefix = parts[0]
-    if prefix == "apis":
-        if len(parts) < 4:
-            return _Info(path, method.lower())
-        group = parts[1]
-        version = parts[2]
-        kept = parts[3:]
+    if prefix == "api":
+        at = 2                        # the part after group and version
+    elif prefix == "apis":
+        at = 3
     else:
-        version = parts[1]
-        kept = parts[2:]
-    if kept[0] == "watch" or kept[0] == "proxy":
-        if len(kept) < 2:
+        at = count
+    if count < 3 or at >= count:
+        return _Info(path, method.lower())
+    version = parts[at - 1]
+    if at == 3:
+        group = parts[1]
+    if parts[at] == "watch" or parts[at] == "proxy":
+        if at + 1 == count:
             raise NoRequestInfo("unable to determine kind and namespace from url, " + path)
-        verb = kept[0]
-        kept = kept[1:]
+        verb = parts[at]
+        at += 1
         via_prefix = True
     else:
         verb = _VERBS.get(method, "")
-    if kept[0] == "namespaces" and len(kept) > 1:
-        namespace = kept[1]
-        if len(kept) > 2 and kept[2] not in _NAMESPACE_SUBRESOURCES:
-            kept = kept[2:]
-    count = len(kept)
-    resource = kept[0]
-    if count >= 2:
-        name = kept[1]
-    if count >= 3 and not via_prefix:
-        subresource = kept[2]
+    if parts[at] == "namespaces" and count > at + 1:
+        namespace = parts[at + 1]
+        if count > at + 2 and parts[at + 2] not in _NAMESPACE_SUBRESOURCES:
+            at += 2
+    resource = parts[at]
+    if count > at + 1:
+        name = parts[at + 1]
+    if count > at + 2 and not via_prefix:
+        subresource = parts[at + 2]
     if not name and verb == "get":
         verb = "watch" if wants_watch(query) else "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
+    parts = parts[at:]
     if verb == "watch":               # it stays, and others like it: they share these texts
         group, version = intern(group), intern(version)
         namespace, resource = intern(namespace), intern(resource)
-        kept = [intern(part) for part in kept]
+        parts = [intern(part) for part in parts]
     return _Info(
-        path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(kept)
+        path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(parts)
     )
+
+
+def impersonates(dict headers not None):
+    """Whether a request has a header by which it acts as somebody else. PERF: asked of every request."""
+    cdef str name
+    for name in headers:
+        if name and name[0] == u"i" and name.startswith("impersonate-"):
+            return True
+    return False
 
 
 def wants_watch(dict query not None):

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pilothouse._json import Encoded
@@ -13,3 +13,4 @@ class Entry(Encoded):
     def fields(self, extract: Callable[[dict[str, Any]], dict[str, str]]) -> dict[str, str]: ...
 
 def key_of(entry: Entry) -> str: ...
+def bytes_of(entries: Iterable[Entry]) -> int: ...

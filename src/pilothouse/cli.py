@@ -39,6 +39,7 @@ Usage:
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
   pilothouse top                 Show what a server does: rates, latencies, watches, memory, queues (--once, --kubeconfig).
+  pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, --json).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse completion bash | zsh | fish
                                  Print a script by which a shell completes commands and flags.

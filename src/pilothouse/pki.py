@@ -18,13 +18,13 @@ import pathlib
 import pwd
 import socket
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pilothouse.addresses import advertised, url
 from pilothouse.config import Config
+from pilothouse.files import NO_SPACE, try_to_write, write_file, written
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -69,23 +69,6 @@ class Files:
     proxy_cert: str = ""
     proxy_key: str = ""
     """The CA of front proxies, and the certificate by which this server is one; empty: the flags name others."""
-
-
-def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file as a whole or not at all; its directory is made when missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
 
 
 @dataclass(slots=True)
@@ -335,7 +318,7 @@ def _user(uid: int) -> str:
 
 def record_port(config: Config, port: int) -> None:
     """Keep the port that a server of this data directory listens on, for `last_port`."""
-    write_file(config.data_directory / "port", f"{port}\n".encode())
+    try_to_write(config.data_directory / "port", f"{port}\n".encode())
 
 
 def last_port(config: Config) -> int:
@@ -434,9 +417,10 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
     authority = Authority.load(cert, key, renew_before)
     if authority is None:
-        authority = Authority.create(name)
-        write_file(key, key_pem(authority.key))
-        write_file(cert, pem(authority.certificate), 0o644)
+        old, authority = Authority.load(cert, key, datetime.timedelta(0)), Authority.create(name)
+        if not _renewed(cert, key, pem(authority.certificate), key_pem(authority.key), old is not None):
+            assert old is not None
+            authority = old
     elif authority.certificate.not_valid_after_utc - RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
         log.warning("A CA is about to expire, a restart makes another one", path=str(cert))
     return authority
@@ -447,10 +431,24 @@ def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
     pair = _load(cert, key)
     if pair is None or not _covers_issuer(pair[0], authority):
-        made, made_key = authority.issue(name, groups, server=False)
-        write_file(key, made_key)
-        write_file(cert, made, 0o644)
+        old = _load(cert, key, datetime.timedelta(0))
+        usable = old is not None and _covers_issuer(old[0], authority)
+        _renewed(cert, key, *authority.issue(name, groups, server=False), usable)
     return str(cert), str(key)
+
+
+def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes, usable: bool) -> bool:
+    """Write a certificate and its key, both or none. False when the disk is full and those that are there are `usable`."""
+    try:
+        with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
+            os.replace(new_key, key)
+            os.replace(new_cert, cert)
+    except OSError as error:
+        if not usable or error.errno not in NO_SPACE:
+            raise
+        log.error("The disk is full, a certificate was not renewed", path=str(cert))
+        return False
+    return True
 
 
 def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> bool:
@@ -472,9 +470,9 @@ def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: 
         return str(cert), str(key), str(ca_cert)
     hosts, pair = serving_hosts(config), _load(cert, key)
     if pair is None or not _covers(pair[0], hosts, authority):
-        made, made_key = authority.issue("kube-apiserver", hosts=hosts, server=True)
-        write_file(key, made_key)
-        write_file(cert, made, 0o644)
+        old = _load(cert, key, datetime.timedelta(0))
+        usable = old is not None and _covers(old[0], hosts, authority)
+        _renewed(cert, key, *authority.issue("kube-apiserver", hosts=hosts, server=True), usable)
     return str(cert), str(key), str(ca_cert)
 
 

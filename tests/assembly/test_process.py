@@ -12,7 +12,7 @@ import pytest
 from logged import pairs
 
 import pilothouse
-from pilothouse import options
+from pilothouse import cli, options
 from pilothouse.assembly.process import serve
 from pilothouse.assembly.server import Server
 from pilothouse.config import Config
@@ -101,7 +101,9 @@ def test_a_taken_port_is_named(tmp_path: pathlib.Path, caplog: pytest.LogCapture
     assert pairs(line)["err"] == f"listen tcp 127.0.0.1:{port}: bind: address already in use"
 
 
-def test_what_a_server_says_of_itself(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_server_says_of_itself(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def main(*flags: str) -> None:
         ended = asyncio.Event()
         server = Server(
@@ -131,6 +133,11 @@ def test_what_a_server_says_of_itself(tmp_path: pathlib.Path, caplog: pytest.Log
             "encryption": "off",
         }
         assert "seconds" in lines["The server ended"]
+        capfd.readouterr()
+        assert cli.main(["kubeconfig", f"--data-dir={tmp_path}"]) == 0
+        assert f"https://127.0.0.1:{said['port']}\n" in capfd.readouterr().out, (
+            "the port on which it has served"
+        )
         caplog.clear()
         asyncio.run(main(f"--cert-dir={tmp_path}/own"))
     lines = {record.getMessage(): pairs(record) for record in caplog.records}

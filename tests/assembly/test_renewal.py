@@ -14,6 +14,7 @@ from pilothouse import options, pki
 from pilothouse.assembly.intervals import Intervals
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.server import Server
+from pilothouse.files import write_file
 
 
 def age(files: pki.Files, *paths: str) -> None:
@@ -21,8 +22,8 @@ def age(files: pki.Files, *paths: str) -> None:
     authority = pki.Authority.load(pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key))
     for path in paths:
         cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, days=10)
-        pki.write_file(pathlib.Path(path).with_suffix(".key"), key)
-        pki.write_file(pathlib.Path(path), cert)
+        write_file(pathlib.Path(path).with_suffix(".key"), key)
+        write_file(pathlib.Path(path), cert)
 
 
 def days(path: str) -> int:

@@ -165,6 +165,7 @@ def test_a_judge_may_take_its_time() -> None:
 
 def test_a_user_must_be_named() -> None:
     assert not Impersonation.wanted(request())
+    assert not Impersonation.wanted(request("", ("x-impersonate-user", "u"), ("impersonate", "u"), ("i", "")))
     assert run(Judge(), "") is CALLER
     for headers, shown in [
         ([("impersonate-group", "g")], 'UID:"", Groups:[]string{"g"}, Extra:map[string][]string(nil)'),

@@ -65,10 +65,15 @@ def test_a_clock_that_is_behind(tmp_path: pathlib.Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Member) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         wanted = config(tmp_path, f"--etcd-servers=http://127.0.0.1:{server.server_port}")
-        ((level, text),) = bad(checkup.clock(wanted))
+        ((level, text),) = bad(checkup.clock(wanted, lambda: True))
         server.shutdown()
     assert level == "warning" and text.startswith("the clock differs by -") and "is it synchronized" in text
-    assert bad(checkup.clock(config(tmp_path, "--etcd-servers=http://127.0.0.1:1"))) == []
+    assert bad(checkup.clock(config(tmp_path, "--etcd-servers=http://127.0.0.1:1"), lambda: None)) == []
+
+
+def test_a_clock_that_nothing_keeps_right(tmp_path: pathlib.Path) -> None:
+    ((level, text),) = bad(checkup.clock(config(tmp_path), lambda: False))
+    assert level == "warning" and "no time service keeps the clock right" in text
 
 
 def test_disk(tmp_path: pathlib.Path) -> None:

@@ -2,7 +2,7 @@
 
 import io
 
-import pytest
+from eventually import eventually
 
 from pilothouse.commands.progress import shown
 
@@ -12,13 +12,23 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(
-    ("seconds", "terminal", "drawn"), [(0.0, True, False), (3.0, False, False), (3.0, True, True)]
-)
-def test_a_bar_comes_after_two_seconds_on_a_terminal(seconds: float, terminal: bool, drawn: bool) -> None:
-    out = Terminal() if terminal else io.StringIO()
-    times = iter([0.0, *[seconds] * 10])
-    with shown("saving", lambda: next(times), out) as tell:
+def test_a_bar_shows_that_a_command_goes_on_and_how_far_it_has_come() -> None:
+    out = Terminal()
+    with shown("saving", 0.0, out) as tell:
+        eventually(lambda: "saving" in out.getvalue(), "a bar")
         tell(50, 100)
+        eventually(lambda: "50%" in out.getvalue(), "how far it has come")
+
+
+def test_what_is_done_soon_has_no_bar() -> None:
+    out = Terminal()
+    with shown("saving", 60.0, out) as tell:
         tell(100, 100)
-    assert ("saving" in out.getvalue()) == drawn
+    assert out.getvalue() == ""
+
+
+def test_there_is_no_bar_but_on_a_terminal() -> None:
+    out = io.StringIO()
+    with shown("saving", 0.0, out) as tell:
+        tell(50, 100)
+    assert out.getvalue() == ""

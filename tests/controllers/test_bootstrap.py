@@ -12,7 +12,7 @@ from pilothouse import errors
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, node_rules, objects
 from pilothouse.storage.encryption.backend import EncryptionError
-from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.interface import Full, Unavailable
 
 
 def settings(**changes: Any) -> Settings:
@@ -182,6 +182,14 @@ def test_what_can_not_be_encrypted_waits() -> None:
     assert len(writer.objects) == len(planned)
     writer.locked = True
     assert asyncio.run(ensure(writer, planned)) == maps
+
+
+def test_what_the_store_has_no_space_for_waits() -> None:
+    writer, planned = Locked(), objects(settings())
+    writer.wrong = Full("mvcc: database space exceeded")
+    assert asyncio.run(ensure(writer, planned)) == planned
+    writer.wrong, writer.locked = None, False
+    assert asyncio.run(ensure(writer, planned)) == [] and len(writer.objects) == len(planned)
 
 
 def test_other_errors_end_the_start() -> None:

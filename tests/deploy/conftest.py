@@ -1,11 +1,13 @@
-"""A server and its kubectl, to which manifests are applied."""
+"""A server and its kubectl, to which manifests are applied; the packages that are tried on request."""
 
+import os
 import pathlib
 from collections.abc import Iterator
 
 import pytest
 from clients.drivers import Kubectl
 
+from deploy import machines
 from pilothouse.testing.server import InProcess
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
@@ -21,3 +23,23 @@ def deploy() -> pathlib.Path:
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     with InProcess() as server:
         yield Kubectl(server, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def packages() -> pathlib.Path:
+    """The folder of the packages that are to be tried."""
+    folder = os.environ.get("PILOTHOUSE_PACKAGES")
+    if not folder:
+        pytest.skip("on request: make test-packages")
+    why = machines.wanting()
+    if why:
+        pytest.skip(why)
+    return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def debian(packages: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """An archive of a Debian like the host's."""
+    archive = tmp_path_factory.mktemp("debian") / "root.tar"
+    machines.make_root(archive)
+    return archive

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from clients.drivers import BINARY as KUBECTL
 from clients.drivers import Kubectl
+from deploy.page import scripts
 from deploy.processes import get, running, wait_for_namespaces
 
 import pilothouse
@@ -162,8 +163,7 @@ def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> 
 @pytest.mark.kubectl
 def test_the_page_can_be_followed(kubectl: Kubectl, deploy: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Its commands are run one after another; only the image is not pushed, and the chart is rendered, not installed."""
-    page = (deploy.parent / "docs" / "install.md").read_text().partition("## With Helm\n")[2]
-    script = "".join(line for line in page.splitlines(keepends=True) if line.startswith("    "))
+    script = "".join(scripts("With Helm"))
     cli = "import sys; from pilothouse import cli; sys.exit(cli.main(sys.argv[1:]))"
     render = f"{shlex.quote(sys.executable)} {shlex.quote(str(render_chart.__file__))}"
     programs = {

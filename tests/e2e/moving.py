@@ -18,7 +18,8 @@ from typing import Any
 from e2e.http_client import Connection, Lost
 from e2e.reference import OURS, flags
 
-from pilothouse.pki import Authority, write_file
+from pilothouse.files import write_file
+from pilothouse.pki import Authority
 from pilothouse.testing.ha import MEMBERS, Ha
 
 NAMESPACE = "moved"

@@ -1,11 +1,11 @@
 """The console in Chromium, driven by Playwright, against a server over TLS."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.consoles import CHROMIUM, TOKENS, VIEWS, Consoles, chromium
 from eventually import eventually
 
 from pilothouse.commands.api import Api
@@ -14,15 +14,12 @@ from pilothouse.testing.server import InProcess
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 expect = playwright.expect
 
-TOKENS = "for-root,root,1,system:masters\nfor-jane,jane,2\n"
-VIEWS = ("overview", "requests", "watches", "queues", "store", "objects", "events")
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 PAINTED = 300
 """Milliseconds to the first contentful paint on loopback."""
@@ -32,8 +29,6 @@ FETCHED = 150_000
 PAINT = "performance.getEntriesByName('first-contentful-paint')"
 FILES = """performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"))
     .map((one) => [one.name, one.transferSize, one.renderBlockingStatus])"""
-
-Open = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -46,41 +41,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as engine:
-        started = engine.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
-def console(browser: Any, server: InProcess) -> Iterator[Open]:
-    """Opens the console, signed in by a token where there is one. What a page complains of fails the test at its end."""
-    complaints: list[str] = []
-    contexts = []
-
-    def note(message: Any) -> None:
-        # A browser logs each answer of 401 and 403 by itself; the page shows what the server has said.
-        if message.type in ("error", "warning") and not re.search("status of 40[13]", message.text):
-            complaints.append(message.text)
-
-    def open(token: str = "", view: str = "", **settings: Any) -> Any:
-        context = browser.new_context(ignore_https_errors=True, **settings)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        if token:
-            context.add_init_script(f"sessionStorage.setItem('pilothouse-token', '{token}')")
-        page.goto(f"{server.url}/console/{view}")
-        return page
-
-    yield open
-    for context in contexts:
-        context.close()
-    assert complaints == []
+def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
+    with Consoles(browser, server.url) as consoles:
+        yield consoles
 
 
 @pytest.fixture
@@ -90,7 +58,7 @@ def api(server: InProcess) -> Api:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_view_can_be_read_by_everybody(console: Open, api: Api, width: int, scheme: str) -> None:
+def test_every_view_can_be_read_by_everybody(console: Consoles, api: Api, width: int, scheme: str) -> None:
     """No view is wider than the screen, and none breaks a rule of axe: contrast, names, roles, landmarks, headings."""
     page = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)
     for view in VIEWS:
@@ -102,7 +70,7 @@ def test_every_view_can_be_read_by_everybody(console: Open, api: Api, width: int
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == [], view
 
 
-def test_the_numbers_of_the_overview_are_those_of_the_server(console: Open, api: Api) -> None:
+def test_the_numbers_of_the_overview_are_those_of_the_server(console: Consoles, api: Api) -> None:
     for n in range(20):
         api.call("POST", CONFIG_MAPS, {"metadata": {"name": f"counted-{n}"}})
     page = console("for-root")
@@ -115,7 +83,7 @@ def test_the_numbers_of_the_overview_are_those_of_the_server(console: Open, api:
     expect(page.locator(".tile").first.locator("dd").first).to_have_text(re.compile(r"^\d"))
 
 
-def test_a_live_table_follows_the_objects(console: Open, api: Api) -> None:
+def test_a_live_table_follows_the_objects(console: Consoles, api: Api) -> None:
     page = console("for-root", "#/objects?kind=/v1/configmaps&namespace=default")
     expect(page.locator(".state")).to_have_text("Live")
     named = page.get_by_role("button", name="appears", exact=True)
@@ -130,7 +98,7 @@ def test_a_live_table_follows_the_objects(console: Open, api: Api) -> None:
     expect(named).to_have_count(0)
 
 
-def test_the_content_of_secrets_is_not_shown(console: Open, api: Api) -> None:
+def test_the_content_of_secrets_is_not_shown(console: Consoles, api: Api) -> None:
     secret = {"metadata": {"name": "hidden"}, "stringData": {"password": "canary-of-a-secret"}}
     api.call("POST", "/api/v1/namespaces/default/secrets", secret)
     page = console("for-root", "#/objects?kind=/v1/secrets")
@@ -139,7 +107,7 @@ def test_the_content_of_secrets_is_not_shown(console: Open, api: Api) -> None:
     assert "canary" not in page.content() and "Y2FuYXJ5" not in page.content()
 
 
-def test_events_come_in(console: Open, api: Api) -> None:
+def test_events_come_in(console: Consoles, api: Api) -> None:
     page = console("for-root", "#/events")
     expect(page.locator(".state")).to_have_text("Live")
     event = {
@@ -156,7 +124,7 @@ def test_events_come_in(console: Open, api: Api) -> None:
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
-def test_a_refusal_is_explained(console: Open) -> None:
+def test_a_refusal_is_explained(console: Consoles) -> None:
     jane = console("for-jane", "#/objects?kind=/v1/secrets")
     alert = jane.get_by_role("alert")
     expect(alert).to_contain_text('User "jane" cannot list resource "secrets"')
@@ -174,7 +142,7 @@ def test_a_refusal_is_explained(console: Open) -> None:
     expect(dialog).to_contain_text("kind: ClusterRole")
 
 
-def test_by_keyboard_alone(console: Open) -> None:
+def test_by_keyboard_alone(console: Consoles) -> None:
     page = console()
     expect(page.get_by_label("Bearer token")).to_be_focused()
     page.keyboard.type("wrong")
@@ -211,7 +179,7 @@ def tab_to(page: Any, text: str) -> None:
     raise AssertionError(f"no Tab leads to {text}")
 
 
-def test_the_token_stays_in_the_tab(console: Open) -> None:
+def test_the_token_stays_in_the_tab(console: Consoles) -> None:
     page = console()
     page.get_by_label("Bearer token").fill("for-root")
     page.keyboard.press("Enter")
@@ -226,14 +194,14 @@ def test_the_token_stays_in_the_tab(console: Open) -> None:
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_a_client_certificate_needs_no_token(console: Open, server: InProcess) -> None:
+def test_a_client_certificate_needs_no_token(console: Consoles, server: InProcess) -> None:
     own = {"origin": server.url, "certPath": str(server.client_cert), "keyPath": str(server.client_key)}
     page = console(client_certificates=[own])
     expect(page.locator("#user")).to_have_text("kubernetes-admin")
     expect(page.get_by_text("Ready: all")).to_be_visible()
 
 
-def test_pausing_stops_the_requests(console: Open) -> None:
+def test_pausing_stops_the_requests(console: Consoles) -> None:
     page = console("for-root")
     expect(page.get_by_text("Ready: all")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
@@ -246,7 +214,7 @@ def test_pausing_stops_the_requests(console: Open) -> None:
     assert len([url for url in asked if url.endswith("/metrics")]) == 1
 
 
-def test_the_page_is_small_and_painted_soon(console: Open) -> None:
+def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
     """What the browser takes to paint a line of text from the same server is its own time. The best of five counts: the
     machine may be busy with something else."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
@@ -279,7 +247,7 @@ d 1 1395066363000
 """
 
 
-def test_metrics_are_read_as_others_read_them(console: Open) -> None:
+def test_metrics_are_read_as_others_read_them(console: Consoles) -> None:
     parser = pytest.importorskip("prometheus_client.parser")
     page = console()
     found = page.evaluate(
@@ -300,7 +268,7 @@ def test_metrics_are_read_as_others_read_them(console: Open) -> None:
     ]
 
 
-def test_rates_and_quantiles(console: Open) -> None:
+def test_rates_and_quantiles(console: Consoles) -> None:
     """Quantiles are those of histogram_quantile; a counter that has become smaller was reset and counts from zero."""
     page = console()
     found = page.evaluate(

@@ -18,40 +18,29 @@ Added = tuple[str, int]
 class Held:
     """Something that a record holds, and that a weak reference can follow."""
 
-    said = ()
-    reason = "why"
-
 
 def shortened(texts: list[str]) -> list[str]:
     return [text.encode(errors="backslashreplace").decode()[: LONGEST // 4] for text in texts]
 
 
-def context(path: str, number: int, held: Any = None, seats: int = 0) -> SimpleNamespace:
-    request = SimpleNamespace(recognition=held, path=path, peer=("127.0.0.1", 1), headers={"user-agent": "u"})
-    flow = SimpleNamespace(schema="s", level="l", seats=seats, waited=0.5) if seats else None
-    return SimpleNamespace(
-        request=request,
-        info=SimpleNamespace(verb="get"),
-        flow=flow,
-        decision=held,
-        acting=None,
-        audit_id=f"id-{number}",
-        status=200,
-        started=float(number),
-        recognised=1.0,
-        decided=2.0,
-        answered=3.0,
-    )
+def add(
+    ring: Ring, path: str, number: int, detail: bytes = b"", held: Any = None, seats: int = 0, code: Any = 200
+) -> None:
+    flow = SimpleNamespace(schema="s", level=SimpleNamespace(name="l")) if seats else None
+    weight, times = OVERHEAD + len(detail), (float(number), 1.0, 2.0, 3.0, 9.0)
+    waited = 0.5 if seats else 0.0
+    beside = (b"user", b"caller", held, held, flow, seats, waited)
+    ring.add(texts(path, number), weight, *beside, code, *times, number, None, "", detail)
 
 
-def add(ring: Ring, path: str, number: int, detail: bytes = b"", **more: Any) -> None:
-    ring.add(context(path, number, **more), 9.0, number, "q", b"user", b"caller", "", detail)
+def texts(path: str, number: int) -> list[str]:
+    return [f"id-{number}", "get", path, "q", "127.0.0.1", "u"]
 
 
 def told(path: str, number: int) -> str:
-    texts = [f"id-{number}", "get", path, "q", "127.0.0.1", "u"]
-    line = "\n".join(texts)
-    return line if len(line.encode()) <= LONGEST else "\n".join(shortened(texts))
+    lines = texts(path, number)
+    line = "\n".join(lines)
+    return line if len(line.encode()) <= LONGEST else "\n".join(shortened(lines))
 
 
 @given(
@@ -60,12 +49,12 @@ def told(path: str, number: int) -> str:
     st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(1, 400))),
 )
 def test_it_keeps_what_a_list_would(most: int, limit: int, added: list[Added]) -> None:
-    ring, model = Ring(most, limit, OVERHEAD, LONGEST, shortened), list[tuple[int, str, int]]()
+    ring, model = Ring(most, limit, LONGEST, shortened), list[tuple[int, str, int]]()
     for number, (text, times) in enumerate(added):
         path, detail = text * times, b"d" * times
         add(ring, path, number, detail, seats=number % 3)
         line = told(path, number)
-        model.append((number, line, OVERHEAD + len(line.encode()) + len(b"user") + len(detail)))
+        model.append((number, line, OVERHEAD + len(line.encode()) + len(detail)))
         model = model[-most:]
         while sum(size for _, _, size in model) > limit:
             model.pop(0)
@@ -80,7 +69,7 @@ def test_it_keeps_what_a_list_would(most: int, limit: int, added: list[Added]) -
 
 
 def test_texts_go_through_many_slabs() -> None:
-    ring = Ring(3000, 1 << 30, OVERHEAD, LONGEST, shortened)
+    ring = Ring(3000, 1 << 30, LONGEST, shortened)
     for number in range(10_000):
         add(ring, "/" + "x" * (number % 700), number)
     for number in range(7000, 10_000):
@@ -89,7 +78,7 @@ def test_texts_go_through_many_slabs() -> None:
 
 
 def test_it_lets_go_of_what_it_pushes_out_and_of_all_at_its_end() -> None:
-    ring = Ring(2, 1 << 20, OVERHEAD, LONGEST, shortened)
+    ring = Ring(2, 1 << 20, LONGEST, shortened)
     held = [Held() for _ in range(4)]
     known = [weakref.ref(one) for one in held]
     for number, one in enumerate(held):
@@ -103,16 +92,14 @@ def test_it_lets_go_of_what_it_pushes_out_and_of_all_at_its_end() -> None:
 
 
 def test_what_cannot_be_kept_changes_nothing() -> None:
-    ring = Ring(2, 1 << 20, OVERHEAD, LONGEST, shortened)
+    ring = Ring(2, 1 << 20, LONGEST, shortened)
     add(ring, "/", 0)
     size = ring.size
-    broken = context("/", 1)
-    broken.status = "none"
     with pytest.raises(TypeError):
-        ring.add(broken, 9.0, 1, "q", b"user", b"caller", "", b"")
-    long = Ring(2, 1 << 20, OVERHEAD, LONGEST, lambda texts: ["x" * 70_000])
+        add(ring, "/", 1, code="none")
+    long = Ring(2, 1 << 20, LONGEST, lambda texts: ["x" * 70_000])
     with pytest.raises(ValueError, match="too long"):
         add(long, "x" * 5000, 0)
     assert (len(ring), ring.size, len(long)) == (1, size, 0)
     with pytest.raises(ValueError, match="at least one"):
-        Ring(0, 1, OVERHEAD, LONGEST, shortened)
+        Ring(0, 1, LONGEST, shortened)

@@ -31,6 +31,19 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
     )
 
 
+def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
+    """Nothing of an extra; and it says first how long that takes."""
+    said = subprocess.check_output(
+        ["make", "--dry-run", "run", f"VENV={tmp_path}", f"DATA={tmp_path}/data"], cwd=ROOT, text=True
+    ).splitlines()
+    installs = [line for line in said if "pip" in line]
+    assert [line.rpartition(" install ")[2].split() for line in installs] == [
+        ["--quiet", "--disable-pip-version-check", "--editable", "."]
+    ]
+    assert said[0].startswith(f'echo "Installing Pilothouse into {tmp_path}: the compiled modules take')
+    assert said[-1] == f"{tmp_path}/bin/pilothouse serve --data-dir {tmp_path}/data"
+
+
 def setup(*arguments: str) -> None:
     """Run setup.py with no module to compile."""
     subprocess.run(

@@ -16,7 +16,8 @@ import pytest
 import uvloop
 from eventually import eventually
 
-from pilothouse.pki import Authority, write_file
+from pilothouse.files import write_file
+from pilothouse.pki import Authority
 from pilothouse.server import accept, tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind

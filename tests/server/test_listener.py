@@ -15,7 +15,8 @@ import pytest
 import uvloop
 from eventually import eventually
 
-from pilothouse.pki import Authority, write_file
+from pilothouse.files import write_file
+from pilothouse.pki import Authority
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind

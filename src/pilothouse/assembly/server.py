@@ -57,6 +57,7 @@ from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.event_loop import LoopLag
 from pilothouse.features import FeatureMetrics
+from pilothouse.files import try_to_write
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
@@ -497,8 +498,8 @@ class Server:
             )
             return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
-        pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
-        log.info("A kubeconfig was written", path=str(path))
+        if try_to_write(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port)):
+            log.info("A kubeconfig was written", path=str(path))
 
 
 def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:

@@ -70,7 +70,11 @@ class ExternalSigner(BackgroundTask):
 
     async def open(self) -> None:
         """Fetch the keys and what the signer can do; SignerError when it does not answer."""
-        import grpc.aio
+        try:
+            import grpc.aio
+        except ImportError as error:
+            why = "--service-account-signing-endpoint needs the package grpcio: pip install pilothouse[kms]"
+            raise SignerError(f"{why} ({error})") from error
 
         from pilothouse.storage.kms.rpc import OPTIONS
 

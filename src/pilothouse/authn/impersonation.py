@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pilothouse import errors
+from pilothouse._requestinfo import impersonates
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
@@ -70,9 +71,7 @@ class Impersonation:
     @staticmethod
     def wanted(request: Request) -> bool:
         """Whether a request has impersonation headers at all."""
-        # PERF: asked of every request.
-        headers = request.headers
-        return "impersonate-user" in headers or "\nimpersonate-" in "\n" + "\n".join(headers)
+        return impersonates(request.headers)
 
     async def effective(self, request: Request, attributes: AuthorizationAttributes) -> tuple[User, str]:
         """The user to act as, or Forbidden; `attributes` are those of the request with its caller.

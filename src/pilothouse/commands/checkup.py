@@ -4,6 +4,7 @@ Each takes the configuration and yields findings. None changes anything, except 
 it.
 """
 
+import ctypes
 import datetime
 import os
 import pathlib
@@ -20,6 +21,7 @@ from enum import Enum
 
 from pilothouse import pki
 from pilothouse.addresses import reachable, url
+from pilothouse.commands.machine import syncs
 from pilothouse.config import Config
 from pilothouse.server.listener import bind
 
@@ -28,10 +30,12 @@ SOON = datetime.timedelta(days=30)
 SKEW = 1.0
 """Seconds by which the clocks of members of etcd may differ from ours."""
 FREE_BYTES, FREE_SHARE = 1 << 30, 0.05
-SYNCS, SLOW_SYNC = 20, 0.010
-"""How often the disk is timed, and the seconds that a write may take; etcd's documentation asks for 10 ms."""
+SLOW_SYNC = 0.010
+"""Seconds that a durable write may take; etcd's documentation asks for 10 ms."""
 DESCRIPTORS, BACKLOG = 65536, 4096
 TIMEOUT = 3.0
+TIMEX, TIME_ERROR = 512, 5
+"""Bytes that are enough for a struct timex, and the state of a clock that is not synchronized."""
 
 
 class Level(Enum):
@@ -127,8 +131,17 @@ def _key(path: pathlib.Path, certificate: object) -> Iterator[Finding]:
         yield _error(f"{key} is not the key of {path}")
 
 
-def clock(config: Config) -> Iterator[Finding]:
-    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it."""
+def synchronized() -> bool | None:
+    """Whether the kernel says that a time service keeps the clock right (adjtimex(2)); None where it does not say."""
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR
+
+
+def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Iterator[Finding]:
+    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it. `kept` says if it is kept right."""
     for server in config.etcd_servers:
         began = time.time()
         try:
@@ -143,7 +156,11 @@ def clock(config: Config) -> Iterator[Finding]:
             yield _warning(
                 f"the clock differs by {off:+.1f} s from that of {server}: is it synchronized (chrony, NTP)?"
             )
-    yield _ok(f"it is {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC")
+    text = f"it is {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if kept() is False:
+        yield _warning(f"{text}, and no time service keeps the clock right (chrony, NTP), says the kernel")
+    else:
+        yield _ok(text)
 
 
 def disk(config: Config) -> Iterator[Finding]:
@@ -160,23 +177,9 @@ def disk(config: Config) -> Iterator[Finding]:
     yield _warning(text) if free < FREE_BYTES or free < size * FREE_SHARE else _ok(text)
     if space.f_files and space.f_favail < 1000:
         yield _warning(f"{space.f_favail} inodes are free at {directory}")
-    times = sorted(_syncs(directory))
-    text = f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {SYNCS} {times[-1] * 1e3:.1f} ms"
+    times = sorted(syncs(directory))
+    text = f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)} {times[-1] * 1e3:.1f} ms"
     yield _warning(f"{text}: every write to the API waits for one") if times[-1] > SLOW_SYNC else _ok(text)
-
-
-def _syncs(directory: pathlib.Path) -> Iterator[float]:
-    path = directory / f".doctor-{os.getpid()}"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        for _ in range(SYNCS):
-            began = time.perf_counter()
-            os.write(handle, bytes(4096))
-            os.fdatasync(handle)
-            yield time.perf_counter() - began
-    finally:
-        os.close(handle)
-        path.unlink()
 
 
 def etcd(config: Config) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pilothouse import options
+from pilothouse.commands.progress import shown
 from pilothouse.flags import Flag, FlagError
 
 FLAGS: tuple[Flag, ...] = ()
@@ -30,6 +31,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
     if len(rest) != 1 or rest[0] not in admin.COMMANDS:
         raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
-    print(
-        admin.run(rest[0], config.etcd_servers, config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    )
+    files = config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile
+    with shown(rest[0]):
+        said = admin.run(rest[0], config.etcd_servers, *files)
+    print(said)

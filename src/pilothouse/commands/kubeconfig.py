@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pilothouse import options, pki
 from pilothouse.addresses import reachable, url
 from pilothouse.config import Config
+from pilothouse.files import write_file
 from pilothouse.flags import Flag, FlagError
 
 SERVER = Flag(
@@ -80,6 +81,6 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
 def put(config: Config, text: bytes) -> None:
     """Write a file that only its owner can read, as a whole or not at all; without --write-kubeconfig print the text."""
     if config.write_kubeconfig:
-        pki.write_file(pathlib.Path(config.write_kubeconfig), text)
+        write_file(pathlib.Path(config.write_kubeconfig), text)
     else:
         os.write(sys.stdout.fileno(), text)

@@ -9,6 +9,7 @@ COMMANDS = (
     "store",
     "doctor",
     "top",
+    "bench",
     "check-config",
     "completion",
 )

@@ -1,13 +1,10 @@
-"""Shows how far a command has come that takes longer than two seconds."""
+"""Shows that a command goes on which takes longer than two seconds, and how far it has come."""
 
 import contextlib
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from typing import TextIO
 
 PATIENCE = 2.0
 """Seconds without a bar."""
@@ -15,21 +12,27 @@ PATIENCE = 2.0
 
 @contextlib.contextmanager
 def shown(
-    what: str, clock: Callable[[], float] = time.monotonic, out: TextIO | None = None
+    what: str, patience: float = PATIENCE, out: TextIO | None = None
 ) -> Iterator[Callable[[int, int], None]]:
-    """A function that is told how much of how much is done; a bar on `out` (standard error) follows it on a terminal."""
-    began, file = clock(), out or sys.stderr
-    with contextlib.ExitStack() as stack:
-        bar: list[Progress] = []
+    """A bar on a terminal (standard error) from `patience` seconds on; nothing elsewhere.
 
-        def tell(done: int, total: int) -> None:
-            if not bar and clock() - began > PATIENCE and file.isatty():
-                from rich.console import Console
-                from rich.progress import Progress
+    It moves to and fro until the function that is returned is told how much of how much is done.
+    """
+    file = out or sys.stderr
+    if not file.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
 
-                bar.append(stack.enter_context(Progress(console=Console(file=file), transient=True)))
-                bar[0].add_task(what)
-            if bar:
-                bar[0].update(bar[0].task_ids[0], completed=min(done, total), total=total)
-
-        yield tell
+    bar = Progress(console=Console(file=file), transient=True)
+    task = bar.add_task(what, total=None)
+    timer = threading.Timer(patience, bar.start)
+    timer.start()
+    try:
+        yield lambda done, total: bar.update(task, completed=min(done, total), total=total or None)
+    finally:
+        timer.cancel()
+        timer.join()
+        if bar.live.is_started:
+            bar.stop()

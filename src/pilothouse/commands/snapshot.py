@@ -62,28 +62,31 @@ def run(arguments: Sequence[str]) -> None:
 def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
     if not config.etcd_servers:
         with shown("saving") as progress:
-            print(_told(snapshot.save(config.data_directory, path, progress)))
+            saved = snapshot.save(config.data_directory, path, progress)
+        print(_told(saved))
         return
     try:
         from pilothouse.storage.etcd import snapshot as etcd
         from pilothouse.storage.etcd.rpc import TLS
     except ImportError as error:
         raise FlagError(f"needs the package grpcio: pip install 'pilothouse[etcd]' ({error})") from None
-    digest = etcd.save(
-        config.etcd_servers, TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile), path
-    )
+    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    with shown("saving") as progress:
+        digest = etcd.save(config.etcd_servers, tls, path, progress)
     print(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}")
 
 
 def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
     if _is_etcds(path):
-        digest = snapshot.verify_hash(path)
+        with shown("verifying") as progress:
+            digest = snapshot.verify_hash(path, progress)
         print(
             f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status` says more"
         )
         return
     with shown("verifying") as progress:
-        print(_told(snapshot.verify(path, progress)))
+        verified = snapshot.verify(path, progress)
+    print(_told(verified))
 
 
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
@@ -94,7 +97,9 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
         )
     if values["bump-revision"] < 0:
         raise FlagError("--bump-revision can not be a negative value")
-    print(_told(snapshot.restore(path, config.data_directory, values["bump-revision"])))
+    with shown("restoring") as progress:
+        restored = snapshot.restore(path, config.data_directory, values["bump-revision"], progress)
+    print(_told(restored))
 
 
 def _told(found: Summary) -> str:

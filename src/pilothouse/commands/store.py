@@ -52,7 +52,7 @@ def _there(config: Config) -> DataDirectory:
 
 
 def _stat(data: DataDirectory) -> None:
-    with contextlib.closing(data.connect()) as db:
+    with contextlib.closing(data.connect()) as db, shown("reading"):
         found = summary(db, data.size())
         (free,) = db.execute("PRAGMA freelist_count").fetchone()
         (page,) = db.execute("PRAGMA page_size").fetchone()
@@ -93,7 +93,7 @@ def _compact(data: DataDirectory) -> None:
     before = data.size()
     data.lock()
     try:
-        with contextlib.closing(data.connect()) as db:
+        with contextlib.closing(data.connect()) as db, shown("compacting"):
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:

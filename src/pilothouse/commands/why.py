@@ -9,6 +9,7 @@ from pilothouse import options
 from pilothouse.api.fields import Object
 from pilothouse.commands import why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
+from pilothouse.commands.progress import shown
 from pilothouse.flags import Flag, FlagError
 
 SERVER_FLAGS = ("data-dir", "cert-dir")
@@ -57,7 +58,8 @@ def run(arguments: Sequence[str]) -> None:
         )
     api = Api(kubeconfig_of(config, values["kubeconfig"]))
     audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
-    found = _explained(api, audit_id) if audit_id else _listed(api, values)
+    with shown("asking"):
+        found = _explained(api, audit_id) if audit_id else _listed(api, values)
     if values["output"]:
         print(json.dumps(found, indent=2))
     else:

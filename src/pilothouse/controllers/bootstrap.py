@@ -20,7 +20,7 @@ from pilothouse.authz.cover import uncovered
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError
-from pilothouse.storage.interface import StorageError
+from pilothouse.storage.interface import Full, StorageError
 
 log = Logger(__name__)
 
@@ -93,7 +93,7 @@ class Writer(Protocol):
     async def create_missing(self, planned: Sequence[Planned]) -> None:
         """Create objects that do not exist, in one transaction if the store supports it; existing ones are kept.
 
-        Raises EncryptionError if some could not be encrypted; the others are created.
+        Raises EncryptionError if some could not be encrypted, Full without space; the others are created.
         """
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
@@ -106,7 +106,7 @@ class Writer(Protocol):
 async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
     """Create missing objects and reconcile existing ones.
 
-    Returns the objects to retry later: those that cannot be decrypted or encrypted now.
+    Returns the objects to retry later: those that cannot be decrypted or encrypted now, or that the store has no space for.
     """
     missing, existing, waiting = [], [], []
     for p in planned:
@@ -122,13 +122,13 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
             existing.append((p, live))
     try:
         await writer.create_missing(missing)
-    except EncryptionError as err:
+    except (EncryptionError, Full) as err:
         log.warning("Objects of a fresh cluster have to wait", count=len(missing), err=err)
         waiting += missing
     for p, live in existing:
         try:
             await _reconcile(writer, p, live)
-        except errors.InternalError as err:
+        except (errors.InternalError, errors.Unknown) as err:
             log.warning("An object of a fresh cluster has to wait", resource=p.plural, name=p.name, err=err)
             waiting.append(p)
     return waiting

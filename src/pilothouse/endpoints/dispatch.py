@@ -49,7 +49,7 @@ OBJECT: dict[str, tuple[str, Handler]] = {
     "PATCH": ("patch", patch.handle),
     "DELETE": ("delete", delete.handle),
 }
-
+OBJECT_VERBS = frozenset(verb for verb, _ in OBJECT.values())
 
 ATTEMPTS = 64
 """How often a write is tried while other servers claim the same IP address or port."""
@@ -77,31 +77,31 @@ class Dispatcher:
         self.aggregator = aggregator
         self.consistent = consistent
 
-    async def dispatch(self, ctx: Context) -> Response:
+    def dispatch(self, ctx: Context) -> Answer:
         """The answer of the verb, the discovery document or the path that a request is about."""
         info = ctx.info
         if self.catalog.backends:
             backend = self.catalog.backends.get(self.aggregator.version_of(info.path))
             if backend is not None:
-                return await self.aggregator.handle(ctx, backend)
+                return self.aggregator.handle(ctx, backend)
         if not info.is_resource:
-            return await self._path(ctx)
+            return self._path(ctx)
         if info.path.startswith(("//", "/apis//")):
-            return refusals.page_not_found()
+            return _at_once(refusals.page_not_found())
         resource = self.catalog.get(info.group, info.version, info.resource)
         if resource is None:
-            return self._unknown(ctx)
+            return _at_once(self.discovery.missing(info.group, info.version))
         ctx.resource = resource
         if ctx.traced is not None:
             ctx.traced.dispatched()
         if info.verb == "proxy":
             raise refusals.proxy_of_old(resource)
         if not resource.conventions.path_exists(info, resource.namespaced):
-            return refusals.outside(resource)
+            return _at_once(refusals.outside(resource))
         consistent = self.consistent
         if consistent is not None and not resource.virtual and self._needs_newest(ctx):
-            return await self._after(consistent, ctx, resource)
-        return await self._resource(ctx, resource)
+            return self._after(consistent, ctx, resource)
+        return self._resource(ctx, resource)
 
     def _resource(self, ctx: Context, resource: Resource) -> Answer:
         return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
@@ -148,9 +148,6 @@ class Dispatcher:
             answer = await self.nonresource.handle(request, path)
         return answer if answer is not None else refusals.page_not_found()
 
-    def _unknown(self, ctx: Context) -> Response:
-        return self.discovery.missing(ctx.info.group, ctx.info.version)
-
     def _verb(self, ctx: Context, resource: Resource) -> Answer:
         info, method = ctx.info, ctx.request.method
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
@@ -161,7 +158,7 @@ class Dispatcher:
             if resource.deprecated:
                 ctx.warn(resource.deprecated)
             table = _unrouted(info, method, table)
-        if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
+        if info.name and OBJECT_VERBS.isdisjoint(resource.verbs):
             raise refusals.path_not_found()
         found = table.get(method)
         if found is None or (routed and found[0] not in resource.verbs):
@@ -210,6 +207,11 @@ class Dispatcher:
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+async def _at_once(response: Response) -> Response:
+    """An answer for which nobody has to wait."""
+    return response
 
 
 def _route(ctx: Context, resource: Resource) -> None:

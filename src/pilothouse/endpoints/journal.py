@@ -127,7 +127,7 @@ class Journal:
 
     def __init__(self, most: int, limit: int = 0) -> None:
         self.server = ""
-        self._ring = Ring(most, limit or most * BYTES_EACH, _FIXED, _LONGEST_TOLD, _shortened)
+        self._ring = Ring(most, limit or most * BYTES_EACH, _LONGEST_TOLD, _shortened)
         self._users: dict[int, tuple[User, bytes]] = {}
 
     def __len__(self) -> int:
@@ -140,17 +140,48 @@ class Journal:
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
-        info, user = ctx.info, ctx.user
+        request, info, user = ctx.request, ctx.info, ctx.user
         known = self._users.get(id(user))
         who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
         if ctx.caller is not user:
             caller = self._describe(ctx.caller)
-        query = ctx.request.query
+        query = request.query
         if query and (info.subresource or not info.is_resource):
             query = ""  # what is proxied or run in a pod may carry anything
-        cut_by = "" if error is None else type(error).__name__
+        agent = request.headers.get("user-agent", "")
+        told = [ctx.audit_id, info.verb, request.path, query, request.peer[0], agent]
         detail = b"" if ctx.trail is None and ctx.refusal is None else _detail(ctx)
-        self._ring.add(ctx, now, sent, query, who, caller, cut_by, detail)
+        weight = _FIXED + len(who) + len(detail)
+        recognition, decision = request.recognition, ctx.decision
+        if decision is not None:
+            weight += len(decision.reason)
+        if recognition is not None and recognition.said:
+            weight += sum([len(text) for _, text in recognition.said])
+        flow, seats, waited = None, 0, 0.0
+        ticket = ctx.flow
+        if ticket is not None:
+            flow, seats, waited = ticket.flow, ticket.seats, ticket.waited
+        self._ring.add(
+            told,
+            weight,
+            who,
+            caller,
+            recognition,
+            decision,
+            flow,
+            seats,
+            waited,
+            ctx.status,
+            ctx.started,
+            ctx.recognised,
+            ctx.decided,
+            ctx.answered,
+            now,
+            sent,
+            ctx.acting,
+            "" if error is None else type(error).__name__,
+            detail,
+        )
 
     def _describe(self, user: User) -> bytes:
         """A user as JSON. That of many requests is made once, and shared by them."""

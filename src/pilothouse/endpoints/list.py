@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pilothouse import errors
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse.endpoints import refusals, watch
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import list_params
@@ -57,7 +57,7 @@ def _weigh(ctx: Context, entries: Sequence[Entry], most: int) -> None:
 
     Informers are not concerned: they ask with resourceVersion=0, or for a watch that begins with what is there.
     """
-    size = sum([len(entry.value) for entry in entries])
+    size = bytes_of(entries)
     if size < most * WARNED:
         return
     text = f"the list has {size} bytes; without the parameter limit a list may have {most} (--max-unpaged-list-bytes)"

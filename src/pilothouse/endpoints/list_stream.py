@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml
@@ -211,7 +211,7 @@ class Lists:
     async def off_loop(self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T]) -> T:
         """What is made of one slice, on a thread; it waits for room and is never told to come again."""
         work = Work(self._offload, user)
-        await work.enter(SLICE + sum([len(entry.value) for entry in entries]), patient=True)
+        await work.enter(SLICE + bytes_of(entries), patient=True)
         try:
             return await work.run(make, entries)
         finally:

@@ -1,8 +1,8 @@
 """The stages of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
-`Pipeline.handle` runs the coroutine `_serve` up to its first wait. Nearly every read never waits, so it is answered
-inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the answer has been sent, or the
-client has left without one, the last stage runs (`_end`).
+`Pipeline.handle` reads what a request is about, then runs the coroutine `_serve` up to its first wait. Nearly every read
+never waits, so it is answered inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the
+answer has been sent, or the client has left without one, the last stage runs (`_end`).
 """
 
 import asyncio
@@ -141,7 +141,14 @@ class Pipeline:
             if early is not None:
                 return early
         audit_id = request.headers.get("audit-id") or new_uid()
-        ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        # request info: what it is about
+        try:
+            query = requestinfo.parse_query(request.query)
+            info = requestinfo.parse(request.method, requestinfo.unescape_path(request.path), query)
+        except ValueError as err:
+            unread = RequestInfo(request.path, request.method.lower())
+            return self._finish(Context(request, unread, {}, audit_id), _malformed(request.target, err))
+        ctx = Context(request, info, query, audit_id)
         if self._console is not None and request.path.startswith(CONSOLE):  # PERF: for every request
             file = self._console.answer(request)
             if file is not None:
@@ -178,16 +185,9 @@ class Pipeline:
         stages, request = self.stages, ctx.request
         begun = False
         try:
-            # request info: what it is about
-            try:
-                ctx.query = query = requestinfo.parse_query(request.query)
-                path = requestinfo.unescape_path(request.path)
-                ctx.info = info = requestinfo.parse(request.method, path, query)
-            except ValueError as err:
-                return self._finish(ctx, _malformed(request.target, err))
             # deadline: the one that the client asks for
-            if "timeout" in query and not _runs_long(info):
-                _timeout(query)
+            if "timeout" in ctx.query and not _runs_long(ctx.info):
+                _timeout(ctx.query)
             # authentication: who is asking
             user = await stages.authenticator.authenticate(request)
             if user is None:
@@ -412,21 +412,21 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
+        stages = self.stages
         waited = 0.0
         if ctx.admission is not None:
-            waited, ctx.admission = (
-                ctx.admission.webhook_seconds,
-                None,
-            )  # it refers to ctx: no cycle may be left
-        if ctx.flow is not None:
-            ctx.flow.release()
-            in_line = ctx.flow.waited
-            self.stages.filters.flow_control.observe(in_line)
+            waited = ctx.admission.webhook_seconds
+            ctx.admission = None  # it refers to ctx: no cycle may be left
+        ticket = ctx.flow
+        if ticket is not None:
+            ticket.release()
+            in_line = ticket.waited
+            stages.filters.flow_control.observe(in_line)
             waited += in_line
         now = time.perf_counter()
         seconds = now - ctx.started
         request = ctx.request
-        self.stages.metrics.observe(
+        stages.metrics.observe(
             ctx.info,
             ctx.resource,
             ctx.status,
@@ -438,11 +438,11 @@ class Pipeline:
             waited,
         )
         if isinstance(error, ConnectionAbortedError):  # by the server; the client's are ConnectionResetErrors
-            self.stages.metrics.abort(ctx.info, ctx.resource)
-        if self.stages.journal is not None:
-            self.stages.journal.add(ctx, now, sent, error)
-        if ctx.traced is not None or self.stages.tracing.slow:
-            self.stages.tracing.end(ctx, now, sent, error)
+            stages.metrics.abort(ctx.info, ctx.resource)
+        if stages.journal is not None:
+            stages.journal.add(ctx, now, sent, error)
+        if ctx.traced is not None or stages.tracing.slow:
+            stages.tracing.end(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
             resource = ctx.resource

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse._json import JsonEncoder
 from pilothouse._listbody import ListBody
 from pilothouse.api import depth, json
@@ -109,8 +109,7 @@ class Responder:
         """Whether the answer shows objects as they are stored."""
         media: Media = ctx.media
         return (
-            media.format == "json"
-            and not media.transform
+            (media is negotiation.PLAIN_JSON or (media.format == "json" and not media.transform))
             and resource.conversion is None
             and not wants_pretty(ctx)
         )
@@ -190,7 +189,7 @@ class Responder:
                 ctx.audit.shows_body()
             return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
-        size = sum([len(entry.value) for entry in entries])
+        size = bytes_of(entries)
         if ctx.audit is not None and ctx.audit.response_wanted:
             ctx.audit.shows_parts(_Shown(self, ctx, resource, entries, dict(metadata), size))
         if size > self.stream_above:
@@ -220,7 +219,7 @@ class Responder:
         conversion = needed(resource, ctx.media)
         assert conversion is not None
         metadata = list_metadata(revision, token, remaining)
-        long = sum([len(entry.value) for entry in entries]) > self.stream_above
+        long = bytes_of(entries) > self.stream_above
         if not long or not tables.in_stored_order(resource):
             stored = [readable.whole(entry.value) for entry in entries]
             work = self._working(ctx)
@@ -373,7 +372,10 @@ class Responder:
         """The headers that every answer carries."""
         headers = response.headers
         headers.append(("Audit-Id", ctx.audit_id))
-        if not any(name == "Cache-Control" for name, _ in headers):
+        for name, _ in headers:
+            if name == "Cache-Control":
+                break
+        else:
             headers.append(NO_CACHE)
         if ctx.priority is not None:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from math import ceil
 
-from pilothouse._entry import Entry
+from pilothouse._entry import Entry, bytes_of
 from pilothouse._watchcache import ResourceCache
 from pilothouse.api.identity import RequestInfo
 from pilothouse.caches import Budget, Cache, short, weight
@@ -101,7 +101,7 @@ class Widths:
         labels, fields = _first(query, "labelSelector"), _first(query, "fieldSelector")
         if not labels and not fields:
             return
-        size = sum([len(entry.value) for entry in entries]) + 1  # a cache keeps no 0
+        size = bytes_of(entries) + 1  # a cache keeps no 0
         key = (resource.key_prefix, namespace, short(labels), short(fields))
         if self._learned[key] != size:
             self._learned.put(key, size)

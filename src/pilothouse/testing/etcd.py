@@ -17,7 +17,7 @@ BINARY = shutil.which("etcd")
 
 
 class Cluster:
-    """A cluster of etcd members that can be killed, paused and restarted; `urls` are their client addresses."""
+    """A cluster of etcd members that can be killed, paused and restarted; `urls` are their client addresses, `peers` those for each other."""
 
     def __init__(self, directory: Path, members: int = 1, *flags: str, scheme: str = "http") -> None:
         self.directory = directory
@@ -29,7 +29,7 @@ class Cluster:
     def _choose_ports(self) -> None:
         members = len(self.processes)
         ports = free_ports(2 * members)
-        self._peers = [f"http://127.0.0.1:{port}" for port in ports[:members]]
+        self.peers = [f"http://127.0.0.1:{port}" for port in ports[:members]]
         self.urls = [f"{self._scheme}://127.0.0.1:{port}" for port in ports[members:]]
 
     def __enter__(self) -> Self:
@@ -75,9 +75,9 @@ class Cluster:
                     f"--data-dir={self.directory / name}",
                     f"--listen-client-urls={self.urls[index]}",
                     f"--advertise-client-urls={self.urls[index]}",
-                    f"--listen-peer-urls={self._peers[index]}",
-                    f"--initial-advertise-peer-urls={self._peers[index]}",
-                    f"--initial-cluster={','.join(f'm{i}={url}' for i, url in enumerate(self._peers))}",
+                    f"--listen-peer-urls={self.peers[index]}",
+                    f"--initial-advertise-peer-urls={self.peers[index]}",
+                    f"--initial-cluster={','.join(f'm{i}={url}' for i, url in enumerate(self.peers))}",
                     "--unsafe-no-fsync",
                     "--heartbeat-interval=20",
                     "--election-timeout=200",

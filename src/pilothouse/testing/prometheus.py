@@ -11,7 +11,8 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, cast
 
-from pilothouse.pki import Authority, write_file
+from pilothouse.files import write_file
+from pilothouse.pki import Authority
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 FOLDER = pathlib.Path(__file__).parents[3] / "deploy/monitoring"

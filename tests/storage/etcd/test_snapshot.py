@@ -3,8 +3,10 @@
 import pathlib
 import shutil
 import subprocess
+from collections.abc import Callable
 
 import pytest
+from storage import damage
 
 from pilothouse import cli
 from pilothouse.testing.etcd import BINARY, Cluster
@@ -34,10 +36,27 @@ def test_a_snapshot_of_etcd(tmp_path: pathlib.Path, capsys: pytest.CaptureFixtur
     )
     assert cli.main(["snapshot", "restore", str(path), f"--data-dir={tmp_path}/b"]) == 1
     assert "etcdutl snapshot restore" in capsys.readouterr().err
-    data = path.read_bytes()
-    path.write_bytes(data[:9000] + b"x" + data[9001:])
-    assert cli.main(["snapshot", "verify", str(path)]) == 1
-    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A snapshot of etcd."""
+    folder = tmp_path_factory.mktemp("etcd")
+    with Cluster(folder) as cluster:
+        assert cli.main(["snapshot", "save", str(folder / "file"), f"--etcd-servers={cluster.urls[0]}"]) == 0
+    return (folder / "file").read_bytes()
+
+
+@pytest.mark.parametrize("kind", damage.KINDS)
+def test_a_file_that_was_changed(
+    tmp_path: pathlib.Path, kind: Callable[[bytes], bytes], whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(whole)
+    assert cli.main(["snapshot", "verify", str(path)]) == 0
+    path.write_bytes(kind(whole))
+    assert path.read_bytes() != whole and cli.main(["snapshot", "verify", str(path)]) == 1
+    assert f"{path} is damaged" in capsys.readouterr().err
 
 
 def test_nobody_gives_one(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,7 @@ sampler.addEventListener("change", () => {
 });
 
 for (const [name, view] of Object.entries(VIEWS)) {
-  nav.append(h("a", { href: address(name), "data-view": view.name }, view.title));
+  nav.append(h("a", { href: address(name), "data-view": view.name, "data-title": view.title }, view.title));
 }
 pause.addEventListener("click", () => {
   paused = !paused;

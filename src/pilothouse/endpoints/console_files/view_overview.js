@@ -80,7 +80,7 @@ function paint({ families, gained, seconds: length, points }, tiles) {
   tiles.errors.update(percent(all ? failed / all : 0), { sub: `${rate(failed)} a second`, tone: failed ? "bad" : "", points: course(points, "errors") });
   tiles.median.update(seconds(quantile(0.5, times)), { sub: "without watches", points: course(points, "median") });
   tiles.slow.update(seconds(quantile(0.99, times)), { sub: "without watches", points: course(points, "slow") });
-  tiles.inflight.update(number(inflight("readOnly") + inflight("mutating")), { sub: "requests waiting", points: course(points, "inflight") });
+  tiles.inflight.update(number(inflight("readOnly") + inflight("mutating")), { sub: "reads and writes", points: course(points, "inflight") });
   const open = total(families, "apiserver_longrunning_requests", (row) => row.verb === "WATCH") || 0;
   tiles.watches.update(number(open), { sub: `${rate(per("apiserver_watch_events_total"))} events/s`, points: course(points, "watches") });
   const lag = quantile(0.99, histograms(gained, LAG, () => "all").get("all"));

@@ -13,6 +13,7 @@ import grpc.aio
 
 from pilothouse.storage.etcd.rpc import TLS, Member
 from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.sqlite.check import Progress, untold
 from pilothouse.storage.sqlite.snapshot import private
 from pilothouse.wire import parse
 
@@ -21,8 +22,13 @@ _REMAINING, _BLOB = 2, 3
 """Fields of a SnapshotResponse: bytes that are still to come, and some bytes."""
 
 
-def save(servers: Sequence[str], tls: TLS, target: Path) -> str:
-    """Write a snapshot of the first member that gives one; its SHA-256 in hexadecimal digits.
+def save(
+    servers: Sequence[str],
+    tls: TLS,
+    target: Path,
+    progress: Progress = untold,
+) -> str:
+    """Write a snapshot of the first member that gives one; its SHA-256 in hexadecimal digits. `progress` is told bytes.
 
     FileExistsError when there is such a file, Unavailable when no member gives a whole snapshot. The file is there as a
     whole or not at all.
@@ -35,7 +41,7 @@ def save(servers: Sequence[str], tls: TLS, target: Path) -> str:
         for url in servers:
             try:
                 with open(part, "wb", opener=private) as file:
-                    digest = asyncio.run(_copy(url, tls, file))
+                    digest = asyncio.run(_copy(url, tls, file, progress))
                     file.flush()
                     os.fsync(file.fileno())
             except grpc.RpcError as error:
@@ -48,7 +54,7 @@ def save(servers: Sequence[str], tls: TLS, target: Path) -> str:
     raise Unavailable(f"no member of etcd gives a snapshot: {why}")
 
 
-async def _copy(url: str, tls: TLS, file: BinaryIO) -> str:
+async def _copy(url: str, tls: TLS, file: BinaryIO, progress: Progress) -> str:
     """Copy what a member sends into a file; the SHA-256 that it ends with."""
     member = Member(url, tls)
     digest, tail, left = hashlib.sha256(), b"", 0
@@ -63,6 +69,7 @@ async def _copy(url: str, tls: TLS, file: BinaryIO) -> str:
             tail += blob
             digest.update(tail[:-size])
             tail = tail[-size:]
+            progress(file.tell(), file.tell() + left)
     finally:
         await member.channel.close()
     if left or tail != digest.digest():

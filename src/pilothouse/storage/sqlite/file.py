@@ -61,6 +61,9 @@ class DataDirectory:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
         self.file = self.directory / "state.db"
+        self.alone = False
+        """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room for. Other
+        processes cannot open the store then."""
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -73,14 +76,19 @@ class DataDirectory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            owner = os.read(lock, 32).decode("ascii", "replace").strip()
+            pid = os.read(lock, 32).decode("ascii", "replace").strip()
             os.close(lock)
             raise Unavailable(
-                f"data directory {self.directory} is in use by another process (pid {owner or 'unknown'})"
+                f"data directory {self.directory} is in use by another process (pid {pid or 'unknown'})"
             ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
         self._lock = lock
+        owner = f"{os.getpid()}\n".encode()
+        try:
+            os.ftruncate(
+                lock, os.pwrite(lock, owner, 0)
+            )  # in this order it takes no more space than the owner before
+        except OSError:
+            os.ftruncate(lock, 0)  # a full disk: others are told that the owner is unknown
 
     def unlock(self) -> None:
         """Unlock the directory."""
@@ -110,25 +118,35 @@ class DataDirectory:
     def connect(self) -> sqlite3.Connection:
         """A connection with this store's settings."""
         db = sqlite3.connect(
-            self.file, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.file.absolute().as_uri() + ("?vfs=unix-excl" if self.alone else ""),
+            uri=True,
+            timeout=10,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA secure_delete = OFF")
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA cache_size = -8192")
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = OFF")
+            db.execute("PRAGMA temp_store = MEMORY")
+            db.execute("PRAGMA cache_size = -8192")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def open(self) -> sqlite3.Connection:
-        """The writer's connection; makes the tables in a new file."""
+        """The writer's connection; makes the tables in a new file. Raises sqlite3.Error, Unavailable for another format."""
         old_mask = os.umask(0o077)
         try:
             db = self.connect()
             try:
-                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:  # it writes, for which there may be no space
+                    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA journal_size_limit = 16777216")
                 db.execute("PRAGMA wal_autocheckpoint = 0")
-                (version,) = db.execute("PRAGMA user_version").fetchone()
                 if version == 0:
                     db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "COMMIT;")
                 elif version != FORMAT:
@@ -137,8 +155,6 @@ class DataDirectory:
                 db.close()
                 raise
             return db
-        except sqlite3.Error as error:
-            raise Unavailable(f"{self.file} can not be opened: {error}") from error
         finally:
             os.umask(old_mask)
 

@@ -1,10 +1,10 @@
 """Space on the disk that is kept free for deletions: a file that is given up when the disk is full."""
 
-import errno
 import os
 import sqlite3
 from pathlib import Path
 
+from pilothouse.files import NO_SPACE
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -12,7 +12,10 @@ log = Logger(__name__)
 SIZE = 16 * 1024 * 1024
 """Bytes: enough for the log of some thousand deletions, and for a compaction, which works in steps of 1 MiB."""
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LEAST = 1024 * 1024
+"""Bytes that are free beside a reserve which is there at the start, else the disk counts as full at once."""
+SMALLEST = 256 * 1024
+"""Bytes of a reserve that is left behind on a full disk, at least."""
 
 
 class Reserve:
@@ -32,11 +35,11 @@ class Reserve:
         return self._full
 
     def take(self) -> bool:
-        """Make the file again; False when the disk has no space for it.
+        """Make the file unless it is there; False when the disk has no space for it.
 
         It has to have space for twice as much, else it would be full again at the next write.
         """
-        was, self._full = self._full, not self._allocate()
+        was, self._full = self._full, not self._there() and not self._make(self._size, 2 * self._size)
         if was and not self._full:
             log.info("The disk has space again, the store accepts all writes", file=self._file)
         elif self._full and not was:
@@ -44,15 +47,22 @@ class Reserve:
         return not self._full
 
     def exhausted(self, error: Exception) -> bool:
-        """Give the file up if an error of SQLite says that the disk is full; whether that has made space."""
-        if self._full or not self._says_full(error):
+        """Give the file up if an error of SQLite says that the disk is full, which is news; whether it is."""
+        if self._full or not self.says_full(error):
             return False
         self._full = True
-        self._file.unlink(missing_ok=True)
         log.error("The disk is full, the store accepts deletions only", file=self._file, err=error)
+        self._file.unlink(missing_ok=True)
         return True
 
-    def _says_full(self, error: Exception) -> bool:
+    def keep(self) -> None:
+        """Take what there is of the space when the store is closed on a full disk, so that it can be opened again."""
+        size = self._size
+        while self._full and size >= SMALLEST and not self._make(size, size):
+            size //= 2
+
+    def says_full(self, error: Exception) -> bool:
+        """Whether an error of SQLite is for want of space."""
         if not isinstance(error, sqlite3.Error):
             return False
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -66,14 +76,18 @@ class Reserve:
         finally:
             probe.unlink(missing_ok=True)
 
-    def _allocate(self) -> bool:
+    def _there(self) -> bool:
+        """Whether the file was left by an earlier server, and the disk has some space beside it."""
         try:
-            if self._file.stat().st_blocks * 512 >= self._size:
-                return True
+            return self._file.stat().st_blocks * 512 >= self._size and self._fits(LEAST)
         except FileNotFoundError:
-            pass
+            return False
+
+    def _make(self, size: int, free: int) -> bool:
+        """Make the file with `size` bytes if the disk has `free` bytes without it; otherwise there is none."""
+        self._file.unlink(missing_ok=True)
         disk = os.statvfs(self._file.parent)
-        if disk.f_bavail * disk.f_frsize < 2 * self._size or not _allocated(self._file, self._size):
+        if disk.f_bavail * disk.f_frsize < free or not _allocated(self._file, size):
             self._file.unlink(missing_ok=True)
             return False
         return True

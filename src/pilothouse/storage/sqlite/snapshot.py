@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
@@ -49,7 +50,7 @@ class Summary:
     hash: str = ""
 
 
-def save(directory: Path, target: Path, progress: check.Progress = lambda done, total: None) -> Summary:
+def save(directory: Path, target: Path, progress: check.Progress = check.untold) -> Summary:
     """Write a snapshot of the store in a data directory, also while a server uses it.
 
     `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or it cannot be read.
@@ -68,7 +69,7 @@ def save(directory: Path, target: Path, progress: check.Progress = lambda done, 
             raise Unavailable(f"{data.file} can not be copied: {error}") from error
         part.chmod(0o600)
         with part.open("r+b") as file:
-            digest = _digest(part, part.stat().st_size)
+            digest = _digest(part, part.stat().st_size, progress)
             file.seek(0, os.SEEK_END)
             file.write(digest)
             file.flush()
@@ -79,9 +80,12 @@ def save(directory: Path, target: Path, progress: check.Progress = lambda done, 
         return summary(db, target.stat().st_size, digest.hex())
 
 
-def verify(path: Path, progress: check.Progress = lambda done, total: None) -> Summary:
-    """What a snapshot contains; SnapshotError when it is damaged, OSError when it cannot be read."""
-    digest = verify_hash(path)
+def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
+    """What a snapshot contains; SnapshotError when it is damaged, OSError when it cannot be read.
+
+    `progress` is told bytes, then rows.
+    """
+    digest = verify_hash(path, progress)
     try:
         with _opened(path) as db:
             found = tuple(check.problems(db, progress))
@@ -92,7 +96,7 @@ def verify(path: Path, progress: check.Progress = lambda done, total: None) -> S
         raise SnapshotError(f"the database cannot be read: {error}") from None
 
 
-def verify_hash(path: Path) -> str:
+def verify_hash(path: Path, progress: check.Progress = check.untold) -> str:
     """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits; SnapshotError when it is wrong."""
     size = path.stat().st_size - HASH
     if size <= 0:
@@ -100,20 +104,22 @@ def verify_hash(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(size)
         kept = file.read()
-    if _digest(path, size) != kept:
+    if _digest(path, size, progress) != kept:
         raise SnapshotError(
             "the SHA-256 at the end of the file is not that of its content: it was changed or cut"
         )
     return kept.hex()
 
 
-def restore(path: Path, directory: Path, bump: int = BUMP) -> Summary:
+def restore(
+    path: Path, directory: Path, bump: int = BUMP, progress: check.Progress = check.untold
+) -> Summary:
     """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
 
     SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it.
     The store is there as a whole or not at all.
     """
-    verify(path)
+    verify(path, progress)
     data = DataDirectory(directory)
     data.lock()
     try:
@@ -121,7 +127,7 @@ def restore(path: Path, directory: Path, bump: int = BUMP) -> Summary:
             raise Unavailable(f"{data.file} exists: a snapshot is restored into a directory without a store")
         part = data.directory / ".state.db.part"
         try:
-            _copy(path, part)
+            _copy(path, part, progress)
             with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as db:
                 if bump:
                     _bump(db, bump)
@@ -160,22 +166,29 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def _digest(path: Path, size: int) -> bytes:
+def _digest(path: Path, size: int, progress: check.Progress) -> bytes:
     out = hashlib.sha256()
     with path.open("rb") as file:
-        while size > 0 and (chunk := file.read(min(CHUNK, size))):
+        for chunk in _chunks(file, size, progress):
             out.update(chunk)
-            size -= len(chunk)
     return out.digest()
 
 
-def _copy(snapshot: Path, target: Path) -> None:
+def _copy(snapshot: Path, target: Path, progress: check.Progress) -> None:
     """Copy the database of a snapshot without the hash."""
-    left = snapshot.stat().st_size - HASH
+    size = snapshot.stat().st_size - HASH
     with snapshot.open("rb") as source, open(target, "wb", opener=private) as file:
-        while left > 0 and (chunk := source.read(min(CHUNK, left))):
+        for chunk in _chunks(source, size, progress):
             file.write(chunk)
-            left -= len(chunk)
+
+
+def _chunks(file: BinaryIO, size: int, progress: check.Progress) -> Iterator[bytes]:
+    """The next `size` bytes of a file, or what is there of them."""
+    left = size
+    while left > 0 and (chunk := file.read(min(CHUNK, left))):
+        yield chunk
+        left -= len(chunk)
+        progress(size - left, size)
 
 
 def private(path: str, flags: int) -> int:

@@ -129,20 +129,34 @@ class Writer:
         return self._reserve.full
 
     def open(self) -> None:
-        """Open the file and read its keys. Raises Unavailable when that fails."""
+        """Open the file and read its keys, on a full disk as well. Raises Unavailable when that fails."""
+        while True:
+            try:
+                self._read()
+                break
+            except sqlite3.Error as error:
+                if self._reserve.exhausted(error):
+                    continue
+                if self._directory.alone or not self._reserve.says_full(error):
+                    raise Unavailable(f"{self._directory.file} can not be opened: {error}") from error
+                self._directory.alone = True
+                log.warning("The disk is so full that no other process can open the store until a restart")
+        self._reserve.take()
+        self._thread.start()
+
+    def _read(self) -> None:
         self._db = self._directory.open()
         try:
             self.revision = sqlite_file.newest_id(self._db) >> BITS
             self.compacted = sqlite_file.read_meta(self._db)["compacted"]
+            self.expiring.clear()
             for row, key, created, expires in sqlite_file.read_heads(self._db):
                 self._heads[key] = created << 64 | row
                 if expires:
                     self.expiring.append((expires, key, row >> BITS))
-        except sqlite3.Error as error:
+        except BaseException:
             self._db.close()
-            raise Unavailable(f"{self._directory.file} can not be read: {error}") from error
-        self._reserve.take()
-        self._thread.start()
+            raise
 
     def put(self, job: list[Write] | Compact | None) -> None:
         """Queue a group of writes for one commit, or a compaction; None stops the thread when all before it is done."""
@@ -183,6 +197,7 @@ class Writer:
             self._db.close()
         except sqlite3.Error:
             log.exception("The last checkpoint failed, the log is read at the next start")
+        self._reserve.keep()
 
     def _send(self, batch: Batch) -> None:
         try:
@@ -219,8 +234,11 @@ class Writer:
             if self._reserve.exhausted(error):
                 self._checkpoint(at_once=True)
                 return self._commit(writes, was_full=True)
+            batch = Batch(self.revision, complete=True)
+            if self._reserve.says_full(error):
+                return self._refuse(batch, writes + without_space)
             failure = Unavailable(f"the store can not be written: {error}")
-            batch = Batch(self.revision, complete=True, writes=len(writes))
+            batch.writes = len(writes)
             batch.answers = [(write.future, failure) for write in writes]
             return self._refuse(batch, without_space)
         self.revision = plan.revision
@@ -360,6 +378,9 @@ class Writer:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.rollback()
+            if self._reserve.exhausted(error):
+                self._checkpoint(at_once=True)
+                return
             self._compactions.pop(0)
             self._answer(compaction.future, Unavailable(f"the store can not be compacted: {error}"))
             return

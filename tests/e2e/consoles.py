@@ -1,0 +1,59 @@
+"""The console in Chromium, driven by Playwright. What a page complains of is kept for the end of the test."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+CHROMIUM = shutil.which("chromium")
+TOKENS = "for-root,root,1,system:masters\nfor-jane,jane,2\n"
+VIEWS = ("overview", "requests", "watches", "queues", "store", "objects", "events")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+QUIET = ("--disable-component-update", "--disable-sync")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser that runs within the block."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
+        started = engine.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *QUIET])
+        yield started
+        started.close()
+
+
+class Consoles:
+    """Opens the console of a server in tabs of their own, signed in by a token where there is one."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self._browser = browser
+        self._url = url
+        self._contexts: list[Any] = []
+        self._complaints: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for context in self._contexts:
+            context.close()
+        assert self._complaints == []
+
+    def __call__(self, token: str = "", view: str = "", **settings: Any) -> Any:
+        context = self._browser.new_context(ignore_https_errors=True, **settings)
+        context.set_default_timeout(20_000)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self._complaints.append(str(error)))
+        if token:
+            context.add_init_script(f"sessionStorage.setItem('pilothouse-token', '{token}')")
+        page.goto(f"{self._url}/console/{view}")
+        return page
+
+    def _note(self, message: Any) -> None:
+        # A browser logs each answer of 401 and 403 by itself; the page shows what the server has said.
+        if message.type in ("error", "warning") and not re.search("status of 40[13]", message.text):
+            self._complaints.append(message.text)

@@ -1,0 +1,53 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import small_disk
+
+from pilothouse import files
+
+
+def test_files_are_written_whole(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "a" / "b"
+    files.write_file(target, b"one")
+    files.write_file(target, b"two")
+    assert target.read_bytes() == b"two" and [p.name for p in target.parent.iterdir()] == ["b"]
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(OSError):
+        files.write_file(target, b"three")
+    assert [p.name for p in target.parent.iterdir()] == ["b"]
+
+
+ON_A_FULL_DISK = """
+import pathlib, sys
+from pilothouse import files
+
+path = pathlib.Path(sys.argv[1]) / "a"
+assert files.try_to_write(path, b"one")
+try:
+    with path.with_name("ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+except OSError:
+    pass
+assert not files.try_to_write(path, b"two") and path.read_bytes() == b"one"
+try:
+    files.write_file(path, b"two")
+except OSError as error:
+    assert error.errno in files.NO_SPACE
+else:
+    raise AssertionError("there is space")
+assert sorted(p.name for p in path.parent.iterdir()) == ["a", "ballast"]
+"""
+
+
+@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
+def test_a_full_disk_keeps_what_was_there(tmp_path: pathlib.Path) -> None:
+    program = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(
+        small_disk.command(tmp_path, 1, program), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("The disk is full, a file was not written") == 1
