@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 import time
@@ -17,8 +18,8 @@ LINES = 30
 class Namespace:
     """A network namespace that has one address of its own. Nothing in it reaches the host's network."""
 
-    def __init__(self, name: str, address: str) -> None:
-        self.name = name
+    def __init__(self, address: str) -> None:
+        self.name = f"rig-{secrets.token_hex(4)}"
         self.address = address
 
     def enter(self, *command: str) -> list[str]:

@@ -32,7 +32,7 @@ class Node:
         self.binaries = binaries
         self.directory = directory
         self.data = directory / "data"
-        self.namespace = Namespace(f"rig-{os.getpid()}", ADDRESS)
+        self.namespace = Namespace(ADDRESS)
         self.runtime = Runtime(directory / "containerd", self.namespace)
         self.server = self._daemon("server", [*PILOTHOUSE, "serve", *self._server_flags()])
         self.programs: tuple[str, ...] = PROGRAMS

@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[Namespace]:
-    made = Namespace(f"rig-parts-{os.getpid()}", ADDRESS)
+    made = Namespace(ADDRESS)
     made.open()
     yield made
     made.close()

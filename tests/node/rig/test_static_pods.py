@@ -37,7 +37,7 @@ class Standalone:
     def __init__(self, binaries: pathlib.Path, directory: pathlib.Path) -> None:
         self.directory = directory
         self.manifests = directory / "manifests"
-        self.namespace = Namespace(f"rig-static-{os.getpid()}", ADDRESS)
+        self.namespace = Namespace(ADDRESS)
         self.runtime = Runtime(directory / "containerd", self.namespace)
         self.manifests.mkdir()
         config = {
