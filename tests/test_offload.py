@@ -132,6 +132,16 @@ async def test_one_user_has_one_thread(runner: asyncio.Runner, lane: Offload) ->
     await asyncio.gather(*running, return_exceptions=True)
 
 
+async def test_the_clock_is_looked_at_by_one_timer(runner: asyncio.Runner, lane: Offload) -> None:
+    """A step that begins as another one ends does not leave the timer of that one running for ever."""
+    works = [await entered(lane, "jane") for _ in range(5)]
+    await asyncio.gather(*(work.run(spin, 0) for work in works))
+    while lane.running:
+        await asyncio.sleep(0)
+    timers = [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+    assert [timer for timer in timers if "_look" in repr(timer)] == []
+
+
 async def test_room_is_bounded_and_given_in_turn(runner: asyncio.Runner, lane: Offload) -> None:
     first = await entered(lane, "jane", ROOM_OF_USER)
     waiting = [asyncio.ensure_future(entered(lane, "jane", ROOM_OF_USER)) for _ in range(3)]

@@ -11,6 +11,8 @@ cdef class Entry(Encoded):
     cdef readonly str key
     cdef readonly long long rev
     cdef readonly long long create_rev
+    cdef public unsigned int message_size     # bytes of its protobuf message, 0 while nobody has made it
+    cdef public unsigned int message_form     # and a number for the version in which it has them
     cdef dict _labels
     cdef dict _fields
 

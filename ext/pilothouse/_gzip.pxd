@@ -1,6 +1,11 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
+cdef struct Queue:                    # kept blocks
+    PyObject* oldest                  # the least recently used one
+    PyObject* newest
+    Py_ssize_t held                   # bytes, with their overhead
+
 cdef class Block:
     cdef readonly bytes data          # raw deflate that ends on a byte boundary
     cdef readonly Py_ssize_t size     # bytes of the uncompressed text
@@ -11,6 +16,7 @@ cdef class Block:
     cdef int passed                   # lists in a row in which it did not fit
     cdef uint64_t used                # number of the newest list when it was last used
     cdef PyObject** slot              # the pointer to it in its object
+    cdef Queue* queue                 # the queue that it stands in, and its neighbours there
     cdef PyObject* older
     cdef PyObject* newer
 

@@ -4,6 +4,10 @@ A block is raw deflate that ends on a byte boundary, so blocks can be concatenat
 combined from theirs. A block may refer to the text of the object before it, which compresses lists of similar
 objects well; it then fits only after that version of that object. Kept blocks belong to their object and are
 dropped with it. All of them share a budget, from which the least recently used ones are evicted.
+
+A list that is longer than the budget keeps its first blocks for lists to come. Its others pass: they are kept for
+a moment in a quarter of the budget, so that lists of the same objects that are made at the same time compress each
+object once.
 """
 
 import zlib
@@ -20,10 +24,9 @@ cdef uint32_t POLYNOMIAL = 0xEDB88320U  # of CRC-32; the coefficient of x^0 is t
 cdef uint32_t ONE = 0x80000000U
 
 cdef Py_ssize_t budget = 64 * 1024 * 1024
-cdef Py_ssize_t held = 0              # bytes of the kept blocks with their overhead
-cdef Py_ssize_t count = 0
-cdef PyObject* oldest = NULL          # the kept blocks, least recently used first
-cdef PyObject* newest = NULL
+cdef Py_ssize_t count = 0             # kept blocks
+cdef Queue lasting                    # blocks for lists to come
+cdef Queue passing                    # blocks for lists that are made now
 cdef uint64_t lists = 0
 
 
@@ -112,19 +115,26 @@ cdef class Member:
         return stored(text, True) + self.crc.to_bytes(4, "little") + size
 
     cdef bint keep(self, Block block, PyObject** slot) except -1:
-        """Keep a block with its object; false if the budget is full of blocks that this list uses."""
-        global held, count
+        """Keep a block with its object, for a moment if the budget is full of blocks that this list uses;
+        false if there is no room."""
+        global count
         cdef Py_ssize_t weight = PyBytes_GET_SIZE(block.data) + OVERHEAD
         if slot[0] != NULL:
             drop(slot[0])
-        while held + weight > budget:
-            if oldest == NULL or (<Block>oldest).used >= self.number:
+        block.queue = &lasting
+        while lasting.held + weight > budget - budget // 4:
+            if lasting.oldest == NULL or (<Block>lasting.oldest).used >= self.number:
+                block.queue = &passing
+                break
+            drop(lasting.oldest)
+        while block.queue == &passing and passing.held + weight > budget // 4:
+            if passing.oldest == NULL:
                 return False
-            drop(oldest)
+            drop(passing.oldest)
         Py_INCREF(block)
         block.slot = slot
         slot[0] = <PyObject*>block
-        held += weight
+        block.queue.held += weight
         count += 1
         append(block)
         return True
@@ -138,10 +148,10 @@ cdef class Block:
 
 cdef void drop(PyObject* kept) noexcept:
     """Remove a block from its object."""
-    global held, count
+    global count
     cdef Block block = <Block>kept
     unlink(block)
-    held -= PyBytes_GET_SIZE(block.data) + OVERHEAD
+    block.queue.held -= PyBytes_GET_SIZE(block.data) + OVERHEAD
     count -= 1
     block.slot[0] = NULL
     block.slot = NULL
@@ -151,32 +161,32 @@ cdef void drop(PyObject* kept) noexcept:
 cdef void use(Block block) noexcept:
     """Mark a kept block as used by a list."""
     block.passed = 0
-    if <PyObject*>block != newest:
+    if <PyObject*>block != block.queue.newest:
         unlink(block)
         append(block)
     block.used = lists
 
 
 cdef void append(Block block) noexcept:
-    global oldest, newest
+    cdef Queue* queue = block.queue
     block.used = lists
-    block.older = newest
+    block.older = queue.newest
     block.newer = NULL
-    if newest == NULL:
-        oldest = <PyObject*>block
+    if queue.newest == NULL:
+        queue.oldest = <PyObject*>block
     else:
-        (<Block>newest).newer = <PyObject*>block
-    newest = <PyObject*>block
+        (<Block>queue.newest).newer = <PyObject*>block
+    queue.newest = <PyObject*>block
 
 
 cdef void unlink(Block block) noexcept:
-    global oldest, newest
+    cdef Queue* queue = block.queue
     if block.older == NULL:
-        oldest = block.newer
+        queue.oldest = block.newer
     else:
         (<Block>block.older).newer = block.newer
     if block.newer == NULL:
-        newest = block.older
+        queue.newest = block.older
     else:
         (<Block>block.newer).older = block.older
     block.older = block.newer = NULL
@@ -184,7 +194,7 @@ cdef void unlink(Block block) noexcept:
 
 def kept():
     """Number of kept blocks, and their bytes."""
-    return count, held
+    return count, lasting.held + passing.held
 
 
 def set_budget(Py_ssize_t size):
@@ -192,6 +202,8 @@ def set_budget(Py_ssize_t size):
     global budget
     old = budget
     budget = size
-    while held > budget:
-        drop(oldest)
+    while lasting.held > budget - budget // 4:
+        drop(lasting.oldest)
+    while passing.held > budget // 4:
+        drop(passing.oldest)
     return old

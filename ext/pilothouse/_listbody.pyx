@@ -133,16 +133,26 @@ cdef class Packing:
         self.blocks = []
         while self.end < n and ready < SLICE and raw < RAW_SLICE and self.end - self.start < MOST:
             entry = <Encoded>PyList_GET_ITEM(body.entries, self.end)
-            block = <Block>entry.block if entry.block != NULL else None
-            if block is not None and block.after == self.before(self.end) and block.typed == body.typed:
-                use(block)
+            block = self.fitting(self.end)
+            if block is not None:
                 ready += PyBytes_GET_SIZE(block.data)
             else:
-                block = None
                 raw += body.length(entry)
             self.blocks.append(block)
             self.end += 1
         return raw
+
+    cdef Block fitting(self, Py_ssize_t i):
+        """The block of object `i`, if it has one that fits after the object before it."""
+        cdef Encoded entry = <Encoded>PyList_GET_ITEM(self.body.entries, i)
+        cdef Block block
+        if entry.block == NULL:
+            return None
+        block = <Block>entry.block
+        if block.after != self.before(i) or block.typed != self.body.typed:
+            return None
+        use(block)
+        return block
 
     cdef inline uint64_t before(self, Py_ssize_t i) noexcept:
         """The number of the object before this one, 0 for none."""
@@ -157,6 +167,8 @@ cdef class Packing:
             self.begun = True
             out.append(self.member.begin(self.body.prefix))
         for block in self.blocks:
+            if block is None:
+                block = self.fitting(i)  # another list has compressed it meanwhile
             if block is None:
                 block = self.make(i)
                 self.offer(i, block)

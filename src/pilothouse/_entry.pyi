@@ -7,6 +7,8 @@ class Entry(Encoded):
     key: str
     rev: int
     create_rev: int
+    message_size: int
+    message_form: int
     def __init__(self, key: str, value: bytes, rev: int, create_rev: int = 0) -> None: ...
     @property
     def labels(self) -> dict[str, str]: ...

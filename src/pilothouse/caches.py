@@ -85,13 +85,15 @@ class Budget(Group, Background):
         return sum([cache.young + cache.old for cache in self.caches])
 
     def relieve(self) -> None:
-        """Evict the older generation of the largest cache, again and again, until all fit the budget."""
-        while self.used > self.total:
-            max(self.caches, key=lambda cache: cache.young + cache.old).age()
+        """Evict until all caches fit the budget."""
+        self._shrink(self.total)
 
     def halve(self) -> None:
         """Evict until at most half of what is kept now is left, for memory is short."""
-        most = self.used // 2
+        self._shrink(self.used // 2)
+
+    def _shrink(self, most: int) -> None:
+        """Evict the older generation of the largest cache, again and again, until `most` bytes are left."""
         while self.used > most:
             max(self.caches, key=lambda cache: cache.young + cache.old).age()
 

@@ -389,7 +389,7 @@ class Offload:
 
     def _begin(self, step: _Step[Any]) -> None:
         self.turns.begin()
-        if not self._running:
+        if self._timer is None:
             self._timer = step.loop.call_later(LOOK, self._look)
         self._running[step] = None
         if len(self._threads) < len(self._running):
@@ -407,6 +407,7 @@ class Offload:
         self.turns.end()
         if not self._running and self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _look(self) -> None:
         """Stop the steps whose processor time is used up; look again while any runs."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -9,8 +10,11 @@ import pytest
 from eventually import aeventually
 from harness import CONFIG_MAPS, Rig
 
+from pilothouse._entry import Entry
+from pilothouse.api.protobuf import writer
 from pilothouse.endpoints import list_stream
 from pilothouse.endpoints.list_stream import ABOVE, takes_gzip
+from pilothouse.offload import Offload
 from pilothouse.server.request import Response
 
 COUNT = 40
@@ -149,7 +153,67 @@ async def test_a_slow_client_is_waited_for(rig: Rig, accept: str) -> None:
         if peer.waiting:
             peer.drain()
     assert peer.clean
-    assert peer.most < list_stream.AHEAD + 4 * list_stream.SLICE
+    assert peer.most < list_stream.AHEAD + list_stream.LONGEST + 2 * list_stream.SLICE
+
+
+class Items:
+    """The messages of objects, which are counted as they are made; only their sizes are remembered."""
+
+    def __init__(self) -> None:
+        text = orjson.dumps("x" * 60_000)
+        self.entries: Sequence[Entry] = [
+            Entry(f"/a/{i}", b'{"kind":"A","apiVersion":"v1","metadata":{"a":%s}}' % text, 7)
+            for i in range(COUNT)
+        ]
+        self.sizes: dict[str, int] = {}
+        self.made = 0
+
+    def known(self, entry: Entry) -> bytes | None:
+        return None
+
+    def size(self, entry: Entry) -> int:
+        return self.sizes.get(entry.key, 0)
+
+    def make(self, value: bytes) -> bytes:
+        self.made += 1
+        return value
+
+    def keep(self, entry: Entry, message: bytes) -> None:
+        self.sizes[entry.key] = len(message)
+
+
+async def test_messages_whose_sizes_are_known_are_made_once(runner: asyncio.Runner) -> None:
+    offload = Offload()
+    lists, items = list_stream.Lists(offload), Items()
+    lists._held = list_stream.HELD  # there is no room for what is made to know the length
+
+    async def listed() -> bytes:
+        response = lists.protobuf("jane", PROTOBUF, items, b"", ("v1", "AList"), compress=False)
+        assert response.start is not None
+        peer = Peer()
+        response.start(peer)
+        await peer.ended.wait()
+        assert peer.clean
+        return peer.data
+
+    first = await listed()
+    assert items.made == 2 * COUNT
+    assert await listed() == first and items.made == 3 * COUNT
+    whole = writer.list_items(entry.value for entry in items.entries)
+    assert first == writer.frame(whole, "v1", "AList")
+    offload.close()
+
+
+def test_slices_are_longer_when_they_take_little_work() -> None:
+    pace = list_stream.Pace()
+    for _ in range(9):
+        pace.learn(0.0001)
+    assert pace.size == list_stream.LONGEST
+    pace.learn(0.002)
+    assert pace.size == list_stream.LONGEST
+    for _ in range(9):
+        pace.learn(0.01)
+    assert pace.size == list_stream.SLICE
 
 
 async def test_a_client_that_leaves_gives_back_what_was_kept(rig: Rig) -> None:

@@ -2,8 +2,10 @@
 
 import crd_rules
 import crds
+import informers
 import memory
 import pytest
+import restart
 import startup
 
 SLACK = 2
@@ -42,3 +44,22 @@ def test_rules_of_many_definitions() -> None:
     """Twenty rules in each of two hundred definitions, which are all used."""
     got = crd_rules.measure(200)
     assert {name: value for name, value in got.items() if value > SLACK * crd_rules.AIMS[name]} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_nodes_that_come_back_after_a_restart() -> None:
+    """Five hundred at once, with certificates: each is served, none is cut, and others do not wait for them."""
+    got = restart.measure(500, certificates=True)
+    assert got["failed"] == 0, got
+    assert got["all"] < SLACK * restart.ALL_SECONDS
+    assert max(got["get-p99"], got["readyz-p99"]) < SLACK * restart.BYSTANDER_MS, got
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_informers_that_begin_at_once() -> None:
+    """A tenth of the objects; what does not grow with them may take 120 MB besides: caches, buffers, slices."""
+    worst, complete = informers.measure(100, only="^(watch|list rv=0 json$|list rv=0 protobuf$)")
+    assert complete
+    assert worst < informers.MOST + 1.2

@@ -9,6 +9,7 @@ import resource
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -204,6 +205,44 @@ def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door])
     eventually(lambda: it.acceptor.open == 0, "all are gone")
 
 
+def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> None:
+    """Clients that come all at once, each from its own address, are served one after the other: none is cut."""
+    it = door(unauthenticated=5)
+
+    def one(number: int) -> bool:
+        with it.secure(f"127.0.1.{number}") as sock:
+            return ask(sock, "jane")
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        assert all(pool.map(one, range(1, 101)))
+    assert it.service.refused_connections == 0
+
+
+def test_who_comes_last_does_not_wait_for_all_others(door: Callable[..., Door]) -> None:
+    """Of two handshakes that begin in a turn of the loop, one is of the origin that has waited longest, and one of the
+    origin that came last; an origin with many has one turn among the others."""
+    it = door(unauthenticated=5)
+    begun = list[str]()
+    acceptor = it.acceptor
+
+    async def turns() -> None:
+        acceptor._make_room = lambda: True
+        acceptor._begin = lambda sock, origin: begun.append(origin)
+        for number in [1, 2, 2, 2, 3, 4, 5, 5]:
+            origin = f"127.0.0.{number}"
+            entry = acceptor.early.add(origin, it.sock.fileno)
+            queue = acceptor._queues.get(origin)
+            if queue is None:
+                queue = acceptor._queues[origin] = deque()
+                acceptor._new[origin] = None
+            queue.append((it.sock, entry))
+        while acceptor._queues:
+            acceptor._start_handshakes()
+
+    it.call(turns())
+    assert [int(origin[-1]) for origin in begun] == [1, 5, 2, 4, 3, 5, 2, 2]
+
+
 def test_without_descriptors_unauthenticated_connections_make_room(door: Callable[..., Door]) -> None:
     it = door()
     crowd = [it.raw() for _ in range(50)]
@@ -249,6 +288,34 @@ def test_who_has_connected_before_the_end_gets_an_answer(door: Callable[..., Doo
     assert end.result(10) is True
     with pytest.raises(ConnectionRefusedError):
         it.raw()
+
+
+def test_the_end_accepts_no_more_than_a_full_backlog(door: Callable[..., Door]) -> None:
+    """A client that keeps connecting does not hold up the end of the server."""
+    it, accepted = door(connections=20), 0
+
+    class Endless:
+        def accept(self) -> Any:
+            nonlocal accepted
+            accepted += 1
+            if accepted > 2 * accept.BACKLOG:
+                raise BlockingIOError
+            ours, theirs = socket.socketpair()
+            theirs.close()
+            return ours, ("127.0.0.3", 1)
+
+        def fileno(self) -> int:
+            return it.sock.fileno()
+
+        def close(self) -> None:
+            it.sock.close()
+
+    async def stop() -> None:
+        it.acceptor._sockets = [Endless()]
+        it.acceptor.stop()
+
+    it.call(stop())
+    assert accept.BACKLOG < accepted <= accept.BACKLOG + accept.ACCEPTS
 
 
 def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> None:

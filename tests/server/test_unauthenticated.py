@@ -28,6 +28,15 @@ def test_the_origin_with_most_loses_its_oldest_idle_one() -> None:
     assert len(among) == 0 and sorted(cut) == ["0", "1", "3", "4", "probe"]
 
 
+def test_who_has_come_just_now_may_stay() -> None:
+    among, cut = Unauthenticated(), list[str]()
+    for since in (1.0, 2.0):
+        among.add("a", lambda since=since: cut.append(str(since)), since)  # type: ignore[misc]
+    assert not among.evict(0.5) and not cut
+    assert among.evict(1.5) and not among.evict(1.5)
+    assert cut == ["1.0"] and len(among) == 1
+
+
 def test_counts_hold_whatever_happens() -> None:
     pick, among, cut, live = (
         random.Random(1),

@@ -23,6 +23,7 @@ from pilothouse import pki
 from pilothouse.addresses import reachable, url
 from pilothouse.commands.machine import syncs
 from pilothouse.config import Config
+from pilothouse.server.accept import BACKLOG
 from pilothouse.server.listener import bind
 
 SOON = datetime.timedelta(days=30)
@@ -32,7 +33,7 @@ SKEW = 1.0
 FREE_BYTES, FREE_SHARE = 1 << 30, 0.05
 SLOW_SYNC = 0.010
 """Seconds that a durable write may take; etcd's documentation asks for 10 ms."""
-DESCRIPTORS, BACKLOG = 65536, 4096
+DESCRIPTORS = 65536
 TIMEOUT = 3.0
 TIMEX, TIME_ERROR = 512, 5
 """Bytes that are enough for a struct timex, and the state of a clock that is not synchronized."""

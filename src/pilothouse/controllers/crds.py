@@ -13,6 +13,7 @@ from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import meta
 from pilothouse.api.fields import Object, quote
+from pilothouse.api.validate.common import is_true
 from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -171,7 +172,7 @@ class CustomResourceDefinitions(Background):
             return
         now = meta.now()
         status = self._status(group, obj, now)
-        if not rules.is_true({"status": status}, "NamesAccepted"):
+        if not is_true({"status": status}, "NamesAccepted"):
             self._refused[group].add(name)
         if status == obj["status"]:
             return
@@ -199,7 +200,7 @@ class CustomResourceDefinitions(Background):
             set_condition(out, "Established", "False", "NotServed", f"not served: {fault}", now)
         elif FAULT in known:
             status["conditions"] = [c for c in status["conditions"] if c["type"] != FAULT]
-        if not fault and not rules.is_true(out, "Established"):
+        if not fault and not is_true(out, "Established"):
             self._establish(obj, out, now)
         if rules.is_protected(group):
             state, reason = rules.approval(obj["metadata"].get("annotations"))
@@ -208,7 +209,7 @@ class CustomResourceDefinitions(Background):
 
     def _establish(self, obj: Object, out: Object, now: str) -> None:
         client = ((obj["spec"].get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}
-        if not rules.is_true(out, "NamesAccepted"):
+        if not is_true(out, "NamesAccepted"):
             if all(c["type"] != "Established" for c in out["status"].get("conditions") or ()):
                 set_condition(out, "Established", "False", "NotAccepted", "not all names are accepted", now)
         elif client.get("caBundle") and not rules.is_bundle(client["caBundle"]):
@@ -257,7 +258,7 @@ class CustomResourceDefinitions(Background):
             return None
         uid = obj["metadata"]["uid"]
         definition = self.definitions.get(name)
-        if definition is None or not (definition.fault or rules.is_true(obj, "Established")):
+        if definition is None or not (definition.fault or is_true(obj, "Established")):
             outcome = ("NeverEstablished", "resource was never established")
         else:
             if await self._delete_all(definition.storage):
@@ -314,11 +315,11 @@ def _copy_name(out: Object, member: str, asked: Object) -> None:
 def _unfinished(obj: Object, fault: str) -> bool:
     """Whether the definition's status may have to be updated."""
     status = obj.get("status") or {}
-    if bool(fault) != rules.is_true(obj, FAULT):
+    if bool(fault) != is_true(obj, FAULT):
         return True
     if obj["spec"]["names"] != status.get("acceptedNames"):
         return True
-    if not rules.is_true(obj, "NamesAccepted") or not (fault or rules.is_true(obj, "Established")):
+    if not is_true(obj, "NamesAccepted") or not (fault or is_true(obj, "Established")):
         return True
     if not rules.is_protected(obj["spec"].get("group", "")):
         return False

@@ -5,6 +5,7 @@ that are decoded first. At any time one slice of a list is decoded, however long
 """
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -30,8 +31,11 @@ Parts = AsyncGenerator[bytes, None]
 ABOVE = 128 * 1024
 """Stored bytes of a list from which on it is made in slices; shorter ones are made at once."""
 
-SLICE = 128 * 1024
-"""Stored bytes of one slice: some 5 ms of work."""
+SLICE, LONGEST = 128 * 1024, 512 * 1024
+"""Stored bytes of one slice: some 5 ms of work with small objects, much less with large texts. So slices grow."""
+
+WORTH = 0.001
+"""Seconds of work for which handing a slice to a thread is worth while; it costs some 0.3 ms."""
 
 AHEAD = 512 * 1024
 """Bytes that may wait for the client before the next slice is made."""
@@ -80,6 +84,9 @@ class ItemMessages(Protocol):
     def known(self, entry: Entry) -> bytes | None:
         """The message of an item, if it is remembered."""
 
+    def size(self, entry: Entry) -> int:
+        """The bytes of an item's message, if they are remembered, else 0."""
+
     def make(self, value: bytes) -> bytes:
         """The message of a stored value; called on a thread."""
 
@@ -92,14 +99,28 @@ def takes_gzip(accept_encoding: str) -> bool:
     return any(token.partition(";")[0].strip() == "gzip" for token in accept_encoding.split(","))
 
 
-def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """The objects in groups of about SLICE stored bytes."""
+class Pace:
+    """How many stored bytes of a list make a slice."""
+
+    def __init__(self) -> None:
+        self.size = SLICE
+
+    def learn(self, seconds: float) -> None:
+        """Make slices longer while they take little work."""
+        if seconds < WORTH:
+            self.size = min(2 * self.size, LONGEST)
+        elif seconds > 4 * WORTH:
+            self.size = max(self.size // 2, SLICE)
+
+
+def slices(entries: Sequence[Entry], pace: Pace) -> Iterator[list[Entry]]:
+    """The objects in groups of about as many stored bytes as the pace says at that time."""
     group: list[Entry] = []
     size = 0
     for entry in entries:
         group.append(entry)
         size += len(entry.value)
-        if size >= SLICE:
+        if size >= pace.size:
             yield group
             group, size = [], 0
     if group:
@@ -158,49 +179,62 @@ class Lists:
         def make(group: list[Entry]) -> bytes:
             return frame.between.join([frame.write(item(entry.value)) for entry in group])
 
-        first = True
-        for group in slices(entries):
-            made = await self.off_loop(user, group, make)
+        first, pace = True, Pace()
+        for group in slices(entries, pace):
+            made = await self.off_loop(user, group, make, pace)
             yield (frame.head if first else frame.between) + made
             first = False
         yield frame.tail
 
     async def _messages(self, user: str, messages: ItemMessages, head: bytes, kind: tuple[str, str]) -> Parts:
-        """The length of all comes first, so all are made, and those for which there is no room are made again."""
-        kept: list[bytes | None] = []
+        """The length of all comes first. So the messages whose sizes nobody knows are made, and those of them for which
+        there is no room are made again."""
+        kept: list[tuple[list[Entry], bytes | None]] = []
         total = len(head)
         held = 0
-        groups = list(slices(messages.entries))
+        pace = Pace()
         try:
-            for group in groups:
-                part: bytes | None = await self._items(user, messages, group)
-                assert part is not None
-                total += len(part)
-                if self._held + len(part) <= HELD:
-                    self._held += len(part)
-                    held += len(part)
+            for group in slices(messages.entries, pace):
+                sizes = [messages.size(entry) for entry in group]
+                part: bytes | None = None
+                if all(sizes):
+                    total += sum([protobuf_writer.list_item_size(size) for size in sizes])
+                    pace.learn(0.0)
+                    await asyncio.sleep(0)
                 else:
-                    part = None
-                kept.append(part)
+                    part = await self._items(user, messages, group, pace)
+                    total += len(part)
+                    if self._held + len(part) <= HELD:
+                        self._held += len(part)
+                        held += len(part)
+                    else:
+                        part = None
+                if part is None and kept and kept[-1][1] is None:
+                    kept[-1][0].extend(group)
+                else:
+                    kept.append((group, part))
             yield protobuf_writer.frame_head(total, *kind) + head
             kept.reverse()
-            for group in groups:
-                part = kept.pop()
+            while kept:
+                group, part = kept.pop()
                 if part is not None:
                     self._held -= len(part)
                     held -= len(part)
-                yield part if part is not None else await self._items(user, messages, group)
+                    yield part
+                    continue
+                for some in slices(group, pace):
+                    yield await self._items(user, messages, some, pace)
             yield protobuf_writer.FRAME_TAIL
         finally:
             self._held -= held
 
-    async def _items(self, user: str, messages: ItemMessages, group: list[Entry]) -> bytes:
+    async def _items(self, user: str, messages: ItemMessages, group: list[Entry], pace: Pace) -> bytes:
         """One slice of a list's items; the messages that are remembered need no thread."""
         made = [messages.known(entry) for entry in group]
         missing = [entry for entry, message in zip(group, made, strict=True) if message is None]
         if missing:
             new = await self.off_loop(
-                user, missing, lambda entries: [messages.make(e.value) for e in entries]
+                user, missing, lambda entries: [messages.make(e.value) for e in entries], pace
             )
             for entry, message in zip(missing, new, strict=True):
                 messages.keep(entry, message)
@@ -208,14 +242,24 @@ class Lists:
             made = [message if message is not None else next(fresh) for message in made]
         return protobuf_writer.list_items(m for m in made if m is not None)
 
-    async def off_loop(self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T]) -> T:
+    async def off_loop(
+        self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: Pace | None = None
+    ) -> T:
         """What is made of one slice, on a thread; it waits for room and is never told to come again."""
+
+        def timed() -> tuple[T, float]:
+            begun = time.thread_time()
+            return make(entries), time.thread_time() - begun
+
         work = Work(self._offload, user)
         await work.enter(SLICE + bytes_of(entries), patient=True)
         try:
-            return await work.run(make, entries)
+            made, seconds = await work.run(timed)
         finally:
             work.leave()
+        if pace is not None:
+            pace.learn(seconds)
+        return made
 
 
 class Slices:
@@ -235,7 +279,7 @@ class Slices:
     ) -> None:
         self._lists = lists
         self._user = user
-        self._slices = slices(entries)
+        self._slices = slices(entries, Pace())
         self._conversion = conversion
         self._show = show
         self._frame = frame

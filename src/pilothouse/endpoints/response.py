@@ -33,12 +33,16 @@ NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
 class Messages:
-    """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones."""
+    """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones.
+
+    How long they are is kept with the objects themselves, for all: a list begins with the sum.
+    """
 
     def __init__(self, budget: Budget | None = None) -> None:
         self._known: Cache[tuple[str, str], tuple[int, bytes]] = Cache(
             "protobuf", budget or Budget(), share=1 / 4, largest=1 << 20
         )
+        self._forms: dict[str, int] = {}  # version -> its number, from 1
 
     def known(self, version: str, entry: Entry) -> bytes | None:
         """The message of an object in an API version, if it is remembered."""
@@ -48,6 +52,12 @@ class Messages:
     def keep(self, version: str, entry: Entry, message: bytes) -> None:
         """Remember a message."""
         self._known.put((version, entry.key), (entry.rev, message))
+        entry.message_form = self._forms.setdefault(version, len(self._forms) + 1)
+        entry.message_size = len(message)
+
+    def size(self, version: str, entry: Entry) -> int:
+        """The bytes of an object's message in an API version, 0 if they are not known."""
+        return entry.message_size if entry.message_form == self._forms.get(version) else 0
 
 
 class _Items:
@@ -68,6 +78,9 @@ class _Items:
 
     def known(self, entry: Entry) -> bytes | None:
         return self._messages.known(self._version, entry) if self._messages is not None else None
+
+    def size(self, entry: Entry) -> int:
+        return self._messages.size(self._version, entry) if self._messages is not None else 0
 
     def keep(self, entry: Entry, message: bytes) -> None:
         if self._messages is not None:

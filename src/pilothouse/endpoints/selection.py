@@ -14,7 +14,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.selectors import Selector
 from pilothouse.endpoints import readable
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.list_stream import slices
+from pilothouse.endpoints.list_stream import Pace, slices
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.permitted import Namespaces
 from pilothouse.endpoints.scope import Verbs
@@ -94,7 +94,7 @@ class Selection:
         limit, self.limit = self.limit, 0
         listing = await self._page()
         kept: list[Entry] = []
-        for group in slices(listing.entries):
+        for group in slices(listing.entries, Pace()):
             kept += await self._chosen(group)
             if limit and len(kept) > limit:
                 break

@@ -51,15 +51,7 @@ class Widths:
 
     def of_list(self, info: RequestInfo, query: Query, widest: int) -> int:
         """The seats of a list, or of a watch, of which a request may take `widest`."""
-        resource = self.resource(info)
-        if resource is None or not resource.key_prefix or info.subresource:
-            return 1
-        cache = self._store.cache(resource)
-        if cache.stored_bytes <= BYTES:  # PERF: most lists
-            return 1
-        if info.verb == "watch" and not _sends_state(query):
-            return 1
-        return max(1, min(ceil(self._bytes(cache, resource, info, query) / BYTES), widest, WIDEST_LIST))
+        return max(1, min(ceil(self.expected(info, query) / BYTES), widest, WIDEST_LIST))
 
     def expected(self, info: RequestInfo, query: Query) -> float:
         """The bytes that a list, a watch's initial events or a deletecollection will probably have, at most."""

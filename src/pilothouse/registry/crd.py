@@ -21,7 +21,7 @@ from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
-from pilothouse.api.validate.crd.definition import is_true
+from pilothouse.api.validate.common import is_true
 from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM

@@ -19,11 +19,22 @@ from pilothouse.server.http1 import Http1
 from pilothouse.server.http2 import Http2, Negotiated
 from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
+BACKLOG = 4096
+"""Connections that the system keeps for a listening socket until they are accepted, and at most one more."""
+
 ACCEPTS = 64
 """Connections accepted in one turn of the event loop: takes about a millisecond."""
 
 HANDSHAKES = 2
 """TLS handshakes begun in one turn of the event loop; each makes a signature, which takes 0.1 to 1 ms."""
+
+SHARES = 64
+"""An origin that has more than this part of the handshakes and unauthenticated connections makes room for others at once.
+While none has, as when all clients of a cluster come back, the next ones wait for their handshakes: those who are cut
+would come again and have to be served anew."""
+
+FULL = 0.01
+"""Seconds between two looks at whether there is room for another handshake."""
 
 READY = 256
 """Connections queued for their handshake in one turn of the event loop."""
@@ -84,6 +95,8 @@ class Acceptor:
         """Connections whose handshake has begun."""
         self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
         self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
+        self._new: dict[str, None] = {}
+        """Origins of which none had its turn since they came."""
         self._queued = 0
         self.handshake_errors = 0
         self._starting = False
@@ -109,12 +122,16 @@ class Acceptor:
         return len(self.early) + len(self.unauthenticated)
 
     def stop(self) -> None:
-        """Accept what waits in the backlog and close the listening sockets; accepted connections go on."""
+        """Accept what waits in the backlog and close the listening sockets; accepted connections go on.
+
+        Who connects meanwhile comes behind those that waited, so no more than a full backlog is accepted.
+        """
         while self._sockets:
             sock = self._sockets.pop()
             self._loop.remove_reader(sock.fileno())
-            while self._accept(sock):
-                pass
+            for _ in range(BACKLOG // ACCEPTS + 1):
+                if not self._accept(sock):
+                    break
             self._loop.remove_reader(sock.fileno())
             sock.close()
 
@@ -129,6 +146,7 @@ class Acceptor:
         for sock, entry in [each for queue in self._queues.values() for each in queue]:
             self._drop(sock, entry)
         self._queues.clear()
+        self._new.clear()
         for task in list(self._handshakes.values()):
             task.cancel()
         if self._epoll is not None:
@@ -208,21 +226,33 @@ class Acceptor:
             if not _has_data(sock):
                 self._drop(sock, entry)
                 continue
-            self._queues.setdefault(entry.origin, deque()).append((sock, entry))
+            queue = self._queues.get(entry.origin)
+            if queue is None:
+                queue = self._queues[entry.origin] = deque()
+                self._new[entry.origin] = None
+            queue.append((sock, entry))
             self._queued += 1
         if not self._starting:
             self._start_handshakes()
 
     def _start_handshakes(self) -> None:
-        """Begin a few handshakes, taking the origins in turn."""
+        """Begin a few handshakes, taking the origins in turn: that which has waited longest, and that which came last.
+
+        So all come to it, and who looks at the server while thousands wait, as probes do, is answered soon.
+        """
         self._starting = False
         started = 0
         while self._queues and started < HANDSHAKES:
-            origin, queue = next(iter(self._queues.items()))
-            del self._queues[origin]
+            if not self._make_room():
+                self._starting = True
+                self._loop.call_later(FULL, self._start_handshakes)
+                return
+            origin = next(reversed(self._new) if self._new and started % 2 else iter(self._queues))
+            self._new.pop(origin, None)
+            queue = self._queues.pop(origin)
             sock, entry = queue.popleft()
             self._queued -= 1
-            if queue:
+            if queue:  # behind the others
                 self._queues[origin] = queue
             if sock.fileno() >= 0:  # it was not evicted while it was queued
                 entry.leave()
@@ -232,10 +262,19 @@ class Acceptor:
             self._starting = True
             self._loop.call_soon(self._start_handshakes)
 
+    def _make_room(self) -> bool:
+        """Whether there is room for another handshake: made by an origin that has many, else by who had its time."""
+        if len(self.unauthenticated) < self._most_unauthenticated:
+            return True
+        many = self.unauthenticated.most > max(1, self._most_unauthenticated // SHARES)
+        evicted = self.unauthenticated.evict(self._loop.time() - (0.0 if many else self._patience))
+        self._count_refused(evicted)
+        return evicted
+
     def _begin(self, sock: socket.socket, origin: str) -> None:
         if len(self.unauthenticated) >= self._most_unauthenticated:
             self._count_refused(self.unauthenticated.evict())
-        entry = self.unauthenticated.add(origin, sock.close)
+        entry = self.unauthenticated.add(origin, sock.close, self._loop.time())
         task = self._loop.create_task(self._handshake(sock, entry))
         entry.end = task.cancel
         self._handshakes[entry] = task

@@ -11,7 +11,7 @@ import orjson
 from pilothouse._answers import Service
 from pilothouse._http1 import Connection
 from pilothouse.errors import RequestEntityTooLarge
-from pilothouse.server.compress import compress
+from pilothouse.server.compress import Compressor
 from pilothouse.server.request import Handler, Judge, Response
 
 TRIM_AFTER = 64
@@ -67,13 +67,14 @@ class Http1:
         self._loop = loop or asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ended = 0
+        self._compressor = Compressor()
         shortest = min(self.limits.header_timeout, self.limits.body_timeout, self.limits.idle_timeout)
         self._interval = max(0.05, min(4.0, shortest / 8))
         self.service = Service(
             handler,
             self._loop,
             too_large=_too_large(self.limits.body_bytes),
-            compress=compress,
+            compress=self._compressor.compress,
             peer_chain=peer_chain,
             max_header_bytes=self.limits.header_bytes,
             max_body_bytes=self.limits.body_bytes,
@@ -134,6 +135,7 @@ class Http1:
     def close(self) -> None:
         """Cut all connections immediately."""
         self.service.abort()
+        self._compressor.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

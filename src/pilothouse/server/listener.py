@@ -6,12 +6,10 @@ import socket
 from collections.abc import Callable
 
 from pilothouse.server import tls
-from pilothouse.server.accept import Acceptor
+from pilothouse.server.accept import BACKLOG, Acceptor
 from pilothouse.server.http1 import Http1, Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.request import Handler, Judge
-
-BACKLOG = 4096
 
 ARRIVAL = 2.0
 """Seconds for clients that have connected before the end to send their first request, which is answered."""

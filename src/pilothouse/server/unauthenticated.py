@@ -23,12 +23,13 @@ def origin(peer: object) -> str:
 class UnauthenticatedConnection:
     """A counted connection. `end` cuts it; `busy` returns whether a request on it is being answered."""
 
-    __slots__ = ("_all", "busy", "end", "origin")
+    __slots__ = ("_all", "busy", "end", "origin", "since")
 
-    def __init__(self, all_: "Unauthenticated", origin: str, end: Callable[[], object]) -> None:
+    def __init__(self, all_: "Unauthenticated", origin: str, end: Callable[[], object], since: float) -> None:
         self._all: Unauthenticated | None = all_
         self.origin = origin
         self.end = end
+        self.since = since
         self.busy: Callable[[], bool] = _no
 
     def leave(self) -> None:
@@ -44,28 +45,29 @@ class Unauthenticated:
     def __init__(self) -> None:
         self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
         self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins with that number
-        self._most = 0
+        self.most = 0
+        """How many the origin with most of them has."""
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, origin: str, end: Callable[[], object]) -> UnauthenticatedConnection:
-        """Count one more connection."""
-        connection = UnauthenticatedConnection(self, origin, end)
+    def add(self, origin: str, end: Callable[[], object], since: float = 0.0) -> UnauthenticatedConnection:
+        """Count one more connection, which is there since a time."""
+        connection = UnauthenticatedConnection(self, origin, end, since)
         group = self._by_origin.setdefault(origin, {})
         group[connection] = None
         self._moved(origin, len(group) - 1, len(group))
         return connection
 
-    def evict(self) -> bool:
-        """Cut the oldest idle connection of the origin with the most; returns False if there is none.
+    def evict(self, before: float = float("inf")) -> bool:
+        """Cut the oldest idle connection of the origin with the most; returns False if there is none from before a time.
 
         If the first TRIES connections of that origin are all being answered, one of those is cut.
         """
         if not self._count:
             return False
-        group = self._by_origin[next(iter(self._origins[self._most]))]
+        group = self._by_origin[next(iter(self._origins[self.most]))]
         connection = next(iter(group))
         for _ in range(min(TRIES, len(group))):
             connection = next(iter(group))
@@ -73,6 +75,8 @@ class Unauthenticated:
                 break
             del group[connection]
             group[connection] = None
+        if connection.since > before:
+            return False
         connection.leave()
         connection.end()
         return True
@@ -92,8 +96,8 @@ class Unauthenticated:
                 del self._origins[before]
         if after:
             self._origins.setdefault(after, {})[origin] = None
-        if after > self._most or self._most not in self._origins:
-            self._most = after
+        if after > self.most or self.most not in self._origins:
+            self.most = after
 
 
 def _no() -> bool:

@@ -1,11 +1,12 @@
 """What each form of a table's line checks, in which order, and what it says."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables import Rules, Table
 
 rules = Rules()
 
@@ -119,6 +120,111 @@ def test_conditions() -> None:
     assert told(table, {"a": {"k": "X"}, "b": 1}) == told(table, {"b": 0}) == ["p: Forbidden: second"]
     assert told(table, {}) == ['p: Invalid value: "": third']
     assert told("if n == 3\n  m!\nif n != 3\n  o!", {"n": 3}) == ["p.m: Required value"]
+
+
+def test_conditions_on_several_members_and_on_lists() -> None:
+    table = """
+    if none-of a,b
+      required                          : none
+    elif several-of a,b
+      forbidden                         : several
+    elif a.list has x
+      required                          at:a.list : has x
+    elif #a.list > 1
+      invalid                           at:a.list : is long
+    else
+      invalid                           show:null : fits
+    """
+    assert told(table, {}) == ["p: Required value: none"]
+    assert told(table, {"a": {}, "b": 0}) == ["p: Forbidden: several"]
+    assert told(table, {"a": {"list": ["x", "y"]}}) == ["p.a.list: Required value: has x"]
+    assert told(table, {"a": {"list": ["y", "z"]}}) == ['p.a.list: Invalid value: "": is long']
+    assert told(table, {"a": {}}) == told(table, {"b": 1}) == ["p: Invalid value: null: fits"]
+
+
+def test_items_are_compared_with_the_struct_around_their_list() -> None:
+    table = """
+    most                                >=0
+    a[]
+      if n > 1 and /strict
+        n                               <=/most : is above most
+    """
+    value = {"most": 2, "a": [{"n": 3}, {"n": 1}]}
+    assert told(table, value) == []
+    assert told(table, value | {"strict": True}) == ["p.a[0].n: Invalid value: 3: is above most"]
+
+
+def test_lists_of_which_causes_stand_at_the_list() -> None:
+    assert told("a[=] X|Y", {"a": ["X", "Z"]}) == ['p.a: Unsupported value: "Z": supported values: "X", "Y"']
+    assert told_by(rules.table("[] most:1\n  n+ even unique"), [{"n": 2}, {"n": 2}, {}, {}]) == [
+        "p: Too many: 4: must have at most 1 item",
+        "p[1].n: Duplicate value: 2",
+    ]
+
+
+def test_each_list_has_its_own_set_of_values() -> None:
+    table = """
+    a[]
+      n                                 unique
+      b[]
+        n                               unique
+    """
+    inner = [{"n": "x"}, {"n": "x"}]
+    assert told(table, {"a": [{"n": "x", "b": inner}, {"n": "y", "b": inner[:1]}]}) == [
+        'p.a[0].b[1].n: Duplicate value: "x"'
+    ]
+
+
+def test_what_never_shows() -> None:
+    assert told("a? never show:omit : no", {"a": 1}) == ["p.a: Invalid value: no"]
+    assert told("a? never show: : no", {"a": 1}) == ['p.a: Invalid value: "": no']
+    assert told("a >=2 show:text : is low", {"a": 1}) == ['p.a: Invalid value: "text": is low']
+    selector = {"matchLabels": {"b": "c"}, "matchExpressions": []}
+    assert told("a? never show:label-selector : no", {"a": selector}) == [
+        'p.a: Invalid value: {"matchLabels":{"b":"c"}}: no'
+    ]
+    assert told("a? never show:api.core.v1.Capabilities : no", {"a": {"add": ["x"]}}) == [
+        'p.a: Invalid value: {"Add":["x"],"Drop":null}: no'
+    ]
+
+
+def test_what_is_around() -> None:
+    @rules
+    def _not_known(value: str, path: str, errs: Errors, around: SimpleNamespace) -> None:
+        if value not in around.known:
+            errs.not_found(path, value)
+
+    table = rules.table("""
+    a                                   not-known $strict?even:
+    if $inner.strict and not $strict
+      required                          : inner
+    """)
+
+    def said(**around: Any) -> list[str]:
+        errs = Errors()
+        table({"a": 1}, "p", errs, SimpleNamespace(known={1}, **around))
+        return [f"{cause['field']}: {cause['message']}" for cause in errs.causes]
+
+    assert said() == said(strict=False, inner=None) == []
+    assert said(strict=True) == ["p.a: Invalid value: 1: is odd"]
+    assert said(inner=SimpleNamespace(strict=True)) == ["p: Required value: inner"]
+    errs = Errors()
+    rules.kind("if $\n  a! : new")({}, errs, True)
+    rules.kind("if $\n  a! : new")({}, errs)
+    assert [cause["message"] for cause in errs.causes] == ["Required value: new"]
+
+
+def test_the_rules_of_another_file() -> None:
+    assert told_by(Rules(rules, odd=rules["even"]).table("a odd even"), {"a": 1}) == [
+        "p.a: Invalid value: 1: is odd",
+        "p.a: Invalid value: 1: is odd",
+    ]
+
+
+def told_by(table: Table, value: Any) -> list[str]:
+    errs = Errors()
+    table(value, "p", errs)
+    return [f"{cause['field']}: {cause['message']}" for cause in errs.causes]
 
 
 def test_a_struct_by_its_kind() -> None:

@@ -27,24 +27,6 @@ def test_messages_are_told_one_by_one_or_joined() -> None:
     assert told(d.matches(check, ", ", "it is {}"), "bad") == ['a: Invalid value: "bad": it is one, two']
 
 
-def test_items_of_a_list() -> None:
-    rule = d.items(d.holds(lambda item: item["n"] < 9, "is too much"), key="n", double=".n", most=2)
-    assert told(rule, [{"n": 1}, {"n": 2}]) == []
-    assert told(rule, [{"n": 9}, {"n": 9}, {"n": 1}]) == [
-        "a: Too many: 3: must have at most 2 items",
-        'a[0]: Invalid value: {"n":9}: is too much',
-        'a[1]: Invalid value: {"n":9}: is too much',
-        "a[1].n: Duplicate value: 9",
-    ]
-    early = d.items(d.holds(lambda item: item < 9, "is too much"), key="", early=True)
-    assert told(early, [9, 9]) == [
-        "a[0]: Invalid value: 9: is too much",
-        "a[1]: Duplicate value: 9",
-        "a[1]: Invalid value: 9: is too much",
-    ]
-    assert told(d.no_doubles(), ["x", "y", "x"]) == ['a[2]: Duplicate value: "x"']
-
-
 def test_texts_that_must_be_one_of_some() -> None:
     assert told(d.one_of("A", "B"), "") == ['a: Unsupported value: "": supported values: "A", "B"']
     assert told(d.chosen("A", "B"), "") == ["a: Required value"]
@@ -63,6 +45,11 @@ def test_what_must_not_change() -> None:
         "c: Required value",
     ]
     assert told_of_change(d.fixed("spec.a", ""), {}, {"spec": {"a": ""}}) == []
+    assert told_of_change(d.fixed("a", forbidden="no"), {}, {"a": 1}) == ["a: Forbidden: no"]
+    typed = d.fixed("a", show="api.core.v1.Capabilities")
+    assert told_of_change(typed, {"a": {"add": ["x"]}}, {}) == [
+        'a: Invalid value: {"Add":["x"],"Drop":null}: field is immutable'
+    ]
 
 
 def test_faults_of_what_is_stored() -> None:

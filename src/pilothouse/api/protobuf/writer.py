@@ -72,6 +72,11 @@ def list_items(messages: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def list_item_size(size: int) -> int:
+    """The bytes of an item whose message has `size` bytes in a list's message."""
+    return 1 + len(varint(size)) + size
+
+
 def list_message(metadata: Object, items: Iterable[bytes]) -> bytes:
     """The message of a list whose items are messages."""
     return list_head(metadata) + list_items(items)

@@ -1,7 +1,7 @@
 """Validates webhook configurations, and the parts that they share with admission policies."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Hashable
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from pilothouse.api import names
@@ -17,18 +17,17 @@ REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_MATCH_CONDITIONS = 64
 
 rules = Rules(
-    validate_conditions,
     valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"),
     alone_in_operations=d.alone("operations"),
     alone_in_groups=d.alone("API groups"),
     alone_in_versions=d.alone("API versions"),
+    conditions=validate_conditions,
 )
 
 # What webhooks and policies share
 
-rules.add(
-    "operations-rule",
-    """
+rules.define("""
+operations-rule
     operations!
     operations?                         alone-in-operations
     operations[]                        *|CONNECT|CREATE|DELETE|UPDATE
@@ -38,14 +37,7 @@ rules.add(
     resources!
     resources?                          resources
     scope?                              *|Cluster|Namespaced
-    """,
-)
-
-
-@rules
-def _nonempty_text(text: str, path: str, errs: Errors) -> None:
-    if not text:
-        errs.required(path)
+""")
 
 
 @rules
@@ -76,92 +68,94 @@ def _resources(resources: list[str], path: str, errs: Errors) -> None:
         errs.invalid(path, resources, why)
 
 
-def validate_match_conditions(
-    conditions: Sequence[Object], path: str, errs: Errors, expressions: Expressions
-) -> None:
-    if len(conditions) > MAX_MATCH_CONDITIONS:
-        errs.too_many(path, len(conditions), MAX_MATCH_CONDITIONS)
-    seen: set[str] = set()
-    for i, condition in enumerate(conditions):
-        at, name, text = f"{path}[{i}]", condition.get("name", ""), condition.get("expression", "")
-        if not text.strip():
-            errs.required(f"{at}.expression")
-        else:
-            expressions.match_condition(text, f"{at}.expression", errs)
-        if not name:
-            errs.required(f"{at}.name")
-            continue
-        d.qualified_name(name, f"{at}.name", errs)
-        if name in seen:
-            errs.duplicate(f"{at}.name", name)
-        seen.add(name)
+@rules
+def _match_expression(text: str, path: str, errs: Errors, expressions: Expressions) -> None:
+    if text.strip():
+        expressions.match_condition(text, path, errs)
+    else:
+        errs.required(path)
+
+
+rules.define(f"""
+match-conditions
+    []                                  most:{MAX_MATCH_CONDITIONS}
+      expression                        match-expression
+      name!                             qualified-name unique
+""")
+validate_match_conditions = rules["match-conditions"]
 
 
 # Webhook configurations
 
 
-@cache
-def _webhook(any_value: bool, mutating: bool) -> d.Rule:
-    """`any_value` if the stored webhooks have selectors with invalid values."""
-    selector = "any-selector" if any_value else "label-selector"
-    return rules.table(f"""
-        name                            fully-qualified-name
-        rules[]                         operations-rule
-        failurePolicy?                  Fail|Ignore
-        matchPolicy?                    Equivalent|Exact
-        sideEffects*                    None|NoneOnDryRun : must specify one of None, NoneOnDryRun
-        timeoutSeconds?                 1..30 : the timeout value must be between 1 and 30 seconds
-        namespaceSelector?              {selector}
-        objectSelector?                 {selector}
-        {"reinvocationPolicy? IfNeeded|Never" if mutating else ""}
-        clientConfig
-          @client-config
-    """)
+_webhooks = rules.kind("""
+    webhooks[]
+      name                              fully-qualified-name
+      rules[]                           operations-rule
+      failurePolicy?                    Fail|Ignore
+      matchPolicy?                      Equivalent|Exact
+      sideEffects*                      None|NoneOnDryRun : must specify one of None, NoneOnDryRun
+      timeoutSeconds?                   1..30 : the timeout value must be between 1 and 30 seconds
+      namespaceSelector?,objectSelector? $any_value?any-selector:label-selector
+      if $mutating
+        reinvocationPolicy?             IfNeeded|Never
+      clientConfig
+        @client-config
+      @changed-conditions
+      admissionReviewVersions!          review-versions : must specify one of v1, v1beta1
+      if $unique
+        name+                           unique
+""")
+
+
+class _Around(NamedTuple):
+    """What webhooks are judged by. Those that replace others may keep some mistakes of these: selectors with invalid
+    values, no known review versions, names that are not unique; equal match conditions need not be judged again."""
+
+    mutating: bool
+    any_value: bool
+    known_versions: bool
+    unique: bool
+    conditions: set[Hashable]
+    expressions: Expressions
+
+    @classmethod
+    def of(cls, hooks: list[Object], *, mutating: bool) -> "_Around":
+        selectors = [hook.get(m) for hook in hooks for m in ("namespaceSelector", "objectSelector")]
+        return cls(
+            mutating,
+            any(map(selector_has_invalid_value, selectors)),
+            all(set(h.get("admissionReviewVersions") or ()) & set(REVIEW_VERSIONS) for h in hooks),
+            len({hook.get("name", "") for hook in hooks}) == len(hooks),
+            {identity(hook.get("matchConditions")) for hook in hooks},
+            Expressions(),
+        )
 
 
 def validate_validating_webhooks(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """A new configuration, or with `old` a changed one, which may keep some of its mistakes."""
-    _webhooks(obj, errs, old, mutating=False)
+    _webhooks(obj, errs, _Around.of((old or {}).get("webhooks") or [], mutating=False))
 
 
 def validate_mutating_webhooks(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """A new configuration, or with `old` a changed one, which may keep some of its mistakes."""
-    _webhooks(obj, errs, old, mutating=True)
+    _webhooks(obj, errs, _Around.of((old or {}).get("webhooks") or [], mutating=True))
 
 
-def _webhooks(obj: Object, errs: Errors, old: Object | None, *, mutating: bool) -> None:
-    expressions = Expressions()
-    hooks: list[Object] = (old or {}).get("webhooks") or []
-    excuse_selector = any(
-        selector_has_invalid_value(h.get(m)) for h in hooks for m in ("namespaceSelector", "objectSelector")
-    )
-    known_versions = all(_has_known_version(h) for h in hooks)
-    known_conditions = {identity(h.get("matchConditions")) for h in hooks}
-    known_names = [h.get("name", "") for h in hooks]
-    unique = len(set(known_names)) == len(known_names)
-    seen: set[str] = set()
-    for i, hook in enumerate(obj.get("webhooks") or ()):
-        path, name = f"webhooks[{i}]", hook.get("name", "")
-        _webhook(excuse_selector, mutating)(hook, path, errs)
-        if identity(hook.get("matchConditions")) not in known_conditions:
-            conditions = hook.get("matchConditions") or ()
-            validate_match_conditions(conditions, f"{path}.matchConditions", errs, expressions)
-        _review_versions(hook, f"{path}.admissionReviewVersions", known_versions, errs)
-        if name and name in seen and unique:
-            errs.duplicate(f"{path}.name", name)
-        seen.add(name)
+@rules
+def _changed_conditions(hook: Object, path: str, errs: Errors, around: _Around) -> None:
+    conditions = hook.get("matchConditions")
+    if identity(conditions) not in around.conditions:
+        validate_match_conditions(conditions or (), f"{path}.matchConditions", errs, around.expressions)
 
 
-def _has_known_version(hook: Object) -> bool:
-    return any(v in REVIEW_VERSIONS for v in hook.get("admissionReviewVersions") or ())
+@rules
+def _review_versions(versions: list[str], path: str, errs: Errors, around: _Around) -> None:
+    validate_review_versions(versions, path, around.known_versions, errs)
 
 
-def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors) -> None:
-    versions = hook.get("admissionReviewVersions") or []
-    listed = ", ".join(REVIEW_VERSIONS)
-    if not versions:
-        errs.required(path, f"must specify one of {listed}")
-        return
+def validate_review_versions(versions: list[str], path: str, must_know_one: bool, errs: Errors) -> None:
+    """Validates the review versions of webhooks, of which there are some."""
     seen: set[str] = set()
     for i, version in enumerate(versions):
         if version in seen:
@@ -169,13 +163,12 @@ def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors)
         else:
             d.dns1035_label(version, f"{path}[{i}]", errs)
         seen.add(version)
-    if must_know_one and not _has_known_version(hook):
-        errs.invalid(path, versions, f"must include at least one of {listed}")
+    if must_know_one and seen.isdisjoint(REVIEW_VERSIONS):
+        errs.invalid(path, versions, f"must include at least one of {', '.join(REVIEW_VERSIONS)}")
 
 
-rules.add(
-    "client-config",
-    """
+rules.define("""
+client-config
     if url given and not service given
       url                               webhook-url
     if service given and not url given
@@ -184,8 +177,7 @@ rules.add(
       required                          : exactly one of url or service is required
     if not url given and not service given
       required                          : exactly one of url or service is required
-    """,
-)
+""")
 _URL_FORM = "; desired format: https://host[/path]"
 
 
@@ -218,15 +210,13 @@ def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
         errs.invalid(path, parts.query, "query parameters are not permitted in the URL")
 
 
-validate_webhook_service = rules.add(
-    "webhook-service",
-    """
+rules.define("""
+webhook-service
     namespace!                          as:name
     name!                               as:namespace
     port=0                              valid-port
     path+                               service-path
-    """,
-)
+""")
 """A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
 is reported as the other."""
 

@@ -1,5 +1,6 @@
 """Validates apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pilothouse.api import names, selectors
@@ -12,8 +13,8 @@ from pilothouse.api.validate.pod.annotations import validate_pod_annotations
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
-from pilothouse.api.validate.shown import go, label_selector, sorted_map
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.shown import label_selector, sorted_map
+from pilothouse.api.validate.tables import Kind, Rules
 from pilothouse.errors import BadRequest
 
 MISMATCH = "`selector` does not match template `labels`"
@@ -24,16 +25,16 @@ STATEFUL_SET_FIXED = (
 _STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
 
 rules = Rules(
+    validate_pod_template_spec,
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),
-    not_empty_of_stateful_set=lambda selector, path, errs: _refuse_empty(selector, "statefulset", errs),
 )
 
 
-def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodOptions:
-    """Exceptions from the rules for values that the stored object's template has."""
-    template = d.found(old, ("spec", "template"), {})
+def template_options(old: Object | None, policy: PodPolicy, *path: str) -> PodOptions:
+    """Exceptions for values that the stored object's template has; `path` is where, if not at spec.template."""
+    template = d.found(old, path or ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
@@ -61,23 +62,16 @@ def check_template_labels(selector: Object | None, template: Object, path: str, 
         errs.invalid(f"{path}.metadata.labels", template_labels(template), MISMATCH)
 
 
-@rules
-def not_empty(selector: Object, path: str, errs: Errors) -> None:
-    """`deployment` stands for replica sets, too."""
-    _refuse_empty(selector, "deployment", errs)
-
-
-def _refuse_empty(selector: Object, what: str, errs: Errors) -> None:
-    if is_empty_selector(selector):
-        errs.invalid("spec.selector", label_selector(selector), f"empty selector is invalid for {what}")
-
-
 def only_always(kind: str) -> d.Rule:
     """Refuses pod settings that the templates of long-running workloads may not have."""
     return rules.table(f"""
         spec.restartPolicy               only:Always
         spec.activeDeadlineSeconds-?     : activeDeadlineSeconds in {kind} is not Supported
     """)
+
+
+for _kind in ("ReplicaSet", "StatefulSet", "DaemonSet"):
+    rules.add(f"in-{_kind}", only_always(_kind))
 
 
 def _collisions(obj: Object, old: Object, errs: Errors) -> None:
@@ -149,7 +143,8 @@ rules.add("not-zero", d.holds(int_or_percent, "cannot be 0"))
 # Deployments
 
 
-def replicated_template(spec: Object, errs: Errors, options: PodOptions) -> None:
+@rules
+def _replicated_template(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Template and selector of deployments and replica sets, after the selector's own rules."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     if compile_selector(selector) is None:
@@ -158,10 +153,7 @@ def replicated_template(spec: Object, errs: Errors, options: PodOptions) -> None
     if selector is None or not is_empty_selector(selector):
         check_template_labels(selector, template, "spec.template", errs)
     validate_pod_template_spec(template, "spec.template", errs, options)
-    _in_replica_set(template, "spec.template", errs)
-
-
-_in_replica_set = only_always("ReplicaSet")
+    rules["in-ReplicaSet"](template, "spec.template", errs)
 
 
 @rules
@@ -171,18 +163,32 @@ def _not_both_zero(rolling: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
 
 
-@rules
-def _after_ready(spec: Object, path: str, errs: Errors) -> None:
-    deadline = spec.get("progressDeadlineSeconds")
-    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
-        errs.invalid(f"{path}.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
+fixed_selector = d.fixed("spec.selector", show="label-selector")
+OfWorkload = Callable[..., None]
+"""Rules of (new, old or None, errors, policy for pods)."""
 
 
-_deployment_head = rules.kind("""
+def _workload(rules: Kind) -> tuple[OfWorkload, OfWorkload]:
+    """The rules of a workload for a new object and for a changed one, whose selector must not change."""
+
+    def validate(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
+        rules(obj, errs, template_options(old, policy))
+
+    def validate_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+        validate(obj, old, errs, policy)
+        fixed_selector(obj, old, errs)
+
+    return validate, validate_update
+
+
+validate_deployment, validate_deployment_update = _workload(
+    rules.kind("""
     spec.replicas?                      >=0
-    spec.selector*                      label-selector not-empty
-""")
-_deployment_rest = rules.kind("""
+    spec.selector*                      label-selector
+      if not matchLabels and not matchExpressions
+        invalid                         show:label-selector : empty selector is invalid for deployment
+    spec
+      @replicated-template
     spec.strategy                       by:type show:api.apps.v1.DeploymentStrategy
       when Recreate
         rollingUpdate-?                 : may not be specified when strategy `type` is 'Recreate'
@@ -195,24 +201,9 @@ _deployment_rest = rules.kind("""
     spec.minReadySeconds                >=0
     spec.revisionHistoryLimit?          >=0
     spec.progressDeadlineSeconds?       >=0
-    spec                                after-ready
+    spec.progressDeadlineSeconds?       >.minReadySeconds : must be greater than minReadySeconds
 """)
-
-
-def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates a new deployment; with `old`, a changed one."""
-    _deployment_head(obj, errs)
-    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
-    _deployment_rest(obj, errs)
-
-
-def validate_deployment_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    validate_deployment(obj, old, errs, policy)
-    fixed_selector(obj, old, errs)
-
-
-fixed_selector = d.fixed("spec.selector", show=label_selector)
-
+)
 validate_deployment_status = d.change(
     status(
         "observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas"
@@ -225,23 +216,17 @@ validate_deployment_status = d.change(
 
 # Replica sets
 
-_replica_set_head = rules.kind("""
+validate_replica_set, validate_replica_set_update = _workload(
+    rules.kind("""
     spec.replicas?                      >=0
     spec.minReadySeconds                >=0
-    spec.selector*                      label-selector not-empty
+    spec.selector*                      label-selector
+      if not matchLabels and not matchExpressions
+        invalid                         show:label-selector : empty selector is invalid for deployment
+    spec
+      @replicated-template
 """)
-
-
-def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    _replica_set_head(obj, errs)
-    replicated_template(obj.get("spec") or {}, errs, template_options(obj, old, policy))
-
-
-def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    validate_replica_set(obj, old, errs, policy)
-    fixed_selector(obj, old, errs)
-
-
+)
 validate_replica_set_status = status(
     "replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration",
     "fullyLabeledReplicas readyReplicas availableReplicas",
@@ -251,23 +236,16 @@ validate_replica_set_status = status(
 # Stateful sets
 
 
-@rules
-def _strategy(strategy: Object, path: str, errs: Errors) -> None:
-    kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
-    shown: Object = go(strategy, "api.apps.v1.StatefulSetUpdateStrategy")
-    if not kind:
-        errs.required(path)
-    elif kind not in ("OnDelete", "RollingUpdate"):
-        errs.invalid(path, shown, "must be 'RollingUpdate' or 'OnDelete'")
-    elif kind == "OnDelete" and rolling is not None:
-        why = "only allowed for updateStrategy 'RollingUpdate'"
-        errs.invalid(f"{path}.rollingUpdate", shown["RollingUpdate"], why)
-
-
-_stateful_set_head = rules.kind("""
+_stateful_set = rules.kind("""
     spec.podManagementPolicy!           known-management
-    spec.updateStrategy                 strategy
-      if type == RollingUpdate
+    spec.updateStrategy
+      if not type
+        required
+      elif type == OnDelete
+        rollingUpdate?                  never show:api.apps.v1.RollingUpdateStatefulSetStrategy : only allowed for updateStrategy 'RollingUpdate'
+      elif type != RollingUpdate
+        invalid                         show:api.apps.v1.StatefulSetUpdateStrategy : must be 'RollingUpdate' or 'OnDelete'
+      else
         rollingUpdate?
           partition?                    >=0
           maxUnavailable?               int-or-percent not-zero at-most-100-percent
@@ -277,18 +255,18 @@ _stateful_set_head = rules.kind("""
     spec.replicas?                      >=0
     spec.minReadySeconds                >=0
     spec.ordinals.start                 >=0
+    if $
+      spec.serviceName+                 dns-label
+    spec.selector*                      label-selector
+      if not matchLabels and not matchExpressions
+        invalid                         show:label-selector : empty selector is invalid for statefulset
 """)
-_stateful_set_service = rules.kind("spec.serviceName+ dns-label")
-_stateful_set_selector = rules.kind("spec.selector* label-selector not-empty-of-stateful-set")
-_in_stateful_set = only_always("StatefulSet")
+"""Its selector and what is before; around is whether it is new."""
 
 
 def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a new stateful set; with `old`, a changed one."""
-    _stateful_set_head(obj, errs)
-    if old is None:
-        _stateful_set_service(obj, errs)
-    _stateful_set_selector(obj, errs)
+    _stateful_set(obj, errs, old is None)
     spec = obj.get("spec") or {}
     selector, template = spec.get("selector"), spec.get("template") or {}
     if compile_selector(selector) is None:
@@ -297,9 +275,9 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
         if selector is None or not is_empty_selector(selector):
             check_template_labels(selector, template, "spec.template", errs)
         if old is None or not _template_faulty(old, policy):
-            _stateful_set_template(spec, errs, template_options(obj, old, policy))
+            _stateful_set_template(spec, errs, template_options(old, policy))
         _template_metadata_again(template, errs)
-    _in_stateful_set(template, "spec.template", errs)
+    rules["in-StatefulSet"](template, "spec.template", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
             validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
@@ -317,7 +295,7 @@ def _template_metadata_again(template: Object, errs: Errors) -> None:
 def _template_faulty(old: Object, policy: PodPolicy) -> bool:
     """Whether the stored template breaks the rules: from before they were applied, so that it stays allowed."""
     errs = Errors()
-    _stateful_set_template(old.get("spec") or {}, errs, template_options(old, old, policy))
+    _stateful_set_template(old.get("spec") or {}, errs, template_options(old, policy))
     return bool(errs)
 
 
@@ -365,8 +343,21 @@ def _either(rolling: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
-_daemon_set_rest = rules.kind(
-    """
+@rules
+def _matching_template(spec: Object, path: str, errs: Errors) -> None:
+    check_template_labels(spec.get("selector"), spec.get("template") or {}, f"{path}.template", errs)
+
+
+validate_daemon_set, validate_daemon_set_update = _workload(
+    rules.kind("""
+    spec.selector?                      $allow_invalid_selector_values?any-selector:label-selector
+    spec
+      @matching-template
+    if spec.selector given
+      spec.selector
+        if not matchLabels and not matchExpressions
+          invalid                       show:label-selector : empty selector is invalid for daemonset
+    spec.template                       pod-template-spec in-DaemonSet
     spec.minReadySeconds                >=0
     spec.updateStrategy                 by:type show:api.apps.v1.DaemonSetUpdateStrategy
       when RollingUpdate
@@ -378,29 +369,8 @@ _daemon_set_rest = rules.kind(
           @either
       when OnDelete
     spec.revisionHistoryLimit?          >=0
-"""
+""")
 )
-_in_daemon_set = only_always("DaemonSet")
-
-
-def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    spec, options = obj.get("spec") or {}, template_options(obj, old, policy)
-    selector, template = spec.get("selector"), spec.get("template") or {}
-    if selector is not None:
-        d.selector(options.allow_invalid_selector_values)(selector, "spec.selector", errs)
-    check_template_labels(selector, template, "spec.template", errs)
-    if selector is not None:
-        _refuse_empty(selector, "daemonset", errs)
-    validate_pod_template_spec(template, "spec.template", errs, options)
-    _in_daemon_set(template, "spec.template", errs)
-    _daemon_set_rest(obj, errs)
-
-
-def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    validate_daemon_set(obj, old, errs, policy)
-    fixed_selector(obj, old, errs)
-
-
 validate_daemon_set_status = d.change(
     status(
         "currentNumberScheduled numberMisscheduled desiredNumberScheduled numberReady observedGeneration"

@@ -2,16 +2,16 @@
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.shown import go, object_meta
+from pilothouse.api.validate.shown import object_meta
 from pilothouse.api.validate.tables import Rules
 
 rules = Rules()
 
 _spec = """
     if spec.resourceAttributes given
-      spec.nonResourceAttributes?       both
-    if not spec.resourceAttributes given and not spec.nonResourceAttributes given
-      @neither
+      spec.nonResourceAttributes?       never show:api.authorization.v1.NonResourceAttributes : cannot be specified in combination with resourceAttributes
+    elif not spec.nonResourceAttributes given
+      invalid                           at:spec.resourceAttributes show:null : exactly one of nonResourceAttributes or resourceAttributes must be specified
     spec.resourceAttributes.fieldSelector?
       @raw-or-requirements
       requirements[]
@@ -36,28 +36,10 @@ validate_local_subject_access = rules.kind(
     + _subject
     + """
     @own-namespace
-    spec.nonResourceAttributes?         disallowed
+    spec.nonResourceAttributes?         never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
 """
 )
 """It asks about its own namespace."""
-
-
-@rules
-def _both(attributes: Object, path: str, errs: Errors) -> None:
-    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
-    errs.invalid(path, shown, "cannot be specified in combination with resourceAttributes")
-
-
-@rules
-def _disallowed(attributes: Object, path: str, errs: Errors) -> None:
-    shown = go(attributes, "api.authorization.v1.NonResourceAttributes")
-    errs.invalid(path, shown, "disallowed on this kind of request")
-
-
-@rules
-def _neither(obj: Object, path: str, errs: Errors) -> None:
-    why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-    errs.invalid("spec.resourceAttributes", None, why)
 
 
 @rules
@@ -90,13 +72,11 @@ def _raw_or_requirements(selector: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.requirements", why)
 
 
-rules.add(
-    "values",
-    """
+rules.define("""
+values
     if operator in In|NotIn
       values!                           : must be specified when `operator` is 'In' or 'NotIn'
     if operator in Exists|DoesNotExist
       values-                           : may not be specified when `operator` is 'Exists' or 'DoesNotExist'
-    """,
-)
+""")
 """An operator that is not known passes: what it means is for the authorizer to ignore."""

@@ -45,9 +45,8 @@ _behavior = rules.kind("""
     spec.behavior.scaleUp?              scaling-rules
     spec.behavior.scaleDown?            scaling-rules
 """)
-rules.add(
-    "scaling-rules",
-    """
+rules.define("""
+scaling-rules
     stabilizationWindowSeconds?         >=0 : must be greater than or equal to zero
     stabilizationWindowSeconds?         <=3600
     selectPolicy?                       Disabled|Max|Min
@@ -57,8 +56,7 @@ rules.add(
       periodSeconds                     >=1 : must be greater than zero
       periodSeconds                     <=1800
     tolerance?                          nonnegative-quantity
-    """,
-)
+""")
 validate_autoscaler_status = rules.change("""
     status.currentReplicas              >=0
     status.desiredReplicas              >=0
@@ -128,35 +126,29 @@ def _metric(metric: Object, path: str, any_version: bool, errs: Errors) -> None:
                 errs.forbidden(f"{path}.{member}", "must populate the given metric source only")
 
 
-rules.add(
-    "identified",
-    """
+rules.define("""
+identified
     metric.name!                        path-segment : must specify a metric name
     target
       @target
-    """,
-)
-rules.add(
-    "target",
-    """
+""")
+rules.define("""
+target
     type!                               : must specify a metric target type
     type                                target-type
     value?                              positive-quantity
     averageValue?                       positive-quantity
     averageUtilization?                 >=1 : must be greater than 0
-    """,
-)
-rules.add(
-    "utilization",
-    """
+""")
+rules.define("""
+utilization
     target
       @target
       if not averageValue given
         averageUtilization*             : must set either a target raw value or a target utilization
       if averageUtilization given
         averageValue-?                  : may not set both a target raw value and a target utilization
-    """,
-)
+""")
 _SOURCES = {
     "object": rules.table("""
         @identified

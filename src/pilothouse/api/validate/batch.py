@@ -4,13 +4,18 @@ import re
 from itertools import pairwise
 
 from pilothouse.api import names
-from pilothouse.api.fields import OMIT, Errors, Object, key
+from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import check_template_labels, compile_selector, template_options
-from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.apps import (
+    check_template_labels,
+    compile_selector,
+    fixed_selector,
+    template_options,
+)
+from pilothouse.api.validate.common import copy_members, equal, is_true
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
-from pilothouse.api.validate.pod.options import PodOptions, options_for
+from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import go, label_selector, sorted_map
@@ -18,16 +23,17 @@ from pilothouse.api.validate.tables import Rules
 
 JOB_NAME, CONTROLLER_UID = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
 OLD_JOB_NAME, OLD_CONTROLLER_UID = "job-name", "controller-uid"
-MAX_PARALLELISM = MAX_FAILED_INDEXES = SOFT_COMPLETIONS = 100_000
-MANY_COMPLETIONS_LIMIT = 10_000
+MANY = 100_000
+"""Most pods at once and most failed indexes of an indexed job; with more completions, only FEWER of both."""
+FEWER = 10_000
+_FEWER = f"must be less than or equal to {FEWER} when completions are above {MANY} and used with backoff limit per index"
 MAX_RULES = 20
 MAX_EXIT_CODES = 255
 MAX_SUCCEEDED_INDEXES = 64 * 1024
 
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
-_SCHEDULING_MEMBERS = ("nodeSelector", "tolerations", "schedulingGates")
 
-rules = Rules()
+rules = Rules(validate_pod_template_spec)
 
 # Jobs
 
@@ -36,7 +42,7 @@ def validate_job(obj: Object, old: Object | None, errs: Errors, policy: PodPolic
     """Rules for new jobs, which upstream also applies to changed ones."""
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     _generated_selector(obj, old, errs)
-    _whole_spec(spec, errs, template_options(obj, old, policy))
+    _whole_spec(spec, errs, template_options(old, policy))
     completions = spec.get("completions") or 0
     if spec.get("completionMode") == "Indexed" and completions > 0:
         host = f"{metadata.get('name', '')}-{completions - 1}"
@@ -95,14 +101,8 @@ def _whole_spec(spec: Object, errs: Errors, options: PodOptions) -> None:
     check_template_labels(selector, spec.get("template") or {}, "spec.template", errs)
 
 
-def _spec(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Rules shared by jobs and the job templates of cron jobs (validateJobSpec)."""
-    _spec_head(spec, path, errs)
-    validate_pod_template_spec(spec.get("template") or {}, f"{path}.template", errs, options)
-    _restart_policy(spec, f"{path}.template.spec.restartPolicy", errs)
-
-
-_spec_head = rules.table("""
+rules.define(f"""
+job-spec
     parallelism?                        >=0
     completions?                        >=0
     activeDeadlineSeconds?              >=0
@@ -115,160 +115,107 @@ _spec_head = rules.table("""
     managedBy?                          domain-prefixed-path max:63
     completionMode?                     NonIndexed|Indexed
     if completionMode == Indexed
-      @indexed
-    else
-      if not completionMode given or completionMode == NonIndexed
-        backoffLimitPerIndex?           never : requires indexed completion mode
-        maxFailedIndexes?               never : requires indexed completion mode
-    @failure-policy
+      completions*                      : when completion mode is Indexed
+      parallelism                       <={MANY} : must be less than or equal to {MANY} when completion mode is Indexed
+      if completions given
+        maxFailedIndexes?               <=.completions : must be less than or equal to completions
+      maxFailedIndexes?                 <={MANY}
+      if completions given and completions > {MANY} and backoffLimitPerIndex given
+        maxFailedIndexes*               : must be specified when completions is above {MANY}
+        parallelism                     <={FEWER} : {_FEWER}
+        maxFailedIndexes?               <={FEWER} : {_FEWER}
+    elif not completionMode given or completionMode == NonIndexed
+      backoffLimitPerIndex?             never : requires indexed completion mode
+      maxFailedIndexes?                 never : requires indexed completion mode
+    if podFailurePolicy given
+      @failure-policy
     if completionMode == Indexed
       if successPolicy given
-        @success-policies
+        @success-policy
     else
-      successPolicy?                    not-indexed
+      successPolicy?                    never show:api.batch.v1.SuccessPolicy : requires indexed completion mode
     if podFailurePolicy given
       podReplacementPolicy?             only:Failed
     else
       podReplacementPolicy?             Failed|TerminatingOrFailed
+    template                            pod-template-spec
+    if not template.spec.restartPolicy or template.spec.restartPolicy == Always
+      required at:template.spec.restartPolicy : valid values: "OnFailure", "Never"
+    else
+      template.spec.restartPolicy       OnFailure|Never
+      if podFailurePolicy given and template.spec.restartPolicy == OnFailure
+        template.spec.restartPolicy     never : only "Never" is supported when podFailurePolicy is specified
 """)
-
-
-@rules
-def _not_indexed(policy: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, go(policy, "api.batch.v1.SuccessPolicy"), "requires indexed completion mode")
-
-
-@rules
-def _indexed(spec: Object, path: str, errs: Errors) -> None:
-    completions, parallelism = spec.get("completions"), spec.get("parallelism") or 0
-    max_failed = spec.get("maxFailedIndexes")
-    if completions is None:
-        errs.required(f"{path}.completions", "when completion mode is Indexed")
-    if parallelism > MAX_PARALLELISM:
-        why = f"must be less than or equal to {MAX_PARALLELISM} when completion mode is Indexed"
-        errs.invalid(f"{path}.parallelism", parallelism, why)
-    if max_failed is not None:
-        if completions is not None and max_failed > completions:
-            errs.invalid(f"{path}.maxFailedIndexes", max_failed, "must be less than or equal to completions")
-        if max_failed > MAX_FAILED_INDEXES:
-            errs.invalid(
-                f"{path}.maxFailedIndexes", max_failed, f"must be less than or equal to {MAX_FAILED_INDEXES}"
-            )
-    if (completions or 0) > SOFT_COMPLETIONS and spec.get("backoffLimitPerIndex") is not None:
-        _many_completions(parallelism, max_failed, path, errs)
-
-
-def _many_completions(parallelism: int, max_failed: int | None, path: str, errs: Errors) -> None:
-    why = (
-        f"must be less than or equal to {MANY_COMPLETIONS_LIMIT} when completions are above "
-        f"{SOFT_COMPLETIONS} and used with backoff limit per index"
-    )
-    if max_failed is None:
-        errs.required(
-            f"{path}.maxFailedIndexes", f"must be specified when completions is above {SOFT_COMPLETIONS}"
-        )
-    if parallelism > MANY_COMPLETIONS_LIMIT:
-        errs.invalid(f"{path}.parallelism", parallelism, why)
-    if max_failed is not None and max_failed > MANY_COMPLETIONS_LIMIT:
-        errs.invalid(f"{path}.maxFailedIndexes", max_failed, why)
-
-
-def _restart_policy(spec: Object, path: str, errs: Errors) -> None:
-    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "")
-    if policy in ("", "Always"):
-        errs.required(path, 'valid values: "OnFailure", "Never"')
-    elif policy not in ("OnFailure", "Never"):
-        errs.not_supported(path, policy, ("OnFailure", "Never"))
-    elif policy != "Never" and spec.get("podFailurePolicy") is not None:
-        errs.invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')
+_spec = rules["job-spec"]
+"""Rules shared by jobs and templates of jobs (validateJobSpec); around them are the options for pods."""
+_failure_policy_rules = rules.table(f"""
+    podFailurePolicy.rules[]            most:{MAX_RULES}
+      if action == FailIndex and not /backoffLimitPerIndex given
+        action                          never : requires the backoffLimitPerIndex to be set
+      action!                           : valid values: ["Count" "FailIndex" "FailJob" "Ignore"]
+      action+                           Count|FailIndex|FailJob|Ignore
+      onExitCodes?
+        operator!                       : valid values: ["In" "NotIn"]
+        operator+                       In|NotIn
+        containerName?                  known-container
+        @exit-codes
+      onPodConditions[]                 most:{MAX_RULES}
+        type                            qualified-name
+        status!                         : valid values: ["False" "True" "Unknown"]
+        status+                         False|True|Unknown
+      if onExitCodes given and onPodConditions
+        invalid                         show:omit : specifying both OnExitCodes and OnPodConditions is not supported
+      if not onExitCodes given and not onPodConditions
+        invalid                         show:omit : specifying one of OnExitCodes and OnPodConditions is required
+""")
+_success_policy_rules = rules.table(f"""
+    successPolicy.rules[]!              most:{MAX_RULES} : at least one rules must be specified when the successPolicy is specified
+      if not succeededCount given and not succeededIndexes given
+        required                        : at least one of succeededCount or succeededIndexes must be specified
+      @success-rule
+""")
 
 
 @rules
 def _failure_policy(spec: Object, path: str, errs: Errors) -> None:
-    if spec.get("podFailurePolicy") is None:
-        return
-    rules, path = spec["podFailurePolicy"].get("rules") or (), f"{path}.podFailurePolicy.rules"
-    if len(rules) > MAX_RULES:
-        errs.too_many(path, len(rules), MAX_RULES)
     pod = (spec.get("template") or {}).get("spec") or {}
     containers = {c.get("name", "") for k in ("containers", "initContainers") for c in pod.get(k) or ()}
-    for i, rule in enumerate(rules):
-        if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
-            errs.invalid(f"{path}[{i}].action", "FailIndex", "requires the backoffLimitPerIndex to be set")
-        _failure_rule_head(rule, f"{path}[{i}]", errs)
-        codes = rule.get("onExitCodes")
-        if codes is not None:
-            _exit_codes(codes, f"{path}[{i}].onExitCodes", containers, errs)
-        _failure_rule_rest(rule, f"{path}[{i}]", errs)
-
-
-_failure_rule_head = rules.table("""
-    action!                             : valid values: ["Count" "FailIndex" "FailJob" "Ignore"]
-    action+                             Count|FailIndex|FailJob|Ignore
-""")
-_failure_rule_rest = rules.table(f"""
-    onPodConditions[]                   most:{MAX_RULES}
-      type                              qualified-name
-      status!                           : valid values: ["False" "True" "Unknown"]
-      status+                           False|True|Unknown
-    if onExitCodes given and onPodConditions
-      @both
-    if not onExitCodes given and not onPodConditions
-      @neither
-""")
-_exit_code_operator = rules.table("""
-    operator!                           : valid values: ["In" "NotIn"]
-    operator+                           In|NotIn
-""")
+    _failure_policy_rules(spec, path, errs, containers)
 
 
 @rules
-def _both(rule: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, OMIT, "specifying both OnExitCodes and OnPodConditions is not supported")
+def _success_policy(spec: Object, path: str, errs: Errors) -> None:
+    _success_policy_rules(spec, path, errs, spec.get("completions") or 0)
 
 
 @rules
-def _neither(rule: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, OMIT, "specifying one of OnExitCodes and OnPodConditions is required")
-
-
-def _exit_codes(codes: Object, path: str, containers: set[str], errs: Errors) -> None:
-    operator, values = codes.get("operator", ""), codes.get("values") or []
-    _exit_code_operator(codes, path, errs)
-    container = codes.get("containerName")
-    if container is not None and container not in containers:
+def _known_container(name: str, path: str, errs: Errors, containers: set[str]) -> None:
+    if name not in containers:
         why = "must be one of the container or initContainer names in the pod template"
-        errs.invalid(f"{path}.containerName", container, why)
+        errs.invalid(path, name, why)
+
+
+@rules
+def _exit_codes(codes: Object, path: str, errs: Errors) -> None:
+    values, path = codes.get("values") or [], f"{path}.values"
     if not values:
-        errs.invalid(f"{path}.values", codes.get("values"), "at least one value is required")
+        errs.invalid(path, codes.get("values"), "at least one value is required")
     elif len(values) > MAX_EXIT_CODES:
-        errs.too_many(f"{path}.values", len(values), MAX_EXIT_CODES)
+        errs.too_many(path, len(values), MAX_EXIT_CODES)
     seen: set[int] = set()
     for i, value in enumerate(values):
-        if operator == "In" and value == 0:
-            errs.invalid(f"{path}.values[{i}]", value, "must not be 0 for the In operator")
+        if codes.get("operator") == "In" and value == 0:
+            errs.invalid(f"{path}[{i}]", value, "must not be 0 for the In operator")
         if value in seen:
-            errs.duplicate(f"{path}.values[{i}]", value)
+            errs.duplicate(f"{path}[{i}]", value)
         seen.add(value)
     if any(a > b for a, b in pairwise(values)):
-        errs.invalid(f"{path}.values", values, "must be ordered")
+        errs.invalid(path, values, "must be ordered")
 
 
 @rules
-def _success_policies(spec: Object, path: str, errs: Errors) -> None:
-    rules, path = spec["successPolicy"].get("rules") or (), f"{path}.successPolicy.rules"
-    if not rules:
-        errs.required(path, "at least one rules must be specified when the successPolicy is specified")
-    if len(rules) > MAX_RULES:
-        errs.too_many(path, len(rules), MAX_RULES)
-    for i, rule in enumerate(rules):
-        _success_rule(rule, spec.get("completions") or 0, f"{path}[{i}]", errs)
-
-
-def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> None:
+def _success_rule(rule: Object, path: str, errs: Errors, completions: int) -> None:
     count, indexes = rule.get("succeededCount"), rule.get("succeededIndexes")
-    if count is None and indexes is None:
-        errs.required(path, "at least one of succeededCount or succeededIndexes must be specified")
     total = 0
     if indexes is not None:
         if len(indexes.encode()) > MAX_SUCCEEDED_INDEXES:
@@ -279,43 +226,31 @@ def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> No
             errs.invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {err}")
     if count is None:
         return
-    d.nonnegative(count, f"{path}.succeededCount", errs)
+    path = f"{path}.succeededCount"
+    d.nonnegative(count, path, errs)
     if count > completions:
         why = f"must be less than or equal to {completions} (the number of specified completions)"
-        errs.invalid(f"{path}.succeededCount", count, why)
+        errs.invalid(path, count, why)
     if indexes is not None and count > total:
         what = "the number of indexes in the specified succeededIndexes field"
-        errs.invalid(f"{path}.succeededCount", count, f"must be less than or equal to {total} ({what})")
+        errs.invalid(path, count, f"must be less than or equal to {total} ({what})")
 
 
 def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Validates a changed job; upstream's strategy applies the rules for new jobs before."""
-    spec, before = obj.get("spec") or {}, old.get("spec") or {}
-    _whole_spec(spec, errs, template_options(obj, old, policy))
-    _fixed_completions(spec, before, errs)
-    _fixed_selector(obj, old, errs)
-    _fixed_template(obj, old, errs)
-    _fixed_policies(obj, old, errs)
-
-
-_fixed_selector = d.fixed("spec.selector", show=label_selector)
-_fixed_policies = d.change(
-    d.fixed("spec.completionMode"),
-    d.fixed("spec.podFailurePolicy", show=lambda policy: go(policy, "api.batch.v1.PodFailurePolicy")),
-    d.fixed("spec.backoffLimitPerIndex"),
-    d.fixed("spec.managedBy"),
-    d.fixed("spec.successPolicy", show=lambda policy: go(policy, "api.batch.v1.SuccessPolicy")),
-)
+    _whole_spec(obj.get("spec") or {}, errs, template_options(old, policy))
+    _fixed(obj, old, errs)
 
 
 _same_completions = d.fixed("spec.completions")
 
 
-def _fixed_completions(spec: Object, before: Object, errs: Errors) -> None:
+def _fixed_completions(obj: Object, old: Object, errs: Errors) -> None:
     """Completions of an indexed job may change together with its parallelism (KEP-3715)."""
+    spec, before = obj.get("spec") or {}, old.get("spec") or {}
     completions = spec.get("completions")
     if spec.get("completionMode") != "Indexed":
-        _same_completions({"spec": spec}, {"spec": before}, errs)
+        _same_completions(obj, old, errs)
     elif completions not in (None, before.get("completions"), spec.get("parallelism")):
         errs.invalid("spec.completions", completions, "can only be modified in tandem with spec.parallelism")
 
@@ -334,15 +269,23 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
         errs.invalid("spec.template", go(new, "api.core.v1.PodTemplateSpec"), "field is immutable")
 
 
+_fixed = d.change(
+    _fixed_completions,
+    fixed_selector,
+    _fixed_template,
+    d.fixed("spec.completionMode"),
+    d.fixed("spec.podFailurePolicy", show="api.batch.v1.PodFailurePolicy"),
+    d.fixed("spec.backoffLimitPerIndex"),
+    d.fixed("spec.managedBy"),
+    d.fixed("spec.successPolicy", show="api.batch.v1.SuccessPolicy"),
+)
+
+
 def _is_suspended(job: Object) -> bool:
     """Whether a job is suspended and has no pods: it never started, or its suspension is complete."""
-    status = job.get("status") or {}
     if not (job.get("spec") or {}).get("suspend"):
         return False
-    conditions = status.get("conditions") or ()
-    return not status.get("startTime") or any(
-        c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions
-    )
+    return not (job.get("status") or {}).get("startTime") or is_true(job, "Suspended")
 
 
 def _with_mutable_fields(new: Object, before: Object) -> Object:
@@ -355,11 +298,9 @@ def _with_mutable_fields(new: Object, before: Object) -> Object:
 
 def _copy_scheduling(new: Object, before: Object) -> None:
     """Copy the fields for scheduling into the old template (KEP-2926)."""
-    for member in ("annotations", "labels"):
-        _copy_member(before["metadata"], new.get("metadata") or {}, member)
+    copy_members(before["metadata"], new.get("metadata") or {}, "annotations", "labels")
     new_spec, spec = new.get("spec") or {}, before["spec"]
-    for member in _SCHEDULING_MEMBERS:
-        _copy_member(spec, new_spec, member)
+    copy_members(spec, new_spec, "nodeSelector", "tolerations", "schedulingGates")
     affinity, old_affinity = new_spec.get("affinity"), spec.get("affinity")
     if affinity is None and old_affinity is not None:
         spec["affinity"] = {k: v for k, v in old_affinity.items() if k != "nodeAffinity"}
@@ -367,7 +308,7 @@ def _copy_scheduling(new: Object, before: Object) -> None:
             del spec["affinity"]
     elif affinity is not None:
         spec["affinity"] = {**spec.get("affinity", {})}
-        _copy_member(spec["affinity"], affinity, "nodeAffinity")
+        copy_members(spec["affinity"], affinity, "nodeAffinity")
     if not before["metadata"]:
         del before["metadata"]
 
@@ -380,16 +321,9 @@ def _copy_resources(new: Object, before: Object) -> None:
         for container in before["spec"].get(member) or ():
             kept.append(dict(container))
             if container.get("name") in changed:
-                _copy_member(kept[-1], changed[container["name"]], "resources")
+                copy_members(kept[-1], changed[container["name"]], "resources")
         if kept:
             before["spec"][member] = kept
-
-
-def _copy_member(target: Object, source: Object, member: str) -> None:
-    if member in source:
-        target[member] = source[member]
-    else:
-        target.pop(member, None)
 
 
 # Cron jobs
@@ -410,28 +344,14 @@ _cron_head = rules.kind("""
     spec.schedule!
     spec.startingDeadlineSeconds?       >=0
 """)
-_concurrency = rules.kind("spec.concurrencyPolicy! Allow|Forbid|Replace")
 _cron_rest = rules.kind("""
-    spec.jobTemplate.spec.selector?     generated
-    spec.jobTemplate.spec.manualSelector+ unsupported
+    spec.concurrencyPolicy!             Allow|Forbid|Replace
+    spec.jobTemplate.spec               job-spec
+    spec.jobTemplate.spec.selector?     never show:label-selector : `selector` will be auto-generated
+    spec.jobTemplate.spec.manualSelector+ nil|false
     spec.successfulJobsHistoryLimit?    >=0
     spec.failedJobsHistoryLimit?        >=0
 """)
-
-
-@rules
-def _generated(selector: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, label_selector(selector), "`selector` will be auto-generated")
-
-
-@rules
-def _unsupported(manual: bool, path: str, errs: Errors) -> None:
-    errs.not_supported(path, True, ("nil", "false"))
-
-
-def _job_spec(obj: Object | None) -> Object:
-    spec: Object = d.found(obj, ("spec", "jobTemplate", "spec"), {})
-    return spec
 
 
 def _cron_spec(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy) -> None:
@@ -442,14 +362,8 @@ def _cron_spec(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy)
     _cron_head(obj, errs)
     if zone is not None and (old is None or before.get("timeZone") != zone):
         _zone(zone, errs)
-    _concurrency(obj, errs)
-    _spec(_job_spec(obj), "spec.jobTemplate.spec", errs, _cron_options(old, policy))
-    _cron_rest(obj, errs)
-
-
-def _cron_options(old: Object | None, policy: PodPolicy) -> PodOptions:
-    template = _job_spec(old).get("template") or {}
-    return options_for(template.get("spec"), template.get("metadata"), policy=policy)
+    options = template_options(old, policy, "spec", "jobTemplate", "spec", "template")
+    _cron_rest(obj, errs, options)
 
 
 def _schedule(schedule: str, zone: str | None, may_name_zone: bool, errs: Errors) -> None:

@@ -16,6 +16,7 @@ from pilothouse.api.validate import pem
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.volumes import validate_signer_name
 from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.tables import Rules
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
@@ -61,43 +62,44 @@ def _excuses(old: Object) -> _Excuses:
 
 
 def validate_request(obj: Object, errs: Errors) -> None:
-    _validate(obj, _Excuses(), errs)
+    _request(obj, errs, _Excuses())
 
 
-def _validate(obj: Object, excuses: _Excuses, errs: Errors) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    fault = request_fault(spec.get("request", ""))
+rules = Rules(known_usage=d.one_of(*USAGES), signer_name=validate_signer_name)
+_request = rules.kind(f"""
+    spec.request                        request-text
+    spec.usages[]!
+    if not $unknown_usages
+      spec.usages[]                     known-usage
+    if not $duplicate_usages
+      spec.usages[]                     unique:
+    if spec.signerName == {LEGACY_SIGNER} and not $legacy_signer
+      spec.signerName                   never : the legacy signerName is not allowed via this API version
+    else
+      spec.signerName                   signer-name
+    spec.expirationSeconds?             >={MIN_SECONDS} : may not specify a duration less than 600 seconds (10 minutes)
+    status.conditions?                  conditions
+    if not $any_certificate
+      status.certificate                certificate
+""")
+
+
+@rules
+def _certificate(text: str, path: str, errs: Errors) -> None:
+    fault = certificate_fault(text)
     if fault:
-        errs.invalid("spec.request", spec.get("request") or None, fault)
-    _usages(spec.get("usages") or (), excuses, errs)
-    signer, seconds = spec.get("signerName", ""), spec.get("expirationSeconds")
-    if signer == LEGACY_SIGNER and not excuses.legacy_signer:
-        errs.invalid("spec.signerName", signer, "the legacy signerName is not allowed via this API version")
-    else:
-        validate_signer_name(signer, "spec.signerName", errs)
-    if seconds is not None and seconds < MIN_SECONDS:
-        why = "may not specify a duration less than 600 seconds (10 minutes)"
-        errs.invalid("spec.expirationSeconds", seconds, why)
-    _conditions(status.get("conditions") or (), excuses, errs)
-    if not excuses.any_certificate:
-        fault = certificate_fault(status.get("certificate", ""))
-        if fault:
-            errs.invalid("status.certificate", "<certificate data>", fault)
+        errs.invalid(path, "<certificate data>", fault)
 
 
-def _usages(usages: Sequence[str], excuses: _Excuses, errs: Errors) -> None:
-    if not usages:
-        errs.required("spec.usages")
-    if not excuses.unknown_usages:
-        _known_usages(usages, "spec.usages", errs)
-    if not excuses.duplicate_usages:
-        d.no_doubles()(usages, "spec.usages", errs)
+@rules
+def _request_text(text: str, path: str, errs: Errors) -> None:
+    fault = request_fault(text)
+    if fault:
+        errs.invalid(path, text or None, fault)
 
 
-_known_usages = d.items(d.one_of(*USAGES))
-
-
-def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -> None:
+@rules
+def _conditions(conditions: Sequence[Object], path: str, errs: Errors, excuses: _Excuses) -> None:
     seen: set[str] = set()
     for i, condition in enumerate(conditions):
         path, kind, status = f"{_CONDITIONS}[{i}]", condition.get("type", ""), condition.get("status", "")
@@ -126,7 +128,7 @@ def validate_request_update(
     obj: Object, old: Object, errs: Errors, *, sets_certificate: bool = False, approves: bool = False
 ) -> None:
     """Validates an update of the resource itself, which may set neither certificate nor approval."""
-    _validate(obj, _excuses(old), errs)
+    _request(obj, errs, _excuses(old))
     for kind in (APPROVED, DENIED, FAILED):
         if len(_of_type(obj, kind)) < len(_of_type(old, kind)):
             errs.forbidden(_CONDITIONS, f'updates may not remove a condition of type "{kind}"')

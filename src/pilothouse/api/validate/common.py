@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._fieldset import same
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.shown import META_MEMBERS
 
 NEGATIVE = "must be greater than or equal to 0"
@@ -61,6 +61,21 @@ def _equal_member(a: Any, b: Any) -> bool:
         other = b if a is None else a
         return other is None or other == []
     return equal(a, b)
+
+
+def copy_members(target: Object, source: Object, *members: str) -> None:
+    """Set members of one object to what they are in another, or remove them if they are absent there."""
+    for member in members:
+        if member in source:
+            target[member] = source[member]
+        else:
+            target.pop(member, None)
+
+
+def is_true(obj: Object, condition: str) -> bool:
+    """Whether a condition in the status of an object is True."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == condition and c.get("status") == "True" for c in conditions)
 
 
 def doubles(values: Iterable[Hashable]) -> list[int]:
@@ -167,8 +182,3 @@ def selector_has_invalid_value(selector: Object | None) -> bool:
     """Whether an expression has a value that is no valid label value, which only older objects can have."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
-
-
-def go_quote_list(values: Iterable[str]) -> str:
-    """Format a list of texts as Go's %q does: `["a" "b"]`."""
-    return "[" + " ".join(quote(v) for v in values) + "]"

@@ -7,20 +7,27 @@ rule needs it.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, NamedTuple
 
 from pilothouse.api import names
-from pilothouse.api.fields import Object
+from pilothouse.api.fields import OMIT, Object
 from pilothouse.api.validate import declare
-from pilothouse.api.validate.declare import Rule
-from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.shown import go, shown
 
-_MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?)(\[\])?(=0)?(-\?|[?!*+-])?")
+_MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?|(?=\[))(\[=?\])?(=0)?(-\?|[?!*+-])?")
 _RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
-_COMPARED = re.compile(r"(>=|<=)(-?\d+|\.\w+)")
+_COMPARED = re.compile(r"(>=|<=|>|<)(-?\d+|[./]\w+)")
 _OPTIONS = frozenset(("as", "as-root", "by", "show", "at", "most", "unique", "unique-first", "second"))
 _NUMBERS = frozenset(("port", "user-id", "port-or-name"))
-_BOUNDS = {">=": "must be greater than or equal to", "<=": "must be less than or equal to"}
+_CAUSES = frozenset(("required", "forbidden", "invalid"))
+_SHOWN = {"": '""', "null": "None"}
+_BOUNDS = {
+    ">=": "must be greater than or equal to",
+    "<=": "must be less than or equal to",
+    ">": "must be greater than",
+    "<": "must be less than",
+}
 _INLINE: dict[str, Callable[[Any], Any]] = {
     "dns-label": names.dns_label,
     "dns1035-label": names.dns1035_label,
@@ -48,16 +55,16 @@ class _Line(NamedTuple):
         return {name: value for name, colon, value in parts if colon and name in _OPTIONS}
 
     def rules(self) -> list[str]:
-        return [word for word in self.words if word.partition(":")[0] not in _OPTIONS]
+        return [word for word in self.words if ":" not in word or word.partition(":")[0] not in _OPTIONS]
 
 
-def compiled(text: str, functions: Mapping[str, Rule], path: str) -> Rule:
+def compiled(text: str, functions: Mapping[str, Callable[..., None]], path: str) -> Callable[..., None]:
     """The function for a table; `path` is how paths begin: "{path}" with what it is called with, "" at the root."""
     writer = _Writer(functions)
     writer.steps(_lines(text), "value", path)
-    source = "\n".join(["def check(value, path, errs):", *writer.lines])
+    source = "\n".join(["def check(value, path, errs, around):", *writer.lines])
     exec(compile(source, f"<table {next(iter(text.split()), '')}>", "exec"), writer.names)
-    made: Rule = writer.names["check"]
+    made: Callable[..., None] = writer.names["check"]
     return made
 
 
@@ -80,15 +87,20 @@ def _lines(text: str) -> list[_Line]:
 
 
 class _Writer:
-    """Writes the function's lines. names: what they use from outside; structs: (variable, member) -> variable, by block."""
+    """Writes the function's lines.
 
-    def __init__(self, functions: Mapping[str, Rule]) -> None:
+    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list around, the
+    number of the line before which its loop begins, and how deep that is.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., None]]) -> None:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"EMPTY": {}}
         self._functions = functions
         self._depth = 1
         self._count = 0
         self._structs: list[dict[tuple[str, str], str]] = [{}]
+        self._lists: list[tuple[int, int]] = []
 
     def steps(self, lines: list[_Line], struct: str, path: str) -> None:
         """The checks of a struct's members."""
@@ -99,17 +111,18 @@ class _Writer:
             if subject == "if":
                 with self._block(f"if {self._condition(line.words, struct)}"):
                     self.steps(line.below, struct, path)
-            elif subject == "else":
-                with self._block("else"):
+            elif subject in ("elif", "else"):
+                test = self._condition(line.words, struct, inline=True) if line.words else ""
+                with self._block(f"{subject} {test}".strip()):
                     self.steps(line.below, struct, path)
             elif subject == "first-of":
                 self._first(line, struct, path)
             elif subject.startswith("@"):
                 self._call(subject[1:], struct, path)
-            elif subject in ("required", "forbidden"):
-                self._cause(subject, path, repr(line.message))
-            elif subject == "invalid":
-                self._cause("invalid", path, f'"", {line.message!r}')
+            elif subject in _CAUSES:
+                at = _below(path, line.options()["at"]) if "at" in line.options() else path
+                shown = f"{self._shown(line, struct, _SHOWN[''])}, " if subject == "invalid" else ""
+                self._cause(subject, at, f"{shown}{line.message!r}")
             else:
                 self._member(line, struct, path)
 
@@ -124,7 +137,8 @@ class _Writer:
         shown = line.options().get("as", member)
         at = line.options().get("as-root") or (_below(path, shown) if shown else path)
         if listed:
-            self._list(line, f"{struct}.get({member!r}) or ()", at, mark)
+            values = f"{struct}.get({member!r})" if member else struct
+            self._list(line, f"{values} or ()", at if member else path, "=" in listed, mark)
             return
         value = self._new()
         zero = (
@@ -155,7 +169,7 @@ class _Writer:
         judged = [next(iter(getattr(rule, "__annotations__", {}).values()), None) for rule in named]
         return " or EMPTY" if Object in judged else ' or ""'
 
-    def _list(self, line: _Line, values: str, at: str, mark: str | None) -> None:
+    def _list(self, line: _Line, values: str, at: str, at_list: bool, mark: str | None) -> None:
         listed, index, item = self._new(), self._new(), self._new()
         options = line.options()
         self._write(f"{listed} = {values}")
@@ -168,16 +182,23 @@ class _Writer:
         early, key = "unique-first" in options, options.get("unique-first", options.get("unique"))
         if not line.rules() and not line.below and key is None:
             return
-        seen = self._new()
-        if key is not None:
-            self._write(f"{seen} = set()")
-        here = f"{at}[{{{index}}}]"
+        self._lists.append((len(self.lines), self._depth))
+        seen = self._seen() if key is not None else ""
+        here = at if at_list else f"{at}[{{{index}}}]"
         with self._block(f"for {index}, {item} in enumerate({listed})"):
             if key is not None and early:
                 self._unique(item, key, seen, here)
             self._value(line, "EMPTY", item, here, "" if mark == "!" else line.message)
             if key is not None and not early:
                 self._unique(item, key, seen, here)
+        self._lists.pop()
+
+    def _seen(self) -> str:
+        """The set of the values that a list's items have had, made before its loop."""
+        before, depth = self._lists[-1]
+        seen = self._new()
+        self.lines.insert(before, "    " * depth + f"{seen} = set()")
+        return seen
 
     def _unique(self, item: str, key: str, seen: str, here: str) -> None:
         member = key.removeprefix(".")
@@ -191,7 +212,7 @@ class _Writer:
         """The rules for a value, then the lines for its members."""
         options = line.options()
         for word in line.rules():
-            self._rule(word, struct, value, at, why)
+            self._rule(word, struct, value, at, why, self._shown(line, value, value))
         if "by" in options:
             self._union(line, value, at)
         elif line.below:
@@ -209,8 +230,8 @@ class _Writer:
                 self.steps(part.below, value, at)
         with self._block("else"):
             if "show" in options:
-                shown = f"{self._name(go)}({value}, {options['show']!r})"
-                self._cause("not_supported", at, f"{shown}, {tuple(kinds)}")
+                found = f"{self._name(go)}({value}, {options['show']!r})"
+                self._cause("not_supported", at, f"{found}, {tuple(kinds)}")
             else:
                 where = _below(at, options.get("at", options["by"]))
                 self._cause("not_supported", where, f"{kind}, {tuple(kinds)}")
@@ -236,17 +257,32 @@ class _Writer:
         with self._block(f"if not {count}"):
             self._cause("required", path, repr(none))
 
-    def _rule(self, word: str, struct: str, value: str, at: str, why: str) -> None:
+    def _rule(self, word: str, struct: str, value: str, at: str, why: str, shown: str) -> None:
+        if word[0] == "$":
+            flag, _, rules = word.partition("?")
+            for test, rule in zip(
+                (f"if {_flag(flag)}", f"if not {_flag(flag)}"), rules.split(":"), strict=True
+            ):
+                if rule:
+                    with self._block(test):
+                        self._rule(rule, struct, value, at, why, shown)
+            return
         span, compared, name = _RANGE.fullmatch(word), _COMPARED.fullmatch(word), word.partition(":")[0]
         if span is not None:
             low, high = int(span[1]), int(span[2])
-            self._refuse(f"not {low} <= {value} <= {high}", value, at, why or names.in_range(low, high))
+            self._refuse(f"not {low} <= {value} <= {high}", shown, at, why or names.in_range(low, high))
         elif compared is not None:
             sign, bound = compared.groups()
-            other = f"{struct}.get({bound[1:]!r}, 0)" if bound[0] == "." else bound
-            self._refuse(f"not {value} {sign} {other}", value, at, why or f"{_BOUNDS[sign]} {bound}")
+            holder = {".": struct, "/": "value"}.get(bound[0])
+            other = f"{holder}.get({bound[1:]!r}, 0)" if holder else bound
+            self._refuse(f"not {value} {sign} {other}", shown, at, why or f"{_BOUNDS[sign]} {bound}")
         elif word == "never":
-            self._refuse("True", value, at, why)
+            self._cause("invalid", at, f"{shown}, {why!r}")
+        elif word == "unique":
+            seen = self._seen()
+            with self._block(f"if {value} in {seen}"):
+                self._cause("duplicate", at, value)
+            self._write(f"{seen}.add({value})")
         elif name == "max":
             with self._block(f"if {self._name(names.size)}({value}) > {word[4:]}"):
                 self._cause("too_long", at, word[4:])
@@ -261,12 +297,25 @@ class _Writer:
         else:
             self._call(word, value, at)
 
-    def _refuse(self, test: str, value: str, at: str, why: str) -> None:
+    def _shown(self, line: _Line, value: str, default: str) -> str:
+        """What a message shows of a value: itself, or what `show:` says."""
+        form = line.options().get("show")
+        if form is None or "by" in line.options():
+            return default
+        if form == "omit":
+            return self._name(OMIT)
+        if form.startswith("api.") or form == "label-selector":
+            return f"{self._name(shown)}({value}, {form!r})"
+        return _SHOWN.get(form, repr(form))
+
+    def _refuse(self, test: str, shown: str, at: str, why: str) -> None:
         with self._block(f"if {test}"):
-            self._cause("invalid", at, f"{value}, {why!r}")
+            self._cause("invalid", at, f"{shown}, {why!r}")
 
     def _call(self, name: str, value: str, at: str) -> None:
-        self._write(f"{self._name(self._rule_named(name))}({value}, {_text(at)}, errs)")
+        rule = self._rule_named(name)
+        more = ", around" if _takes_around(rule) else ""
+        self._write(f"{self._name(rule)}({value}, {_text(at)}, errs{more})")
 
     def _rule_named(self, name: str) -> Any:
         found = self._functions.get(name)
@@ -275,25 +324,38 @@ class _Writer:
     def _cause(self, kind: str, at: str, rest: str) -> None:
         self._write(f"errs.{kind}({_text(at)}, {rest})")
 
-    def _condition(self, words: list[str], struct: str) -> str:
-        """`a`, `a given`, `a == X`, `a in X|Y`, each with `not` before it, joined by `and` or `or`."""
+    def _condition(self, words: list[str], struct: str, *, inline: bool = False) -> str:
+        """The expression for a condition of a table; inline: nothing may be written before."""
         for joint in ("or", "and"):
             if joint in words:
                 at = words.index(joint)
-                first, second = (self._condition(part, struct) for part in (words[:at], words[at + 1 :]))
+                parts = (words[:at], words[at + 1 :])
+                first, second = (self._condition(part, struct, inline=inline) for part in parts)
                 return f"({first} {joint} {second})"
         if words[0] == "not":
-            return f"not {self._condition(words[1:], struct)}"
-        *outer, member = words[0].split(".")
+            return f"not {self._condition(words[1:], struct, inline=inline)}"
+        if words[0].startswith("$"):
+            return _flag(words[0])
+        if words[0] in ("none-of", "several-of"):
+            given = " + ".join(f"({struct}.get({name!r}) is not None)" for name in words[1].split(","))
+            return f"not ({given})" if words[0] == "none-of" else f"({given}) > 1"
+        counted, name = words[0].startswith("#"), words[0].removeprefix("#")
+        if name.startswith("/"):
+            struct = "value"
+        *outer, member = name.removeprefix("/").split(".")
         for name in outer:
-            struct = self._struct(struct, name)
+            struct = f"({struct}.get({name!r}) or EMPTY)" if inline else self._struct(struct, name)
         value = f"{struct}.get({member!r})"
+        if counted:
+            return f"(len({value} or ()) {words[1]} {words[2]})"
         if len(words) == 1:
             return value
         if words[1] == "given":
             return f"({value} is not None)"
         if words[1] == "in":
             return f"({value} in {tuple(words[2].split('|'))})"
+        if words[1] == "has":
+            return f"({words[2]!r} in ({value} or ()))"
         wanted = int(words[2]) if words[2].isdigit() else words[2]
         zero = 0 if isinstance(wanted, int) else ""
         return f"({struct}.get({member!r}, {zero!r}) {words[1]} {wanted!r})"
@@ -338,6 +400,22 @@ class _Writer:
 
 def _is_number(word: str) -> bool:
     return word in _NUMBERS or _COMPARED.fullmatch(word) is not None or _RANGE.fullmatch(word) is not None
+
+
+def _takes_around(rule: Callable[..., None]) -> bool:
+    """Whether a rule is a table, or a function with a fourth argument."""
+    return any(
+        one.name == "around" or (one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD)
+        for one in list(signature(rule).parameters.values())[3:4]
+    )
+
+
+def _flag(word: str) -> str:
+    """The expression for `$`, what is around, or `$a`, an attribute of it."""
+    found = "around"
+    for name in filter(None, word[1:].split(".")):
+        found = f"getattr({found}, {name!r}, False)"
+    return found
 
 
 def _below(path: str, member: str) -> str:

@@ -10,22 +10,16 @@ from pilothouse.api.validate.tables import Rules
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
-_finalizer = d.every(
-    d.qualified_name,
-    d.holds(
-        lambda name: "/" in name or name in STANDARD_FINALIZERS,
-        "name is neither a standard finalizer name nor is it fully qualified",
-    ),
+rules = Rules(
+    finalizer=d.every(
+        d.qualified_name,
+        d.holds(
+            lambda name: "/" in name or name in STANDARD_FINALIZERS,
+            "name is neither a standard finalizer name nor is it fully qualified",
+        ),
+    )
 )
-
-rules = Rules(finalizer=_finalizer)
-
-
-def validate_namespace(namespace: Object, errs: Errors) -> None:
-    for name in d.found(namespace, ("spec", "finalizers"), ()):
-        _finalizer(name, "spec.finalizers", errs)
-
-
+validate_namespace = rules.kind("spec.finalizers[=] finalizer")
 validate_namespace_finalize = rules.change("spec.finalizers[] finalizer")
 
 

@@ -26,7 +26,7 @@ rules = Rules(
 
 validate_node = rules.kind("""
     metadata.annotations?               annotations-with-json
-    spec.taints?                        taints-in-metadata
+    spec.taints?                        taints as-root:metadata.taints
     status.capacity?                    amounts
     status.allocatable?                 amounts
     spec.podCIDRs?                      pod-cidrs
@@ -38,6 +38,7 @@ _taint = rules.table("""
 """)
 
 
+@rules
 def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
     seen: set[tuple[str, str]] = set()
     for i, taint in enumerate(taints):
@@ -47,12 +48,6 @@ def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
             text = f"Duplicate value: {show(go(taint, 'api.core.v1.Taint'))}: taints must be unique by key and effect pair"
             errs.add("FieldValueDuplicate", f"{path}[{i}]", text)
         seen.add(pair)
-
-
-@rules
-def _taints_in_metadata(taints: list[Object], path: str, errs: Errors) -> None:
-    """Upstream's path is wrong, and clients see it."""
-    validate_taints(taints, "metadata.taints", errs)
 
 
 @rules
@@ -158,27 +153,23 @@ _changed_node_rest = rules.kind("""
     status.config.assigned?             status-source
     status.config.active?               status-source
     status.config.lastKnownGood?        status-source
-    spec.taints?                        taints-in-metadata
+    spec.taints?                        taints as-root:metadata.taints
 """)
 """The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
-rules.add(
-    "status-source",
-    """
+rules.define("""
+status-source
     configMap?
       uid!                              : uid must be set in status
       resourceVersion!                  : resourceVersion must be set in status
       @config-map-source
     @one-reference
-    """,
-)
-rules.add(
-    "config-map-source",
-    """
+""")
+rules.define("""
+config-map-source
     namespace!                          dns-label : namespace must be set
     name!                               dns-subdomain : name must be set
     kubeletConfigKey!                   config-key : kubeletConfigKey must be set
-    """,
-)
+""")
 
 
 @rules

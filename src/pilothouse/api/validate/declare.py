@@ -3,12 +3,13 @@
 A rule is a function (value, path, errs) that adds causes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common
+from pilothouse.api.validate.shown import shown
 
 Rule = Callable[[Any, str, Errors], None]
 """Adds the causes against a value at a path."""
@@ -26,43 +27,6 @@ def every(*rules: Rule) -> Rule:
     def check(value: Any, path: str, errs: Errors) -> None:
         for rule in rules:
             rule(value, path, errs)
-
-    return check
-
-
-def items(
-    *rules: Rule,
-    key: str | Callable[[Any], Any] | None = None,
-    double: str = "",
-    early: bool = False,
-    most: int = 0,
-) -> Rule:
-    """The rules for each item of a list, or for each key of a map.
-
-    key: the member by which items must differ, "" for the item itself, or a function that gives it; the cause stands at the
-    item's path and `double`, after the item's own or, `early`, before. most: the number of items that may be there.
-    """
-    rule = every(*rules)
-    name_of = key
-    if isinstance(key, str):
-        member: str = key
-        name_of = (lambda value: value.get(member, "")) if member else lambda value: value
-
-    def check(values: Sequence[Any], path: str, errs: Errors) -> None:
-        if most and len(values) > most:
-            errs.too_many(path, len(values), most)
-        seen: set[Any] = set()
-        for i, value in enumerate(values):
-            here = f"{path}[{i}]"
-            if not early:
-                rule(value, here, errs)
-            if callable(name_of):
-                name = name_of(value)
-                if name in seen:
-                    errs.duplicate(here + double, name)
-                seen.add(name)
-            if early:
-                rule(value, here, errs)
 
     return check
 
@@ -98,6 +62,11 @@ def nonempty(*rules: Rule, why: str = "") -> Rule:
             errs.required(path, why)
 
     return check
+
+
+def nonempty_text(text: str, path: str, errs: Errors) -> None:
+    if not text:
+        errs.required(path)
 
 
 def one_of(*valid: str) -> Rule:
@@ -142,11 +111,6 @@ def max_bytes(limit: int) -> Rule:
     return rule
 
 
-def no_doubles(key: str | Callable[[Any], Any] = "", at: str = "") -> Rule:
-    """Items of a list must differ, in a member if one is named."""
-    return items(lambda value, path, errs: None, key=key, double=at)
-
-
 def alone(what: str) -> Rule:
     """`*` stands alone in a list."""
     why = f"if '*' is present, must not specify other {what}"
@@ -161,6 +125,7 @@ def finds_fault(rule: Rule, value: Any) -> bool:
     return bool(errs)
 
 
+driver_name = nonempty(max_bytes(63), matches(lambda name: names.dns_subdomain(name.lower())))
 nonnegative = holds(lambda value: value >= 0, common.NEGATIVE)
 dns_label = matches(names.dns_label)
 dns1035_label = matches(names.dns1035_label)
@@ -178,6 +143,11 @@ user_id = matches(names.user_id)
 
 def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:
     names.domain_prefixed_path(errs, path, value)
+
+
+def legacy_ip(value: str, path: str, errs: Errors, known: Container[str] | None) -> None:
+    """An address in a field older than strict validation; `known` ones are those of the stored object."""
+    common.validate_ip(value, path, errs, known or ())
 
 
 def fully_qualified_name(value: str, path: str, errs: Errors) -> None:
@@ -222,16 +192,24 @@ def fixed(
     zero: Any = None,
     *,
     at: str | None = None,
-    show: Callable[[Any], Any] = lambda value: value,
+    show: str | Callable[[Any], Any] = lambda value: value,
     why: str = common.IMMUTABLE,
+    forbidden: str = "",
 ) -> Change:
-    """A member, found by a path such as `spec.selector`, must not change; `show` gives the value for the message."""
+    """A member, found by a path such as `spec.selector`, must not change.
+
+    show: gives the value for the message, or names its form (shown.shown). forbidden: why, if the change is forbidden.
+    """
     steps, path = member.split("."), member if at is None else at
 
     def check(obj: Object, old: Object, errs: Errors) -> None:
         new, before = found(obj, steps, zero), found(old, steps, zero)
-        if not common.equal(new, before):
-            errs.invalid(path, show(new), why)
+        if common.equal(new, before):
+            return
+        if forbidden:
+            errs.forbidden(path, forbidden)
+        else:
+            errs.invalid(path, shown(new, show) if isinstance(show, str) else show(new), why)
 
     return check
 

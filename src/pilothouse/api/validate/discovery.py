@@ -1,90 +1,61 @@
 """Validates discovery.k8s.io/v1: endpoint slices."""
 
+from typing import NamedTuple
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import report
 from pilothouse.api.validate.service import validate_non_special_ip
 from pilothouse.api.validate.tables import Rules
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
 
-def _hints(rule: d.Rule) -> d.Rule:
-    """The names of hints, which must differ."""
+rules = Rules()
+_slice = rules.kind(f"""
+    endpoints[]                         most:{MAX_ENDPOINTS}
+    if #endpoints <= {MAX_ENDPOINTS}
+      endpoints[]
+        @addresses
+        nodeName?                       dns-subdomain
+        deprecatedTopology[]            most:16
+        deprecatedTopology?             labels
+        hostname?                       dns-label
+        hints.forZones[]                most:8
+        if #hints.forZones <= 8
+          hints.forZones[]              unique-first:.name
+            name                        label-value
+        hints.forNodes[]                most:8
+        if #hints.forNodes <= 8
+          hints.forNodes[]              unique-first:.name
+            name                        dns-subdomain
+    ports[]                             most:{MAX_PORTS}
+    if #ports <= {MAX_PORTS}
+      ports[]
+        name+                           dns-label
+        name                            unique
+        protocol*                       SCTP|TCP|UDP
+        appProtocol?                    qualified-name
+    addressType!                        FQDN|IPv4|IPv6
+    if #endpoints <= {MAX_ENDPOINTS}
+      endpoints[]
+        addresses[]!                    most:100 : must contain at least 1 address
+""")
+"""Rules that upstream declares with the types (address type, number of addresses) are reported last."""
 
-    def name(hint: Object, path: str, errs: Errors) -> None:
-        rule(hint.get("name", ""), f"{path}.name", errs)
 
-    each = d.items(name, key="name", double=".name", early=True)
+class _Addresses(NamedTuple):
+    """The type of a slice's addresses, and those that stay allowed because the stored slice has them."""
 
-    def check(hints: list[Object], path: str, errs: Errors) -> None:
-        if len(hints) > 8:
-            errs.too_many(path, len(hints), 8)
-        else:
-            each(hints, path, errs)
-
-    return check
-
-
-rules = Rules(zones=_hints(d.label_value), nodes=_hints(d.dns_subdomain))
+    kind: str
+    known: frozenset[str]
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new slice; with `old`, a changed one, which may keep addresses that are not canonical.
-
-    Rules that upstream declares with the types (address type, number of addresses) are reported last.
-    """
-    endpoints, kind = obj.get("endpoints") or [], obj.get("addressType", "")
-    if len(endpoints) > MAX_ENDPOINTS:
-        errs.too_many("endpoints", len(endpoints), MAX_ENDPOINTS)
-    else:
-        known = {a for e in (old or {}).get("endpoints") or () for a in e.get("addresses") or ()}
-        for i, endpoint in enumerate(endpoints):
-            for j, address in enumerate(endpoint.get("addresses") or ()):
-                if kind == "FQDN":
-                    names.fully_qualified_domain_name(errs, f"endpoints[{i}].addresses[{j}]", address)
-                elif kind in ("IPv4", "IPv6") and address not in known:
-                    _address(address, int(kind[-1]), f"endpoints[{i}].addresses", j, errs)
-            _endpoint(endpoint, f"endpoints[{i}]", errs)
-    if len(obj.get("ports") or ()) > MAX_PORTS:
-        errs.too_many("ports", len(obj["ports"]), MAX_PORTS)
-    else:
-        _ports(obj, errs)
-    _address_type(obj, errs)
-    if len(endpoints) <= MAX_ENDPOINTS:
-        _enough_addresses(obj, errs)
-
-
-_endpoint = rules.table("""
-    nodeName?                           dns-subdomain
-    deprecatedTopology?                 few-topologies labels
-    hostname?                           dns-label
-    hints.forZones?                     zones
-    hints.forNodes?                     nodes
-""")
-
-
-def _ports(obj: Object, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, port in enumerate(obj.get("ports") or ()):
-        name = port.get("name") or ""
-        if name:
-            d.dns_label(name, f"ports[{i}].name", errs)
-        if name in seen:
-            errs.duplicate(f"ports[{i}].name", name)
-        seen.add(name)
-        _port(port, f"ports[{i}]", errs)
-
-
-_port = rules.table("""
-    protocol*                           SCTP|TCP|UDP
-    appProtocol?                        qualified-name
-""")
-_address_type = rules.kind("addressType! FQDN|IPv4|IPv6")
-_enough_addresses = rules.kind("""
-    endpoints[]
-      addresses[]!                      most:100 : must contain at least 1 address
-""")
+    """Validates a new slice; with `old`, a changed one, which may keep addresses that are not canonical."""
+    known = frozenset(a for e in (old or {}).get("endpoints") or () for a in e.get("addresses") or ())
+    _slice(obj, errs, _Addresses(obj.get("addressType", ""), known))
 
 
 def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
@@ -95,22 +66,21 @@ def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
 _same_type = d.fixed("addressType", "")
 
 
-def _address(text: str, version: int, path: str, index: int, errs: Errors) -> None:
-    wrong = names.ip_legacy(text)
-    for message in wrong:
-        errs.invalid(f"{path}[{index}]", text, message)
-    parsed = names.parse_ip(text)
-    if wrong or parsed is None:
-        return
-    if parsed.version != version:
-        errs.invalid(path, text, f"must be an IPv{version} address")
-    validate_non_special_ip(text, f"{path}[{index}]", errs)
-
-
 @rules
-def _few_topologies(topology: dict[str, str], path: str, errs: Errors) -> None:
-    if len(topology) > 16:
-        errs.too_many(path, len(topology), 16)
+def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) -> None:
+    kind, path = around.kind, f"{path}.addresses"
+    for i, address in enumerate(endpoint.get("addresses") or ()):
+        at = f"{path}[{i}]"
+        if kind == "FQDN":
+            names.fully_qualified_domain_name(errs, at, address)
+        elif kind in ("IPv4", "IPv6") and address not in around.known:
+            wrong, parsed = names.ip_legacy(address), names.parse_ip(address)
+            report(at, address, wrong, errs)
+            if wrong or parsed is None:
+                continue
+            if parsed.version != int(kind[-1]):
+                errs.invalid(path, address, f"must be an {kind} address")
+            validate_non_special_ip(address, at, errs)
 
 
 def slice_warnings(obj: Object) -> list[str]:

@@ -13,7 +13,6 @@ from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.storage import validate_driver_name
 from pilothouse.api.validate.tables import Rules
 
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
@@ -28,13 +27,12 @@ Requests = dict[str, set[str]]
 """Names of a claim's requests -> names of their alternatives."""
 
 rules = Rules(
-    validate_conditions,
-    validate_node_selector,
     validate_template_metadata,
-    driver_name=validate_driver_name,
+    node_selector=validate_node_selector,
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
+    conditions=validate_conditions,
 )
 
 
@@ -44,32 +42,16 @@ def _name(item: Object) -> str:
 
 # Claims
 
-_requests = rules.table("""
-    requests[]                          most:32 unique:name
-      name                              dns-label
-      if not exactly given and not firstAvailable
-        required                        : exactly one of `exactly` or `firstAvailable` is required
-      if exactly given and firstAvailable
-        @two-kinds
-      if exactly given and not firstAvailable
-        exactly?                        device-request
-      if not exactly given
-        firstAvailable[]                most:8 unique:name
-          name                          dns-label
-          @device-request
-""")
-rules.add(
-    "device-request",
-    """
+rules.define("""
+device-request
     deviceClassName!                    dns-subdomain
     selectors[]                         most:32 selector
     if allocationMode == All
       count+                            never : must not be specified when allocationMode is 'All'
+    elif allocationMode == ExactCount
+      count                             >=1 : must be greater than zero
     else
-      if allocationMode == ExactCount
-        count                           >=1 : must be greater than zero
-      else
-        allocationMode                  All|ExactCount
+      allocationMode                    All|ExactCount
     tolerations[]
       key+                              qualified-name
       if operator == Exists
@@ -78,71 +60,90 @@ rules.add(
         value                           label-value
       operator!                         Equal|Exists
       effect+                           NoExecute|NoSchedule
-    """,
-)
+selector
+    cel*
+      expression                        device-expression
+requests
+    requests[]                          most:32 unique: reference
+configuration
+    opaque*
+      driver                            driver-name
+      parameters*                       raw
+device-place
+    driver                              driver-name
+    pool!                               max:253 pool-parts
+    device                              dns-label
+""")
+_claim_devices = rules.table("""
+    devices.requests[]                  most:32 unique:name
+      name                              dns-label
+      if not exactly given and not firstAvailable
+        required                        : exactly one of `exactly` or `firstAvailable` is required
+      if exactly given and firstAvailable
+        invalid                         show:null : exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set
+      elif exactly given
+        exactly?                        device-request
+      if not exactly given
+        firstAvailable[]                most:8 unique:name
+          name                          dns-label
+          @device-request
+    devices.constraints[]               most:32
+      @requests
+      if matchAttribute given
+        matchAttribute                  attribute-name with-domain
+      elif distinctAttribute given
+        distinctAttribute               attribute-name with-domain
+      else
+        required                        : exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set
+    devices.config[]                    most:32
+      @requests
+      @configuration
+""")
+_allocation = rules.table("""
+    devices.results[]                   most:32
+      request                           reference
+      @device-place
+      @binding
+    devices.config[]                    most:64
+      source!                           FromClaim|FromClass
+      @requests
+      @configuration
+    nodeSelector?                       node-selector
+""")
+"""Around the spec and the allocation of a claim are the names of its requests."""
 
 
 @rules
-def _two_kinds(request: Object, path: str, errs: Errors) -> None:
-    why = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"
-    errs.invalid(path, None, why)
-
-
-@rules
-def _selector(selector: Object, path: str, errs: Errors) -> None:
-    cel = selector.get("cel")
-    if cel is None:
-        errs.required(f"{path}.cel")
-        return
-    expression, where = cel.get("expression", ""), f"{path}.cel.expression"
-    if len(expression.encode()) > MAX_EXPRESSION:
-        errs.too_long(where, MAX_EXPRESSION)
+def _device_expression(expression: str, path: str, errs: Errors) -> None:
+    if names.size(expression) > MAX_EXPRESSION:
+        errs.too_long(path, MAX_EXPRESSION)
     else:
-        device_selector(expression, where, errs)
+        device_selector(expression, path, errs)
 
 
 def validate_claim(obj: Object, errs: Errors) -> None:
     _claim_spec(obj.get("spec") or {}, "spec", errs)
 
 
-validate_claim_update = d.fixed("spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimSpec"))
+validate_claim_update = d.fixed("spec", {}, show="api.resource.v1.ResourceClaimSpec")
 """Validates a changed claim; its spec is immutable."""
 validate_claim_template = rules.kind("""
     spec.metadata                       template-metadata
     spec.spec
       @claim-spec
 """)
-validate_claim_template_update = d.fixed(
-    "spec", {}, show=lambda spec: go(spec, "api.resource.v1.ResourceClaimTemplateSpec")
-)
+validate_claim_template_update = d.fixed("spec", {}, show="api.resource.v1.ResourceClaimTemplateSpec")
 """Validates a change of a template; its spec is immutable."""
 
 
 @rules
 def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
-    devices, path, known = spec.get("devices") or {}, f"{path}.devices", request_names(spec)
-    _requests(devices, path, errs)
-
-    def references(holder: Object, at: str, errs: Errors) -> None:
-        _references(holder, at, errs, known)
-
-    for member, rule in (("constraints", _constraint), ("config", _configuration)):
-        d.items(references, rule, most=32)(devices.get(member) or (), f"{path}.{member}", errs)
+    _claim_devices(spec, path, errs, request_names(spec))
 
 
 def request_names(spec: Object) -> Requests:
     requests = (spec.get("devices") or {}).get("requests") or ()
     return {_name(r): {_name(s) for s in r.get("firstAvailable") or ()} for r in requests}
-
-
-_constraint = rules.table("""
-    if matchAttribute given
-      matchAttribute                    attribute-name with-domain
-    else
-      distinctAttribute?                attribute-name with-domain
-    if not matchAttribute given and not distinctAttribute given
-      required                          : exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set
-""")
 
 
 @rules
@@ -161,7 +162,7 @@ def validate_attribute_name(name: str, path: str, errs: Errors) -> None:
     if not domain:
         errs.invalid(path, "", "the domain must not be empty")
     else:
-        validate_driver_name(domain, path, errs)
+        d.driver_name(domain, path, errs)
     if not local:
         errs.invalid(path, "", "the name must not be empty")
     else:
@@ -171,13 +172,7 @@ def validate_attribute_name(name: str, path: str, errs: Errors) -> None:
 _identifier = d.every(d.max_bytes(32), d.matches(names.c_identifier))
 
 
-def _references(holder: Object, path: str, errs: Errors, known: Requests) -> None:
-    def check(name: str, at: str, errs: Errors) -> None:
-        _reference(name, at, errs, known)
-
-    d.items(check, key="", most=32)(holder.get("requests") or (), f"{path}.requests", errs)
-
-
+@rules
 def _reference(name: str, path: str, errs: Errors, known: Requests) -> None:
     parts = name.split("/")
     if len(parts) > 2:
@@ -187,16 +182,6 @@ def _reference(name: str, path: str, errs: Errors, known: Requests) -> None:
         d.dns_label(part, path, errs)
     if parts[0] not in known or (len(parts) == 2 and parts[1] not in known[parts[0]]):
         errs.invalid(path, name, _BAD_REF)
-
-
-_configuration = rules.add(
-    "configuration",
-    """
-    opaque*
-      driver                            driver-name
-      parameters*                       raw
-    """,
-)
 
 
 @rules
@@ -224,13 +209,16 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     _reserved(status, "status", errs)
     allocated = {_device_id(r) for r in d.found(allocation, ("devices", "results"), ())}
 
-    def device(item: Object, path: str, errs: Errors) -> None:
-        _device_place(item, path, errs)
-        if _device_id(item) not in allocated:
-            errs.invalid(path, _shared_id(item), "must be an allocated device in the claim")
-        _device_status(item, path, errs)
-
-    d.items(device, key=_device_id)(status.get("devices") or (), "status.devices", errs)
+    seen: set[str] = set()
+    for i, device in enumerate(status.get("devices") or ()):
+        path, identifier = f"status.devices[{i}]", _device_id(device)
+        rules["device-place"](device, path, errs)
+        if identifier not in allocated:
+            errs.invalid(path, _shared_id(device), "must be an allocated device in the claim")
+        _device_status(device, path, errs)
+        if identifier in seen:
+            errs.duplicate(path, identifier)
+        seen.add(identifier)
     if reserved and allocation is None:
         errs.forbidden("status.reservedFor", "may not be specified when `allocated` is not set")
     known = {identity(consumer) for consumer in before.get("reservedFor") or ()}
@@ -259,14 +247,6 @@ def _device_id(device: Object) -> str:
     return f"{text}/{share}" if share else text
 
 
-_device_place = rules.add(
-    "device-place",
-    """
-    driver                              driver-name
-    pool!                               max:253 pool-parts
-    device                              dns-label
-    """,
-)
 _device_status = rules.table("""
     conditions[]                        most:8
     conditions?                         conditions
@@ -287,30 +267,13 @@ def _pool_parts(name: str, path: str, errs: Errors) -> None:
 validate_pool_name = d.nonempty(d.max_bytes(253), _pool_parts)
 
 
-def _allocation(allocation: Object, path: str, errs: Errors, known: Requests) -> None:
-    def result(item: Object, at: str, errs: Errors) -> None:
-        _reference(item.get("request", ""), f"{at}.request", errs, known)
-
-    def config(item: Object, at: str, errs: Errors) -> None:
-        _source(item, at, errs)
-        _references(item, at, errs, known)
-        _configuration(item, at, errs)
-
-    devices = allocation.get("devices") or {}
-    results = d.items(result, _device_place, validate_binding, most=32)
-    results(devices.get("results") or (), f"{path}.devices.results", errs)
-    d.items(config, most=64)(devices.get("config") or (), f"{path}.devices.config", errs)
-    _allocated_to(allocation, path, errs)
-
-
-_source = rules.table("source! FromClaim|FromClass")
-_allocated_to = rules.table("nodeSelector? node-selector")
 _binding_names = rules.table("""
     bindingConditions[]                 most:4 unique: qualified-name
     bindingFailureConditions[]          most:4 unique: qualified-name
 """)
 
 
+@rules
 def validate_binding(device: Object, path: str, errs: Errors) -> None:
     """Conditions that binding waits for and conditions that make it fail must both be given, or neither."""
     _binding_names(device, path, errs)
@@ -337,7 +300,10 @@ _class = """
 """
 validate_device_class = rules.kind(_class.format(selector="selector"))
 _unchanged_class = rules.kind(_class.format(selector="stored-selector"))
-rules.add("stored-selector", "cel*")
+rules.define("""
+stored-selector
+    cel*
+""")
 
 
 def validate_device_class_update(obj: Object, old: Object, errs: Errors) -> None:

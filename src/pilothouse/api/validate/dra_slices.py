@@ -1,6 +1,6 @@
 """Validates resource.k8s.io/v1: the slices in which drivers publish their devices."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patterns import Pattern
@@ -11,7 +11,6 @@ from pilothouse.api.validate.dra import validate_attribute_name, validate_bindin
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.storage import validate_driver_name
 from pilothouse.api.validate.tables import Rules
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
@@ -23,10 +22,6 @@ _ONE_DEVICE_PLACE = (
     "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is "
     "set to true in the ResourceSlice spec"
 )
-_NO_DEVICE_PLACE = (
-    "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in "
-    "the ResourceSlice spec"
-)
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PRE_RELEASE = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _BUILD = "[0-9a-zA-Z-]+"
@@ -36,8 +31,9 @@ _SEMANTIC = Pattern(
 
 rules = Rules(
     validate_binding,
-    driver_name=validate_driver_name,
+    node_selector=validate_node_selector,
     pool_name=validate_pool_name,
+    unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
 )
 
@@ -46,95 +42,34 @@ def _name(item: Object) -> str:
     return str(item.get("name", ""))
 
 
-_head = rules.kind("""
+_slice = rules.kind("""
     spec.driver                         driver-name
     spec.pool.name                      pool-name
     spec.pool.resourceSliceCount        >=1 : must be greater than zero
     spec.pool.generation                >=0 : must be greater than or equal to zero
-""")
-_fixed = d.change(d.fixed("spec.pool.name", ""), d.fixed("spec.driver", ""), d.fixed("spec.nodeName"))
-_counter_sets = rules.kind("""
+    @unchanged
+    spec
+      @place
+    if spec.sharedCounters and spec.devices
+      invalid                           at:spec : only one of `sharedCounters` or `devices` is allowed
+    @number-of-devices
+    spec.devices[]                      unique:name
+      name                              dns-label
+      @properties
+      attributes?                       attributes
+      @capacities
+      @changed-taints
+      consumesCounters[]                most:2 unique:counterSet
+        counterSet!                     dns-label
+        @counters
+      if /spec.perDeviceNodeSelection
+        @device-place
+      elif nodeName given or nodeSelector given or allNodes given
+        invalid                         show:null : `nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec
+      @binding
     spec.sharedCounters[]               most:8 unique:name
       name!                             dns-label
       @counters
-""")
-
-
-def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new slice; with `old`, a changed one."""
-    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
-    _head(obj, errs)
-    if old is not None:
-        _fixed(obj, old, errs)
-    _place(spec, errs)
-    if spec.get("sharedCounters") and spec.get("devices"):
-        errs.invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
-    devices = spec.get("devices") or []
-    heavy = any(one.get("taints") or one.get("consumesCounters") for one in devices)
-    known = {_name(one): one for one in before.get("devices") or ()}
-    apart = bool(spec.get("perDeviceNodeSelection"))
-
-    def device(item: Object, path: str, errs: Errors) -> None:
-        _device(item, known.get(_name(item)), apart, path, errs)
-
-    most = MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES
-    d.items(device, key="name", most=most)(devices, "spec.devices", errs)
-    _counter_sets(obj, errs)
-
-
-def _place(spec: Object, errs: Errors) -> None:
-    given = []
-    for member in _PLACES:
-        value, path = spec.get(member), f"spec.{member}"
-        if value is None:
-            continue
-        if member == "nodeSelector":
-            validate_node_selector(value, path, errs)
-            terms = value.get("nodeSelectorTerms") or []
-            if len(terms) != 1:
-                why = "must have exactly one node selector term"
-                errs.invalid(
-                    f"{path}.nodeSelectorTerms", go(terms, "api.core.v1.NodeSelectorTerm") or None, why
-                )
-        elif not value:
-            text = "a non-empty string" if member == "nodeName" else "true"
-            errs.invalid(path, value, f"must be either unset or set to {text}")
-            continue
-        elif member == "nodeName":
-            d.dns_subdomain(value, path, errs)
-        given.append(f"`{member}`")
-    if not given:
-        errs.required("spec", _ONE_PLACE)
-    elif len(given) > 1:
-        errs.invalid("spec", f"{{{', '.join(given)}}}", f"{_ONE_PLACE}, but multiple fields are set")
-
-
-def _device_place(device: Object, path: str, errs: Errors) -> None:
-    given = []
-    for member in _DEVICE_PLACES:
-        value, at = device.get(member), f"{path}.{member}"
-        if value is None:
-            continue
-        if member == "nodeSelector":
-            validate_node_selector(value, at, errs)
-        elif not value:
-            why = "must not be empty" if member == "nodeName" else "must be either unset or set to true"
-            errs.invalid(at, value, why)
-            continue
-        elif member == "nodeName":
-            d.dns_subdomain(value, at, errs)
-        given.append(f"`{member}`")
-    if not given:
-        errs.required(path, _ONE_DEVICE_PLACE)
-    elif len(given) > 1:
-        errs.invalid(path, f"{{{', '.join(given)}}}", _ONE_DEVICE_PLACE)
-
-
-_device_head = rules.table("""
-    name                                dns-label
-    @properties
-    attributes?                         attributes
-    @capacities
 """)
 _taints = rules.table("""
     taints[]                            most:16
@@ -142,23 +77,87 @@ _taints = rules.table("""
       value                             label-value
       effect!                           NoExecute|NoSchedule|None
 """)
-_consumed = rules.table("""
-    consumesCounters[]                  most:2 unique:counterSet
-      counterSet!                       dns-label
-      @counters
+
+
+class _Stored(NamedTuple):
+    """The slice that is changed, and its devices by name."""
+
+    slice: Object | None
+    devices: dict[str, Object]
+
+
+def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
+    """Validates a new slice; with `old`, a changed one."""
+    _slice(obj, errs, _Stored(old, {_name(one): one for one in d.found(old, ("spec", "devices"), ())}))
+
+
+@rules
+def _unchanged(obj: Object, path: str, errs: Errors, stored: _Stored) -> None:
+    if stored.slice is not None:
+        _fixed(obj, stored.slice, errs)
+
+
+_fixed = d.change(d.fixed("spec.pool.name", ""), d.fixed("spec.driver", ""), d.fixed("spec.nodeName"))
+
+
+@rules
+def _number_of_devices(obj: Object, path: str, errs: Errors) -> None:
+    devices = d.found(obj, ("spec", "devices"), ())
+    heavy = any(one.get("taints") or one.get("consumesCounters") for one in devices)
+    most = MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES
+    if len(devices) > most:
+        errs.too_many("spec.devices", len(devices), most)
+
+
+@rules
+def _changed_taints(device: Object, path: str, errs: Errors, stored: _Stored) -> None:
+    old = stored.devices.get(_name(device))
+    if old is None or not equal(old.get("taints"), device.get("taints")):
+        _taints(device, path, errs)
+
+
+rules.define("""
+place
+    if nodeName given and not nodeName
+      nodeName                          never : must be either unset or set to a non-empty string
+    nodeName+                           dns-subdomain
+    nodeSelector?                       node-selector one-term
+    allNodes?                           unset-or-true
+    perDeviceNodeSelection?             unset-or-true
+    @one-place
+device-place
+    if nodeName given and not nodeName
+      nodeName                          never : must not be empty
+    nodeName+                           dns-subdomain
+    nodeSelector?                       node-selector
+    allNodes?                           unset-or-true
+    @one-device-place
 """)
 
 
-def _device(device: Object, old: Object | None, apart: bool, path: str, errs: Errors) -> None:
-    _device_head(device, path, errs)
-    if old is None or not equal(old.get("taints"), device.get("taints")):
-        _taints(device, path, errs)
-    _consumed(device, path, errs)
-    if apart:
-        _device_place(device, path, errs)
-    elif any(device.get(m) is not None for m in _DEVICE_PLACES):
-        errs.invalid(path, None, _NO_DEVICE_PLACE)
-    validate_binding(device, path, errs)
+@rules
+def _one_term(selector: Object, path: str, errs: Errors) -> None:
+    terms = selector.get("nodeSelectorTerms") or []
+    if len(terms) != 1:
+        shown = go(terms, "api.core.v1.NodeSelectorTerm") or None
+        errs.invalid(f"{path}.nodeSelectorTerms", shown, "must have exactly one node selector term")
+
+
+def _one_of(members: tuple[str, ...], why: str, more: str) -> d.Rule:
+    """One of these must be given; `more` is the message if there are several."""
+
+    def check(holder: Object, path: str, errs: Errors) -> None:
+        given = [m for m in members if holder.get(m) or (m == "nodeSelector" and holder.get(m) is not None)]
+        if not given:
+            errs.required(path, why)
+        elif len(given) > 1:
+            errs.invalid(path, f"{{{', '.join(f'`{member}`' for member in given)}}}", more)
+
+    return check
+
+
+rules.add("one-place", _one_of(_PLACES, _ONE_PLACE, f"{_ONE_PLACE}, but multiple fields are set"))
+rules.add("one-device-place", _one_of(_DEVICE_PLACES, _ONE_DEVICE_PLACE, _ONE_DEVICE_PLACE))
 
 
 @rules
@@ -201,7 +200,10 @@ def _one_value(attribute: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, shown if given else "", "exactly one value must be specified")
 
 
-rules.add("counters", "counters! most-counters")
+rules.define("""
+counters
+    counters! most-counters
+""")
 
 
 @rules
@@ -229,11 +231,11 @@ def _capacity(capacity: Object, shared: bool, path: str, errs: Errors) -> None:
         which = "validValues" if values else "validRange"
         errs.required(f"{path}.default", f"required when {which} is defined")
     elif values:
-        _valid_values(
-            values, amount(default), amount(capacity.get("value", "0")), f"{path}.validValues", errs
-        )
+        most = amount(capacity.get("value", "0"))
+        _valid_values(values, amount(default), most, f"{path}.validValues", errs)
     elif span is not None:
-        _valid_range(span, amount(default), amount(capacity.get("value", "0")), f"{path}.validRange", errs)
+        most = amount(capacity.get("value", "0"))
+        _valid_range(span, amount(default), most, f"{path}.validRange", errs)
 
 
 def _valid_values(values: list[str], default: Quantity, most: Quantity, path: str, errs: Errors) -> None:
@@ -242,11 +244,15 @@ def _valid_values(values: list[str], default: Quantity, most: Quantity, path: st
         if options[i - 1] > options[i]:
             errs.invalid(f"{path}[{i}]", values[i], "values must be sorted in ascending order")
 
-    def option(text: str, at: str, errs: Errors) -> None:
-        if amount(text) > most:
-            errs.invalid(at, text, f"option is larger than capacity value: {most}")
-
-    d.items(option, key="", most=10)(values, path, errs)
+    seen: set[str] = set()
+    if len(values) > 10:
+        errs.too_many(path, len(values), 10)
+    for i, (text, option) in enumerate(zip(values, options, strict=True)):
+        if option > most:
+            errs.invalid(f"{path}[{i}]", text, f"option is larger than capacity value: {most}")
+        if text in seen:
+            errs.duplicate(f"{path}[{i}]", text)
+        seen.add(text)
     if not any(o == default for o in options):
         errs.invalid(path, str(default), "default value is not valid according to the requestPolicy")
 
@@ -269,13 +275,8 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
         if default > high:
             errs.invalid(f"{path}.max", str(default), f"default is more than max: {high}")
     if span.get("step") is not None:
-        _steps(
-            amount(span["step"]),
-            [low, default] if high is None else [low, default, high],
-            most,
-            f"{path}.step",
-            errs,
-        )
+        values = [low, default] if high is None else [low, default, high]
+        _steps(amount(span["step"]), values, most, f"{path}.step", errs)
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:

@@ -18,24 +18,31 @@ _FIXED = (
 rules = Rules()
 _series = rules.kind("""
     if series given
-      series.count                      at-least-two
+      series.count                      >=2 show: : should be at least 2
       series.lastObservedTime!
 """)
 _strict = rules.kind("""
     eventTime!
     type                                known-type
-    firstTimestamp+                     unset-here
-    lastTimestamp+                      unset-here
-    count+                              unset-here
+    firstTimestamp+                     never show: : needs to be unset
+    lastTimestamp+                      never show: : needs to be unset
+    count+                              never show: : needs to be unset
     if source.component or source.host
-      source                            unset-here
+      source                            never show: : needs to be unset
 """)
 
 
-@rules
-def _at_least_two(count: int, path: str, errs: Errors) -> None:
-    if not count or count < 2:
-        errs.invalid(path, "", "should be at least 2")
+_reported = rules.kind("""
+    if $
+      reportingComponent!               as:reportingController
+      reportingComponent                qualified-name as:reportingController
+    else
+      reportingComponent!
+      reportingComponent                qualified-name
+    reportingInstance!,action!,reason!  short
+    message                             short-note
+""")
+"""What events with a time must have; around is whether they come through events.k8s.io."""
 
 
 @rules
@@ -44,14 +51,21 @@ def _known_type(kind: str, path: str, errs: Errors) -> None:
         errs.invalid(path, "", f"has invalid value: {kind}")
 
 
-@rules
-def _unset_here(value: object, path: str, errs: Errors) -> None:
-    errs.invalid(path, "", "needs to be unset")
+def _at_most(limit: int) -> d.Rule:
+    def check(text: str, path: str, errs: Errors) -> None:
+        if names.size(text) > limit:
+            errs.invalid(path, "", f"can have at most {limit} characters")
+
+    return check
+
+
+rules.add("short", _at_most(LIMIT))
+rules.add("short-note", _at_most(NOTE_LIMIT))
 
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
     """Validates a new event; `strict` if it was written through events.k8s.io."""
-    _legacy(event, errs, "reportingController" if strict else "reportingComponent")
+    _legacy(event, errs, strict=strict)
     if strict:
         _series(event, errs)
         _strict(event, errs)
@@ -59,7 +73,7 @@ def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
 
 def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: bool) -> None:
     """Validates a changed event; through events.k8s.io only its series may change."""
-    _legacy(event, errs, "reportingController" if strict else "reportingComponent")
+    _legacy(event, errs, strict=strict)
     if not strict:
         return
     if event.get("series") != old.get("series"):
@@ -89,30 +103,12 @@ _fixed = d.change(
 )
 
 
-def _legacy(event: Object, errs: Errors, controller_field: str) -> None:
+def _legacy(event: Object, errs: Errors, *, strict: bool) -> None:
     namespace = event["metadata"].get("namespace", "")
-    involved = (event.get("involvedObject") or {}).get("namespace", "")
-    mismatch = "does not match event.namespace"
-    if not event.get("eventTime"):
-        if involved != namespace and not (not involved and namespace in ("", "default")):
-            errs.invalid("involvedObject.namespace", involved, mismatch)
-    else:
-        if not involved and namespace not in ("default", "kube-system"):
-            errs.invalid("involvedObject.namespace", involved, mismatch)
-        _new_style(event, errs, controller_field)
+    involved, new_style = d.found(event, ("involvedObject", "namespace"), ""), bool(event.get("eventTime"))
+    homes = ("default", "kube-system") if new_style else ("", "default")
+    if (involved != namespace and involved and not new_style) or (not involved and namespace not in homes):
+        errs.invalid("involvedObject.namespace", involved, "does not match event.namespace")
+    if new_style:
+        _reported(event, errs, strict)
     d.dns_subdomain(namespace, "namespace", errs)
-
-
-def _new_style(event: Object, errs: Errors, controller_field: str) -> None:
-    controller = event.get("reportingComponent", "")
-    if not controller:
-        errs.required(controller_field)
-    d.qualified_name(controller, controller_field, errs)
-    for member in ("reportingInstance", "action", "reason"):
-        value = event.get(member, "")
-        if not value:
-            errs.required(member)
-        if names.size(value) > LIMIT:
-            errs.invalid(member, "", f"can have at most {LIMIT} characters")
-    if names.size(event.get("message", "")) > NOTE_LIMIT:
-        errs.invalid("message", "", f"can have at most {NOTE_LIMIT} characters")

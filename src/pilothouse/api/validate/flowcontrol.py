@@ -13,22 +13,28 @@ MAX_QUEUES = 10_000_000
 MAX_HASH_BITS = 60
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
 
-rules = Rules(alone_in_groups=d.alone("api groups"), alone_in_resources=d.alone("resources"))
+rules = Rules(
+    alone_in_groups=d.alone("api groups"),
+    alone_in_namespaces=d.alone("namespaces"),
+    alone_in_resources=d.alone("resources"),
+    alone_in_urls=d.alone("non-resource URLs"),
+    alone_in_verbs=d.alone("verbs"),
+    namespace=d.matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}"),
+)
 
 
 def _everything(*groups: str) -> list[Object]:
     """Rules that match every request of these groups."""
-    every = ["*"]
-    resources = {
-        "verbs": every,
-        "apiGroups": every,
-        "resources": every,
+    every = {
+        "verbs": ["*"],
+        "apiGroups": ["*"],
+        "resources": ["*"],
         "clusterScope": True,
-        "namespaces": every,
+        "namespaces": ["*"],
     }
     subjects = [{"kind": "Group", "group": {"name": group}} for group in groups]
-    others = {"verbs": every, "nonResourceURLs": every}
-    return [{"subjects": subjects, "resourceRules": [resources], "nonResourceRules": [others]}]
+    others = {"verbs": ["*"], "nonResourceURLs": ["*"]}
+    return [{"subjects": subjects, "resourceRules": [every], "nonResourceRules": [others]}]
 
 
 MANDATORY_SCHEMAS: dict[str, Object] = {
@@ -55,15 +61,19 @@ MANDATORY_LEVELS: dict[str, Object] = {
 
 # Flow schemas
 
-rules.add(
-    "conditions",
-    """
+rules.define("""
+verbs
+    if verbs has *
+      verbs                             alone-in-verbs
+    else
+      verbs?                            known-verbs
+conditions
     conditions[]                        unique-first:.type
       type!                             : must not be empty
-    """,
-)
+""")
 validate_flow_schema = rules.kind("""
-    spec.matchingPrecedence=0           positive-value <=10000 : must not be greater than 10000
+    spec.matchingPrecedence             >=1 : must be a positive value
+    spec.matchingPrecedence             <=10000 : must not be greater than 10000
     @only-exempt-is-first
     spec.distinguisherMethod?           method
     spec.priorityLevelConfiguration.name! dns-subdomain : must reference a priority level
@@ -89,15 +99,24 @@ validate_flow_schema = rules.kind("""
       if not resourceRules and not nonResourceRules
         required                        : at least one of resourceRules and nonResourceRules has to be non-empty
       resourceRules[]
-        verbs!                          verbs : verbs must contain at least one value
+        verbs!                          : verbs must contain at least one value
+        @verbs
         apiGroups!                      alone-in-groups : resource rules must supply at least one api group
         resources!                      alone-in-resources : resource rules must supply at least one resource
         if not namespaces and not clusterScope
           namespaces!                   : resource rules that are not cluster scoped must supply at least one namespace
-        namespaces+                     namespaces
+        if namespaces has *
+          namespaces                    alone-in-namespaces
+        else
+          namespaces[]                  namespace
       nonResourceRules[]
-        verbs!                          verbs : verbs must contain at least one value
-        nonResourceURLs!                urls : nonResourceURLs must contain at least one value
+        verbs!                          : verbs must contain at least one value
+        @verbs
+        nonResourceURLs!                : nonResourceURLs must contain at least one value
+        if nonResourceURLs has *
+          nonResourceURLs               alone-in-urls
+        else
+          nonResourceURLs[]             url
     @mandatory-schema
     status?                             conditions
 """)
@@ -115,12 +134,6 @@ def _only_exempt_is_first(obj: Object, path: str, errs: Errors) -> None:
 
 
 @rules
-def _positive_value(value: int, path: str, errs: Errors) -> None:
-    if value <= 0:
-        errs.invalid(path, value, "must be a positive value")
-
-
-@rules
 def _method(method: Object, path: str, errs: Errors) -> None:
     if method.get("type", "") not in ("ByNamespace", "ByUser"):
         errs.not_supported(f"{path}.type", {"Type": method.get("type", "")}, ("ByNamespace", "ByUser"))
@@ -133,44 +146,26 @@ def _service_account(name: str, path: str, errs: Errors) -> None:
 
 
 @rules
-def _verbs(verbs: list[str], path: str, errs: Errors) -> None:
-    if "*" in verbs:
-        d.alone("verbs")(verbs, path, errs)
-    elif not set(verbs) <= set(_VERBS):
+def _known_verbs(verbs: list[str], path: str, errs: Errors) -> None:
+    if not set(verbs) <= set(_VERBS):
         errs.not_supported(path, verbs, _VERBS)
 
 
-_namespace = d.matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}")
-
-
-@rules
-def _namespaces(namespaces: list[str], path: str, errs: Errors) -> None:
-    (d.alone("namespaces") if "*" in namespaces else d.items(_namespace))(namespaces, path, errs)
-
-
-@rules
-def _urls(urls: list[str], path: str, errs: Errors) -> None:
-    (d.alone("non-resource URLs") if "*" in urls else d.items(_url))(urls, path, errs)
-
-
-def _url(url: str, path: str, errs: Errors) -> None:
-    fault = _url_fault(url)
-    if fault:
-        errs.invalid(path, url, fault)
-
-
-def _url_fault(url: str) -> str:
+def _url_fault(url: str) -> list[str]:
     if not url:
-        return "must not be empty"
+        return ["must not be empty"]
     if not url.startswith("/"):
-        return "must start with slash"
+        return ["must start with slash"]
     if " " in url:
-        return "must not contain white-space"
+        return ["must not contain white-space"]
     if "//" in url:
-        return "must not contain double slash"
+        return ["must not contain double slash"]
     if url.count("*") > 1 or ("*" in url and not url.endswith("/*")):
-        return "wildcard can only do suffix matching"
-    return ""
+        return ["wildcard can only do suffix matching"]
+    return []
+
+
+rules.add("url", d.matches(_url_fault))
 
 
 @rules
@@ -183,18 +178,12 @@ def _mandatory_schema(obj: Object, path: str, errs: Errors) -> None:
 
 # Priority levels
 
-rules.add(
-    "shares",
-    """
+rules.define("""
+shares
     nominalConcurrencyShares?           >=0 : must be a non-negative integer
-    """,
-)
-rules.add(
-    "lendable",
-    """
+lendable
     lendablePercent?                    0..100 : must be between 0 and 100, inclusive
-    """,
-)
+""")
 validate_priority_level = rules.kind(f"""
     @named-as-its-type
     spec                                by:type
@@ -247,11 +236,8 @@ def _mandatory_level(obj: Object, path: str, errs: Errors) -> None:
     if mandatory is None:
         return
     if name == "exempt":
-        but, spec, mandatory = (
-            " except the 'spec.exempt' field",
-            spec | {"exempt": None},
-            mandatory | {"exempt": None},
-        )
+        but = " except the 'spec.exempt' field"
+        spec, mandatory = spec | {"exempt": None}, mandatory | {"exempt": None}
     if not equal(spec, mandatory):
         shown = go(obj.get("spec") or {}, "api.flowcontrol.v1.PriorityLevelConfigurationSpec")
         errs.invalid("spec", shown, f"spec of '{name}'{but} must equal the fixed value")

@@ -1,13 +1,12 @@
 """Validates networking.k8s.io/v1: ingresses, ingress classes, network policies, IP addresses, service CIDRs."""
 
 from collections.abc import Iterator
-from functools import cache
+from typing import NamedTuple
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import IMMUTABLE, validate_cidr, validate_ip
-from pilothouse.api.validate.shown import go
+from pilothouse.api.validate.common import IMMUTABLE, report, validate_cidr
 from pilothouse.api.validate.tables import Rules
 from pilothouse.api.warnings import enough
 
@@ -23,20 +22,27 @@ rules = Rules(
 # Ingresses
 
 
-@cache
-def _ingress_spec(any_secret: bool, any_wildcard: bool) -> d.Rule:
-    """With `any_secret`, names of secrets are not checked; with `any_wildcard`, not what rules for wildcards lead to."""
-    return rules.table(f"""
-        @backend-or-rules
-        defaultBackend?                 backend
-        rules[]
-          host+                         no-address host
-          {"@http-unless-wildcard" if any_wildcard else "@http"}
-        tls[]
-          hosts[]                       host
-          {"" if any_secret else "secretName+ dns-subdomain"}
-        ingressClassName?               dns-subdomain
-    """)
+_ingress = rules.table("""
+    @backend-or-rules
+    defaultBackend?                     backend
+    rules[]
+      host+                             no-address host
+      if not $any_wildcard
+        @http
+      else
+        @http-unless-wildcard
+    tls[]
+      hosts[]                           host
+      secretName+                       $any_secret?:dns-subdomain
+    ingressClassName?                   dns-subdomain
+""")
+
+
+class _Excuses(NamedTuple):
+    """What a changed ingress may keep: invalid names of secrets, and what rules for wildcards lead to."""
+
+    any_secret: bool = False
+    any_wildcard: bool = False
 
 
 @rules
@@ -48,13 +54,11 @@ def _backend_or_rules(spec: Object, path: str, errs: Errors) -> None:
 
 @rules
 def _host(host: str, path: str, errs: Errors) -> None:
-    for message in (names.wildcard_subdomain if "*" in host else names.dns_subdomain)(host):
-        errs.invalid(path, host, message)
+    report(path, host, (names.wildcard_subdomain if "*" in host else names.dns_subdomain)(host), errs)
 
 
-_http = rules.add(
-    "http",
-    """
+rules.define("""
+http
     http?
       paths[]!
         if pathType given
@@ -68,8 +72,8 @@ _http = rules.add(
             @backend
         else
           pathType!                     : pathType must be specified
-    """,
-)
+""")
+_http = rules["http"]
 
 
 @rules
@@ -88,9 +92,8 @@ def _without_steps(text: str, path: str, errs: Errors) -> None:
             errs.invalid(path, text, f"cannot end with '{bad}'")
 
 
-rules.add(
-    "backend",
-    """
+rules.define("""
+backend
     if resource given and service given
       invalid                           : cannot set both resource and service backends
     else
@@ -109,8 +112,7 @@ rules.add(
           required                      : port name or number is required
       if not resource given and not service given
         invalid                         : resource or service backend is required
-    """,
-)
+""")
 
 
 def _leads_nowhere(rule: Object) -> bool:
@@ -126,33 +128,33 @@ def _matching_class(obj: Object, errs: Errors) -> None:
 
 
 def validate_ingress(obj: Object, errs: Errors) -> None:
-    _ingress_spec(False, False)(obj.get("spec") or {}, "spec", errs)
+    _ingress(obj.get("spec") or {}, "spec", errs, _Excuses())
     _matching_class(obj, errs)
 
 
 def validate_ingress_update(obj: Object, old: Object, errs: Errors) -> None:
     before = old.get("spec") or {}
-    any_secret = any(
-        t.get("secretName") and names.dns_subdomain(t["secretName"]) for t in before.get("tls") or ()
-    )
+    secrets = [t["secretName"] for t in before.get("tls") or () if t.get("secretName")]
     any_wildcard = any(map(_leads_nowhere, before.get("rules") or ()))
-    _ingress_spec(any_secret, any_wildcard)(obj.get("spec") or {}, "spec", errs)
+    _ingress(
+        obj.get("spec") or {}, "spec", errs, _Excuses(any(map(names.dns_subdomain, secrets)), any_wildcard)
+    )
 
 
 def validate_ingress_status(obj: Object, old: Object, errs: Errors) -> None:
-    known = {i.get("ip", "") for i in _balancer_ingress(old)}
-    for i, ingress in enumerate(_balancer_ingress(obj)):
-        path = f"status.loadBalancer.ingress[{i}]"
-        if ingress.get("ip"):
-            validate_ip(ingress["ip"], f"{path}.ip", errs, known)
-        _balancer_host(ingress, path, errs)
+    _ingress_status(obj, errs, {i.get("ip", "") for i in _balancer_ingress(old)})
 
 
-_balancer_host = rules.table("hostname+ dns-subdomain no-address")
+_ingress_status = rules.kind("""
+    status.loadBalancer.ingress[]
+      ip+                               legacy-ip
+      hostname+                         dns-subdomain no-address
+""")
 
 
 def _balancer_ingress(obj: Object) -> list[Object]:
-    return ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    found: list[Object] = d.found(obj, ("status", "loadBalancer", "ingress"), [])
+    return found
 
 
 def ingress_status_warnings(obj: Object) -> list[str]:
@@ -184,26 +186,45 @@ validate_ingress_class_update = d.change(d.fixed("spec.controller", ""), d.anew(
 # Network policies
 
 
+_network_policy = rules.kind("""
+    spec.podSelector?                   $any_value?any-selector:label-selector
+    spec.ingress[]
+      ports[]                           policy-port
+      from[]                            peer
+    spec.egress[]
+      ports[]                           policy-port
+      to[]                              peer
+    if #spec.policyTypes > 2
+      spec.policyTypes?                 never : may not specify more than two policyTypes
+    else
+      spec.policyTypes[]                Ingress|Egress
+""")
+rules.define("""
+policy-port
+    protocol?                           TCP|UDP|SCTP
+    @port-and-end
+peer
+    podSelector?                        $any_value?any-selector:label-selector
+    namespaceSelector?                  $any_value?any-selector:label-selector
+    ipBlock?                            block
+    if none-of podSelector,namespaceSelector,ipBlock
+      required                          : must specify a peer
+    elif ipBlock given and several-of podSelector,namespaceSelector,ipBlock
+      forbidden                         : may not specify both ipBlock and another peer
+""")
+
+
+class _Stored(NamedTuple):
+    """What a changed policy may keep: values of selectors that are no label values, and its CIDRs."""
+
+    any_value: bool
+    cidrs: frozenset[str]
+
+
 def validate_network_policy(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new policy; with `old`, a changed one, which may keep its CIDRs and label values."""
     excuse = d.finds_fault(d.label_selector, d.found(old, ("spec", "podSelector")))
-    known = {cidr for _, cidr in policy_cidrs(old)} if old is not None else set()
-    spec, selector = obj.get("spec") or {}, d.selector(excuse)
-    selector(spec.get("podSelector") or {}, "spec.podSelector", errs)
-    for direction, peers in (("ingress", "from"), ("egress", "to")):
-        for i, rule in enumerate(spec.get(direction) or ()):
-            path = f"spec.{direction}[{i}]"
-            _policy_ports(rule, path, errs)
-            for j, peer in enumerate(rule.get(peers) or ()):
-                _peer(peer, f"{path}.{peers}[{j}]", errs, selector, known)
-    types = spec.get("policyTypes") or []
-    if len(types) > 2:
-        errs.invalid("spec.policyTypes", types, "may not specify more than two policyTypes")
-        return
-    _policy_types(spec, "spec", errs)
-
-
-_policy_types = rules.table("policyTypes[] Ingress|Egress")
+    _network_policy(obj, errs, _Stored(excuse, frozenset(cidr for _, cidr in policy_cidrs(old or {}))))
 
 
 def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
@@ -216,13 +237,6 @@ def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
                 if block:
                     yield f"{path}.cidr", block.get("cidr", "")
                     yield from ((f"{path}.except[{k}]", c) for k, c in enumerate(block.get("except") or ()))
-
-
-_policy_ports = rules.table("""
-    ports[]
-      protocol?                         TCP|UDP|SCTP
-      @port-and-end
-""")
 
 
 @rules
@@ -242,31 +256,19 @@ def _port_and_end(entry: Object, path: str, errs: Errors) -> None:
         d.port(end, at, errs)
 
 
-def _peer(peer: Object, path: str, errs: Errors, selector: d.Rule, known: set[str]) -> None:
-    given = [m for m in ("podSelector", "namespaceSelector", "ipBlock") if peer.get(m) is not None]
-    for member in given:
-        if member == "ipBlock":
-            _block(peer[member], f"{path}.ipBlock", errs, known)
-        else:
-            selector(peer[member], f"{path}.{member}", errs)
-    if not given:
-        errs.required(path, "must specify a peer")
-    elif len(given) > 1 and "ipBlock" in given:
-        errs.forbidden(path, "may not specify both ipBlock and another peer")
-
-
-def _block(block: Object, path: str, errs: Errors, known: set[str]) -> None:
+@rules
+def _block(block: Object, path: str, errs: Errors, stored: _Stored) -> None:
     cidr = block.get("cidr", "")
     if not cidr:
         errs.required(f"{path}.cidr")
         return
-    validate_cidr(cidr, f"{path}.cidr", errs, known)
+    validate_cidr(cidr, f"{path}.cidr", errs, stored.cidrs)
     whole = names.parse_cidr(cidr)
     if whole is None:
         return
     for i, text in enumerate(block.get("except") or ()):
         at = f"{path}.except[{i}]"
-        validate_cidr(text, at, errs, known)
+        validate_cidr(text, at, errs, stored.cidrs)
         part = names.parse_cidr(text)
         if part is not None and not _is_strict_part(part, whole):
             errs.invalid(at, text, "must be a strict subset of `cidr`")
@@ -299,9 +301,7 @@ validate_ip_address = rules.kind("""
       name!                             path-segment
       namespace+                        path-segment
 """)
-validate_ip_address_update = d.fixed(
-    "spec.parentRef", show=lambda ref: go(ref, "api.networking.v1.ParentReference")
-)
+validate_ip_address_update = d.fixed("spec.parentRef", show="api.networking.v1.ParentReference")
 
 
 def validate_service_cidr(obj: Object, errs: Errors) -> None:

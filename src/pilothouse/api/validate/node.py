@@ -8,7 +8,7 @@ from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
-rules = Rules(validate_tolerations)
+rules = Rules(tolerations=validate_tolerations)
 
 
 @rules

@@ -1,6 +1,7 @@
 """Validates persistent volumes (apis/core/validation)."""
 
 import posixpath
+from typing import NamedTuple
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
@@ -12,12 +13,11 @@ from pilothouse.api.validate.common import (
 )
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
-from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
+from pilothouse.api.validate.persistentvolumeclaim import validate_access_modes
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
 from pilothouse.api.validate.shown import go
 
-RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _INLINE = "in the context of inline volumes"
 _STABLE_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
@@ -37,82 +37,22 @@ _TAKES_MOUNT_OPTIONS = (
 )
 
 
-def validate_volume_spec(
-    spec: Object,
-    name: str,
-    path: str,
-    errs: Errors,
-    *,
-    inline: bool = False,
-    any_affinity_value: bool = False,
-) -> None:
-    """Validates a PersistentVolumeSpec; `inline` if it is part of a VolumeAttachment."""
-    if inline:
-        _inline(spec, path, errs)
-    if not spec.get("accessModes"):
-        errs.required(f"{path}.accessModes")
-    validate_access_modes(spec.get("accessModes") or [], f"{path}.accessModes", errs)
-    if not inline:
-        _capacity(spec.get("capacity"), f"{path}.capacity", errs)
-    policy = spec.get("persistentVolumeReclaimPolicy", "")
-    if policy and inline:
-        if policy != "Retain":
-            errs.forbidden(f"{path}.persistentVolumeReclaimPolicy", f"may only be Retain {_INLINE}")
-    elif policy and policy not in RECLAIM_POLICIES:
-        errs.not_supported(f"{path}.persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES)
-    affinity = spec.get("nodeAffinity")
-    if affinity is not None and inline:
-        errs.forbidden(f"{path}.nodeAffinity", f"may not be specified {_INLINE}")
-    elif affinity is not None:
-        required = affinity.get("required")
-        if required is None:
-            errs.required(f"{path}.nodeAffinity.required", "must specify required node constraints")
-        else:
-            at = f"{path}.nodeAffinity.required"
-            validate_node_selector(required, at, errs, any_value=any_affinity_value)
-    _source(spec, name, path, errs, placed=affinity is not None and not inline)
-    host_path = (spec.get("hostPath") or {}).get("path", "")
-    if spec.get("hostPath") is not None and policy == "Recycle" and _clean(host_path) == "/":
-        why = "may not be 'recycle' for a hostPath mount of '/'"
-        errs.forbidden(f"{path}.persistentVolumeReclaimPolicy", why)
-    _class_and_mode(spec, path, errs, inline)
-
-
-def _clean(path: str) -> str:
-    return posixpath.normpath(path or ".").replace("//", "/")
-
-
-def _inline(spec: Object, path: str, errs: Errors) -> None:
-    for member in ("claimRef", "capacity"):
-        if spec.get(member):
-            errs.forbidden(f"{path}.{member}", f"may not be specified {_INLINE}")
-    if spec.get("csi") is None:
-        errs.required(f"{path}.csi", f"has to be specified {_INLINE}")
-
-
-def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
-    if not capacity:
-        errs.required(path)
-    if not capacity or "storage" not in capacity or len(capacity) > 1:
-        errs.not_supported(path, dict(sorted(capacity.items())) if capacity else None, ("storage",))
-    for name, text in sorted((capacity or {}).items()):
-        validate_basic_quantity(text, f"{path}[{name}]", errs)
-        validate_positive_quantity(text, f"{path}[{name}]", errs)
-
-
-def _source(spec: Object, name: str, path: str, errs: Errors, *, placed: bool) -> None:
-    iscsi = spec.get("iscsi")
-    if iscsi is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
-        portal, at = iscsi.get("targetPortal", ""), f"{path}.iscsi"
-        if not portal:
-            errs.required(f"{at}.targetPortal")
-        too_long = sources.iscsi_name_too_long(name, iscsi)
-        if too_long:
-            errs.invalid(f"{at}.targetportal", portal, too_long)
-    (_placed if placed else _not_placed)(spec, path, errs)
-
-
-_sources = f"""
+_spec = sources.rules.table(f"""
+    if $inline
+      claimRef-,capacity-               : may not be specified {_INLINE}
+      csi*                              : has to be specified {_INLINE}
+    accessModes!
+    accessModes?                        access-modes
+    if $inline
+      if persistentVolumeReclaimPolicy and persistentVolumeReclaimPolicy != Retain
+        forbidden                       at:persistentVolumeReclaimPolicy : may only be Retain {_INLINE}
+      nodeAffinity-?                    : may not be specified {_INLINE}
+    else
+      capacity                          capacity
+      persistentVolumeReclaimPolicy+    Delete|Recycle|Retain
+      nodeAffinity?
+        required*                       node-selector : must specify required node constraints
+    @iscsi-portal
     first-of                            : {sources.MORE_THAN_ONE} / must specify a volume type
       hostPath                          host-path
       gcePersistentDisk                 gce-disk as:persistentDisk
@@ -137,54 +77,95 @@ _sources = f"""
         volumeID!
       azureDisk                         azure-disk
       scaleIO                           scale-io
-      local                             local
+      local                             local @local-has-place
       storageos                         persistent-storage-os
       csi                               persistent-csi
-"""
-_placed = sources.rules.table(_sources)
-_not_placed = sources.rules.table(
-    _sources.replace("local                             local", "local local local-needs-place")
-)
+    @not-recycled-root
+    if $inline
+      storageClassName-                 : may not be specified {_INLINE}
+      if volumeMode given and volumeMode != Filesystem
+        forbidden                       at:volumeMode : may not specify volumeMode other than Filesystem {_INLINE}
+    else
+      storageClassName+                 dns-subdomain
+      volumeMode?                       Block|Filesystem
+    if volumeAttributesClassName given
+      volumeAttributesClassName!        dns-subdomain : an empty string is disallowed
+      csi*                              : has to be specified when using volumeAttributesClassName
+""")
+
+
+class _Around(NamedTuple):
+    """The volume's name, whether a VolumeAttachment has it, and whether its affinity may have invalid values."""
+
+    name: str
+    inline: bool
+    allow_invalid_node_affinity_values: bool
+
+
+def validate_volume_spec(
+    spec: Object,
+    name: str,
+    path: str,
+    errs: Errors,
+    *,
+    inline: bool = False,
+    any_affinity_value: bool = False,
+) -> None:
+    """Validates a PersistentVolumeSpec; `inline` if it is part of a VolumeAttachment."""
+    _spec(spec, path, errs, _Around(name, inline, any_affinity_value))
+
+
+sources.rules.add("node-selector", validate_node_selector)
+sources.rules.add("access-modes", validate_access_modes)
 
 
 @sources.rules
-def _local_needs_place(source: Object, path: str, errs: Errors) -> None:
-    errs.required(path.removesuffix(".local") + ".nodeAffinity", "Local volume requires node affinity")
+def _capacity(capacity: Object, path: str, errs: Errors) -> None:
+    if not capacity:
+        errs.required(path)
+    if "storage" not in capacity or len(capacity) > 1:
+        errs.not_supported(path, dict(sorted(capacity.items())) or None, ("storage",))
+    for name, text in sorted(capacity.items()):
+        validate_basic_quantity(text, f"{path}[{name}]", errs)
+        validate_positive_quantity(text, f"{path}[{name}]", errs)
 
 
-def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None:
-    name, mode = spec.get("storageClassName", ""), spec.get("volumeMode")
-    attributes = spec.get("volumeAttributesClassName")
-    if name and inline:
-        errs.forbidden(f"{path}.storageClassName", f"may not be specified {_INLINE}")
-    elif name:
-        d.dns_subdomain(name, f"{path}.storageClassName", errs)
-    if mode is not None and inline:
-        if mode != "Filesystem":
-            errs.forbidden(
-                f"{path}.volumeMode", f"may not specify volumeMode other than Filesystem {_INLINE}"
-            )
-    elif mode is not None and mode not in VOLUME_MODES:
-        errs.not_supported(f"{path}.volumeMode", mode, VOLUME_MODES)
-    if attributes is not None:
-        if not attributes:
-            errs.required(f"{path}.volumeAttributesClassName", "an empty string is disallowed")
-        else:
-            d.dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
-        if spec.get("csi") is None:
-            errs.required(f"{path}.csi", "has to be specified when using volumeAttributesClassName")
+@sources.rules
+def _iscsi_portal(spec: Object, path: str, errs: Errors, around: _Around) -> None:
+    iscsi = spec.get("iscsi")
+    if iscsi is not None and next(m for m in SOURCES.split() if spec.get(m) is not None) == "iscsi":
+        portal, at = iscsi.get("targetPortal", ""), f"{path}.iscsi"
+        if not portal:
+            errs.required(f"{at}.targetPortal")
+        too_long = sources.iscsi_name_too_long(around.name, iscsi)
+        if too_long:
+            errs.invalid(f"{at}.targetportal", portal, too_long)
+
+
+@sources.rules
+def _local_has_place(spec: Object, path: str, errs: Errors, around: _Around) -> None:
+    if spec.get("nodeAffinity") is None or around.inline:
+        errs.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
+
+
+@sources.rules
+def _not_recycled_root(spec: Object, path: str, errs: Errors) -> None:
+    host_path = spec.get("hostPath")
+    if host_path is None or spec.get("persistentVolumeReclaimPolicy") != "Recycle":
+        return
+    if posixpath.normpath(host_path.get("path") or ".").replace("//", "/") == "/":
+        why = "may not be 'recycle' for a hostPath mount of '/'"
+        errs.forbidden(f"{path}.persistentVolumeReclaimPolicy", why)
 
 
 def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> None:
-    required = (((old or {}).get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}
-    bad = any(selector_has_invalid_value(term) for term in required.get("nodeSelectorTerms") or ())
+    terms = d.found(old, ("spec", "nodeAffinity", "required", "nodeSelectorTerms"), ())
+    bad = any(map(selector_has_invalid_value, terms))
     name = volume["metadata"].get("name", "")
     spec = volume.get("spec") or {}
     validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
     annotations = volume["metadata"].get("annotations") or {}
-    if _MOUNT_OPTIONS in annotations and not any(
-        spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS.split()
-    ):
+    if _MOUNT_OPTIONS in annotations and all(spec.get(m) is None for m in _TAKES_MOUNT_OPTIONS.split()):
         at = f"metadata.annotations.{_MOUNT_OPTIONS}"
         errs.forbidden(at, "may not specify mount options for this volume type")
 

@@ -1,11 +1,16 @@
 """Validates persistent volume claims and claim templates (apis/core/validation)."""
 
-from functools import cache
+from typing import NamedTuple
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import equal, selector_has_invalid_value, validate_template_metadata
+from pilothouse.api.validate.common import (
+    copy_members,
+    equal,
+    selector_has_invalid_value,
+    validate_template_metadata,
+)
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.resources import (
     amount,
@@ -19,13 +24,9 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-VOLUME_MODES = ("Block", "Filesystem")
-RESIZE_STATUSES = (
-    "ControllerResizeInProgress",
-    "ControllerResizeInfeasible",
-    "NodeResizeInProgress",
-    "NodeResizeInfeasible",
-    "NodeResizePending",
+_RESIZE = (
+    "ControllerResizeInProgress ControllerResizeInfeasible NodeResizeInProgress NodeResizeInfeasible"
+    " NodeResizePending"
 )
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
@@ -48,36 +49,37 @@ def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
     validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
 
 
-@cache
-def _claim_spec(any_selector: bool, any_group: bool) -> d.Rule:
-    """With these, what the stored claim has may be invalid."""
-    source = f"""
-      name!
-      kind!
-      if not apiGroup and kind != PersistentVolumeClaim
-        kind                            never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
-      {"" if any_group else "apiGroup+ dns-subdomain"}
-    """
-    return rules.table(f"""
+rules.define("""
+claim-spec
     accessModes!                        : at least 1 access mode is required
-    selector?                           {"any-selector" if any_selector else "label-selector"}
+    selector?                           $any_selector?any-selector:label-selector
     accessModes?                        access-modes
     @storage
     storageClassName+                   dns-subdomain
     volumeMode?                         Block|Filesystem
-    dataSource?{source}
-    dataSourceRef?{source}
+    dataSource?                         data-source
+    dataSourceRef?                      data-source
       namespace+                        dns-label
     @one-data-source
     volumeAttributesClassName+          dns-subdomain
-    """)
+data-source
+    name!
+    kind!
+    if not apiGroup and kind != PersistentVolumeClaim
+      kind                              never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
+    apiGroup+                           $any_group?:dns-subdomain
+""")
 
 
-def validate_claim_spec(
-    spec: Object, path: str, errs: Errors, *, any_selector: bool = False, any_group: bool = False
-) -> None:
-    """Validates a PersistentVolumeClaimSpec; the flags allow invalid values that the old object has."""
-    _claim_spec(any_selector, any_group)(spec, path, errs)
+class _Around(NamedTuple):
+    """Whether selector and API groups of sources may be invalid, because those of the stored claim are."""
+
+    any_selector: bool = False
+    any_group: bool = False
+
+
+validate_claim_spec = rules["claim-spec"]
+"""Validates a PersistentVolumeClaimSpec; around it is what the stored claim has invalid."""
 
 
 @rules
@@ -107,13 +109,8 @@ def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> No
     had_group = any(
         (before.get(m) or {}).get("apiGroup") is not None for m in ("dataSource", "dataSourceRef")
     )
-    validate_claim_spec(
-        claim.get("spec") or {},
-        "spec",
-        errs,
-        any_selector=selector_has_invalid_value(before.get("selector")),
-        any_group=had_group,
-    )
+    around = _Around(selector_has_invalid_value(before.get("selector")), had_group)
+    validate_claim_spec(claim.get("spec") or {}, "spec", errs, around)
 
 
 _fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
@@ -125,7 +122,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)
     if not before.get("volumeName"):
-        _copy_member(old_spec, new_spec, "volumeName")
+        copy_members(old_spec, new_spec, "volumeName")
     _check_class(claim, old, new_spec, errs)
     bound = (claim.get("status") or {}).get("phase") == "Bound"
     requests = (new_spec.get("resources") or {}).get("requests")
@@ -134,7 +131,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     if bound and requests is not None:
         new_spec["resources"] = {**new_spec["resources"], "requests": {**requests, "storage": old_size}}
     if bound and new_spec.get("volumeAttributesClassName") is not None:
-        _copy_member(new_spec, old_spec, "volumeAttributesClassName")
+        copy_members(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):
         what = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
         shown = diff(*(go(s, "api.core.v1.PersistentVolumeClaimSpec") for s in (old_spec, new_spec)))
@@ -145,13 +142,6 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
             errs.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
     _fixed_mode(claim, old, errs)
     _check_attributes_class(spec, before, errs)
-
-
-def _copy_member(target: Object, source: Object, member: str) -> None:
-    if member in source:
-        target[member] = source[member]
-    else:
-        target.pop(member, None)
 
 
 def _check_class(claim: Object, old: Object, new_spec: Object, errs: Errors) -> None:
@@ -173,14 +163,9 @@ def _check_class(claim: Object, old: Object, new_spec: Object, errs: Errors) -> 
 
 def _check_attributes_class(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("volumeAttributesClassName"), before.get("volumeAttributesClassName")
-    if old is None or new == old:
-        return
-    if new is None:
-        errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
-    elif not new:
-        errs.forbidden(
-            "spec.volumeAttributesClassName", "update from non-nil value to an empty string is forbidden"
-        )
+    if old is not None and new != old and not new:
+        what = "nil" if new is None else "an empty string"
+        errs.forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {what} is forbidden")
 
 
 def validate_claim_status_update(claim: Object, old: Object, errs: Errors) -> None:
@@ -191,8 +176,8 @@ def validate_claim_status_update(claim: Object, old: Object, errs: Errors) -> No
         validate_basic_quantity(text, f"status.capacity[{name}]", errs)
     for name, state in sorted((status.get("allocatedResourceStatuses") or {}).items()):
         _resource_key(name, "status.allocatedResourceStatus", errs)
-        if state not in RESIZE_STATUSES:
-            errs.not_supported("status.allocatedResourceStatus", name, RESIZE_STATUSES)
+        if state not in _RESIZE.split():
+            errs.not_supported("status.allocatedResourceStatus", name, _RESIZE.split())
     for name, text in sorted((status.get("allocatedResources") or {}).items()):
         count = len(errs)
         _resource_key(name, "status.allocatedResources", errs)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.admissionregistration import rules, validate_match_conditions
+from pilothouse.api.validate.admissionregistration import rules
 from pilothouse.api.validate.expressions import Expressions
 from pilothouse.api.validate.shown import go
 
@@ -30,11 +30,32 @@ _head = """
       resourceRules!
       {operations}
 """
-_validating_head = rules.kind(_head.format(operations=""))
-_mutating_head = rules.kind(_head.format(operations="@mutating-operations"))
-rules.add(
-    "match-resources",
-    """
+_expressions = """
+    spec.matchConditions?               match-conditions
+    spec.variables[]                    variable
+"""
+_validating_policy = rules.kind(
+    _head.format(operations="")
+    + _expressions
+    + """
+    if not spec.validations and not spec.auditAnnotations
+      spec.validations!                 : validations or auditAnnotations must contain at least one item
+      spec.auditAnnotations!            : validations or auditAnnotations must contain at least one item
+    spec.validations[]                  validation
+    @audit-annotations
+"""
+)
+_mutating_policy = rules.kind(
+    _head.format(operations="@mutating-operations")
+    + _expressions
+    + """
+    spec.mutations[]!                   mutation : mutations must contain at least one item
+    spec.reinvocationPolicy!            IfNeeded|Never
+"""
+)
+"""Around policies is what checks their expressions."""
+rules.define("""
+match-resources
     matchPolicy*                        Equivalent|Exact
     namespaceSelector*                  label-selector
     objectSelector*                     label-selector
@@ -44,56 +65,30 @@ rules.add(
     excludeResourceRules[]
       resourceNames[]                   unique: path-segment
       @operations-rule
-    """,
-)
-_either = rules.kind("""
-    spec.validations!                   : validations or auditAnnotations must contain at least one item
-    spec.auditAnnotations!              : validations or auditAnnotations must contain at least one item
+""")
+rules.define("""
+mutating-operations
+    resourceRules[=]
+      operations[=]                     *|CONNECT|CREATE|UPDATE
+param-ref
+    if name
+      name                              path-segment
+      if selector given
+        forbidden                       at:name : name and selector are mutually exclusive
+    selector?                           label-selector
+    if selector given and name
+      forbidden                         at:selector : name and selector are mutually exclusive
+    if not selector given and not name
+      required                          : one of name or selector must be specified
 """)
 
 
 def validate_validating_policy(obj: Object, errs: Errors) -> None:
-    spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name", "")
-    expressions = Expressions(spec)
-    _validating_head(obj, errs)
-    _conditions_and_variables(spec, errs, expressions)
-    validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or []
-    if not validations and not annotations:
-        _either(obj, errs)
-        return
-    for i, validation in enumerate(validations):
-        _validation(validation, f"spec.validations[{i}]", errs, expressions)
-    _audit_annotations(annotations, name, errs, expressions)
+    _validating_policy(obj, errs, Expressions(obj.get("spec")))
 
 
 def validate_mutating_policy(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    expressions = Expressions(spec)
-    _mutating_head(obj, errs)
-    _conditions_and_variables(spec, errs, expressions)
-    _some_mutations(obj, errs)
-    for i, mutation in enumerate(spec.get("mutations") or ()):
-        _mutation(mutation, f"spec.mutations[{i}]", errs, expressions)
-    _reinvocation(obj, errs)
-
-
-_some_mutations = rules.kind("spec.mutations! : mutations must contain at least one item")
-_reinvocation = rules.kind("spec.reinvocationPolicy! IfNeeded|Never")
-
-
-def _conditions_and_variables(spec: Object, errs: Errors, expressions: Expressions) -> None:
-    conditions = spec.get("matchConditions") or ()
-    validate_match_conditions(conditions, "spec.matchConditions", errs, expressions)
-    for i, variable in enumerate(spec.get("variables") or ()):
-        _variable(variable, f"spec.variables[{i}]", errs, expressions)
-
-
-@rules
-def _mutating_operations(resources: Object, path: str, errs: Errors) -> None:
-    valid = d.one_of("*", "CONNECT", "CREATE", "UPDATE")
-    for rule in resources.get("resourceRules") or ():
-        for operation in rule.get("operations") or ():
-            valid(operation, f"{path}.resourceRules.operations", errs)
+    _mutating_policy(obj, errs, Expressions(obj.get("spec")))
 
 
 @rules
@@ -114,6 +109,7 @@ def _group_version(text: str, path: str, errs: Errors) -> None:
         errs.invalid(path, version, ",".join(wrong))
 
 
+@rules
 def _variable(variable: Object, path: str, errs: Errors, expressions: Expressions) -> None:
     name = variable.get("name", "")
     if not name.strip():
@@ -143,6 +139,7 @@ def _expression(
         errs.required(f"{path}.{member}", f"{member} is not specified" if missing is None else missing)
 
 
+@rules
 def _validation(validation: Object, path: str, errs: Errors, expressions: Expressions) -> None:
     message_text = validation.get("messageExpression", "")
     _expression(validation, "expression", path, errs, expressions.validation)
@@ -170,8 +167,10 @@ def _one_line(text: str, path: str, errs: Errors) -> None:
         errs.invalid(path, text, "must not contain line breaks")
 
 
-def _audit_annotations(annotations: list[Object], name: str, errs: Errors, expressions: Expressions) -> None:
-    path = "spec.auditAnnotations"
+@rules
+def _audit_annotations(obj: Object, path: str, errs: Errors, expressions: Expressions) -> None:
+    annotations, path = d.found(obj, ("spec", "auditAnnotations"), []), "spec.auditAnnotations"
+    name = d.found(obj, ("metadata", "name"), "")
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
         shown = go(annotations, "api.admissionregistration.v1.AuditAnnotation")
         errs.invalid(path, shown, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations")
@@ -182,20 +181,23 @@ def _audit_annotations(annotations: list[Object], name: str, errs: Errors, expre
         else:
             expressions.audit_value(text, at, errs)
 
-    def annotation(one: Object, at: str, errs: Errors) -> None:
-        key = one.get("key", "")
+    seen: set[str] = set()
+    for i, annotation in enumerate(annotations):
+        at, key = f"{path}[{i}]", annotation.get("key", "")
         if name:
             d.qualified_name(f"{name}/{key}", f"{at}.key", errs)
         else:
             errs.invalid(f"{at}.key", key, "requires metadata.name be non-empty")
-        _expression(one, "valueExpression", at, errs, check)
-
-    d.items(annotation, key="key", double=".key")(annotations, path, errs)
+        _expression(annotation, "valueExpression", at, errs, check)
+        if key in seen:
+            errs.duplicate(f"{at}.key", key)
+        seen.add(key)
 
 
 _PATCHES = {"JSONPatch": "jsonPatch", "ApplyConfiguration": "applyConfiguration"}
 
 
+@rules
 def _mutation(mutation: Object, path: str, errs: Errors, expressions: Expressions) -> None:
     kind = mutation.get("patchType", "")
     if not kind:
@@ -239,7 +241,8 @@ validate_validating_binding = rules.kind(
     _binding.format(mark="+")
     + """
     spec.validationActions[]            unique: Audit|Deny|Warn
-    spec.validationActions?             not-deny-and-warn
+    if spec.validationActions has Deny and spec.validationActions has Warn
+      spec.validationActions            never : must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)
     spec.policyName!
     spec.validationActions!             : at least one validation action is required
 """
@@ -248,32 +251,3 @@ validate_validating_binding = rules.kind(
 validate_mutating_binding = rules.kind(
     _binding.format(mark="!") + "    spec.matchResources? mutating-operations\n"
 )
-
-
-@rules
-def _param_ref(ref: Object, path: str, errs: Errors) -> None:
-    name, selector, both = (
-        ref.get("name", ""),
-        ref.get("selector"),
-        "name and selector are mutually exclusive",
-    )
-    if name:
-        d.path_segment(name, f"{path}.name", errs)
-        if selector is not None:
-            errs.forbidden(f"{path}.name", both)
-    if selector is not None:
-        d.label_selector(selector, f"{path}.selector", errs)
-        if name:
-            errs.forbidden(f"{path}.selector", both)
-    if not name and selector is None:
-        errs.required(path, "one of name or selector must be specified")
-
-
-@rules
-def _not_deny_and_warn(actions: list[str], path: str, errs: Errors) -> None:
-    if "Deny" in actions and "Warn" in actions:
-        why = (
-            "must not contain both Deny and Warn (repeating the same validation failure information in the "
-            "API response and headers serves no purpose)"
-        )
-        errs.invalid(path, actions, why)

@@ -24,7 +24,7 @@ POD_SCOPES = ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass",
 SCOPES = (*POD_SCOPES, "BestEffort", "VolumeAttributesClass")
 _EXISTS_ONLY = ("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity")
 _POD_RESOURCES = frozenset(
-    ("pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory")
+    ["pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"]
 )
 _CLAIM_RESOURCES = frozenset(("persistentvolumeclaims", "requests.storage"))
 _CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
@@ -120,11 +120,10 @@ _ONLY_EXISTS = (
 _scope_values = rules.table("""
     if operator in In|NotIn
       values!                           : must be at least one value when `operator` is 'In' or 'NotIn' for scope selector
+    elif operator in Exists|DoesNotExist
+      values+                           never : must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector
     else
-      if operator in Exists|DoesNotExist
-        values+                         never : must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector
-      else
-        operator                        never : not a valid selector operator
+      operator                          never : not a valid selector operator
 """)
 
 
@@ -177,27 +176,30 @@ def _limit(limit: Object, kind: str, path: str, errs: Errors) -> None:
             rule(name, f"{path}.{member}[{name}]", errs)
         parts[member] = listed
     for name in sorted({name for listed in parts.values() for name in listed}):
-        _bounds(
-            name, {member: listed[name] for member, listed in parts.items() if name in listed}, path, errs
-        )
+        given = {member: listed[name] for member, listed in parts.items() if name in listed}
+        _bounds(name, given, path, errs)
+
+
+_ORDERED = (
+    ("min", "max", "min", "min", "min/max"),
+    ("min", "defaultRequest", "defaultRequest", "defaultRequest", "min/default request"),
+    ("defaultRequest", "max", "defaultRequest", "defaultRequest", "default request/max"),
+    ("defaultRequest", "default", "defaultRequest", "defaultRequest", "default request/default limit"),
+    ("min", "default", "default", "min", "min/default"),
+    ("default", "max", "default", "max", "default/max"),
+)
+"""Bounds of which the first must not exceed the second; where that is told, with which value, their names."""
 
 
 def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
     """Validates the bounds of one resource against each other."""
 
-    def above(one: str, two: str, field: str, shown: str, what: str) -> None:
-        if one in given and two in given and amount(given[one]) > amount(given[two]):
-            errs.invalid(f"{path}.{field}[{name}]", given[shown], what.format(given[one], given[two]))
-
     request, default = "defaultRequest", "default"
-    above("min", "max", "min", "min", "min value {} is greater than max value {}")
-    above("min", request, request, request, "min value {} is greater than default request value {}")
-    above(request, "max", request, request, "default request value {} is greater than max value {}")
-    above(
-        request, default, request, request, "default request value {} is greater than default limit value {}"
-    )
-    above("min", default, default, "min", "min value {} is greater than default value {}")
-    above(default, "max", default, "max", "default value {} is greater than max value {}")
+    for low, high, field, shown, what in _ORDERED:
+        if low in given and high in given and amount(given[low]) > amount(given[high]):
+            one, two = what.split("/")
+            why = f"{one} value {given[low]} is greater than {two} value {given[high]}"
+            errs.invalid(f"{path}.{field}[{name}]", given[shown], why)
     if "maxLimitRequestRatio" in given:
         _ratio(name, given, f"{path}.maxLimitRequestRatio[{name}]", errs)
     if not {default, request} <= given.keys() or overcommits(name):

@@ -1,12 +1,9 @@
 """Validates rbac.authorization.k8s.io/v1: roles and role bindings."""
 
-from functools import cache
-
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import compile_selector
 from pilothouse.api.validate.common import selector_has_invalid_value
-from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 GROUP = "rbac.authorization.k8s.io"
@@ -30,21 +27,17 @@ validate_role = rules.kind(
 validate_role_update = d.anew(validate_role)
 
 
-@cache
-def _cluster_role(any_value: bool) -> d.Whole:
-    """`any_value` if the stored role has selectors with invalid values."""
-    selector = "any-selector" if any_value else "label-selector"
-    return rules.kind(f"""
+_cluster_role = rules.kind(f"""
     {_rules.format(namespaced="")}
     if aggregationRule given
-      aggregationRule.clusterRoleSelectors[]! {selector} compiles : at least one clusterRoleSelector required if aggregationRule is non-nil
-    """)
+      aggregationRule.clusterRoleSelectors[]! $?any-selector:label-selector compiles : at least one clusterRoleSelector required if aggregationRule is non-nil
+""")
 
 
 def validate_cluster_role(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new cluster role; with `old`, a changed one, whose selectors may keep invalid label values."""
     before = d.found(old, ("aggregationRule", "clusterRoleSelectors"), ())
-    _cluster_role(any(map(selector_has_invalid_value, before)))(obj, errs)
+    _cluster_role(obj, errs, any(map(selector_has_invalid_value, before)))
 
 
 @rules
@@ -72,5 +65,5 @@ _binding = f"""
 validate_role_binding = rules.kind(_binding.format(kinds="Role|ClusterRole", namespace=""))
 validate_cluster_role_binding = rules.kind(_binding.format(kinds="only:ClusterRole", namespace="namespace!"))
 validate_role_binding_update = validate_cluster_role_binding_update = d.fixed(
-    "roleRef", {}, show=lambda role: go(role, "api.rbac.v1.RoleRef"), why="cannot change roleRef"
+    "roleRef", {}, show="api.rbac.v1.RoleRef", why="cannot change roleRef"
 )

@@ -12,19 +12,11 @@ from pilothouse.caches import memo
 COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
 _PARTS = frozenset(f"{kind}.{name}" for kind in ("requests", "limits") for name in CONTAINER)
-COUNTED = frozenset(
-    (
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "services.nodeports",
-        "services.loadbalancers",
-    )
+_COUNTED = (
+    "pods resourcequotas services replicationcontrollers secrets configmaps persistentvolumeclaims services.nodeports"
+    " services.loadbalancers"
 )
+COUNTED = frozenset(_COUNTED.split())
 QUOTA = CONTAINER | _PARTS | COUNTED | {"requests.storage"}
 STANDARD = QUOTA | {"storage"}
 HUGE_PAGES = "hugepages-"

@@ -32,14 +32,11 @@ def _system_fault(name: str, value: int, is_default: bool) -> str:
     return f"globalDefault of {name} PriorityClass must be false" if is_default else ""
 
 
-def _same_value(obj: Object, old: Object, errs: Errors) -> None:
-    if obj.get("value", 0) != old.get("value", 0):
-        errs.forbidden("value", "may not be changed in an update.")
-
-
 validate_priority_class = rules.kind("""
     @value
     if preemptionPolicy given
       preemptionPolicy!                 PreemptLowerPriority|Never
 """)
-validate_priority_class_update = d.change(_same_value, d.fixed("preemptionPolicy"))
+validate_priority_class_update = d.change(
+    d.fixed("value", 0, forbidden="may not be changed in an update."), d.fixed("preemptionPolicy")
+)

@@ -1,6 +1,7 @@
 """Validates services and endpoints (apis/core/validation)."""
 
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
@@ -41,37 +42,45 @@ def needs_health_check(spec: Object) -> bool:
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
-_head = rules.kind(f"""
+_service = rules.kind(f"""
     @matching-topology
-    @ports-by-type
+    if not spec.ports and spec.type != ExternalName
+      if not spec.clusterIPs has None or #spec.clusterIPs != 1
+        required                        at:spec.ports
+    @not-headless
     if spec.type == ExternalName
       spec.clusterIPs-,spec.ipFamilies-,spec.ipFamilyPolicy- : may not be set for ExternalName services
-      @external-name
-    spec.ports?                         ports
+      spec.externalName                 external-name
+    spec.ports[]
+      name+                             dns-label unique
+      if not name and #/spec.ports > 1
+        name!
+      port                              port
+      protocol!                         SCTP|TCP|UDP
+      targetPort=0                      port-or-name
+      appProtocol?                      qualified-name
     spec.selector?                      labels
     spec.sessionAffinity!               ClientIP|None
     if spec.sessionAffinity == None
       spec.sessionAffinityConfig-?      : must not be set when session affinity is None
-    if spec.sessionAffinity == ClientIP
+    elif spec.sessionAffinity == ClientIP
       spec.sessionAffinityConfig*       : when session affinity type is ClientIP
         clientIP*                       : when session affinity type is ClientIP
           timeoutSeconds*               : when session affinity type is ClientIP
           timeoutSeconds?               1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
-""")
-_rest = rules.kind("""
+    @cluster-ips
+    spec.externalIPs[]                  external-ip
     spec.type!                          ClusterIP|ExternalName|LoadBalancer|NodePort
     if spec.type == ClusterIP
       spec.ports[]
         nodePort-                       : may not be used when `type` is 'ClusterIP'
     spec.ports?                         unlike-ports
-""")
-_balancing = rules.kind("""
+    @source-ranges
     if spec.type == LoadBalancer
       spec.allocateLoadBalancerNodePorts* as-root:allocateLoadBalancerNodePorts
+      spec.loadBalancerClass?           qualified-name
     else
-      spec.allocateLoadBalancerNodePorts-? : may only be used when `type` is 'LoadBalancer'
-""")
-_traffic = rules.kind("""
+      spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {_ONLY_LOAD_BALANCER}
     spec
       @external-traffic
     if spec.type in NodePort|LoadBalancer|ClusterIP
@@ -81,22 +90,25 @@ _traffic = rules.kind("""
 """)
 
 
+class _Known(NamedTuple):
+    """The addresses of the stored service, which stay allowed."""
+
+    external: frozenset[str] = frozenset()
+    cluster: frozenset[str] = frozenset()
+    ranges: frozenset[str] = frozenset()
+
+
+_NONE = _Known()
+
+
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a service as it will be stored; addresses in `old` are allowed."""
-    spec, before = service.get("spec") or {}, (old or {}).get("spec") or {}
-    _head(service, errs)
-    validate_cluster_ip_fields(spec, errs, before)
-    old_ips = frozenset(before.get("externalIPs") or ())
-    for i, address in enumerate(spec.get("externalIPs") or ()):
-        count = len(errs)
-        validate_ip(address, f"spec.externalIPs[{i}]", errs, old_ips)
-        if len(errs) == count:
-            validate_non_special_ip(address, f"spec.externalIPs[{i}]", errs)
-    _rest(service, errs)
-    _source_ranges(service, errs, before)
-    _balancing(service, errs)
-    _load_balancer_class(spec, None, errs)
-    _traffic(service, errs)
+    if old is None:
+        _service(service, errs, _NONE)
+        return
+    before = old.get("spec") or {}
+    lists = (before.get(m) or () for m in ("externalIPs", "clusterIPs", "loadBalancerSourceRanges"))
+    _service(service, errs, _Known(*(frozenset(map(str.strip, one)) for one in lists)))
 
 
 @rules
@@ -109,54 +121,38 @@ def _matching_topology(service: Object, path: str, errs: Errors) -> None:
 
 
 @rules
-def _ports_by_type(service: Object, path: str, errs: Errors) -> None:
+def _not_headless(service: Object, path: str, errs: Errors) -> None:
     spec = service.get("spec") or {}
-    kind, headless = spec.get("type", ""), is_headless(spec)
-    if not spec.get("ports") and not headless and kind != "ExternalName":
-        errs.required("spec.ports")
-    if kind in ("LoadBalancer", "NodePort") and headless:
-        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
+    if spec.get("type") in ("LoadBalancer", "NodePort") and is_headless(spec):
+        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {spec['type']} services")
 
 
 @rules
-def _external_name(service: Object, path: str, errs: Errors) -> None:
-    name = (service["spec"].get("externalName") or "").removesuffix(".")
-    d.nonempty(d.dns_subdomain)(name, "spec.externalName", errs)
-
-
-_port = rules.table("""
-    port                                port
-    protocol!                           SCTP|TCP|UDP
-    targetPort=0                        port-or-name
-    appProtocol?                        qualified-name
-""")
+def _external_name(name: str, path: str, errs: Errors) -> None:
+    d.nonempty(d.dns_subdomain)(name.removesuffix("."), path, errs)
 
 
 @rules
-def _ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, port in enumerate(ports):
-        at, name = f"{path}[{i}]", port.get("name", "")
-        if name:
-            d.dns_label(name, f"{at}.name", errs)
-            if name in seen:
-                errs.duplicate(f"{at}.name", name)
-            seen.add(name)
-        elif len(ports) > 1:
-            errs.required(f"{at}.name")
-        _port(port, at, errs)
+def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
+    count = len(errs)
+    validate_ip(address, path, errs, known.external)
+    if len(errs) == count:
+        validate_non_special_ip(address, path, errs)
 
 
-def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None = None) -> None:
-    """Check that the fields about cluster IPs are consistent; also called before addresses are allocated."""
+@rules
+def _cluster_ips(service: Object, path: str, errs: Errors, known: _Known) -> None:
+    validate_cluster_ip_fields(service.get("spec") or {}, errs, known.cluster)
+
+
+def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str] = ()) -> None:
+    """Check that the fields about cluster IPs are consistent; also called before addresses are allocated.
+
+    known: the addresses of the stored service.
+    """
     if spec.get("type") == "ExternalName":
         return
-    single, listed, families = (
-        spec.get("clusterIP", ""),
-        spec.get("clusterIPs") or [],
-        spec.get("ipFamilies") or [],
-    )
-    path = "spec.clusterIPs"
+    single, listed, path = spec.get("clusterIP", ""), spec.get("clusterIPs") or [], "spec.clusterIPs"
     if single and not listed:
         errs.required(path)
     elif single and listed[0] != single:
@@ -164,12 +160,12 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
     elif not single and listed:
         errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
     _families(spec, "spec", errs)
-    if _cluster_ips_bad(listed, path, errs, frozenset((before or {}).get("clusterIPs") or ())):
+    if _cluster_ips_bad(listed, path, errs, known):
         return
     if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
         errs.invalid(path, listed, "may specify no more than one IP for each IP family")
     if not is_headless(spec):
-        for i, (address, family) in enumerate(zip(listed, families, strict=False)):
+        for i, (address, family) in enumerate(zip(listed, spec.get("ipFamilies") or (), strict=False)):
             if family in FAMILIES and (family == "IPv6") != is_ipv6(address):
                 why = f"expected an {family} value as indicated by `ipFamilies[{i}]`"
                 errs.invalid(f"{path}[{i}]", address, why)
@@ -181,7 +177,7 @@ _families = rules.table("""
 """)
 
 
-def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozenset[str]) -> bool:
+def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, known: Container[str]) -> bool:
     bad = False
     for i, address in enumerate(listed):
         if i == 0 and address == "None":
@@ -190,13 +186,14 @@ def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozen
                 errs.invalid(path, listed, "'None' must be the first and only value")
             continue
         count = len(errs)
-        validate_ip(address, f"{path}[{i}]", errs, old)
+        validate_ip(address, f"{path}[{i}]", errs, known)
         bad = bad or len(errs) > count
     if len(listed) > 2:
         errs.invalid(path, listed, "may only hold up to 2 values")
     return bad
 
 
+@rules
 def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
     """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
     parsed = names.parse_ip(address)
@@ -234,36 +231,22 @@ def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
         seen.add(pair)
 
 
-def _source_ranges(service: Object, errs: Errors, before: Object) -> None:
+@rules
+def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> None:
     spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
     ranges = spec.get("loadBalancerSourceRanges") or []
     path = "spec.LoadBalancerSourceRanges"
     if ranges:
         if spec.get("type") != "LoadBalancer":
             errs.forbidden(path, _ONLY_LOAD_BALANCER)
-        old = {r.strip() for r in before.get("loadBalancerSourceRanges") or ()}
         for i, text in enumerate(ranges):
-            validate_cidr(text.strip(), f"{path}[{i}]", errs, old)
+            validate_cidr(text.strip(), f"{path}[{i}]", errs, known.ranges)
     elif SOURCE_RANGES in annotations:
         path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
         if spec.get("type") != "LoadBalancer":
             errs.forbidden(path, _ONLY_LOAD_BALANCER)
         for part in text.split(",") if text else ():
             validate_cidr(part.strip(), path, errs)
-
-
-def _load_balancer_class(spec: Object, before: Object | None, errs: Errors) -> None:
-    name, path = spec.get("loadBalancerClass"), "spec.loadBalancerClass"
-    balancer = spec.get("type") == "LoadBalancer"
-    stays = before is not None and balancer and before.get("type") == "LoadBalancer"
-    if before is not None and stays and name != before.get("loadBalancerClass"):
-        errs.invalid(path, name, _ONCE)
-    if name is None:
-        return
-    if balancer:
-        d.qualified_name(name, path, errs)
-    else:
-        errs.forbidden(path, _ONLY_LOAD_BALANCER)
 
 
 _policy = d.chosen("Cluster", "Local")
@@ -291,11 +274,22 @@ def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
     if "ExternalName" not in (spec.get("type"), before.get("type")):
         _cluster_ips_change(spec, before, errs)
         _families_change(spec, before, errs)
-    _load_balancer_class(spec, before, errs)
-    port = "healthCheckNodePort"
-    if all(map(needs_health_check, (before, spec))) and spec.get(port, 0) != before.get(port, 0):
-        errs.forbidden("spec.healthCheckNodePort", "field is immutable")
+    if spec.get("type") == before.get("type") == "LoadBalancer":
+        _same_class(service, old, errs)
+    _balancer_class(service, errs)
+    if needs_health_check(before) and needs_health_check(spec):
+        _same_health_check(service, old, errs)
     validate_service(service, errs, old)
+
+
+_balancer_class = rules.kind(f"""
+    if spec.type == LoadBalancer
+      spec.loadBalancerClass?           qualified-name
+    else
+      spec.loadBalancerClass-?          : {_ONLY_LOAD_BALANCER}
+""")
+_same_class = d.fixed("spec.loadBalancerClass", why=_ONCE)
+_same_health_check = d.fixed("spec.healthCheckNodePort", 0, forbidden="field is immutable")
 
 
 def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
@@ -345,35 +339,24 @@ def _families_change(spec: Object, before: Object, errs: Errors) -> None:
 
 
 def validate_service_status_update(service: Object, old: Object, errs: Errors) -> None:
-    status = (service.get("status") or {}).get("loadBalancer") or {}
-    before = ((old.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    kind = (service.get("spec") or {}).get("type", "")
-    old_ips = {i.get("ip", "") for i in before}
-    validate_load_balancer_status(status, kind, "status.loadBalancer", errs, old_ips)
+    before = d.found(old, ("status", "loadBalancer", "ingress"), ())
+    _balancer_status(service, errs, {i.get("ip", "") for i in before})
 
 
-def validate_load_balancer_status(
-    status: Object, kind: str, path: str, errs: Errors, old_ips: Container[str] = frozenset()
-) -> None:
-    """Validates the addresses of a load balancer; `kind` is the type of its service."""
-    ingress = status.get("ingress") or []
-    if kind != "LoadBalancer" and ingress:
-        errs.forbidden(f"{path}.ingress", _ONLY_LOAD_BALANCER.replace("type", "spec.type"))
-        return
-    for i, entry in enumerate(ingress):
-        if entry.get("ip"):
-            validate_ip(entry["ip"], f"{path}.ingress[{i}].ip", errs, old_ips)
-        _balancer(entry, f"{path}.ingress[{i}]", errs)
-
-
-_balancer = rules.table("""
-    if ip
-      ipMode*                           : must be specified when `ip` is set
-      ipMode?                           Proxy|VIP
+_balancer_status = rules.kind("""
+    if spec.type != LoadBalancer
+      status.loadBalancer.ingress-      : may only be used when `spec.type` is 'LoadBalancer'
     else
-      ipMode-?                          : may not be specified when `ip` is not set
-    hostname+                           dns-subdomain no-address
+      status.loadBalancer.ingress[]
+        ip+                             legacy-ip
+        if ip
+          ipMode*                       : must be specified when `ip` is set
+          ipMode?                       Proxy|VIP
+        else
+          ipMode-?                      : may not be specified when `ip` is not set
+        hostname+                       dns-subdomain no-address
 """)
+"""Validates the addresses of a load balancer; around them are those that the stored service has."""
 
 
 def service_warnings(service: Object) -> list[str]:
@@ -412,35 +395,32 @@ def service_warnings(service: Object) -> list[str]:
 
 def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates the subsets of Endpoints; addresses in the old object are allowed."""
-    before = (old or {}).get("subsets") or ()
-    members = ("addresses", "notReadyAddresses")
-    old_ips = {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()}
-    for i, subset in enumerate(endpoints.get("subsets") or ()):
-        at = f"subsets[{i}]"
-        if not any(subset.get(m) for m in members):
-            errs.required(at, "must specify `addresses` or `notReadyAddresses`")
-        for member in members:
-            for j, address in enumerate(subset.get(member) or ()):
-                _endpoint_address(address, f"{at}.{member}[{j}]", errs, old_ips)
-        for j, port in enumerate(subset.get("ports") or ()):
-            if not port.get("name") and len(subset["ports"]) > 1:
-                errs.required(f"{at}.ports[{j}].name")
-            _endpoint_port(port, f"{at}.ports[{j}]", errs)
+    before, members = (old or {}).get("subsets") or (), ("addresses", "notReadyAddresses")
+    _endpoints(endpoints, errs, {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()})
 
 
-_endpoint = rules.table("""
+rules.define("""
+address
+    ip                                  legacy-ip
     hostname+                           dns-label
     nodeName?                           dns-subdomain
-""")
-_endpoint_port = rules.table("""
+    ip                                  non-special-ip
+endpoint-port
     name+                               dns-label
     port                                port
     protocol!                           SCTP|TCP|UDP
     appProtocol?                        qualified-name
 """)
-
-
-def _endpoint_address(address: Object, path: str, errs: Errors, old_ips: set[str]) -> None:
-    validate_ip(address.get("ip", ""), f"{path}.ip", errs, old_ips)
-    _endpoint(address, path, errs)
-    validate_non_special_ip(address.get("ip", ""), f"{path}.ip", errs)
+_endpoints = rules.kind("""
+    subsets[]
+      if not addresses and not notReadyAddresses
+        required                        : must specify `addresses` or `notReadyAddresses`
+      addresses[]                       address
+      notReadyAddresses[]               address
+      if #ports > 1
+        ports[]
+          name!
+          @endpoint-port
+      else
+        ports[]                         endpoint-port
+""")

@@ -81,6 +81,12 @@ def go(value: Any, name: str) -> Any:
     return None if value is None else _struct(value, schema.builtin(f"io.k8s.{name}"))
 
 
+def shown(value: Any, form: str) -> Any:
+    """A value in the form of a type, as go() gives it, or as `label-selector` or `map`."""
+    forms = {"label-selector": label_selector, "map": sorted_map}
+    return forms[form](value) if form in forms else go(value, form)
+
+
 def _struct(value: Object, type: Type) -> Object:
     name = type.name.rpartition(".")[2]
     if name == "LabelSelector":

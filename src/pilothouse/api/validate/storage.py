@@ -8,7 +8,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, selector_has_invalid_value
 from pilothouse.api.validate.persistentvolume import validate_volume_spec
 from pilothouse.api.validate.resources import validate_nonnegative_quantity
-from pilothouse.api.validate.shown import go, label_selector, sorted_map
+from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
 MAX_SIZE = 256 * 1024
@@ -16,9 +16,13 @@ MAX_SIZE = 256 * 1024
 MAX_INT32 = 2**31 - 1
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
-validate_driver_name = d.nonempty(d.max_bytes(63), d.matches(lambda name: names.dns_subdomain(name.lower())))
 
-rules = Rules(validate_nonnegative_quantity, driver_name=validate_driver_name)
+rules = Rules(
+    validate_nonnegative_quantity,
+    provisioner=lambda name, path, errs: d.qualified_name(name.lower(), path, errs),
+    short_id=d.holds(lambda node: names.size(node) <= 256, "must be 256 characters or less"),
+    inline_volume=lambda spec, path, errs: validate_volume_spec(spec, "", path, errs, inline=True),
+)
 
 # Storage classes and volume attributes classes
 
@@ -31,15 +35,10 @@ validate_storage_class = rules.kind("""
 """)
 validate_storage_class_update = d.change(
     d.fixed("provisioner"),
-    d.fixed("parameters", show=sorted_map),
+    d.fixed("parameters", show="map"),
     d.fixed("reclaimPolicy"),
     d.fixed("volumeBindingMode"),
 )
-
-
-@rules
-def _provisioner(name: str, path: str, errs: Errors) -> None:
-    d.qualified_name(name.lower(), path, errs)
 
 
 @rules
@@ -90,12 +89,10 @@ validate_volume_attributes_class = rules.kind("""
 """)
 
 
-def validate_volume_attributes_class_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Validates a change of a class, which is immutable."""
-    for member in ("driverName", "parameters"):
-        if not equal(obj.get(member), old.get(member)):
-            errs.forbidden(member, f"updates to {member} are forbidden.")
-
+validate_volume_attributes_class_update = d.change(
+    d.fixed("driverName", forbidden="updates to driverName are forbidden."),
+    d.fixed("parameters", forbidden="updates to parameters are forbidden."),
+)
 
 # CSI drivers
 
@@ -105,7 +102,7 @@ validate_csi_driver = rules.kind("""
     spec.storageCapacity*
     spec.fsGroupPolicy?                 File|None|ReadWriteOnceWithFSType
     spec.tokenRequests?                 token-requests
-    spec.volumeLifecycleModes?          lifecycle
+    spec.volumeLifecycleModes[=]        Persistent|Ephemeral
     spec.seLinuxMount*
     spec.nodeAllocatableUpdatePeriodSeconds? >=10 : must be greater than or equal to 10 seconds
     if not spec.tokenRequests
@@ -120,13 +117,6 @@ _token_request = rules.table(f"""
     expirationSeconds?                  >=600 : may not specify a duration less than 10 minutes
     expirationSeconds?                  <={2**32} : may not specify a duration larger than 2^32 seconds
 """)
-
-
-@rules
-def _lifecycle(modes: list[str], path: str, errs: Errors) -> None:
-    for mode in modes:
-        if mode not in ("Persistent", "Ephemeral"):
-            errs.not_supported(path, mode, ("Persistent", "Ephemeral"))
 
 
 @rules
@@ -157,39 +147,14 @@ def csi_driver_warnings(obj: Object, old: Object | None) -> list[str]:
 # CSI nodes
 
 validate_csi_node = rules.kind("""
-    spec.drivers?                       drivers
+    spec.drivers[]
+      name                              driver-name
+      nodeID!
+      nodeID                            short-id
+      allocatable.count?                >=0
+      name                              unique
+      topologyKeys[=]                   as: nonempty-text unique qualified-name
 """)
-_node_driver = rules.table("""
-    name                                driver-name
-    nodeID!
-    nodeID                              short-id
-    allocatable.count?                  >=0
-""")
-
-
-@rules
-def _short_id(node: str, path: str, errs: Errors) -> None:
-    if len(node.encode()) > 256:
-        errs.invalid(path, node, "must be 256 characters or less")
-
-
-@rules
-def _drivers(drivers: list[Object], path: str, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, driver in enumerate(drivers):
-        at, name = f"{path}[{i}]", driver.get("name", "")
-        _node_driver(driver, at, errs)
-        if name in seen:
-            errs.duplicate(f"{at}.name", name)
-        seen.add(name)
-        keys: set[str] = set()
-        for topology in driver.get("topologyKeys") or ():
-            if not topology:
-                errs.required(at)
-            if topology in keys:
-                errs.duplicate(at, topology)
-            keys.add(topology)
-            d.qualified_name(topology, at, errs)
 
 
 def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
@@ -212,29 +177,32 @@ def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
 
 def validate_capacity(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new capacity; with `old`, a changed one, whose topology may keep invalid label values."""
-    excuse = old is not None and selector_has_invalid_value(old.get("nodeTopology"))
-    if obj.get("nodeTopology") is not None:
-        d.selector(excuse)(obj["nodeTopology"], "nodeTopology", errs)
-    _capacity(obj, errs)
+    _capacity(obj, errs, old is not None and selector_has_invalid_value(old.get("nodeTopology")))
 
 
 _capacity = rules.kind("""
+    nodeTopology?                       $?any-selector:label-selector
     storageClassName                    dns-subdomain
     capacity?                           nonnegative-quantity
 """)
-
-
 validate_capacity_update = d.change(
-    d.fixed("nodeTopology", show=label_selector),
+    d.fixed("nodeTopology", show="label-selector"),
     d.fixed("storageClassName", ""),
 )
 
 # Volume attachments
 
-validate_attachment = rules.kind("""
+validate_attachment = rules.kind(f"""
     spec.attacher!
     spec.source
-      @source
+      if none-of inlineVolumeSpec,persistentVolumeName
+        required                        : {_ONE_SOURCE}
+      elif several-of inlineVolumeSpec,persistentVolumeName
+        forbidden                       : {_ONE_SOURCE}
+      elif inlineVolumeSpec given
+        inlineVolumeSpec?               inline-volume
+      else
+        persistentVolumeName!           : must specify non empty persistentVolumeName
     spec.nodeName                       dns-subdomain
     status.attachmentMetadata?          max-size
     status.attachError?                 volume-error
@@ -243,32 +211,17 @@ validate_attachment = rules.kind("""
     spec.source.persistentVolumeName?   dns-subdomain
 """)
 """Validates a new attachment; v1 checks names more strictly than older versions."""
-rules.add(
-    "volume-error",
-    f"""
+rules.define(f"""
+volume-error
     message+                            short-message
     errorCode?                          >=0 : must be between 0 and {MAX_INT32}, inclusive
-    """,
-)
+""")
 
 
 @rules
 def _short_message(message: str, path: str, errs: Errors) -> None:
     if len(message.encode()) > 1024:
         errs.too_long(path, MAX_SIZE)
-
-
-@rules
-def _source(source: Object, path: str, errs: Errors) -> None:
-    inline, volume = source.get("inlineVolumeSpec"), source.get("persistentVolumeName")
-    if inline is None and volume is None:
-        errs.required(path, _ONE_SOURCE)
-    elif inline is not None and volume is not None:
-        errs.forbidden(path, _ONE_SOURCE)
-    elif inline is not None:
-        validate_volume_spec(inline, "", f"{path}.inlineVolumeSpec", errs, inline=True)
-    elif not volume:
-        errs.required(f"{path}.persistentVolumeName", "must specify non empty persistentVolumeName")
 
 
 def _attachment_shown(spec: Object) -> Object:

@@ -93,7 +93,7 @@ flocker
     if not datasetName and not datasetUUID
       required                      : one of datasetName and datasetUUID is required
     if datasetName and datasetUUID
-      @two-data-sets
+      invalid                       show:resource : datasetName and datasetUUID can not be specified simultaneously
     datasetName                     no-slash
 cinder
     volumeID!
@@ -133,12 +133,12 @@ persistent-storage-os
 local
     path!                           no-backsteps
 csi
-    driver                          csi-driver-name
+    driver                          driver-name
     nodePublishSecretRef?
       name!
     @publishing-secret
 persistent-csi
-    driver                          csi-driver-name
+    driver                          driver-name
     volumeHandle!
     controllerPublishSecretRef?     secret-reference
     controllerExpandSecretRef?      secret-reference
@@ -209,11 +209,6 @@ def _is_host_port(text: str) -> bool:
 
 
 @rules
-def _two_data_sets(source: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously")
-
-
-@rules
 def _disk_uri(source: Object, path: str, errs: Errors) -> None:
     uri, kind = source.get("diskURI", ""), source["kind"]
     start, form = ("/subscriptions/", _MANAGED_URI) if kind == "Managed" else ("https://", _BLOB_URI)
@@ -228,16 +223,6 @@ def _options(options: Object, path: str, errs: Errors) -> None:
         if domain.endswith((".kubernetes.io", ".k8s.io")):
             why = "kubernetes.io and k8s.io namespaces are reserved"
             errs.invalid(f"{path}[{option}]", option, why)
-
-
-@rules
-def _csi_driver_name(name: str, path: str, errs: Errors) -> None:
-    if not name:
-        errs.required(path)
-        return
-    d.max_bytes(63)(name, path, errs)
-    for message in names.dns_subdomain(name.lower()):
-        errs.invalid(path, name, message)
 
 
 @rules

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.pod.options import NEW
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.scheduling import validate_node_selector, validate_tolerations
 from pilothouse.api.validate.pod.spec import validate_pod, validate_pod_spec, validate_pod_template_spec
@@ -105,7 +106,7 @@ def test_doubled_names() -> None:
 def test_template_must_be_at_home_at_its_path() -> None:
     errs = Errors()
     template = {"metadata": {}, "spec": pod(restartPolicy="Perhaps")["spec"]}
-    validate_pod_template_spec(template, "spec.template", errs)
+    validate_pod_template_spec(template, "spec.template", errs, NEW)
     assert [c["field"] for c in errs.causes] == ["spec.template.spec.restartPolicy"]
 
 

@@ -5,19 +5,19 @@ it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
+from pilothouse.api.validate import admissionregistration
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
-from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.common import equal, is_true
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (
+    TYPES,
     Options,
     atomic_set,
     go_schema,
@@ -32,8 +32,8 @@ from pilothouse.api.validate.tables import Rules
 
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8
-REVIEW_VERSIONS = ("v1", "v1beta1")
 _WARNING_MAX = 256
+_SELECTABLE = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
 _SHARED = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 _TYPES = "must be one of boolean,date,integer,number,string"
 _FORMATS = "must be one of byte,date,date-time,double,float,int32,int64,password"
@@ -45,10 +45,21 @@ def _listed(why: str) -> d.Rule:
     return d.holds(lambda value: value in valid, why)
 
 
+def _below(*roots: str) -> d.Rule:
+    """A path that begins with a dot leads below one of these."""
+    whole = tuple(f"{root}." for root in roots)
+    why = f"should be a json path under {'either ' if roots[1:] else ''}{' or '.join(roots)}"
+    return d.holds(lambda text: not text.startswith(".") or text.startswith(whole), why)
+
+
 rules = Rules(
+    admissionregistration.rules,
     column_type=_listed(_TYPES),
     column_format=_listed(_FORMATS),
     simple_path=d.holds(lambda text: text.startswith("."), "must be a simple json path starting with ."),
+    below_spec=_below(".spec"),
+    below_status=_below(".status"),
+    below_either=_below(".spec", ".status"),
     joined_label=d.matches(names.dns1035_label, ","),
 )
 rules.define(f"""
@@ -58,22 +69,83 @@ names
     shortNames[]                        joined-label
     @unlike-kinds
     categories[]                        joined-label
-columns
+views
+    subresources.scale?
+      specReplicasPath!                 simple-path below-spec
+      statusReplicasPath!               simple-path below-status
+      labelSelectorPath+                simple-path below-either
     additionalPrinterColumns[]
       name!
       type!                             : {_TYPES}
       type+                             column-type
       format+                           column-format
       jsonPath!                         simple-path as:JSONPath
-subresources
-    subresources.scale?
-      specReplicasPath!                 simple-path
-      @below-spec
-      statusReplicasPath!               simple-path
-      @below-status
-      labelSelectorPath+                simple-path
-      @below-either
+conversion
+    strategy!                           None|Webhook
+    if strategy == Webhook
+      webhook.clientConfig*             as-root:spec.conversion.webhookClientConfig : required when strategy is set to Webhook
+      webhook.clientConfig?             client-config certificates as-root:spec.conversion.webhookClientConfig
+      webhook.conversionReviewVersions  reviews as-root:spec.conversion.conversionReviewVersions
+    else
+      webhook.clientConfig-?            as-root:spec.conversion.webhookClientConfig : should not be set when strategy is not set to Webhook
+      webhook.conversionReviewVersions- as-root:spec.conversion.conversionReviewVersions : should not be set when strategy is not set to Webhook
 """)
+_spec = rules.table("""
+    group!                              joined-subdomain-with-dot
+    scope!                              Cluster|Namespaced
+    if not schema.openAPIV3Schema given
+      versions[]
+        if not schema.openAPIV3Schema given
+          if $require_schema
+            required                    at:schema.openAPIV3Schema
+          elif served and not /preserveUnknownFields
+            required                    at:schema.openAPIV3Schema : because otherwise all fields are pruned
+    if preserveUnknownFields
+      @no-defaults
+    versions[]
+      name                              joined-label
+      if deprecationWarning given and not deprecated
+        deprecationWarning              never : can only be set for deprecated versions
+      else
+        deprecationWarning?             warning-text
+      @version-schema
+      @views
+      if selectableFields
+        if not schema.openAPIV3Schema given
+          invalid                       at:selectableFields : may only be set when `version.schema.openAPIV3Schema` is not included
+        else
+          @selectable-fields
+    @versions
+    version+                            joined-label
+    names
+      plural!,singular!,kind!,listKind!
+      @names
+    @common-schema
+    @views
+    if selectableFields
+      if not schema given
+        invalid                         at:selectableFields : may only be set when validations.schema is included
+      else
+        @selectable-fields
+    if conversion given and conversion.strategy != None and preserveUnknownFields
+      conversion.strategy               never : must be None if spec.preserveUnknownFields is true
+    conversion?                         conversion
+""")
+"""The rules of a spec in the internal form; around it are its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Options(Options):
+    """Further rules that an update need not fulfil, and what the rules of one version must know of the others.
+
+    require_review: a known review version; any_bundle: an invalid CA bundle is accepted; many: versions, "" for all, that
+    may have too many selectable fields; top: the values that all versions have in common.
+    """
+
+    require_review: bool = True
+    any_bundle: bool = True
+    many: frozenset[str] = frozenset()
+    top: Object = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,8 +171,7 @@ class Internal:
 
     def schemas(self) -> list[Object]:
         """All distinct schemas."""
-        holders = [self.top, *self.versions]
-        found = [(holder.get("schema") or {}).get("openAPIV3Schema") for holder in holders]
+        found = map(_declared, [self.top, *self.versions])
         return [schema for schema in found if schema is not None]
 
     def any_schema(self, test: Callable[[Object], bool]) -> bool:
@@ -117,7 +188,7 @@ def definition_name(name: str, spec: Object) -> list[str]:
 
 def validate_create(obj: Object, errs: Errors) -> None:
     """A new definition; its name is checked with its metadata."""
-    _validate_spec(obj["spec"], "spec", Options(), True, True, set(), errs)
+    _validate_spec(obj["spec"], _Options(), errs)
     _validate_rest(obj, None, errs)
 
 
@@ -126,27 +197,20 @@ def validate_update(obj: Object, old: Object, errs: Errors) -> None:
     spec, before = obj["spec"], old["spec"]
     internal = Internal.of(before)
     versions = internal.versions
-    whole = "schema" in internal.top or all((v.get("schema") or {}).get("openAPIV3Schema") for v in versions)
-    options = Options(
+    recognised = d.found(before, ("conversion", "webhook", "conversionReviewVersions"), [])
+    established = is_true(old, "Established")
+    options = _Options(
         require_structural=not any(map(structural_faults, internal.schemas())),
         require_types=not internal.any_schema(_has_odd_type),
-        require_schema=whole,
+        require_schema="schema" in internal.top or all(map(_declared, versions)),
         require_atomic_sets=not internal.any_schema(_breaks(atomic_set)),
         require_map_keys=not internal.any_schema(_breaks(map_list_keys)),
         stored=internal.schemas(),
+        require_review=not recognised or bool(set(recognised) & set(admissionregistration.REVIEW_VERSIONS)),
+        any_bundle=not established,
+        many=frozenset(_too_many(internal, Internal.of(spec))),
     )
-    recognised = ((before.get("conversion") or {}).get("webhook") or {}).get("conversionReviewVersions") or []
-    established = is_true(old, "Established")
-    many = _too_many(internal, Internal.of(spec))
-    _validate_spec(
-        spec,
-        "spec",
-        options,
-        not recognised or bool(set(recognised) & set(REVIEW_VERSIONS)),
-        not established,
-        many,
-        errs,
-    )
+    _validate_spec(spec, options, errs)
     if established:
         _fixed_when_established(obj, old, errs)
     _fixed(obj, old, errs)
@@ -157,17 +221,15 @@ _fixed_when_established = d.change(d.fixed("spec.scope", ""), d.fixed("spec.name
 _fixed = d.change(d.fixed("spec.group", ""), d.fixed("spec.names.plural", ""))
 
 
-def validate_status_update(obj: Object, errs: Errors) -> None:
-    """Validates a changed status."""
-    _accepted(obj, errs)
+validate_status_update = rules.kind("status.acceptedNames? names")
 
 
-_accepted = rules.kind("status.acceptedNames? names")
+def _declared(holder: Object) -> Object | None:
+    """The schema of a version, or of all."""
+    return (holder.get("schema") or {}).get("openAPIV3Schema")
 
 
 def _has_odd_type(schema: Object) -> bool:
-    from pilothouse.api.validate.crd.schema import TYPES
-
     return bool(schema.get("type")) and schema["type"] not in TYPES
 
 
@@ -194,94 +256,31 @@ def _too_many(before: Internal, now: Internal) -> set[str]:
     return out
 
 
-def is_true(definition: Object, condition: str) -> bool:
-    """Whether a condition of a definition is True."""
-    conditions = (definition.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == condition and c.get("status") == "True" for c in conditions)
-
-
 def _validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:
-    status, spec = obj.get("status") or {}, obj["spec"]
-    _accepted(obj, errs)
-    _validate_stored(status.get("storedVersions"), spec.get("versions") or [], "status.storedVersions", errs)
+    spec = obj["spec"]
+    validate_status_update(obj, errs)
+    stored = (obj.get("status") or {}).get("storedVersions")
+    _validate_stored(stored, spec.get("versions") or [], "status.storedVersions", errs)
     _validate_approval(obj, old, errs)
-    preserved = old is not None and old["spec"].get("preserveUnknownFields")
-    if spec.get("preserveUnknownFields") and not preserved:
-        errs.invalid(
-            "spec.preserveUnknownFields",
-            True,
-            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
-        )
+    if spec.get("preserveUnknownFields") and not (old and old["spec"].get("preserveUnknownFields")):
+        why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        errs.invalid("spec.preserveUnknownFields", True, why)
 
 
 # Spec
 
 
-def _validate_spec(
-    spec: Object,
-    path: str,
-    options: Options,
-    recognised: bool,
-    any_bundle: bool,
-    many: set[str],
-    errs: Errors,
-) -> None:
-    """`recognised` requires a known review version; `any_bundle` accepts an invalid CA bundle."""
+def _validate_spec(spec: Object, options: _Options, errs: Errors) -> None:
     internal = Internal.of(spec)
-    _group_and_scope(spec, path, errs)
     options = replace(
-        options, require_structural=options.require_structural or not spec.get("preserveUnknownFields")
+        options,
+        require_structural=options.require_structural or not spec.get("preserveUnknownFields"),
+        top=internal.top,
     )
-    versions, top = internal.versions, internal.top
-    if (top.get("schema") or {}).get("openAPIV3Schema") is None:
-        _require_schemas(spec, versions, path, options, errs)
-    if spec.get("preserveUnknownFields") and internal.any_schema(lambda s: s.get("default") is not None):
-        errs.invalid(
-            f"{path}.preserveUnknownFields", True, "must be false in order to use defaults in the schema"
-        )
-    for i, version in enumerate(versions):
-        where = f"{path}.versions[{i}]"
-        wrong = names.dns1035_label(version.get("name") or "")
-        if wrong:
-            errs.invalid(f"{where}.name", version.get("name") or "", ",".join(wrong))
-        _validate_version(version, top, where, options, many, errs)
-    _validate_versions(spec.get("versions"), versions, f"{path}.versions", errs)
-    first = (versions[0].get("name") or "") if versions else ""
-    if first and (wrong := names.dns1035_label(first)):
-        errs.invalid(f"{path}.version", first, ",".join(wrong))
-    _all_names(spec, path, errs)
-    holders = [top, *versions]
-    status = any("status" in (holder.get("subresources") or {}) for holder in holders)
-    validate_schema(top.get("schema"), status, f"{path}.validation", options, errs)
-    _views(top, path, errs)
-    if top.get("selectableFields"):
-        if top.get("schema") is None:
-            errs.invalid(
-                f"{path}.selectableFields", "", "may only be set when validations.schema is included"
-            )
-        else:
-            _validate_selectable(top, f"{path}.selectableFields", "" in many, errs)
-    conversion = spec.get("conversion")
-    if conversion is not None and conversion.get("strategy") != "None" and spec.get("preserveUnknownFields"):
-        why = "must be None if spec.preserveUnknownFields is true"
-        errs.invalid(f"{path}.conversion.strategy", conversion.get("strategy", ""), why)
-    if conversion is not None:
-        _validate_conversion(conversion, recognised, any_bundle, f"{path}.conversion", errs)
-
-
-_group_and_scope = rules.table("""
-    group!                              joined-subdomain-with-dot
-    scope!                              Cluster|Namespaced
-""")
-_all_names = rules.table("""
-    names
-      plural!,singular!,kind!,listKind!
-      @names
-""")
-_views = rules.table("""
-    @subresources
-    @columns
-""")
+    given = {**spec, **internal.top}
+    if spec.get("versions") is not None:
+        given |= {"versions": internal.versions, "version": (internal.versions or [{}])[0].get("name")}
+    _spec(given, "spec", errs, options)
 
 
 @rules
@@ -293,42 +292,28 @@ def _joined_subdomain_with_dot(group: str, path: str, errs: Errors) -> None:
         errs.invalid(path, group, "should be a domain with at least one dot")
 
 
-def _require_schemas(spec: Object, versions: list[Object], path: str, options: Options, errs: Errors) -> None:
-    for i, version in enumerate(versions):
-        if (version.get("schema") or {}).get("openAPIV3Schema") is not None:
-            continue
-        where = f"{path}.versions[{i}].schema.openAPIV3Schema"
-        if options.require_schema:
-            errs.required(where)
-        elif version.get("served") and not spec.get("preserveUnknownFields"):
-            errs.required(where, "because otherwise all fields are pruned")
+@rules
+def _no_defaults(spec: Object, path: str, errs: Errors) -> None:
+    schemas = filter(None, map(_declared, (spec, *(spec.get("versions") or ()))))
+    if any(node.get("default") is not None for schema in schemas for node in walk(schema)):
+        why = "must be false in order to use defaults in the schema"
+        errs.invalid(f"{path}.preserveUnknownFields", True, why)
 
 
-def _validate_version(
-    version: Object, top: Object, path: str, options: Options, many: set[str], errs: Errors
-) -> None:
-    for why in _warning_faults(bool(version.get("deprecated")), version.get("deprecationWarning")):
-        errs.invalid(f"{path}.deprecationWarning", version["deprecationWarning"], why)
-    subresources = version.get("subresources") or top.get("subresources") or {}
+@rules
+def _version_schema(version: Object, path: str, errs: Errors, options: _Options) -> None:
+    subresources = version.get("subresources") or options.top.get("subresources") or {}
     validate_schema(version.get("schema"), "status" in subresources, f"{path}.schema", options, errs)
-    _views(version, path, errs)
-    if version.get("selectableFields"):
-        holder = version if version.get("schema") else {**version, "schema": None}
-        if (holder.get("schema") or {}).get("openAPIV3Schema") is None:
-            errs.invalid(
-                f"{path}.selectableFields",
-                "",
-                "may only be set when `version.schema.openAPIV3Schema` is not included",
-            )
-        else:
-            _validate_selectable(holder, f"{path}.selectableFields", version.get("name", "") in many, errs)
 
 
-def _warning_faults(deprecated: bool, warning: str | None) -> list[str]:
-    if warning is None:
-        return []
-    if not deprecated:
-        return ["can only be set for deprecated versions"]
+@rules
+def _common_schema(spec: Object, path: str, errs: Errors, options: _Options) -> None:
+    holders = [options.top, *(spec.get("versions") or ())]
+    status = any("status" in (holder.get("subresources") or {}) for holder in holders)
+    validate_schema(spec.get("schema"), status, f"{path}.validation", options, errs)
+
+
+def _warning_faults(warning: str) -> list[str]:
     out = []
     if names.size(warning) > _WARNING_MAX:
         out.append(f"must be <= {_WARNING_MAX} characters long")
@@ -336,15 +321,18 @@ def _warning_faults(deprecated: bool, warning: str | None) -> list[str]:
         out.append("must not be an empty string")
     at = next((i for i, char in enumerate(warning) if not char.isprintable()), -1)
     if at >= 0:
-        index = names.size(warning[:at])
-        out.append(
-            f"must only contain printable UTF-8 characters; non-printable character found at index {index}"
-        )
+        found = f"non-printable character found at index {names.size(warning[:at])}"
+        out.append(f"must only contain printable UTF-8 characters; {found}")
     return out
 
 
-def _validate_versions(given: list[Object] | None, versions: list[Object], path: str, errs: Errors) -> None:
-    shown: Any = None if given is None else [_go_version(version) for version in versions]
+rules.add("warning-text", d.matches(_warning_faults))
+
+
+@rules
+def _versions(spec: Object, path: str, errs: Errors) -> None:
+    versions, path = spec.get("versions") or [], f"{path}.versions"
+    shown = [_go_version(version) for version in versions] if spec.get("versions") is not None else None
     if len({version.get("name") for version in versions}) != len(versions):
         errs.invalid(path, shown, "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
@@ -354,7 +342,7 @@ def _validate_versions(given: list[Object] | None, versions: list[Object], path:
 def _go_version(version: Object) -> Object:
     """A version as Go prints its internal struct."""
     shown: Object = go({**version, "schema": None}, _VERSION)
-    declared = (version.get("schema") or {}).get("openAPIV3Schema")
+    declared = _declared(version)
     if version.get("schema") is not None:
         shown["Schema"] = {"OpenAPIV3Schema": go_schema(declared) if declared is not None else None}
     return shown
@@ -369,30 +357,14 @@ def _unlike_kinds(given: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.listKind", given["listKind"], "kind and listKind may not be the same")
 
 
-def _below(member: str, *roots: str) -> d.Rule:
-    """A path that begins with a dot leads below one of these."""
-    why = f"should be a json path under {'either ' if roots[1:] else ''}{' or '.join(roots)}"
-
-    def rule(scale: Object, path: str, errs: Errors) -> None:
-        text = scale.get(member) or ""
-        if text.startswith(".") and not text.startswith(tuple(f"{root}." for root in roots)):
-            errs.invalid(f"{path}.{member}", text, why)
-
-    return rule
-
-
-rules.add("below-spec", _below("specReplicasPath", ".spec"))
-rules.add("below-status", _below("statusReplicasPath", ".status"))
-rules.add("below-either", _below("labelSelectorPath", ".spec", ".status"))
-
-
-def _validate_selectable(holder: Object, path: str, any_number: bool, errs: Errors) -> None:
-    declared = holder["schema"].get("openAPIV3Schema") or {}
+@rules
+def _selectable_fields(holder: Object, path: str, errs: Errors, options: _Options) -> None:
+    declared = _declared(holder) or {}
     why = unsupported(declared)
     if why:
-        errs.invalid(path.removesuffix("selectableFields") + "schema.openAPIV3Schema", "", why)
+        errs.invalid(f"{path}.schema.openAPIV3Schema", "", why)
         return
-    seen: set[str] = set()
+    path, seen = f"{path}.selectableFields", set[str]()
     for i, one in enumerate(holder["selectableFields"]):
         where, text = f"{path}[{i}].jsonPath", one.get("jsonPath") or ""
         if not text:
@@ -406,50 +378,26 @@ def _validate_selectable(holder: Object, path: str, any_number: bool, errs: Erro
         if found.split(".")[0].split("[")[0] == "metadata":
             errs.invalid(where, text, "must not point to fields in metadata")
         if schema.get("type") not in ("string", "boolean", "integer"):
-            errs.invalid(
-                where,
-                text,
-                "must point to a field of type string, boolean or integer. Enum string fields and strings with "
-                "formats are allowed.",
-            )
+            errs.invalid(where, text, _SELECTABLE)
         if found in seen:
             errs.duplicate(where, text)
         seen.add(found)
-    if len(seen) > MAX_SELECTABLE_FIELDS and not any_number:
+    if len(seen) > MAX_SELECTABLE_FIELDS and holder.get("name", "") not in options.many:
         errs.too_many(path, len(seen), MAX_SELECTABLE_FIELDS)
 
 
-_strategy = rules.table("strategy! None|Webhook")
+@rules
+def _certificates(client: Object, path: str, errs: Errors, options: _Options) -> None:
+    if client.get("caBundle") and not options.any_bundle and not is_bundle(client["caBundle"]):
+        errs.add("FieldValueInvalid", f"{path}.caBundle", _BUNDLE)
 
 
-def _validate_conversion(
-    conversion: Object, recognised: bool, any_bundle: bool, path: str, errs: Errors
-) -> None:
-    _strategy(conversion, path, errs)
-    webhook = conversion.get("webhook") or {}
-    client, reviews = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
-    where = f"{path}.webhookClientConfig"
-    if conversion.get("strategy") != "Webhook":
-        if client is not None:
-            errs.forbidden(where, "should not be set when strategy is not set to Webhook")
-        if reviews:
-            errs.forbidden(
-                f"{path}.conversionReviewVersions", "should not be set when strategy is not set to Webhook"
-            )
-        return
-    if client is None:
-        errs.required(where, "required when strategy is set to Webhook")
+@rules
+def _reviews(versions: list[str], path: str, errs: Errors, options: _Options) -> None:
+    if versions:
+        admissionregistration.validate_review_versions(versions, path, options.require_review, errs)
     else:
-        url, service = client.get("url"), client.get("service")
-        if (url is None) == (service is None):
-            errs.required(where, "exactly one of url or service is required")
-        elif url is not None:
-            validate_webhook_url(url, f"{where}.url", errs)
-        else:
-            validate_webhook_service(service, f"{where}.service", errs)
-        if client.get("caBundle") and not any_bundle and not is_bundle(client["caBundle"]):
-            errs.add("FieldValueInvalid", f"{where}.caBundle", _BUNDLE)
-    _validate_reviews(reviews, recognised, f"{path}.conversionReviewVersions", errs)
+        errs.required(path)
 
 
 _BUNDLE = "Invalid value: <cert bundle>: unable to load root certificates: unable to parse bytes as PEM block"
@@ -467,22 +415,6 @@ def is_bundle(bundle: str) -> bool:
         return False
 
 
-def _validate_reviews(versions: list[str], recognised: bool, path: str, errs: Errors) -> None:
-    if not versions:
-        errs.required(path)
-        return
-    seen: set[str] = set()
-    for i, version in enumerate(versions):
-        if version in seen:
-            errs.invalid(f"{path}[{i}]", version, "duplicate version")
-            continue
-        seen.add(version)
-        for wrong in names.dns1035_label(version):
-            errs.invalid(f"{path}[{i}]", version, wrong)
-    if recognised and not seen & set(REVIEW_VERSIONS):
-        errs.invalid(path, versions, f"must include at least one of {', '.join(REVIEW_VERSIONS)}")
-
-
 # Status
 
 
@@ -497,13 +429,12 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
         known_.discard(version.get("name"))
     for i, name in enumerate(stored):
         if name not in names_:
-            errs.invalid(
-                f"{path}[{i}]",
-                name,
+            why = (
                 f"missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions "
                 f"until a storage migration ensures no data remains persisted in {name} and removes {name} from "
-                "status.storedVersions",
+                "status.storedVersions"
             )
+            errs.invalid(f"{path}[{i}]", name, why)
 
 
 # Protected groups
@@ -550,15 +481,10 @@ def _validate_approval(obj: Object, old: Object | None, errs: Errors) -> None:
 def warnings(obj: Object, old: Object | None) -> list[str]:
     """Warnings about unknown formats that the update adds."""
     before = set(_unknown_formats(old["spec"])) if old is not None else set()
-    return [
-        f"unrecognized format {quote(form)}" for form in _unknown_formats(obj["spec"]) if form not in before
-    ]
+    new = [form for form in _unknown_formats(obj["spec"]) if form not in before]
+    return [f"unrecognized format {quote(form)}" for form in new]
 
 
 def _unknown_formats(spec: Object) -> list[str]:
-    nodes = [node for schema in Internal.of(spec).schemas() for node in walk(schema)]
-    return [
-        node["format"]
-        for node in nodes
-        if node.get("format") and not known(node.get("type") or "", node["format"])
-    ]
+    nodes = [node for schema in Internal.of(spec).schemas() for node in walk(schema) if node.get("format")]
+    return [node["format"] for node in nodes if not known(node.get("type") or "", node["format"])]

@@ -14,12 +14,11 @@ from pilothouse.api.validate.crd.defaults import validate_defaults
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.rules import go_rule, validate_rules
 from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
+from pilothouse.api.validate.tables import Rules
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
-LIST_TYPES, MAP_TYPES = ("atomic", "set", "map"), ("atomic", "granular")
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _LINE_BREAK = re.compile("[\n\r]+")
-_NOT_SUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
 
 # Fields allowed at the root of a schema with a status subresource, in the order of the Go struct.
 _MEMBERS = (
@@ -64,7 +63,8 @@ class Options:
 class _Place:
     """Context of the current node in the schema."""
 
-    no_defaults: str | None = None
+    options: Options
+    no_defaults: str = ""
     inside_meta: bool = False
     unsupported: AbstractSet[int] = frozenset()
     """IDs of the nodes that cannot be checked as structural schemas."""
@@ -109,8 +109,8 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
                 validate_defaults(declared, path, found, require_pruned=options.require_pruned)
             structural = len(found) == count
     openapi = Errors()
-    place = _Place(unsupported=with_unsupported(declared))
-    _validate(declared, Trail(path), place, True, options, openapi)
+    place = _Place(options, unsupported=with_unsupported(declared))
+    _validate(declared, Trail(path), place, openapi, root=True)
     found.extend(openapi)
     if late and not found:
         found.invalid(path, "", late)
@@ -182,130 +182,120 @@ def _go_dependency(declared: Object | list[str] | None) -> Object:
     return {"Schema": None if declared is None else go_schema(declared), "Property": None}
 
 
-def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
-    _standard(s, path, place, options, errs)
-    if s.get("uniqueItems"):
-        errs.forbidden(
-            f"{path}.uniqueItems",
-            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-        )
-    _members(s, path, place, root, options, errs)
+def _validate(s: Object, path: Trail, place: _Place, errs: Errors, *, root: bool = False) -> None:
+    _node(s, path, errs, place)
+    _members(s, path, place, root, errs)
     if isinstance(s.get("not"), dict):
-        _validate(s["not"], path.below(".not"), place, False, options, errs)
+        _validate(s["not"], path.below(".not"), place, errs)
     for name in ("allOf", "oneOf", "anyOf"):
         for i, one in enumerate(s.get(name) or ()):
-            _validate(one, path.below(f".{name}[{i}]"), place, False, options, errs)
+            _validate(one, path.below(f".{name}[{i}]"), place, errs)
     for name, one in sorted_members(s.get("definitions") or {}).items():
-        _validate(one, path.below(f".definitions[{name}]"), place, False, options, errs)
+        _validate(one, path.below(f".definitions[{name}]"), place, errs)
     items = s.get("items")
     if isinstance(items, dict):
-        _validate(items, path.below(".items"), place, False, options, errs)
+        _validate(items, path.below(".items"), place, errs)
     elif isinstance(items, list):
         for i, one in enumerate(items):
-            _validate(one, path.below(f".items[{i}]"), place, False, options, errs)
+            _validate(one, path.below(f".items[{i}]"), place, errs)
     for name, one in sorted_members(s.get("dependencies") or {}).items():
         if isinstance(one, dict):
-            _validate(one, path.below(f".dependencies[{name}]"), place, False, options, errs)
-    if s.get("x-kubernetes-preserve-unknown-fields") is False:
-        errs.invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
-    _map_type(s, path, errs)
-    _list_type(s, path, options, errs)
-    if options.require_map_keys:
-        map_list_keys(s, path, errs)
+            _validate(one, path.below(f".dependencies[{name}]"), place, errs)
+    _extensions(s, path, errs, place.options)
     for i, rule in enumerate(s.get("x-kubernetes-validations") or ()):
         _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
 
 
-def _standard(s: Object, path: Trail, place: _Place, options: Options, errs: Errors) -> None:
-    kind = s.get("type") or ""
-    if options.require_types and kind and kind not in TYPES:
-        errs.not_supported(f"{path}.type", kind, TYPES)
-    if s.get("default") is not None and place.no_defaults is not None:
-        errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
-    for name in _NOT_SUPPORTED:
-        if s.get(name) or (name == "additionalItems" and s.get(name) is not None):
-            errs.forbidden(f"{path}.{name}", f"{name} is not supported")
-    if kind == "null":
-        errs.forbidden(f"{path}.type", "type cannot be set to null, use nullable as an alternative")
+rules = Rules()
+_node = rules.table(f"""
+    if $options.require_types
+      type+                             {"|".join(TYPES)}
+    if default given and $no_defaults
+      @no-default
+    id-                                 : id is not supported
+    additionalItems-?                   : additionalItems is not supported
+    patternProperties-                  : patternProperties is not supported
+    definitions-                        : definitions is not supported
+    dependencies-                       : dependencies is not supported
+    $ref-                               : $ref is not supported
+    if type == null
+      forbidden                         at:type : type cannot be set to null, use nullable as an alternative
+    @no-list-of-items
+    if $inside_meta
+      x-kubernetes-embedded-resource-   : must not be used inside of resource meta
+    uniqueItems-                        : uniqueItems cannot be set to true since the runtime complexity becomes quadratic
+""")
+_extensions = rules.table("""
+    if x-kubernetes-preserve-unknown-fields given and not x-kubernetes-preserve-unknown-fields
+      x-kubernetes-preserve-unknown-fields? never : must be true or undefined
+    if x-kubernetes-map-type given
+      if not type
+        required                        at:type : must be object if x-kubernetes-map-type is specified
+      elif type != object
+        type                            never : must be object if x-kubernetes-map-type is specified
+      x-kubernetes-map-type             atomic|granular
+    if x-kubernetes-list-type given
+      if not type
+        required                        at:type : must be array if x-kubernetes-list-type is specified
+      elif type != array
+        type                            never : must be array if x-kubernetes-list-type is specified
+      elif $require_atomic_sets
+        @atomic-set
+      x-kubernetes-list-type            atomic|set|map
+    if x-kubernetes-list-map-keys
+      x-kubernetes-list-type*           : must be map if x-kubernetes-list-map-keys is non-empty
+      if x-kubernetes-list-type given and x-kubernetes-list-type != map
+        x-kubernetes-list-type          never : must be map if x-kubernetes-list-map-keys is non-empty
+    if x-kubernetes-list-type == map
+      @list-map
+    if $require_map_keys
+      @map-list-keys
+""")
+
+
+@rules
+def _no_default(s: Object, path: Trail, errs: Errors, place: _Place) -> None:
+    errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
+
+
+@rules
+def _no_list_of_items(s: Object, path: Trail, errs: Errors) -> None:
     if isinstance(s.get("items"), list):
         errs.forbidden(f"{path}.items", "items must be a schema object and not an array")
-    if place.inside_meta and s.get("x-kubernetes-embedded-resource"):
-        errs.forbidden(f"{path}.x-kubernetes-embedded-resource", "must not be used inside of resource meta")
 
 
-def _members(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
+def _members(s: Object, path: Trail, place: _Place, root: bool, errs: Errors) -> None:
     properties, additional = s.get("properties") or {}, s.get("additionalProperties")
     if additional is not None:
         if properties and additional is not True:
-            errs.forbidden(
-                f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
-            )
+            why = "additionalProperties and properties are mutual exclusive"
+            errs.forbidden(f"{path}.additionalProperties", why)
         if isinstance(additional, dict):
             below = place
             if place.inside_meta:
                 below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
-            _validate(additional, path.below(".additionalProperties"), below, False, options, errs)
+            _validate(additional, path.below(".additionalProperties"), below, errs)
     for name, member in sorted_members(properties).items():
         below = place
         if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
             below = replace(below, inside_meta=True)
             if root:
                 below = replace(below, no_defaults=f"in top-level {name}")
-        _validate(member, path.below(f".properties[{name}]"), below, False, options, errs)
+        _validate(member, path.below(f".properties[{name}]"), below, errs)
 
 
-def _typed(s: Object, wanted: str, extension: str, path: Trail, errs: Errors) -> bool:
-    kind = s.get("type") or ""
-    if kind == wanted:
-        return True
-    why = f"must be {wanted} if {extension} is specified"
-    if kind:
-        errs.invalid(f"{path}.type", kind, why)
-    else:
-        errs.required(f"{path}.type", why)
-    return False
-
-
-def _map_type(s: Object, path: Trail, errs: Errors) -> None:
-    map_type = s.get("x-kubernetes-map-type")
-    if map_type is None:
-        return
-    _typed(s, "object", "x-kubernetes-map-type", path, errs)
-    if map_type not in MAP_TYPES:
-        errs.not_supported(f"{path}.x-kubernetes-map-type", map_type, MAP_TYPES)
-
-
-def _list_type(s: Object, path: Trail, options: Options, errs: Errors) -> None:
-    list_type, keys = s.get("x-kubernetes-list-type"), s.get("x-kubernetes-list-map-keys") or []
-    where = path.below(".x-kubernetes-list-type")
-    if list_type is not None:
-        typed = _typed(s, "array", "x-kubernetes-list-type", path, errs)
-        if typed and options.require_atomic_sets:
-            atomic_set(s, path, errs)
-        if list_type not in LIST_TYPES:
-            errs.not_supported(str(where), list_type, LIST_TYPES)
-    if keys:
-        why = "must be map if x-kubernetes-list-map-keys is non-empty"
-        if list_type is None:
-            errs.required(str(where), why)
-        elif list_type != "map":
-            errs.invalid(str(where), list_type, why)
-    if list_type == "map":
-        _list_map(s, keys, path, errs)
-
-
-def _list_map(s: Object, keys: list[str], path: Trail, errs: Errors) -> None:
+@rules
+def _list_map(s: Object, path: Trail, errs: Errors) -> None:
     where = path.below(".x-kubernetes-list-map-keys")
-    items = s.get("items")
+    items, keys = s.get("items"), s.get("x-kubernetes-list-map-keys") or []
     if not keys:
         errs.required(str(where), "must not be empty if x-kubernetes-list-type is map")
     if items is None:
         errs.required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")
         return
     if not isinstance(items, dict):
-        errs.invalid(
-            f"{path}.items", items, "must only have a single schema if x-kubernetes-list-type is map"
-        )
+        why = "must only have a single schema if x-kubernetes-list-type is map"
+        errs.invalid(f"{path}.items", items, why)
         return
     if items.get("type") != "object":
         why = "must be object if parent array's x-kubernetes-list-type is map"
@@ -324,6 +314,7 @@ def _list_map(s: Object, keys: list[str], path: Trail, errs: Errors) -> None:
         seen.add(name)
 
 
+@rules
 def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
     """Check that items of a set are atomic."""
     items = s.get("items")
@@ -337,15 +328,15 @@ def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
         errs.invalid(f"{path}.items.x-kubernetes-map-type", list_type, why)
 
 
+@rules
 def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
     """Check that items of sets and maps are not nullable, and keys of maps are required or have defaults."""
     items, list_type = s.get("items"), s.get("x-kubernetes-list-type")
     if not isinstance(items, dict) or list_type not in ("set", "map"):
         return
     if items.get("nullable"):
-        errs.forbidden(
-            f"{path}.items.nullable", f"cannot be nullable when x-kubernetes-list-type is {list_type}"
-        )
+        why = f"cannot be nullable when x-kubernetes-list-type is {list_type}"
+        errs.forbidden(f"{path}.items.nullable", why)
     if list_type != "map":
         return
     required = frozenset(items.get("required") or ())

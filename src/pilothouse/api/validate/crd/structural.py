@@ -3,18 +3,24 @@
 Causes are sorted by their complete text.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.patterns import compile_pattern
+from pilothouse.api.validate.tables import Rules
 
-ROOT, ITEM, FIELD = "root", "array item", "object field"
-_EMPTY_TYPE = {
-    ROOT: "must not be empty at the root",
-    ITEM: "must not be empty for specified array items",
-    FIELD: "must not be empty for specified object fields",
-}
+
+class _Level(NamedTuple):
+    """Where a schema stands, and what is said if it has no type there."""
+
+    root: bool
+    no_type: str
+
+
+ROOT = _Level(True, "must not be empty at the root")
+ITEM = _Level(False, "must not be empty for specified array items")
+FIELD = _Level(False, "must not be empty for specified object fields")
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 
 # Fields that schemas below a junctor (allOf, anyOf, oneOf, not) must not set: name and message.
@@ -107,81 +113,70 @@ def validate_structural(declared: Object, path: str, errs: Errors) -> None:
     errs.extend(found)
 
 
-def _invariants(s: Object, level: str, path: Trail, errs: Errors) -> None:
-    kind = s.get("type") or ""
+def _invariants(s: Object, level: _Level, path: Trail, errs: Errors) -> None:
     items, properties, additional = s.get("items"), s.get("properties") or {}, s.get("additionalProperties")
-    if kind == "array" and items is None:
+    if s.get("type") == "array" and items is None:
         errs.required(f"{path}.items", "must be specified")
     if items is not None:
         _invariants(items, ITEM, path.below(".items"), errs)
     for name, member in properties.items():
         _invariants(member, FIELD, path.below(f".properties[{name}]"), errs)
     if additional is not None:
-        if level == ROOT:
+        if level.root:
             errs.forbidden(f"{path}.additionalProperties", "must not be used at the root")
         if isinstance(additional, dict):
             _invariants(additional, FIELD, path.below(".additionalProperties"), errs)
-    _extensions(s, path, errs)
     any_of, all_of = s.get("anyOf"), s.get("allOf") or []
     skip_all = bool(all_of) and all_of[0].get("anyOf") == _INT_OR_STRING
     _value_validation(s, any_of == _INT_OR_STRING, skip_all, path, errs)
-    embedded = bool(s.get("x-kubernetes-embedded-resource"))
-    _kind_of_type(s, kind, level, embedded, path, errs)
-    _type_meta(properties, level, level == ROOT or embedded, path, errs)
-    if embedded and not s.get("x-kubernetes-preserve-unknown-fields") and not properties:
-        errs.required(
-            f"{path}.properties",
-            "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields",
-        )
+    _members(s, path, errs, level)
 
 
-def _extensions(s: Object, path: Trail, errs: Errors) -> None:
-    if s.get("x-kubernetes-int-or-string"):
-        for name in ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"):
-            if s.get(name):
-                errs.invalid(f"{path}.{name}", True, "must be false if x-kubernetes-int-or-string is true")
+rules = Rules()
+_members = rules.table("""
+    if x-kubernetes-int-or-string
+      x-kubernetes-preserve-unknown-fields+ never : must be false if x-kubernetes-int-or-string is true
+      x-kubernetes-embedded-resource+   never : must be false if x-kubernetes-int-or-string is true
+    if x-kubernetes-embedded-resource and type != object
+      if type
+        type                            never : must be object if x-kubernetes-embedded-resource is true
+      else
+        required                        at:type : must be object if x-kubernetes-embedded-resource is true
+    elif not type and not x-kubernetes-int-or-string and not x-kubernetes-preserve-unknown-fields
+      @no-type
+    if x-kubernetes-embedded-resource
+      additionalProperties-?            : must not be used if x-kubernetes-embedded-resource is set
+    if $root and type and type != object
+      type                              never : must be object at the root
+    @type-meta
+    if x-kubernetes-embedded-resource and not x-kubernetes-preserve-unknown-fields and not properties
+      required at:properties : must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields
+""")
+"""Causes are sorted in the end, so that their order counts only where two have the same text."""
 
 
-def _kind_of_type(s: Object, kind: str, level: str, embedded: bool, path: Trail, errs: Errors) -> None:
-    if embedded and kind != "object":
-        why = "must be object if x-kubernetes-embedded-resource is true"
-        if kind:
-            errs.invalid(f"{path}.type", kind, why)
-        else:
-            errs.required(f"{path}.type", why)
-    elif (
-        not kind
-        and not s.get("x-kubernetes-int-or-string")
-        and not s.get("x-kubernetes-preserve-unknown-fields")
-    ):
-        errs.required(f"{path}.type", _EMPTY_TYPE[level])
-    if embedded and s.get("additionalProperties") is not None:
-        errs.forbidden(
-            f"{path}.additionalProperties", "must not be used if x-kubernetes-embedded-resource is set"
-        )
-    if level == ROOT and kind and kind != "object":
-        errs.invalid(f"{path}.type", kind, "must be object at the root")
+@rules
+def _no_type(s: Object, path: Trail, errs: Errors, level: _Level) -> None:
+    errs.required(f"{path}.type", level.no_type)
 
 
-def _type_meta(properties: Object, level: str, checked: bool, path: Trail, errs: Errors) -> None:
-    for name in ("kind", "apiVersion"):
-        if name in properties and checked and properties[name].get("type") != "string":
-            errs.invalid(
-                f"{path}.properties[{name}].type", properties[name].get("type") or "", "must be string"
-            )
-    if "metadata" not in properties:
+@rules
+def _type_meta(s: Object, path: Trail, errs: Errors, level: _Level) -> None:
+    properties = s.get("properties") or {}
+    if level.root or s.get("x-kubernetes-embedded-resource"):
+        for name, kind in (("kind", "string"), ("apiVersion", "string"), ("metadata", "object")):
+            if name in properties and properties[name].get("type") != kind:
+                found = properties[name].get("type") or ""
+                errs.invalid(f"{path}.properties[{name}].type", found, f"must be {kind}")
+    metadata = properties.get("metadata")
+    if not level.root or metadata is None:
         return
-    metadata = properties["metadata"]
-    where = path.below(".properties[metadata]")
-    if checked and metadata.get("type") != "object":
-        errs.invalid(f"{where}.type", metadata.get("type") or "", "must be object")
-    if level == ROOT:
-        more = set(metadata) - {"type", "default", "properties"}
-        if more or set(metadata.get("properties") or ()) - {"name", "generateName"}:
-            errs.forbidden(
-                str(where),
-                "must not specify anything other than name and generateName, but metadata is implicitly specified",
-            )
+    more = set(metadata) - {"type", "default", "properties"}
+    if more or set(metadata.get("properties") or ()) - {"name", "generateName"}:
+        why = (
+            "must not specify anything other than name and generateName, but metadata is implicitly specified"
+        )
+        errs.forbidden(f"{path}.properties[metadata]", why)
 
 
 def _value_validation(s: Object, skip_any: bool, skip_all: bool, path: Trail, errs: Errors) -> None:

@@ -7,17 +7,13 @@ from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import DELETION_COST, is_int32
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
+from pilothouse.api.validate.pod.visit import visit
 
 MIRROR = "kubernetes.io/config.mirror"
 TOLERATIONS = "scheduler.alpha.kubernetes.io/tolerations"
 SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
 APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
-
-
-def _containers(spec: Object, path: str) -> list[tuple[Object, str]]:
-    members = ("initContainers", "containers", "ephemeralContainers")
-    return [(c, f"{path}.{m}[{i}]") for m in members for i, c in enumerate(spec.get(m) or ())]
 
 
 def validate_pod_annotations(
@@ -36,7 +32,7 @@ def validate_pod_annotations(
     for name, value in sorted(annotations.items()):
         if name.startswith(SECCOMP_CONTAINER):
             _seccomp(value, f"{path}.{name}", errs)
-    known = {c.get("name", "") for c, _ in _containers(spec, "")} if annotations else set()
+    known = {c.get("name", "") for c, _ in visit(spec, "")} if annotations else set()
     for name, value in sorted(annotations.items()):
         if name.startswith(APPARMOR):
             container = name.removeprefix(APPARMOR)
@@ -73,7 +69,7 @@ def validate_annotations_match_fields(
 ) -> None:
     """Check that profiles given by both annotation and field are the same."""
     pod = spec.get("securityContext") or {}
-    containers = _containers(spec, path)
+    containers = list(visit(spec, path))
     if SECCOMP_POD in annotations:
         at = f"{path}.securityContext.seccompProfile"
         _match(annotations[SECCOMP_POD], pod.get("seccompProfile"), at, errs, "seccomp")

@@ -1,19 +1,23 @@
 """Validates probes and lifecycle handlers of containers (apis/core/validation)."""
 
+from typing import Any
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import validate_port_number_or_name
 from pilothouse.api.validate.tables import Rules
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
 
-rules = Rules(port_or_name=validate_port_number_or_name)
+rules = Rules(port_or_name=validate_port_number_or_name, header_name=d.matches(names.http_header_name))
 rules.define(f"""
 http-get
     path!
     port                                port-or-name
     scheme                              HTTP|HTTPS
-    httpHeaders?                        headers
+    httpHeaders[=]
+      name                              header-name as:
 probe-handler
     first-of                            : {_ONE_HANDLER}
       exec
@@ -41,13 +45,13 @@ _probe = """
     failureThreshold                    >=0
     terminationGracePeriodSeconds?      >=1 : must be greater than 0
 """
-_readiness = rules.table(
+readiness_probe = rules.table(
     _probe
     + """
     terminationGracePeriodSeconds?      never : must not be set for readinessProbes
 """
 )
-_other_probe = rules.table(
+other_probe = rules.table(
     _probe
     + """
     successThreshold                    1..1 : must be 1
@@ -59,13 +63,9 @@ _handlers = rules.table("""
 """)
 
 
-def validate_probe(probe: Object, path: str, errs: Errors, member: str) -> None:
-    """Validates a probe; `member` is livenessProbe, readinessProbe or startupProbe."""
-    (_readiness if member == "readinessProbe" else _other_probe)(probe, path, errs)
-
-
-def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, grace: int | None) -> None:
-    """`grace` is the pod's termination grace period; None if it is missing, which is reported elsewhere."""
+def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, around: Any) -> None:
+    """`around.grace` is the pod's termination grace period; None if it is missing, which is reported elsewhere."""
+    grace: int | None = around.grace
     _handlers(lifecycle, path, errs)
     for member in ("postStart", "preStop"):
         handler = lifecycle.get(member) or {}
@@ -75,11 +75,3 @@ def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, grace: int | 
         if all(handler.get(other) is None for other in ("exec", "httpGet", "tcpSocket")):
             why = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
             errs.invalid(f"{path}.{member}.sleep", sleep.get("seconds", 0), why)
-
-
-@rules
-def _headers(headers: list[Object], path: str, errs: Errors) -> None:
-    """Upstream's path is that of the list."""
-    for header in headers:
-        for message in names.http_header_name(header.get("name", "")):
-            errs.invalid(path, header.get("name", ""), message)

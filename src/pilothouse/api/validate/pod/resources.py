@@ -14,6 +14,7 @@ from pilothouse.api.validate.resources import (
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Validates the requirements of the pod as a whole against those of its containers."""
+    path = f"{path}.resources"
     own = spec.get("resources")
     if own is None:
         return

@@ -1,7 +1,7 @@
 """Validates security contexts of pods and containers (apis/core/validation)."""
 
 import re
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import re2
 
@@ -11,6 +11,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import PodOptions
+from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 
@@ -31,28 +32,44 @@ _DOMAIN = re2.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BAD_USER = re.compile(r'["/\\:;|=,+*?<>@\[\]]')
 _EMPTY_USER = re.compile(r"[. ]+")
 
-rules = Rules(validate_descending)
+rules = Rules(
+    validate_descending,
+    not_padded=d.holds(lambda file: file == file.strip(), "must not be padded with whitespace"),
+)
 rules.define("""
+security-context
+    securityContext
+      fsGroup?,runAsUser?,runAsGroup?   user-id
+      supplementalGroups[]              user-id
+    if shareProcessNamespace and hostPID
+      shareProcessNamespace+            never as:securityContext.shareProcessNamespace : ShareProcessNamespace and HostPID cannot both be enabled
+    if securityContext.sysctls
+      @sysctls
+    securityContext
+      fsGroupChangePolicy?              Always|OnRootMismatch
+      seccompProfile?                   seccomp
+      windowsOptions?                   windows-options
+      appArmorProfile?                  apparmor
+      supplementalGroupsPolicy?         Merge|Strict
+      seLinuxChangePolicy?              MountOption|Recursive
 seccomp
     type!                               : type is required when seccompProfile is set
     type+                               Localhost|RuntimeDefault|Unconfined
     if type == Localhost
       localhostProfile*                 : must be set when seccomp type is Localhost
       localhostProfile?                 descending
-    else
-      if localhostProfile given
-        @not-localhost
+    elif localhostProfile given
+      invalid                           at:localhostProfile show:api.core.v1.SeccompProfile : can only be set when seccomp type is Localhost
 apparmor
     if type == Localhost
       localhostProfile!                 : must be set when AppArmor type is Localhost
       localhostProfile+                 not-padded max:4095
+    elif type in RuntimeDefault|Unconfined
+      localhostProfile?                 never : can only be set when AppArmor type is Localhost
     else
-      if type in RuntimeDefault|Unconfined
-        localhostProfile?               never : can only be set when AppArmor type is Localhost
-      else
-        type!                           : type is required when appArmorProfile is set
-        type+                           Localhost|RuntimeDefault|Unconfined
-windows
+      type!                             : type is required when appArmorProfile is set
+      type+                             Localhost|RuntimeDefault|Unconfined
+windows-options
     gmsaCredentialSpecName?             dns-subdomain
     gmsaCredentialSpec?                 credentials
     runAsUserName?                      user-name
@@ -78,39 +95,13 @@ not-windows-container
     securityContext.procMount-?,securityContext.runAsUser-?      : cannot be set for a windows pod
     securityContext.runAsGroup-?                                 : cannot be set for a windows pod
 """)
-_pod_context = rules.table("""
-    fsGroup?                            user-id
-    runAsUser?                          user-id
-    runAsGroup?                         user-id
-    supplementalGroups[]                user-id
-""")
-_pod_context_rest = rules.table("""
-    fsGroupChangePolicy?                Always|OnRootMismatch
-    seccompProfile?                     seccomp
-    windowsOptions?                     windows
-    appArmorProfile?                    apparmor
-    supplementalGroupsPolicy?           Merge|Strict
-    seLinuxChangePolicy?                MountOption|Recursive
-""")
 
 
-def validate_pod_security_context(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Validates the pod's security context; `path` is that of the spec."""
-    context = spec.get("securityContext") or {}
-    path = f"{path}.securityContext"
-    _pod_context(context, path, errs)
-    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        why = "ShareProcessNamespace and HostPID cannot both be enabled"
-        errs.invalid(f"{path}.shareProcessNamespace", True, why)
-    if context.get("sysctls"):
-        _sysctls(context["sysctls"], spec, f"{path}.sysctls", errs, options)
-    _pod_context_rest(context, path, errs)
-
-
-def _sysctls(sysctls: Sequence[Object], spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+@rules
+def _sysctls(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     seen: set[str] = set()
-    for i, sysctl in enumerate(sysctls):
-        at, name = f"{path}[{i}].name", sysctl.get("name", "")
+    for i, sysctl in enumerate(spec["securityContext"]["sysctls"]):
+        at, name = f"{path}.securityContext.sysctls[{i}].name", sysctl.get("name", "")
         if not name:
             errs.required(at)
         elif len(name) > SYSCTL_MAX or not _SYSCTL_RE.fullmatch(name):
@@ -138,31 +129,30 @@ def _dotted(name: str) -> str:
 
 
 _context = rules.table("""
-    runAsUser?                          user-id
-    runAsGroup?                         user-id
+    if privileged and not $allow_privileged
+      privileged-                       : disallowed by cluster policy
+    runAsUser?,runAsGroup?              user-id
     procMount?                          Default|Unmasked
-""")
-_context_rest = rules.table("""
+    if $host_users and procMount == Unmasked
+      procMount                         never : `hostUsers` must be false to use `Unmasked`
     seccompProfile?                     seccomp
     if allowPrivilegeEscalation given and not allowPrivilegeEscalation
       @no-escalation
-    windowsOptions?                     windows
+    windowsOptions?                     windows-options
     appArmorProfile?                    apparmor
 """)
 
 
+class _Around(NamedTuple):
+    host_users: bool
+    allow_privileged: bool
+
+
 def validate_security_context(
-    context: Object | None, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
+    context: Object, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
 ) -> None:
     """Validates a container's security context."""
-    if context is None:
-        return
-    if context.get("privileged") and not allow_privileged:
-        errs.forbidden(f"{path}.privileged", "disallowed by cluster policy")
-    _context(context, path, errs)
-    if host_users and context.get("procMount") == "Unmasked":
-        errs.invalid(f"{path}.procMount", "Unmasked", "`hostUsers` must be false to use `Unmasked`")
-    _context_rest(context, path, errs)
+    _context(context, path, errs, _Around(host_users, allow_privileged))
 
 
 @rules
@@ -172,23 +162,10 @@ def _no_escalation(context: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, go(context, "api.core.v1.SecurityContext"), f"{cannot} `privileged` to true")
     added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
     if added:
-        cause = Repeated(
-            go(context, "api.core.v1.SecurityContext"), f"{cannot} `capabilities.Add` CAP_SYS_ADMIN"
-        )
+        shown = go(context, "api.core.v1.SecurityContext")
+        cause = Repeated(shown, f"{cannot} `capabilities.Add` CAP_SYS_ADMIN")
         for _ in range(added):
             cause.add_to(errs, path)
-
-
-@rules
-def _not_localhost(profile: Object, path: str, errs: Errors) -> None:
-    value = go(profile, "api.core.v1.SeccompProfile")
-    errs.invalid(f"{path}.localhostProfile", value, "can only be set when seccomp type is Localhost")
-
-
-@rules
-def _not_padded(file: str, path: str, errs: Errors) -> None:
-    if file != file.strip():
-        errs.invalid(path, file, "must not be padded with whitespace")
 
 
 @rules
@@ -227,18 +204,13 @@ def _user_name_faults(text: str) -> list[str]:
 rules.add("user-name", d.matches(_user_name_faults))
 
 
-def validate_host_process(
-    spec: Object,
-    containers: Sequence[tuple[Object, str]],
-    path: str,
-    errs: Errors,
-    allow_privileged: bool = False,
-) -> None:
+@rules
+def _host_process(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Windows host processes: all containers or none, and only in the host's network."""
-    wanted = _host_process(spec.get("securityContext"))
-    count = 0
+    wanted = _runs_host_process(spec)
+    containers, count = list(visit(spec, path)), 0
     for container, at in containers:
-        own = _host_process(container.get("securityContext"))
+        own = _runs_host_process(container)
         if wanted is not None and own is not None and wanted != own:
             shown = "true" if wanted else "false"
             why = f"pod hostProcess value must be identical if both are specified, was {shown}"
@@ -252,15 +224,17 @@ def validate_host_process(
     if not spec.get("hostNetwork"):
         why = "hostNetwork must be true if pod contains any hostProcess containers"
         errs.invalid(f"{path}.hostNetwork", False, why)
-    if not allow_privileged:
+    if not options.allow_privileged:
         errs.forbidden(path, "hostProcess containers are disallowed by cluster policy")
 
 
-def _host_process(context: Object | None) -> bool | None:
-    return ((context or {}).get("windowsOptions") or {}).get("hostProcess")
+def _runs_host_process(holder: Object) -> bool | None:
+    found: bool | None = d.found(holder, ("securityContext", "windowsOptions", "hostProcess"))
+    return found
 
 
-validate_host_users = rules.table("""
+rules.define("""
+host-users
     if hostUsers given and not hostUsers
       hostNetwork-                      : when `hostUsers` is false
       hostPID-                          as:HostPID : when `hostUsers` is false
@@ -269,27 +243,16 @@ validate_host_users = rules.table("""
 """A user namespace of its own excludes the other namespaces of the host."""
 
 
-def validate_os(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:
-    """Validates the operating system, and the fields that must be unset for it."""
-    system = spec.get("os")
-    if system is None:
-        return
-    name = system.get("name", "")
-    if not name:
-        errs.required(f"{path}.os.name", "cannot be empty")
-    elif name == "linux":
-        _linux(spec, containers, path, errs)
-    elif name == "windows":
-        rules["not-windows"](spec, path, errs)
-        for container, at in containers:
-            rules["not-windows-container"](container, at, errs)
-    else:
-        errs.not_supported(f"{path}.os", name, ("linux", "windows"))
+@rules
+def _windows(spec: Object, path: str, errs: Errors) -> None:
+    rules["not-windows"](spec, path, errs)
+    for container, at in visit(spec, path):
+        rules["not-windows-container"](container, at, errs)
 
 
-def _linux(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:
-    for holder, at in ((spec, path), *containers):
-        if (holder.get("securityContext") or {}).get("windowsOptions") is not None:
-            errs.forbidden(
-                f"{at}.securityContext.windowsOptions", "windows options cannot be set for a linux pod"
-            )
+@rules
+def _linux(spec: Object, path: str, errs: Errors) -> None:
+    for holder, at in ((spec, path), *visit(spec, path)):
+        if d.found(holder, ("securityContext", "windowsOptions")) is not None:
+            why = "windows options cannot be set for a linux pod"
+            errs.forbidden(f"{at}.securityContext.windowsOptions", why)

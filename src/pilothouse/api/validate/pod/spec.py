@@ -5,34 +5,17 @@ from collections.abc import Mapping, Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import validate_annotations, validate_ip, validate_labels
+from pilothouse.api.validate.common import report, validate_annotations, validate_ip, validate_labels
+from pilothouse.api.validate.pod import scheduling, security
 from pilothouse.api.validate.pod.annotations import (
     validate_annotations_match_fields,
     validate_pod_annotations,
 )
-from pilothouse.api.validate.pod.container import (
-    Surroundings,
-    validate_containers,
-    validate_ephemeral_containers,
-    validate_image_of_pod,
-    validate_init_containers,
-    visit,
-)
+from pilothouse.api.validate.pod.container import Surroundings, trimmed_image, validate_containers
 from pilothouse.api.validate.pod.options import NEW, PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import validate_pod_resources
-from pilothouse.api.validate.pod.scheduling import (
-    validate_affinity,
-    validate_scheduling_gates,
-    validate_spread_constraints,
-    validate_tolerations,
-)
-from pilothouse.api.validate.pod.security import (
-    validate_host_process,
-    validate_host_users,
-    validate_os,
-    validate_pod_security_context,
-)
+from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.volumes import validate_volumes
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
@@ -53,10 +36,15 @@ MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
 
-rules = Rules()
+rules = Rules(
+    scheduling.rules,
+    security.rules,
+    resources=validate_pod_resources,
+    trimmed_image=trimmed_image,
+)
 
 
-def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
+def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Validates a PodTemplateSpec at `path` (`spec.template`); `options` from options_for() if it replaces another."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
@@ -96,23 +84,28 @@ def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOption
     annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
     validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
     validate_pod_spec(spec, "spec", errs, options, meta=metadata)
-    if not spec.get("serviceAccountName"):
-        for i, volume in enumerate(spec.get("volumes") or ()):
-            for j, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
-                if source.get("serviceAccountToken") is not None:
-                    at = f"spec.volumes[{i}].projected.sources[{j}].serviceAccountToken"
-                    errs.forbidden(at, "must not be specified when serviceAccountName is not set")
-    for member in ("containers", "initContainers"):
-        for i, container in enumerate(spec.get(member) or ()):
-            validate_image_of_pod(container, f"spec.{member}[{i}]", errs)
+    _of_pod(spec, "spec", errs)
+
+
+_of_pod = rules.table("""
+    if not serviceAccountName
+      volumes[]
+        projected.sources[]
+          serviceAccountToken-?         : must not be specified when serviceAccountName is not set
+    containers[]
+      image                             trimmed-image
+    initContainers[]
+      image                             trimmed-image
+""")
+"""What a pod must not have, and a template may."""
 
 
 def validate_pod_spec(
     spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
 ) -> None:
     """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
-    _grace(spec, path, errs)
-    grace = spec.get("terminationGracePeriodSeconds")
+    if spec.get("terminationGracePeriodSeconds") is None:
+        errs.required(f"{path}.terminationGracePeriodSeconds")
     pod_name = (meta or {}).get("name", "")
     volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
     claims = spec.get("resourceClaims") or []
@@ -121,60 +114,31 @@ def validate_pod_spec(
         volumes=volumes,
         claims=frozenset(c["name"] for c in claims if c.get("name")),
         restart_policy=spec.get("restartPolicy", ""),
-        grace=grace,
+        grace=spec.get("terminationGracePeriodSeconds"),
         host_users=spec.get("hostUsers") is not False,
         options=options,
     )
-    regular, init = spec.get("containers") or [], spec.get("initContainers") or []
-    validate_containers(regular, f"{path}.containers", errs, around)
-    validate_init_containers(init, regular, f"{path}.initContainers", errs, around)
-    validate_ephemeral_containers(spec, f"{path}.ephemeralContainers", errs, around)
-    _file_volumes(spec, path, errs)
-    validate_pod_resources(spec, f"{path}.resources", errs, options)
-    if spec.get("hostNetwork"):
-        _host_ports(regular, f"{path}.containers", errs, options)
-    _policies(spec, path, errs)
-    validate_pod_security_context(spec, path, errs, options)
-    validate_affinity(
-        spec.get("affinity"),
-        f"{path}.affinity",
-        errs,
-        any_node_value=options.allow_invalid_node_affinity_values,
-        any_pod_value=options.allow_invalid_selector_values,
-    )
-    _dns_config(spec, f"{path}.dnsConfig", errs, options)
-    _readiness_gates(spec, path, errs)
-    validate_scheduling_gates(spec.get("schedulingGates"), f"{path}.schedulingGates", errs)
-    validate_spread_constraints(
-        spec.get("topologySpreadConstraints"),
-        f"{path}.topologySpreadConstraints",
-        errs,
-        any_selector=options.allow_invalid_spread_selector,
-    )
-    containers = list(visit(spec, path))
-    validate_host_process(spec, containers, path, errs, options.allow_privileged)
-    validate_host_users(spec, path, errs)
-    _identity(spec, path, errs)
-    validate_tolerations(spec.get("tolerations"), f"{path}.tolerations", errs)
-    _host_aliases(spec.get("hostAliases") or [], f"{path}.hostAliases", errs, options)
-    _classes(spec, path, errs)
-    if spec.get("overhead") is not None:
-        any_size = options.allow_indivisible_huge_pages
-        validate_requirements({"limits": spec["overhead"]}, f"{path}.overhead", errs, any_huge_page=any_size)
-    validate_os(spec, containers, path, errs)
+    validate_containers(spec, path, errs, around)
+    _spec(spec, path, errs, options)
 
 
-_grace = rules.table("terminationGracePeriodSeconds*")
-_policies = rules.table("""
+_spec = rules.table("""
+    @file-volumes
+    @resources
+    if hostNetwork
+      @host-ports
     restartPolicy!                      Always|OnFailure|Never
     dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
     nodeSelector?                       labels
-""")
-_readiness_gates = rules.table("""
+    @security-context
+    affinity+                           affinity
+    @dns-config
     readinessGates[]
       conditionType                     qualified-name
-""")
-_identity = rules.table("""
+    schedulingGates?                    scheduling-gates
+    topologySpreadConstraints+          spread
+    @host-process
+    @host-users
     serviceAccountName+                 dns-subdomain
     nodeName+                           dns-subdomain
     activeDeadlineSeconds?              1..2147483647
@@ -184,18 +148,45 @@ _identity = rules.table("""
       setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
       hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
       hostnameOverride                  dns-subdomain max:64
-""")
-_classes = rules.table("""
+    tolerations?                        tolerations
+    hostAliases[]
+      ip                                known-ip
+      hostnames[]                       dns-subdomain
     priorityClassName+                  dns-subdomain
     runtimeClassName?                   dns-subdomain
     if preemptionPolicy given
       preemptionPolicy!                 PreemptLowerPriority|Never
+    overhead?                           overhead
+    os?
+      name!                             : cannot be empty
+    if os.name == linux
+      @linux
+    elif os.name == windows
+      @windows
+    elif os.name
+      os.name                           linux|windows as:
 """)
 
 
+@rules
+def _spread(constraints: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
+    any_selector = options.allow_invalid_spread_selector
+    scheduling.validate_spread_constraints(constraints, path, errs, any_selector=any_selector)
+
+
+@rules
+def _known_ip(address: str, path: str, errs: Errors, options: PodOptions) -> None:
+    validate_ip(address, path, errs, options.old_ips)
+
+
+@rules
+def _overhead(overhead: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    any_size = options.allow_indivisible_huge_pages
+    validate_requirements({"limits": overhead}, path, errs, any_huge_page=any_size)
+
+
 _claim_names = rules.table("""
-    resourceClaimName?                  dns-subdomain
-    resourceClaimTemplateName?          dns-subdomain
+    resourceClaimName?,resourceClaimTemplateName? dns-subdomain
 """)
 
 
@@ -219,6 +210,7 @@ def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
         _claim_names(claim, at, errs)
 
 
+@rules
 def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
     """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
     volumes: Mapping[str, Object] = {v.get("name", ""): v for v in spec.get("volumes") or ()}
@@ -236,18 +228,20 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
                 errs.invalid(where, name, "referenced volume must be of type emptyDir")
 
 
-def _host_ports(containers: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
+@rules
+def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """With the host's network, ports must equal host ports; a template may leave that to the pod's defaults."""
-    for i, container in enumerate(containers):
+    for i, container in enumerate(spec.get("containers") or ()):
         for j, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)
             if (options.is_pod or host) and host != port.get("containerPort", 0):
                 why = "must match `containerPort` when `hostNetwork` is true"
-                errs.invalid(f"{path}[{i}].ports[{j}].hostPort", host, why)
+                errs.invalid(f"{path}.containers[{i}].ports[{j}].hostPort", host, why)
 
 
+@rules
 def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    config = spec.get("dnsConfig")
+    config, path = spec.get("dnsConfig"), f"{path}.dnsConfig"
     servers = (config or {}).get("nameservers") or []
     if spec.get("dnsPolicy") == "None":
         if config is None:
@@ -272,17 +266,11 @@ def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> N
     for i, search in enumerate(searches):
         if search != ".":
             search = search.removesuffix(".")
-            _search(search, f"{path}.searches[{i}]", errs)
-    for i, option in enumerate(config.get("options") or ()):
-        if not option.get("name"):
-            errs.required(f"{path}.options[{i}]", "must not be empty")
+            report(f"{path}.searches[{i}]", search, names.dns_subdomain_underscore(search), errs)
+    _dns_options(config, path, errs)
 
 
-_search = d.matches(names.dns_subdomain_underscore)
-
-
-def _host_aliases(aliases: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
-    for i, alias in enumerate(aliases):
-        validate_ip(alias.get("ip", ""), f"{path}[{i}].ip", errs, options.old_ips)
-        for j, hostname in enumerate(alias.get("hostnames") or ()):
-            d.dns_subdomain(hostname, f"{path}[{i}].hostnames[{j}]", errs)
+_dns_options = rules.table("""
+    options[]
+      name!                             as: : must not be empty
+""")

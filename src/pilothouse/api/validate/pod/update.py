@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pilothouse._fieldset import same
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.common import copy_members, equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.annotations import (
     MIRROR,
@@ -127,14 +127,6 @@ def _deadline(spec: Object, before: Object, errs: Errors) -> bool:
     return True
 
 
-def _copy_members(target: Object, source: Object, *members: str) -> None:
-    for member in members:
-        if member in source:
-            target[member] = source[member]
-        else:
-            target.pop(member, None)
-
-
 def _without_allowed_changes(spec: Object, before: Object) -> Object:
     """The new spec with the old values of all mutable fields."""
     munged = dict(spec)
@@ -142,8 +134,8 @@ def _without_allowed_changes(spec: Object, before: Object) -> Object:
         if spec.get(member):
             munged[member] = [dict(container) for container in spec[member]]
         for container, old in zip(munged.get(member) or (), before.get(member) or (), strict=True):
-            _copy_members(container, old, "image")
-    _copy_members(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
+            copy_members(container, old, "image")
+    copy_members(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
     grace = "terminationGracePeriodSeconds"
     if (before.get(grace) or 0) < 0 and munged.get(grace) == 1:
         munged[grace] = before[grace]
@@ -155,7 +147,7 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
     new, old = munged.get("nodeSelector") or {}, before.get("nodeSelector") or {}
     if new != old:
         validate_node_selector_additions(new, old, "spec.nodeSelector", errs)
-        _copy_members(munged, before, "nodeSelector")
+        copy_members(munged, before, "nodeSelector")
     affinity, old_affinity = munged.get("affinity"), before.get("affinity")
     node, old_node = (affinity or {}).get("nodeAffinity"), (old_affinity or {}).get("nodeAffinity")
     if equal(node, old_node) and (node is None) == (old_node is None):
@@ -167,7 +159,7 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
         del munged["affinity"]
     else:
         munged["affinity"] = dict(affinity)
-        _copy_members(munged["affinity"], old_affinity or {}, "nodeAffinity")
+        copy_members(munged["affinity"], old_affinity or {}, "nodeAffinity")
 
 
 def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -293,4 +285,4 @@ def _only_compute_changed(munged: Object, before: Object, errs: Errors) -> None:
     if munged.get("resources") is not None or before.get("resources") is not None:
         restored = _with_compute(munged.get("resources") or {}, before.get("resources") or {})
         if equal(restored, before.get("resources") or {}):
-            _copy_members(munged, before, "resources")
+            copy_members(munged, before, "resources")

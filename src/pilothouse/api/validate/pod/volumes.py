@@ -1,7 +1,6 @@
 """Validates the volumes of a pod (apis/core/validation, ValidateVolumes)."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
@@ -12,17 +11,13 @@ from pilothouse.api.validate.persistentvolumeclaim import validate_claim_templat
 from pilothouse.api.validate.pod.env import VOLUME_FIELDS, validate_field_ref, validate_resource_ref
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import amount
-from pilothouse.api.validate.shown import go, label_selector
 from pilothouse.api.validate.volume_sources import MORE_THAN_ONE, iscsi_name_too_long, rules
 
 _DUPLICATE_PATH = "conflicting duplicate paths"
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"
 
 
-@cache
-def _source(is_pod: bool, any_token_path: bool) -> d.Rule:
-    """The sources in upstream's order; `any_token_path` if the stored pod has a token at a path that leaves the volume."""
-    return rules.table(f"""
+_source = rules.table(f"""
     first-of : {MORE_THAN_ONE} / must specify a volume type
       emptyDir
         sizeLimit?                      size-limit
@@ -61,17 +56,17 @@ def _source(is_pod: bool, any_token_path: bool) -> d.Rule:
       storageos                         storage-os
       projected
         defaultMode?                    {_FILE_MODE}
-        {"@projections-with-any-token-path" if any_token_path else "@projections"}
+        @projections
       scaleIO                           scale-io
       csi                               csi
       ephemeral
         volumeClaimTemplate*            claim-template
       image
-        {"reference!" if is_pod else ""}
+        if $is_pod
+          reference!
         pullPolicy!                     Always|IfNotPresent|Never
-    """)
-
-
+""")
+"""The sources in upstream's order; around them are the options of the pod."""
 rules.define(f"""
 files
     defaultMode?                        {_FILE_MODE}
@@ -83,14 +78,14 @@ key-to-path
     mode?                               {_FILE_MODE}
 downward
     defaultMode?                        {_FILE_MODE}
-    items?                              downward-files
+    items[=]                            downward-file as:
 downward-file
     path!
     path                                local-path
     if fieldRef given
       fieldRef                          volume-field-ref
       if resourceFieldRef given
-        @two-references
+        invalid                         show:resource : fieldRef and resourceFieldRef can not be specified simultaneously
     else
       resourceFieldRef?                 volume-resource-ref
       if not resourceFieldRef given
@@ -99,36 +94,36 @@ downward-file
 projection-file
     name!
     items[]                             key-to-path
+token
+    expirationSeconds                   >=600 : may not specify a duration less than 10 minutes
+    expirationSeconds                   <={1 << 32} : may not specify a duration larger than 2^32 seconds
+trust-bundle
+    if name given and signerName given
+      invalid                           show:api.core.v1.ClusterTrustBundleProjection : only one of name and signerName may be used
+    elif name given
+      name!                             : must be a valid object name
+      name                              trust-bundle-name
+      labelSelector?                    never show:label-selector : labelSelector must be unset if name is specified
+    elif signerName given
+      signerName!                       : must be a valid signer name
+      signerName                        signer-name
+      labelSelector?                    label-selector
+    else
+      required                          : either name or signerName must be specified
+    path!
+    path                                local-path
 """)
 rules(validate_claim_template)
+rules.add("volume-field-ref", lambda ref, path, errs: validate_field_ref(ref, VOLUME_FIELDS, path, errs))
+rules.add(
+    "volume-resource-ref", lambda ref, path, errs: validate_resource_ref(ref, path, errs, in_volume=True)
+)
 
 
 @rules
 def _size_limit(limit: str, path: str, errs: Errors) -> None:
     if amount(limit).sign() < 0:
         errs.forbidden(path, "SizeLimit field must be a valid resource quantity")
-
-
-@rules
-def _downward_files(items: Sequence[Object], path: str, errs: Errors) -> None:
-    """Upstream's path is that of the source."""
-    for item in items:
-        rules["downward-file"](item, path.removesuffix(".items"), errs)
-
-
-@rules
-def _volume_field_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_field_ref(ref, VOLUME_FIELDS, path, errs)
-
-
-@rules
-def _volume_resource_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_resource_ref(ref, path, errs, in_volume=True)
-
-
-@rules
-def _two_references(item: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
 
 
 def validate_volumes(
@@ -139,11 +134,10 @@ def validate_volumes(
         pod_name = ""  # it is invalid anyway, and would make each claim's name as long
     made = {f"{pod_name}-{v.get('name', '')}" for v in volumes if pod_name and v.get("ephemeral") is not None}
     valid: dict[str, Object] = {}
-    source = _source(options.is_pod, options.allow_non_local_token_path)
     for i, volume in enumerate(volumes):
         at, name = f"{path}[{i}]", volume.get("name", "")
         found = Errors()
-        source(volume, at, found)
+        _source(volume, at, found, options)
         _name(volume, pod_name, f"{at}.name", found)
         if name in valid:
             found.duplicate(f"{at}.name", name)
@@ -184,18 +178,11 @@ def _iscsi_name(volume: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.name", name, too_long)
 
 
-_PROJECTIONS = (
-    "secret",
-    "configMap",
-    "downwardAPI",
-    "serviceAccountToken",
-    "clusterTrustBundle",
-    "podCertificate",
-)
+_PROJECTIONS = "secret configMap downwardAPI serviceAccountToken clusterTrustBundle podCertificate"
 
 
 @rules
-def _projections(projected: Object, path: str, errs: Errors, any_token_path: bool = False) -> None:
+def _projections(projected: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Validates the sources of a projected volume; two of them must not write the same file."""
     taken: set[str] = set()
 
@@ -220,67 +207,18 @@ def _projections(projected: Object, path: str, errs: Errors, any_token_path: boo
                 claim(item["path"], Repeated(item["path"], _DUPLICATE_PATH))
         token = source.get("serviceAccountToken")
         if token is not None:
-            _token(token, f"{at}.serviceAccountToken", errs)
+            rules["token"](token, f"{at}.serviceAccountToken", errs)
             if not token.get("path"):
                 errs.required(f"{path}.path")
-            elif not any_token_path:
+            elif not options.allow_non_local_token_path:
                 validate_local_path(token["path"], f"{path}.path", errs)
         bundle = source.get("clusterTrustBundle")
         if bundle is not None:
-            _trust_bundle(bundle, f"{at}.clusterTrustBundle", errs)
+            rules["trust-bundle"](bundle, f"{at}.clusterTrustBundle", errs)
             file = bundle.get("path", "")
             claim(file, Repeated(file, _DUPLICATE_PATH))
-        if sum(source.get(kind) is not None for kind in _PROJECTIONS) > 1:
+        if sum(source.get(kind) is not None for kind in _PROJECTIONS.split()) > 1:
             errs.forbidden(at, "may not specify more than 1 volume type per source")
-
-
-@rules
-def _projections_with_any_token_path(projected: Object, path: str, errs: Errors) -> None:
-    _projections(projected, path, errs, any_token_path=True)
-
-
-_token = rules.table(f"""
-    expirationSeconds                   >=600 : may not specify a duration less than 10 minutes
-    expirationSeconds                   <={1 << 32} : may not specify a duration larger than 2^32 seconds
-""")
-_trust_bundle = rules.table("""
-    if name given and signerName given
-      @two-names
-    else
-      if name given
-        name!                           : must be a valid object name
-        name                            trust-bundle-name
-        labelSelector?                  unset-with-name
-      else
-        if signerName given
-          signerName!                   : must be a valid signer name
-          signerName                    signer-name
-          labelSelector?                label-selector
-        else
-          required                      : either name or signerName must be specified
-    path!
-    path                                local-path
-""")
-
-
-@rules
-def _two_names(bundle: Object, path: str, errs: Errors) -> None:
-    errs.invalid(
-        path,
-        go(bundle, "api.core.v1.ClusterTrustBundleProjection"),
-        "only one of name and signerName may be used",
-    )
-
-
-@rules
-def _trust_bundle_name(name: str, path: str, errs: Errors) -> None:
-    for message in trust_bundle_name(name):
-        errs.invalid(path, name, f"not a valid clustertrustbundlename: {message}")
-
-
-@rules
-def _unset_with_name(selector: Object, path: str, errs: Errors) -> None:
-    errs.invalid(path, label_selector(selector), "labelSelector must be unset if name is specified")
 
 
 def trust_bundle_name(name: str, signer: str = "") -> list[str]:
@@ -295,6 +233,9 @@ def trust_bundle_name(name: str, signer: str = "") -> list[str]:
     return names.dns_subdomain(name.removeprefix(prefix))
 
 
+rules.add("trust-bundle-name", d.matches(trust_bundle_name, text="not a valid clustertrustbundlename: {}"))
+
+
 @rules
 def validate_signer_name(signer: str, path: str, errs: Errors) -> None:
     """Validates the name of a certificate signer: `domain/path` (ValidateSignerName)."""
@@ -303,9 +244,8 @@ def validate_signer_name(signer: str, path: str, errs: Errors) -> None:
         return
     parts = signer.split("/")
     if len(parts) != 2:
-        errs.invalid(
-            path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        )
+        why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+        errs.invalid(path, signer, why)
         return
     domain, last = parts
     for message in names.dns_subdomain(domain):

@@ -9,7 +9,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.validate.node_labels import DEPRECATED, term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
-from pilothouse.api.validate.pod.container import visit
+from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.resources import fractional_warning
 from pilothouse.api.warnings import enough
 

@@ -7,7 +7,6 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.annotations import APPARMOR
-from pilothouse.api.validate.pod.container import visit
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.spec import validate_pod
 from pilothouse.api.validate.pod.status import validate_pod_status_update
@@ -16,6 +15,7 @@ from pilothouse.api.validate.pod.update import (
     validate_pod_update,
     validate_resize,
 )
+from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext

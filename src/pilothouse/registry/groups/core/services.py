@@ -126,7 +126,7 @@ def _init_families(ctx: WriteContext, service: Object, old: Object | None) -> No
         else:
             spec["ipFamilyPolicy"] = "RequireDualStack" if headless and not selector else "SingleStack"
     errs = Errors()
-    validate_cluster_ip_fields(spec, errs, before)
+    validate_cluster_ip_fields(spec, errs, frozenset((before or {}).get("clusterIPs") or ()))
     _refuse(service, errs)
     configured = _pools(ctx)[0].families
     if before is not None:
