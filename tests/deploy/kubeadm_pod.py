@@ -43,17 +43,22 @@ def flags(cluster: dict[str, Any], pki: str = PKI, etcd: str = "https://127.0.0.
     return [f"--{name}={value}" for name, value in values.items()]
 
 
-def pod(cluster: dict[str, Any]) -> dict[str, Any]:
+def pod(cluster: dict[str, Any], etcd: str = "https://127.0.0.1:2379") -> dict[str, Any]:
     """The pod before it is patched."""
-    probe = {"host": "127.0.0.1", "port": "probe-port", "scheme": "HTTPS"}
+
+    def probe(path: str, **times: int) -> dict[str, Any]:
+        asked = {"host": "127.0.0.1", "port": "probe-port", "scheme": "HTTPS", "path": path}
+        return {"httpGet": asked, "timeoutSeconds": 15, **times}
+
     container = {
         "name": "kube-apiserver",
         "image": f"registry.k8s.io/kube-apiserver:{cluster['kubernetesVersion']}",
-        "command": ["kube-apiserver", *flags(cluster)],
-        "ports": [{"name": "probe-port", "containerPort": 6443, "hostPort": 6443}],
-        "livenessProbe": {"httpGet": probe | {"path": "/livez"}},
-        "readinessProbe": {"httpGet": probe | {"path": "/readyz"}},
-        "startupProbe": {"httpGet": probe | {"path": "/livez"}},
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["kube-apiserver", *flags(cluster, etcd=etcd)],
+        "ports": [{"name": "probe-port", "containerPort": 6443, "protocol": "TCP"}],
+        "livenessProbe": probe("/livez", initialDelaySeconds=10, failureThreshold=8, periodSeconds=10),
+        "readinessProbe": probe("/readyz", failureThreshold=3, periodSeconds=1),
+        "startupProbe": probe("/livez", initialDelaySeconds=10, failureThreshold=24, periodSeconds=10),
         "resources": {"requests": {"cpu": "250m"}},
         "volumeMounts": [{"name": "k8s-certs", "mountPath": PKI, "readOnly": True}],
     }

@@ -37,7 +37,9 @@ def test_the_patch_changes_the_image_and_keeps_the_flags(
     patched: dict[str, Any], cluster: dict[str, Any]
 ) -> None:
     [container] = patched["spec"]["containers"]
-    assert container["image"].startswith("localhost/pilothouse:")
+    assert container["image"] == f"localhost/pilothouse:{cluster['kubernetesVersion']}", (
+        "upgrades read the tag"
+    )
     assert container["command"] == ["kube-apiserver", *kubeadm_pod.flags(cluster)]
     assert {mount["name"] for mount in container["volumeMounts"]} == {"k8s-certs", "data", "tmp"}
     assert {volume["name"] for volume in patched["spec"]["volumes"]} == {"k8s-certs", "data", "tmp"}

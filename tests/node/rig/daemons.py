@@ -1,7 +1,9 @@
 """Programs that run in the background, in a network namespace of their own, and a namespace to run them in."""
 
+import contextlib
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 import time
@@ -16,8 +18,8 @@ LINES = 30
 class Namespace:
     """A network namespace that has one address of its own. Nothing in it reaches the host's network."""
 
-    def __init__(self, name: str, address: str) -> None:
-        self.name = name
+    def __init__(self, address: str) -> None:
+        self.name = f"rig-{secrets.token_hex(4)}"
         self.address = address
 
     def enter(self, *command: str) -> list[str]:
@@ -92,17 +94,23 @@ def run(*command: str, seconds: float = 60) -> str:
     return done.stdout
 
 
-def kill_those_that_name(path: pathlib.Path) -> None:
-    """Kill the processes whose command line has a path in it: the shims of containerd outlive it."""
+def kill_shims_of(socket: pathlib.Path) -> None:
+    """Kill the shims of a containerd, which outlive it, and first the containers, which outlive their shims."""
+    shims, children = set(), []
     for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+        if not entry.name.isdigit():
             continue
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
         except OSError:
             continue
-        if words[0].endswith(b"containerd-shim-runc-v2") and str(path).encode() in words:
-            os.kill(int(entry.name), signal.SIGKILL)
+        children.append((int(entry.name), parent))
+        if words[0].endswith(b"containerd-shim-runc-v2") and str(socket).encode() in words:
+            shims.add(int(entry.name))
+    for process in [*(child for child, parent in children if parent in shims), *shims]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def unmount_below(directory: pathlib.Path) -> None:

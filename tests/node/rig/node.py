@@ -1,7 +1,6 @@
 """A cluster of one node: Pilothouse, and the programs of Kubernetes around it, in a network namespace.
 
-The configuration is that of docs/nodes.md; what differs is for a host that others use, too: directories, no cgroups for
-pods, small logs.
+The configuration is that of docs/nodes.md; `kubelet.py` says what differs.
 """
 
 import os
@@ -15,12 +14,13 @@ from typing import Any
 
 import yaml
 from clients.drivers import BINARY
+from node.rig import kubelet
 from node.rig.daemons import Daemon, Namespace, run, unmount_below
+from node.rig.kubelet import NODE
 from node.rig.runtime import Runtime
 
 ADDRESS, PORT = "10.88.0.1", 6443
 SERVICES, CLUSTER = "10.96.0.0/16", "10.244.0.0/16"
-NODE = "rig"
 PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 PILOTHOUSE = [sys.executable, "-m", "pilothouse"]
 
@@ -32,7 +32,7 @@ class Node:
         self.binaries = binaries
         self.directory = directory
         self.data = directory / "data"
-        self.namespace = Namespace(f"rig-{os.getpid()}", ADDRESS)
+        self.namespace = Namespace(ADDRESS)
         self.runtime = Runtime(directory / "containerd", self.namespace)
         self.server = self._daemon("server", [*PILOTHOUSE, "serve", *self._server_flags()])
         self.programs: tuple[str, ...] = PROGRAMS
@@ -74,11 +74,7 @@ class Node:
         self.server.stop()
         unmount_below(self.directory)
         self.namespace.close()
-        for link in pathlib.Path("/var/log/containers").glob(
-            "*"
-        ):  # the kubelet puts them there, wherever its logs are
-            if link.is_symlink() and str(link.readlink()).startswith(f"{self.directory}/"):
-                link.unlink()
+        kubelet.forget_logs(self.directory)
 
     def logs(self) -> str:
         """The ends of all logs."""
@@ -128,6 +124,7 @@ class Node:
             f"--secure-port={PORT}",
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged",
+            "--kubelet-preferred-address-types=InternalIP,Hostname",  # nothing knows the node's name
             "--controllers=-*",
         ]
 
@@ -185,23 +182,7 @@ class Node:
         ]
 
     def _kubelet_flags(self) -> list[str]:
-        resolv, config = self.directory / "resolv.conf", self.directory / "kubelet.yaml"
-        resolv.write_text("")
-        config.write_text(yaml.safe_dump(self._kubelet_config(resolv)))
-        return [
-            f"--bootstrap-kubeconfig={self.directory}/bootstrap.kubeconfig",
-            f"--kubeconfig={self.directory}/kubelet.kubeconfig",
-            f"--config={config}",
-            f"--root-dir={self.directory}/kubelet",
-            f"--cert-dir={self.directory}/kubelet/pki",
-            f"--hostname-override={NODE}",
-            f"--node-ip={ADDRESS}",
-        ]
-
-    def _kubelet_config(self, resolv: pathlib.Path) -> dict[str, Any]:
-        return {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
+        config = {
             "authentication": {
                 "anonymous": {"enabled": False},
                 "webhook": {"enabled": True},
@@ -209,30 +190,21 @@ class Node:
             },
             "authorization": {"mode": "Webhook"},
             "rotateCertificates": True,
-            "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
-            "resolvConf": str(resolv),
-            "podLogsDir": str(self.directory / "pods"),
-            "containerLogMaxSize": "100Ki",
-            "containerLogMaxFiles": 5,
-            "containerLogMonitorInterval": "3s",
-            "cgroupDriver": "cgroupfs",
-            "cgroupsPerQOS": False,
-            "enforceNodeAllocatable": [],
-            "failCgroupV1": False,
-            "failSwapOn": False,
-            "localStorageCapacityIsolation": False,
-            "evictionHard": {"imagefs.available": "0%", "memory.available": "0%", "nodefs.available": "0%"},
-            "volumePluginDir": str(self.directory / "kubelet" / "volumeplugins"),
         }
+        return [
+            f"--bootstrap-kubeconfig={self.directory}/bootstrap.kubeconfig",
+            f"--kubeconfig={self.directory}/kubelet.kubeconfig",
+            *kubelet.flags(self.directory, self.runtime.socket, ADDRESS, config),
+        ]
 
 
-def wanting(folder: str) -> str:
+def wanting(folder: str, programs: Sequence[str] = PROGRAMS) -> str:
     """Why the rig cannot run, "" if it can."""
     from node.rig.runtime import PACKAGES, missing
 
     if not folder:
-        return "on request: PILOTHOUSE_NODE_BIN names a folder with " + ", ".join(PROGRAMS)
-    absent = [name for name in PROGRAMS if not os.access(pathlib.Path(folder) / name, os.X_OK)]
+        return "on request: PILOTHOUSE_NODE_BIN names a folder with " + ", ".join(programs)
+    absent = [name for name in programs if not os.access(pathlib.Path(folder) / name, os.X_OK)]
     if absent:
         return f"PILOTHOUSE_NODE_BIN={folder} has no {', '.join(absent)}"
     if missing():

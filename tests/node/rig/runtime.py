@@ -1,12 +1,14 @@
 """containerd with directories of its own: its configuration, the network of pods, and the images."""
 
+import contextlib
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 from node.rig import image
-from node.rig.daemons import Daemon, Namespace, kill_those_that_name, run, unmount_below
+from node.rig.daemons import Daemon, Namespace, kill_shims_of, run, unmount_below
 
 PLUGINS = pathlib.Path("/usr/lib/cni")
 PODS = "10.244.0.0/24"
@@ -100,6 +102,10 @@ class Runtime:
         archive = self.directory / "images.tar"
         busybox = pathlib.Path(shutil.which("busybox") or "")
         image.archive(archive, busybox, run(str(busybox), "--list").split())
+        self.load(archive)
+
+    def load(self, archive: pathlib.Path) -> None:
+        """Take images out of an archive."""
         self.ctr("images", "import", "--snapshotter=native", str(archive))
 
     def ctr(self, *arguments: str) -> str:
@@ -110,22 +116,18 @@ class Runtime:
     def _ctr(self) -> list[str]:
         return ["ctr", f"--address={self.socket}", "--namespace=k8s.io"]
 
-    def run_command(self, container: str, *command: str, detach: bool = False) -> list[str]:
+    def run_command(
+        self, container: str, *command: str, image: str = image.NAME, flags: Sequence[str] = ()
+    ) -> list[str]:
         """The command line that runs a container without a kubelet."""
-        flags = [
-            "--snapshotter=native",
-            f"--runc-root={self.directory}/runc",
-            "--detach" if detach else "--rm",
-        ]
-        return [*self._ctr, "run", *flags, image.NAME, container, *command]
+        own = ["--snapshotter=native", f"--runc-root={self.directory}/runc"]
+        return [*self._ctr, "run", *own, *flags, image, container, *command]
 
     def stop(self) -> None:
         """End all containers, then containerd; what cannot be ended in order is killed."""
-        try:
+        with contextlib.suppress(AssertionError):
             for task in self.ctr("tasks", "list", "--quiet").split():
                 self.ctr("tasks", "delete", "--force", task)
-        except AssertionError:
-            pass
         self.daemon.stop()
-        kill_those_that_name(self.socket)
+        kill_shims_of(self.socket)
         unmount_below(self.directory)

@@ -4,10 +4,13 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 from clients.drivers import BINARY
+from eventually import eventually
+from node.rig import server_image
 from node.rig.daemons import Namespace, run
 from node.rig.image import NAME
 from node.rig.node import ADDRESS, Node, wanting
@@ -25,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[Namespace]:
-    made = Namespace(f"rig-parts-{os.getpid()}", ADDRESS)
+    made = Namespace(ADDRESS)
     made.open()
     yield made
     made.close()
@@ -50,22 +53,41 @@ def test_a_namespace_is_for_itself(namespace: Namespace) -> None:
 
 def test_containers_run(runtime: Runtime) -> None:
     assert NAME in runtime.ctr("images", "list", "--quiet").split()
-    command = runtime.run_command("one", "/bin/sh", "-c", "echo $((6 * 7)); exit 3")
+    command = runtime.run_command("one", "/bin/sh", "-c", "echo $((6 * 7)); exit 3", flags=["--rm"])
     said = subprocess.run(command, capture_output=True, check=False)
     assert (said.returncode, said.stdout) == (3, b"42\n")
 
 
-def test_what_is_left_running_is_ended(namespace: Namespace, tmp_path: pathlib.Path) -> None:
+def test_the_image_of_the_server_runs(runtime: Runtime, tmp_path: pathlib.Path) -> None:
+    """As the user that the image names, with a root that is read-only, as in the manifests of deploy/."""
+    server_image.archive(tmp_path / "server.tar")
+    runtime.load(tmp_path / "server.tar")
+    command = runtime.run_command(
+        "server", "kube-apiserver", "--version", image=server_image.NAME, flags=["--rm", "--read-only"]
+    )
+    assert run(*command).startswith("Kubernetes v1.36.")
+    user = "import os, pilothouse.assembly.server; print(os.getuid())"
+    python = os.path.realpath(sys.executable)
+    command = runtime.run_command(
+        "who", python, "-c", user, image=server_image.NAME, flags=["--rm", "--read-only"]
+    )
+    assert run(*command) == f"{server_image.USER}\n"
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["by containerd", "without containerd"])
+def test_what_is_left_running_is_ended(namespace: Namespace, tmp_path: pathlib.Path, in_order: bool) -> None:
     runtime = Runtime(tmp_path / "containerd", namespace)
     try:
         runtime.start()
-        run(*runtime.run_command("sleeper", "/bin/sleep", "infinity", detach=True))
+        run(*runtime.run_command("sleeper", "/bin/sleep", "infinity", flags=["--detach"]))
         (line,) = runtime.ctr("tasks", "list").splitlines()[1:]
         process = pathlib.Path("/proc") / line.split()[1]
         assert process.exists()
+        if not in_order:
+            runtime.daemon.stop()
     finally:
         runtime.stop()
-    assert not process.exists()
+    eventually(lambda: not process.exists(), "the end of the container", 5)
     assert str(tmp_path) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from virtual_time import VirtualLoop
 
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
@@ -59,6 +60,22 @@ def test_gives_up_within_the_time_out() -> None:
         await rpc.close()
 
     asyncio.run(main())
+
+
+def test_a_start_waits_for_etcd_as_long_as_kube_apiserver() -> None:
+    """A kubelet that starts both pods at once shall not have to start the server anew."""
+
+    async def main() -> None:
+        [port] = free_ports(1)
+        store = EtcdStorage([f"http://127.0.0.1:{port}"])
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Unavailable, match="failed to connect"):
+            await store.start()
+        waited = asyncio.get_running_loop().time() - begun
+        assert 20 - etcd_rpc.BACKOFF[1] <= waited <= 20
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
 
 
 def test_asks_another_member_when_one_does_not_answer(cluster: Cluster) -> None:

@@ -83,7 +83,7 @@ class EtcdStorage:
     async def start(self) -> None:
         self.rpc.open()
         try:
-            await self._read_revision()
+            await self._read_revision(etcd_rpc.START_TIMEOUT)
             await self._learn_compacted()
         except BaseException:
             await self.rpc.close()

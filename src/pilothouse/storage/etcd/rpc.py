@@ -25,6 +25,9 @@ WATCH = "/etcdserverpb.Watch/Watch"
 LEASE_GRANT = "/etcdserverpb.Lease/LeaseGrant"
 STATUS = "/etcdserverpb.Maintenance/Status"
 
+START_TIMEOUT = 20.0
+"""Seconds that a server waits for etcd when it starts, as kube-apiserver does: a kubelet starts the pods of both at once."""
+
 READ_TIMEOUT = 10.0
 """Seconds for a read, all attempts together."""
 
