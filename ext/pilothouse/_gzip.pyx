@@ -5,9 +5,9 @@ combined from theirs. A block may refer to the text of the object before it, whi
 objects well; it then fits only after that version of that object. Kept blocks belong to their object and are
 dropped with it. All of them share a budget, from which the least recently used ones are evicted.
 
-A list that is longer than the budget keeps its first blocks for lists to come. Its others pass: they are kept for
-a moment in a quarter of the budget, so that lists of the same objects that are made at the same time compress each
-object once.
+A list that is longer than the budget keeps its first blocks for lists to come. Its others pass: they are kept
+for a moment in a quarter of the budget, so that lists of the same objects that are made at the same time
+compress each object once.
 """
 
 import zlib

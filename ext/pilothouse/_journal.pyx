@@ -85,10 +85,10 @@ cdef class Ring:
     def __len__(self):
         return self.end - self.first
 
-    def add(self, list told not None, Py_ssize_t weight, bytes user not None, bytes caller not None, recognition,
-            decision, flow, Py_ssize_t seats, double waited, int code, double started, double recognised,
-            double decided, double answered, double ended, Py_ssize_t sent, acting, str error not None,
-            bytes detail not None):
+    def add(self, list told not None, Py_ssize_t weight, bytes user not None, bytes caller not None,
+            recognition, decision, flow, Py_ssize_t seats, double waited, int code, double started,
+            double recognised, double decided, double answered, double ended, Py_ssize_t sent, acting,
+            str error not None, bytes detail not None):
         """Keep a request that has ended; `get` says what is what.
 
         told: texts, each of which is a line. weight: bytes that are counted beside them. flow: a `Flow`, None

@@ -425,7 +425,7 @@ cdef class Walk:
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
-        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's custom unmarshalling, which ignores unknown members.
+        """JSONSchemaPropsOrBool, OrArray, OrStringArray: Go's own unmarshalling, which ignores unknown ones.
 
         What an UnmarshalJSON saved ends the walk around it at once, and so goes before what was saved there.
         """
