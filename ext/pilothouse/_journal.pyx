@@ -30,7 +30,8 @@ cdef struct Record:
     PyObject *caller
     PyObject *recognition
     PyObject *decision
-    PyObject *flow           # None: the request needed no seats
+    PyObject *schema         # None: the request needed no seats
+    PyObject *level
     PyObject *acting
     PyObject *error
     PyObject *detail
@@ -111,6 +112,9 @@ cdef class Ring:
         made.started, made.recognised, made.decided, made.answered = started, recognised, decided, answered
         made.ended = ended
         made.seats, made.waited = seats, waited
+        schema = level = None
+        if flow is not None:
+            schema, level = flow.schema, flow.level
         slab = self.room(length)
         if self.end - self.first == self.most:
             self.pop()
@@ -119,7 +123,8 @@ cdef class Ring:
         put(slab, told)
         made.user, made.caller = hold(user), hold(caller)
         made.recognition, made.decision = hold(recognition), hold(decision)
-        made.flow = hold(flow)
+        # Not the flow itself, whose distinguisher may be long.
+        made.schema, made.level = hold(schema), hold(level)
         made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
         self.records[self.end % self.most] = made
         self.size += made.size
@@ -137,9 +142,9 @@ cdef class Ring:
         if not self.first <= number < self.end:
             return None
         record = &self.records[number % self.most]
-        flow = <object>record.flow
-        if flow is not None:
-            flow = flow.schema, flow.level.name, record.seats, record.waited
+        flow = None
+        if <object>record.schema is not None:
+            flow = <object>record.schema, (<object>record.level).name, record.seats, record.waited
         return (
             record.size,
             PyUnicode_DecodeUTF8(&record.slab.data[record.at], record.length, NULL),
@@ -195,7 +200,8 @@ cdef class Ring:
         Py_DECREF(<object>record.caller)
         Py_DECREF(<object>record.recognition)
         Py_DECREF(<object>record.decision)
-        Py_DECREF(<object>record.flow)
+        Py_DECREF(<object>record.schema)
+        Py_DECREF(<object>record.level)
         Py_DECREF(<object>record.acting)
         Py_DECREF(<object>record.error)
         Py_DECREF(<object>record.detail)

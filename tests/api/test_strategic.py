@@ -409,3 +409,14 @@ def test_the_first_fault_in_gos_order_is_told(patch: Any, why: str) -> None:
         strategic.apply_patch({}, orjson.dumps(patch), schema.for_kind("", "v1", "ConfigMap"))
     assert refused.value.details is not None
     assert refused.value.details["causes"][0]["message"].endswith(f": {why}")
+
+
+@pytest.mark.parametrize("given", [1.5, 2**70, "1"])
+def test_quantities_may_be_numbers(given: Any) -> None:
+    patch = (
+        orjson.dumps({"spec": {"hard": {"pods": given}}})
+        if given != 2**70
+        else b'{"spec":{"hard":{"pods":%d}}}' % given
+    )
+    made, _ = strategic.apply_patch({}, patch, schema.for_kind("", "v1", "ResourceQuota"))
+    assert made["spec"]["hard"]["pods"] == given

@@ -66,19 +66,32 @@ def dump(value: Any, *, sort: bool = False) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None)
     except (orjson.JSONEncodeError, TypeError):
-        return _dump_members(value, sort)
+        out: list[bytes] = []
+        _write(value, sort, out)
+        return b"".join(out)
 
 
-def _dump_members(value: Any, sort: bool) -> bytes:
+def _write(value: Any, sort: bool, out: list[bytes]) -> None:
     """Write what orjson refuses: what is nested too deeply for it, integers of more than 64 bits, lone surrogates."""
+    before = b""
     if isinstance(value, dict):
-        members = sorted(value.items()) if sort else value.items()
-        return (
-            b"{" + b",".join(dump(name) + b":" + dump(member, sort=sort) for name, member in members) + b"}"
-        )
-    if isinstance(value, list):
-        return b"[" + b",".join(dump(item, sort=sort) for item in value) + b"]"
-    return _json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        out.append(b"{")
+        for name, member in sorted(value.items()) if sort else value.items():
+            out.append(before + _json.dumps(name, ensure_ascii=False).encode("utf-8", "replace") + b":")
+            _write(member, sort, out)
+            before = b","
+        out.append(b"}")
+    elif isinstance(value, list):
+        out.append(b"[")
+        for item in value:
+            out.append(before)
+            _write(item, sort, out)
+            before = b","
+        out.append(b"]")
+    elif isinstance(value, float):
+        out.append(orjson.dumps(value))
+    else:
+        out.append(_json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def compact(data: bytes) -> bytes:

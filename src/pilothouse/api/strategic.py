@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from pilothouse import errors
-from pilothouse._schema import DecodeError, Walk
-from pilothouse.api import gotext, times
+from pilothouse._schema import DecodeError, Walk, scan
+from pilothouse.api import gotext, json, times
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.protobuf.reader import in_order, table
@@ -288,7 +288,7 @@ def check_shape(value: Any, type: Type | None) -> None:
         _check_scalar(value, type)
     elif kind in _OWN:
         try:
-            Walk(True).run(type, value)
+            Walk(True).run(type, scan(json.dump(value)))
         except DecodeError as err:
             raise ValueError(str(err)) from None
 
