@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pathlib
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -320,3 +321,14 @@ async def test_what_is_followed_later_starts_at_once(virtual: VirtualLoop, file:
     await virtual.advance(2 * POLL)
     assert numbers.value == {"a": 2}
     await reloads.close()
+
+
+def test_a_small_file_takes_little_memory(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"x" * 100)
+    tracemalloc.start()
+    try:
+        reload._content(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -310,10 +310,13 @@ def _content(path: str) -> bytes:
     """The content of a regular file: reading a pipe would wait, and take away what is in it. OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
             raise OSError("it is no regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(min(about.st_size, LARGEST) + 1)  # makes room for all that it may read
+            if len(data) > about.st_size:  # it has grown meanwhile
+                data += file.read(LARGEST)
     finally:
         os.close(descriptor)
     if len(data) > LARGEST:
