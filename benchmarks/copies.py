@@ -11,6 +11,7 @@ import time
 
 from clients.cluster_streams import fill
 from clients.drivers import Kubectl, Raw
+from processes import cpu_seconds, peak
 from streaming_kubelet import StreamingKubelet
 
 from pilothouse.testing.server import Subprocess
@@ -24,18 +25,6 @@ WAYS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("WebSocket, passed on", "new", {}),
     ("SPDY, passed on", "old", SPDY),
 )
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak(pid: int) -> int:
-    """The most kilobytes that a process has had in memory."""
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def main() -> int:
@@ -62,7 +51,7 @@ def main() -> int:
                     missed |= size / used < RATE
                     print(
                         f"{title:32}{way:6}{time.monotonic() - began:8.2f}{used:8.2f}{size / used:13.0f}"
-                        f"{(peak(pid) - memory) / 1024:9.1f}"
+                        f"{peak(pid) - memory:9.1f}"
                     )
                     (folder / "copy").unlink()
             raw.connection.close()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import processes
 import startup
 import versus
 
@@ -39,18 +40,18 @@ def run(args: argparse.Namespace, count: int) -> dict[str, float]:
         url = f"https://127.0.0.1:{port}"
         with versus.running(command, 0, directory / "log") as process:
             versus.wait_ready(url, process)
-            empty = startup.resident(process.pid)
+            empty = processes.resident(process.pid)
             args.pods = count
             cpu = versus.measure(args, url, process, STEPS).cpu
             # A step's name in the load generator's answers is longer than the one it is asked for by.
             got = {step: next(micros for name, micros in cpu.items() if step in name) for step in STEPS[1:]}
-            got["mb"] = startup.resident(process.pid)
+            got["mb"] = processes.resident(process.pid)
             got["kb"] = (got["mb"] - empty) * 1024 / count
         begun = time.monotonic()
         with versus.running(command, 0, directory / "log") as process:
             versus.wait_ready(url, process)
             got["start"] = time.monotonic() - begun
-            got["mb-again"] = startup.resident(process.pid)
+            got["mb-again"] = processes.resident(process.pid)
         return got
 
 

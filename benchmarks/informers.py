@@ -31,6 +31,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import processes
 import startup
 
 from pilothouse.testing import etcd
@@ -85,12 +86,11 @@ class Peak:
 
     @property
     def megabytes(self) -> float:
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return processes.peak(self.pid)
 
     def _look(self) -> None:
         with contextlib.suppress(OSError, IndexError):  # it has ended
-            while startup.resident(self.pid) < self.most * 1000:
+            while processes.resident(self.pid) < self.most * 1000:
                 time.sleep(LOOK)
             self.exceeded = True
             os.kill(self.pid, signal.SIGKILL)
@@ -167,7 +167,7 @@ class Run:
 
     def main(self, only: str, most: float) -> tuple[float, bool]:
         """The most bytes for a byte of the objects, and whether everybody got everything."""
-        rest = startup.resident(self.pid)
+        rest = processes.resident(self.pid)
         peak = Peak(self.pid, most)
         begun = time.monotonic()
         self.fill()
@@ -177,7 +177,7 @@ class Run:
         objects = self.count * SIZE / 1e6
         print(
             f"{self.count:,} objects of {SIZE // 1000} KB in {took:.0f} s; at rest {rest:.0f} MB, "
-            f"with them {startup.resident(self.pid):.0f} MB, at most {highest:.0f} MB",
+            f"with them {processes.resident(self.pid):.0f} MB, at most {highest:.0f} MB",
             flush=True,
         )
         worst, complete = 0.0, True
@@ -185,7 +185,7 @@ class Run:
             if not re.search(only, case.name):
                 continue
             peak.reset()
-            before = _seconds(self.pid)
+            before = processes.cpu_seconds(self.pid)
             told = self.ask(case, token)
             if peak.exceeded:
                 print(f"{case.name:22} more than {most} GB")
@@ -198,23 +198,16 @@ class Run:
             seconds = sorted(float(str(one["seconds"])) for one in told)
             refused = sum(int(str(one["refused"])) for one in told)
             packed = sum(float(str(one["bytes"])) for one in told) / len(told) / objects / 1e6
+            spent = processes.cpu_seconds(self.pid) - before
             print(
                 f"{case.name:22} first {seconds[0]:5.1f} s, last {seconds[-1]:5.1f} s, processor "
-                f"{_seconds(self.pid) - before:5.1f} s, {packed:.2f} of the bytes, {refused} refused, "
+                f"{spent:5.1f} s, {packed:.2f} of the bytes, {refused} refused, "
                 f"{len(wrong)} failed, at most {peak.megabytes:.0f} MB: {times:.2f} times",
                 flush=True,
             )
             for one in wrong[:2]:
                 print(f"    {one}")
         return worst, complete
-
-
-def _seconds(pid: int) -> float:
-    """The processor time of a process so far; 0 when it has ended."""
-    with contextlib.suppress(OSError):
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
 
 
 @contextlib.contextmanager

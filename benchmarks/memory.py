@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import processes
 import startup
 
 AFTER_MB = 400.0
@@ -77,7 +78,7 @@ class Run:
     async def step(self, name: str, work: Awaitable[None]) -> None:
         begun = time.monotonic()
         await work
-        self.rows.append((name, time.monotonic() - begun, startup.resident(self.pid)))
+        self.rows.append((name, time.monotonic() - begun, processes.resident(self.pid)))
 
     async def each(self, act: Callable[[Connection, int], Awaitable[None]]) -> None:
         """Act on every number over several connections."""
@@ -145,14 +146,14 @@ class Run:
         await self.each(act)
 
     async def main(self) -> None:
-        self.rows.append(("start", 0.0, startup.resident(self.pid)))
+        self.rows.append(("start", 0.0, processes.resident(self.pid)))
         await self.step("create", self.create())
         await self.step("list in pages", self.pages())
         await self.step("watch, 4 clients", self.watch())
-        self.rows.append(("with all of them", 0.0, startup.resident(self.pid)))
+        self.rows.append(("with all of them", 0.0, processes.resident(self.pid)))
         await self.step("delete", self.delete())
         await asyncio.sleep(2)
-        self.rows.append(("after it", 0.0, startup.resident(self.pid)))
+        self.rows.append(("after it", 0.0, processes.resident(self.pid)))
 
 
 def measure(count: int) -> list[tuple[str, float, float]]:

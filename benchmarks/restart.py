@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from multiprocessing.connection import Connection as Pipe
 
+import processes
 import startup
 import uvloop
 from memory import Connection
@@ -323,7 +324,6 @@ def measure(nodes: int = NODES, *, certificates: bool = False) -> dict[str, floa
         told = [crowd.recv() for crowd in crowds]
         pipe.send("end")
         times, failed = pipe.recv()
-        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         served = sorted(at - begun for some, _ in told for at in some)
         counts = sum((counts for _, counts in told), Counter[str]()) + failed
         print(dict(counts))
@@ -332,8 +332,8 @@ def measure(nodes: int = NODES, *, certificates: bool = False) -> dict[str, floa
             "first": served[0],
             "half": served[len(served) // 2],
             "all": served[-1],
-            "megabytes": int(status.split("VmHWM:")[1].split()[0]) / 1024,
-            "processor": _seconds(process.pid),
+            "megabytes": processes.peak(process.pid),
+            "processor": processes.cpu_seconds(process.pid),
             "429": counts["429"],
             "failed": sum(count for what, count in counts.items() if what not in allowed),
             "get-p99": percentile(times["GET"], 0.99),
@@ -341,11 +341,6 @@ def measure(nodes: int = NODES, *, certificates: bool = False) -> dict[str, floa
             "readyz-p99": percentile(times["readyz"], 0.99),
             "readyz-most": percentile(times["readyz"], 1.0),
         }
-
-
-def _seconds(pid: int) -> float:
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def _started(process: "multiprocessing.process.BaseProcess") -> "multiprocessing.process.BaseProcess":

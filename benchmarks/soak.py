@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import processes
 import startup
 import versus
 
@@ -27,7 +28,7 @@ def sample(pid: int, load: "subprocess.Popen[str]") -> list[tuple[float, float]]
     begun = time.monotonic()
     samples = []
     while load.poll() is None:
-        samples.append((time.monotonic() - begun, startup.resident(pid)))
+        samples.append((time.monotonic() - begun, processes.resident(pid)))
         time.sleep(SAMPLE_SECONDS)
     return samples
 

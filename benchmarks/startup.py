@@ -6,7 +6,6 @@ usage: python benchmarks/startup.py [ROUNDS]
 
 import contextlib
 import http.client
-import pathlib
 import re
 import socket
 import ssl
@@ -15,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import processes
 
 READY_SECONDS, IDLE_MB, IMPORT_MS = 1.0, 120.0, 200.0
 """What is aimed at."""
@@ -55,12 +56,6 @@ def wait_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 3
     raise TimeoutError("the server did not become ready")
 
 
-def resident(pid: int) -> float:
-    """Megabytes of a process that are in memory."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 def end(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
@@ -79,7 +74,7 @@ def start_once(directory: str, settle: float = 0.0) -> tuple[float, float]:
         wait_ready(port, process)
         seconds = time.monotonic() - begun
         time.sleep(settle)
-        return seconds, resident(process.pid)
+        return seconds, processes.resident(process.pid)
     finally:
         end(process)
 

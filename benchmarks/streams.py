@@ -20,6 +20,7 @@ import time
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
+import processes
 import startup
 from hpack import Encoder
 
@@ -141,17 +142,17 @@ def measure(connections: int, watches: int) -> dict[str, float]:
         try:
             startup.wait_ready(port, process)
             time.sleep(startup.SETTLE_SECONDS)
-            before = startup.resident(process.pid)
+            before = processes.resident(process.pid)
             mine, theirs = spawn.Pipe()
             clients = spawn.Process(target=crowd, args=(theirs, port, connections, watches))
             clients.start()
             assert mine.recv() == "one"
             time.sleep(startup.SETTLE_SECONDS)
-            one = startup.resident(process.pid)
+            one = processes.resident(process.pid)
             mine.send("go on")
             assert mine.recv() == "all"
             time.sleep(startup.SETTLE_SECONDS)
-            every = startup.resident(process.pid)
+            every = processes.resident(process.pid)
             mine.send("end")
             lost = mine.recv()
             clients.join(10)

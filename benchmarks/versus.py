@@ -31,7 +31,8 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
 
-from startup import free_port, resident
+from processes import resident
+from startup import free_port
 
 GZIP = "list-gzip"
 """The step `list` once more, with compressed answers."""

@@ -23,6 +23,7 @@ import time
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
+import processes
 import startup
 import uvloop
 from memory import PATH, Connection
@@ -116,10 +117,10 @@ def bare(pipe: Pipe, directory: str, count: int) -> None:
         context.load_cert_chain(files / "apiserver.crt", files / "apiserver.key")
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Bare, "127.0.0.1", 0, ssl=context, backlog=4096)
-        before = startup.resident(pid)
+        before = processes.resident(pid)
         pipe.send(server.sockets[0].getsockname()[1])
         await loop.run_in_executor(None, pipe.recv)
-        pipe.send((startup.resident(pid) - before) * 1024 / count)
+        pipe.send((processes.resident(pid) - before) * 1024 / count)
 
     uvloop.run(main())
 
@@ -194,13 +195,13 @@ def measure(count: int = WATCHERS) -> dict[str, float]:
 def _measure(
     spawn: Any, process: "subprocess.Popen[bytes]", port: int, directory: str, count: int
 ) -> dict[str, float]:
-    before = startup.resident(process.pid)
+    before = processes.resident(process.pid)
     mine, theirs = spawn.Pipe()
     watchers = spawn.Process(target=crowd, args=(theirs, port, directory, count))
     watchers.start()
     assert mine.recv() == "open"
     time.sleep(startup.SETTLE_SECONDS)
-    got = {"idle-kb": (startup.resident(process.pid) - before) * 1024 / count}
+    got = {"idle-kb": (processes.resident(process.pid) - before) * 1024 / count}
     control, end = spawn.Pipe()
     other = spawn.Process(target=bystander, args=(end, port, directory))
     other.start()
@@ -214,7 +215,7 @@ def _measure(
     took = sorted(control.recv())
     got["get-p99-ms"] = took[int(len(took) * 0.99)] * 1000
     got["get-max-ms"] = took[-1] * 1000
-    got["after-kb"] = (startup.resident(process.pid) - before) * 1024 / count
+    got["after-kb"] = (processes.resident(process.pid) - before) * 1024 / count
     mine.send(None)
     got["lost"] = mine.recv()
     for one in (other, watchers):

@@ -25,6 +25,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from processes import cpu_seconds
+
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess
 
@@ -71,11 +73,6 @@ def held(pids: list[int], share: float) -> Iterator[None]:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def connections(pid: int, port: int) -> int:
