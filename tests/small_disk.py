@@ -4,6 +4,7 @@ import contextlib
 import functools
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,14 @@ def command(directory: Path, mebibytes: int, program: Sequence[str]) -> list[str
     """The command line that runs a program with a file system of this size at `directory`."""
     mount = 'mount -t tmpfs -o size="$0" none "$1" && shift && exec "$@"'
     return ["unshare", "-rm", "sh", "-c", mount, f"{mebibytes}m", str(directory), *program]
+
+
+def run(directory: Path, mebibytes: int, *program: str) -> str:
+    """Run Python there, which must end well; what it has said on standard error."""
+    whole = command(directory, mebibytes, [sys.executable, *program])
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 @contextlib.contextmanager

@@ -89,7 +89,11 @@ async def answer(rig: Rig, target: str, accept: str, **headers: str) -> Response
 
 
 async def streamed(rig: Rig, target: str, accept: str, **headers: str) -> bytes:
-    response = await answer(rig, target, accept, **headers)
+    return await received(await answer(rig, target, accept, **headers))
+
+
+async def received(response: Response) -> bytes:
+    """The whole body of an answer that is streamed and ends cleanly."""
     assert response.start is not None
     peer = Peer()
     response.start(peer)
@@ -188,13 +192,7 @@ async def test_messages_whose_sizes_are_known_are_made_once(runner: asyncio.Runn
     lists._held = list_stream.HELD  # there is no room for what is made to know the length
 
     async def listed() -> bytes:
-        response = lists.protobuf("jane", PROTOBUF, items, b"", ("v1", "AList"), compress=False)
-        assert response.start is not None
-        peer = Peer()
-        response.start(peer)
-        await peer.ended.wait()
-        assert peer.clean
-        return peer.data
+        return await received(lists.protobuf("jane", PROTOBUF, items, b"", ("v1", "AList"), compress=False))
 
     first = await listed()
     assert items.made == 2 * COUNT
