@@ -1,4 +1,7 @@
-"""Entries (object versions) and changes between them, as the watch cache holds them. Both are immutable."""
+"""Entries (object versions) and changes between them, as the watch cache holds them.
+
+Both are immutable, but for what an entry remembers of its own value.
+"""
 
 cimport cython
 from cpython.bytes cimport PyBytes_GET_SIZE

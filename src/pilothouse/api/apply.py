@@ -72,9 +72,14 @@ def apply(
 def check_identity(config: Object, api_version: str, kind: str) -> None:
     """Refuse a configuration of another version or kind (BadRequest)."""
     named = config.get("apiVersion"), config.get("kind")
-    have = tuple(text if isinstance(text, str) else "" for text in named)
+    have = tuple(map(_text, named))
     if have[0] != api_version or (kind and have[1] != kind):
         raise errors.BadRequest(f"invalid object type: {_kind_text(*have)}")
+
+
+def _text(value: Any) -> str:
+    """A member that may have any type: a text, else ""."""
+    return value if isinstance(value, str) else ""
 
 
 def _kind_text(api_version: str, kind: str) -> str:
@@ -94,10 +99,7 @@ def check_config(type: Type, config: Object) -> None:
     if inner.get("managedFields") is not None and not any(_MANAGED in text for text in wrong):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
-        namespace, name = (
-            text if isinstance(text := inner.get(member), str) else "" for member in ("namespace", "name")
-        )
-        named = f"{namespace}/{name}"
+        named = f"{_text(inner.get('namespace'))}/{_text(inner.get('name'))}"
         what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"
         text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
         raise errors.Unknown(f"failed to create typed patch object ({what}): {text}")

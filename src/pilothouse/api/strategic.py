@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from pilothouse import errors
-from pilothouse._schema import DecodeError, Walk, scan
-from pilothouse.api import gotext, json, times
+from pilothouse._schema import DecodeError
+from pilothouse.api import codec, gotext, times
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.protobuf.reader import in_order, table
@@ -288,7 +288,7 @@ def check_shape(value: Any, type: Type | None) -> None:
         _check_scalar(value, type)
     elif kind in _OWN:
         try:
-            Walk(True).run(type, scan(json.dump(value)))
+            codec.decode_value(value, type)
         except DecodeError as err:
             raise ValueError(str(err)) from None
 
@@ -302,7 +302,7 @@ def _members(type: Type) -> tuple[tuple[str, Field], ...]:
 
 def _check_bytes(value: Any) -> None:
     if isinstance(value, list):
-        return  # numbers, which decoding checks
+        return  # its items are checked when the object is decoded
     if not isinstance(value, str):
         raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
     try:

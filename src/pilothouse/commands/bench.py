@@ -19,7 +19,7 @@ from rich.progress import Progress, TextColumn
 from pilothouse import options
 from pilothouse.commands import machine
 from pilothouse.commands.api import Api, ApiError
-from pilothouse.commands.bench_load import OBJECTS, Load, Own, Scraped, Server
+from pilothouse.commands.bench_load import OBJECTS, STEPS, Load, Own, Scraped, Server
 from pilothouse.commands.why_text import seconds as shown
 from pilothouse.flags import Flag, FlagError
 from pilothouse.server.listener import bind
@@ -64,7 +64,8 @@ def run(arguments: Sequence[str]) -> None:
     if values["kubeconfig"] and dashes:
         raise FlagError("--kubeconfig measures a server that runs: it takes no flags of a server")
     other = _read(values["against"]) if values["against"] else None
-    with _progress() as tell:
+    starts = 0 if values["kubeconfig"] else 2
+    with _progress(starts + 1 + len(STEPS)) as tell:  # with the calibration
         if values["kubeconfig"]:
             sheet = _of_running(Path(values["kubeconfig"]), values["seconds"], tell)
         else:
@@ -91,10 +92,9 @@ def _read(path: str) -> Sheet:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """What shows the step that is taken: a bar on a terminal, lines elsewhere; on standard error."""
+def _progress(steps: int) -> Iterator[Callable[[str], None]]:
+    """What shows the step that is taken, of so many: a bar on a terminal, lines elsewhere; on standard error."""
     console = Console(stderr=True)
-    steps = 3 + 7
     if not console.is_terminal:
         yield lambda what: console.print(f"measuring: {what}")
         return

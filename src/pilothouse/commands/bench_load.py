@@ -130,19 +130,6 @@ class Load:
         self.figures: list[Figure] = []
         self.memory = Memory()
 
-    @property
-    def steps(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """The steps by what they measure, in their order."""
-        return {
-            "create": self._create,
-            "get": self._get,
-            "list": self._list,
-            "patch": self._patch,
-            "watch": self._watch,
-            "connect": self._connect,
-            "delete": self._delete,
-        }
-
     async def run(self, tell: Callable[[str], None]) -> None:
         """Take all steps; `tell` is told the name of each when it begins. ApiError when the server refuses a request."""
         self.memory.empty = self._server.memory()
@@ -150,9 +137,9 @@ class Load:
         await asyncio.to_thread(self._api.ensure, "/api/v1/namespaces", body)
         try:
             async with self._open() as self._session:
-                for name, step in self.steps.items():
+                for name, step in STEPS.items():
                     tell(name)
-                    await step()
+                    await step(self)
             self.memory.last = self._server.memory()
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError(f"{self._api.config.server}: {error or type(error).__name__}") from None
@@ -322,6 +309,18 @@ class Load:
             raise ApiError(f"{name}: there was none in {seconds:.0f} s")
         count, low, high = len(times), quantile(0.5, times), quantile(0.99, times)
         self.figures.append(Figure(name, together, count, count / seconds, low, high, max(0.0, used) / count))
+
+
+STEPS: dict[str, Callable[[Load], Awaitable[None]]] = {
+    "create": Load._create,
+    "get": Load._get,
+    "list": Load._list,
+    "patch": Load._patch,
+    "watch": Load._watch,
+    "connect": Load._connect,
+    "delete": Load._delete,
+}
+"""The steps of a load by what they measure, in their order."""
 
 
 async def _all(works: Sequence[Awaitable[None]]) -> None:

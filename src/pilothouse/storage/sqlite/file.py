@@ -84,9 +84,8 @@ class DataDirectory:
         self._lock = lock
         owner = f"{os.getpid()}\n".encode()
         try:
-            os.ftruncate(
-                lock, os.pwrite(lock, owner, 0)
-            )  # in this order it takes no more space than the owner before
+            # Written over what is there before the rest is cut off: a full disk has no space for more.
+            os.ftruncate(lock, os.pwrite(lock, owner, 0))
         except OSError:
             os.ftruncate(lock, 0)  # a full disk: others are told that the owner is unknown
 

@@ -55,7 +55,7 @@ def _refuse(service: Object, errs: Errors) -> None:
 
 
 def _needs_cluster_ip(spec: Object) -> bool:
-    """Also of a type that is none, which is refused later."""
+    """Whether it has cluster IPs. An unknown type counts as one that has: validation refuses it later."""
     return spec.get("type") != "ExternalName"
 
 
