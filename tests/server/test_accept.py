@@ -19,7 +19,7 @@ from eventually import eventually
 
 from pilothouse.files import write_file
 from pilothouse.pki import Authority
-from pilothouse.server import accept, tls
+from pilothouse.server import accept, listener, tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind
 from pilothouse.server.request import Request, Response
@@ -31,13 +31,13 @@ HELLO = b"\x16\x03\x01\x00\xa5\x01"  # the first bytes of a handshake that goes 
 class Door:
     """A listener on a thread; who sends `User` is authenticated."""
 
-    def __init__(self, directory: pathlib.Path, limits: Limits) -> None:
+    def __init__(self, directory: pathlib.Path, limits: Limits, sock: socket.socket | None = None) -> None:
         ca = Authority.create()
         certificate, key = ca.issue("s", hosts=["localhost"], server=True)
         write_file(directory / "s.crt", certificate)
         write_file(directory / "s.key", key)
         self.context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(ca.der()))
-        self.sock = bind("127.0.0.1", 0)
+        self.sock = sock or bind("127.0.0.1", 0)
         self.port = self.sock.getsockname()[1]
         self.loop = uvloop.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
@@ -45,9 +45,9 @@ class Door:
 
         async def start() -> Listener:
             contexts = tls.Contexts(tls.Settings(str(directory / "s.crt"), str(directory / "s.key")))
-            listener = Listener(self.handle, [self.sock], contexts, limits)
-            await listener.start()
-            return listener
+            made = Listener(self.handle, [self.sock], contexts, limits)
+            await made.start()
+            return made
 
         self.listener: Any = self.call(start())
         self.service = self.listener.http1.service
@@ -96,8 +96,8 @@ def ended(sock: socket.socket) -> bool:
 def door(tmp_path: pathlib.Path) -> Iterator[Callable[..., Door]]:
     with contextlib.ExitStack() as stack:
 
-        def make(**limits: Any) -> Door:
-            found = Door(tmp_path, Limits(**limits))
+        def make(sock: socket.socket | None = None, **limits: Any) -> Door:
+            found = Door(tmp_path, Limits(**limits), sock)
             stack.callback(found.close)
             return found
 
@@ -288,6 +288,30 @@ def test_who_has_connected_before_the_end_gets_an_answer(door: Callable[..., Doo
     assert end.result(10) is True
     with pytest.raises(ConnectionRefusedError):
         it.raw()
+
+
+def test_nobody_is_accepted_and_then_reset_at_the_end(
+    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last accept and the close the system would complete handshakes that nobody takes over."""
+    monkeypatch.setattr(listener, "HANDSHAKE", 0.5)
+    it = door()
+    ended = asyncio.run_coroutine_threadsafe(it.listener.stop(5), it.loop)
+    it.call(asyncio.sleep(0))
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("127.0.0.1", it.port), 0.2)
+    assert ended.result(10) is True
+
+
+def test_a_socket_of_somebody_else_goes_on_listening(door: Callable[..., Door]) -> None:
+    """Systemd passes a socket on which it listens, and the next process takes over what comes meanwhile."""
+    shared = socket.create_server(("127.0.0.1", 0))
+    it = door(sock=shared.dup())
+    with it.secure() as sock:
+        assert ask(sock)
+    it.call(it.listener.stop(1))
+    with socket.create_connection(shared.getsockname(), timeout=5), shared.accept()[0]:
+        shared.close()
 
 
 def test_the_end_accepts_no_more_than_a_full_backlog(door: Callable[..., Door]) -> None:

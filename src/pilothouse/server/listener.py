@@ -10,9 +10,13 @@ from pilothouse.server.accept import BACKLOG, Acceptor
 from pilothouse.server.http1 import Http1, Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.request import Handler, Judge
+from pilothouse.server.syn_filter import drop_new_connections
 
 ARRIVAL = 2.0
 """Seconds for clients that have connected before the end to send their first request, which is answered."""
+
+HANDSHAKE = 0.03
+"""Seconds for the TCP handshakes that have begun before the end to be completed: some round trips in a data center."""
 
 LOOK = 0.01
 """Seconds between two looks at whether all of them have been answered."""
@@ -82,6 +86,8 @@ class Listener:
         self.sockets = sockets
         self._contexts = contexts
         self._acceptor: Acceptor | None = None
+        self._own: list[socket.socket] = []
+        """The sockets that nobody else listens on; systemd goes on listening on those that it has passed."""
 
     @property
     def handshake_errors(self) -> int:
@@ -100,15 +106,11 @@ class Listener:
 
     async def start(self) -> None:
         """Begin to accept connections."""
+        self._own = [s for s in self.sockets if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
         for sock in self.sockets:
             sock.setblocking(False)
             sock.listen(BACKLOG)
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
-
-    def stop_accepting(self) -> None:
-        """Close the listening sockets; connections stay, also those whose handshake has not ended."""
-        if self._acceptor is not None:
-            self._acceptor.stop()
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
         """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
@@ -116,7 +118,8 @@ class Listener:
         Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Who has connected before gets an
         answer to the first request, if it comes within ARRIVAL. Returns True if no connection had to be cut.
         """
-        self.stop_accepting()
+        if self._acceptor is not None:
+            await self._stop_accepting(self._acceptor)
         self.http1.service.draining = True
         await self._answer_arrivals(min(ARRIVAL, deadline))
         if self._acceptor is not None:
@@ -124,6 +127,13 @@ class Listener:
         if drain is not None:
             drain()
         return await self.http1.drain(deadline)
+
+    async def _stop_accepting(self, acceptor: Acceptor) -> None:
+        """Accept what has begun to connect and close the sockets; connections stay, also those in their TLS handshake."""
+        dropping = [drop_new_connections(sock) for sock in self._own if sock.fileno() >= 0]
+        if any(dropping):
+            await asyncio.sleep(HANDSHAKE)
+        acceptor.stop()
 
     async def _answer_arrivals(self, seconds: float) -> None:
         """Wait until every connection had an authenticated request, or has ended."""
