@@ -43,7 +43,8 @@ cdef class Frames:
         cdef Change old
         cdef tuple which
         cdef bytes out
-        if change is self.change and encoder is self.encoder and kind == self.kind:  # PERF: most watchers of a change
+        # PERF: most watchers of a change
+        if change is self.change and encoder is self.encoder and kind == self.kind:
             return self.frame
         which = (encoder.key, kind)
         if change.frames is None:
