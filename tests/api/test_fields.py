@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api.fields import OMIT, Errors, key, quote, show
+from pilothouse.api.fields import OMIT, Errors, key, show
+from pilothouse.quoting import quote
 
 
 @pytest.mark.parametrize(

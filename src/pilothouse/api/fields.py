@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.quoting import quote
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -24,30 +25,6 @@ OMIT = _Omit()
 def key(path: str, name: str) -> str:
     """The path of a map's member: `metadata.labels[name]`."""
     return f"{path}[{name}]"
-
-
-def quote(text: str) -> str:
-    """Quote a text for a message as Go's strconv.Quote does."""
-    if text.isprintable():
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f'"{text.translate(_ESCAPES)}"'
-
-
-class _Escapes(dict[int, str]):
-    """Maps character codes to their escaped form; printable characters map to themselves."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        if char.isprintable():
-            return char
-        if code < 0x80:
-            return f"\\x{code:02x}"
-        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-_ESCAPES = _Escapes(
-    {ord(char): f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v"\\', 'abfnrtv"\\', strict=True)}
-)
 
 
 def show(value: Any) -> str:

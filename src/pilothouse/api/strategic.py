@@ -11,10 +11,11 @@ from typing import Any
 from pilothouse import errors
 from pilothouse._schema import DecodeError
 from pilothouse.api import codec, gotext, times
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Field, Type
+from pilothouse.quoting import quote
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"

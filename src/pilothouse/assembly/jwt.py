@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilothouse.api.fields import quote
 from pilothouse.authn import configuration, validation
 from pilothouse.authn.configuration import (
     Anonymous,
@@ -22,6 +21,7 @@ from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
 from pilothouse.config import Config
 from pilothouse.outbound.clients import Clients
+from pilothouse.quoting import quote
 from pilothouse.reload import Followed, Reloads
 
 Follow = Callable[[Reloads, Callable[[], None]], None]

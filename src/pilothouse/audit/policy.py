@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.logs import Logger
+from pilothouse.quoting import quote
 
 log = Logger(__name__)
 

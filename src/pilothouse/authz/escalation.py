@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.quoting import quote
 from pilothouse.registry.readers import Readers
 
 _FULL_AUTHORITY: list[Rule] = [

@@ -8,7 +8,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import DecodeError
 from pilothouse.api import apply, codec, depth, json, patch, scheme, strategic
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.shown import META_MEMBERS
 from pilothouse.api.wrapping import wrapped
 from pilothouse.api.yaml import reader as yaml
@@ -18,6 +18,7 @@ from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
+from pilothouse.quoting import quote
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response

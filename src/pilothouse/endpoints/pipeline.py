@@ -18,7 +18,6 @@ from typing import Any, Literal, overload
 from pilothouse import errors, logs, spans, waiting
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
-from pilothouse.api.fields import quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
@@ -46,6 +45,7 @@ from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
+from pilothouse.quoting import quote
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 

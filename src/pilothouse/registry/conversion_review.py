@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from pilothouse.api import gotext, json, meta
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.selectors import validate_labels
 from pilothouse.api.structural.codec import plain, whole_numbers
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError
+from pilothouse.quoting import quote
 
 GROUP = "apiextensions.k8s.io"
 KIND = "ConversionReview"

@@ -8,7 +8,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api import gotext, names
 from pilothouse.api.cel.object_rules import ObjectRules, has_rules
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
@@ -16,6 +16,7 @@ from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
 from pilothouse.logs import Logger
+from pilothouse.quoting import quote
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.strategy import Strategy, WriteContext
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pilothouse.api import json
-from pilothouse.api.fields import Errors, quote
+from pilothouse.api.fields import Errors
 from pilothouse.api.structural.paths import Path, show
+from pilothouse.quoting import quote
 
 MOST_PROBLEMS = 2000
 """Problems that are kept per value: more than an error lists. Each takes about 500 bytes."""

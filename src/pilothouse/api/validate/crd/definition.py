@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key, quote
+from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.validate import admissionregistration
@@ -29,6 +29,7 @@ from pilothouse.api.validate.crd.schema import (
 from pilothouse.api.validate.crd.structural import unsupported
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.quoting import quote
 
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8
