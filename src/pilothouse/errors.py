@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 
 class StatusError(Exception):

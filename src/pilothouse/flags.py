@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.version import dynamic_version
 
 

@@ -11,7 +11,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 GROUP = "certificates.k8s.io"

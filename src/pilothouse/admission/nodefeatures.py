@@ -9,7 +9,7 @@ from typing import Any
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 POD_LEVEL_RESIZE = "InPlacePodLevelResourcesVerticalScaling"

@@ -8,7 +8,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.validate.common import equal
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 

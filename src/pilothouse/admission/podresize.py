@@ -5,7 +5,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.pod_resources import effective_requests
 from pilothouse.api.quantity import parse
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 OS_LABEL = "kubernetes.io/os"

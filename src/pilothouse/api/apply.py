@@ -17,7 +17,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"

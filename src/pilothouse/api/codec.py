@@ -17,7 +17,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.schema import Type
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 JSON = "application/json"
 YAML = "application/yaml"

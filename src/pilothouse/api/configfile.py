@@ -6,7 +6,7 @@ from typing import Any
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 
 class ConfigurationError(ValueError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.quoting import quote
+from pilothouse.gotext import double, quote
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -33,8 +33,10 @@ def show(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):
+        return double(value)
     if isinstance(value, str):
         return quote(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -15,7 +15,7 @@ from pilothouse._fieldset import FieldError
 from pilothouse.api.fields import Object
 from pilothouse.api.schema import Field, Type
 from pilothouse.caches import Memo
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 Path = tuple[str, ...]
 Set = dict[str, Any]

@@ -17,7 +17,7 @@ from pilothouse.api.depth import is_too_deep
 from pilothouse.api.fields import Object
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.turns import sorted_members
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024

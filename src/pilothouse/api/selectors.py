@@ -12,7 +12,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, key
 from pilothouse.api.turns import in_order
 from pilothouse.errors import BadRequest
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 __all__ = [
     "EVERYTHING",

@@ -8,14 +8,14 @@ from collections import deque
 from functools import cache
 from typing import Any
 
-from pilothouse import errors
+from pilothouse import errors, gotext
 from pilothouse._schema import DecodeError
-from pilothouse.api import codec, gotext, times
+from pilothouse.api import codec, times
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Field, Type
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"

@@ -20,8 +20,8 @@ from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, c
 from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
 from pilothouse.config import Config
+from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
-from pilothouse.quoting import quote
 from pilothouse.reload import Followed, Reloads
 
 Follow = Callable[[Reloads, Callable[[], None]], None]

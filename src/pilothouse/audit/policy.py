@@ -12,8 +12,8 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
-from pilothouse.quoting import quote
 
 log = Logger(__name__)
 

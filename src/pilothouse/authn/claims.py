@@ -11,7 +11,7 @@ from pilothouse.api.cel.types import ANY, BOOL, STRING, Field, Type, list_of, ma
 from pilothouse.api.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.x509 import CREDENTIAL_ID
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 Claims = dict[str, Any]
 

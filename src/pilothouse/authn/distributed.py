@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.provider import Fetch, Provider
 from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 MAX_ISSUERS = 16
 """Issuers of distributed claims that one authenticator gets to know: tokens of its issuer name them."""

@@ -15,7 +15,7 @@ from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATE
 from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Budget, Cache
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
 

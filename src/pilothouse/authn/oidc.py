@@ -16,8 +16,8 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.provider import Fetch, Provider
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
-from pilothouse.quoting import quote
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 """Those that tokens may be signed with: all are asymmetric."""

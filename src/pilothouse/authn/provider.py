@@ -10,9 +10,9 @@ from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.metrics import JWTMetrics
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.quoting import quote
 
 log = Logger(__name__)
 

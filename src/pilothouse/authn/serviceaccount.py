@@ -18,7 +18,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.x509 import CREDENTIAL_ID
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
 LEGACY_ISSUER = "kubernetes/serviceaccount"

@@ -17,7 +17,7 @@ from pilothouse.authn.configuration import (
     Mapping,
     Rule,
 )
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 MAX_AUTHENTICATORS = 64
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")

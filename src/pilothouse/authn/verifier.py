@@ -8,7 +8,7 @@ from typing import Any
 from pilothouse.authn import keys
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.provider import Provider, registry_of
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 LEEWAY = 60.0
 """Seconds that `nbf` may lie ahead."""

@@ -9,7 +9,7 @@ from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 SUPERUSERS = "system:masters"
 

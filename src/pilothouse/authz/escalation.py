@@ -8,8 +8,8 @@ from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
+from pilothouse.gotext import quote
 from pilothouse.offload import INLINE_WORK, Inline, Work
-from pilothouse.quoting import quote
 from pilothouse.registry.readers import Readers
 
 _FULL_AUTHORITY: list[Rule] = [

@@ -8,8 +8,8 @@ from pilothouse.api.identity import AuthorizationAttributes, User, node_name
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.gotext import quote
 from pilothouse.instruments import Histogram
-from pilothouse.quoting import quote
 from pilothouse.registry.readers import Readers
 
 _LEASES = "kube-node-lease"

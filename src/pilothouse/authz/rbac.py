@@ -9,7 +9,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, weight
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
 GROUP = "rbac.authorization.k8s.io"

@@ -16,9 +16,9 @@ from pilothouse.api.fields import Object
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
-from pilothouse.quoting import quote
 from pilothouse.registry.client import Client
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition

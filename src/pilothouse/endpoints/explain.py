@@ -11,7 +11,7 @@ from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.context import Refusal
 from pilothouse.endpoints.intervals import intervals
 from pilothouse.endpoints.journal import Detail, Entry
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.trail import Step
 
 SLOW = 0.5

@@ -18,7 +18,7 @@ from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response

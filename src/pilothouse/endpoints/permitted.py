@@ -17,7 +17,7 @@ from pilothouse import errors
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.selectors import field_terms
 from pilothouse.authz.authorizer import UnionAuthorizer, undecided
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.catalog import Catalog
 
 VERBS = ("list", "watch")

@@ -43,9 +43,9 @@ from pilothouse.endpoints.tracing import Tracing
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
-from pilothouse.quoting import quote
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 

@@ -22,7 +22,7 @@ from pilothouse.endpoints.health import NOSNIFF
 from pilothouse.endpoints.journal import Entry, Journal
 from pilothouse.endpoints.nonresource import NonResource, raw_json
 from pilothouse.endpoints.params import Query, first
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.server.request import Request, Response
 from pilothouse.waiting import in_task
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, Switch
 from pilothouse.outbound.egress import Proxy, ProxyDialer
 from pilothouse.outbound.metrics import EgressMetrics
-from pilothouse.quoting import quote
 
 VERSIONS = ("apiserver.k8s.io/v1beta1", "apiserver.k8s.io/v1alpha1")
 KIND = "EgressSelectorConfiguration"

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from pilothouse.api import json, patch
 from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.outbound.http import TIMED_OUT, Answer, ClientError, Outbound, Trust, was_closed_idle
-from pilothouse.quoting import quote
 from pilothouse.waiting import in_task
 
 SECONDS = 30.0

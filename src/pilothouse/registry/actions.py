@@ -6,7 +6,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry import deletion
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.groups.core import subresources as rules

@@ -13,8 +13,8 @@ from pilothouse._entry import Entry
 from pilothouse._objects import Listing
 from pilothouse._watchcache import ResourceCache
 from pilothouse._watchers import Watcher
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
-from pilothouse.quoting import quote
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 from pilothouse.waiting import in_task
 

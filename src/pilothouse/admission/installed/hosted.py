@@ -17,8 +17,8 @@ from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.entry_points import Offered
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
-from pilothouse.quoting import quote
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.trail import PATHS

@@ -9,9 +9,9 @@ from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.entry_points import Offered, offered
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
-from pilothouse.quoting import quote
 
 log = Logger(__name__)
 

@@ -10,7 +10,7 @@ from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.rules import validate_lists
 from pilothouse.api.structural.validate import Validator, validate
 from pilothouse.api.validate.crd.schema import Options, validate_schema, walk
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 RULES = "x-kubernetes-validations"
 

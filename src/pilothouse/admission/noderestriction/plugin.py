@@ -13,7 +13,7 @@ from pilothouse.api.validate.certificates import common_name
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.shown import go, object_meta
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 MIRROR = "kubernetes.io/config.mirror"

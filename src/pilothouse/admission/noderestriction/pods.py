@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")

@@ -6,7 +6,7 @@ from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer, allowed
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 VERB = "request-serviceaccounts-token-audience"

@@ -13,7 +13,7 @@ from pilothouse.admission.podsecurity.checks import (
     setters,
 )
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 HANDLERS = frozenset(("livenessProbe", "readinessProbe", "startupProbe", "lifecycle"))
 """Members of a container that may name a host."""

@@ -24,7 +24,7 @@ from pilothouse.admission.podsecurity.policy import (
     version_text,
 )
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 TEMPLATES: dict[str, tuple[str, ...]] = {

@@ -18,13 +18,13 @@ from pilothouse.admission.webhooks.source import Webhook
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.api.warnings import enough
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE
 from pilothouse.outbound import webhook
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.kubeconfig import Users
 from pilothouse.outbound.webhook import Unusable, WebhookError
-from pilothouse.quoting import quote
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.webhook_target import NOBODY, Resolver, target_of
 

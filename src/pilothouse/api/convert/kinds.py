@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pilothouse.api.convert import hpa as convert_hpa
 from pilothouse.api.fields import Object
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """The annotation in which apps/v1 stores the template generation of a daemon set."""

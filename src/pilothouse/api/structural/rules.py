@@ -14,7 +14,7 @@ from pilothouse.api.equality import identity, key_identity
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 # Lists
 

@@ -4,7 +4,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
 

@@ -8,7 +8,7 @@ from pilothouse.api.fields import Errors, Object, show
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report
 from pilothouse.caches import memo
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))

@@ -14,7 +14,7 @@ from pilothouse.api.validate.common import (
     validate_port_number_or_name,
 )
 from pilothouse.api.validate.tables import Rules
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 FAMILIES = ("IPv4", "IPv6")
 MAX_AFFINITY_SECONDS = 86400

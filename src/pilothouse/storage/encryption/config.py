@@ -12,7 +12,7 @@ import yaml
 
 from pilothouse.api.fields import OMIT, Errors
 from pilothouse.flags import duration, show_duration
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 from pilothouse.reload import Files
 from pilothouse.storage.encryption.backend import (
     AesCbc,

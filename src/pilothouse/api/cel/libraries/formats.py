@@ -10,7 +10,7 @@ from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions,
 from pilothouse.api.cel.limits import MAX_NAME_REGEX
 from pilothouse.api.cel.types import STRING, list_of, optional, struct
 from pilothouse.api.structural import formats
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 FORMAT = struct("kubernetes.NamedFormat", {})
 

@@ -9,7 +9,7 @@ from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct
 from pilothouse.api.structural.formats import request_uri
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 URL = struct("kubernetes.URL", {})
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")

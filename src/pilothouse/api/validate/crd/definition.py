@@ -29,7 +29,7 @@ from pilothouse.api.validate.crd.schema import (
 from pilothouse.api.validate.crd.structural import unsupported
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8

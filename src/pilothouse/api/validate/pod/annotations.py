@@ -8,7 +8,7 @@ from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import DELETION_COST, is_int32
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.pod.visit import visit
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 MIRROR = "kubernetes.io/config.mirror"
 TOLERATIONS = "scheduler.alpha.kubernetes.io/tolerations"

@@ -12,7 +12,7 @@ from pilothouse.api.validate.pod.env import VOLUME_FIELDS, validate_field_ref, v
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.volume_sources import MORE_THAN_ONE, iscsi_name_too_long, rules
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 _DUPLICATE_PATH = "conflicting duplicate paths"
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"

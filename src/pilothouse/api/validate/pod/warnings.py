@@ -12,7 +12,7 @@ from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER,
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.resources import fractional_warning
 from pilothouse.api.warnings import enough
-from pilothouse.quoting import quote
+from pilothouse.gotext import quote
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
