@@ -328,6 +328,12 @@ async def test_a_default_of_the_status_shows_before_anybody_sets_one(
     assert done["status"] == {"phase": "on"} and done["metadata"]["generation"] == 1
 
 
+async def test_a_generated_name_of_a_definition(rig: Any, runner: Any) -> None:
+    why = await rig.fail(422, "POST", NAME.rpartition("/")[0], {"metadata": {"generateName": "a-"}})
+    message = 'must be spec.names.plural+"."+spec.group'
+    assert f'[metadata.generateName: Invalid value: "a-": {message}, metadata.name: Invalid value: "a-' in why
+
+
 async def test_scale(rig: Any, runner: Any, define: Any) -> None:
     paths = {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n", "labelSelectorPath": ".spec.a"}
     await define(version(subresources={"scale": paths}))

@@ -179,9 +179,9 @@ class Internal:
         return any(test(node) for schema in self.schemas() for node in walk(schema))
 
 
-def definition_name(name: str, spec: Object) -> list[str]:
-    """Name rule: a DNS subdomain of the form `plural.group`."""
-    wrong = names.dns_subdomain(name)
+def definition_name(name: str, spec: Object, prefix: bool = False) -> list[str]:
+    """Name rule: a DNS subdomain of the form `plural.group`; `prefix` as in names.py."""
+    wrong = names.dns_subdomain(name, prefix)
     if name != f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
         wrong = [*wrong, 'must be spec.names.plural+"."+spec.group']
     return wrong
