@@ -19,7 +19,7 @@ from eventually import eventually
 
 from pilothouse.files import write_file
 from pilothouse.pki import Authority
-from pilothouse.server import accept, listener, tls
+from pilothouse.server import accept, tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind
 from pilothouse.server.request import Request, Response
@@ -310,12 +310,9 @@ def test_who_has_connected_before_the_end_gets_an_answer(door: Callable[..., Doo
         it.raw()
 
 
-def test_nobody_is_accepted_and_then_reset_at_the_end(
-    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_is_accepted_and_then_reset_at_the_end(door: Callable[..., Door]) -> None:
     """Between the last accept and the close the system would complete handshakes that nobody takes over."""
-    monkeypatch.setattr(listener, "HANDSHAKE", 0.5)
-    it = door()
+    it = door(last_handshakes=0.5)
     ended = asyncio.run_coroutine_threadsafe(it.listener.stop(5), it.loop)
     it.call(asyncio.sleep(0))
     with pytest.raises(TimeoutError):

@@ -130,7 +130,12 @@ class Field:
 
 
 # Go struct -> members that are omitted if empty, although empty and absent differ in meaning.
-_EMPTY_DIFFERS = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
+_EMPTY_DIFFERS = {
+    "v1.ObjectMeta": ("managedFields",),
+    "v2.HPAScalingRules": ("policies",),
+    "v1.IngressSpec": ("rules",),
+    "v1.PersistentVolumeClaimSpec": ("accessModes",),
+}
 
 REFERENCE = "#/components/schemas/"
 

@@ -26,7 +26,8 @@ class Limits:
     """Limits on connections, in bytes and seconds; the defaults are kube-apiserver's.
 
     `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
-    default transport). `body_budget` is what all bodies that are being received may have together, short ones not counted;
+    default transport). `last_handshakes` is for the TCP handshakes that have begun when the port is closed: some round trips
+    in a data center. `body_budget` is what all bodies that are being received may have together, short ones not counted;
     `unfinished_budget` is for heads and short bodies of which a part has come. At most `connections` are open, and on
     at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for. An HTTP/2
     connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets (kubernetes#74302 has it
@@ -41,6 +42,7 @@ class Limits:
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
     handshake_timeout: float = 10.0
+    last_handshakes: float = 0.03
     gzip_above: int = 128 * 1024
     connections: int = 0
     unauthenticated: int = 0

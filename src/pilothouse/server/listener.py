@@ -15,9 +15,6 @@ from pilothouse.server.syn_filter import drop_new_connections
 ARRIVAL = 2.0
 """Seconds for clients that have connected before the end to send their first request, which is answered."""
 
-HANDSHAKE = 0.03
-"""Seconds for the TCP handshakes that have begun before the end to be completed: some round trips in a data center."""
-
 LOOK = 0.01
 """Seconds between two looks at whether all of them have been answered."""
 
@@ -132,7 +129,7 @@ class Listener:
         """Accept what has begun to connect and close the sockets; connections stay, also those in their TLS handshake."""
         dropping = [drop_new_connections(sock) for sock in self._own if sock.fileno() >= 0]
         if any(dropping):
-            await asyncio.sleep(HANDSHAKE)
+            await asyncio.sleep(self.http1.limits.last_handshakes)
         acceptor.stop()
 
     async def _answer_arrivals(self, seconds: float) -> None:

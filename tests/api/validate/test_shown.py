@@ -35,6 +35,15 @@ def test_structs_without_pointers_in_the_internal_type() -> None:
     }
 
 
+def test_sources_of_volumes_have_names_of_their_own() -> None:
+    for owner in ("RBDVolumeSource", "RBDPersistentVolumeSource"):
+        names = list(shown.go({}, f"api.core.v1.{owner}"))
+        assert names[:2] + names[3:5] == ["CephMonitors", "RBDImage", "RBDPool", "RadosUser"]
+    assert list(shown.go({}, "api.core.v1.CephFSVolumeSource"))[:3] == ["Monitors", "Path", "User"]
+    iscsi = list(shown.go({}, "api.core.v1.ISCSIVolumeSource"))
+    assert iscsi[-4:] == ["DiscoveryCHAPAuth", "SessionCHAPAuth", "SecretRef", "InitiatorName"]
+
+
 CONTAINER = (
     '{"Name":"c","Image":"busybox","Command":null,"Args":null,"WorkingDir":"","Ports":null,"EnvFrom":null,"Env":null,'
     '"Resources":{"Limits":null,"Requests":null,"Claims":null},"ResizePolicy":null,"RestartPolicy":null,'

@@ -1,7 +1,7 @@
 """Formats values as messages show upstream's internal types: Go's names of members, all of them, in Go's order.
 
-Members come in the order of their protobuf numbers, which is that of the Go types, where the internal type
-(pkg/apis/*/types.go) has no other one. ObjectMeta and LabelSelector have JSON names in Go as well.
+Members come in the order of the served Go type, where the internal one (pkg/apis/*/types.go) has no other. ObjectMeta and
+LabelSelector have JSON names in Go as well.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from typing import Any
 
 from pilothouse.api import schema
 from pilothouse.api.fields import Object
-from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Type
 
 META_MEMBERS = (
@@ -65,8 +64,13 @@ _NAMES = {
     "httpGet": "HTTPGet", "httpHeaders": "HTTPHeaders", "ip": "IP", "iqn": "IQN", "iscsi": "ISCSI",
     "iscsiInterface": "ISCSIInterface", "jsonPath": "JSONPath", "nfs": "NFS", "os": "OS", "pdName": "PDName", "rbd": "RBD",
     "seLinuxChangePolicy": "SELinuxChangePolicy", "seLinuxOptions": "SELinuxOptions", "storageos": "StorageOS",
-    "tcpSocket": "TCPSocket", "tty": "TTY", "uid": "UID", "wwids": "WWIDs",
+    "sslEnabled": "SSLEnabled", "tcpSocket": "TCPSocket", "tty": "TTY", "uid": "UID", "wwids": "WWIDs",
 }  # fmt: skip
+_OWN_NAMES = {
+    "Glusterfs": {"endpoints": "EndpointsName"},
+    "RBD": {"monitors": "CephMonitors", "image": "RBDImage", "pool": "RBDPool", "user": "RadosUser"},
+}
+"""Names that sources of volumes have for members, in pods and in PersistentVolumes."""
 _VALUES = frozenset(
     ("RollingUpdateDeployment", "RollingUpdateDaemonSet", "RollingUpdateStatefulSetStrategy.partition")
 )
@@ -91,12 +95,12 @@ def _struct(value: Object, type: Type) -> Object:
     name = type.name.rpartition(".")[2]
     if name == "LabelSelector":
         return label_selector(value) or {}
-    shown = {_go_name(member): _member(value, type, member) for member in _order(type)}
+    shown = {_go_name(member, name): _member(value, type, member) for member in _order(type)}
     if name.endswith("TemplateSpec") or name == "PersistentVolumeClaimTemplate":  # its metadata is embedded
         return {**object_meta(value.get("metadata") or {}), "Spec": shown["Spec"]}
     context = value.get("securityContext")
     if name == "PodSpec" and (context is not None or any(value.get(member) for member in _HOST)):
-        host = {_go_name(member): _member(value, type, member) for member in _HOST}
+        host = {_go_name(member, name): _member(value, type, member) for member in _HOST}
         shown["SecurityContext"] = host | _struct(context or {}, type.fields["securityContext"].type)
     return shown
 
@@ -104,11 +108,12 @@ def _struct(value: Object, type: Type) -> Object:
 @cache
 def _order(type: Type) -> tuple[str, ...]:
     given = _ORDERS.get(type.name.rpartition(".")[2])
-    return tuple(given.split()) if given is not None else tuple(one.name for one in in_order(table(type)))
+    return type.order if given is None else tuple(given.split())
 
 
-def _go_name(name: str) -> str:
-    return _NAMES.get(name) or name[0].upper() + name[1:]
+def _go_name(name: str, owner: str) -> str:
+    own = _OWN_NAMES.get(owner.removesuffix("PersistentVolumeSource").removesuffix("VolumeSource"), {})
+    return own.get(name) or _NAMES.get(name) or name[0].upper() + name[1:]
 
 
 def _member(parent: Object, struct: Type, name: str) -> Any:
