@@ -122,8 +122,8 @@ SETUP = CC="$(ZIG)" LDSHARED="$(ZIG) -shared -s" CFLAGS="-g0 -DNDEBUG -fwrapv -I
 	'import sys; print(".cpython-%d%d-$(firstword $(subst ., ,$*)).so" % sys.version_info[:2])') \
 	$(CROSS)/tools/bin/python setup.py --quiet build --build-base $(CROSS)/build
 
-# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes debhelper, help2man and
-# python3-venv. `make deb -o wheel` takes the wheel that is there.
+# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes gcc, python3-dev, python3-venv,
+# debhelper and help2man. `make deb -o wheel` takes the wheel that is there.
 DEB := build/deb
 deb: PYTHON = /usr/bin/python3
 deb: wheel
@@ -137,7 +137,8 @@ deb: wheel
 	cp build/pilothouse_*.deb dist
 
 # The Debian package of `make deb` in a Debian that is booted, the image built and run, and `make run` as a new user runs it:
-# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root.
+# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root, and mmdebstrap, systemd-container, podman and
+# nftables. Every wheel in dist/ is looked at.
 test-packages: $(READY)
 	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
 	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy
