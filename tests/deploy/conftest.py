@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +32,7 @@ def packages() -> pathlib.Path:
     folder = os.environ.get("PILOTHOUSE_PACKAGES")
     if not folder:
         pytest.skip("on request: make test-packages")
-    why = machines.wanting()
+    why = machines.wanting(shutil.which, os.geteuid())
     if why:
         pytest.fail(why)
     return pathlib.Path(folder)

@@ -1,8 +1,6 @@
 """Whether packages can be tried on a host: who asks for it is told what is missing."""
 
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -11,16 +9,14 @@ import pytest
 from deploy import machines
 
 
-def test_each_program_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None if name in ("podman", "nft") else name)
-    assert machines.wanting().startswith("podman, nft not installed; apt-get install ")
+def test_each_program_that_is_missing_is_named() -> None:
+    said = machines.wanting(lambda name: None if name in ("podman", "nft") else name, 0)
+    assert said.startswith("podman, nft not installed; apt-get install ")
 
 
 @pytest.mark.parametrize(("user", "why"), [(0, ""), (1000, "only root makes other roots")])
-def test_only_root_can(monkeypatch: pytest.MonkeyPatch, user: int, why: str) -> None:
-    monkeypatch.setattr(shutil, "which", str)
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert machines.wanting() == why
+def test_only_root_can(user: int, why: str) -> None:
+    assert machines.wanting(str, user) == why
 
 
 @pytest.mark.parametrize(
