@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel wheel-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
+.PHONY: ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -91,10 +91,15 @@ wheel:
 	$(WHEEL)/fresh/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dist/*.whl
 	$(WHEEL)/fresh/bin/python tests/deploy/installed.py
 
-# In dist/, the wheel for aarch64 and this Python, compiled here by zig's C compiler against glibc 2.17, and looked at by
-# auditwheel. MULTIARCH is the folder in which Debian's Python has the configuration of this machine.
-CROSS := build/wheel-aarch64
-wheel-aarch64:
+# In dist/, a wheel of this Python for other machines, compiled here by zig's C compiler for one of TARGETS, tagged by auditwheel
+# and looked at by tests/deploy/linked.py. MULTIARCH is the folder in which Debian's Python has the configuration of this machine.
+# Zig calls musl's library libc.so; where musl is the system's it has the name that patchelf writes.
+TARGETS := aarch64-linux-gnu.2.17 x86_64-linux-musl aarch64-linux-musl
+wheel-aarch64: wheel-for-aarch64-linux-gnu.2.17
+wheel-musllinux: wheel-for-x86_64-linux-musl
+wheel-musllinux-aarch64: wheel-for-aarch64-linux-musl
+.PHONY: $(TARGETS:%=wheel-for-%)
+$(TARGETS:%=wheel-for-%): wheel-for-%:
 	rm -rf $(CROSS) && mkdir -p $(CROSS) dist
 	$(PYTHON) -m venv $(CROSS)/tools
 	$(CROSS)/tools/bin/python -m pip install --quiet --disable-pip-version-check setuptools cython kubernetes-validate \
@@ -103,15 +108,22 @@ wheel-aarch64:
 	cp $$($(PYTHON) -c 'import os, sysconfig as s; h = s.get_path("include"); m = s.get_config_var("MULTIARCH") or ""; \
 		d = os.path.join(os.path.dirname(h), m, os.path.basename(h), "pyconfig.h"); \
 		print(d if os.path.exists(d) else h + "/pyconfig.h")') $(CROSS)/include/pyconfig.h
-	CC="$(ZIG)" LDSHARED="$(ZIG) -shared" CFLAGS="-g0 -DNDEBUG -fwrapv -I$(abspath $(CROSS)/include)" \
-		_PYTHON_HOST_PLATFORM=linux-aarch64 \
-		SETUPTOOLS_EXT_SUFFIX=$$($(PYTHON) -c 'import sys; print(".cpython-%d%d-aarch64-linux-gnu.so" % sys.version_info[:2])') \
-		$(CROSS)/tools/bin/python setup.py --quiet build --build-base $(CROSS)/build bdist_wheel --dist-dir $(CROSS)/raw
-	PATH="$(abspath $(CROSS)/tools/bin):$$PATH" auditwheel repair --wheel-dir dist $(CROSS)/raw/*.whl
-ZIG = $(abspath $(CROSS)/tools/bin/python) -m ziglang cc -target aarch64-linux-gnu.2.17
+	$(SETUP)
+	$(CROSS)/tools/bin/patchelf --replace-needed libc.so libc.musl-$(ARCH).so.1 $(CROSS)/build/lib*/pilothouse/*.so
+	$(SETUP) bdist_wheel --skip-build --dist-dir $(CROSS)/raw
+	PATH="$(abspath $(CROSS)/tools/bin):$$PATH" auditwheel repair --wheel-dir $(CROSS)/tagged $(CROSS)/raw/*.whl
+	$(PYTHON) tests/deploy/linked.py $(CROSS)/tagged/*.whl
+	cp $(CROSS)/tagged/*.whl dist
+CROSS = build/wheel-$*
+ARCH = $(firstword $(subst -, ,$*))
+ZIG = $(abspath $(CROSS)/tools/bin/python) -m ziglang cc -target $*
+SETUP = CC="$(ZIG)" LDSHARED="$(ZIG) -shared -s" CFLAGS="-g0 -DNDEBUG -fwrapv -I$(abspath $(CROSS)/include)" \
+	_PYTHON_HOST_PLATFORM=linux-$(ARCH) SETUPTOOLS_EXT_SUFFIX=$$($(PYTHON) -c \
+	'import sys; print(".cpython-%d%d-$(firstword $(subst ., ,$*)).so" % sys.version_info[:2])') \
+	$(CROSS)/tools/bin/python setup.py --quiet build --build-base $(CROSS)/build
 
-# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes debhelper, help2man and
-# python3-venv. `make deb -o wheel` takes the wheel that is there.
+# In dist/, a Debian package for the system's Python, of the wheel that is made first. It takes gcc, python3-dev, python3-venv,
+# debhelper and help2man. `make deb -o wheel` takes the wheel that is there.
 DEB := build/deb
 deb: PYTHON = /usr/bin/python3
 deb: wheel
@@ -125,7 +137,8 @@ deb: wheel
 	cp build/pilothouse_*.deb dist
 
 # The Debian package of `make deb` in a Debian that is booted, the image built and run, and `make run` as a new user runs it:
-# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root.
+# mmdebstrap makes the roots, systemd-nspawn boots, podman runs. It takes root, and mmdebstrap, systemd-container, podman and
+# nftables. Every wheel in dist/ is looked at.
 test-packages: $(READY)
 	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
 	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy

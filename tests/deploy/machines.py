@@ -4,26 +4,26 @@ import contextlib
 import os
 import pathlib
 import platform
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from eventually import eventually
 
-PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter", "podman")
+PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter", "podman", "nft")
+"""nft is what podman makes a container's network with."""
 CONTENTS = "python3-venv,ca-certificates,systemd-sysv,dbus"
 """What the root has beside the base of the distribution: what an image is built from, and what boots."""
 HALT = signal.SIGRTMIN + 3
 """Has systemd halt (systemd(1), Signals)."""
 
 
-def wanting() -> str:
-    """Why packages cannot be tried on this host; empty if they can."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+def wanting(which: Callable[[str], str | None], user: int) -> str:
+    """Why this user cannot try packages where `which` finds programs; empty if they can."""
+    missing = [program for program in PROGRAMS if which(program) is None]
     if missing:
-        return f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman"
-    return "" if os.geteuid() == 0 else "not on this host: only root makes other roots"
+        return f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman nftables"
+    return "" if user == 0 else "only root makes other roots"
 
 
 def make_root(archive: pathlib.Path) -> None:

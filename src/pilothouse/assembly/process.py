@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from pilothouse import stacks
 from pilothouse.assembly.server import Server
 from pilothouse.config import Config
 from pilothouse.hangup import Hangup
@@ -52,6 +53,7 @@ async def _run(config: Config) -> int:
     if after > before:
         log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
+    stacks.deepen()
     path = os.environ.get(ENVIRONMENT, "")
     server, hangup = Server(config, worker=pathlib.Path(path) if path else None), Hangup()
     loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())

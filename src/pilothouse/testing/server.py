@@ -118,7 +118,7 @@ class InProcess(APIServer):
     def start(self) -> Self:
         import uvloop
 
-        from pilothouse import options
+        from pilothouse import options, stacks
         from pilothouse.assembly.server import Server
 
         sock = socket.socket()
@@ -126,6 +126,7 @@ class InProcess(APIServer):
         sock.bind(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
         self._loop = uvloop.new_event_loop()
+        stacks.deepen()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pilothouse", daemon=True)
         self._thread.start()
         self._server = Server(options.parse(self.arguments()), sockets=[sock])
