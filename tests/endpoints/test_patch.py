@@ -91,6 +91,27 @@ async def test_an_apply_creates_then_changes_nothing(rig: Rig) -> None:
     assert answer2.status == 200 and answer2.body == answer.body
 
 
+async def test_applied_managed_fields_that_cannot_be_read_count_as_none(rig: Rig) -> None:
+    config: Any = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    config["metadata"]["managedFields"] = [{"manager": "m"}]
+    message = await rig.fail(400, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message == "metadata.managedFields must be nil"
+    config["metadata"]["managedFields"] = [{"manager": "m", "time": "x"}]
+    message = await rig.fail(500, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message.endswith(
+        'ConfigMap: parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"'
+    )
+
+
+async def test_an_apply_of_a_port_that_is_no_scalar_is_refused_by_its_conversion(rig: Rig) -> None:
+    for port, kind in (({}, "object"), ([1], "array")):
+        spec: Any = {"ports": [{"port": 1, "targetPort": port}]}
+        config = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec}
+        path = "/api/v1/namespaces/default/services/a?fieldManager=m"
+        message = await rig.fail(500, "PATCH", path, config, headers=APPLY)
+        assert message.endswith(f"Kind=Service: json: cannot unmarshal {kind} into Go value of type int32")
+
+
 async def test_an_apply_conflicts_with_other_managers(rig: Rig, live: Any) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "mine"}}
     answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)

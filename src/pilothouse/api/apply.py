@@ -12,7 +12,7 @@ import orjson
 from pilothouse import _fieldset as fieldset
 from pilothouse import errors
 from pilothouse._fieldset import FieldError
-from pilothouse.api import managed, meta, names
+from pilothouse.api import managed, meta, names, times
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
 from pilothouse.api.patch import copy
@@ -96,13 +96,23 @@ def check_config(type: Type, config: Object) -> None:
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
     wrong = fieldset.validate(type, config)
-    if inner.get("managedFields") is not None and not any(_MANAGED in text for text in wrong):
+    given = inner.get("managedFields") is not None and not unreadable(inner)
+    if given and not any(_MANAGED in text for text in wrong):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
         named = f"{_text(inner.get('namespace'))}/{_text(inner.get('name'))}"
         what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"
         text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
         raise errors.Unknown(f"failed to create typed patch object ({what}): {text}")
+
+
+def unreadable(metadata: Object) -> str:
+    """Why applied managedFields cannot be read, as upstream reads them; then they count as none. Else ""."""
+    entries = metadata.get("managedFields")
+    texts = [one.get("time") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return next(
+        filter(None, (times.fault(text, times.SECONDS) for text in texts if isinstance(text, str))), ""
+    )
 
 
 def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:

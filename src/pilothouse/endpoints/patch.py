@@ -247,10 +247,12 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     )
     if not resource.conventions.go_types:
         obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it
+    metadata = config.get("metadata") or {}
     try:
+        if resource.conventions.go_types and (why := apply.unreadable(metadata)):
+            raise DecodeError(why)
         return _decode_converted(resource, obj, applied=True)[0]
     except DecodeError as err:
-        metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(
             f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "

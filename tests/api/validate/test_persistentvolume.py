@@ -161,6 +161,14 @@ CASES: list[Case] = [
     ),
     (
         UPDATE,
+        (of(nodeAffinity={}), placed("b")),
+        [
+            "spec.nodeAffinity.required: Required value: must specify required node constraints",
+            'nodeAffinity: Invalid value: {"Required":null}: field is immutable, except for updating from beta label to GA',
+        ],
+    ),
+    (
+        UPDATE,
         (BASE, placed("b")),
         ["nodeAffinity: Invalid value: null: field is immutable, except for updating from beta label to GA"],
     ),

@@ -187,7 +187,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     _fixed_mode(volume, old, errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
-        affinity = new_affinity and go(new_affinity, "api.core.v1.VolumeNodeAffinity")
+        affinity = go(new_affinity, "api.core.v1.VolumeNodeAffinity")
         errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
