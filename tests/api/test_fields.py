@@ -19,6 +19,8 @@ from pilothouse.api.fields import OMIT, Errors, key, quote, show
         (False, "false"),
         (5, "5"),
         (1.5, "1.5"),
+        (2**63 - 1, "9223372036854775807"),
+        (2**63, "9.223372036854776e+18"),
         ("a", '"a"'),
         ('a"b\\', '"a\\"b\\\\"'),
         ({"a": [1, None, "<&>"]}, '{"a":[1,null,"\\u003c\\u0026\\u003e"]}'),

@@ -237,6 +237,12 @@ async def test_unknown_fields(rig: Rig, live: Any) -> None:
     assert answer.warnings == ['unknown field "nothing"'] and answer.body["data"]["n"] == "1"
     answer = await rig.call("PATCH", A + "?fieldValidation=Strict", patch, headers=MERGE)
     assert answer.status == 422 and 'strict decoding error: unknown field "nothing"' in answer.body["message"]
+    answer = await rig.call(
+        "PATCH", A + "?fieldValidation=Strict", {"metadata": {"odd": [1, None]}}, headers=STRATEGIC
+    )
+    assert causes(answer.body) == [
+        'patch: Invalid value: "map[metadata:map[odd:[1 <nil>]]]": strict decoding error: unknown field "metadata.odd"'
+    ]
     assert (await rig.call("PATCH", A + "?fieldValidation=Ignore", patch, headers=MERGE)).warnings == []
 
 

@@ -150,6 +150,23 @@ async def test_an_applied_text_with_a_format_is_any_scalar(rig: Any, runner: Any
     assert ".spec.b: expected string" in message
 
 
+async def test_a_patch_that_takes_the_version_away(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    await rig.ok("POST", path(), widget())
+    for patch, status, said in (
+        ({"kind": {}}, 422, "cannot unmarshal object into Go struct field .kind of type string"),
+        ({"metadata": {"name": None}}, 400, "name must be provided"),
+        ({"metadata": {"name": "b"}}, 400, "does not match the name on the URL"),
+        ({}, 500, "Object 'apiVersion' is missing in 'object has no apiVersion field'"),
+    ):
+        message = await rig.fail(
+            status, "PATCH", path("v1", "w"), {"apiVersion": None, **patch}, headers=MERGE
+        )
+        assert said in message
+    message = await rig.fail(422, "PATCH", path("v1", "w"), {"apiVersion": "a.b/v2"}, headers=MERGE)
+    assert message.startswith('Widget.a.b "w" is invalid: apiVersion: Invalid value: "a.b/v2": must be')
+
+
 async def test_an_apply_keeps_nulls_that_the_schema_refuses(rig: Any, runner: Any, define: Any) -> None:
     await define(version(properties={"a": {"type": "string"}, "b": {"type": "string", "nullable": True}}))
     at = path("v1", "w") + "?fieldManager=m"

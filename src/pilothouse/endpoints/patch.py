@@ -89,6 +89,8 @@ def _make(scope: RequestScope, kind: str, current: Object | None, config: Config
         raise errors.conflict(resource.group, resource.plural, info.name, why)
     match_namespace(ctx, resource, obj)
     match_name(obj, info.name, info.namespace)
+    if not resource.conventions.go_types and not obj.get("apiVersion"):
+        raise _nameless()
     return obj
 
 
@@ -125,7 +127,8 @@ def patched(
     if notes and params.validation == "Strict":
         if kind == MERGE_PATCH:
             raw = patch.in_key_order(raw)
-        raise _rejected(raw, "strict decoding error: " + ", ".join(notes))
+        why = "strict decoding error: " + ", ".join(notes)
+        raise _refused(strategic.shown(body), why) if kind == STRATEGIC else _rejected(raw, why)
     for note in notes:
         ctx.warn(note)
     return obj
@@ -152,11 +155,10 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
             return obj, sorted(notes)
         if not resource.conventions.go_types:
             if "apiVersion" in raw and raw["apiVersion"] is None:
+                codec.kind_of(raw, (resource.group, resource.version, resource.kind))
                 raise _rejected(
                     raw, ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
                 )
-            if raw.get("apiVersion", "") == "":
-                raise _nameless()
             return resource.decode_value(raw, kept)
         document, unknown = _of_kind(resource, raw)
         obj, notes = resource.decode_value(document, kept if document is raw else None)
@@ -224,8 +226,12 @@ def _nameless() -> errors.InternalError:
 
 def _rejected(raw: object, why: str) -> errors.Invalid:
     """The 422 of a patch whose result does not decode; it shows the whole patched object, as upstream's does."""
+    return _refused(orjson.dumps(raw).decode(), why)
+
+
+def _refused(shown: str, why: str) -> errors.Invalid:
     errs = Errors()
-    errs.invalid("patch", orjson.dumps(raw).decode(), why)
+    errs.invalid("patch", shown, why)
     return errors.invalid("", "", "", errs.causes)
 
 

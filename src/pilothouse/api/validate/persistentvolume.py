@@ -200,7 +200,7 @@ def _source_shown(source: Object) -> Object:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with beta labels renamed where the new one renames them."""
+    """The old affinity with beta labels renamed where the new one renames them; upstream lets any label become empty."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):
@@ -220,7 +220,7 @@ def _relabelled_term(old: Object, new: Object) -> Object:
         if len(before) == len(after) and before:
             out[member] = [
                 {**one, "key": two["key"]}
-                if _STABLE_LABELS.get(one.get("key", "")) == two.get("key")
+                if _STABLE_LABELS.get(one.get("key", ""), "") == two.get("key", "")
                 else one
                 for one, two in zip(before, after, strict=True)
             ]

@@ -303,7 +303,7 @@ def _list_map(s: Object, path: Trail, errs: Errors) -> None:
         return
     if not isinstance(items, dict):
         why = "must only have a single schema if x-kubernetes-list-type is map"
-        errs.invalid(f"{path}.items", items, why)
+        errs.invalid(f"{path}.items", go_schema({"items": items})["Items"], why)
         return
     if items.get("type") != "object":
         why = "must be object if parent array's x-kubernetes-list-type is map"
