@@ -112,6 +112,19 @@ async def test_an_apply_of_a_port_that_is_no_scalar_is_refused_by_its_conversion
         assert message.endswith(f"Kind=Service: json: cannot unmarshal {kind} into Go value of type int32")
 
 
+async def test_an_apply_to_an_object_whose_fields_nobody_can_own(rig: Rig) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await rig.ok("POST", accounts, {"metadata": {"name": "b"}, "secrets": [{}, {"name": "a"}, {"name": "a"}]})
+    await rig.ok("PATCH", accounts + "/b", {"metadata": {"managedFields": [{}]}}, headers=MERGE)
+    config = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    message = await rig.fail(500, "PATCH", accounts + "/b?fieldManager=m", config, headers=APPLY)
+    assert message == (
+        "failed to create manager for existing fields: failed to convert new object (default/b; /v1, Kind=ServiceAccount)"
+        " to smd typed: .secrets: element 0: associative list with keys has an element that omits all key fields"
+        ' ["name"] (and doesn\'t have default values for any key fields)'
+    )
+
+
 async def test_an_apply_conflicts_with_other_managers(rig: Rig, live: Any) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "mine"}}
     answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
