@@ -28,7 +28,7 @@ from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
 from pilothouse.server.request import Request, Response
 
-WATCHES, OBJECTS = 500, 50
+WATCHES, OBJECTS = 4000, 50
 COLLECTION = "/api/v1/namespaces/default/configmaps"
 ONE = f"{COLLECTION}/c1"
 STEPS = {"get": 400, "list": 200, "create": 30, "patch": 40, "event": 20}

@@ -7,9 +7,10 @@ Each node has an address and a user of its own, by a bearer token or a client ce
 connection, on which it sends the lists of a kubelet and then a watch of its pods. The nodes live in two
 processes; they try again when the server is away, and after Retry-After when they are refused. Meanwhile a
 bystander in a third process, who is no administrator, GETs a config map over one connection, and /readyz
-over a fresh one each time. Printed are the seconds from the start of the server's process until all nodes
-watch again, refusals, connections that were cut, the most memory, and how long the bystander waited. The
-status is 1 when a node was cut or refused otherwise than by 429, or a goal is missed.
+over a fresh one each time, from the server's own address as a kubelet does, and from another one. Printed
+are the seconds from the start of the server's process until all nodes watch again, refusals, connections
+that were cut, the most memory, and how long the bystander waited. The status is 1 when a node was cut or
+refused otherwise than by 429, or a goal is missed.
 """
 
 import argparse
@@ -169,32 +170,37 @@ class Crowd:
             task.cancel()
 
 
+HERE, ELSEWHERE = "127.0.0.1", "127.3.0.1"
+"""Addresses of the bystander: that of the server itself, and one that nobody else has."""
+
+
 class Bystander:
     """Asks for one object over a connection that it keeps, and for /readyz over fresh ones."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.times: dict[str, list[float]] = {"GET": [], "readyz": []}
+        self.times: dict[str, list[float]] = {"GET": [], "readyz": [], "readyz here": []}
         self.failed: Counter[str] = Counter()
 
     async def main(self, pipe: Pipe) -> None:
         loop = asyncio.get_running_loop()
         end = loop.run_in_executor(None, pipe.recv)
         pipe.send("ready")
-        await asyncio.gather(self.gets(end), self.probes(end))
+        probes = self.probes(end, "readyz", ELSEWHERE), self.probes(end, "readyz here", HERE)
+        await asyncio.gather(self.gets(end), *probes)
         pipe.send((self.times, self.failed))
 
-    async def open(self) -> Connection:
+    async def open(self, source: str) -> Connection:
         context = ssl._create_unverified_context()
         return Connection(
-            *await asyncio.open_connection("127.0.0.1", self.port, ssl=context, local_addr=("127.3.0.1", 0))
+            *await asyncio.open_connection(HERE, self.port, ssl=context, local_addr=(source, 0))
         )
 
-    async def first(self) -> Connection:
+    async def first(self, source: str = ELSEWHERE) -> Connection:
         """A connection as soon as the server is back."""
         while True:
             try:
-                return await self.open()
+                return await self.open(source)
             except OSError:
                 await asyncio.sleep(0.05)
 
@@ -208,19 +214,19 @@ class Bystander:
                 self.failed[f"GET {status}"] += 1
             await asyncio.sleep(0.02)
 
-    async def probes(self, end: "asyncio.Future[object]") -> None:
-        await (await self.first()).close()
+    async def probes(self, end: "asyncio.Future[object]", what: str, source: str) -> None:
+        await (await self.first(source)).close()
         while not end.done():
             begun = time.monotonic()
             try:
-                connection = await self.open()
+                connection = await self.open(source)
                 status, _ = await ask(connection, "/readyz", "")
                 connection.writer.transport.abort()
                 if status != 200:
                     self.failed[f"readyz {status}"] += 1
             except OSError as error:
                 self.failed[f"readyz {error!r}"] += 1
-            self.times["readyz"].append(time.monotonic() - begun)
+            self.times[what].append(time.monotonic() - begun)
             await asyncio.sleep(0.1)
 
 
@@ -340,6 +346,8 @@ def measure(nodes: int = NODES, *, certificates: bool = False) -> dict[str, floa
             "get-most": percentile(times["GET"], 1.0),
             "readyz-p99": percentile(times["readyz"], 0.99),
             "readyz-most": percentile(times["readyz"], 1.0),
+            "here-p99": percentile(times["readyz here"], 0.99),
+            "here-most": percentile(times["readyz here"], 1.0),
         }
 
 

@@ -53,6 +53,12 @@ def test_every_class_has_a_code_of_http(kind: Any) -> None:
     [
         (errors.not_found("", "pods", "a"), 404, 'pods "a" not found', {"name": "a", "kind": "pods"}),
         (
+            errors.not_found("", "pods", "\x00"),
+            404,
+            'pods "\\x00" not found',
+            {"name": "\x00", "kind": "pods"},
+        ),
+        (
             errors.not_found("apps", "deployments", "a"),
             404,
             'deployments.apps "a" not found',

@@ -8,7 +8,8 @@ protobuf_numbers.json and resources.json (what discovery lists); `--facts` refre
 zlib-compressed JSON file per Go package, besides the index of kinds and the protobuf field numbers:
 
     definitions: short name -> OpenAPI v3 definition without descriptions
-    members: short name -> member -> [flags, Go type, embedded structs], trailing empty parts left out
+    members: short name -> [member, flags, Go type, embedded structs] of each in Go's order; trailing empty
+        parts are left out
 """
 
 import argparse
@@ -108,15 +109,15 @@ def go_name(definition: str) -> str:
     return ".".join(definition.rsplit(".", 2)[-2:])
 
 
-def members(definition: Json, rows: list[list[str]]) -> Json:
-    out: Json = {}
+def members(definition: Json, rows: list[list[str]]) -> list[list[str]]:
+    out: list[list[str]] = []
     for member, go, flags, via in rows:
         schema = definition.get("properties", {}).get(member)
         if schema is not None:
             parts = [flags, "" if go == derived(schema) else go, via]
             while parts and not parts[-1]:
                 parts.pop()
-            out[member] = parts
+            out.append([member, *parts])
     return out
 
 

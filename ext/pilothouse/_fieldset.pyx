@@ -15,7 +15,7 @@ from heapq import merge as _merge
 from json import dumps as _dumps
 from json import loads as _loads
 
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 include "_turn.pxi"
 

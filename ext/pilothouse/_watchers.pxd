@@ -6,6 +6,10 @@ from pilothouse._selectors cimport Selector
 cdef class Frames:
     cdef object framed                # changes whose frames are kept, oldest first
     cdef Py_ssize_t size              # bytes of these frames
+    cdef Change change                # what was asked for last, and its frame
+    cdef object encoder
+    cdef int kind
+    cdef bytes frame
 
     cdef bytes of(self, Change change, int kind, object encoder)
 
@@ -24,6 +28,7 @@ cdef class Watcher:
     cdef double began                 # when it was made; earlier changes are no news
     cdef readonly Py_ssize_t queued   # bytes of the changes in the queue
     cdef Py_ssize_t allowed           # and how many there may be
+    cdef Py_ssize_t unlooked          # bytes of live events since the sink was last checked, CHECK at first
     cdef readonly bint bookmarks      # whether the client takes BOOKMARK events
     cdef public int slot
 

@@ -41,8 +41,12 @@ cdef class Frames:
     cdef bytes of(self, Change change, int kind, object encoder):
         """The frame of a change, built once and kept while the change is among the newest."""
         cdef Change old
-        cdef tuple which = (encoder.key, kind)
+        cdef tuple which
         cdef bytes out
+        # PERF: most watchers of a change
+        if change is self.change and encoder is self.encoder and kind == self.kind:
+            return self.frame
+        which = (encoder.key, kind)
         if change.frames is None:
             change.frames = {}
             self.framed.append(change)
@@ -56,6 +60,7 @@ cdef class Frames:
                 self.size -= old.framed
                 old.framed = 0
                 old.frames = None
+        self.change, self.encoder, self.kind, self.frame = change, encoder, kind, out
         return out
 
 
@@ -94,6 +99,7 @@ cdef class Watcher:
         self.sink = sink
         self.queue = NONE
         self.allowed = MAX_QUEUED
+        self.unlooked = CHECK
         self.sizes = sizes
         self.began = now(None)
         self.bookmarks = bookmarks
@@ -101,6 +107,7 @@ cdef class Watcher:
 
     cdef push(self, Change change, int kind):
         """Take a live event."""
+        cdef bytes data
         if self.stopped:
             return
         try:
@@ -109,10 +116,14 @@ cdef class Watcher:
                 if self.queued > self.allowed:
                     self.give_up()
             else:
-                self.emit(self.watchers.frames.of(change, kind, self.encoder))
+                data = self.watchers.frames.of(change, kind, self.encoder)
+                self.emit(data)
                 self.revision = change.rev
                 self.watchers.sent = True
-                self.look()
+                self.unlooked += PyBytes_GET_SIZE(data)
+                if self.unlooked >= CHECK:
+                    self.unlooked = 0
+                    self.look()
         except Exception:
             log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()

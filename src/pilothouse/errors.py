@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pilothouse.gotext import quote
+
 
 class StatusError(Exception):
     """An error that is answered as a `meta/v1` Status.
@@ -154,21 +156,21 @@ def _details(group: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
 def not_found(group: str, resource: str, name: str) -> NotFound:
     """`pods "x" not found`; details name the resource (apimachinery errors.NewNotFound)."""
     return NotFound(
-        f'{qualified(group, resource)} "{name}" not found', details=_details(group, resource, name)
+        f"{qualified(group, resource)} {quote(name)} not found", details=_details(group, resource, name)
     )
 
 
 def already_exists(group: str, resource: str, name: str) -> AlreadyExists:
     """`pods "x" already exists` (apimachinery errors.NewAlreadyExists)."""
     return AlreadyExists(
-        f'{qualified(group, resource)} "{name}" already exists', details=_details(group, resource, name)
+        f"{qualified(group, resource)} {quote(name)} already exists", details=_details(group, resource, name)
     )
 
 
 def conflict(group: str, resource: str, name: str, why: str) -> Conflict:
     """A failed optimistic lock or precondition (apimachinery errors.NewConflict)."""
     return Conflict(
-        f'Operation cannot be fulfilled on {qualified(group, resource)} "{name}": {why}',
+        f"Operation cannot be fulfilled on {qualified(group, resource)} {quote(name)}: {why}",
         details=_details(group, resource, name),
     )
 
@@ -176,7 +178,7 @@ def conflict(group: str, resource: str, name: str, why: str) -> Conflict:
 def forbidden(group: str, resource: str, name: str, why: str) -> Forbidden:
     """`pods "x" is forbidden: why`; without a name the quotes are left out (errors.NewForbidden)."""
     what = qualified(group, resource)
-    subject = f'{what} "{name}" is forbidden' if name else f"{what} is forbidden"
+    subject = f"{what} {quote(name)} is forbidden" if name else f"{what} is forbidden"
     message = f"{subject}: {why}" if resource else f"forbidden: {why}"
     return Forbidden(message, details=_details(group, resource, name))
 
@@ -187,7 +189,7 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Mapping[str, str]
         dict.fromkeys(f"{c['field']}: {c['message']}" for c in causes)
     )  # a repeated cause is told once
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    message = f'{qualified(group, kind)} "{name}" is invalid'
+    message = f"{qualified(group, kind)} {quote(name)} is invalid"
     if texts:
         message += f": {joined}"
     return Invalid(message, details=_details(group, kind, name, causes=[dict(c) for c in causes]))

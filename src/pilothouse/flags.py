@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pilothouse.gotext import quote
 from pilothouse.version import dynamic_version
 
 
@@ -45,10 +46,6 @@ _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def duration(text: str) -> float:
     """Read a Go duration such as `1m30s`, in seconds (time.ParseDuration)."""
     rest = text[1:] if text[:1] in ("+", "-") else text
@@ -61,12 +58,12 @@ def duration(text: str) -> float:
             break
         at = match.end()
         if not match[2]:
-            raise ValueError(f"time: missing unit in duration {_quoted(text)}")
+            raise ValueError(f"time: missing unit in duration {quote(text)}")
         if match[2] not in _UNITS:
-            raise ValueError(f"time: unknown unit {_quoted(match[2])} in duration {_quoted(text)}")
+            raise ValueError(f"time: unknown unit {quote(match[2])} in duration {quote(text)}")
         total += float(match[1]) * _UNITS[match[2]]
     if not rest or at != len(rest):
-        raise ValueError(f"time: invalid duration {_quoted(text)}")
+        raise ValueError(f"time: invalid duration {quote(text)}")
     return sign * total
 
 
@@ -84,17 +81,17 @@ def show_duration(seconds: float) -> str:
 
 def _bool(text: str, _: Any) -> bool:
     if text not in _TRUE and text not in _FALSE:
-        raise ValueError(f"strconv.ParseBool: parsing {_quoted(text)}: invalid syntax")
+        raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
     return text in _TRUE
 
 
 def _int(text: str, _: Any) -> int:
     if not re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|0[oO]?[0-7]*|0[bB][01]+|[1-9][0-9]*)", text):
-        raise ValueError(f"strconv.ParseInt: parsing {_quoted(text)}: invalid syntax")
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
     octal = re.fullmatch(r"([+-]?)0([0-7]+)", text)
     value = int(octal[1] + octal[2], 8) if octal else int(text, 0)
     if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"strconv.ParseInt: parsing {_quoted(text)}: value out of range")
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
     return value
 
 
@@ -102,7 +99,7 @@ def _float(text: str, _: Any) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"strconv.ParseFloat: parsing {_quoted(text)}: invalid syntax") from None
+        raise ValueError(f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax") from None
 
 
 def _ip(text: str, _: Any) -> str:
@@ -111,7 +108,7 @@ def _ip(text: str, _: Any) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise ValueError(f"failed to parse IP: {_quoted(text)}") from None
+        raise ValueError(f"failed to parse IP: {quote(text)}") from None
 
 
 def _strings(text: str, before: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -279,7 +276,7 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag]) -> tuple[dict[str, An
             given[flag.name] = kind.parse(text, given.get(flag.name))
         except ValueError as error:
             label = f"-{flag.short}, --{flag.name}" if flag.short else f"--{flag.name}"
-            raise FlagError(f"invalid argument {_quoted(text)} for {_quoted(label)} flag: {error}") from None
+            raise FlagError(f"invalid argument {quote(text)} for {quote(label)} flag: {error}") from None
     return given, rest
 
 
@@ -317,7 +314,7 @@ def show(flag: Flag) -> str:
     if isinstance(value, tuple):
         return f"[{','.join(map(str, value))}]"
     if isinstance(value, str):
-        return _quoted(value)
+        return quote(value)
     return f"{value:g}" if value else ""
 
 

@@ -1,14 +1,11 @@
 """Field paths, and causes with the messages of field.Error."""
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api.fields import OMIT, Errors, key, quote, show
+from pilothouse.api.fields import OMIT, Errors, key, show
 
 
 @pytest.mark.parametrize(
@@ -30,27 +27,6 @@ from pilothouse.api.fields import OMIT, Errors, key, quote, show
 )
 def test_values_as_upstream_shows_them(value: Any, text: str) -> None:
     assert show(value) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "quoted"),
-    [
-        ("\a\b\f\n\r\t\v", '"\\a\\b\\f\\n\\r\\t\\v"'),
-        ("\x00\x1f\x7f", '"\\x00\\x1f\\x7f"'),
-        ("\x80", '"\\u0080"'),
-        ("\u200b", '"\\u200b"'),
-        ("\U000e0001", '"\\U000e0001"'),
-        ("ä€😀", '"ä€😀"'),
-        ("\u2028", '"\\u2028"'),
-    ],
-)
-def test_quotes_of_go(text: str, quoted: str) -> None:
-    assert quote(text) == quoted
-
-
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
-def test_printable_ascii_is_quoted_as_in_json(text: Any) -> None:
-    assert json.loads(quote(text)) == text
 
 
 def test_the_causes() -> None:
@@ -132,23 +108,3 @@ def test_an_answer_does_not_repeat_a_large_value_for_ever() -> None:
     assert len(errs) == 1000
     assert sum(len(cause["message"]) for cause in errs.listed()) < 500_000
     assert errs.causes[0]["message"].endswith(" characters left out)")
-
-
-@given(st.text())
-def test_quoting_is_go_s(text: Any) -> None:
-    out = []
-    for char in text:
-        code = ord(char)
-        if char in '"\\':
-            out.append("\\" + char)
-        elif char in "\a\b\f\n\r\t\v":
-            out.append(
-                repr(char)[1:-1] if char in "\n\r\t" else {7: "\\a", 8: "\\b", 12: "\\f", 11: "\\v"}[code]
-            )
-        elif code < 0x20 or code == 0x7F:
-            out.append(f"\\x{code:02x}")
-        elif char.isprintable():
-            out.append(char)
-        else:
-            out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
-    assert quote(text) == '"' + "".join(out) + '"'

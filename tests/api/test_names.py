@@ -145,3 +145,7 @@ def test_no_value_breaks_a_rule(value: Any) -> None:
         assert all(isinstance(text, str) for text in rule(value))
     names.ip_warnings("p", value)
     names.cidr_warnings("p", value)
+
+
+def test_a_declared_rule_judges_no_prefix() -> None:
+    assert names.long_name("A_", True) == [] and names.long_name("A_") == names.dns_subdomain("A_")

@@ -35,6 +35,35 @@ async def test_a_json_patch(rig: Rig, live: Any) -> None:
     assert changed["data"] == {"k": "v", "n": "w"} and "labels" not in changed["metadata"]
 
 
+@pytest.mark.parametrize(
+    ("patch", "headers", "labels", "rest"),
+    [
+        ([{"op": "add", "path": "/data", "value": 1}], JSON, "", '"data":1'),
+        ({"data": 1}, MERGE, "", '"data":1'),
+        ({"metadata": {"labels": {"x": {"b": 1, "a": 2}}}}, MERGE, '"x":{"a":2,"b":1}', '"data":{"k":"v"}'),
+        (
+            [{"op": "add", "path": "/metadata/labels/x", "value": {"b": 1}}],
+            JSON,
+            '"x":{"b":1}',
+            '"data":{"k":"v"}',
+        ),
+    ],
+)
+async def test_a_document_that_is_refused_is_shown_as_go_writes_it(
+    rig: Rig, live: Any, patch: Any, headers: Any, labels: str, rest: str
+) -> None:
+    """Members of objects that the patch goes into are sorted, others stand in the order of the Go type."""
+    why = await rig.fail(422, "PATCH", A, patch, headers=headers)
+    shown = json.loads(why.partition("Invalid value: ")[2].rpartition('": json: ')[0] + '"')
+    document = json.loads(shown)
+    names = list(document["metadata"])
+    assert list(document) == sorted(document)
+    first = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "labels", "managedFields"]
+    assert names == (sorted(names) if labels else first)
+    assert list(document["metadata"]["managedFields"][0])[:3] == ["manager", "operation", "apiVersion"]
+    assert rest in shown and labels in shown
+
+
 async def test_a_merge_patch(rig: Rig, live: Any) -> None:
     changed = await rig.ok("PATCH", A, {"data": {"k": None, "n": "w"}}, headers=MERGE)
     assert changed["data"] == {"n": "w"}

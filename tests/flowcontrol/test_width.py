@@ -6,7 +6,7 @@ import pytest
 from harness import CONFIG_MAPS, Rig
 
 from pilothouse.api.identity import RequestInfo
-from pilothouse.flowcontrol.width import Widths, after_write
+from pilothouse.flowcontrol.width import Widths, after_write, list_seats
 
 pytestmark = pytest.mark.usefixtures("virtual")
 
@@ -41,7 +41,7 @@ async def test_a_list_needs_seats_by_its_bytes(rig: Rig) -> None:
     def seats(
         verb: str = "list", namespace: str = "default", widest: int = 100, name: str = "", **asked: Any
     ) -> int:
-        return widths.of_list(info(verb, namespace, name), query(**asked), widest)
+        return list_seats(widths.expected(info(verb, namespace, name), query(**asked)), widest)
 
     # 2 MB, though upstream counts 1 MB of a cached list at the most
     assert seats() == 20 == seats(namespace="")
@@ -58,7 +58,7 @@ async def test_a_watch_is_a_list_when_it_begins_with_what_is_there(rig: Rig) -> 
     widths = await filled(rig)
 
     def seats(**asked: Any) -> int:
-        return widths.of_list(info("watch"), query(watch=1, **asked), 100)
+        return list_seats(widths.expected(info("watch"), query(watch=1, **asked)), 100)
 
     assert seats() == 20 == seats(resourceVersion=0)
     assert seats(resourceVersion=5) == 1 == seats(resourceVersion=5, sendInitialEvents="false")
@@ -68,24 +68,24 @@ async def test_a_watch_is_a_list_when_it_begins_with_what_is_there(rig: Rig) -> 
 async def test_what_a_selector_selects_is_learned(rig: Rig) -> None:
     widths = await filled(rig)
     asked = query(labelSelector="a=b")
-    assert widths.of_list(info("list"), asked, 100) == 20  # unknown: all there is
+    assert list_seats(widths.expected(info("list"), asked), 100) == 20  # unknown: all there is
     await rig.ok("GET", f"{CONFIG_MAPS}?labelSelector=a%3Db")
-    assert widths.of_list(info("list"), asked, 100) == 2  # four of 49 KB
+    assert list_seats(widths.expected(info("list"), asked), 100) == 2  # four of 49 KB
     other = query(labelSelector="a=x")
-    assert widths.of_list(info("list"), other, 100) == 2  # the same selector with another value
+    assert list_seats(widths.expected(info("list"), other), 100) == 2  # the same selector with another value
     await rig.ok("GET", f"{CONFIG_MAPS}?labelSelector=a%3Dx")
-    assert widths.of_list(info("list"), other, 100) == 1
-    assert widths.of_list(info("list"), asked, 100) == 2
-    assert widths.of_list(info("list"), query(labelSelector="b=x"), 100) == 20
-    assert widths.of_list(info("watch"), {**asked, "watch": ["1"]}, 100) == 2
+    assert list_seats(widths.expected(info("list"), other), 100) == 1
+    assert list_seats(widths.expected(info("list"), asked), 100) == 2
+    assert list_seats(widths.expected(info("list"), query(labelSelector="b=x")), 100) == 20
+    assert list_seats(widths.expected(info("watch"), {**asked, "watch": ["1"]}), 100) == 2
     await rig.ok("GET", f"{CONFIG_MAPS}?labelSelector=a%20in%20(b,c)")
-    assert widths.of_list(info("list"), query(labelSelector="a in (z)"), 100) == 20
+    assert list_seats(widths.expected(info("list"), query(labelSelector="a in (z)")), 100) == 20
 
 
 async def test_what_is_not_known_needs_one_seat(rig: Rig) -> None:
     widths = rig.handlers.widths
-    assert widths.of_list(info("list", plural="nothings"), {}, 100) == 1
-    assert widths.of_list(RequestInfo("/version", "get"), {}, 100) == 1
+    assert list_seats(widths.expected(info("list", plural="nothings"), {}), 100) == 1
+    assert list_seats(widths.expected(RequestInfo("/version", "get"), {}), 100) == 1
     assert widths.resource(RequestInfo("/version", "get")) is None
     assert widths.watchers(info("create", plural="nothings")) == 0
 

@@ -366,6 +366,12 @@ async def test_a_default_of_the_status_shows_before_anybody_sets_one(
     assert done["status"] == {"phase": "on"} and done["metadata"]["generation"] == 1
 
 
+async def test_a_generated_name_of_a_definition(rig: Any, runner: Any) -> None:
+    why = await rig.fail(422, "POST", NAME.rpartition("/")[0], {"metadata": {"generateName": "a-"}})
+    message = 'must be spec.names.plural+"."+spec.group'
+    assert f'[metadata.generateName: Invalid value: "a-": {message}, metadata.name: Invalid value: "a-' in why
+
+
 async def test_scale(rig: Any, runner: Any, define: Any) -> None:
     paths = {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n", "labelSelectorPath": ".spec.a"}
     await define(version(subresources={"scale": paths}))
@@ -378,6 +384,11 @@ async def test_scale(rig: Any, runner: Any, define: Any) -> None:
     assert (await rig.ok("GET", path(name="w")))["spec"]["n"] == 3
     why = await rig.fail(422, "PATCH", path(name="w", sub="scale"), {"spec": {"replicas": -1}}, headers=MERGE)
     assert ".spec.n: Invalid value: -1: should be a non-negative integer" in why
+    for number, shown in ((3.0, "3"), (1e30, "1e+30"), (2**63, "9.223372036854776e+18")):
+        why = await rig.fail(422, "POST", path(), widget("float", n=number))
+        assert f".spec.n accessor error: {shown} is of the type float64, expected int64" in why
+    yaml = {"content-type": "application/yaml"}
+    assert (await rig.ok("POST", path(), widget("yaml", n=3.0), headers=yaml))["spec"] == {"n": 3}
     await rig.ok("POST", path(), widget("none"))
     why = await rig.fail(500, "GET", path(name="none", sub="scale"))
     assert why == 'Internal error occurred: the spec replicas field ".spec.n" does not exist'

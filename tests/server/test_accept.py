@@ -243,6 +243,26 @@ def test_who_comes_last_does_not_wait_for_all_others(door: Callable[..., Door]) 
     assert [int(origin[-1]) for origin in begun] == [1, 5, 2, 4, 3, 5, 2, 2]
 
 
+def test_this_machine_does_not_wait_for_all_others(door: Callable[..., Door]) -> None:
+    it = door()
+    begun = list[str]()
+    acceptor = it.acceptor
+
+    async def turns() -> None:
+        acceptor._make_room = lambda: True
+        acceptor._begin = lambda sock, origin: begun.append(origin)
+        for origin in ["127.0.0.2", "127.0.0.1", *(f"127.0.1.{number}" for number in range(20))]:
+            acceptor._queues[origin] = deque([(it.sock, acceptor.early.add(origin, it.sock.fileno))])
+            acceptor._new[origin] = None
+        while acceptor._queues:
+            acceptor._start_handshakes()
+
+    with it.secure() as known, it.secure("127.0.0.2") as other:
+        assert ask(known) and ask(other)
+    it.call(turns())
+    assert begun[:2] == ["127.0.0.2", "127.0.0.1"] and len(begun) == 22
+
+
 def test_without_descriptors_unauthenticated_connections_make_room(door: Callable[..., Door]) -> None:
     it = door()
     crowd = [it.raw() for _ in range(50)]

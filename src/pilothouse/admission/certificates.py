@@ -7,10 +7,11 @@ from collections.abc import Awaitable
 
 from pilothouse.admission.authorization import Authorizer, allowed
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 GROUP = "certificates.k8s.io"

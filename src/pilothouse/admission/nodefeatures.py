@@ -8,7 +8,8 @@ from itertools import zip_longest
 from typing import Any
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 POD_LEVEL_RESIZE = "InPlacePodLevelResourcesVerticalScaling"

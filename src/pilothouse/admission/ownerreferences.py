@@ -5,9 +5,10 @@ from typing import Protocol
 
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.validate.common import equal
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 

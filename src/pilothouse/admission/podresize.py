@@ -2,9 +2,10 @@
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.pod_resources import effective_requests
 from pilothouse.api.quantity import parse
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 OS_LABEL = "kubernetes.io/os"

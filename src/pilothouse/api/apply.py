@@ -13,10 +13,11 @@ from pilothouse import _fieldset as fieldset
 from pilothouse import errors
 from pilothouse._fieldset import FieldError
 from pilothouse.api import managed, meta, names, times
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
+from pilothouse.gotext import quote
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"

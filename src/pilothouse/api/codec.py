@@ -13,10 +13,11 @@ from pilothouse import _schema, errors
 from pilothouse.api import json, quantity, schema, scheme, times
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.schema import Type
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.gotext import quote
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.gotext import double, quote
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -26,30 +27,6 @@ def key(path: str, name: str) -> str:
     return f"{path}[{name}]"
 
 
-def quote(text: str) -> str:
-    """Quote a text for a message as Go's strconv.Quote does."""
-    if text.isprintable():
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f'"{text.translate(_ESCAPES)}"'
-
-
-class _Escapes(dict[int, str]):
-    """Maps character codes to their escaped form; printable characters map to themselves."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        if char.isprintable():
-            return char
-        if code < 0x80:
-            return f"\\x{code:02x}"
-        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-_ESCAPES = _Escapes(
-    {ord(char): f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v"\\', 'abfnrtv"\\', strict=True)}
-)
-
-
 def show(value: Any) -> str:
     """Format a value as upstream does in a cause: quoted text, plain numbers, JSON for the rest."""
     if value is None:
@@ -58,8 +35,10 @@ def show(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         value = float(value)  # as Go reads it
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):
+        return double(value)
     if isinstance(value, str):
         return quote(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)

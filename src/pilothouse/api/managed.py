@@ -12,9 +12,10 @@ from typing import Any
 
 from pilothouse import _fieldset as fieldset
 from pilothouse._fieldset import FieldError
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.schema import Field, Type
 from pilothouse.caches import Memo
+from pilothouse.gotext import quote
 
 Path = tuple[str, ...]
 Set = dict[str, Any]

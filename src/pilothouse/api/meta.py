@@ -7,8 +7,9 @@ from typing import Any
 
 from pilothouse._uuid import new_uuid
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.selectors import validate_labels
+from pilothouse.gotext import quote
 
 SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 ANNOTATIONS_MAX = 256 * 1024

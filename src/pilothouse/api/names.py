@@ -197,9 +197,12 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
 
 
 def long_name(name: str, prefix: bool = False) -> list[str]:
-    """RFC 1123 subdomain by the declarative rule k8s-long-name, whose message gives the length in bytes."""
+    """RFC 1123 subdomain by the declarative rule k8s-long-name, whose message gives the length in bytes. It judges names, no
+    prefixes."""
+    if prefix:
+        return []
     long = max_len(SUBDOMAIN_MAX)
-    return [max_bytes(SUBDOMAIN_MAX) if text == long else text for text in dns_subdomain(name, prefix)]
+    return [max_bytes(SUBDOMAIN_MAX) if text == long else text for text in dns_subdomain(name)]
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:

@@ -14,9 +14,10 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
 from pilothouse.api.depth import is_too_deep
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.turns import sorted_members
+from pilothouse.gotext import quote
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
@@ -474,5 +475,5 @@ def _merged(live: Object, change: Object) -> Object:
 def _without_nulls(value: Any) -> Any:
     """A value of the patch that replaces the old one: null members of its objects are removed."""
     if isinstance(value, dict):
-        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+        return sorted_members({name: _without_nulls(m) for name, m in value.items() if m is not None})
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value

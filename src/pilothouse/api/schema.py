@@ -24,7 +24,8 @@ class Type:
     set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic. map_type: atomic | granular
     ("" counts as granular), for structs and maps. go: the type's name in Go, for messages about wrong JSON
     types. node: data of the compiled decoder about the type (see codec); paths: data of field sets (see
-    managed); empties: the result of `empty_lists`.
+    managed); empties: the result of `empty_lists`. order: the members of a built-in struct in the order of its
+    Go type.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Type:
         "map_type",
         "name",
         "node",
+        "order",
         "paths",
         "preserve_unknown",
         "rules",
@@ -67,6 +69,7 @@ class Type:
         self.rules = rules
         self.go = go
         self.node: Any = None
+        self.order: tuple[str, ...] = ()
         self.paths: Any = None
         self.empties: tuple[tuple[tuple[str, ...], bool], ...] | None = None
 
@@ -257,7 +260,8 @@ def _build(name: str) -> Type:
         made.items = builtin(f"{package}.JSONSchemaProps")
     elif special is None:
         required = schema.get("required", ())
-        members = content["members"][short]
+        members = {member: parts for member, *parts in content["members"][short]}
+        made.order = tuple(members)
         for member, sub in schema.get("properties", {}).items():
             made.fields[member] = _field(member, sub, members.get(member, ()), member in required)
     return made
@@ -290,7 +294,7 @@ def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) 
 def _of_map_type(type: Type, map_type: str) -> Type:
     """The struct with this map_type, where a member overrides that of its definition."""
     made = Type(type.kind, type.name, type.fields, map_type=map_type, go=type.go)
-    made.preserve_unknown = type.preserve_unknown
+    made.preserve_unknown, made.order = type.preserve_unknown, type.order
     return made
 
 

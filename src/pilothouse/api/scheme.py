@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.api import schema
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 GroupVersionKind = tuple[str, str, str]
 

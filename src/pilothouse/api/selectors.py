@@ -9,9 +9,10 @@ from typing import Any
 
 from pilothouse._selectors import Requirement, Selector
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, key, quote
+from pilothouse.api.fields import Errors, key
 from pilothouse.api.turns import in_order
 from pilothouse.errors import BadRequest
+from pilothouse.gotext import quote
 
 __all__ = [
     "EVERYTHING",

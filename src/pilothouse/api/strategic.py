@@ -8,13 +8,13 @@ from collections import deque
 from functools import cache
 from typing import Any
 
-from pilothouse import errors
+from pilothouse import errors, gotext
 from pilothouse._schema import DecodeError
-from pilothouse.api import codec, gotext, times
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api import codec, times
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import PANIC, copy, decode_object
-from pilothouse.api.protobuf.reader import in_order, table
 from pilothouse.api.schema import Field, Type
+from pilothouse.gotext import quote
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"
@@ -300,9 +300,8 @@ def check_shape(value: Any, type: Type | None) -> None:
 
 @cache
 def _members(type: Type) -> tuple[tuple[str, Field], ...]:
-    """The members of a struct in the order of their protobuf numbers, which is that of the Go type."""
-    names = dict.fromkeys(member.name for member in in_order(table(type)))
-    return tuple((name, type.fields[name]) for name in names | dict.fromkeys(type.fields))
+    """The members of a struct in the order of the Go type."""
+    return tuple((name, type.fields[name]) for name in dict.fromkeys((*type.order, *type.fields)))
 
 
 def _check_bytes(value: Any) -> None:

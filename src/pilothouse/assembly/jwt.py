@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilothouse.api.fields import quote
 from pilothouse.authn import configuration, validation
 from pilothouse.authn.configuration import (
     Anonymous,
@@ -21,6 +20,7 @@ from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, c
 from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
 from pilothouse.config import Config
+from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
 

@@ -12,9 +12,10 @@ import orjson
 
 from pilothouse._audit import Event
 from pilothouse.api import json
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.audit.sources import source_ips, user_agent
+from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
 HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'

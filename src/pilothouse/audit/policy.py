@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 
 log = Logger(__name__)

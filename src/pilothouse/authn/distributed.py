@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api.fields import quote
 from pilothouse.authn import keys
 from pilothouse.authn.provider import Fetch, Provider
 from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
+from pilothouse.gotext import quote
 
 MAX_ISSUERS = 16
 """Issuers of distributed claims that one authenticator gets to know: tokens of its issuer name them."""

@@ -8,13 +8,14 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse._requestinfo import impersonates
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, quote
+from pilothouse.api.fields import Errors
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join
 from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Budget, Cache
+from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
 

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api.fields import quote
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.authn.claims import ClaimMapper, Expressions
@@ -17,6 +16,7 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.provider import Fetch, Provider
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")

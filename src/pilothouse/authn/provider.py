@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from pilothouse import errors
-from pilothouse.api.fields import quote
 from pilothouse.authn import keys
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.metrics import JWTMetrics
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 

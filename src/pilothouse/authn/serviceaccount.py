@@ -18,6 +18,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.x509 import CREDENTIAL_ID
+from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
 LEGACY_ISSUER = "kubernetes/serviceaccount"
@@ -181,7 +182,7 @@ def _bound(readers: Readers, account: Object, ref: Object | None) -> dict[str, O
         target = bound["pod"] = _existing(readers, "pods", namespace, name)
         spec = target.get("spec") or {}
         if spec.get("serviceAccountName", "") != account["metadata"]["name"]:
-            own = fields.quote(account["metadata"]["name"])
+            own = quote(account["metadata"]["name"])
             raise errors.BadRequest(
                 f"cannot bind token for serviceaccount {own} to pod running "
                 "with different serviceaccount name."
@@ -492,4 +493,4 @@ def _deleted(obj: Object, now: float) -> bool:
 
 
 def _quoted(texts: Sequence[str]) -> str:
-    return f"[{' '.join(fields.quote(t) for t in texts)}]"
+    return f"[{' '.join(quote(t) for t in texts)}]"

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pilothouse.api.cel.environment import Program
 from pilothouse.api.configfile import refuse
-from pilothouse.api.fields import Errors, quote
+from pilothouse.api.fields import Errors
 from pilothouse.api.names import domain_prefixed_path
 from pilothouse.authn import claims
 from pilothouse.authn.claims import ExpressionError, Expressions
@@ -17,6 +17,7 @@ from pilothouse.authn.configuration import (
     Mapping,
     Rule,
 )
+from pilothouse.gotext import quote
 
 MAX_AUTHENTICATORS = 64
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")

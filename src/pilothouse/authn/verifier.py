@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pilothouse.api.fields import quote
 from pilothouse.authn import keys
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.provider import Provider, registry_of
+from pilothouse.gotext import quote
 
 LEEWAY = 60.0
 """Seconds that `nbf` may lie ahead."""

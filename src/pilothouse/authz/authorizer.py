@@ -6,9 +6,10 @@ from html import escape
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
+from pilothouse.gotext import quote
 
 SUPERUSERS = "system:masters"
 

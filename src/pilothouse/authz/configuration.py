@@ -9,9 +9,10 @@ from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse, refuse_unknown
 from pilothouse.api.duration import go_duration, show_duration
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.names import dns_subdomain
 from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
+from pilothouse.gotext import quote
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthorizationConfiguration"

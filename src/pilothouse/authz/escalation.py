@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
+from pilothouse.gotext import quote
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 

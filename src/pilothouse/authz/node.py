@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User, node_name
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.gotext import quote
 from pilothouse.instruments import Histogram
 from pilothouse.registry.readers import Readers
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pilothouse.api import json
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, weight
+from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
 GROUP = "rbac.authorization.k8s.io"

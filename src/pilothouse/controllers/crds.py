@@ -12,10 +12,11 @@ import orjson
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import meta
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import RequestInfo
 from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.context import Refusal
 from pilothouse.endpoints.intervals import intervals
 from pilothouse.endpoints.journal import Detail, Entry
+from pilothouse.gotext import quote
 from pilothouse.registry.trail import Step
 
 SLOW = 0.5

@@ -8,7 +8,8 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import DecodeError
 from pilothouse.api import apply, codec, depth, json, patch, scheme, strategic
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.go_order import in_go_order
 from pilothouse.api.validate.shown import META_MEMBERS
 from pilothouse.api.wrapping import wrapped
 from pilothouse.api.yaml import reader as yaml
@@ -18,6 +19,7 @@ from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
+from pilothouse.gotext import quote
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -120,22 +122,38 @@ def patched(
     if not isinstance(raw, dict):  # a JSON patch or a merge patch can replace the whole document
         _refuse_other(resource, raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
-    obj, more = _decoded(
-        resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
-    )
-    notes = [*notes, *more] if strict else []
-    if notes and params.validation == "Strict":
-        if kind == MERGE_PATCH:
-            raw = patch.in_key_order(raw)
-        why = "strict decoding error: " + ", ".join(notes)
-        raise _refused(strategic.shown(body), why) if kind == STRATEGIC else _rejected(raw, why)
+    try:
+        obj, more = _decoded(
+            resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
+        )
+        notes = [*notes, *more] if strict else []
+        if notes and params.validation == "Strict":
+            raise DecodeError("strict decoding error: " + ", ".join(notes))
+    except (DecodeError, codec.Undecodable) as err:
+        if kind == STRATEGIC:
+            raise _refused(strategic.shown(body), str(err)) from None
+        raise _rejected(_as_written(resource, kind, live, body), str(err)) from None
     for note in notes:
         ctx.warn(note)
     return obj
 
 
+def _as_written(resource: Resource, kind: str, live: Object, body: bytes) -> Object:
+    """A patched document as upstream writes it: members of objects that the patch goes into are sorted, those of others
+    stand as Go writes the live object."""
+    if resource.conventions.go_types:
+        assert resource.type_of is not None
+        live = in_go_order(live, resource.type_of())
+    else:
+        live = patch.in_key_order(live)
+    apply_patch = patch.apply_json_patch if kind == JSON_PATCH else patch.apply_merge_patch
+    document: Object = apply_patch(live, body, strict=False)[0]
+    return document
+
+
 def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[Object, list[str]]:
-    """A patched document as an object, and the faults of a strict decoder; `kept` as in Resource.decode_value().
+    """A patched document as an object, and the faults of a strict decoder; `kept` as in Resource.decode_value(). Raises
+    DecodeError, codec.Undecodable.
 
     Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
     """
@@ -149,22 +167,17 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
             except DecodeError:
                 pass
         raw = patch.in_key_order(raw)
-    try:
-        if kind == STRATEGIC:
-            obj, notes = _decode_converted(resource, raw, kept)
-            return obj, sorted(notes)
-        if not resource.conventions.go_types:
-            if "apiVersion" in raw and raw["apiVersion"] is None:
-                codec.kind_of(raw, (resource.group, resource.version, resource.kind))
-                raise _rejected(
-                    raw, ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
-                )
-            return resource.decode_value(raw, kept)
-        document, unknown = _of_kind(resource, raw)
-        obj, notes = resource.decode_value(document, kept if document is raw else None)
-        return obj, unknown + notes
-    except (DecodeError, codec.Undecodable) as err:
-        raise _rejected(raw, str(err)) from None
+    if kind == STRATEGIC:
+        obj, notes = _decode_converted(resource, raw, kept)
+        return obj, sorted(notes)
+    if not resource.conventions.go_types:
+        if "apiVersion" in raw and raw["apiVersion"] is None:
+            codec.kind_of(raw, (resource.group, resource.version, resource.kind))
+            raise DecodeError(".apiVersion accessor error: <nil> is of the type <nil>, expected string")
+        return resource.decode_value(raw, kept)
+    document, unknown = _of_kind(resource, raw)
+    obj, notes = resource.decode_value(document, kept if document is raw else None)
+    return obj, unknown + notes
 
 
 def _decode_converted(

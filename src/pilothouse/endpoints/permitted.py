@@ -14,10 +14,10 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from pilothouse import errors
-from pilothouse.api.fields import quote
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.selectors import field_terms
 from pilothouse.authz.authorizer import UnionAuthorizer, undecided
+from pilothouse.gotext import quote
 from pilothouse.registry.catalog import Catalog
 
 VERBS = ("list", "watch")

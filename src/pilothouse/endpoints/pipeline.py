@@ -18,7 +18,6 @@ from typing import Any, Literal, overload
 from pilothouse import errors, logs, spans, waiting
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
-from pilothouse.api.fields import quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
@@ -44,6 +43,7 @@ from pilothouse.endpoints.tracing import Tracing
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.resource import Resource

@@ -15,13 +15,14 @@ from urllib.parse import unquote
 
 from pilothouse import errors
 from pilothouse.api.duration import go_duration
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, refusals, requestinfo
 from pilothouse.endpoints.explain import explanation, group_resource, summary
 from pilothouse.endpoints.health import NOSNIFF
 from pilothouse.endpoints.journal import Entry, Journal
 from pilothouse.endpoints.nonresource import NonResource, raw_json
 from pilothouse.endpoints.params import Query, first
+from pilothouse.gotext import quote
 from pilothouse.server.request import Request, Response
 from pilothouse.waiting import in_task
 

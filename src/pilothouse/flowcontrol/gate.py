@@ -15,7 +15,7 @@ from pilothouse.caches import Budget
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels, on_loop
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
-from pilothouse.flowcontrol.width import WRITES, Query, Widths, after_write
+from pilothouse.flowcontrol.width import BYTES, WATCHERS, WRITES, Query, Widths, after_write, list_seats
 from pilothouse.lifecycle import Background
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
@@ -97,13 +97,18 @@ class FlowControl(Background):
         if verb == "get":  # PERF: most requests
             return flow.enter(user, info)
         if verb in ("list", "watch"):
-            return flow.enter(user, info, self._widths.of_list(info, query, self._widest(flow)))
+            expected = self._widths.expected(info, query)
+            if expected <= BYTES:  # PERF: most lists
+                return flow.enter(user, info)
+            return flow.enter(user, info, list_seats(expected, self._widest(flow)))
         if verb not in WRITES:
             return flow.enter(user, info, mutating=True, size=size)
         watchers = self._widths.watchers(info)
         if watchers is None:
             return flow.enter(user, info, mutating=True, size=size)
         flow.series.watchers.observe(watchers)
+        if watchers < WATCHERS:  # PERF: most writes
+            return flow.enter(user, info, mutating=True, size=size)
         seats, seconds = after_write(watchers, self._widest(flow))
         return flow.enter(user, info, 1, seats, seconds, True, size)
 

@@ -49,10 +49,6 @@ class Widths:
         """What a request is about, None if this server does not know it."""
         return self._catalog.get(info.group, info.version, info.resource) if info.is_resource else None
 
-    def of_list(self, info: RequestInfo, query: Query, widest: int) -> int:
-        """The seats of a list, or of a watch, of which a request may take `widest`."""
-        return max(1, min(ceil(self.expected(info, query) / BYTES), widest, WIDEST_LIST))
-
     def expected(self, info: RequestInfo, query: Query) -> float:
         """The bytes that a list, a watch's initial events or a deletecollection will probably have, at most."""
         resource = self.resource(info)
@@ -107,6 +103,11 @@ class Widths:
         if resource is None or not resource.key_prefix:
             return 0
         return self._store.cache(resource).interested(_prefix(resource, info.namespace), info.name)
+
+
+def list_seats(expected: float, widest: int) -> int:
+    """The seats of a list, or of a watch, with so many expected bytes; a request may take `widest`."""
+    return max(1, min(ceil(expected / BYTES), widest, WIDEST_LIST))
 
 
 def after_write(watchers: int, widest: int) -> tuple[int, float]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, Switch
 from pilothouse.outbound.egress import Proxy, ProxyDialer
 from pilothouse.outbound.metrics import EgressMetrics

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pilothouse.api import json, patch
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.outbound.http import TIMED_OUT, Answer, ClientError, Outbound, Trust, was_closed_idle
 from pilothouse.waiting import in_task
 

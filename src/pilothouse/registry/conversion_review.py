@@ -6,10 +6,12 @@ Upstream: apiextensions-apiserver pkg/apiserver/conversion/webhook_converter.go.
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse.api import gotext, json, meta
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse import gotext
+from pilothouse.api import json, meta
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.selectors import validate_labels
 from pilothouse.api.structural.codec import plain, whole_numbers
+from pilothouse.gotext import quote
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError
 

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from pilothouse import errors
-from pilothouse.api import gotext, names
+from pilothouse import errors, gotext
+from pilothouse.api import names
 from pilothouse.api.cel.object_rules import ObjectRules, has_rules
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.strategy import Strategy, WriteContext
@@ -305,8 +306,8 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
         if step not in value:
             return None
         value = value[step]
-    if type(value) is wanted or (wanted is int and isinstance(value, float) and value.is_integer()):
-        return wanted(value)
+    if type(value) is wanted:
+        return value
     expected = gotext.TYPES[wanted]
     raise ValueError(
         f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected {expected}"

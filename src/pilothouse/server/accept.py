@@ -97,6 +97,8 @@ class Acceptor:
         self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
         self._new: dict[str, None] = {}
         """Origins of which none had its turn since they came."""
+        self._near: set[str] = set()
+        """Origins that are this machine itself, where a kubelet's probes come from."""
         self._queued = 0
         self.handshake_errors = 0
         self._starting = False
@@ -171,7 +173,10 @@ class Acceptor:
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return False
             sock.setblocking(False)
-            self._add(sock, origin(peer))
+            who = origin(peer)
+            if who not in self._near and sock.getsockname()[:1] == peer[:1]:
+                self._near.add(who)
+            self._add(sock, who)
         return True
 
     def _accept_again(self, listening: socket.socket) -> None:
@@ -236,7 +241,8 @@ class Acceptor:
             self._start_handshakes()
 
     def _start_handshakes(self) -> None:
-        """Begin a few handshakes, taking the origins in turn: that which has waited longest, and that which came last.
+        """Begin a few handshakes, taking the origins in turn: that which has waited longest, and this machine itself, or that
+        which came last.
 
         So all come to it, and who looks at the server while thousands wait, as probes do, is answered soon.
         """
@@ -247,7 +253,7 @@ class Acceptor:
                 self._starting = True
                 self._loop.call_later(FULL, self._start_handshakes)
                 return
-            origin = next(reversed(self._new) if self._new and started % 2 else iter(self._queues))
+            origin = self._soon() if started % 2 else next(iter(self._queues))
             self._new.pop(origin, None)
             queue = self._queues.pop(origin)
             sock, entry = queue.popleft()
@@ -261,6 +267,11 @@ class Acceptor:
         if self._queues:
             self._starting = True
             self._loop.call_soon(self._start_handshakes)
+
+    def _soon(self) -> str:
+        """The origin whose turn is before its time."""
+        near = next((each for each in self._near if each in self._queues), None)
+        return near or next(reversed(self._new), None) or next(iter(self._queues))
 
     def _make_room(self) -> bool:
         """Whether there is room for another handshake: made by an origin that has many, else by who had its time."""

@@ -13,7 +13,7 @@ from pilothouse._entry import Entry
 from pilothouse._objects import Listing
 from pilothouse._watchcache import ResourceCache
 from pilothouse._watchers import Watcher
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 from pilothouse.waiting import in_task

@@ -54,6 +54,10 @@ def test_prunes_defaults_and_warns() -> None:
     assert refused("{" + HEAD + ',"spec":{"zz":1}}', validation="Strict") == (
         'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.zz"'
     )
+    other = '{"apiVersion":"v1","kind":"Other","metadata":{"zz":1}}'
+    assert refused(other, validation="Strict") == (
+        'Other in version "v1" cannot be handled as a Other: strict decoding error: unknown field "metadata.zz"'
+    )
 
 
 def test_yaml() -> None:

@@ -14,7 +14,6 @@ from pilothouse.api.structural.validate import (
     Validator,
     compile_pattern,
     is_whole,
-    show_number,
     validate,
 )
 
@@ -175,15 +174,7 @@ def test_patterns_that_are_none(pattern: str, message: str) -> None:
     assert str(err.value) == f"error parsing regexp: {message}"
 
 
-def test_numbers_as_go_has_them() -> None:
-    assert [show_number(n) for n in (1, 1.0, 0.5, 1e20, 1e21, 1e-7)] == [
-        "1",
-        "1",
-        "0.5",
-        str(10**20),
-        "1e+21",
-        "1e-07",
-    ]
+def test_whole_numbers() -> None:
     assert is_whole(3.0) and is_whole(3.0000000001) and not is_whole(2.5) and not is_whole(2.0**53)
 
 

@@ -21,6 +21,14 @@ CASES: list[Case] = [
         ['metadata.name: Invalid value: "v1.batch": must be `spec.version+"."+spec.group`: "v1.apps"'],
     ),
     (SERVICE, put(LOCAL, {"metadata.name": "a/b"}), []),
+    (
+        SERVICE,
+        put(LOCAL, {"metadata.generateName": "v1.apps-"}),
+        [
+            'metadata.generateName: Invalid value: "v1.apps-": must be `spec.version+"."+spec.group`: "v1.apps"'
+        ],
+    ),
+    (SERVICE, put(LOCAL, {"metadata.generateName": "v1.apps"}), []),
     (SERVICE, put(LOCAL, {"metadata.name": "v1.", "spec.group": ""}), []),
     (
         SERVICE,

@@ -200,18 +200,25 @@ def test_what_is_around() -> None:
       required                          : inner
     """)
 
-    def said(**around: Any) -> list[str]:
+    def said(strict: bool = False, inner: Any = None) -> list[str]:
         errs = Errors()
-        table({"a": 1}, "p", errs, SimpleNamespace(known={1}, **around))
+        table({"a": 1}, "p", errs, SimpleNamespace(known={1}, strict=strict, inner=inner))
         return [f"{cause['field']}: {cause['message']}" for cause in errs.causes]
 
-    assert said() == said(strict=False, inner=None) == []
+    assert said() == []
     assert said(strict=True) == ["p.a: Invalid value: 1: is odd"]
     assert said(inner=SimpleNamespace(strict=True)) == ["p: Required value: inner"]
     errs = Errors()
     rules.kind("if $\n  a! : new")({}, errs, True)
     rules.kind("if $\n  a! : new")({}, errs)
     assert [cause["message"] for cause in errs.causes] == ["Required value: new"]
+
+
+def test_what_is_around_has_what_a_table_asks_for() -> None:
+    table = rules.table("if $misspelt\n  a! : new")
+    table({}, "p", Errors())
+    with pytest.raises(AttributeError, match="misspelt"):
+        table({}, "p", Errors(), SimpleNamespace(strict=True))
 
 
 def test_the_rules_of_another_file() -> None:

@@ -45,11 +45,19 @@ CASES: list[Case] = [
     (NEW, BASE, []),
     (
         NEW,
+        of(capacity=GONE),
+        [
+            "spec.capacity: Required value",
+            'spec.capacity: Unsupported value: null: supported values: "storage"',
+        ],
+    ),
+    (
+        NEW,
         of(accessModes=[], capacity={}),
         [
             "spec.accessModes: Required value",
             "spec.capacity: Required value",
-            'spec.capacity: Unsupported value: null: supported values: "storage"',
+            'spec.capacity: Unsupported value: {}: supported values: "storage"',
         ],
     ),
     (

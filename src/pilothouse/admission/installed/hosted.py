@@ -14,9 +14,10 @@ from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.api import equality
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.entry_points import Offered
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.resource import Resource

@@ -8,8 +8,8 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.api.fields import quote
 from pilothouse.entry_points import Offered, offered
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
 

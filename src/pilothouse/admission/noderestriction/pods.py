@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")

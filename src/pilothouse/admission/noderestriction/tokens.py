@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Sequence
 
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer, allowed
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 VERB = "request-serviceaccounts-token-audience"

@@ -12,7 +12,8 @@ from pilothouse.admission.podsecurity.checks import (
     quoted,
     setters,
 )
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 
 HANDLERS = frozenset(("livenessProbe", "readinessProbe", "startupProbe", "lifecycle"))
 """Members of a container that may name a host."""

@@ -23,7 +23,8 @@ from pilothouse.admission.podsecurity.policy import (
     stricter,
     version_text,
 )
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 TEMPLATES: dict[str, tuple[str, ...]] = {

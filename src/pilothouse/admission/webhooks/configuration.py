@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pilothouse.api.configfile import ConfigurationError, expect
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.outbound.kubeconfig import Users, read_users
 
 VERSIONS = ("apiserver.config.k8s.io/v1",)

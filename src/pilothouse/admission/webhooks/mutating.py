@@ -14,7 +14,8 @@ from pilothouse.admission.webhooks.plugin import WebhookPlugin
 from pilothouse.admission.webhooks.review import JSON_PATCH, Response
 from pilothouse.admission.webhooks.source import MUTATING, Webhook
 from pilothouse.api import equality, json, managed, patch
-from pilothouse.api.fields import Object, quote, show
+from pilothouse.api.fields import Object, show
+from pilothouse.gotext import quote
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.trail import PATHS

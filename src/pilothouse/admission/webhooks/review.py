@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from pilothouse.admission.expressions import Scope, request_of
 from pilothouse.api import json, patch
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError
 from pilothouse.registry.admission import AdmissionAttributes

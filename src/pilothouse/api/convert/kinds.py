@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 
 from pilothouse.api.convert import hpa as convert_hpa
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Object
+from pilothouse.gotext import quote
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """The annotation in which apps/v1 stores the template generation of a daemon set."""

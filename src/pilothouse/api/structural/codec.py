@@ -41,12 +41,12 @@ class StructuralCodec:
                 raise codec.Undecodable(f"Object 'Kind' is missing in '{text}'")
             actual = (*_group_version(obj), obj["kind"])
             strict += self.normalise(obj)
-            if strict and validation == codec.STRICT:
-                raise codec.Undecodable("strict decoding error: " + ", ".join(strict))
         except RecursionError:
             codec.refuse(TOO_DEEP, actual, self.expected, body)
         except ValueError as error:
             codec.refuse(str(error), actual, self.expected, body)
+        if strict and validation == codec.STRICT:  # the object was read, so it is called by its own kind
+            codec.refuse("strict decoding error: " + ", ".join(strict), actual, actual, body)
         notes = [w for text in strict for w in codec.warnings_of(text)] if validation == codec.WARN else []
         if obj.get("apiVersion", "") != self.api_version:
             raise codec.other_version(obj.get("apiVersion", ""), self.api_version, notes)

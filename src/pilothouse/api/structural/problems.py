@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pilothouse.api import json
-from pilothouse.api.fields import Errors, quote
+from pilothouse.api.fields import Errors
 from pilothouse.api.structural.paths import Path, show
+from pilothouse.gotext import quote
 
 MOST_PROBLEMS = 2000
 """Problems that are kept per value: more than an error lists. Each takes about 500 bytes."""
@@ -94,23 +95,9 @@ def _add(problem: Problem, text: str, prefix: str, errs: Errors) -> None:
         errs.too_many(path, problem.value, problem.valid)
     elif problem.what == "type":
         errs.type_invalid(path, value, text)
-    elif isinstance(value, float):
-        errs.add("FieldValueInvalid", path, f"Invalid value: {show_number(value)}: {text}")
     else:
         errs.invalid(path, value, text)
 
 
 def _allowed(value: Any) -> str:
     return value if isinstance(value, str) else json.dump(value).decode()
-
-
-def show_number(value: float) -> str:
-    """Format a number as Go's %v does."""
-    if isinstance(value, int):
-        return str(value)
-    if value == int(value) and abs(value) < 1e21:
-        return str(int(value))
-    mantissa, mark, exponent = repr(value).partition("e")
-    if not mark:
-        return mantissa
-    return f"{mantissa}e{exponent[0] if exponent[0] in '+-' else '+'}{exponent.lstrip('+-').zfill(2)}"

@@ -11,9 +11,10 @@ from pilothouse.api import meta, names, scheme
 from pilothouse.api import schema as types
 from pilothouse.api.codec import decode_value
 from pilothouse.api.equality import identity, key_identity
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
+from pilothouse.gotext import quote
 
 # Lists
 

@@ -8,14 +8,15 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from pilothouse import gotext
 from pilothouse.api.equality import Correlation, identity, same
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.formats import FORMATS, known, normalise
 from pilothouse.api.structural.paths import Path, item, member
 from pilothouse.api.structural.patterns import TooLong, compile_pattern, matches
-from pilothouse.api.structural.problems import Problem, Result, report, show_number
+from pilothouse.api.structural.problems import Problem, Result, report
 
-__all__ = ["Correlation", "Validator", "compile_pattern", "report", "same", "show_number", "validate"]
+__all__ = ["Correlation", "Validator", "compile_pattern", "report", "same", "validate"]
 
 _EXACT_FLOAT = 2**53 - 1
 _RELATIVE = 1e-9
@@ -365,7 +366,7 @@ def is_whole(value: float) -> bool:
 def _multiple_of(value: Any, factor: Any, exclusive: bool, path: Path, out: Result) -> None:
     if factor <= 0:
         words = "factor MultipleOf declared for {path} must be positive: {0}"
-        out.add(Problem(path, words, (show_number(factor),), "invalid", factor))
+        out.add(Problem(path, words, (gotext.value(factor),), "invalid", factor))
         return
     if isinstance(value, int):
         fits = value % factor == 0
@@ -373,21 +374,21 @@ def _multiple_of(value: Any, factor: Any, exclusive: bool, path: Path, out: Resu
         fits = is_whole(1 / factor * value if factor < 1 else value / factor)
     if not fits:
         words = "{path} in body should be a multiple of {0}"
-        out.add(Problem(path, words, (show_number(factor),), "invalid", value))
+        out.add(Problem(path, words, (gotext.value(factor),), "invalid", value))
 
 
 def _maximum(value: Any, limit: Any, exclusive: bool, path: Path, out: Result) -> None:
     if value > limit or (exclusive and value == limit):
         how = "less than" if exclusive else "less than or equal to"
         words = "{path} in body should be {0} {1}"
-        out.add(Problem(path, words, (how, show_number(limit)), "invalid", value))
+        out.add(Problem(path, words, (how, gotext.value(limit)), "invalid", value))
 
 
 def _minimum(value: Any, limit: Any, exclusive: bool, path: Path, out: Result) -> None:
     if value < limit or (exclusive and value == limit):
         how = "greater than" if exclusive else "greater than or equal to"
         words = "{path} in body should be {0} {1}"
-        out.add(Problem(path, words, (how, show_number(limit)), "invalid", value))
+        out.add(Problem(path, words, (how, gotext.value(limit)), "invalid", value))
 
 
 def validate(

@@ -1,9 +1,10 @@
 """Validates apiregistration.k8s.io/v1: APIServices."""
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
+from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
 
@@ -35,10 +36,16 @@ validate_api_service_status = rules.change("""
 
 @rules
 def _name(obj: Object, path: str, errs: Errors) -> None:
-    name, spec = d.found(obj, ("metadata", "name"), ""), obj.get("spec") or {}
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     wanted = f"{spec.get('version', '')}.{spec.get('group', '')}"
-    if name != wanted and not names.path_segment(name):
-        errs.invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: {quote(wanted)}')
+    for member in ("generateName", "name"):
+        name = metadata.get(member, "")
+        if not name and member == "generateName":
+            continue
+        if name != wanted and not names.path_segment(name, member == "generateName"):
+            errs.invalid(
+                f"metadata.{member}", name, f'must be `spec.version+"."+spec.group`: {quote(wanted)}'
+            )
 
 
 @rules

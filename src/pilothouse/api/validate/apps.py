@@ -26,7 +26,6 @@ _STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
 
 rules = Rules(
     validate_pod_template_spec,
-    claim_spec=validate_claim_spec,
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),
@@ -238,6 +237,13 @@ validate_replica_set_status = status(
 )
 
 # Stateful sets
+
+
+@rules
+def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
+    validate_claim_spec(
+        spec, path, errs
+    )  # every template is judged as a new claim, without what a stored one may keep
 
 
 _stateful_set = rules.kind("""

@@ -412,10 +412,10 @@ def _takes_around(rule: Callable[..., None]) -> bool:
 
 
 def _flag(word: str) -> str:
-    """The expression for `$`, what is around, or `$a`, an attribute of it."""
+    """The expression for `$`, what is around, or `$a`, an attribute of it: false where nothing is around."""
     found = "around"
     for name in filter(None, word[1:].split(".")):
-        found = f"getattr({found}, {name!r}, False)"
+        found = f"({found} and {found}.{name})"
     return found
 
 

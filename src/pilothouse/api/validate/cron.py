@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from pilothouse.api.duration import go_duration
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")

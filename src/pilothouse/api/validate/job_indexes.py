@@ -1,6 +1,6 @@
 """Parses compressed lists of indexes, such as `0-2,5`, in the status of indexed jobs."""
 
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 
 def parse_indexes(text: str, completions: int) -> int:

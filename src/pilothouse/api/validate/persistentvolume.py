@@ -48,7 +48,7 @@ _spec = sources.rules.table(f"""
         forbidden                       at:persistentVolumeReclaimPolicy : may only be Retain {_INLINE}
       nodeAffinity-?                    : may not be specified {_INLINE}
     else
-      capacity                          capacity
+      @capacity
       persistentVolumeReclaimPolicy+    Delete|Recycle|Retain
       nodeAffinity?
         required*                       node-selector : must specify required node constraints
@@ -120,12 +120,14 @@ sources.rules.add("access-modes", validate_access_modes)
 
 
 @sources.rules
-def _capacity(capacity: Object, path: str, errs: Errors) -> None:
+def _capacity(spec: Object, path: str, errs: Errors) -> None:
+    found, path = spec.get("capacity"), f"{path}.capacity"
+    capacity = dict(sorted((found or {}).items()))
     if not capacity:
         errs.required(path)
     if "storage" not in capacity or len(capacity) > 1:
-        errs.not_supported(path, dict(sorted(capacity.items())) or None, ("storage",))
-    for name, text in sorted(capacity.items()):
+        errs.not_supported(path, None if found is None else capacity, ("storage",))
+    for name, text in capacity.items():
         validate_basic_quantity(text, f"{path}[{name}]", errs)
         validate_positive_quantity(text, f"{path}[{name}]", errs)
 

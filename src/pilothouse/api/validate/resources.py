@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from pilothouse.api import names, quantity
-from pilothouse.api.fields import Errors, Object, quote, show
+from pilothouse.api.fields import Errors, Object, show
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report
 from pilothouse.caches import memo
+from pilothouse.gotext import quote
 
 COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key, quote
+from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import (
     Repeated,
@@ -14,6 +14,7 @@ from pilothouse.api.validate.common import (
     validate_port_number_or_name,
 )
 from pilothouse.api.validate.tables import Rules
+from pilothouse.gotext import quote
 
 FAMILIES = ("IPv4", "IPv6")
 MAX_AFFINITY_SECONDS = 86400

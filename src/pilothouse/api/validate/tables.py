@@ -29,8 +29,9 @@ differ from that of the items before.
 
 A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of a,b`,
 `several-of a,b` (given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may follow. `/a` is a member
-of the table's own struct, `$` what the caller says is around it, `$a` an attribute of that; a function with a fourth
-argument gets it as well. `$a?x:y` among rules is the rule x under that condition, else y; either may be left out.
+of the table's own struct, `$` what the caller says is around it, `$a` an attribute of that, false where nothing is around;
+a function with a fourth argument gets it as well. `$a?x:y` among rules is the rule x under that condition, else y; either
+may be left out.
 
 `required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it; `never`
 refuses a member's value. `show:` says what `never`, `invalid` and comparisons show: `null`, `omit` (nothing),

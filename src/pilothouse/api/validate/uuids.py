@@ -3,7 +3,7 @@
 import re
 
 from pilothouse.api import names
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 _SIZE = 36
 _PLAIN = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

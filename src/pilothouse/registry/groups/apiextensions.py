@@ -41,10 +41,10 @@ def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
 
 
 def _validate(ctx: WriteContext, obj: Object, errs: Errors) -> None:
-    name = obj["metadata"].get("name", "")
-    if name:
-        for wrong in crd.definition_name(name, obj["spec"]):
-            errs.invalid("metadata.name", name, wrong)
+    for member in ("generateName", "name"):
+        name = obj["metadata"].get(member)
+        for wrong in crd.definition_name(name, obj["spec"], member == "generateName") if name else ():
+            errs.invalid(f"metadata.{member}", name, wrong)
     crd.validate_create(obj, errs)
 
 

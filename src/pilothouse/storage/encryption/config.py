@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pilothouse.api.fields import OMIT, Errors, quote
+from pilothouse.api.fields import OMIT, Errors
 from pilothouse.flags import duration, show_duration
+from pilothouse.gotext import quote
 from pilothouse.reload import Files
 from pilothouse.storage.encryption.backend import (
     AesCbc,

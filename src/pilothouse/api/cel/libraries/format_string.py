@@ -15,7 +15,7 @@ from pilothouse._cel import (
     type_name,
 )
 from pilothouse.api.cel.limits import MAX_RESULT
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 _PRECISION = 6
 _MAX_PRECISION = 1000

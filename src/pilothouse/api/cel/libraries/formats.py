@@ -9,8 +9,8 @@ from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, units
 from pilothouse.api.cel.limits import MAX_NAME_REGEX
 from pilothouse.api.cel.types import STRING, list_of, optional, struct
-from pilothouse.api.fields import quote
 from pilothouse.api.structural import formats
+from pilothouse.gotext import quote
 
 FORMAT = struct("kubernetes.NamedFormat", {})
 

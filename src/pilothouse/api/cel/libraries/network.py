@@ -7,7 +7,7 @@ from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
 from pilothouse.api.cel.types import BOOL, INT, STRING, Type, opaque
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 IP, CIDR = opaque("net.IP"), opaque("net.CIDR")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -6,7 +6,7 @@ from pilothouse._cel import EvaluationError, Opaque
 from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, INT, STRING, Type, struct
-from pilothouse.api.fields import quote
+from pilothouse.gotext import quote
 
 SEMVER = struct("kubernetes.Semver", {})
 _DIGITS = frozenset("0123456789")

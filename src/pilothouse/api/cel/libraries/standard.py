@@ -22,7 +22,7 @@ from pilothouse._cel import (
 )
 from pilothouse.api.cel import estimates, sizes, types
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, merge, search, walk
-from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint, show_double
+from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint
 from pilothouse.api.cel.libraries.regex import matches
 from pilothouse.api.cel.libraries.times import (
     FUNCTIONS as TIMES,
@@ -44,6 +44,7 @@ from pilothouse.api.cel.types import (
     param,
     type_of,
 )
+from pilothouse.gotext import double
 
 A, B = param("A"), param("B")
 _LIST, _MAP = list_of(A), map_of(A, B)
@@ -207,7 +208,7 @@ def to_string(value: Any) -> str:
     if isinstance(value, Duration):
         return show_duration(value)
     if type(value) is float:
-        return show_double(value)
+        return double(value)
     return value if type(value) is str else str(show(value))
 
 

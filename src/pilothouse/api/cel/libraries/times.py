@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
 from pilothouse.api.cel.functions import Functions, Overload
-from pilothouse.api.cel.libraries.numbers import show_plain
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
 from pilothouse.api.duration import go_duration
 from pilothouse.api.times import LOCAL, fault
+from pilothouse.gotext import plain
 
 _SECOND = 10**9
 _EPOCH = datetime(1970, 1, 1)
@@ -134,7 +134,7 @@ def show_duration(value: Duration) -> str:
     """A duration in seconds."""
     whole, rest = divmod(abs(value.ns), _SECOND)
     seconds = float(whole) + rest / 1e9
-    return show_plain(-seconds if value.ns < 0 else seconds) + "s"
+    return plain(-seconds if value.ns < 0 else seconds) + "s"
 
 
 # Parts of a time.

@@ -8,8 +8,8 @@ from pilothouse._cel import EvaluationError, Opaque
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct
-from pilothouse.api.fields import quote
 from pilothouse.api.structural.formats import request_uri
+from pilothouse.gotext import quote
 
 URL = struct("kubernetes.URL", {})
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")

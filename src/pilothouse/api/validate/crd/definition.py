@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key, quote
+from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.validate import admissionregistration
@@ -29,6 +29,7 @@ from pilothouse.api.validate.crd.schema import (
 from pilothouse.api.validate.crd.structural import unsupported
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.gotext import quote
 
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8
@@ -178,9 +179,9 @@ class Internal:
         return any(test(node) for schema in self.schemas() for node in walk(schema))
 
 
-def definition_name(name: str, spec: Object) -> list[str]:
-    """Name rule: a DNS subdomain of the form `plural.group`."""
-    wrong = names.dns_subdomain(name)
+def definition_name(name: str, spec: Object, prefix: bool = False) -> list[str]:
+    """Name rule: a DNS subdomain of the form `plural.group`; `prefix` as in names.py."""
+    wrong = names.dns_subdomain(name, prefix)
     if name != f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
         wrong = [*wrong, 'must be spec.names.plural+"."+spec.group']
     return wrong

@@ -1,0 +1,110 @@
+"""Formats text and JSON data as Go's package fmt does, for messages."""
+
+import math
+from typing import Any
+
+TYPES: dict[type, str] = {
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    str: "string",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+    type(None): "<nil>",
+}
+"""Python type -> Go type name for %T; bool is first because it is a subclass of int."""
+
+
+def value(data: Any) -> str:
+    """Format a value as Go's %v does."""
+    if isinstance(data, dict):
+        return f"map[{' '.join(f'{name}:{value(data[name])}' for name in sorted(data))}]"
+    if isinstance(data, list):
+        return f"[{' '.join(map(value, data))}]"
+    if data is None:
+        return "<nil>"
+    if isinstance(data, float):
+        return double(data)
+    return str(data).lower() if isinstance(data, bool) else str(data)
+
+
+def type_name(data: Any) -> str:
+    """Name a value's type as Go's %T does."""
+    return next(name for kind, name in TYPES.items() if isinstance(data, kind))
+
+
+def quote(text: str) -> str:
+    """Quote a text for a message as Go's strconv.Quote does."""
+    if text.isprintable():
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+class _Escapes(dict[int, str]):
+    """Maps character codes to their escaped form; printable characters map to themselves."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if char.isprintable():
+            return char
+        if code < 0x80:
+            return f"\\x{code:02x}"
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_ESCAPES = _Escapes(
+    {ord(char): f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v"\\', 'abfnrtv"\\', strict=True)}
+)
+
+
+EXPONENT_FROM = 6
+"""The power of ten from which on %g writes an exponent when it writes as few digits as it can."""
+
+
+def _digits(value: float) -> tuple[str, int]:
+    """The shortest digits that give a number back, and the power of ten of the first one."""
+    text = repr(abs(value))
+    if "e" in text:
+        mantissa, _, exponent = text.partition("e")
+        return mantissa.replace(".", "").rstrip("0") or "0", int(exponent)
+    whole, _, rest = text.partition(".")
+    if whole != "0":
+        return (whole + rest).rstrip("0") or "0", len(whole) - 1
+    stripped = rest.lstrip("0")
+    return stripped.rstrip("0") or "0", -(len(rest) - len(stripped)) - 1 if stripped else 0
+
+
+def _special(value: float) -> str | None:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return None
+
+
+def double(value: float) -> str:
+    """A double as Go's %g writes it."""
+    if (special := _special(value)) is not None:
+        return special
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    digits, exponent = _digits(value)
+    if exponent < -4 or exponent >= EXPONENT_FROM:
+        rest = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{rest}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+    return sign + _plain(digits, exponent)
+
+
+def _plain(digits: str, exponent: int) -> str:
+    if exponent < 0:
+        return "0." + "0" * (-exponent - 1) + digits
+    if len(digits) <= exponent + 1:
+        return digits + "0" * (exponent + 1 - len(digits))
+    return f"{digits[: exponent + 1]}.{digits[exponent + 1 :]}"
+
+
+def plain(value: float) -> str:
+    """A double without an exponent, in as few digits as tell it."""
+    if (special := _special(value)) is not None:
+        return special
+    digits, exponent = _digits(value)
+    return ("-" if math.copysign(1, value) < 0 else "") + _plain(digits, exponent)
