@@ -26,6 +26,22 @@ def status(**status: object) -> Object:
     return {"metadata": {"name": "n"}, "status": status}
 
 
+_FORM = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+    "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
+_FEATURE_CAUSES = [
+    f'status.declaredFeatures[1]: Invalid value: "a": invalid feature name "a": {_FORM}',
+    'status.declaredFeatures[2]: Duplicate value: "a"',
+    f'status.declaredFeatures[2]: Invalid value: "a": invalid feature name "a": {_FORM}',
+    'status.declaredFeatures[3]: Invalid value: "' + "A" * 254 + '": list must be sorted alphabetically',
+    'status.declaredFeatures[3]: Invalid value: "'
+    + "A" * 254
+    + '": invalid feature name "'
+    + "A" * 254
+    + '": must be no more than 253 characters',
+]
+
 CASES: list[Case] = [
     (NODE, node(taints=[TAINT], podCIDRs=["10.0.0.0/24", "fd00::/64"]), []),
     (
@@ -38,6 +54,16 @@ CASES: list[Case] = [
         ],
     ),
     (NODE, node(taints=[{"key": "a"}]), ["metadata.taints[0].effect: Required value"]),
+    (NODE, status(declaredFeatures=["A", "B/c", "B1"], nodeInfo={"swap": {"capacity": 1}}), []),
+    (
+        NODE,
+        status(declaredFeatures=["B", "a", "a", "A" * 254], nodeInfo={"swap": {"capacity": 0}}),
+        [
+            "metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero",
+            *_FEATURE_CAUSES,
+        ],
+    ),
+    (UPDATE, (status(declaredFeatures=["B", "a", "a", "A" * 254]), status()), _FEATURE_CAUSES),
     (
         NODE,
         node(taints=[TAINT, TAINT]),

@@ -154,7 +154,9 @@ CASES: list[Case] = [
     (
         DRIVER,
         put(CSI, {"spec.serviceAccountTokenInSecrets": True}),
-        ["spec.serviceAccountTokenInSecrets: Invalid value: true: must be unset if tokenRequests is empty"],
+        [
+            "spec.serviceAccountTokenInSecrets: Invalid value: true: serviceAccountTokenInSecrets is set but no tokenRequests are specified"
+        ],
     ),
     (DRIVER, tokens({"audience": "a", "expirationSeconds": 600}, {}), []),
     (

@@ -27,8 +27,10 @@ def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
     bound = 0 if before.get("minReplicas") == 0 else 1
     if least is not None and least < bound:
         errs.invalid("spec.minReplicas", least, f"must be greater than or equal to {bound}")
-    if most < 1:
+    if most == 0:
         errs.required("spec.maxReplicas", "must be set and greater than 0")
+    elif most < 0:
+        errs.invalid("spec.maxReplicas", most, "must be greater than or equal to 1")
     if least is not None and most < least:
         errs.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     _target_reference(spec.get("scaleTargetRef") or {}, before.get("scaleTargetRef"), errs)

@@ -1,6 +1,7 @@
 """Validates nodes (apis/core/validation)."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +13,16 @@ from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.gotext import quote
 
 TAINTS = "scheduler.alpha.kubernetes.io/taints"
 AVOID_PODS = "scheduler.alpha.kubernetes.io/preferAvoidPods"
 _TOO_DEEP = "exceeded max depth"
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*")
+_NO_FEATURE = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+    "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
 
 
 rules = Rules(
@@ -29,6 +36,8 @@ validate_node = rules.kind("""
     spec.taints?                        taints as-root:metadata.taints
     status.capacity?                    amounts
     status.allocatable?                 amounts
+    status.nodeInfo.swap.capacity?      >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
+    status.declaredFeatures?            declared-features
     spec.podCIDRs?                      pod-cidrs
 """)
 _taint = rules.table("""
@@ -98,6 +107,25 @@ def _amounts(listed: Object, path: str, errs: Errors) -> None:
 
 
 @rules
+def _declared_features(features: Sequence[str], path: str, errs: Errors) -> None:
+    for i, feature in enumerate(features):
+        if fault := _feature_fault(feature):
+            errs.invalid(f"{path}[{i}]", feature, f"invalid feature name {quote(feature)}: {fault}")
+        if i + 1 < len(features):
+            following, at = features[i + 1], f"{path}[{i + 1}]"
+            if feature == following:
+                errs.duplicate(at, following)
+            elif feature.encode() > following.encode():
+                errs.invalid(at, following, "list must be sorted alphabetically")
+
+
+def _feature_fault(name: str) -> str:
+    if names.size(name) > names.SUBDOMAIN_MAX:
+        return f"must be no more than {names.SUBDOMAIN_MAX} characters"
+    return "" if _FEATURE.fullmatch(name) else _NO_FEATURE
+
+
+@rules
 def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
     for i, cidr in enumerate(cidrs):
         validate_cidr(cidr, f"{path}[{i}]", errs)
@@ -142,6 +170,7 @@ _changed_node = rules.kind("""
     metadata.annotations?               annotations-with-json
     status.capacity?                    amounts
     status.allocatable?                 amounts
+    status.declaredFeatures?            declared-features
 """)
 _changed_node_rest = rules.kind("""
     spec.configSource?

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import report
+from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.service import validate_non_special_ip
 from pilothouse.api.validate.tables import Rules
 
@@ -14,9 +14,19 @@ MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
 rules = Rules()
 _slice = rules.kind(f"""
-    endpoints[]                         most:{MAX_ENDPOINTS}
-    if #endpoints <= {MAX_ENDPOINTS}
+    addressType!                        FQDN|IPv4|IPv6
+    ports[]                             most:{MAX_PORTS}
+    if #ports <= {MAX_PORTS}
+      ports[]
+        name+                           dns-label
+        name                            unique
+        protocol*                       SCTP|TCP|UDP
+        appProtocol?                    qualified-name
+    if not $unchanged
+      endpoints[]                       most:{MAX_ENDPOINTS}
+    if not $unchanged and #endpoints <= {MAX_ENDPOINTS}
       endpoints[]
+        addresses[]!                    most:100 : must contain at least 1 address
         @addresses
         nodeName?                       dns-subdomain
         deprecatedTopology[]            most:16
@@ -30,32 +40,20 @@ _slice = rules.kind(f"""
         if #hints.forNodes <= 8
           hints.forNodes[]              unique-first:.name
             name                        dns-subdomain
-    ports[]                             most:{MAX_PORTS}
-    if #ports <= {MAX_PORTS}
-      ports[]
-        name+                           dns-label
-        name                            unique
-        protocol*                       SCTP|TCP|UDP
-        appProtocol?                    qualified-name
-    addressType!                        FQDN|IPv4|IPv6
-    if #endpoints <= {MAX_ENDPOINTS}
-      endpoints[]
-        addresses[]!                    most:100 : must contain at least 1 address
 """)
-"""Rules that upstream declares with the types (address type, number of addresses) are reported last."""
 
 
 class _Addresses(NamedTuple):
-    """The type of a slice's addresses, and those that stay allowed because the stored slice has them."""
+    """The type of a slice's addresses, and whether its endpoints are those of the stored slice, which may stay."""
 
     kind: str
-    known: frozenset[str]
+    unchanged: bool
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new slice; with `old`, a changed one, which may keep addresses that are not canonical."""
-    known = frozenset(a for e in (old or {}).get("endpoints") or () for a in e.get("addresses") or ())
-    _slice(obj, errs, _Addresses(obj.get("addressType", ""), known))
+    """Validates a new slice; with `old`, a changed one."""
+    unchanged = old is not None and equal(obj.get("endpoints"), old.get("endpoints"))
+    _slice(obj, errs, _Addresses(obj.get("addressType", ""), unchanged))
 
 
 def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
@@ -73,8 +71,9 @@ def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) ->
         at = f"{path}[{i}]"
         if kind == "FQDN":
             names.fully_qualified_domain_name(errs, at, address)
-        elif kind in ("IPv4", "IPv6") and address not in around.known:
-            wrong, parsed = names.ip_legacy(address), names.parse_ip(address)
+        elif kind in ("IPv4", "IPv6"):
+            wrong = (names.ip if kind == "IPv6" else names.ip_legacy)(address)
+            parsed = names.parse_ip(address)
             report(at, address, wrong, errs)
             if wrong or parsed is None:
                 continue

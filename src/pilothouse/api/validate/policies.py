@@ -232,22 +232,18 @@ validate_policy_status = rules.change("""
 # Bindings
 
 _binding = """
-    spec.policyName{mark}               dns-subdomain
+    spec.policyName!                    dns-subdomain
     spec.paramRef?                      param-ref
       parameterNotFoundAction!          Deny|Allow
     spec.matchResources?                match-resources
 """
 validate_validating_binding = rules.kind(
-    _binding.format(mark="+")
+    _binding
     + """
     spec.validationActions[]            unique: Audit|Deny|Warn
     if spec.validationActions has Deny and spec.validationActions has Warn
       spec.validationActions            never : must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)
-    spec.policyName!
     spec.validationActions!             : at least one validation action is required
 """
 )
-"""Upstream declares the required policy name and actions with the types, so they are reported last."""
-validate_mutating_binding = rules.kind(
-    _binding.format(mark="!") + "    spec.matchResources? mutating-operations\n"
-)
+validate_mutating_binding = rules.kind(_binding + "    spec.matchResources? mutating-operations\n")

@@ -106,7 +106,7 @@ validate_csi_driver = rules.kind("""
     spec.seLinuxMount*
     spec.nodeAllocatableUpdatePeriodSeconds? >=10 : must be greater than or equal to 10 seconds
     if not spec.tokenRequests
-      spec.serviceAccountTokenInSecrets? never : must be unset if tokenRequests is empty
+      spec.serviceAccountTokenInSecrets? never : serviceAccountTokenInSecrets is set but no tokenRequests are specified
 """)
 validate_csi_driver_update = d.change(
     d.anew(validate_csi_driver),

@@ -161,23 +161,39 @@ SERVICE_ACCOUNT = Strategy(
 )
 
 
+def _without_configuration(ctx: WriteContext, node: Object) -> None:
+    """The kubelet's configuration by an object was removed: a new node has none."""
+    (node.get("spec") or {}).pop("configSource", None)
+    (node.get("status") or {}).pop("config", None)
+
+
+def _prepare_changed_node(ctx: WriteContext, node: Object, old: Object) -> None:
+    if (old.get("spec") or {}).get("configSource") is None:
+        (node.get("spec") or {}).pop("configSource", None)
+
+
+def _prepare_node_status(ctx: WriteContext, node: Object, old: Object) -> None:
+    if (old.get("status") or {}).get("config") is None:
+        (node.get("status") or {}).pop("config", None)
+
+
 def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    """Warn about newly set fields that have no effect any more (node strategy)."""
-    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
+    """Warn about fields that have no effect any more (node strategy)."""
+    spec = obj.get("spec") or {}
     out = []
     if spec.get("configSource") is not None:
-        out.append("spec.configSource: the feature is no longer supported")
-    if spec.get("externalID") and not before.get("externalID"):
+        out.append("spec.configSource: the feature is removed")
+    if spec.get("externalID"):
         out.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
-    known = set(before.get("podCIDRs") or ())
     for i, cidr in enumerate(spec.get("podCIDRs") or ()):
-        if cidr not in known:
-            out += names.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
+        out += names.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
     return out
 
 
 NODE = Strategy(
     keep_on_update=(STATUS,),
+    prepare_create=_without_configuration,
+    prepare_update=_prepare_changed_node,
     apply_reset=(STATUS,),
     validate=on_create(core_node.validate_node),
     validate_anew=lambda ctx, obj, old, errs: core_node.validate_node(obj, errs),
@@ -186,7 +202,7 @@ NODE = Strategy(
     warnings=_node_warnings,
     return_deleted=False,
 )
-NODE_STATUS = status_strategy(NODE, core_node.validate_node_update)
+NODE_STATUS = status_strategy(NODE, core_node.validate_node_update, prepare_update=_prepare_node_status)
 
 
 def _event_ttl(ctx: WriteContext, obj: Object) -> int:
