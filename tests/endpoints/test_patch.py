@@ -132,6 +132,13 @@ async def test_applied_managed_fields_that_cannot_be_read_count_as_none(rig: Rig
     )
 
 
+async def test_an_apply_without_a_name_is_told_without_one(rig: Rig) -> None:
+    metadata = {"name": None, "creationTimestamp": "x"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    message = await rig.fail(500, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message.startswith("failed to convert new object (/; /v1, Kind=ConfigMap) to proper version")
+
+
 async def test_an_apply_of_a_port_that_is_no_scalar_is_refused_by_its_conversion(rig: Rig) -> None:
     for port, kind in (({}, "object"), ([1], "array")):
         spec: Any = {"ports": [{"port": 1, "targetPort": port}]}

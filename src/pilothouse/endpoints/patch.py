@@ -274,7 +274,7 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     except DecodeError as err:
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(
-            f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "
+            f"failed to convert new object ({metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {what}) to proper "
             f"version: unable to convert unstructured object to {what}: {err}"
         ) from None
 
