@@ -15,6 +15,8 @@ from heapq import merge as _merge
 from json import dumps as _dumps
 from json import loads as _loads
 
+from pilothouse.gotext import quote
+
 include "_turn.pxi"
 
 MISSING = object()
@@ -97,7 +99,7 @@ cdef Node deduced():
 cdef dict SCALARS = {
     "string": STRING, "bytes": STRING, "duration": STRING, "int32": NUMERIC, "int64": NUMERIC,
     "number": NUMERIC,
-    "bool": BOOLEAN, "time": UNTYPED, "microtime": UNTYPED, "quantity": UNTYPED, "intorstring": UNTYPED,
+    "bool": BOOLEAN, "time": UNTYPED, "microtime": UNTYPED, "quantity": UNTYPED, "scalar": UNTYPED,
 }
 
 
@@ -115,7 +117,7 @@ cdef Node compile_type(object type):
         return <Node>type.paths
     cdef Node node
     kind = type.kind
-    if kind == "any" or kind == "schemaor":
+    if kind == "any" or kind == "schemaor" or kind == "intorstring":
         deduced()
         node = _atomic if type.name.endswith(".RawExtension") else _deduced    # owned as a whole
         type.paths = node

@@ -154,4 +154,11 @@ def remembered():
 
 
 def _shown(value):
-    return _dumps(value, ensure_ascii=False)
+    """A value as messages show it (structured-merge-diff value.ToString)."""
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, list):
+        return "[" + ",".join([_shown(one) for one in value]) + "]"
+    if isinstance(value, dict):
+        return "".join([f"{name}={_shown(one)}" for name, one in sorted(value.items())])
+    return _dumps(value)

@@ -156,6 +156,11 @@ def test_paths_as_text() -> None:
     assert fieldset.path_text(path) == '.items[name="a",port=80].names[="x"]'
 
 
+def test_keys_that_are_no_scalars_as_text() -> None:
+    path = ('k:{"name":{"a":[1,"x"]}}', "v:[true,null]", 'v:"a\\u0001"')
+    assert fieldset.path_text(path) == '[name=a=[1,"x"]][=[true,null]][="a\\x01"]'
+
+
 def test_parents_and_children_are_apart() -> None:
     parent: dict[str, Any] = {"f:a": {}}
     child: dict[str, Any] = {"f:a": {"f:b": {}}}

@@ -22,13 +22,30 @@ def test_group_versions() -> None:
         (("", "v1", "List"), True),
         (("apps", "v1beta1", "Deployment"), True),  # known, though no longer served
         (("apps", "v1", "DeleteOptions"), True),
-        (("apps", "v1", "Status"), False),
+        (("apps", "v1", "Status"), True),
+        (("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), False),
         (("", "v1", "pod"), False),
         (("", "v2", "Pod"), False),
     ],
 )
 def test_registered(kind: scheme.GroupVersionKind, known: bool) -> None:
-    assert scheme.is_registered(*kind) is known
+    assert scheme.is_registered("apps", *kind) is known
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        (("apiextensions.k8s.io", "v1beta1", "CustomResourceDefinition"), True),
+        (("apiextensions.k8s.io", "v1", "DeleteOptions"), True),
+        (("", "v1", "DeleteOptions"), True),
+        (("", "v1", "Status"), True),
+        (("", "v1", "List"), False),
+        (("", "v1", "Secret"), False),
+        (("apiregistration.k8s.io", "v1", "APIService"), False),
+    ],
+)
+def test_definitions_have_a_scheme_of_their_own(kind: scheme.GroupVersionKind, known: bool) -> None:
+    assert scheme.is_registered("apiextensions.k8s.io", *kind) is known
 
 
 def test_not_registered_message() -> None:

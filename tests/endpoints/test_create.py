@@ -89,6 +89,7 @@ async def test_a_resource_version_may_not_be_given(rig: Rig) -> None:
     message = await rig.fail(500, "POST", CONFIG_MAPS, config_map("a", resourceVersion="5"))
     assert message == "resourceVersion should not be set on objects to be created"
     await rig.ok("POST", CONFIG_MAPS, config_map("a", resourceVersion="0"))
+    await rig.fail(422, "POST", CONFIG_MAPS, config_map("b", resourceVersion="5", labels={"a b": "c"}))
 
 
 async def test_the_namespace_is_the_request_s(rig: Rig) -> None:

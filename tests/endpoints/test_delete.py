@@ -215,6 +215,14 @@ async def test_a_selected_part_of_a_collection(rig: Rig, query: str, left: list[
     assert names(await rig.ok("GET", CONFIG_MAPS)) == left
 
 
+async def test_a_page_of_a_collection_tells_what_is_left(rig: Rig) -> None:
+    await fill(rig)
+    deleted = await rig.ok("DELETE", CONFIG_MAPS + "?limit=1")
+    assert (len(deleted["items"]), deleted["metadata"]["remainingItemCount"]) == (1, 2)
+    token = deleted["metadata"]["continue"]
+    assert len((await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}"))["items"]) == 2
+
+
 async def test_a_collection_with_finalizers_and_propagation(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/f"])
     await rig.config_map("b")

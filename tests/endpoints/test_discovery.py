@@ -169,6 +169,9 @@ def test_the_two_refusals(small: tuple[Any, Any], path: str, details: dict[str, 
 def test_aggregated_form_only_at_the_roots(small: tuple[Any, Any]) -> None:
     with pytest.raises(NotAcceptable, match="only the following"):
         ask(small[1], "/apis/apps", AGGREGATED)
+    assert json.loads(ask(small[1], "/apis", AGGREGATED).body)["kind"] == "APIGroupDiscoveryList"
+    with pytest.raises(NotAcceptable, match="only the following"):
+        ask(small[1], "/apis/", AGGREGATED)
 
 
 @pytest.mark.parametrize("path", ["/api/v9", "/api/V1", "/apis/apps/v9"])

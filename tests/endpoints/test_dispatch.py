@@ -88,6 +88,19 @@ async def test_deprecated_kinds_warn(rig: Rig) -> None:
     answer = await rig.call("GET", "/api/v1/namespaces/default/endpoints")
     assert answer.warnings == ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
     assert (await rig.call("GET", CONFIG_MAPS)).warnings == []
+    answer = await rig.call("GET", "/api/v1/watch/namespaces/default/endpoints?timeoutSeconds=1")
+    assert len(answer.warnings) == 1
+
+
+async def test_the_router_refuses_without_a_warning(rig: Rig) -> None:
+    path = "/api/v1/namespaces/default/endpoints"
+    for accept, count in (("text/html", 0), ("application/json;as=Odd;v=v1;g=x", 1)):
+        answer = await rig.call("GET", path, headers={"Accept": accept})
+        assert (answer.status, len(answer.warnings)) == (406, count)
+    answer = await rig.call("PATCH", f"{path}/a", b"{}", headers={"Content-Type": "text/plain"})
+    assert (answer.status, answer.warnings) == (415, [])
+    answer = await rig.call("GET", f"{path}/a/odd")
+    assert (answer.status, answer.warnings) == (404, [])
 
 
 async def test_a_watch_path_of_old(rig: Rig) -> None:

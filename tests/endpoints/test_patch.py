@@ -120,6 +120,47 @@ async def test_an_apply_creates_then_changes_nothing(rig: Rig) -> None:
     assert answer2.status == 200 and answer2.body == answer.body
 
 
+async def test_applied_managed_fields_that_cannot_be_read_count_as_none(rig: Rig) -> None:
+    config: Any = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    config["metadata"]["managedFields"] = [{"manager": "m"}]
+    message = await rig.fail(400, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message == "metadata.managedFields must be nil"
+    config["metadata"]["managedFields"] = [{"manager": "m", "time": "x"}]
+    message = await rig.fail(500, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message.endswith(
+        'ConfigMap: parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"'
+    )
+
+
+async def test_an_apply_without_a_name_is_told_without_one(rig: Rig) -> None:
+    metadata = {"name": None, "creationTimestamp": "x"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    message = await rig.fail(500, "PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert message.startswith("failed to convert new object (/; /v1, Kind=ConfigMap) to proper version")
+
+
+async def test_an_apply_of_a_port_that_is_no_scalar_is_refused_by_its_conversion(rig: Rig) -> None:
+    for port, kind in (({}, "object"), ([1], "array")):
+        spec: Any = {"ports": [{"port": 1, "targetPort": port}]}
+        config = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec}
+        path = "/api/v1/namespaces/default/services/a?fieldManager=m"
+        message = await rig.fail(500, "PATCH", path, config, headers=APPLY)
+        assert message.endswith(f"Kind=Service: json: cannot unmarshal {kind} into Go value of type int32")
+
+
+async def test_an_apply_to_an_object_whose_fields_nobody_can_own(rig: Rig) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await rig.ok("POST", accounts, {"metadata": {"name": "b"}, "secrets": [{}, {"name": "a"}, {"name": "a"}]})
+    await rig.ok("PATCH", accounts + "/b", {"metadata": {"managedFields": [{}]}}, headers=MERGE)
+    config = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    message = await rig.fail(500, "PATCH", accounts + "/b?fieldManager=m", config, headers=APPLY)
+    assert message == (
+        "failed to create manager for existing fields: failed to convert new object (default/b; /v1, Kind=ServiceAccount)"
+        " to smd typed: .secrets: element 0: associative list with keys has an element that omits all key fields"
+        ' ["name"] (and doesn\'t have default values for any key fields)'
+    )
+
+
 async def test_an_apply_conflicts_with_other_managers(rig: Rig, live: Any) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "mine"}}
     answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
@@ -245,6 +286,12 @@ async def test_unknown_fields(rig: Rig, live: Any) -> None:
     assert answer.warnings == ['unknown field "nothing"'] and answer.body["data"]["n"] == "1"
     answer = await rig.call("PATCH", A + "?fieldValidation=Strict", patch, headers=MERGE)
     assert answer.status == 422 and 'strict decoding error: unknown field "nothing"' in answer.body["message"]
+    answer = await rig.call(
+        "PATCH", A + "?fieldValidation=Strict", {"metadata": {"odd": [1, None]}}, headers=STRATEGIC
+    )
+    assert causes(answer.body) == [
+        'patch: Invalid value: "map[metadata:map[odd:[1 <nil>]]]": strict decoding error: unknown field "metadata.odd"'
+    ]
     assert (await rig.call("PATCH", A + "?fieldValidation=Ignore", patch, headers=MERGE)).warnings == []
 
 

@@ -129,6 +129,44 @@ async def test_an_apply_that_is_no_number_and_no_text_is_invalid(rig: Any, runne
     assert answer.body["details"]["causes"][0]["field"] == "spec.a"
 
 
+async def test_an_apply_leaves_out_metadata_that_cannot_be_read(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    body = widget("w", a="x")
+    body["metadata"] |= {"deletionTimestamp": "x", "generation": 1.5, "managedFields": [{"time": "x"}]}
+    body["metadata"]["labels"] = {"l": "1"}
+    made = await rig.ok("PATCH", path("v1", "w") + "?fieldManager=m", body, headers=APPLY)
+    assert (made["metadata"]["labels"], made["metadata"]["generation"]) == ({"l": "1"}, 1)
+    assert "deletionTimestamp" not in made["metadata"]
+    assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["m"]
+
+
+async def test_an_applied_text_with_a_format_is_any_scalar(rig: Any, runner: Any, define: Any) -> None:
+    await define(version(properties={"a": {**TEXT, "format": "uuid"}, "b": {**TEXT, "format": "byte"}}))
+    at = path("v1", "w") + "?fieldManager=m"
+    assert (await rig.call("PATCH", at, widget("w", a=1), headers=APPLY)).status == 422
+    message = await rig.fail(500, "PATCH", at, widget("w", a={}), headers=APPLY)
+    assert message.endswith(".spec.a: expected any scalar, got &{map[]}")
+    message = await rig.fail(500, "PATCH", at, widget("w", b=1), headers=APPLY)
+    assert ".spec.b: expected string" in message
+
+
+async def test_a_patch_that_takes_the_version_away(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    await rig.ok("POST", path(), widget())
+    for patch, status, said in (
+        ({"kind": {}}, 422, "cannot unmarshal object into Go struct field .kind of type string"),
+        ({"metadata": {"name": None}}, 400, "name must be provided"),
+        ({"metadata": {"name": "b"}}, 400, "does not match the name on the URL"),
+        ({}, 500, "Object 'apiVersion' is missing in 'object has no apiVersion field'"),
+    ):
+        message = await rig.fail(
+            status, "PATCH", path("v1", "w"), {"apiVersion": None, **patch}, headers=MERGE
+        )
+        assert said in message
+    message = await rig.fail(422, "PATCH", path("v1", "w"), {"apiVersion": "a.b/v2"}, headers=MERGE)
+    assert message.startswith('Widget.a.b "w" is invalid: apiVersion: Invalid value: "a.b/v2": must be')
+
+
 async def test_an_apply_keeps_nulls_that_the_schema_refuses(rig: Any, runner: Any, define: Any) -> None:
     await define(version(properties={"a": {"type": "string"}, "b": {"type": "string", "nullable": True}}))
     at = path("v1", "w") + "?fieldManager=m"

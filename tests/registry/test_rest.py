@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.registry import rest
-from pilothouse.registry.strategy import Part, Strategy, WriteContext
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 CONFIG_MAP = ("", "v1", "configmaps")
 NOW = "2026-01-02T03:04:05Z"
@@ -102,6 +102,8 @@ ORDERS = [
     ("", "v1", "configmaps", {}, 4),
     ("", "v1", "limitranges", {"spec": {}}, 3),
     ("", "v1", "resourcequotas", {"spec": {}}, 3),
+    ("", "v1", "events", {"involvedObject": {"namespace": "default"}}, 2),
+    ("events.k8s.io", "v1", "events", {"involvedObject": {"namespace": "default"}}, 3),
     ("networking.k8s.io", "v1", "ingressclasses", {"spec": {}}, 4),
 ]
 
@@ -147,6 +149,7 @@ def test_rules_for_new_jobs_come_before_those_for_changes(rig: Rig) -> None:
         (("apps", "v1", "deployments"), 1),
         (("", "v1", "configmaps"), 2),
         (("rbac.authorization.k8s.io", "v1", "roles"), 2),
+        (("resource.k8s.io", "v1", "deviceclasses"), 2),
     ],
 )
 def test_names_of_finalizers_are_checked_on_updates(rig: Rig, key: tuple[str, str, str], count: int) -> None:
@@ -154,9 +157,21 @@ def test_names_of_finalizers_are_checked_on_updates(rig: Rig, key: tuple[str, st
     assert found.count("metadata.finalizers[0]") == count
 
 
-def test_names_of_a_device_classs_finalizers_are_judged_with_their_change_alone(rig: Rig) -> None:
-    strategy = rig.catalog.get("resource.k8s.io", "v1", "deviceclasses").strategy
-    assert strategy.finalizer_checks == {Part.METADATA_CHANGE}  # ValidateObjectMetaWithOpts leaves them out
+@pytest.mark.parametrize(("group", "wanted"), [("", 0), ("events.k8s.io", 1)])
+def test_a_new_core_events_metadata_is_judged_when_its_rules_find_nothing(
+    rig: Rig, group: str, wanted: int
+) -> None:
+    resource = rig.catalog.get(group, "v1", "events")
+    ctx = WriteContext(user=ADMIN, verb="create", resource=resource, namespace="default", name="a", now=NOW)
+    for home, count in (("other", wanted), ("default", 1)):
+        obj = {
+            "metadata": {"name": "a", "namespace": "default", "labels": {"a": "-"}},
+            "involvedObject": {"namespace": home},
+        }
+        with pytest.raises(errors.Invalid) as refused:
+            rest.before_create(resource, ctx, resource.strategy, obj)
+        fields = [cause["field"] for cause in refused.value.details["causes"]]
+        assert fields.count("metadata.labels") == count
 
 
 def test_a_generate_name_is_judged_by_the_kinds_own_rule_on_updates(rig: Rig) -> None:

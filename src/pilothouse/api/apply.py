@@ -12,7 +12,7 @@ import orjson
 from pilothouse import _fieldset as fieldset
 from pilothouse import errors
 from pilothouse._fieldset import FieldError
-from pilothouse.api import managed, meta, names
+from pilothouse.api import managed, meta, names, times
 from pilothouse.api.fields import Object
 from pilothouse.api.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
 from pilothouse.api.patch import copy
@@ -97,13 +97,20 @@ def check_config(type: Type, config: Object) -> None:
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
     wrong = fieldset.validate(type, config)
-    if inner.get("managedFields") is not None and not any(_MANAGED in text for text in wrong):
+    given = inner.get("managedFields") is not None and not unreadable(inner)
+    if given and not any(_MANAGED in text for text in wrong):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
-        named = f"{_text(inner.get('namespace'))}/{_text(inner.get('name'))}"
-        what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"
-        text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
-        raise errors.Unknown(f"failed to create typed patch object ({what}): {text}")
+        raise errors.Unknown(f"failed to create typed patch object ({_named_kind(config)}): {_joined(wrong)}")
+
+
+def unreadable(metadata: Object) -> str:
+    """Why applied managedFields cannot be read, as upstream reads them; then they count as none. Else ""."""
+    entries = metadata.get("managedFields")
+    texts = [one.get("time") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return next(
+        filter(None, (times.fault(text, times.SECONDS) for text in texts if isinstance(text, str))), ""
+    )
 
 
 def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
@@ -111,7 +118,26 @@ def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
     try:
         tracker.update(entries, managed.zero(tracker.type), live, BEFORE_FIRST_APPLY)
     except FieldError as err:
-        raise errors.Unknown(f"failed to create manager for existing fields: {err}") from None
+        wrong = [text for text in fieldset.validate(tracker.type, live) if _TWICE not in text]
+        why = (
+            f"failed to convert new object ({_named_kind(live)}) to smd typed: {_joined(wrong or [str(err)])}"
+        )
+        raise errors.Unknown(f"failed to create manager for existing fields: {why}") from None
+
+
+_TWICE = ": duplicate entries for key "
+"""A fault of what is applied, and none of what is there."""
+
+
+def _named_kind(obj: Object) -> str:
+    metadata = obj.get("metadata")
+    inner = metadata if isinstance(metadata, dict) else {}
+    named = f"{_text(inner.get('namespace'))}/{_text(inner.get('name'))}"
+    return f"{named}; {_kind_text(obj.get('apiVersion') or '', obj.get('kind') or '')}"
+
+
+def _joined(wrong: list[str]) -> str:
+    return wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
 
 
 class _Attempt:

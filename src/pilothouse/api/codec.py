@@ -262,7 +262,7 @@ def _describe(value: Any) -> str:
 
 
 def _check_kind(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind) -> None:
-    if actual != expected and not scheme.is_registered(*actual):
+    if actual != expected and not scheme.is_registered(expected[0], *actual):
         raise Undecodable(scheme.not_registered(expected[0], *actual))
 
 

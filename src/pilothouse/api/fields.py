@@ -33,6 +33,8 @@ def show(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(value)  # as Go reads it
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

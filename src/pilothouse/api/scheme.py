@@ -29,10 +29,8 @@ OPTION_KINDS = frozenset(
 )
 """Kinds that Go registers in every group version (metav1.AddToGroupVersion)."""
 
-UNVERSIONED_KINDS = frozenset(
-    {"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "List", "Status"}
-)
-"""Kinds that Go registers in v1 besides the core types."""
+UNVERSIONED_KINDS = frozenset({"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status"})
+"""Kinds that every scheme knows in any group version."""
 
 _UNREGISTERED_GROUPS = frozenset({"admission.k8s.io", "apidiscovery.k8s.io", "meta.k8s.io"})
 _SCHEMES = {
@@ -82,14 +80,17 @@ def _registered() -> dict[str, Any]:
     return found
 
 
-def is_registered(group: str, version: str, kind: str) -> bool:
-    """Whether the kind is registered in the built-in schemes, in its group's own scheme."""
-    found = _registered().get(group_version(group, version))
-    if found is None or group in _UNREGISTERED_GROUPS:
-        return False
-    if kind in OPTION_KINDS or kind in found["kinds"]:
+def is_registered(scheme_group: str, group: str, version: str, kind: str) -> bool:
+    """Whether the scheme to which `scheme_group` belongs knows a kind."""
+    if kind in UNVERSIONED_KINDS:
         return True
-    return not group and version == "v1" and kind in UNVERSIONED_KINDS
+    core = not group and version == "v1"
+    if kind in OPTION_KINDS and core:
+        return True
+    found = _registered().get(group_version(group, version))
+    if found is None or group in _UNREGISTERED_GROUPS or scheme_name(group) != scheme_name(scheme_group):
+        return False
+    return kind in OPTION_KINDS or kind in found["kinds"] or (core and kind == "List")
 
 
 def definition_name(group: str, version: str, kind: str) -> str:

@@ -46,6 +46,11 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
     return patched, notes if strict else []
 
 
+def shown(body: bytes) -> str:
+    """A patch that decodes, as messages show it."""
+    return gotext.value(decode_object(body)[0] or {})
+
+
 def apply(live: Object, patch: Object, type: Type) -> Object:
     """Merge `patch` into `live` by the patch strategies of `type`, and return a new object.
 

@@ -5,6 +5,7 @@ import re
 
 SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
+LOCAL = "2006-01-02T15:04:05"
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _UNIX_EPOCH = 719162 * 86400
@@ -14,7 +15,7 @@ _DIGITS = frozenset("0123456789")
 
 
 class _Reader:
-    """Parses time texts as Go's time.Parse does, for the two layouts of the API."""
+    """Parses time texts as Go's time.Parse does, for the layouts above."""
 
     def __init__(self, text: str, layout: str) -> None:
         self.text = text
@@ -120,7 +121,7 @@ def _parse(text: str, layout: str) -> tuple[int, int]:
         micro = reader.micro()
     else:
         reader.skip_fraction()
-    offset = reader.offset()
+    offset = 0 if layout == LOCAL else reader.offset()
     if reader.at < len(text):
         raise ValueError(f"parsing time {_quote(text)}: extra text: {_quote(text[reader.at :])}")
     if not 1 <= day <= _days_in(month, year):
@@ -178,6 +179,15 @@ def micro_time(text: str) -> str | None:
         return text
     seconds, micro = _parse(text, MICROSECONDS)
     return f"{_format(seconds)}.{micro:06d}Z" if seconds or micro else None
+
+
+def fault(text: str, layout: str) -> str:
+    """Why Go cannot parse a text by a layout; empty if it can."""
+    try:
+        _parse(text, layout)
+    except ValueError as err:
+        return str(err)
+    return ""
 
 
 def from_unix(seconds: int) -> str:

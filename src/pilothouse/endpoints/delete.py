@@ -144,6 +144,7 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
     listing = await query.read()
+    rest = query.rest(listing)
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     scopes = [_scope(verbs, ctx, resource, options, name) for name in names]
     for scope in scopes:
@@ -152,9 +153,9 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     for scope in scopes:
         scope.warn()
     if verbs.responder.waits(ctx, resource):
-        answer = verbs.responder.converted_list(ctx, resource, listing.entries, listing.revision)
+        answer = verbs.responder.converted_list(ctx, resource, listing.entries, listing.revision, *rest)
         return await _shown(verbs, ctx, resource, answer, _all_deleted(resource))
-    return verbs.responder.list(ctx, resource, listing.entries, listing.revision)
+    return verbs.responder.list(ctx, resource, listing.entries, listing.revision, *rest)
 
 
 def _all_deleted(resource: Resource) -> Object:

@@ -84,7 +84,7 @@ class Discovery:
         if parts[0] != "apis" or len(parts) > 3:
             return None
         if len(parts) == 1:
-            return self._groups(request, accept)
+            return self._groups(request, accept, as_document=path == "/apis")
         if len(parts) == 2:
             return self._plain(request, "/".join(parts), accept) or refusals.page_not_found()
         return self._version(request, parts, accept)
@@ -117,8 +117,9 @@ class Discovery:
         assert response is not None
         return response
 
-    def _groups(self, request: Request, accept: str | None) -> Response:
-        aggregated = negotiation.negotiate_discovery(accept)
+    def _groups(self, request: Request, accept: str | None, *, as_document: bool) -> Response:
+        """`as_document`: the aggregated form may be asked for, which is not served with a slash behind the path."""
+        aggregated = negotiation.negotiate_discovery(accept) if as_document else None
         if aggregated is not None:
             return self._aggregated(request, "apis", aggregated)
         response = self._plain(request, "apis", accept)

@@ -22,7 +22,7 @@ from pilothouse.endpoints import (
 from pilothouse.endpoints.aggregator import Aggregator
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.discovery import Discovery
-from pilothouse.endpoints.negotiation import negotiation_for
+from pilothouse.endpoints.negotiation import negotiation_for, pass_router
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
@@ -165,8 +165,6 @@ class Dispatcher:
             raise refusals.method_not_allowed()  # one handler serves all verbs, whatever discovery says
         if resource.namespaced and not info.namespace and method != "GET":
             raise refusals.method_not_allowed()
-        if routed and resource.deprecated:
-            ctx.warn(resource.deprecated)
         _route(ctx, resource)
         negotiation_for(ctx, resource)
         if resource.action is not None:
@@ -187,7 +185,7 @@ class Dispatcher:
 
     def _subresource(self, ctx: Context, resource: Resource) -> Answer:
         info = ctx.info
-        if resource.deprecated:
+        if resource.deprecated and not resource.conventions.routed:
             ctx.warn(resource.deprecated)
         sub = resource.subresources.get(info.subresource)
         if sub is None:
@@ -215,9 +213,12 @@ async def _at_once(response: Response) -> Response:
 
 
 def _route(ctx: Context, resource: Resource) -> None:
-    """The router's check of a patch's media type, which comes before that of `Accept`; UnsupportedMediaType."""
-    if ctx.request.method == "PATCH" and resource.conventions.routed:
+    """The router's check of a patch's media type, then that of `Accept`; UnsupportedMediaType, NotAcceptable."""
+    if not resource.conventions.routed:
+        return
+    if ctx.request.method == "PATCH":
         patch.patch_type(ctx, resource)
+    pass_router(ctx, resource)
 
 
 def _reads_object(resource: Resource, subresource: str) -> bool:

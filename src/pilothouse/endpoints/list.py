@@ -38,12 +38,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         _weigh(ctx, listing.entries, verbs.most_unpaged)
     if ctx.trail is not None:
         ctx.trail.mark("read")
-    token, remaining = "", None
-    if listing.more:
-        revision = query.at or listing.revision
-        token = query.token(listing.entries[-1].key, revision)
-        if listing.remaining >= 0:
-            remaining = listing.remaining
+    token, remaining = query.rest(listing)
     if ctx.query:
         verbs.widths.learn(resource, ctx.info.namespace, ctx.query, listing.entries)
     show = verbs.responder

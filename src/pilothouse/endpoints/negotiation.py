@@ -260,15 +260,22 @@ def negotiate(
     return media
 
 
+def pass_router(ctx: Context, resource: Resource) -> None:
+    """The router's check of `Accept` (NotAcceptable); the handler behind it warns of a deprecated version."""
+    accept = ctx.request.headers.get("accept")
+    if accept and accept != JSON:
+        collection = not ctx.info.name and ctx.request.method == "GET"
+        acceptable(accept, LIST_PRODUCES if collection else PRODUCES)
+    if resource.deprecated:
+        ctx.warn(resource.deprecated)
+
+
 def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
-    """Set `ctx.media` for a request to a resource: the router's check first, then the handler's."""
+    """Set `ctx.media` for a request to a resource; raises the handler's 406."""
     accept = ctx.request.headers.get("accept")
     if not accept or accept == JSON:
         ctx.media = PLAIN_JSON
         return
-    if resource.conventions.routed:
-        collection = not ctx.info.name and ctx.request.method == "GET"
-        acceptable(accept, LIST_PRODUCES if collection else PRODUCES)
     ctx.media = negotiate(
         accept,
         stream=ctx.info.verb == "watch",

@@ -91,6 +91,8 @@ def _make(scope: RequestScope, kind: str, current: Object | None, config: Config
         raise errors.conflict(resource.group, resource.plural, info.name, why)
     match_namespace(ctx, resource, obj)
     match_name(obj, info.name, info.namespace)
+    if not resource.conventions.go_types and not obj.get("apiVersion"):
+        raise _nameless()
     return obj
 
 
@@ -128,9 +130,9 @@ def patched(
         if notes and params.validation == "Strict":
             raise DecodeError("strict decoding error: " + ", ".join(notes))
     except (DecodeError, codec.Undecodable) as err:
-        raise _rejected(
-            _as_written(resource, kind, live, body) if kind != STRATEGIC else raw, str(err)
-        ) from None
+        if kind == STRATEGIC:
+            raise _refused(strategic.shown(body), str(err)) from None
+        raise _rejected(_as_written(resource, kind, live, body), str(err)) from None
     for note in notes:
         ctx.warn(note)
     return obj
@@ -170,9 +172,8 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
         return obj, sorted(notes)
     if not resource.conventions.go_types:
         if "apiVersion" in raw and raw["apiVersion"] is None:
+            codec.kind_of(raw, (resource.group, resource.version, resource.kind))
             raise DecodeError(".apiVersion accessor error: <nil> is of the type <nil>, expected string")
-        if raw.get("apiVersion", "") == "":
-            raise _nameless()
         return resource.decode_value(raw, kept)
     document, unknown = _of_kind(resource, raw)
     obj, notes = resource.decode_value(document, kept if document is raw else None)
@@ -238,8 +239,12 @@ def _nameless() -> errors.InternalError:
 
 def _rejected(raw: object, why: str) -> errors.Invalid:
     """The 422 of a patch whose result does not decode; it shows the whole patched object, as upstream's does."""
+    return _refused(orjson.dumps(raw).decode(), why)
+
+
+def _refused(shown: str, why: str) -> errors.Invalid:
     errs = Errors()
-    errs.invalid("patch", orjson.dumps(raw).decode(), why)
+    errs.invalid("patch", shown, why)
     return errors.invalid("", "", "", errs.causes)
 
 
@@ -261,13 +266,15 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     )
     if not resource.conventions.go_types:
         obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it
+    metadata = config.get("metadata") or {}
     try:
+        if resource.conventions.go_types and (why := apply.unreadable(metadata)):
+            raise DecodeError(why)
         return _decode_converted(resource, obj, applied=True)[0]
     except DecodeError as err:
-        metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(
-            f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "
+            f"failed to convert new object ({metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {what}) to proper "
             f"version: unable to convert unstructured object to {what}: {err}"
         ) from None
 

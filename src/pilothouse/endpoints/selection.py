@@ -81,6 +81,13 @@ class Selection:
         among = self.among.digest if self.among is not None else ""
         return keys.encode_continue(last_key, self.prefix, revision, among)
 
+    def rest(self, listing: Listing) -> tuple[str, int | None]:
+        """The continue token of what follows a page, or "", and how much that is, None = nobody knows."""
+        if not listing.more:
+            return "", None
+        token = self.token(listing.entries[-1].key, self.at or listing.revision)
+        return token, listing.remaining if listing.remaining >= 0 else None
+
     async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind.
 

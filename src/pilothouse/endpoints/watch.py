@@ -180,6 +180,8 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
     """The /watch/ paths: a watch of a collection, or of the one object that the path names."""
     if ctx.request.method != "GET" or "watch" not in resource.verbs:
         raise refusals.method_not_allowed()
+    if resource.conventions.routed:
+        negotiation.pass_router(ctx, resource)
     negotiation.negotiation_for(ctx, resource)
     params = list_params(ctx.query)
     if not params.watch:

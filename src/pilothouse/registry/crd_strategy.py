@@ -228,7 +228,8 @@ class Instances:
         for name, wanted in (("kind", self.kind), ("apiVersion", self.api_version)):
             if obj.get(name, "") != wanted:
                 errs.invalid(name, obj.get(name, ""), f"must be {wanted}")
-        errs.raise_if_any(self.group, obj.get("kind", ""), obj["metadata"].get("name", ""))
+        group = obj.get("apiVersion", "").rpartition("/")[0]
+        errs.raise_if_any(group, obj.get("kind", ""), obj["metadata"].get("name", ""))
 
     def _validate_changed_lists(self, obj: Object, live: Object, schema: Schema, errs: Errors) -> None:
         """An update need not mend lists that were wrong already."""

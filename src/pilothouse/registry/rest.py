@@ -126,15 +126,25 @@ def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj
     if strategy.prepare_create is not None:
         strategy.prepare_create(ctx, obj)
     errs = Errors()
+    if not strategy.metadata_last:
+        _validate_metadata(resource, strategy, obj, errs)
+    if strategy.validate is not None:
+        strategy.validate(ctx, obj, errs)
+    if strategy.metadata_last and not errs:
+        _validate_metadata(resource, strategy, obj, errs)
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
+    if strategy.canonicalize is not None:
+        strategy.canonicalize(obj)
+    if strategy.warnings is not None:
+        ctx.warnings.extend(strategy.warnings(ctx, obj, None))
+
+
+def _validate_metadata(resource: Resource, strategy: Strategy, obj: Object, errs: Errors) -> None:
+    """Validate the metadata of a new object."""
     meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
     if strategy.finalizer_checks:
         meta.validate_finalizer_names(obj, errs)
-    if strategy.validate is not None:
-        strategy.validate(ctx, obj, errs)
-    stored = resource.storage or resource
-    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
-    if strategy.warnings is not None:
-        ctx.warnings.extend(strategy.warnings(ctx, obj, None))
 
 
 def before_update(
@@ -171,6 +181,8 @@ def before_update(
         _apply_part(part, resource, ctx, strategy, obj, old, errs, again=found)
     stored = resource.storage or resource
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
+    if strategy.canonicalize is not None:
+        strategy.canonicalize(obj)
     if strategy.warnings is not None:
         ctx.warnings.extend(strategy.warnings(ctx, obj, old))
 

@@ -177,7 +177,8 @@ class Strategy:
     permit_update: what rights beside that to the path a change needs; it is asked of changes that are valid.
     update_order: the parts of the rules for an update in upstream's order; a cause is reported once for each part that
     finds it. finalizer_checks: the parts in which names of finalizers are checked as Kubernetes' own kinds do (core
-    validation); a new object's are checked when there is any.
+    validation); a new object's are checked when there is any. metadata_last: the metadata of a new object is judged only
+    when the kind's own rules find nothing.
     apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
     """
 
@@ -195,11 +196,14 @@ class Strategy:
     validate_update: Callable[[WriteContext, Object, Object, Errors], None] | None = None
     permit_update: Permit | None = None
     validate_anew: Callable[[WriteContext, Object, Object, Errors], None] | None = None
+    metadata_last: bool = False
     update_order: tuple[Part, ...] = CHANGE_ALONE
     defaults_not_stored: Callable[[Object], bool] | None = None
     """Whether upstream stores a new object without members that it has when it is read: then the first update writes it,
     whatever it changes."""
     finalizer_checks: frozenset[Part] = frozenset((Part.METADATA, Part.METADATA_CHANGE))
+    canonicalize: Callable[[Object], None] | None = None
+    """Brings an object that is valid to the form that is stored."""
     warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None
     grace_period: Callable[[Object, int | None], int] | None = None
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""

@@ -334,25 +334,23 @@ class Write:
         obj = await self.admit(obj, None)
         metadata = obj["metadata"]
         sent = metadata.pop("resourceVersion", "")
-        if sent and sent != "0" and not version_error(sent) and not self.context.dry_run:
-            raise errors.Unknown("resourceVersion should not be set on objects to be created")
-        written = await self._create_once(obj)
+        written = await self._create_once(obj, versioned=sent not in ("", "0") and not version_error(sent))
         if sent and self.context.dry_run:  # nothing is stored, so it stays as it was sent
             shown = orjson.loads(written.value)
             shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
             written.value = orjson.dumps(shown)
         return written
 
-    async def _create_once(self, obj: Object) -> Written:
+    async def _create_once(self, obj: Object, versioned: bool) -> Written:
         """Store a new object; one whose name is generated under another name while the name is taken."""
         metadata, work = obj["metadata"], self.context.work
         if not metadata.get("generateName") or metadata.get("name"):
-            return await self._create(obj)
+            return await self._create(obj, versioned=versioned)
         blank = await work.run(orjson.dumps, obj)
         reserved = len(self.context.undo)
         for attempt in range(NAME_ATTEMPTS):
             try:
-                return await self._create(obj)
+                return await self._create(obj, versioned=versioned)
             except errors.AlreadyExists:
                 if attempt == NAME_ATTEMPTS - 1:
                     raise
@@ -361,9 +359,16 @@ class Write:
         raise AssertionError("unreachable")
 
     async def _create(
-        self, obj: Object, authorize_create: Callable[[], Awaitable[None]] | None = None
+        self,
+        obj: Object,
+        authorize_create: Callable[[], Awaitable[None]] | None = None,
+        *,
+        versioned: bool = False,
     ) -> Written:
-        """Prepare, validate and store a new object, which is in the version that the rules see."""
+        """Prepare, validate and store a new object, which is in the version that the rules see.
+
+        One that came with a resourceVersion is not stored.
+        """
         resource, ctx, strategy = self.resource, self.context, self.resource.strategy
         metadata = obj["metadata"]
         metadata["creationTimestamp"] = ctx.now
@@ -384,6 +389,8 @@ class Write:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
                 await undo(ctx)
                 return Written(value, created=True)
+            if versioned:
+                raise errors.Unknown("resourceVersion should not be set on objects to be created")
             if strategy.claim is not None:
                 await strategy.claim(ctx, obj, None)
             ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0

@@ -145,8 +145,18 @@ def test_sets_and_maps_have_no_order() -> None:
     ("text", "obj", "wanted"),
     [
         ("self.n > 1", {"n": 1.0}, "invalid data, expected int, got float64"),
-        ("self.when == self.when", {"when": 5}, "invalid data, expected string, got int"),
-        ("self.when == self.when", {"when": "x"}, "Invalid date-time formatted string x"),
+        ("self.when == self.when", {"when": 5}, "invalid data, expected string, got int64"),
+        ("self.when == self.when", {"when": [1]}, "invalid data, expected string, got []interface {}"),
+        (
+            "self.when == self.when",
+            {"when": "2020-01-01t00:00:00Z"},
+            'Invalid date-time formatted string 2020-01-01t00:00:00Z: parsing time "2020-01-01t00:00:00Z" as "2006-01-02T15:04:05": cannot parse "t00:00:00Z" as "T"',
+        ),
+        (
+            "self.when == self.when",
+            {"when": "2020-01-01T00:00:00z"},
+            'Invalid date-time formatted string 2020-01-01T00:00:00z: parsing time "2020-01-01T00:00:00z": extra text: "z"',
+        ),
         ("self.port + 1 == 2", {"port": "a"}, "no such overload"),
         ("self.labels.nope == ''", {"labels": {}}, "no such key: nope"),
         ("self.x__dash__y == ''", {}, "no such key: x__dash__y"),

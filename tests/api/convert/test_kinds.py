@@ -123,6 +123,8 @@ def test_service_account_has_two_names() -> None:
 def test_single_and_listed_addresses() -> None:
     obj = decode(("", "v1", "Pod"), status={"podIP": "1.1.1.1", "podIPs": [{"ip": "2.2.2.2"}]})
     assert obj["status"]["podIPs"] == [{"ip": "1.1.1.1"}]
+    obj = decode(("", "v1", "Pod"), status={"podIPs": [{"ip": "2.2.2.2"}], "hostIPs": [{"ip": "3.3.3.3"}]})
+    assert obj["status"]["podIP"] == "2.2.2.2" and "hostIP" not in obj["status"]
     obj = decode(("", "v1", "Node"), spec={"podCIDRs": ["10.0.0.0/24", "fd00::/64"]})
     assert obj["spec"]["podCIDR"] == "10.0.0.0/24"
     obj = decode(("", "v1", "Node"), spec={"podCIDR": "10.0.0.0/24"})

@@ -99,6 +99,11 @@ CASES: list[Case] = [
     ),
     (
         CONTROLLER,
+        put(RC, {"spec.template.metadata": {}}),
+        ["spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`"],
+    ),
+    (
+        CONTROLLER,
         put(RC, {"spec.selector": {"a": "c"}}),
         [
             'spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`'

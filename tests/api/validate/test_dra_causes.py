@@ -317,7 +317,14 @@ CASES: list[Case] = [
         ],
     ),
     (STATUS, allocated(results=[RESULT, RESULT]), []),
-    (STATUS, allocated(results=[{**RESULT, "shareID": "x"}]), []),
+    (STATUS, allocated(results=[{**RESULT, "shareID": "01234567-89ab-cdef-0123-456789abcdef"}]), []),
+    (
+        STATUS,
+        allocated(results=[{**RESULT, "shareID": "x"}]),
+        [
+            'status.allocation.devices.results[0].shareID: Invalid value: "x": error validating uid: invalid UUID length: 1'
+        ],
+    ),
     (
         STATUS,
         allocated(results=[{**RESULT, "bindingConditions": ["a"], "bindingFailureConditions": ["b"]}]),

@@ -330,6 +330,21 @@ CASES: list[Case] = [
     ),
     (
         CIDR,
+        cidrs("x", "10.0.0.0/8"),
+        [
+            'spec.cidrs[0]: Invalid value: "x": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'
+        ],
+    ),
+    (
+        CIDR,
+        cidrs("10.0.0.1/8", "11.0.0.0/8"),
+        [
+            'spec.cidrs[0]: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length',
+            'spec.cidrs: Invalid value: ["10.0.0.1/8","11.0.0.0/8"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64',
+        ],
+    ),
+    (
+        CIDR,
         cidrs("10.0.0.1/8"),
         ['spec.cidrs[0]: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length'],
     ),

@@ -162,9 +162,25 @@ CASES: list[Case] = [
     (UPDATE, (placed(STABLE), placed(BETA)), []),
     (
         UPDATE,
+        (placed(""), placed("b")),
+        [
+            'spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: Invalid value: "": name part must be non-empty',
+            "spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: Invalid value: \"\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+        ],
+    ),
+    (
+        UPDATE,
         (placed("a"), placed("b")),
         [
             'nodeAffinity: Invalid value: {"Required":{"NodeSelectorTerms":[{"MatchExpressions":[{"Key":"a","Operator":"In","Values":["z"]}],"MatchFields":null}]}}: field is immutable, except for updating from beta label to GA'
+        ],
+    ),
+    (
+        UPDATE,
+        (of(nodeAffinity={}), placed("b")),
+        [
+            "spec.nodeAffinity.required: Required value: must specify required node constraints",
+            'nodeAffinity: Invalid value: {"Required":null}: field is immutable, except for updating from beta label to GA',
         ],
     ),
     (

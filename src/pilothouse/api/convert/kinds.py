@@ -44,11 +44,10 @@ def _pod(obj: Object) -> None:
     _drop_init_annotations(obj["metadata"])
     _pod_spec(obj["spec"])
     status = obj["status"]
-    for single, plural in (("podIP", "podIPs"), ("hostIP", "hostIPs")):
-        addresses = [item.get("ip", "") for item in status.get(plural) or ()]
-        aligned = _align(status, single, addresses)
-        if plural == "podIPs" and aligned != addresses:
-            status[plural] = [{"ip": ip} for ip in aligned]
+    addresses = [item.get("ip", "") for item in status.get("podIPs") or ()]
+    aligned = _align(status, "podIP", addresses)
+    if aligned != addresses:
+        status["podIPs"] = [{"ip": ip} for ip in aligned]
 
 
 def _template(template: Object | None) -> None:

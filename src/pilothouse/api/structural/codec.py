@@ -55,7 +55,8 @@ class StructuralCodec:
     def decode_value(self, value: Object, applied: bool = False) -> tuple[Object, list[str]]:
         """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError.
 
-        Of one that was `applied`, nulls that its schema refuses are kept: validation tells of them.
+        Of one that was `applied`, nulls that its schema refuses are kept: validation tells of them. Members of its
+        metadata that cannot be read are left out.
         """
         try:
             codec.kind_of(value, self.expected)
@@ -79,7 +80,7 @@ class StructuralCodec:
         notes: list[str] = []
         found = "metadata" in obj
         if found:
-            metadata, notes = read_metadata(obj["metadata"])
+            metadata, notes = read_metadata(obj["metadata"], drop=applied)
         if self._is_ours(obj):
             schema = self._schema()
             notes += map(unknown_field, structural.prune(obj, schema))

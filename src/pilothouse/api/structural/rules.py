@@ -76,15 +76,28 @@ def _repeated(values: Iterable[Hashable]) -> list[int]:
 # Metadata of whole resources and of embedded ones
 
 
-def read_metadata(value: Any) -> tuple[Object, list[str]]:
-    """Decode metadata into its Go type; returns it with its unknown fields. Raises ValueError if it does not fit."""
+def read_metadata(value: Any, *, drop: bool = False) -> tuple[Object, list[str]]:
+    """Decode metadata into its Go type; returns it with its unknown fields.
+
+    `drop` leaves out members that do not fit; otherwise they raise ValueError.
+    """
     if value is None:
         return {}, []
     try:
         out, notes = decode_value(value, types.builtin(OBJECT_META))
     except _schema.DecodeError as err:
+        if drop and isinstance(value, dict):
+            return read_metadata({name: one for name, one in value.items() if _fits({name: one})})
         raise ValueError(str(err)) from None
     return out, [note.replace('field "', 'field "metadata.', 1) for note in notes]
+
+
+def _fits(metadata: Object) -> bool:
+    try:
+        decode_value(metadata, types.builtin(OBJECT_META))
+    except _schema.DecodeError:
+        return False
+    return True
 
 
 def coerce(value: Any, schema: Schema | None, path: str = "", *, drop: bool = False) -> list[str]:

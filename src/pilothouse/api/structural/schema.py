@@ -26,7 +26,8 @@ class Schema:
 
     type: "" where none is given. additional: the schema of further members, True or False where only that was said,
     None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
-    have one. embeds: whether embedded resources stand here or below.
+    have one. embeds: whether embedded resources stand here or below. formatted: a string with a format, of which the
+    types of managed fields know only that it is a scalar (kube-openapi schemaconv).
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Schema:
         "defaulted",
         "embedded",
         "embeds",
+        "formatted",
         "int_or_string",
         "items",
         "list_keys",
@@ -49,6 +51,7 @@ class Schema:
 
     def __init__(self, declared: Object) -> None:
         self.type: str = declared.get("type") or ""
+        self.formatted = self.type == "string" and (declared.get("format") or "byte") != "byte"
         self.nullable = bool(declared.get("nullable"))
         self.default: Any = declared.get("default")
         self.size = len(json.dump(self.default)) if self.default is not None else 0
@@ -267,6 +270,8 @@ def _type(schema: Schema, preserve: bool = False) -> Type:
         )
     if schema.type == "object":
         return _object_type(schema, preserve)
+    if schema.formatted:
+        return _ANY_SCALAR
     return _SCALARS.get(schema.type) or _SCALARS[""]
 
 
@@ -282,6 +287,7 @@ def _object_type(schema: Schema, preserve: bool) -> Type:
     return out
 
 
+_ANY_SCALAR = Type("scalar")
 _SCALARS = {
     "string": Type("string"),
     "integer": Type("int64"),

@@ -52,7 +52,7 @@ def validate_replication_controller(
     labels = (template.get("metadata") or {}).get("labels") or {}
     if any(labels.get(k) != v for k, v in selector.items()):
         why = "`selector` does not match template `labels`"
-        errs.invalid("spec.template.metadata.labels", sorted_map(labels), why)
+        errs.invalid("spec.template.metadata.labels", sorted_map(labels) or None, why)
     old_template = before.get("template") or {}
     options = options_for(old_template.get("spec"), old_template.get("metadata"), policy=policy)
     validate_pod_template_spec(template, "spec.template", errs, options)

@@ -14,6 +14,7 @@ from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.uuids import normal_uuid
 
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
 _BAD_REF = (
@@ -32,6 +33,7 @@ rules = Rules(
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
+    share_id=d.matches(normal_uuid),
     conditions=validate_conditions,
 )
 
@@ -104,6 +106,7 @@ _allocation = rules.table("""
       request                           reference
       @device-place
       @binding
+      shareID?                          share-id
     devices.config[]                    most:64
       source!                           FromClaim|FromClass
       @requests
@@ -213,6 +216,7 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     for i, device in enumerate(status.get("devices") or ()):
         path, identifier = f"status.devices[{i}]", _device_id(device)
         rules["device-place"](device, path, errs)
+        _share_id(device, path, errs)
         if identifier not in allocated:
             errs.invalid(path, _shared_id(device), "must be an allocated device in the claim")
         _device_status(device, path, errs)
@@ -247,6 +251,9 @@ def _device_id(device: Object) -> str:
     return f"{text}/{share}" if share else text
 
 
+_share_id = rules.table("""
+    shareID?                            share-id
+""")
 _device_status = rules.table("""
     conditions[]                        most:8
     conditions?                         conditions

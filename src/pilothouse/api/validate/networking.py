@@ -308,19 +308,21 @@ def validate_service_cidr(obj: Object, errs: Errors) -> None:
     path, cidrs = "spec.cidrs", (obj.get("spec") or {}).get("cidrs") or []
     if not cidrs:
         errs.required(path, "at least one CIDR required")
-    elif len(cidrs) > 2:
+        return
+    if len(cidrs) > 2:
         errs.invalid(path, {"CIDRs": cidrs}, "may only hold up to 2 values")
-    elif len(cidrs) == 2 and not _is_dual_stack(cidrs):
+        return
+    for i, cidr in enumerate(cidrs):
+        d.matches(names.cidr)(cidr, f"{path}[{i}]", errs)
+    if _of_one_family(cidrs):
         why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         errs.invalid(path, cidrs, why)
-    else:
-        for i, cidr in enumerate(cidrs):
-            d.matches(names.cidr)(cidr, f"{path}[{i}]", errs)
 
 
-def _is_dual_stack(cidrs: list[str]) -> bool:
-    parsed = [names.parse_cidr(c) for c in cidrs]
-    return len({p[0].version for p in parsed if p is not None}) == 2
+def _of_one_family(cidrs: list[str]) -> bool:
+    """Whether there are two, and both are IPv4 or both IPv6."""
+    parsed = [found for found in map(names.parse_cidr, cidrs) if found is not None]
+    return len(parsed) == 2 and parsed[0][0].version == parsed[1][0].version
 
 
 def validate_service_cidr_update(obj: Object, old: Object, errs: Errors) -> None:

@@ -189,7 +189,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     _fixed_mode(volume, old, errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
-        affinity = new_affinity and go(new_affinity, "api.core.v1.VolumeNodeAffinity")
+        affinity = go(new_affinity, "api.core.v1.VolumeNodeAffinity")
         errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
@@ -202,7 +202,7 @@ def _source_shown(source: Object) -> Object:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with beta labels renamed where the new one renames them."""
+    """The old affinity with beta labels renamed where the new one renames them; upstream lets any label become empty."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):
@@ -222,7 +222,7 @@ def _relabelled_term(old: Object, new: Object) -> Object:
         if len(before) == len(after) and before:
             out[member] = [
                 {**one, "key": two["key"]}
-                if _STABLE_LABELS.get(one.get("key", "")) == two.get("key")
+                if _STABLE_LABELS.get(one.get("key", ""), "") == two.get("key", "")
                 else one
                 for one, two in zip(before, after, strict=True)
             ]

@@ -79,7 +79,6 @@ CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),
-    finalizer_checks=frozenset((Part.METADATA_CHANGE,)),
     update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     **COUNTS_SPEC,
 )

@@ -27,7 +27,6 @@ EVENT = Strategy(
     garbage_collection="unsupported",
     validate=_validate,
     validate_update=_validate_update,
-    finalizer_checks=frozenset(),
     ttl=CORE_EVENT.ttl,
 )
 

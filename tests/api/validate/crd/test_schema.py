@@ -55,6 +55,10 @@ def member(declared: Object) -> list[tuple[str, str]]:
         ({"type": "object", "x-kubernetes-embedded-resource": True},
          [("properties", "Required value: must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields")]),
         ({**TEXT, "default": 5}, [("default", 'Invalid value: "integer":  in body must be of type string: "integer"')]),
+        ({"x-kubernetes-int-or-string": True, "default": 1.5}, []),
+        ({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}], "default": {}},
+         [("default", 'Invalid value: "": "" must validate at least one schema (anyOf)'),
+          ("default", 'Invalid value: "object":  in body must be of type integer: "object"')]),
         ({"type": "object", "default": {"a": 1}}, [("default", 'Invalid value: {"a":1}: must not have unknown fields')]),
         ({"type": "array", "items": {**TEXT, "pattern": "^x"}, "default": ["y"]}, [("default.[0]", "Invalid value: \"y\": [0] in body should match '^x'")]),
         ({"type": "object", "properties": {"kind": TEXT}, "x-kubernetes-embedded-resource": True, "default": {"kind": "K"}},
@@ -94,6 +98,14 @@ def test_a_root_beside_a_status() -> None:
     assert found[1].endswith(
         "fields are allowed at the root of the schema if the status subresource is enabled"
     )
+
+
+def test_texts_that_are_pointers_are_there_when_they_are_empty() -> None:
+    for name in ("$ref", "x-kubernetes-list-type", "x-kubernetes-map-type"):
+        found = causes({"type": "object", name: ""}, status=True)[0]
+        assert found[1].endswith("if the status subresource is enabled")
+    assert causes({"type": "object", "$ref": ""}) == [("$ref", "Forbidden: $ref is not supported")]
+    assert not causes({"type": "object", "title": "", "nullable": False}, status=True)
 
 
 def test_go_shows_every_member() -> None:

@@ -8,6 +8,15 @@ from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
 
 
+def test_names_of_claims_are_told_of_a_pod_whose_name_is_too_long() -> None:
+    made = volumes({"name": "v", "ephemeral": {"volumeClaimTemplate": CLAIM}})
+    made["metadata"]["name"] = "p" * 254
+    found = causes(NEW, made)
+    assert [one for one in found if one.startswith('spec.volumes[0].name: Invalid value: "v": PVC name "ppp')]
+    made["metadata"]["name"] = "p" * 300_000
+    assert not [one for one in causes(NEW, made) if "PVC name" in one]
+
+
 def volumes(*listed: Object, **spec: object) -> Object:
     return pod(volumes=list(listed), **spec)
 

@@ -9,7 +9,7 @@ from pilothouse.api.identity import User
 from pilothouse.errors import StatusError
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.groups.core import resources as core
-from pilothouse.registry.groups.core.services import prepare_create, prepare_update
+from pilothouse.registry.groups.core.services import canonicalize, prepare_create, prepare_update
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.memory import MemoryStorage
@@ -66,6 +66,13 @@ def test_headless_and_external_name_take_nothing(ctx: WriteContext) -> None:
     prepare_create(ctx, named)
     assert "clusterIP" not in named["spec"]
     assert ctx.undo == []
+
+
+def test_an_external_name_has_no_internal_traffic(ctx: WriteContext) -> None:
+    for kind, kept in (("ExternalName", False), ("ClusterIP", True)):
+        made = service(kind, internalTrafficPolicy="Local")
+        canonicalize(made)
+        assert ("internalTrafficPolicy" in made["spec"]) is kept
 
 
 def test_taken_address_is_refused(ctx: WriteContext) -> None:

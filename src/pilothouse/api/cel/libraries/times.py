@@ -9,16 +9,15 @@ from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Times
 from pilothouse.api.cel.functions import Functions, Overload
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
 from pilothouse.api.duration import go_duration
+from pilothouse.api.times import LOCAL, fault
 from pilothouse.gotext import plain
 
 _SECOND = 10**9
 _EPOCH = datetime(1970, 1, 1)
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|([+-])(\d\d):(\d\d))", re.ASCII
-)
-_LENIENT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d))?(?:[.,](\d+))?([Zz]|([+-])(\d\d):?(\d\d))?", re.ASCII
-)
+_LOCAL = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?"
+_ZONE = r"(Z|([+-])(\d\d):(\d\d))"
+_RFC3339 = re.compile(_LOCAL + _ZONE, re.ASCII)
+_DATE_TIME = re.compile(f"{_LOCAL}{_ZONE}?", re.ASCII)
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _OFFSET = re.compile(r"([+-]?\d{1,9}):([+-]?\d{1,9})", re.ASCII)
 _SPAN = re.compile(r"([0-9]+)\s*([A-Za-zµ]+)")
@@ -40,7 +39,7 @@ def _from_match(match: re.Match[str]) -> Timestamp | None:
     """The time of a match of the patterns above, None when there is no such day or hour."""
     year, month, day, hour, minute, second, fraction, zone, sign, zone_hour, zone_minute = match.groups()
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0))
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second))
     except ValueError:
         return None
     offset = 0
@@ -62,11 +61,11 @@ def read_timestamp(text: str) -> Timestamp | None:
 
 
 def _date_time(text: str) -> Timestamp:
-    """The value of a field of format date-time."""
-    match = _LENIENT.fullmatch(text) if len(text) <= _LONGEST else None
+    """The value of a field of format date-time, of which validation allows more forms than can be read here."""
+    match = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
     found = _from_match(match) if match is not None else None
     if found is None:
-        raise EvaluationError(f"Invalid date-time formatted string {text}")
+        raise EvaluationError(f"Invalid date-time formatted string {text}: {fault(text, LOCAL)}")
     return found
 
 

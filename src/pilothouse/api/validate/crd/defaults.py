@@ -18,7 +18,7 @@ def validate_defaults(declared: Object, path: str, errs: Errors, *, require_prun
     """Validates the defaults in a structural schema."""
     whole = {**declared, "x-kubernetes-embedded-resource": True}
     if any(node.get("default") is not None for node in _below(whole)):
-        checks = _Checks(Schema(whole), Validator(whole), require_pruned, errs)
+        checks = _Checks(Schema(whole), Validator(_of_any_type(whole)), require_pruned, errs)
         _validate(whole, checks, Trail(path), _resource, False)
 
 
@@ -31,6 +31,17 @@ def _below(declared: Object) -> Iterator[Object]:
         if isinstance(one.get("items"), dict):
             waiting.append(one["items"])
         waiting += (one.get("properties") or {}).values()
+
+
+def _of_any_type(declared: Object) -> Object:
+    """A schema without x-kubernetes-int-or-string, which alone refuses no default."""
+    out = {name: value for name, value in declared.items() if name != "x-kubernetes-int-or-string"}
+    for name in ("items", "additionalProperties"):
+        if isinstance(out.get(name), dict):
+            out[name] = _of_any_type(out[name])
+    if out.get("properties"):
+        out["properties"] = {name: _of_any_type(one) for name, one in out["properties"].items()}
+    return out
 
 
 class _Checks(NamedTuple):

@@ -119,14 +119,22 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
     errs.extend(found)
 
 
-_POINTERS = ("AdditionalProperties", "AdditionalItems", "XPreserveUnknownFields")
-"""Members that may be false and are there all the same."""
+_POINTERS = (
+    "Ref",
+    "AdditionalProperties",
+    "AdditionalItems",
+    "XPreserveUnknownFields",
+    "XListType",
+    "XMapType",
+)
+"""Members that may be false or empty and are there all the same."""
 
 
 def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
     for name, go in _GO_NAMES.items():
         value = declared.get(name)
-        if value is None or value == "" or (value is False and go not in _POINTERS):
+        empty = value is False or value == ""
+        if value is None or (empty and go not in _POINTERS):
             continue
         if go == "Type":
             if value != "object":
@@ -217,7 +225,7 @@ _node = rules.table(f"""
     patternProperties-                  : patternProperties is not supported
     definitions-                        : definitions is not supported
     dependencies-                       : dependencies is not supported
-    $ref-                               : $ref is not supported
+    $ref-?                              : $ref is not supported
     if type == null
       forbidden                         at:type : type cannot be set to null, use nullable as an alternative
     @no-list-of-items
@@ -295,7 +303,7 @@ def _list_map(s: Object, path: Trail, errs: Errors) -> None:
         return
     if not isinstance(items, dict):
         why = "must only have a single schema if x-kubernetes-list-type is map"
-        errs.invalid(f"{path}.items", items, why)
+        errs.invalid(f"{path}.items", go_schema({"items": items})["Items"], why)
         return
     if items.get("type") != "object":
         why = "must be object if parent array's x-kubernetes-list-type is map"

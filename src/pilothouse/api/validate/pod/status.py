@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import (
-    doubles,
-    is_ipv6,
-    report,
-    validate_ip,
-)
+from pilothouse.api.validate.common import is_ipv6, report, validate_ip
 from pilothouse.api.validate.pod.annotations import validate_annotation_updates, validate_pod_annotations
 from pilothouse.api.validate.pod.container import is_sidecar
 from pilothouse.api.validate.pod.options import deletion_cost_bad
@@ -113,18 +108,11 @@ def _ips(status: Object, before: Object, errs: Errors) -> None:
         bad = [i for i, address in enumerate(listed) if names.parse_ip(address) is None]
         doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
         shown = [{"IP": address} for address in listed]
-        duplicates = doubles(listed)
-        if member == "hostIPs":
-            for i in duplicates:
-                errs.duplicate(f"{path}[{i}]", shown[i])
         if bad:
             text = f"invalid IP[{bad[0]}]: {listed[bad[0]]}"
             errs.internal(path, f"failed to check for dual stack with error:{text}")
         if bad or doubled:
             errs.invalid(path, shown, why)
-        if member == "podIPs":
-            for i in duplicates:
-                errs.duplicate(f"{path}[{i}]", shown[i])
 
 
 def _users(statuses: Sequence[Object], path: str, errs: Errors, system: str) -> None:

@@ -15,6 +15,8 @@ from pilothouse.api.validate.volume_sources import MORE_THAN_ONE, iscsi_name_too
 from pilothouse.gotext import quote
 
 _DUPLICATE_PATH = "conflicting duplicate paths"
+_MOST_NAMED = 256 * 1024
+"""Characters of pods' names that are too long and that causes about claims may repeat."""
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"
 
 
@@ -131,7 +133,8 @@ def validate_volumes(
     volumes: Sequence[Object], pod_name: str, path: str, errs: Errors, options: PodOptions
 ) -> dict[str, Object]:
     """Validates all volumes and returns the valid ones by name; `pod_name` is "" for a template."""
-    if names.size(pod_name) > names.SUBDOMAIN_MAX:
+    too_long = names.size(pod_name) > names.SUBDOMAIN_MAX
+    if too_long and len(pod_name) * len(volumes) > _MOST_NAMED:
         pod_name = ""  # it is invalid anyway, and would make each claim's name as long
     made = {f"{pod_name}-{v.get('name', '')}" for v in volumes if pod_name and v.get("ephemeral") is not None}
     valid: dict[str, Object] = {}

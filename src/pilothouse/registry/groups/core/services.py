@@ -42,6 +42,13 @@ def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
     _drop_by_type(spec, before)
 
 
+def canonicalize(service: Object) -> None:
+    """Drop the internal traffic policy of an external name, which has no traffic; upstream does not show it either."""
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        spec.pop("internalTrafficPolicy", None)
+
+
 def warnings(ctx: WriteContext, service: Object, old: Object | None) -> list[str]:
     return service_warnings(service)
 

@@ -216,6 +216,8 @@ EVENT = Strategy(
     validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
     finalizer_checks=frozenset(),
+    metadata_last=True,
+    update_order=(Part.RULES,),
     ttl=_event_ttl,
 )
 

@@ -141,6 +141,7 @@ SERVICE = Strategy(
     prepare_update=core_services.prepare_update,
     validate=on_create(service.validate_service),
     validate_update=on_update(service.validate_service_update),
+    canonicalize=core_services.canonicalize,
     warnings=core_services.warnings,
     claim=service_objects.claim,
     settle=service_objects.release_unused,
