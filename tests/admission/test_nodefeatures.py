@@ -33,7 +33,7 @@ def missing(*features: str) -> str:
     [
         (made(init=CPU, resources=CPU), [], missing(POD_LEVEL, INIT)),
         (made(init=CPU, resources=CPU), [INIT], missing(POD_LEVEL)),
-        (made(init=CPU, resources=CPU), [INIT, POD_LEVEL], ""),
+        (made(init=CPU, resources=CPU), sorted([INIT, POD_LEVEL]), ""),
         (made(init=CPU), ["Other"], missing(INIT)),
         (made(sidecar=CPU), [], ""),
         (made(), [], ""),

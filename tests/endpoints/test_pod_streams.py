@@ -61,7 +61,7 @@ async def test_a_websocket_of_version_5_is_translated(rig: Rig, kubelet: Streami
     [
         ("POST", SPDY, ()),
         ("POST", SPDY, ("ExtendWebSocketsToKubelet",)),
-        ("GET", V5, ("Other", "ExtendWebSocketsToKubelet")),
+        ("GET", V5, ("ExtendWebSocketsToKubelet", "Other")),
         ("GET", {**SOCKET, "Sec-WebSocket-Protocol": "v4.channel.k8s.io"}, ()),
         ("GET", {**SOCKET, "Sec-WebSocket-Protocol": "base64.channel.k8s.io"}, ()),
         ("GET", SOCKET, ()),
