@@ -131,12 +131,7 @@ class Field:
 
 
 # Go struct -> members that are omitted if empty, although empty and absent differ in meaning.
-_EMPTY_DIFFERS = {
-    "v1.ObjectMeta": ("managedFields",),
-    "v2.HPAScalingRules": ("policies",),
-    "v1.IngressSpec": ("rules",),
-    "v1.PersistentVolumeClaimSpec": ("accessModes",),
-}
+_EMPTY_DIFFERS = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
 
 REFERENCE = "#/components/schemas/"
 

@@ -49,7 +49,7 @@ class _Excuses(NamedTuple):
 def _backend_or_rules(spec: Object, path: str, errs: Errors) -> None:
     if not spec.get("rules") and spec.get("defaultBackend") is None:
         why = "either `defaultBackend` or `rules` must be specified"
-        errs.invalid(path, spec.get("rules"), why)
+        errs.invalid(path, spec.get("rules") or None, why)
 
 
 @rules
