@@ -392,6 +392,31 @@ async def test_scale(rig: Any, runner: Any, define: Any) -> None:
     await rig.ok("POST", path(), widget("none"))
     why = await rig.fail(500, "GET", path(name="none", sub="scale"))
     assert why == 'Internal error occurred: the spec replicas field ".spec.n" does not exist'
+    changes: list[Object] = [{"metadata": {"labels": None}}, {"spec": {}}]
+    for patch in changes:
+        why = await rig.fail(400, "PATCH", path(name="none", sub="scale"), patch, headers=MERGE)
+        assert why == 'the spec replicas field ".spec.n" cannot be empty'
+    await rig.fail(422, "PATCH", path(name="none", sub="scale"), {"spec": True}, headers=MERGE)
+    done = await rig.ok("PATCH", path(name="none", sub="scale"), {"spec": {"replicas": 3}}, headers=MERGE)
+    assert done["spec"] == {"replicas": 3}
+    assert (await rig.ok("GET", path(name="none")))["spec"] == {"n": 3}
+
+
+async def test_a_scale_is_laid_into_an_object_without_one(rig: Any, runner: Any, define: Any) -> None:
+    paths = {"specReplicasPath": ".spec.deep.n", "statusReplicasPath": ".status.n"}
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    await define(version(subresources={"scale": paths}, schema={"openAPIV3Schema": schema}))
+    head = {"apiVersion": "autoscaling/v1", "kind": "Scale"}
+    for name, spec in (("absent", {}), ("empty", {"deep": {"a": 1}}), ("wrong", {"deep": None})):
+        await rig.ok("POST", path(), widget(name) | {"spec": spec})
+        scale = head | {"metadata": {"name": name}, "spec": {"replicas": 2}}
+        if name == "wrong":
+            why = await rig.fail(500, "PUT", path(name=name, sub="scale"), scale)
+            assert why == "value cannot be set because .spec.deep is not a map[string]interface{}"
+        else:
+            assert (await rig.ok("PUT", path(name=name, sub="scale"), scale))["spec"] == {"replicas": 2}
+            found = (await rig.ok("GET", path(name=name)))["spec"]["deep"]
+            assert found == {**(spec.get("deep") or {}), "n": 2}
 
 
 async def test_columns(rig: Any, runner: Any, define: Any) -> None:

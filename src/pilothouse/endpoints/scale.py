@@ -22,7 +22,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
     """GET, PUT or PATCH of a Scale."""
     assert sub.read is not None
-    info, read = ctx.info, sub.read
+    info, read = ctx.info, sub.read_to_change or sub.read
     shown = resource.body_of(sub)
     method = ctx.request.method
     if method == "GET":
@@ -35,7 +35,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
     if kind:
         await patch.record(ctx, kind)
-    scope = RequestScope(verbs, ctx, resource, params, info.name, view=sub.read)
+    scope = RequestScope(verbs, ctx, resource, params, info.name, view=read)
     body: Object | None = None
     if not kind:
         body = await _decode(ctx, sub, shown, params)

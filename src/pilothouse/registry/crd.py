@@ -32,7 +32,6 @@ from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
-from pilothouse.registry.rest import put
 from pilothouse.registry.store import Store
 from pilothouse.registry.versions import version_key
 
@@ -356,6 +355,10 @@ UNNAMED_SCALE = (
 """Upstream's 400 for any Scale that does not decode: it cannot name the type that its handler expects."""
 
 
+UNSET = -(2**31)
+"""The replicas of a Scale that is to be changed, of an object that has none."""
+
+
 def _scale(paths: Object) -> Subresource:
     """The scale subresource: how a Scale is read out of an object of the version and laid back into it."""
     replicas, current, selector = (
@@ -364,15 +367,24 @@ def _scale(paths: Object) -> Subresource:
 
     def read(obj: Object) -> Object:
         try:
+            missing = nested(obj, replicas, int) is None
+        except ValueError as err:
+            raise errors.InternalError(str(err)) from None
+        if missing:
+            why = f'the spec replicas field "{replicas}" does not exist'
+            raise errors.InternalError(
+                f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
+            )
+        return read_to_change(obj)
+
+    def read_to_change(obj: Object) -> Object:
+        try:
             wanted, there = nested(obj, replicas, int), nested(obj, current, int)
             label = nested(obj, selector, str) if selector else None
         except ValueError as err:
             raise errors.InternalError(str(err)) from None
         if wanted is None:
-            why = f'the spec replicas field "{replicas}" does not exist'
-            raise errors.InternalError(
-                f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
-            )
+            wanted = UNSET
         metadata = obj["metadata"]
         kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
         status: Object = {"replicas": there or 0}
@@ -386,10 +398,22 @@ def _scale(paths: Object) -> Subresource:
             "status": status,
         }
 
-    def write(obj: Object, body: Object) -> None:
-        put(obj, tuple(split(replicas)), (body.get("spec") or {}).get("replicas") or 0)
+    steps = tuple(split(replicas))
 
-    return scale(read, write, tuple(split(replicas)), undecodable=UNNAMED_SCALE)
+    def write(obj: Object, body: Object) -> None:
+        wanted = (body.get("spec") or {}).get("replicas") or 0
+        if wanted == UNSET:
+            raise errors.BadRequest(f'the spec replicas field "{replicas}" cannot be empty')
+        above = obj
+        for i, step in enumerate(steps[:-1]):
+            inner = above.get(step, {})
+            if not isinstance(inner, dict):
+                path = ".".join(("", *steps[: i + 1]))
+                raise errors.Unknown(f"value cannot be set because {path} is not a map[string]interface{{}}")
+            above[step] = above = dict(inner)  # the stored object has parts of it
+        above[steps[-1]] = wanted
+
+    return scale(read, write, steps, read_to_change=read_to_change, undecodable=UNNAMED_SCALE)
 
 
 def is_terminating(obj: Object) -> bool:

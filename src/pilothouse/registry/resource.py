@@ -66,6 +66,8 @@ class Subresource:
     """Further group versions that the body of an action may name."""
     read: Callable[[Object], Object] | None = None
     """Makes the body out of the object, for a body that is a view of it (Scale)."""
+    read_to_change: Callable[[Object], Object] | None = None
+    """The same for a body that will be changed, where it may be made of more objects; None = as `read`."""
     write: Callable[[Object, Object], None] | None = None
     """Sets the members of the object that such a body shows, in place: (object, body)."""
     validate: Callable[[Object, Errors], None] | None = None
