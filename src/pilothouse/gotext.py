@@ -57,7 +57,7 @@ _ESCAPES = _Escapes(
 )
 
 
-EXPONENT_FROM = 6
+_EXPONENT_FROM = 6
 """The power of ten from which on %g writes an exponent when it writes as few digits as it can."""
 
 
@@ -88,7 +88,7 @@ def double(value: float) -> str:
         return special
     sign = "-" if math.copysign(1, value) < 0 else ""
     digits, exponent = _digits(value)
-    if exponent < -4 or exponent >= EXPONENT_FROM:
+    if exponent < -4 or exponent >= _EXPONENT_FROM:
         rest = f".{digits[1:]}" if len(digits) > 1 else ""
         return f"{sign}{digits[0]}{rest}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
     return sign + _plain(digits, exponent)

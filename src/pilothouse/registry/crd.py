@@ -366,16 +366,13 @@ def _scale(paths: Object) -> Subresource:
     )
 
     def read(obj: Object) -> Object:
-        try:
-            missing = nested(obj, replicas, int) is None
-        except ValueError as err:
-            raise errors.InternalError(str(err)) from None
-        if missing:
+        found = read_to_change(obj)
+        if found["spec"].get("replicas") == UNSET:
             why = f'the spec replicas field "{replicas}" does not exist'
             raise errors.InternalError(
                 f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
             )
-        return read_to_change(obj)
+        return found
 
     def read_to_change(obj: Object) -> Object:
         try:
@@ -410,7 +407,9 @@ def _scale(paths: Object) -> Subresource:
             if not isinstance(inner, dict):
                 path = ".".join(("", *steps[: i + 1]))
                 raise errors.Unknown(f"value cannot be set because {path} is not a map[string]interface{{}}")
-            above[step] = above = dict(inner)  # the stored object has parts of it
+            copied = dict(inner)  # the stored object has it as well
+            above[step] = copied
+            above = copied
         above[steps[-1]] = wanted
 
     return scale(read, write, steps, read_to_change=read_to_change, undecodable=UNNAMED_SCALE)

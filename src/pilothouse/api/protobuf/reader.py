@@ -52,16 +52,6 @@ def table(type: Type) -> Table:
     return out
 
 
-def in_order(members: Table) -> Iterator[Field]:
-    """The members of a table by their numbers, which is the order of the Go type; embedded messages in their place."""
-    for number in sorted(members):
-        member = members[number]
-        if isinstance(member, dict):
-            yield from in_order(member)
-        else:
-            yield member
-
-
 # Reading
 
 

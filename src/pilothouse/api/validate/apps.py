@@ -241,9 +241,8 @@ validate_replica_set_status = status(
 
 @rules
 def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
-    validate_claim_spec(
-        spec, path, errs
-    )  # every template is judged as a new claim, without what a stored one may keep
+    """A template of a claim is judged as a new claim: it may keep nothing that a stored one may."""
+    validate_claim_spec(spec, path, errs)
 
 
 _stateful_set = rules.kind("""

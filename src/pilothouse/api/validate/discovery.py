@@ -24,22 +24,22 @@ _slice = rules.kind(f"""
         appProtocol?                    qualified-name
     if not $unchanged
       endpoints[]                       most:{MAX_ENDPOINTS}
-    if not $unchanged and #endpoints <= {MAX_ENDPOINTS}
-      endpoints[]
-        addresses[]!                    most:100 : must contain at least 1 address
-        @addresses
-        nodeName?                       dns-subdomain
-        deprecatedTopology[]            most:16
-        deprecatedTopology?             labels
-        hostname?                       dns-label
-        hints.forZones[]                most:8
-        if #hints.forZones <= 8
-          hints.forZones[]              unique-first:.name
-            name                        label-value
-        hints.forNodes[]                most:8
-        if #hints.forNodes <= 8
-          hints.forNodes[]              unique-first:.name
-            name                        dns-subdomain
+      if #endpoints <= {MAX_ENDPOINTS}
+        endpoints[]
+          addresses[]!                  most:100 : must contain at least 1 address
+          @addresses
+          nodeName?                     dns-subdomain
+          deprecatedTopology[]          most:16
+          deprecatedTopology?           labels
+          hostname?                     dns-label
+          hints.forZones[]              most:8
+          if #hints.forZones <= 8
+            hints.forZones[]            unique-first:.name
+              name                      label-value
+          hints.forNodes[]              most:8
+          if #hints.forNodes <= 8
+            hints.forNodes[]            unique-first:.name
+              name                      dns-subdomain
 """)
 
 
