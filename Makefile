@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
+.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -39,11 +39,18 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
+# Files run side by side on JOBS workers; those that bear no neighbours run at the end (tests/side_by_side.py).
+JOBS ?= auto
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(PYTEST) --durations=25
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) -m 'not slow'
+
+# tests/durations.json anew, by which files are ordered.
+durations: $(READY)
+	$(PYTEST) --save-durations
 
 # The tests of the compiled modules, which are built anew beside the others for AddressSanitizer and for the sanitizer of
 # undefined behaviour.
@@ -67,7 +74,7 @@ test-pythons:
 COVERAGE := $(abspath build/coverage)
 coverage: $(READY)
 	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage run -m pytest -q
+	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage run -m pytest -q -n $(JOBS)
 	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage combine --quiet
 	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage json --quiet -o $(COVERAGE)/python.json
 	$(TRACED) $(BIN)/python setup.py --quiet build --build-lib build/trace --build-temp build/trace-objects

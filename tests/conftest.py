@@ -1,4 +1,4 @@
-"""Runs coroutine tests, those with the fixture `rig` on the rig's loop; refuses some skips in CI."""
+"""Runs coroutine tests, those with the fixture `rig` on the rig's loop; orders files; refuses some skips in CI."""
 
 import asyncio
 import inspect
@@ -8,13 +8,49 @@ import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+import side_by_side
 from virtual_time import VirtualLoop
+from xdist.remote import Producer
 
 from pilothouse import logs
 
+CI = os.environ.get("PILOTHOUSE_CI") == "1"
+
+# Neighbours decide how long an example takes. The gate tries the same examples each time; other runs try new ones.
+hypothesis.settings.register_profile("pilothouse", deadline=None, derandomize=CI)
+hypothesis.settings.load_profile("pilothouse")
+
 ACCEPTED = ("on request: ", "not on this host: ")
 """How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that keeps how long files take."""
+    parser.addoption("--save-durations", action="store_true", help="write tests/durations.json anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    side_by_side.arrange(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> side_by_side.LongestFirst:
+    """Give each worker whole files."""
+    return side_by_side.LongestFirst(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how long each folder took; `--durations` prints the slowest tests."""
+    stats = terminalreporter.stats
+    reports = [report for found in stats.values() for report in found if isinstance(report, pytest.TestReport)]
+    files = side_by_side.by_file(reports)
+    if config.getoption("durations"):
+        terminalreporter.section("seconds by folder")
+        terminalreporter.write_line("\n".join(side_by_side.by_folder(files)))
+    if config.getoption("save_durations"):
+        side_by_side.save(files)
 
 
 @pytest.fixture
@@ -72,7 +108,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With PILOTHOUSE_CI=1, fail a test that is skipped because something is not installed."""
     report = yield
-    if os.environ.get("PILOTHOUSE_CI") == "1" and report.skipped and isinstance(report.longrepr, tuple):
+    if CI and report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
         if not reason.startswith(ACCEPTED):
             report.outcome = "failed"

@@ -401,7 +401,7 @@ def values(kind: schema.Type, depth: int) -> Any:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(KINDS).flatmap(lambda k: st.tuples(st.just(k), values(schema.for_kind(*k), 4))))
 def test_any_body_is_decoded_or_refused(case: tuple[tuple[str, str, str], Any]) -> None:
     kind, value = case
@@ -417,7 +417,7 @@ def test_any_body_is_decoded_or_refused(case: tuple[tuple[str, str, str], Any]) 
     assert json.loads(codec.encode(again, kind[2], "x"))["kind"] == kind[2]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(KINDS).flatmap(lambda k: st.tuples(st.just(k), values(schema.for_kind(*k), 4))))
 def test_both_walks_agree(case: tuple[tuple[str, str, str], Any]) -> None:
     kind, value = case

@@ -333,7 +333,7 @@ def read_again(written: Any) -> Any:
 
 
 @given(WRITTEN)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: Any) -> None:
     wanted = {name: child for name, child in read_again(written).items() if name != "."}
     found = fieldset.parse(written)
@@ -347,7 +347,7 @@ def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: A
 
 
 @given(st.lists(WRITTEN, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_union_of_many_is_that_of_one_after_the_other(sets: Any) -> None:
     sets = [fieldset.parse(one) for one in sets]
     wanted: dict[str, Any] = {}

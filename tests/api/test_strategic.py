@@ -326,7 +326,7 @@ CHANGES = st.lists(
 
 
 @given(live=ITEMS, change=CHANGES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_items_are_found_as_a_search_would_find_them(live: Any, change: Any) -> None:
     """Repeated names too: the first one counts."""
     if not live and not change:

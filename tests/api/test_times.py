@@ -16,7 +16,7 @@ MOMENTS = st.datetimes(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MOMENTS)
 def test_times_are_brought_to_utc(moment: datetime.datetime) -> None:
     text = moment.isoformat(timespec="seconds")
@@ -62,7 +62,7 @@ def test_micro_times_need_six_decimals() -> None:
         times.micro_time("2020-01-02T03:04:05Z")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=40), st.integers(0, 60))
 def test_base64_with_line_ends(data: bytes, at: int) -> None:
     text = base64.b64encode(data).decode()

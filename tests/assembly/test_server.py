@@ -24,6 +24,7 @@ import pilothouse
 from pilothouse import options, pki
 from pilothouse.assembly.server import Server
 from pilothouse.storage.interface import Unavailable
+from pilothouse.testing.ports import free_ports
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -241,12 +242,6 @@ def serve(directory: Any, port: Any, *more: Any) -> Any:
     )
 
 
-def free_port() -> Any:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def wait_ready(process: Any, directory: Any, port: Any) -> Any:
     def ready() -> Any:
         assert process.poll() is None, process.stdout.read()
@@ -265,7 +260,7 @@ def wait_ready(process: Any, directory: Any, port: Any) -> Any:
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_drains(tmp_path: pathlib.Path, number: Any) -> None:
     """An open watch ends cleanly, and the process is gone with status 0."""
-    port = free_port()
+    port = free_ports(1)[0]
     process = serve(tmp_path, port, "--storage-backend=memory")
     try:
         tls = wait_ready(process, tmp_path, port)
@@ -286,7 +281,7 @@ def test_a_signal_drains(tmp_path: pathlib.Path, number: Any) -> None:
 def test_a_server_that_cannot_start_says_why(tmp_path: pathlib.Path) -> None:
     (tmp_path / "broken.crt").write_text("no certificate")
     flags = [f"--tls-cert-file={tmp_path}/broken.crt", f"--tls-private-key-file={tmp_path}/broken.crt"]
-    process = serve(tmp_path, free_port(), "--storage-backend=memory", *flags)
+    process = serve(tmp_path, free_ports(1)[0], "--storage-backend=memory", *flags)
     output, _ = process.communicate(timeout=20)
     assert process.returncode not in (0, None) and b"Traceback" not in output and output.strip()
 

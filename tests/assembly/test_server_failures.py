@@ -19,6 +19,7 @@ from pilothouse.config import Config
 from pilothouse.lifecycle import Opened
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage
+from pilothouse.testing.ports import free_ports
 
 STAGES = ("open_registry", "wire", "bind", "fill", "start_controllers", "listen", "announce")
 
@@ -102,12 +103,6 @@ def temporary(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(own))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def config(directory: pathlib.Path, port: int, *more: str) -> Config:
     flags = [f"--data-dir={directory}", "--bind-address=127.0.0.1", f"--secure-port={port}", *more]
     return options.parse(flags)
@@ -146,7 +141,7 @@ def test_a_start_that_fails_gives_everything_back(tmp_path: pathlib.Path, stage:
     """Behind every stage; another server can use the directory and the port at once."""
 
     async def main() -> None:
-        settings = config(tmp_path / "data", free_port(), f"--storage-backend={backend}")
+        settings = config(tmp_path / "data", free_ports(1)[0], f"--storage-backend={backend}")
         before = held()
         server = Broken(settings)
         server.broken = stage
@@ -205,7 +200,7 @@ def test_a_close_that_fails_is_told_and_skips_nothing(
     async def main() -> None:
         before = held()
         storage = Storage("close")
-        server = Failing(config(tmp_path, free_port()), storage=storage)
+        server = Failing(config(tmp_path, free_ports(1)[0]), storage=storage)
         await server.start()
         await server.stop(drain=0.1)
         assert storage.closed

@@ -257,7 +257,7 @@ def among(one: Object, a: AuthorizationAttributes) -> bool:
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(RULES, min_size=1, max_size=4), USERS, REQUESTS)
 def test_the_first_rule_that_matches_decides(
     rules: list[Object], user: User | None, a: AuthorizationAttributes

@@ -71,7 +71,7 @@ RULES = st.lists(
 
 
 @given(RULES, RULES)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_the_product_gives_the_same(held: Any, wanted: Any) -> None:
     assert uncovered(held, wanted) == by_product(held, wanted)
     assert first_uncovered(held, wanted) == (by_product(held, wanted), True)

@@ -176,7 +176,7 @@ def naive(bindings: Any, roles: Any, attributes: Any) -> str:
     return ""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.lists(SUBJECTS, max_size=3)), max_size=6),
     st.lists(st.lists(RULES, max_size=2), min_size=4, max_size=4),

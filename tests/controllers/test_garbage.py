@@ -242,7 +242,7 @@ async def test_the_index_is_empty_when_all_is_gone(rig: Rig, collector: Any) -> 
     assert collector.dependents == {} and collector.owners == {}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(st.integers(1, 7), st.sets(st.integers(0, 6), max_size=3), max_size=7),
     st.lists(st.integers(0, 7), max_size=3, unique=True),

@@ -300,7 +300,7 @@ async def test_a_token_goes_with_no_version(rig: Rig, three: Any) -> None:
     assert names(await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}&resourceVersion=0")) == ["b", "c"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True),
     st.integers(1, 4),

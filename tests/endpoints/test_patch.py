@@ -328,7 +328,7 @@ PATCH = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PATCH | VALUES, st.sampled_from([MERGE, STRATEGIC, JSON, APPLY]))
 def test_no_patch_is_the_server_s_fault(patch: Any, headers: Any) -> None:
     async def main() -> None:
@@ -358,7 +358,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_configuration_in_json_means_what_it_means_as_yaml(value: Any) -> None:
     body = json.dumps(value).encode()
     got = apply_config(body).value

@@ -357,7 +357,7 @@ JSON = st.recursive(
 BODIES = st.binary(max_size=8) | JSON.map(lambda v: json.dumps(v).encode()) | st.just(b"")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
     KNOWN | st.lists(SEGMENTS, max_size=8).map(lambda parts: "/" + "/".join(parts)),

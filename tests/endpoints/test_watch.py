@@ -231,7 +231,7 @@ async def test_an_error_of_a_table_is_a_status(rig: Rig) -> None:
 ACTION = st.tuples(st.sampled_from(["create", "on", "off", "delete"]), st.sampled_from("abc"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ACTION, max_size=12), st.integers(0, 12), st.booleans())
 def test_a_client_that_follows_has_what_is_listed(actions: Any, begin: Any, selected: Any) -> None:
     """An informer's mirror, begun anywhere among the writes, equals the list at the end."""

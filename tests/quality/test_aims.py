@@ -8,6 +8,8 @@ import pytest
 import restart
 import startup
 
+pytestmark = pytest.mark.alone
+
 SLACK = 2
 COUNT = 20_000
 

@@ -489,7 +489,7 @@ async def test_watches_are_in_order(rig: Any, runner: Any, boxes: Hooked) -> Non
     assert sorted(asked) == sorted(names), "three watchers, one conversion of each object"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), st.integers())
 def test_the_order_of_a_batch_is_kept(boxes_given: list[tuple[int, bool]], seed: int) -> None:
     """Whatever of a batch is remembered, repeated, or in the right version already."""

@@ -290,7 +290,7 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ACTIONS, max_size=8))
 def test_a_pod_s_end_against_a_model(actions: Any) -> None:
     async def main() -> None:

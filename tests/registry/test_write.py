@@ -275,7 +275,7 @@ async def test_the_cache_shows_a_write_before_it_is_answered(rig: Rig) -> None:
     assert rig.store.entry(rig.catalog.get(*CONFIG_MAP), "default", "b") is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=8))
 def test_writers_at_once_are_as_good_as_one_after_another(writes: Any) -> None:
     """Each adds one to a counter of its own under retries: none is lost."""

@@ -712,7 +712,7 @@ garbage = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=garbage, cuts=st.lists(st.integers(0, 200), max_size=4))
 def test_garbage_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
     async def check() -> None:

@@ -208,7 +208,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS, st.integers(0, 2**32), st.sampled_from([0, 100_000, 450_000]))
 def test_whatever_happens_the_budget_holds_and_the_honest_come_through(
     steps: Any, seed: Any, budget: Any

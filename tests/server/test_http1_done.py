@@ -437,7 +437,7 @@ class Script:
             )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STEPS, st.sampled_from([1 << 40, 300_000, 50_000, 10]), st.booleans())
 def test_exactly_once_whatever_happens(steps: list[tuple[str, Any]], room: int, fails: bool) -> None:
     async def main() -> None:

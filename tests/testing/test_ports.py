@@ -1,4 +1,5 @@
 import contextlib
+import os
 import pathlib
 import socket
 import subprocess
@@ -16,6 +17,21 @@ def test_ports_are_free_and_given_once() -> None:
     for port in ports:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
+
+
+def test_workers_of_a_test_run_draw_from_different_ports(tmp_path: pathlib.Path) -> None:
+    program = "from pilothouse.testing.ports import free_ports; print(*free_ports(300))"
+    given = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTEST_XDIST_WORKER": worker},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for worker in ("gw0", "gw1")
+    ]
+    assert not set(given[0]) & set(given[1])
 
 
 def test_no_client_is_given_one_of_them() -> None:

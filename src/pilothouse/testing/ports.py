@@ -1,5 +1,6 @@
 """Free loopback ports for processes that tests start, and detection of ports that are taken nevertheless."""
 
+import os
 import pathlib
 import random
 import socket
@@ -8,6 +9,9 @@ from collections.abc import Callable
 
 ATTEMPTS = 3
 """Number of attempts to start a process on other ports."""
+
+SHARES = 32
+"""Number of parts into which the ports are divided for workers of pytest-xdist."""
 
 _given: set[int] = set()
 
@@ -51,10 +55,10 @@ def free_ports(count: int) -> list[int]:
     """Ports on which no process listens; each is returned once.
 
     They are below the kernel's ephemeral range: a client could take a port in that range before the server
-    starts.
+    starts. Each worker of pytest-xdist draws from ports of its own.
     """
     out: list[int] = []
-    candidates = list(_candidates())
+    candidates = list(_share(_candidates(), os.environ.get("PYTEST_XDIST_WORKER", "")))
     random.shuffle(candidates)
     for port in candidates:
         if len(out) == count:
@@ -73,6 +77,12 @@ def _candidates() -> range:
     except OSError:
         low = 49152
     return range(max(low - 12_000, 10_000), low) if low > 11_000 else range(10_000, 60_000)
+
+
+def _share(ports: range, worker: str) -> range:
+    """The part of a worker named gw0, gw1 and so on; all ports where there are no workers."""
+    number = worker.removeprefix("gw")
+    return ports[int(number) % SHARES :: SHARES] if number.isdigit() else ports
 
 
 def _free(port: int) -> bool:

@@ -101,7 +101,7 @@ def test_broken_bodies_are_refused() -> None:
         protobuf.read(protobuf.MAGIC + b"\x0a\xff")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     try:

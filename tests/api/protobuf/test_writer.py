@@ -115,7 +115,7 @@ def test_lists_are_their_items() -> None:
     assert frame(raw, "v1", "ConfigMapList") == whole
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_varints(value: int) -> None:
     assert protobuf._signed(protobuf._varint(varint(value), 0)[0]) == value

@@ -220,7 +220,7 @@ VALUES = st.recursive(
 
 
 @given(declarations(), VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pruning_and_defaulting_are_idempotent(declared: Object, value: Any) -> None:
     compiled = compile({"type": "object", "properties": {"spec": declared}})
     obj: Object = {"spec": value}

@@ -223,7 +223,7 @@ VALUES = st.recursive(
 
 
 @given(schemas(), VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_agrees_with_another_validator(declared: Object, value: Any) -> None:
     expected = jsonschema.Draft4Validator(declared).is_valid(value)
     assert (not Validator(declared).check(value, None).problems) == expected

@@ -19,7 +19,7 @@ VALUES: Any = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VALUES)
 def test_json_is_yaml(value: Any) -> None:
     assert yaml.parse(json.dumps(value).encode()).value == value

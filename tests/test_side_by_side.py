@@ -1,0 +1,73 @@
+"""The order of files, and the files that bear no neighbours."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from side_by_side import alone, by_folder, inside, order
+
+TESTS = pathlib.Path(__file__).parent
+NOTED = """
+import os, time
+import pytest
+%s
+def note(word):
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(f"{word} {os.environ['PYTEST_XDIST_WORKER']}\\n")
+def test_it():
+    note("begin %s")
+    time.sleep(0.2)
+    note("end %s")
+"""
+
+
+def test_the_longest_come_first_and_those_alone_last() -> None:
+    files = {"a/test_short.py", "a/test_new.py", "a/test_long.py", "quality/test_aims.py"}
+    place = order(files, {"a/test_short.py": 2, "a/test_long.py": 30, "quality/test_aims.py": 90})
+    assert sorted(files, key=place.__getitem__) == [
+        "a/test_long.py",
+        "a/test_short.py",
+        "a/test_new.py",
+        "quality/test_aims.py",
+    ]
+
+
+def test_a_file_is_known_by_the_mark() -> None:
+    assert alone("quality/test_aims.py")
+    assert not alone("test_wire.py")
+    assert not alone("no/such/file.py")
+
+
+def test_seconds_are_summed_by_folder() -> None:
+    files = Counter({inside("tests/api/yaml/test_a.py::test[a::b]"): 1.5, "api/test_b.py": 2.5, "test_c.py": 9})
+    assert by_folder(files) == ["     9.0 s  .", "     4.0 s  api"]
+
+
+@pytest.mark.slow
+def test_a_file_that_bears_no_neighbours_begins_when_the_others_have_ended(tmp_path: pathlib.Path) -> None:
+    for name in ("conftest.py", "side_by_side.py", "durations.json"):
+        (tmp_path / name).write_text((TESTS / name).read_text())
+    for name in ("a", "b", "c", "d", "e"):
+        mark = "pytestmark = pytest.mark.alone" if name in "de" else ""
+        (tmp_path / f"test_{name}.py").write_text(NOTED % (mark, name, name))
+    notes = tmp_path / "notes"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)],
+        env={**os.environ, "NOTES": str(notes), "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+    *early, first, second, third, last = [line.split() for line in notes.read_text().splitlines()]
+    assert {name for _, name, _ in early} == {"a", "b", "c"}
+    assert len({worker for _, _, worker in early}) == 2
+    assert [(word, name) for word, name, _ in (first, second, third, last)] == [
+        ("begin", "d"),
+        ("end", "d"),
+        ("begin", "e"),
+        ("end", "e"),
+    ]
