@@ -13,6 +13,8 @@ from virtual_time import VirtualLoop
 
 from pilothouse import logs
 
+pytest.register_assert_rewrite("rules")
+
 ACCEPTED = ("on request: ", "not on this host: ")
 """How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
 
