@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts docs map build clean
+.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha soak coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts stored-forms docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -150,28 +150,52 @@ test-packages: $(READY)
 	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
 	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy
 
+# Clients of three servers on three members of etcd while processes are killed and paused; what they saw must be linearizable.
+# FUZZ_SECONDS says for how long, FUZZ_SEED repeats a run.
+test-ha: $(READY)
+	$(if $(FUZZ_SECONDS),PILOTHOUSE_HA_SECONDS=$(FUZZ_SECONDS)) $(if $(FUZZ_SEED),PILOTHOUSE_HA_SEED=$(FUZZ_SEED)) \
+		$(BIN)/python -m pytest -q tests/e2e/test_ha.py
+
+# What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
+# that fail are named at the end. Three parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
+# for memory under load, REFERENCE and TOKEN for the differ, a package of `make deb` in dist/ and root for packages.
+SOAK_SECONDS ?= 3600
+SOAK_PARTS ?= fuzz scenarios siege test-ha $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
+test-soak: $(READY)
+	@failed=; for part in $(SOAK_PARTS); do \
+		echo "make $$part FUZZ_SECONDS=$(SOAK_SECONDS)"; \
+		$(MAKE) --no-print-directory $$part FUZZ_SECONDS=$(SOAK_SECONDS) || failed="$$failed $$part"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# Whether memory stays where it is while LOADGEN reads and writes, for FUZZ_SECONDS (20 minutes, at least 6).
+soak: $(READY)
+	@test -n "$(LOADGEN)" || { echo 'LOADGEN names no load generator' >&2; exit 1; }
+	$(BIN)/python benchmarks/soak.py --loadgen "$(LOADGEN)" --minutes $$(( $(or $(FUZZ_SECONDS),1200) / 60 ))
+
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
 fuzz: $(READY)
 	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" \
-		PYTHONPATH=tests $(BIN)/python -m fuzz.growth_runs
+		PYTHONPATH=tools $(BIN)/python -m fuzz.growth_runs
 
 # Requests at random over every kind, verb and patch type, until one of them ends in a mistake of the server's own:
-# FUZZ_SECONDS, FUZZ_SEED and AREAS (of tests/fuzz/scenario_areas.py) bound it; it prints what led there.
+# FUZZ_SECONDS, FUZZ_SEED and AREAS (of tools/fuzz/scenario_areas.py) bound it; it prints what led there.
 scenarios: $(READY)
 	SCENARIO_SECONDS=$(or $(FUZZ_SECONDS),3600) SCENARIO_SEED=$(FUZZ_SEED) SCENARIO_AREAS="$(AREAS)" \
-		PYTHONPATH=tests $(BIN)/python -m fuzz.scenario_runs
+		PYTHONPATH=tools $(BIN)/python -m fuzz.scenario_runs
 
 # The same requests on a kube-apiserver and on a fresh server of ours: make differ REFERENCE=https://host:port TOKEN=...
 # It fails when more than SHARE of the steps differ. SEED and STEPS choose the scenarios, CA names a file with its CA.
 differ: $(READY)
 	@test -n "$(REFERENCE)" || { echo 'REFERENCE names no kube-apiserver' >&2; exit 1; }
-	@PYTHONPATH=tests $(BIN)/python -m fuzz.differ "$(REFERENCE)" --token "$(TOKEN)" --ca "$(CA)" \
+	@PYTHONPATH=tools $(BIN)/python -m fuzz.differ "$(REFERENCE)" --token "$(TOKEN)" --ca "$(CA)" \
 		--share $(or $(SHARE),0.005) --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED))
 
-# Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
+# Every attack of tools/fuzz/attacks.py on a server beside which another client reads, some 20 minutes: FUZZ_SECONDS and
+# FUZZ_ONLY (a part of the attacks' names) bound it.
 siege: $(READY)
-	SIEGE=1 $(BIN)/python -m pytest -q -rA tests/fuzz/test_bystander.py
+	SIEGE_SECONDS=$(FUZZ_SECONDS) SIEGE_ONLY="$(FUZZ_ONLY)" PYTHONPATH=tools $(BIN)/python -m fuzz.siege_runs
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -226,7 +250,13 @@ load-tenants: $(READY)
 
 # The transcripts of docs/troubleshooting.md, anew, from a server of its own.
 transcripts: $(READY)
-	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
+	PYTHONPATH=tests $(BIN)/python tools/transcripts.py
+
+# The answers and stored values of a fresh kube-apiserver, which tests compare with ours:
+# make stored-forms VARIANT=... REFERENCE=https://host:port ETCD=http://host:port TOKEN=...
+stored-forms: $(READY)
+	@test -n "$(REFERENCE)" || { echo 'REFERENCE names no kube-apiserver' >&2; exit 1; }
+	@PYTHONPATH=tests $(BIN)/python tools/record_forms.py "$(VARIANT)" "$(REFERENCE)" "$(ETCD)" --token "$(TOKEN)"
 
 # Every page of docs/ is followed as a new user would: its commands run where nothing is but the package, installed anew.
 docs:

@@ -22,6 +22,8 @@ CI = os.environ.get("PILOTHOUSE_CI") == "1"
 hypothesis.settings.register_profile("pilothouse", deadline=None, derandomize=CI)
 hypothesis.settings.load_profile("pilothouse")
 
+pytest.register_assert_rewrite("rules")
+
 ACCEPTED = ("on request: ", "not on this host: ")
 """How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from fuzz.fuzzing import JSON, MAPS, Target
+from fuzzing import JSON, MAPS, Target
 
 from pilothouse import stacks
 from pilothouse.testing.server import InProcess, Subprocess

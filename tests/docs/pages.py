@@ -9,7 +9,7 @@ Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python. Comm
     <!-- needs: PROGRAMS -->   the block is run where all these programs are installed
     <!-- not run: REASON -->   the block is only shown
 
-Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which tests/e2e/transcripts.py runs.
+Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which tools/transcripts.py runs.
 A page with the comment `<!-- server: FLAGS -->` expects a server that runs with these flags, and KUBECONFIG to lead to it; one
 with the comment `<!-- checkout -->` is read in a checkout of the repository. Ports and addresses of a page are replaced by
 free ones and by loopback, folders of the system by some in the new folder.

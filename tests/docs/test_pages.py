@@ -76,7 +76,7 @@ def test_it_is_told_what_becomes_of_each_block(page: pathlib.Path) -> None:
 
 
 def test_transcripts_are_those_of_the_page_that_a_test_plays() -> None:
-    """tests/e2e/test_transcripts.py."""
+    """tests/test_transcripts.py."""
     assert [p.name for p in ALL if any(b.language == "console" for b in blocks(p.read_text()))] == [
         "troubleshooting.md"
     ]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from fuzz.fuzzing import Target, bystander
+from fuzzing import Target, bystander
 
 from pilothouse.testing.server import Subprocess
 

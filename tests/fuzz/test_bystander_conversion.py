@@ -11,9 +11,9 @@ import pytest
 from converters import DEFINITIONS, GROUP, V1, box, definition, path
 from e2e.http_client import Connection
 from eventually import aeventually
-from fuzz.hostile_conversion import HANG, SORTS, TAKEN, hostile
 from fuzz.siege import Siege
 from fuzz.watching import Seen, context
+from hostile_conversion import HANG, SORTS, TAKEN, hostile
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from e2e.http_client import Connection
-from fuzz.hostile_webhooks import SORTS, hostile
 from fuzz.siege import Siege
 from fuzz.watching import Seen, context
+from hostile_webhooks import SORTS, hostile
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from fuzz.fuzzing import JSON, MAPS, WRONG, Target, refused, variants
 from fuzz.good_objects import GOOD
+from fuzzing import JSON, MAPS, WRONG, Target, refused, variants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

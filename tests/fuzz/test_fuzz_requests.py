@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fuzz.fuzzing import JSON, MAPS, Target, refused
+from fuzzing import JSON, MAPS, Target, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

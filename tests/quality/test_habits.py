@@ -23,7 +23,6 @@ SLEEPS = {
     "e2e/test_rolling_move.py": "lets servers in other processes run for a while between two restarts",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
-    "fuzz/siege.py": "measures memory and processor time of another process over some seconds",
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {

@@ -15,29 +15,20 @@ def causes(check: Callable[..., None], *objects: Object) -> list[tuple[str, str]
 
 
 def hooks(**hook: object) -> Object:
-    given = {
-        "name": "h.example.com",
-        "clientConfig": {"url": "https://h/x"},
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-        **hook,
-    }
+    given = {"name": "h.example.com", "clientConfig": {"url": "https://h/x"}, "sideEffects": "None", "admissionReviewVersions": ["v1"], **hook}
     return {"webhooks": [given]}
 
 
-@pytest.mark.parametrize(
-    ("hook", "members"),
-    [
-        ({}, []),
-        ({"name": "h"}, ["name"]),
-        ({"sideEffects": None}, ["sideEffects"]),
-        ({"timeoutSeconds": 31}, ["timeoutSeconds"]),
-        ({"clientConfig": {}}, ["clientConfig"]),
-        ({"clientConfig": {"url": "http://u@h/x?a=b"}}, ["clientConfig.url"] * 3),
-        ({"clientConfig": {"service": {"name": "s", "port": 443}}}, ["clientConfig.service.name"]),
-        ({"admissionReviewVersions": ["v2"]}, ["admissionReviewVersions"]),
-    ],
-)
+@pytest.mark.parametrize(("hook", "members"), [
+    ({}, []),
+    ({"name": "h"}, ["name"]),
+    ({"sideEffects": None}, ["sideEffects"]),
+    ({"timeoutSeconds": 31}, ["timeoutSeconds"]),
+    ({"clientConfig": {}}, ["clientConfig"]),
+    ({"clientConfig": {"url": "http://u@h/x?a=b"}}, ["clientConfig.url"] * 3),
+    ({"clientConfig": {"service": {"name": "s", "port": 443}}}, ["clientConfig.service.name"]),
+    ({"admissionReviewVersions": ["v2"]}, ["admissionReviewVersions"]),
+])  # fmt: skip
 def test_webhooks(hook: Object, members: list[str]) -> None:
     found = causes(rules.validate_validating_webhooks, hooks(**hook))
     assert [f for f, _ in found] == [f"webhooks[0].{m}" for m in members]

@@ -38,11 +38,7 @@ def test_little_of_a_stateful_set_may_change() -> None:
 
 @pytest.mark.parametrize(
     ("status", "members"),
-    [
-        ({"replicas": 2, "readyReplicas": 1, "availableReplicas": 1}, []),
-        ({"replicas": 1, "readyReplicas": 2}, ["readyReplicas"]),
-        ({"replicas": 2, "availableReplicas": 1}, ["availableReplicas"]),
-    ],
+    [({"replicas": 2, "readyReplicas": 1, "availableReplicas": 1}, []), ({"replicas": 1, "readyReplicas": 2}, ["readyReplicas"]), ({"replicas": 2, "availableReplicas": 1}, ["availableReplicas"])],
 )
 def test_status_of_deployments(status: Object, members: list[str]) -> None:
     found = causes(rules.validate_deployment_status, {"status": status}, {})

@@ -45,18 +45,10 @@ def test_metadata_must_be_empty() -> None:
 
 
 def test_selectors() -> None:
-    field = {
-        "rawSelector": "a=b",
-        "requirements": [{"key": ""}, {"key": "k", "operator": "Exists", "values": ["v"]}],
-    }
-    label = {
-        "requirements": [{"key": "-", "operator": "In", "values": ["-"]}, {"key": "k", "operator": "In"}]
-    }
+    field = {"rawSelector": "a=b", "requirements": [{"key": ""}, {"key": "k", "operator": "Exists", "values": ["v"]}]}
+    label = {"requirements": [{"key": "-", "operator": "In", "values": ["-"]}, {"key": "k", "operator": "In"}]}
     at = "spec.resourceAttributes"
-    found = faults(
-        "self_subject_access",
-        {"spec": {"resourceAttributes": {**GET, "fieldSelector": field, "labelSelector": label}}},
-    )
+    found = faults("self_subject_access", {"spec": {"resourceAttributes": {**GET, "fieldSelector": field, "labelSelector": label}}})
     assert [text.partition(": ")[0] for text in found] == [
         f"{at}.fieldSelector.rawSelector",
         f"{at}.fieldSelector.requirements[0].key",
@@ -66,6 +58,4 @@ def test_selectors() -> None:
         f"{at}.labelSelector.requirements[1].values",
     ]
     empty = {"spec": {"resourceAttributes": {**GET, "fieldSelector": {}}}}
-    assert [text.partition(": ")[0] for text in faults("self_subject_access", empty)] == [
-        f"{at}.fieldSelector.requirements"
-    ]
+    assert [text.partition(": ")[0] for text in faults("self_subject_access", empty)] == [f"{at}.fieldSelector.requirements"]

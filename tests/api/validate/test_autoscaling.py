@@ -27,59 +27,16 @@ def check(obj: Object, errs: Errors) -> None:
     rules.validate_autoscaler(obj, None, errs)
 
 
-@pytest.mark.parametrize(
-    ("spec", "wanted"),
-    [
-        ({}, []),
-        (
-            {
-                "minReplicas": 0,
-                "metrics": [
-                    {
-                        "type": "External",
-                        "external": {"metric": {"name": "m"}, "target": {"type": "Value", "value": "1"}},
-                    }
-                ],
-            },
-            ["spec.minReplicas"],
-        ),
-        ({"maxReplicas": 0}, ["spec.maxReplicas", "spec.maxReplicas"]),
-        (
-            {"scaleTargetRef": {}},
-            ["spec.scaleTargetRef.kind", "spec.scaleTargetRef.name", "spec.scaleTargetRef.apiVersion"],
-        ),
-        ({"scaleTargetRef": {"kind": "ReplicationController", "name": "r", "apiVersion": "v1"}}, []),
-        (
-            {
-                "metrics": [
-                    {
-                        "type": "Pods",
-                        "pods": {
-                            "metric": {"name": "m"},
-                            "target": {"type": "AverageValue", "averageValue": "0"},
-                        },
-                    }
-                ]
-            },
-            ["spec.metrics[0].pods.target.averageValue"],
-        ),
-        (
-            {
-                "metrics": [
-                    {
-                        "type": "Object",
-                        "resource": {
-                            "name": "cpu",
-                            "target": {"type": "Utilization", "averageUtilization": 5},
-                        },
-                    }
-                ]
-            },
-            ["spec.metrics[0].object"],
-        ),
-        ({"behavior": {"scaleUp": {"policies": []}}}, ["spec.behavior.scaleUp.policies"]),
-    ],
-)
+@pytest.mark.parametrize(("spec", "wanted"), [
+    ({}, []),
+    ({"minReplicas": 0, "metrics": [{"type": "External", "external": {"metric": {"name": "m"}, "target": {"type": "Value", "value": "1"}}}]}, ["spec.minReplicas"]),
+    ({"maxReplicas": 0}, ["spec.maxReplicas", "spec.maxReplicas"]),
+    ({"scaleTargetRef": {}}, ["spec.scaleTargetRef.kind", "spec.scaleTargetRef.name", "spec.scaleTargetRef.apiVersion"]),
+    ({"scaleTargetRef": {"kind": "ReplicationController", "name": "r", "apiVersion": "v1"}}, []),
+    ({"metrics": [{"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "0"}}}]}, ["spec.metrics[0].pods.target.averageValue"]),
+    ({"metrics": [{"type": "Object", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}]}, ["spec.metrics[0].object"]),
+    ({"behavior": {"scaleUp": {"policies": []}}}, ["spec.behavior.scaleUp.policies"]),
+])  # fmt: skip
 def test_specs(spec: Object, wanted: list[str]) -> None:
     assert [field for field, _ in causes(check, autoscaler(**spec))] == wanted
 

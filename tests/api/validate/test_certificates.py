@@ -34,21 +34,8 @@ def request(**status: object) -> Object:
 
 def test_a_good_one_and_a_bad_one() -> None:
     assert causes(rules.validate_request, request()) == []
-    bad: Object = {
-        "spec": {
-            "request": "eA==",
-            "signerName": "kubernetes.io/legacy-unknown",
-            "usages": ["fly", "any", "any"],
-            "expirationSeconds": 5,
-        }
-    }
-    assert [f for f, _ in causes(rules.validate_request, bad)] == [
-        "spec.request",
-        "spec.usages[0]",
-        "spec.usages[2]",
-        "spec.signerName",
-        "spec.expirationSeconds",
-    ]
+    bad: Object = {"spec": {"request": "eA==", "signerName": "kubernetes.io/legacy-unknown", "usages": ["fly", "any", "any"], "expirationSeconds": 5}}
+    assert [f for f, _ in causes(rules.validate_request, bad)] == ["spec.request", "spec.usages[0]", "spec.usages[2]", "spec.signerName", "spec.expirationSeconds"]
 
 
 APPROVED = {"type": "Approved", "status": "True"}
@@ -63,21 +50,11 @@ def test_who_may_approve() -> None:
     assert causes(rules.validate_request_status, new, old) == refused
     both = old | {"status": {"conditions": [APPROVED, DENIED]}}
     assert causes(rules.validate_request_approval, both, new)[0][1].endswith("mutually exclusive")
-    assert causes(rules.validate_request_approval, old, new) == [
-        ("status.conditions", 'Forbidden: updates may not remove a condition of type "Approved"')
-    ]
+    assert causes(rules.validate_request_approval, old, new) == [("status.conditions", 'Forbidden: updates may not remove a condition of type "Approved"')]
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (b"", ""),
-        (b"x", "must contain at least one CERTIFICATE PEM block"),
-        (
-            b"-----BEGIN KEY-----\nAAAA\n-----END KEY-----",
-            'only CERTIFICATE PEM blocks are allowed, found "KEY"',
-        ),
-    ],
+    ("text", "fault"), [(b"", ""), (b"x", "must contain at least one CERTIFICATE PEM block"), (b"-----BEGIN KEY-----\nAAAA\n-----END KEY-----", 'only CERTIFICATE PEM blocks are allowed, found "KEY"')]
 )
 def test_certificates(text: bytes, fault: str) -> None:
     assert rules.certificate_fault(base64.b64encode(text).decode()) == fault

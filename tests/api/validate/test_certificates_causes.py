@@ -4,17 +4,12 @@ import base64
 
 import certificates
 import pytest
-from rules import GONE, Case, causes, put
+from rules import GONE, at, put, table
 
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import certificates as rules
 
-NEW, UPDATE, STATUS, APPROVAL = (
-    rules.validate_request,
-    rules.validate_request_update,
-    rules.validate_request_status,
-    rules.validate_request_approval,
-)
+NEW, UPDATE, STATUS, APPROVAL = (rules.validate_request, rules.validate_request_update, rules.validate_request_status, rules.validate_request_approval)
 
 
 def coded(pem: bytes) -> str:
@@ -24,14 +19,9 @@ def coded(pem: bytes) -> str:
 REQUEST = certificates.request("u", "g", "h")
 OTHER = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 PEM = certificates.certificate(certificates.new_key())
-BASE: Object = {
-    "spec": {"request": coded(REQUEST), "usages": ["client auth"], "signerName": "example.com/s"},
-    "status": {},
-}
+BASE: Object = {"spec": {"request": coded(REQUEST), "usages": ["client auth"], "signerName": "example.com/s"}, "status": {}}
 
-
-def of(**spec: object) -> Object:
-    return put(BASE, {f"spec.{name}": value for name, value in spec.items()})
+of = at(BASE, "spec")
 
 
 def conditions(*kinds: str, status: str = "True") -> Object:
@@ -45,127 +35,36 @@ def issued(pem: bytes) -> Object:
 HEADERS = PEM.replace(b"-----\n", b"-----\na: b\n\n", 1)
 LEGACY = of(signerName=rules.LEGACY_SIGNER, usages=["odd", "odd"])
 
-CASES: list[Case] = [
+test_causes = table([
     (NEW, BASE, []),
-    (
-        NEW,
-        of(request=GONE),
-        ["spec.request: Invalid value: null: PEM block type must be CERTIFICATE REQUEST"],
-    ),
-    (
-        NEW,
-        of(request=coded(OTHER)),
-        [
-            'spec.request: Invalid value: "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=": PEM block type must be CERTIFICATE REQUEST'
-        ],
-    ),
+    (NEW, of(request=GONE), ["spec.request: Invalid value: null: PEM block type must be CERTIFICATE REQUEST"]),
+    (NEW, of(request=coded(OTHER)), ['spec.request: Invalid value: "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=": PEM block type must be CERTIFICATE REQUEST']),
     (NEW, of(request="?"), ['spec.request: Invalid value: "?": PEM block type must be CERTIFICATE REQUEST']),
-    (
-        NEW,
-        of(usages=[], expirationSeconds=599),
-        [
-            "spec.usages: Required value",
-            "spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 600 seconds (10 minutes)",
-        ],
-    ),
-    (
-        NEW,
-        of(usages=["client auth", "client auth"], expirationSeconds=600),
-        ['spec.usages[1]: Duplicate value: "client auth"'],
-    ),
-    (
-        NEW,
-        of(signerName=rules.LEGACY_SIGNER),
-        [
-            'spec.signerName: Invalid value: "kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version'
-        ],
-    ),
-    (
-        NEW,
-        of(signerName="odd"),
-        [
-            "spec.signerName: Invalid value: \"odd\": must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        ],
-    ),
+    (NEW, of(usages=[], expirationSeconds=599), ["spec.usages: Required value", "spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 600 seconds (10 minutes)"]),
+    (NEW, of(usages=["client auth", "client auth"], expirationSeconds=600), ['spec.usages[1]: Duplicate value: "client auth"']),
+    (NEW, of(signerName=rules.LEGACY_SIGNER), ['spec.signerName: Invalid value: "kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version']),
+    (NEW, of(signerName="odd"), ["spec.signerName: Invalid value: \"odd\": must be a fully qualified domain and path of the form 'example.com/signer-name'"]),
     (UPDATE, (LEGACY, LEGACY), []),
-    (
-        NEW,
-        conditions("", status=""),
-        ["status.conditions[0].type: Required value", "status.conditions[0].status: Required value"],
-    ),
-    (
-        NEW,
-        conditions("Approved", status="False"),
-        ['status.conditions[0].status: Unsupported value: "False": supported values: "True"'],
-    ),
-    (
-        NEW,
-        conditions("Approved", "Denied"),
-        ['status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive'],
-    ),
+    (NEW, conditions("", status=""), ["status.conditions[0].type: Required value", "status.conditions[0].status: Required value"]),
+    (NEW, conditions("Approved", status="False"), ['status.conditions[0].status: Unsupported value: "False": supported values: "True"']),
+    (NEW, conditions("Approved", "Denied"), ['status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive']),
     (NEW, conditions("Mine", "Mine"), ['status.conditions[1].type: Duplicate value: "Mine"']),
-    (
-        UPDATE,
-        (conditions("", "Approved", "Denied", "Denied"), conditions("", "Approved", "Denied", "Denied")),
-        [],
-    ),
-    (
-        UPDATE,
-        (conditions("Approved"), BASE),
-        ['status.conditions: Forbidden: updates may not add a condition of type "Approved"'],
-    ),
-    (
-        UPDATE,
-        (BASE, conditions("Approved", "Failed")),
-        [
-            'status.conditions: Forbidden: updates may not remove a condition of type "Approved"',
-            'status.conditions: Forbidden: updates may not remove a condition of type "Failed"',
-        ],
-    ),
-    (
-        UPDATE,
-        (put(conditions("Approved"), {"status.conditions.0.reason": "r"}), conditions("Approved")),
-        [
-            'status.conditions: Forbidden: updates may not modify a condition of type "Approved"\n'
-            '@@ -2,7 +2,7 @@\n  {\n   "Type": "Approved",\n   "Status": "True",\n-  "Reason": "",\n+  "Reason": "r",\n'
-            '   "Message": "",\n   "LastUpdateTime": null,\n   "LastTransitionTime": null\n'
-        ],
-    ),
+    (UPDATE, (conditions("", "Approved", "Denied", "Denied"), conditions("", "Approved", "Denied", "Denied")), []),
+    (UPDATE, (conditions("Approved"), BASE), ['status.conditions: Forbidden: updates may not add a condition of type "Approved"']),
+    (UPDATE, (BASE, conditions("Approved", "Failed")), [
+        'status.conditions: Forbidden: updates may not remove a condition of type "Approved"',
+        'status.conditions: Forbidden: updates may not remove a condition of type "Failed"']),
+    (UPDATE, (put(conditions("Approved"), {"status.conditions.0.reason": "r"}), conditions("Approved")),
+        ['status.conditions: Forbidden: updates may not modify a condition of type "Approved"\n' '@@ -2,7 +2,7 @@\n  {\n   "Type": "Approved",\n   "Status": "True",\n-  "Reason": "",\n+  "Reason": "r",\n' '   "Message": "",\n   "LastUpdateTime": null,\n   "LastTransitionTime": null\n']),
     (APPROVAL, (conditions("Approved"), BASE), []),
     (UPDATE, (issued(PEM), BASE), ["status.certificate: Forbidden: updates may not set certificate content"]),
     (STATUS, (issued(PEM), BASE), []),
-    (
-        STATUS,
-        (issued(PEM + PEM), issued(PEM)),
-        ["status.certificate: Forbidden: updates may not modify existing certificate content"],
-    ),
-    (
-        STATUS,
-        (issued(b"nothing"), BASE),
-        [
-            'status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block'
-        ],
-    ),
-    (
-        STATUS,
-        (issued(REQUEST), BASE),
-        [
-            'status.certificate: Invalid value: "<certificate data>": only CERTIFICATE PEM blocks are allowed, found "CERTIFICATE REQUEST"'
-        ],
-    ),
-    (
-        STATUS,
-        (issued(HEADERS), BASE),
-        ['status.certificate: Invalid value: "<certificate data>": no PEM block headers are permitted'],
-    ),
+    (STATUS, (issued(PEM + PEM), issued(PEM)), ["status.certificate: Forbidden: updates may not modify existing certificate content"]),
+    (STATUS, (issued(b"nothing"), BASE), ['status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block']),
+    (STATUS, (issued(REQUEST), BASE), ['status.certificate: Invalid value: "<certificate data>": only CERTIFICATE PEM blocks are allowed, found "CERTIFICATE REQUEST"']),
+    (STATUS, (issued(HEADERS), BASE), ['status.certificate: Invalid value: "<certificate data>": no PEM block headers are permitted']),
     (STATUS, (issued(b"nothing"), issued(b"nothing")), []),
-]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_causes(case: Case) -> None:
-    rule, given, expected = case
-    assert causes(rule, given) == expected
+])  # fmt: skip
 
 
 def test_broken_contents_are_told() -> None:

@@ -6,16 +6,7 @@ import pytest
 from complexity import assert_linear
 
 from pilothouse.api.fields import Errors
-from pilothouse.api.validate import (
-    admissionregistration,
-    certificates,
-    dra,
-    node,
-    policies,
-    quota,
-    rbac,
-    storage,
-)
+from pilothouse.api.validate import admissionregistration, certificates, dra, node, policies, quota, rbac, storage
 
 OLD: dict[str, Any] = {"metadata": {}}
 
@@ -33,90 +24,34 @@ def expressions(n: Any) -> Any:
 
 
 RULES = {
-    "review versions": (
-        admissionregistration.validate_validating_webhooks,
-        lambda n: {"webhooks": [hook(0, admissionReviewVersions=[f"v{i}" for i in range(n)])]},
-    ),
-    "match conditions": (
-        lambda obj, errs: admissionregistration.validate_validating_webhooks(obj, errs, obj),
-        lambda n: {"webhooks": [hook(i) for i in range(n)]},
-    ),
-    "actions": (
-        policies.validate_validating_binding,
-        lambda n: {"spec": {"policyName": "p", "validationActions": ["Deny"] + ["Audit"] * n}},
-    ),
-    "usages": (
-        certificates.validate_request,
-        lambda n: {"spec": {"usages": [f"u{i}" for i in range(n)], "signerName": "example.com/s"}},
-    ),
+    "review versions": (admissionregistration.validate_validating_webhooks, lambda n: {"webhooks": [hook(0, admissionReviewVersions=[f"v{i}" for i in range(n)])]}),
+    "match conditions": (lambda obj, errs: admissionregistration.validate_validating_webhooks(obj, errs, obj), lambda n: {"webhooks": [hook(i) for i in range(n)]}),
+    "actions": (policies.validate_validating_binding, lambda n: {"spec": {"policyName": "p", "validationActions": ["Deny"] + ["Audit"] * n}}),
+    "usages": (certificates.validate_request, lambda n: {"spec": {"usages": [f"u{i}" for i in range(n)], "signerName": "example.com/s"}}),
     "binding conditions": (
         lambda obj, errs: dra.validate_binding(obj, "x", errs),
-        lambda n: {
-            "bindingConditions": [f"a{i}" for i in range(n)],
-            "bindingFailureConditions": [f"b{i}" for i in range(n)],
-        },
+        lambda n: {"bindingConditions": [f"a{i}" for i in range(n)], "bindingFailureConditions": [f"b{i}" for i in range(n)]},
     ),
-    "scopes": (
-        quota.validate_quota,
-        lambda n: {
-            "spec": {"hard": {f"example.com/r{i}": "1" for i in range(n)}, "scopes": ["Terminating"] * n}
-        },
-    ),
-    "scope selectors": (
-        quota.validate_quota,
-        lambda n: {
-            "spec": {
-                "hard": {f"example.com/r{i}": "1" for i in range(n)},
-                "scopeSelector": {"matchExpressions": expressions(n)},
-            }
-        },
-    ),
+    "scopes": (quota.validate_quota, lambda n: {"spec": {"hard": {f"example.com/r{i}": "1" for i in range(n)}, "scopes": ["Terminating"] * n}}),
+    "scope selectors": (quota.validate_quota, lambda n: {"spec": {"hard": {f"example.com/r{i}": "1" for i in range(n)}, "scopeSelector": {"matchExpressions": expressions(n)}}}),
     "topologies": (
         storage.validate_storage_class,
-        lambda n: {
-            "provisioner": "example.com/p",
-            "volumeBindingMode": "Immediate",
-            "allowedTopologies": [
-                {"matchLabelExpressions": [{"key": "zone", "values": [f"z{i}"]}]} for i in range(n)
-            ],
-        },
+        lambda n: {"provisioner": "example.com/p", "volumeBindingMode": "Immediate", "allowedTopologies": [{"matchLabelExpressions": [{"key": "zone", "values": [f"z{i}"]}]} for i in range(n)]},
     ),
     "topology values": (
         storage.validate_storage_class,
-        lambda n: {
-            "provisioner": "example.com/p",
-            "volumeBindingMode": "Immediate",
-            "allowedTopologies": [
-                {"matchLabelExpressions": [{"key": "zone", "values": [f"z{i}" for i in range(n)]}]}
-            ],
-        },
+        lambda n: {"provisioner": "example.com/p", "volumeBindingMode": "Immediate", "allowedTopologies": [{"matchLabelExpressions": [{"key": "zone", "values": [f"z{i}" for i in range(n)]}]}]},
     ),
-    "drivers": (
-        lambda obj, errs: storage.validate_csi_node_update(obj, obj, errs),
-        lambda n: {"spec": {"drivers": [driver(i) for i in range(n)]}},
-    ),
-    "tolerations": (
-        node.validate_runtime_class,
-        lambda n: {
-            "handler": "h",
-            "scheduling": {"tolerations": [{"key": f"k{i}", "operator": "Exists"} for i in range(n)]},
-        },
-    ),
-    "roles": (
-        rbac.validate_role,
-        lambda n: {
-            "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": [f"r{i}"]} for i in range(n)]
-        },
-    ),
+    "drivers": (lambda obj, errs: storage.validate_csi_node_update(obj, obj, errs), lambda n: {"spec": {"drivers": [driver(i) for i in range(n)]}}),
+    "tolerations": (node.validate_runtime_class, lambda n: {"handler": "h", "scheduling": {"tolerations": [{"key": f"k{i}", "operator": "Exists"} for i in range(n)]}}),
+    "roles": (rbac.validate_role, lambda n: {"rules": [{"verbs": ["get"], "apiGroups": [""], "resources": [f"r{i}"]} for i in range(n)]}),
 }
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_long_lists_take_linear_time(name: Any) -> None:
     check, make = RULES[name]
-    assert_linear(
-        lambda obj: check(obj, Errors()), make, 200, 40.0
-    )  # names that are right are remembered, some thousands of them
+    assert_linear(lambda obj: check(obj, Errors()), make, 200, 40.0)  # names that are right are remembered, some thousands of them
 
 
 PARTS = [
@@ -139,6 +74,4 @@ def test_a_scope_is_weighed_against_each_resource() -> None:
     errs = Errors()
     hard = {"pods": "1", "cpu": "1", "services": "1", "example.com/a": "1"}
     quota.validate_quota({"spec": {"hard": hard, "scopes": ["BestEffort", "BestEffort"]}}, errs)
-    assert [c["message"] for c in errs.causes] == [
-        'Invalid value: ["BestEffort","BestEffort"]: unsupported scope applied to resource'
-    ] * 4
+    assert [c["message"] for c in errs.causes] == ['Invalid value: ["BestEffort","BestEffort"]: unsupported scope applied to resource'] * 4

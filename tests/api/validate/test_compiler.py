@@ -39,9 +39,7 @@ def told(table: str, value: Any) -> list[str]:
         return out
     rules.kind(table)(value, at_root)
     short = [f"{cause['field']}: {cause['message']}" for cause in at_root.causes]
-    assert [line.removeprefix("p.").removeprefix("p: ") for line in out] == [
-        line.removeprefix(": ") for line in short
-    ]
+    assert [line.removeprefix("p.").removeprefix("p: ") for line in out] == [line.removeprefix(": ") for line in short]
     return out
 
 
@@ -156,10 +154,7 @@ def test_items_are_compared_with_the_struct_around_their_list() -> None:
 
 def test_lists_of_which_causes_stand_at_the_list() -> None:
     assert told("a[=] X|Y", {"a": ["X", "Z"]}) == ['p.a: Unsupported value: "Z": supported values: "X", "Y"']
-    assert told_by(rules.table("[] most:1\n  n+ even unique"), [{"n": 2}, {"n": 2}, {}, {}]) == [
-        "p: Too many: 4: must have at most 1 item",
-        "p[1].n: Duplicate value: 2",
-    ]
+    assert told_by(rules.table("[] most:1\n  n+ even unique"), [{"n": 2}, {"n": 2}, {}, {}]) == ["p: Too many: 4: must have at most 1 item", "p[1].n: Duplicate value: 2"]
 
 
 def test_each_list_has_its_own_set_of_values() -> None:
@@ -170,9 +165,7 @@ def test_each_list_has_its_own_set_of_values() -> None:
         n                               unique
     """
     inner = [{"n": "x"}, {"n": "x"}]
-    assert told(table, {"a": [{"n": "x", "b": inner}, {"n": "y", "b": inner[:1]}]}) == [
-        'p.a[0].b[1].n: Duplicate value: "x"'
-    ]
+    assert told(table, {"a": [{"n": "x", "b": inner}, {"n": "y", "b": inner[:1]}]}) == ['p.a[0].b[1].n: Duplicate value: "x"']
 
 
 def test_what_never_shows() -> None:
@@ -180,12 +173,8 @@ def test_what_never_shows() -> None:
     assert told("a? never show: : no", {"a": 1}) == ['p.a: Invalid value: "": no']
     assert told("a >=2 show:text : is low", {"a": 1}) == ['p.a: Invalid value: "text": is low']
     selector = {"matchLabels": {"b": "c"}, "matchExpressions": []}
-    assert told("a? never show:label-selector : no", {"a": selector}) == [
-        'p.a: Invalid value: {"matchLabels":{"b":"c"}}: no'
-    ]
-    assert told("a? never show:api.core.v1.Capabilities : no", {"a": {"add": ["x"]}}) == [
-        'p.a: Invalid value: {"Add":["x"],"Drop":null}: no'
-    ]
+    assert told("a? never show:label-selector : no", {"a": selector}) == ['p.a: Invalid value: {"matchLabels":{"b":"c"}}: no']
+    assert told("a? never show:api.core.v1.Capabilities : no", {"a": {"add": ["x"]}}) == ['p.a: Invalid value: {"Add":["x"],"Drop":null}: no']
 
 
 def test_what_is_around() -> None:
@@ -222,10 +211,7 @@ def test_what_is_around_has_what_a_table_asks_for() -> None:
 
 
 def test_the_rules_of_another_file() -> None:
-    assert told_by(Rules(rules, odd=rules["even"]).table("a odd even"), {"a": 1}) == [
-        "p.a: Invalid value: 1: is odd",
-        "p.a: Invalid value: 1: is odd",
-    ]
+    assert told_by(Rules(rules, odd=rules["even"]).table("a odd even"), {"a": 1}) == ["p.a: Invalid value: 1: is odd", "p.a: Invalid value: 1: is odd"]
 
 
 def told_by(table: Table, value: Any) -> list[str]:
@@ -247,9 +233,7 @@ def test_a_struct_by_its_kind() -> None:
     assert told(table, {}) == ['p.a.k: Unsupported value: "": supported values: "X", "Y"']
     shown = table.replace("by:k", "by:type show:api.apps.v1.DeploymentStrategy")
     whole = '{"Type":"Z","RollingUpdate":null}'
-    assert told(shown, {"a": {"type": "Z"}}) == [
-        f'p.a: Unsupported value: {whole}: supported values: "X", "Y"'
-    ]
+    assert told(shown, {"a": {"type": "Z"}}) == [f'p.a: Unsupported value: {whole}: supported values: "X", "Y"']
 
 
 def test_the_first_of_several() -> None:
@@ -263,11 +247,7 @@ def test_the_first_of_several() -> None:
     """
     assert told(table, {}) == ["p: Required value: one is needed"]
     assert told(table, {"b": {}}) == ["p.B.x: Required value"]
-    assert told(table, {"a": 1, "b": {}, "c": {}}) == [
-        "p.a: Invalid value: 1: is odd",
-        "p.other: Forbidden: only one",
-        "p.c.x: Required value",
-    ]
+    assert told(table, {"a": 1, "b": {}, "c": {}}) == ["p.a: Invalid value: 1: is odd", "p.other: Forbidden: only one", "p.c.x: Required value"]
 
 
 def test_mistakes_in_a_table_are_told_when_it_is_compiled() -> None:

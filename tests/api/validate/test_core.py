@@ -1,38 +1,16 @@
 """What namespaces, replication controllers and bindings may say (pkg/apis/core/validation)."""
 
-import pytest
-from rules import GONE, Case, causes, put
+from rules import GONE, put, table
 
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import core as rules
 
-NAMESPACE, FINALIZE, PHASE = (
-    rules.validate_namespace,
-    rules.validate_namespace_finalize,
-    rules.validate_namespace_status,
-)
+NAMESPACE, FINALIZE, PHASE = (rules.validate_namespace, rules.validate_namespace_finalize, rules.validate_namespace_status)
 CONTROLLER, STATUS = rules.validate_replication_controller, rules.validate_replication_controller_status
 DELETED = "2026-01-01T00:00:00Z"
-CONTAINER = {
-    "name": "c",
-    "image": "i",
-    "imagePullPolicy": "Always",
-    "terminationMessagePolicy": "File",
-    "terminationMessagePath": "/dev/termination-log",
-}
-POD = {
-    "containers": [CONTAINER],
-    "restartPolicy": "Always",
-    "dnsPolicy": "ClusterFirst",
-    "terminationGracePeriodSeconds": 30,
-}
-RC = {
-    "spec": {
-        "replicas": 1,
-        "selector": {"a": "b"},
-        "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD},
-    }
-}
+CONTAINER = {"name": "c", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File", "terminationMessagePath": "/dev/termination-log"}
+POD = {"containers": [CONTAINER], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "terminationGracePeriodSeconds": 30}
+RC = {"spec": {"replicas": 1, "selector": {"a": "b"}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD}}}
 
 
 def finalizers(*listed: str) -> Object:
@@ -47,116 +25,41 @@ def counts(**status: int) -> Object:
     return {"status": status}
 
 
-CASES: list[Case] = [
+test_core = table([
     (NAMESPACE, finalizers("kubernetes", "orphan", "example.com/own"), []),
-    (
-        NAMESPACE,
-        finalizers("own", ""),
-        [
-            'spec.finalizers: Invalid value: "own": name is neither a standard finalizer name nor is it fully qualified',
-            'spec.finalizers: Invalid value: "": name part must be non-empty',
-            "spec.finalizers: Invalid value: \"\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-            'spec.finalizers: Invalid value: "": name is neither a standard finalizer name nor is it fully qualified',
-        ],
-    ),
+    (NAMESPACE, finalizers("own", ""), [
+        'spec.finalizers: Invalid value: "own": name is neither a standard finalizer name nor is it fully qualified',
+        'spec.finalizers: Invalid value: "": name part must be non-empty',
+        'spec.finalizers: Invalid value: "": <name part>',
+        'spec.finalizers: Invalid value: "": name is neither a standard finalizer name nor is it fully qualified']),
     (FINALIZE, (finalizers("kubernetes"), {}), []),
-    (
-        FINALIZE,
-        (finalizers("kubernetes", "own"), {}),
-        [
-            'spec.finalizers[1]: Invalid value: "own": name is neither a standard finalizer name nor is it fully qualified'
-        ],
-    ),
+    (FINALIZE, (finalizers("kubernetes", "own"), {}), ['spec.finalizers[1]: Invalid value: "own": name is neither a standard finalizer name nor is it fully qualified']),
     (PHASE, (namespace("Active"), {}), []),
-    (
-        PHASE,
-        (namespace("Terminating"), {}),
-        [
-            "status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"
-        ],
-    ),
+    (PHASE, (namespace("Terminating"), {}), ["status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"]),
     (PHASE, (namespace("Terminating", DELETED), {}), []),
-    (
-        PHASE,
-        (namespace("Active", DELETED), {}),
-        [
-            "status.Phase: Invalid value: \"Active\": may only be 'Terminating' if `deletionTimestamp` is not empty"
-        ],
-    ),
+    (PHASE, (namespace("Active", DELETED), {}), ["status.Phase: Invalid value: \"Active\": may only be 'Terminating' if `deletionTimestamp` is not empty"]),
     (CONTROLLER, RC, []),
-    (
-        CONTROLLER,
-        {},
-        ["spec.selector: Required value", "spec.replicas: Required value", "spec.template: Required value"],
-    ),
-    (
-        CONTROLLER,
-        put(RC, {"spec.replicas": -1, "spec.minReadySeconds": -2}),
-        [
-            "spec.minReadySeconds: Invalid value: -2: must be greater than or equal to 0",
-            "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
-        ],
-    ),
-    (
-        CONTROLLER,
-        put(RC, {"spec.template.metadata": {}}),
-        ["spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`"],
-    ),
-    (
-        CONTROLLER,
-        put(RC, {"spec.selector": {"a": "c"}}),
-        [
-            'spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`'
-        ],
-    ),
+    (CONTROLLER, {}, ["spec.selector: Required value", "spec.replicas: Required value", "spec.template: Required value"]),
+    (CONTROLLER, put(RC, {"spec.replicas": -1, "spec.minReadySeconds": -2}), [
+        "spec.minReadySeconds: Invalid value: -2: must be greater than or equal to 0",
+        "spec.replicas: Invalid value: -1: must be greater than or equal to 0"]),
+    (CONTROLLER, put(RC, {"spec.template.metadata": {}}), ["spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`"]),
+    (CONTROLLER, put(RC, {"spec.selector": {"a": "c"}}), ['spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`']),
     (CONTROLLER, put(RC, {"spec.selector": GONE}), ["spec.selector: Required value"]),
-    (
-        CONTROLLER,
-        put(RC, {"spec.template.spec.restartPolicy": "Never"}),
-        ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'],
-    ),
-    (
-        CONTROLLER,
-        put(RC, {"spec.template.spec.activeDeadlineSeconds": 5}),
-        [
-            "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported"
-        ],
-    ),
+    (CONTROLLER, put(RC, {"spec.template.spec.restartPolicy": "Never"}), ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"']),
+    (CONTROLLER, put(RC, {"spec.template.spec.activeDeadlineSeconds": 5}), ["spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported"]),
     (STATUS, (counts(replicas=2, readyReplicas=2, availableReplicas=1), {}), []),
-    (
-        STATUS,
-        (counts(replicas=-1, observedGeneration=-1), {}),
-        [
-            "status.replicas: Invalid value: -1: must be greater than or equal to 0",
-            "status.observedGeneration: Invalid value: -1: must be greater than or equal to 0",
-            "status.fullyLabeledReplicas: Invalid value: 0: cannot be greater than status.replicas",
-            "status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas",
-            "status.availableReplicas: Invalid value: 0: cannot be greater than status.replicas",
-        ],
-    ),
-    (
-        STATUS,
-        (counts(replicas=1, fullyLabeledReplicas=2, readyReplicas=2, availableReplicas=3), {}),
-        [
-            "status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas",
-            "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
-            "status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas",
-            "status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas",
-        ],
-    ),
+    (STATUS, (counts(replicas=-1, observedGeneration=-1), {}), [
+        "status.replicas: Invalid value: -1: must be greater than or equal to 0",
+        "status.observedGeneration: Invalid value: -1: must be greater than or equal to 0",
+        "status.fullyLabeledReplicas: Invalid value: 0: cannot be greater than status.replicas",
+        "status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas",
+        "status.availableReplicas: Invalid value: 0: cannot be greater than status.replicas"]),
+    (STATUS, (counts(replicas=1, fullyLabeledReplicas=2, readyReplicas=2, availableReplicas=3), {}), [
+        "status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas",
+        "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+        "status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas",
+        "status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas"]),
     (rules.validate_binding, {"target": {"kind": "Node", "name": "n"}}, []),
-    (
-        rules.validate_binding,
-        {"target": {"kind": "Pod"}},
-        [
-            'target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"',
-            "target.name: Required value",
-        ],
-    ),
-]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_core(case: Case) -> None:
-    rule, given, expected = case
-    assert causes(rule, given) == expected
+    (rules.validate_binding, {"target": {"kind": "Pod"}}, ['target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"', "target.name: Required value"]),
+])  # fmt: skip

@@ -15,14 +15,7 @@ def found(errs: Errors) -> list[tuple[str, str]]:
 
 
 def volume(**spec: object) -> Object:
-    whole = {
-        "capacity": {"storage": "1Gi"},
-        "accessModes": ["ReadWriteOnce"],
-        "hostPath": {"path": "/v", "type": ""},
-        "persistentVolumeReclaimPolicy": "Retain",
-        "volumeMode": "Filesystem",
-        **spec,
-    }
+    whole = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/v", "type": ""}, "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem", **spec}
     return {"metadata": {"name": "v"}, "spec": whole}
 
 
@@ -32,20 +25,13 @@ def claim(**spec: object) -> Object:
     return {"metadata": {"name": "c"}, "spec": whole, "status": {"phase": "Pending"}}
 
 
-@pytest.mark.parametrize(
-    ("bad", "field", "message"),
-    [
-        ({}, "", ""),
-        ({"accessModes": []}, "spec.accessModes", "Required value"),
-        ({"hostPath": None}, "spec", "Required value: must specify a volume type"),
-        ({"capacity": None}, "spec.capacity", "Required value"),
-        (
-            {"nfs": {"server": "s", "path": "/"}},
-            "spec.nfs",
-            "Forbidden: may not specify more than 1 volume type",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("bad", "field", "message"), [
+    ({}, "", ""),
+    ({"accessModes": []}, "spec.accessModes", "Required value"),
+    ({"hostPath": None}, "spec", "Required value: must specify a volume type"),
+    ({"capacity": None}, "spec.capacity", "Required value"),
+    ({"nfs": {"server": "s", "path": "/"}}, "spec.nfs", "Forbidden: may not specify more than 1 volume type"),
+])  # fmt: skip
 def test_volumes(bad: Object, field: str, message: str) -> None:
     errs = Errors()
     validate_volume(volume(**bad), errs)
@@ -61,13 +47,7 @@ def test_source_is_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "field"),
-    [
-        ({}, ""),
-        ({"accessModes": []}, "spec.accessModes"),
-        ({"accessModes": ["ReadWriteOncePod", "ReadOnlyMany"]}, "spec.accessModes"),
-        ({"resources": {}}, "spec.resources[storage]"),
-    ],
+    ("bad", "field"), [({}, ""), ({"accessModes": []}, "spec.accessModes"), ({"accessModes": ["ReadWriteOncePod", "ReadOnlyMany"]}, "spec.accessModes"), ({"resources": {}}, "spec.resources[storage]")]
 )
 def test_claims(bad: Object, field: str) -> None:
     errs = Errors()

@@ -7,23 +7,20 @@ from hypothesis import strategies as st
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("*/5 0-6,12 * jan-mar mon", ""),
-        ("@hourly", ""),
-        ("@every 1h30m", ""),
-        ("", "empty spec string"),
-        ("@never", "unrecognized descriptor: @never"),
-        ("every day", "expected exactly 5 fields, found 2: [every day]"),
-        ("99 * * * *", "end of range (99) above maximum (59): 99"),
-        ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
-        ("5-1 * * * *", "beginning of range (5) beyond end of range (1): 5-1"),
-        ("*/0 * * * *", "step of range should be a positive number: */0"),
-        ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
-        ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
-    ],
-)
+@pytest.mark.parametrize(("text", "fault"), [
+    ("*/5 0-6,12 * jan-mar mon", ""),
+    ("@hourly", ""),
+    ("@every 1h30m", ""),
+    ("", "empty spec string"),
+    ("@never", "unrecognized descriptor: @never"),
+    ("every day", "expected exactly 5 fields, found 2: [every day]"),
+    ("99 * * * *", "end of range (99) above maximum (59): 99"),
+    ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
+    ("5-1 * * * *", "beginning of range (5) beyond end of range (1): 5-1"),
+    ("*/0 * * * *", "step of range should be a positive number: */0"),
+    ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
+    ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
+])  # fmt: skip
 def test_schedules(text: str, fault: str) -> None:
     assert schedule_fault(text) == fault
 

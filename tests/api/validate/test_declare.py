@@ -36,20 +36,13 @@ def test_texts_that_must_be_one_of_some() -> None:
 
 
 def test_what_must_not_change() -> None:
-    rule = d.change(
-        d.fixed("spec.a", "", at="spec.b", show=str.upper), d.anew(lambda obj, errs: errs.required("c"))
-    )
+    rule = d.change(d.fixed("spec.a", "", at="spec.b", show=str.upper), d.anew(lambda obj, errs: errs.required("c")))
     assert told_of_change(rule, {"spec": {"a": "x"}}, {"spec": {"a": "x"}}) == ["c: Required value"]
-    assert told_of_change(rule, {"spec": {"a": "x"}}, {}) == [
-        'spec.b: Invalid value: "X": field is immutable',
-        "c: Required value",
-    ]
+    assert told_of_change(rule, {"spec": {"a": "x"}}, {}) == ['spec.b: Invalid value: "X": field is immutable', "c: Required value"]
     assert told_of_change(d.fixed("spec.a", ""), {}, {"spec": {"a": ""}}) == []
     assert told_of_change(d.fixed("a", forbidden="no"), {}, {"a": 1}) == ["a: Forbidden: no"]
     typed = d.fixed("a", show="api.core.v1.Capabilities")
-    assert told_of_change(typed, {"a": {"add": ["x"]}}, {}) == [
-        'a: Invalid value: {"Add":["x"],"Drop":null}: field is immutable'
-    ]
+    assert told_of_change(typed, {"a": {"add": ["x"]}}, {}) == ['a: Invalid value: {"Add":["x"],"Drop":null}: field is immutable']
 
 
 def test_faults_of_what_is_stored() -> None:

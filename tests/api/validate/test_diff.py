@@ -15,17 +15,12 @@ def test_lines() -> None:
     old = {"A": 1, "B": [1, 2, 3], "C": {"D": None, "E": "<x>"}, "F": {}}
     new = {"A": 1, "B": [1, 4], "C": {"D": {"F": 1}, "E": "<x>"}, "F": {}}
     assert diff(old, new) == (
-        '@@ -2,11 +2,12 @@\n  "A": 1,\n  "B": [\n   1,\n-  2,\n-  3\n+  4\n  ],\n  "C": {\n-  "D": null,\n'
-        '+  "D": {\n+   "F": 1\n+  },\n   "E": "\\u003cx\\u003e"\n  },\n  "F": {}\n'
+        '@@ -2,11 +2,12 @@\n  "A": 1,\n  "B": [\n   1,\n-  2,\n-  3\n+  4\n  ],\n  "C": {\n-  "D": null,\n+  "D": {\n+   "F": 1\n+  },\n   "E": "\\u003cx\\u003e"\n  },\n  "F": {}\n'
     )
     assert diff(old, old) == ""
 
 
-VALUES = st.recursive(
-    st.none() | st.integers(0, 3) | st.text("ab", max_size=2),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from("ABCDE"), inner),
-    max_leaves=40,
-)
+VALUES = st.recursive(st.none() | st.integers(0, 3) | st.text("ab", max_size=2), lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from("ABCDE"), inner), max_leaves=40)
 
 
 @given(VALUES, VALUES)

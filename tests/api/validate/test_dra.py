@@ -22,17 +22,14 @@ def claim(**devices: object) -> Object:
     return {"spec": {"devices": {"requests": [{"name": "r", "exactly": EXACTLY}], **devices}}}
 
 
-@pytest.mark.parametrize(
-    ("devices", "members"),
-    [
-        ({}, []),
-        ({"requests": [{"name": "r"}]}, ["requests[0]"]),
-        ({"requests": [{"name": "r", "exactly": EXACTLY | {"count": 0}}]}, ["requests[0].exactly.count"]),
-        ({"constraints": [{"requests": ["x"], "matchAttribute": "a.b/c"}]}, ["constraints[0].requests[0]"]),
-        ({"constraints": [{"matchAttribute": "c"}]}, ["constraints[0].matchAttribute"]),
-        ({"config": [{}]}, ["config[0].opaque"]),
-    ],
-)
+@pytest.mark.parametrize(("devices", "members"), [
+    ({}, []),
+    ({"requests": [{"name": "r"}]}, ["requests[0]"]),
+    ({"requests": [{"name": "r", "exactly": EXACTLY | {"count": 0}}]}, ["requests[0].exactly.count"]),
+    ({"constraints": [{"requests": ["x"], "matchAttribute": "a.b/c"}]}, ["constraints[0].requests[0]"]),
+    ({"constraints": [{"matchAttribute": "c"}]}, ["constraints[0].matchAttribute"]),
+    ({"config": [{}]}, ["config[0].opaque"]),
+])  # fmt: skip
 def test_claims(devices: Object, members: list[str]) -> None:
     found = causes(rules.validate_claim, claim(**devices))
     assert [f for f, _ in found] == [f"spec.devices.{m}" for m in members]
@@ -44,12 +41,7 @@ def test_reservations_need_an_allocation() -> None:
 
 
 def test_slices_are_in_one_place() -> None:
-    spec = {
-        "driver": "d",
-        "pool": {"name": "p", "resourceSliceCount": 1},
-        "nodeName": "n",
-        "devices": [{"name": "a"}],
-    }
+    spec = {"driver": "d", "pool": {"name": "p", "resourceSliceCount": 1}, "nodeName": "n", "devices": [{"name": "a"}]}
     assert causes(slices.validate_slice, {"spec": spec}) == []
     assert [f for f, _ in causes(slices.validate_slice, {"spec": spec | {"allNodes": True}})] == ["spec"]
     assert [f for f, _ in causes(slices.validate_slice, {"spec": spec | {"nodeName": None}})] == ["spec"]

@@ -35,13 +35,8 @@ def test_variables() -> None:
     expressions.validation("variables.b", "b", errs)
     expressions.match_condition("variables.a == 1", "m", errs)
     shown = "ERROR: <input>:1:10: undefined field 'b'\n | variables.b\n | .........^"
-    undeclared = (
-        "ERROR: <input>:1:1: undeclared reference to 'variables' (in container '')\n | variables.a == 1\n | ^"
-    )
-    assert causes(errs) == [
-        ("b", f'Invalid value: "variables.b": compilation failed: {shown}'),
-        ("m", f'Invalid value: "variables.a == 1": compilation failed: {undeclared}'),
-    ]
+    undeclared = "ERROR: <input>:1:1: undeclared reference to 'variables' (in container '')\n | variables.a == 1\n | ^"
+    assert causes(errs) == [("b", f'Invalid value: "variables.b": compilation failed: {shown}'), ("m", f'Invalid value: "variables.a == 1": compilation failed: {undeclared}')]
 
 
 def test_parameters_need_a_kind() -> None:
@@ -52,41 +47,16 @@ def test_parameters_need_a_kind() -> None:
     assert len(errs) == 1
 
 
-@pytest.mark.parametrize(
-    ("expression", "causes"),
-    [
-        ('device.attributes["dra.example.com"].model == "a"', []),
-        ('device.attributes["dra.example.com"].enabled', []),
-        (
-            "",
-            [
-                'x: Invalid value: "": compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '
-                "'<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, "
-                "NUM_UINT, STRING, BYTES, IDENTIFIER}"
-            ],
-        ),
-        ("1", ['x: Invalid value: "1": must evaluate to bool or the unknown type, not int']),
-        (
-            "device.attributes",
-            [
-                'x: Invalid value: "device.attributes": must evaluate to bool or the unknown type, not '
-                "map(string, map(string, google.protobuf.Any))"
-            ],
-        ),
-        (
-            "timestamp('2024-01-01T00:00:00Z')",
-            [
-                "x: Invalid value: \"timestamp('2024-01-01T00:00:00Z')\": must evaluate to bool or the unknown "
-                "type, not google.protobuf.Timestamp"
-            ],
-        ),
-        (
-            "device.attributes.all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, "
-            "a + b + c == d))))",
-            ["x: Forbidden: too complex, exceeds cost limit"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("expression", "causes"), [
+    ('device.attributes["dra.example.com"].model == "a"', []),
+    ('device.attributes["dra.example.com"].enabled', []),
+    ("",
+        ['x: Invalid value: "": compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input ' "'<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, " "NUM_UINT, STRING, BYTES, IDENTIFIER}"]),
+    ("1", ['x: Invalid value: "1": must evaluate to bool or the unknown type, not int']),
+    ("device.attributes", ['x: Invalid value: "device.attributes": must evaluate to bool or the unknown type, not map(string, map(string, google.protobuf.Any))']),
+    ("timestamp('2024-01-01T00:00:00Z')", ["x: Invalid value: \"timestamp('2024-01-01T00:00:00Z')\": must evaluate to bool or the unknown type, not google.protobuf.Timestamp"]),
+    ("device.attributes.all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, a + b + c == d))))", ["x: Forbidden: too complex, exceeds cost limit"]),
+])  # fmt: skip
 def test_device_selectors(expression: str, causes: list[str]) -> None:
     errs = Errors()
     device_selector(expression, "x", errs)

@@ -36,8 +36,6 @@ def test_syntax_errors(text: bytes, expected: str) -> None:
     assert syntax_error(text) == expected
 
 
-@pytest.mark.parametrize(
-    "text", [b"{}", b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} ']
-)
+@pytest.mark.parametrize("text", [b"{}", b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} '])
 def test_what_is_json_has_none(text: bytes) -> None:
     assert syntax_error(text) == ""

@@ -9,16 +9,13 @@ from pilothouse.api.validate.job_indexes import overlap, parse_indexes
 SETS = st.sets(st.integers(0, 30))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("5-1", 'too large index: "5"'),
-        ("1-2-3", 'the fragment "1-2-3" violates the requirement'),
-        ("x", 'cannot convert string to integer for index: "x"'),
-        ("2,1", "non-increasing order, previous: 2, current: 1"),
-        ("2-2", "non-increasing order, previous: 2, current: 2"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("5-1", 'too large index: "5"'),
+    ("1-2-3", 'the fragment "1-2-3" violates the requirement'),
+    ("x", 'cannot convert string to integer for index: "x"'),
+    ("2,1", "non-increasing order, previous: 2, current: 1"),
+    ("2-2", "non-increasing order, previous: 2, current: 2"),
+])  # fmt: skip
 def test_malformed_lists(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_indexes(text, 4)

@@ -22,19 +22,16 @@ def job(**status: object) -> Object:
     return {"spec": {"completions": 3}, "status": status}
 
 
-@pytest.mark.parametrize(
-    ("new", "old", "members"),
-    [
-        (job(conditions=DONE, **TIMES), job(), []),
-        (job(conditions=DONE), job(), ["completionTime", "startTime"]),
-        (job(conditions=DONE[1:], **TIMES), job(), ["conditions"]),
-        (job(ready=2, active=1), job(), ["ready"]),
-        (job(succeeded=1), job(succeeded=2), ["succeeded"]),
-        (job(completedIndexes="0-9"), job(), ["completedIndexes", "completedIndexes"]),
-        (job(completedIndexes="0-9"), job(completedIndexes="0-9"), []),
-        (job(uncountedTerminatedPods={"failed": ["a", ""]}), job(), ["uncountedTerminatedPods.failed[1]"]),
-    ],
-)
+@pytest.mark.parametrize(("new", "old", "members"), [
+    (job(conditions=DONE, **TIMES), job(), []),
+    (job(conditions=DONE), job(), ["completionTime", "startTime"]),
+    (job(conditions=DONE[1:], **TIMES), job(), ["conditions"]),
+    (job(ready=2, active=1), job(), ["ready"]),
+    (job(succeeded=1), job(succeeded=2), ["succeeded"]),
+    (job(completedIndexes="0-9"), job(), ["completedIndexes", "completedIndexes"]),
+    (job(completedIndexes="0-9"), job(completedIndexes="0-9"), []),
+    (job(uncountedTerminatedPods={"failed": ["a", ""]}), job(), ["uncountedTerminatedPods.failed[1]"]),
+])  # fmt: skip
 def test_changes(new: Object, old: Object, members: list[str]) -> None:
     assert [f for f, _ in causes(validate_job_status, new, old)] == [f"status.{m}" for m in members]
 

@@ -26,14 +26,8 @@ def test_other_keys() -> None:
 
 def test_what_is_no_key() -> None:
     assert key_pair_fault(PEM, block("PRIVATE KEY")) == "tls: failed to parse private key"
-    assert (
-        key_pair_fault(PEM, PEM)
-        == "tls: found a certificate rather than a key in the PEM for the private key"
-    )
-    assert key_pair_fault(PEM, block("A") + block("B")) == (
-        'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of'
-        " the following types: [A B]"
-    )
+    assert key_pair_fault(PEM, PEM) == "tls: found a certificate rather than a key in the PEM for the private key"
+    assert key_pair_fault(PEM, block("A") + block("B")) == ('tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [A B]')
 
 
 def test_what_is_no_certificate() -> None:

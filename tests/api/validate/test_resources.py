@@ -2,7 +2,7 @@
 
 import pytest
 from pods import container, pod
-from rules import Case, causes
+from rules import table
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import resources as rules
@@ -15,13 +15,7 @@ def of(**resources: object) -> Object:
 
 def claims(*listed: Object) -> Object:
     claims = [{"name": "a", "resourceClaimName": "c"}, {"name": "b", "resourceClaimName": "c"}]
-    return {
-        **pod(resourceClaims=claims),
-        "spec": {
-            **pod(resourceClaims=claims)["spec"],
-            "containers": of(claims=list(listed))["spec"]["containers"],
-        },
-    }
+    return {**pod(resourceClaims=claims), "spec": {**pod(resourceClaims=claims)["spec"], "containers": of(claims=list(listed))["spec"]["containers"]}}
 
 
 def pod_name(name: Object, errs: Errors) -> None:
@@ -30,126 +24,47 @@ def pod_name(name: Object, errs: Errors) -> None:
 
 HUGE = "hugepages-2Mi"
 
-CASES: list[Case] = [
+test_causes = table([
     (NEW, of(limits={"cpu": "1", "example.com/gpu": "1"}, requests={"cpu": "1", "example.com/gpu": "1"}), []),
-    (
-        NEW,
-        of(limits={"odd": "1", "a b": "1", "requests.example.com/a": "1"}),
-        [
-            "spec.containers[0].resources.limits[a b]: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-            'spec.containers[0].resources.limits[a b]: Invalid value: "a b": must be a standard resource for containers',
-            'spec.containers[0].resources.limits[odd]: Invalid value: "odd": must be a standard resource type or fully qualified',
-            'spec.containers[0].resources.limits[odd]: Invalid value: "odd": must be a standard resource for containers',
-            'spec.containers[0].resources.limits[requests.example.com/a]: Invalid value: "requests.example.com/a": doesn\'t follow extended resource name standard',
-        ],
-    ),
-    (
-        NEW,
-        of(limits={"example.com/gpu": "500m"}, requests={"example.com/gpu": "500m"}),
-        [
-            'spec.containers[0].resources.limits[example.com/gpu]: Invalid value: "500m": must be an integer',
-            'spec.containers[0].resources.requests[example.com/gpu]: Invalid value: "500m": must be an integer',
-        ],
-    ),
-    (
-        NEW,
-        of(requests={"example.com/gpu": "1"}),
-        [
-            "spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources"
-        ],
-    ),
-    (
-        NEW,
-        of(limits={"example.com/gpu": "2"}, requests={"example.com/gpu": "1"}),
-        [
-            'spec.containers[0].resources.requests: Invalid value: "1": must be equal to example.com/gpu limit of 2'
-        ],
-    ),
-    (
-        NEW,
-        of(limits={"cpu": "1"}, requests={"cpu": "2"}),
-        [
-            'spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'
-        ],
-    ),
-    (
-        NEW,
-        of(limits={HUGE: "2Mi"}, requests={HUGE: "2Mi"}),
-        ["spec.containers[0].resources: Forbidden: HugePages require cpu or memory"],
-    ),
-    (
-        NEW,
-        of(limits={HUGE: "3Mi", "cpu": "1"}),
-        [
-            'spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi'
-        ],
-    ),
-    (
-        NEW,
-        of(limits={"hugepages-x": "1", "hugepages-0": "1", "cpu": "1"}),
-        [
-            'spec.containers[0].resources.limits[hugepages-0]: Invalid value: "1": 1 is not positive integer multiple of hugepages-0',
-            'spec.containers[0].resources.limits[hugepages-x]: Invalid value: "1": 1 is not positive integer multiple of hugepages-x',
-        ],
-    ),
+    (NEW, of(limits={"odd": "1", "a b": "1", "requests.example.com/a": "1"}), [
+        'spec.containers[0].resources.limits[a b]: Invalid value: "a b": <name part>',
+        'spec.containers[0].resources.limits[a b]: Invalid value: "a b": must be a standard resource for containers',
+        'spec.containers[0].resources.limits[odd]: Invalid value: "odd": must be a standard resource type or fully qualified',
+        'spec.containers[0].resources.limits[odd]: Invalid value: "odd": must be a standard resource for containers',
+        'spec.containers[0].resources.limits[requests.example.com/a]: Invalid value: "requests.example.com/a": doesn\'t follow extended resource name standard']),
+    (NEW, of(limits={"example.com/gpu": "500m"}, requests={"example.com/gpu": "500m"}), [
+        'spec.containers[0].resources.limits[example.com/gpu]: Invalid value: "500m": must be an integer',
+        'spec.containers[0].resources.requests[example.com/gpu]: Invalid value: "500m": must be an integer']),
+    (NEW, of(requests={"example.com/gpu": "1"}), ["spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources"]),
+    (NEW, of(limits={"example.com/gpu": "2"}, requests={"example.com/gpu": "1"}), ['spec.containers[0].resources.requests: Invalid value: "1": must be equal to example.com/gpu limit of 2']),
+    (NEW, of(limits={"cpu": "1"}, requests={"cpu": "2"}), ['spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1']),
+    (NEW, of(limits={HUGE: "2Mi"}, requests={HUGE: "2Mi"}), ["spec.containers[0].resources: Forbidden: HugePages require cpu or memory"]),
+    (NEW, of(limits={HUGE: "3Mi", "cpu": "1"}), ['spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi']),
+    (NEW, of(limits={"hugepages-x": "1", "hugepages-0": "1", "cpu": "1"}), [
+        'spec.containers[0].resources.limits[hugepages-0]: Invalid value: "1": 1 is not positive integer multiple of hugepages-0',
+        'spec.containers[0].resources.limits[hugepages-x]: Invalid value: "1": 1 is not positive integer multiple of hugepages-x']),
     (NEW, claims({"name": "a"}, {"name": "b", "request": "r"}), []),
-    (
-        NEW,
-        claims({}, {"name": "a"}, {"name": "a"}, {"name": "x"}),
-        [
-            "spec.containers[0].resources.claims[0]: Required value",
-            'spec.containers[0].resources.claims[2]: Duplicate value: "a"',
-            'spec.containers[0].resources.claims[3]: Not found: "x": must be one of the names in pod.spec.resourceClaims: a, b',
-        ],
-    ),
-    (
-        NEW,
-        claims({"name": "a", "request": "R_"}, {"name": "a", "request": "R_"}, {"name": "a"}),
-        [
-            "spec.containers[0].resources.claims[0].request: Invalid value: \"R_\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-            "spec.containers[0].resources.claims[1].request: Invalid value: \"R_\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-            'spec.containers[0].resources.claims[1]: Duplicate value: "a/R_"',
-            'spec.containers[0].resources.claims[2]: Duplicate value: "a"',
-        ],
-    ),
-    (
-        NEW,
-        of(claims=[{"name": "x"}]),
-        [
-            'spec.containers[0].resources.claims[0]: Not found: "x": must be one of the names in pod.spec.resourceClaims which is empty'
-        ],
-    ),
+    (NEW, claims({}, {"name": "a"}, {"name": "a"}, {"name": "x"}), [
+        "spec.containers[0].resources.claims[0]: Required value",
+        'spec.containers[0].resources.claims[2]: Duplicate value: "a"',
+        'spec.containers[0].resources.claims[3]: Not found: "x": must be one of the names in pod.spec.resourceClaims: a, b']),
+    (NEW, claims({"name": "a", "request": "R_"}, {"name": "a", "request": "R_"}, {"name": "a"}), [
+        'spec.containers[0].resources.claims[0].request: Invalid value: "R_": <RFC 1123 label>',
+        'spec.containers[0].resources.claims[1].request: Invalid value: "R_": <RFC 1123 label>',
+        'spec.containers[0].resources.claims[1]: Duplicate value: "a/R_"',
+        'spec.containers[0].resources.claims[2]: Duplicate value: "a"']),
+    (NEW, of(claims=[{"name": "x"}]), ['spec.containers[0].resources.claims[0]: Not found: "x": must be one of the names in pod.spec.resourceClaims which is empty']),
     (pod_name, {"name": "cpu"}, []),
-    (
-        pod_name,
-        {"name": "storage"},
-        ['n: Unsupported value: "storage": supported values: "cpu", "hugepages-", "memory"'],
-    ),
-    (
-        pod_name,
-        {"name": "odd"},
-        ['n: Invalid value: "odd": must be a standard resource type or fully qualified'],
-    ),
-]
+    (pod_name, {"name": "storage"}, ['n: Unsupported value: "storage": supported values: "cpu", "hugepages-", "memory"']),
+    (pod_name, {"name": "odd"}, ['n: Invalid value: "odd": must be a standard resource type or fully qualified']),
+])  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_causes(case: Case) -> None:
-    rule, given, expected = case
-    assert causes(rule, given) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "whole"),
-    [("1", True), ("1500m", False), ("10E", True), ("9223372036854775807.5", False), ("1e80", True)],
-)
+@pytest.mark.parametrize(("text", "whole"), [("1", True), ("1500m", False), ("10E", True), ("9223372036854775807.5", False), ("1e80", True)])
 def test_whole_numbers(text: str, whole: bool) -> None:
     assert rules.is_whole(text) is whole
 
 
-@pytest.mark.parametrize(
-    ("name", "extended"),
-    [("example.com/a", True), ("cpu", False), ("kubernetes.io/a", False), ("requests.a/b", False)],
-)
+@pytest.mark.parametrize(("name", "extended"), [("example.com/a", True), ("cpu", False), ("kubernetes.io/a", False), ("requests.a/b", False)])
 def test_extended_resources(name: str, extended: bool) -> None:
     assert rules.is_extended(name) is extended

@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.go_json import syntax_error
-from pilothouse.api.validate.secret import (
-    validate_config_map,
-    validate_config_map_update,
-    validate_secret,
-    validate_secret_update,
-)
+from pilothouse.api.validate.secret import validate_config_map, validate_config_map_update, validate_secret, validate_secret_update
 
 
 def secret(kind: str = "Opaque", **data: str) -> Object:
@@ -65,25 +60,18 @@ def test_key_in_both_members() -> None:
     assert [f for f, _ in found(errs)] == ["data[a]"]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "unexpected end of JSON input"),
-        (b"{", "unexpected end of JSON input"),
-        (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
-        (b"{} x", "invalid character 'x' after top-level value"),
-        (b"{a", "invalid character 'a' looking for beginning of object key string"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    (b"", "unexpected end of JSON input"),
+    (b"{", "unexpected end of JSON input"),
+    (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
+    (b"{} x", "invalid character 'x' after top-level value"),
+    (b"{a", "invalid character 'a' looking for beginning of object key string"),
+])  # fmt: skip
 def test_syntax_errors(text: bytes, message: str) -> None:
     assert syntax_error(text) == message
 
 
-_JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
-    max_leaves=8,
-)
+_JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)), max_leaves=8)
 
 
 @given(_JSON)
@@ -104,6 +92,4 @@ def test_bad_json_is_told_as_python_does(data: bytes) -> None:
 def test_json_nested_too_deeply_is_a_cause() -> None:
     errs = Errors()
     validate_secret(secret("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), errs)
-    assert found(errs) == [
-        ("data[.dockercfg]", 'Invalid value: "<secret contents redacted>": exceeded max depth')
-    ]
+    assert found(errs) == [("data[.dockercfg]", 'Invalid value: "<secret contents redacted>": exceeded max depth')]

@@ -3,12 +3,7 @@
 import pytest
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.service import (
-    service_warnings,
-    validate_endpoints,
-    validate_service,
-    validate_service_update,
-)
+from pilothouse.api.validate.service import service_warnings, validate_endpoints, validate_service, validate_service_update
 
 
 def service(**spec: object) -> Object:
@@ -40,20 +35,13 @@ def test_plain_service() -> None:
     assert causes(service()) == []
 
 
-@pytest.mark.parametrize(
-    ("bad", "field", "message"),
-    [
-        ({"ports": []}, "spec.ports", "Required value"),
-        (
-            {"type": "Other"},
-            "spec.type",
-            'Unsupported value: "Other": supported values: "ClusterIP", "ExternalName", "LoadBalancer", ',
-        ),
-        ({"type": "ExternalName"}, "spec.externalName", "Required value"),
-        ({"externalIPs": ["127.0.0.1"]}, "spec.externalIPs[0]", "may not be in the loopback range"),
-        ({"sessionAffinity": ""}, "spec.sessionAffinity", "Required value"),
-    ],
-)
+@pytest.mark.parametrize(("bad", "field", "message"), [
+    ({"ports": []}, "spec.ports", "Required value"),
+    ({"type": "Other"}, "spec.type", 'Unsupported value: "Other": supported values: "ClusterIP", "ExternalName", "LoadBalancer", '),
+    ({"type": "ExternalName"}, "spec.externalName", "Required value"),
+    ({"externalIPs": ["127.0.0.1"]}, "spec.externalIPs[0]", "may not be in the loopback range"),
+    ({"sessionAffinity": ""}, "spec.sessionAffinity", "Required value"),
+])  # fmt: skip
 def test_bad_service(bad: Object, field: str, message: str) -> None:
     assert any(f == field and message in m for f, m in causes(service(**bad)))
 
@@ -78,7 +66,5 @@ def test_warnings() -> None:
 
 def test_endpoints_need_addresses() -> None:
     errs = Errors()
-    validate_endpoints(
-        {"metadata": {"name": "e"}, "subsets": [{"ports": [{"port": 1, "protocol": "TCP"}]}]}, errs
-    )
+    validate_endpoints({"metadata": {"name": "e"}, "subsets": [{"ports": [{"port": 1, "protocol": "TCP"}]}]}, errs)
     assert [c["field"] for c in errs.causes] == ["subsets[0]"]

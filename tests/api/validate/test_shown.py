@@ -29,10 +29,7 @@ def test_node_selector_terms_have_the_names_of_go() -> None:
 def test_structs_without_pointers_in_the_internal_type() -> None:
     strategy = {"type": "RollingUpdate", "rollingUpdate": {}}
     rolling = {"MaxUnavailable": 0, "MaxSurge": 0}
-    assert shown.go(strategy, "api.apps.v1.DeploymentStrategy") == {
-        "Type": "RollingUpdate",
-        "RollingUpdate": rolling,
-    }
+    assert shown.go(strategy, "api.apps.v1.DeploymentStrategy") == {"Type": "RollingUpdate", "RollingUpdate": rolling}
 
 
 def test_sources_of_volumes_have_names_of_their_own() -> None:
@@ -65,22 +62,8 @@ def text(value: object) -> str:
 
 
 def test_a_pod_template() -> None:
-    container = {
-        "name": "c",
-        "image": "busybox",
-        "resources": {},
-        "imagePullPolicy": "Always",
-        "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "File",
-    }
-    spec = {
-        "containers": [container],
-        "restartPolicy": "Never",
-        "dnsPolicy": "ClusterFirst",
-        "securityContext": {},
-        "terminationGracePeriodSeconds": 30,
-        "schedulerName": "default-scheduler",
-    }
+    container = {"name": "c", "image": "busybox", "resources": {}, "imagePullPolicy": "Always", "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+    spec = {"containers": [container], "restartPolicy": "Never", "dnsPolicy": "ClusterFirst", "securityContext": {}, "terminationGracePeriodSeconds": 30, "schedulerName": "default-scheduler"}
     owner = {"uid": "u1", "kind": "User", "name": "web", "apiVersion": "v1"}
     metadata = {"labels": {"b": "2", "a": "1"}, "deletionGracePeriodSeconds": 0, "ownerReferences": [owner]}
     assert text(shown.go({"metadata": metadata, "spec": spec}, "api.core.v1.PodTemplateSpec")) == (
@@ -113,8 +96,7 @@ def test_members_of_nested_types() -> None:
     out = shown.go(spec, "api.core.v1.PodSpec")
     container = out["Containers"][0]
     assert text(container["Env"]) == (
-        '[{"Name":"e","Value":"","ValueFrom":{"FieldRef":{"APIVersion":"","FieldPath":"metadata.name"},'
-        '"ResourceFieldRef":null,"ConfigMapKeyRef":null,"SecretKeyRef":null,"FileKeyRef":null}}]'
+        '[{"Name":"e","Value":"","ValueFrom":{"FieldRef":{"APIVersion":"","FieldPath":"metadata.name"},"ResourceFieldRef":null,"ConfigMapKeyRef":null,"SecretKeyRef":null,"FileKeyRef":null}}]'
     )
     assert text(container["LivenessProbe"]) == (
         '{"Exec":null,"HTTPGet":{"Path":"","Port":"http","Host":"","Scheme":"","HTTPHeaders":null},"TCPSocket":null,'
@@ -130,18 +112,13 @@ EXACTLY = {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}
 
 
 def test_a_claim() -> None:
-    requests = [
-        {"name": "r", "exactly": EXACTLY},
-        {"name": "f", "firstAvailable": [{"name": "s", **EXACTLY}]},
-    ]
+    requests = [{"name": "r", "exactly": EXACTLY}, {"name": "f", "firstAvailable": [{"name": "s", **EXACTLY}]}]
     devices = {
         "requests": requests,
         "constraints": [{"requests": ["r"], "matchAttribute": "d.example.com/model"}],
         "config": [{"requests": ["r"], "opaque": {"driver": "d.example.com", "parameters": {"a": "b"}}}],
     }
-    assert json.dumps(
-        shown.go({"devices": devices}, "api.resource.v1.ResourceClaimSpec"), separators=(",", ":")
-    ) == (
+    assert json.dumps(shown.go({"devices": devices}, "api.resource.v1.ResourceClaimSpec"), separators=(",", ":")) == (
         '{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":null,'
         '"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},'
         '"FirstAvailable":null},{"Name":"f","Exactly":null,"FirstAvailable":[{"Name":"s","DeviceClassName":"c",'
@@ -159,15 +136,10 @@ def test_what_is_below_a_request() -> None:
         "capacity": {"requests": {"b": "1", "a": "2"}},
     }
     spec = {"devices": {"requests": [{"exactly": exactly}], "config": [{}]}}
-    out = shown.go(
-        {"metadata": {"labels": {"b": "", "a": ""}}, "spec": spec},
-        "api.resource.v1.ResourceClaimTemplateSpec",
-    )
+    out = shown.go({"metadata": {"labels": {"b": "", "a": ""}}, "spec": spec}, "api.resource.v1.ResourceClaimTemplateSpec")
     assert list(out["labels"]) == ["a", "b"]
     found = out["Spec"]["Devices"]["Requests"][0]["Exactly"]
     assert found["Selectors"] == [{"CEL": {"Expression": "true"}}, {"CEL": None}] and found["AdminAccess"]
-    assert found["Tolerations"] == [
-        {"Key": "k", "Operator": "Exists", "Value": "", "Effect": "", "TolerationSeconds": 3}
-    ]
+    assert found["Tolerations"] == [{"Key": "k", "Operator": "Exists", "Value": "", "Effect": "", "TolerationSeconds": 3}]
     assert list(found["Capacity"]["Requests"]) == ["a", "b"]
     assert out["Spec"]["Devices"]["Config"] == [{"Requests": None, "Opaque": None}]

@@ -17,19 +17,13 @@ def causes(check: Callable[..., None], *objects: Object) -> list[tuple[str, str]
 CLASS = {"provisioner": "d.example.com", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}
 
 
-@pytest.mark.parametrize(
-    ("change", "fields"),
-    [
-        ({}, []),
-        ({"provisioner": ""}, ["provisioner"]),
-        ({"reclaimPolicy": "Recycle"}, ["reclaimPolicy"]),
-        ({"parameters": {"": "x"}}, ["parameters"]),
-        (
-            {"allowedTopologies": [{"matchLabelExpressions": [{"key": "z"}]}]},
-            ["allowedTopologies[0].matchLabelExpressions[0].values"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("change", "fields"), [
+    ({}, []),
+    ({"provisioner": ""}, ["provisioner"]),
+    ({"reclaimPolicy": "Recycle"}, ["reclaimPolicy"]),
+    ({"parameters": {"": "x"}}, ["parameters"]),
+    ({"allowedTopologies": [{"matchLabelExpressions": [{"key": "z"}]}]}, ["allowedTopologies[0].matchLabelExpressions[0].values"]),
+])  # fmt: skip
 def test_classes(change: Object, fields: list[str]) -> None:
     assert [f for f, _ in causes(rules.validate_storage_class, CLASS | change)] == fields
 

@@ -14,9 +14,7 @@ NAMES = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind"
 
 def definition(**spec: Any) -> Object:
     given = {"group": "example.com", "scope": "Cluster", "names": NAMES, "versions": [VERSION], **spec}
-    return copy.deepcopy(
-        {"metadata": {"name": "widgets.example.com"}, "spec": given, "status": {"storedVersions": ["v1"]}}
-    )
+    return copy.deepcopy({"metadata": {"name": "widgets.example.com"}, "spec": given, "status": {"storedVersions": ["v1"]}})
 
 
 def created(obj: Object) -> list[tuple[str, str]]:
@@ -71,32 +69,23 @@ def test_definitions(spec: Object, fields: list[str]) -> None:
 
 def test_what_versions_have_in_common_stands_above_them() -> None:
     both = [version(schema=schema(a={})), version("v2", storage=False, schema=schema(a={}))]
-    assert [field for field, _ in created(definition(versions=both))] == [
-        "validation.openAPIV3Schema.properties[spec].properties[a].type"
-    ]
+    assert [field for field, _ in created(definition(versions=both))] == ["validation.openAPIV3Schema.properties[spec].properties[a].type"]
     both[1]["schema"] = schema(b={"type": "string"})
-    assert [field for field, _ in created(definition(versions=both))] == [
-        "versions[0].schema.openAPIV3Schema.properties[spec].properties[a].type"
-    ]
+    assert [field for field, _ in created(definition(versions=both))] == ["versions[0].schema.openAPIV3Schema.properties[spec].properties[a].type"]
 
 
 def test_versions_are_shown_as_go_has_them() -> None:
     (_, message), *_ = created(definition(versions=[version(storage=False, schema=None)]))[1:]
-    assert message.startswith(
-        'Invalid value: [{"Name":"v1","Served":true,"Storage":false,"Deprecated":false,'
-    )
+    assert message.startswith('Invalid value: [{"Name":"v1","Served":true,"Storage":false,"Deprecated":false,')
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        (".spec.a", None),
-        (".spec.zz", 'Invalid value: ".spec.zz": is an invalid path: does not refer to a valid field'),
-        (".spec.o", 'Invalid value: ".spec.o": must point to a field of type string, boolean or integer.'),
-        (".spec['a']", "Invalid value: \".spec['a']\": is an invalid path: array notation is not allowed"),
-        ("", "Required value"),
-    ],
-)
+@pytest.mark.parametrize(("path", "message"), [
+    (".spec.a", None),
+    (".spec.zz", 'Invalid value: ".spec.zz": is an invalid path: does not refer to a valid field'),
+    (".spec.o", 'Invalid value: ".spec.o": must point to a field of type string, boolean or integer.'),
+    (".spec['a']", "Invalid value: \".spec['a']\": is an invalid path: array notation is not allowed"),
+    ("", "Required value"),
+])  # fmt: skip
 def test_selectable_fields(path: str, message: str | None) -> None:
     declared = schema(a={"type": "string"}, o={"type": "object"})
     found = created(definition(versions=[version(schema=declared, selectableFields=[{"jsonPath": path}])]))
@@ -119,10 +108,7 @@ def test_updates() -> None:
     assert updated(definition(scope="Namespaced", names=other, group="example.org"), old) == [
         "scope", "names.kind", "group", "names.plural",
     ]  # fmt: skip
-    assert updated(definition(versions=[version("v2")]), old) == [
-        "status.storedVersions",
-        "status.storedVersions[0]",
-    ]
+    assert updated(definition(versions=[version("v2")]), old) == ["status.storedVersions", "status.storedVersions[0]"]
 
 
 def test_what_the_stored_definition_lacks_is_not_demanded() -> None:

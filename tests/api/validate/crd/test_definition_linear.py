@@ -27,23 +27,12 @@ def with_schema(declared: Object) -> Object:
 
 
 def definition(names: Object | None = None, versions: list[Object] | None = None, **version: Any) -> Object:
-    first = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": struct(), **version},
-    }
+    first = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": struct(), **version}}
     first |= version
     kinds = {"plural": "ws", "singular": "w", "kind": "W", "listKind": "WList"}
     return {
         "metadata": {"name": "ws.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Cluster",
-            "names": {**kinds, **(names or {})},
-            "conversion": {"strategy": "None"},
-            "versions": versions or [first],
-        },
+        "spec": {"group": "example.com", "scope": "Cluster", "names": {**kinds, **(names or {})}, "conversion": {"strategy": "None"}, "versions": versions or [first]},
         "status": {"storedVersions": ["v1"]},
     }
 
@@ -62,82 +51,30 @@ CASES: dict[str, Callable[[int], Object]] = {
     "properties": lambda n: with_schema(many(n, type="string")),
     "properties of a wrong type": lambda n: with_schema(many(n, type="text")),
     "properties below a long name": lambda n: with_schema(struct(**{"k" * 100 * n: many(n, type="string")})),
-    "wrong properties below a long name": lambda n: with_schema(
-        struct(**{"k" * 100 * n: many(n, type="text", minimum=1)})
-    ),
-    "defaults at every level": lambda n: with_schema(
-        nested(60, {**many(n, type="string", default="x"), "default": {}})
-    ),
-    "defaults in each other": lambda n: with_schema(
-        struct(a={**struct(b={**struct(c={**many(n, **TEXT), "default": {}}), "default": {}}), "default": {}})
-    ),
+    "wrong properties below a long name": lambda n: with_schema(struct(**{"k" * 100 * n: many(n, type="text", minimum=1)})),
+    "defaults at every level": lambda n: with_schema(nested(60, {**many(n, type="string", default="x"), "default": {}})),
+    "defaults in each other": lambda n: with_schema(struct(a={**struct(b={**struct(c={**many(n, **TEXT), "default": {}}), "default": {}}), "default": {}})),
     "wrong defaults": lambda n: with_schema(many(n, type="string", default=1)),
-    "a long default": lambda n: with_schema(
-        {"type": "array", "items": {"type": "integer"}, "default": ["a"] * n}
-    ),
+    "a long default": lambda n: with_schema({"type": "array", "items": {"type": "integer"}, "default": ["a"] * n}),
     "enum": lambda n: with_schema({"type": "string", "enum": ["a"] * n}),
     "required": lambda n: with_schema({**many(n, **TEXT), "required": [f"p{i}" for i in range(n)]}),
     "list map keys": lambda n: with_schema(
-        {
-            "type": "array",
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": [f"p{i}" for i in range(n)],
-            "items": {**many(n, **TEXT), "required": [f"p{i}" for i in range(n)]},
-        }
+        {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [f"p{i}" for i in range(n)], "items": {**many(n, **TEXT), "required": [f"p{i}" for i in range(n)]}}
     ),
-    "the same list map key": lambda n: with_schema(
-        {
-            "type": "array",
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["p0"] * n,
-            "items": {**many(1, **TEXT), "required": ["p0"]},
-        }
-    ),
+    "the same list map key": lambda n: with_schema({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["p0"] * n, "items": {**many(1, **TEXT), "required": ["p0"]}}),
     "anyOf": lambda n: with_schema({"type": "string", "anyOf": [{"minLength": 1}] * n}),
     "wrong anyOf": lambda n: with_schema({"type": "string", "anyOf": [{"type": "string"}] * n}),
     "patterns": lambda n: with_schema(many(n, type="string", pattern="^[a-z]+$")),
     "wrong patterns": lambda n: with_schema(many(n, type="string", pattern="(")),
-    "rules with paths at every level": lambda n: with_schema(
-        nested(
-            60,
-            {
-                **many(n, **TEXT),
-                "x-kubernetes-validations": [{"rule": "true", "fieldPath": ".p1"}] * 20,
-            },
-        )
-    ),
-    "a path of quotes": lambda n: with_schema(
-        {**many(1, **TEXT), "x-kubernetes-validations": [{"rule": "true", "fieldPath": "['" + "\\'" * n}]}
-    ),
-    "items that are a list": lambda n: with_schema(
-        {"type": "array", "items": [dict(TEXT) for _ in range(n)]}
-    ),
-    "versions": lambda n: definition(
-        versions=[
-            {
-                "name": f"v{i}",
-                "served": True,
-                "storage": i == 1,
-                "deprecated": True,
-                "schema": {"openAPIV3Schema": struct(**{f"p{i}": TEXT})},
-            }
-            for i in range(n)
-        ]
-    ),
-    "versions to store": lambda n: definition(
-        versions=[
-            {"name": f"v{i}", "storage": True, "schema": {"openAPIV3Schema": struct()}} for i in range(n)
-        ]
-    ),
+    "rules with paths at every level": lambda n: with_schema(nested(60, {**many(n, **TEXT), "x-kubernetes-validations": [{"rule": "true", "fieldPath": ".p1"}] * 20})),
+    "a path of quotes": lambda n: with_schema({**many(1, **TEXT), "x-kubernetes-validations": [{"rule": "true", "fieldPath": "['" + "\\'" * n}]}),
+    "items that are a list": lambda n: with_schema({"type": "array", "items": [dict(TEXT) for _ in range(n)]}),
+    "versions": lambda n: definition(versions=[{"name": f"v{i}", "served": True, "storage": i == 1, "deprecated": True, "schema": {"openAPIV3Schema": struct(**{f"p{i}": TEXT})}} for i in range(n)]),
+    "versions to store": lambda n: definition(versions=[{"name": f"v{i}", "storage": True, "schema": {"openAPIV3Schema": struct()}} for i in range(n)]),
     "short names": lambda n: definition(names={"shortNames": [f"s{i}" for i in range(n)]}),
     "wrong categories": lambda n: definition(names={"categories": ["a b"] * n}),
-    "columns": lambda n: definition(
-        additionalPrinterColumns=[{"name": "a", "type": "string", "jsonPath": ".a"}] * n
-    ),
-    "selectable fields": lambda n: definition(
-        schema={"openAPIV3Schema": struct(spec=many(n, **TEXT))},
-        selectableFields=[{"jsonPath": f".spec.p{i}"} for i in range(n)],
-    ),
+    "columns": lambda n: definition(additionalPrinterColumns=[{"name": "a", "type": "string", "jsonPath": ".a"}] * n),
+    "selectable fields": lambda n: definition(schema={"openAPIV3Schema": struct(spec=many(n, **TEXT))}, selectableFields=[{"jsonPath": f".spec.p{i}"} for i in range(n)]),
     "unknown formats": lambda n: with_schema(many(n, type="string", format="none")),
 }
 

@@ -21,18 +21,14 @@ def ruled(schema: dict[str, Any], rule: str, **more: Any) -> dict[str, Any]:
 
 def test_rules_that_compile() -> None:
     schema = {"type": "object", "properties": {"a": ruled({**TEXT, "maxLength": 5}, "self != ''")}}
-    assert (
-        faults(ruled(schema, "!has(self.a) || self.a.size() > 1", messageExpression="'a: ' + self.a")) == []
-    )
+    assert faults(ruled(schema, "!has(self.a) || self.a.size() > 1", messageExpression="'a: ' + self.a")) == []
 
 
 def test_rules_that_do_not() -> None:
     shown = '{{"Rule":"self.b","Message":"","MessageExpression":"{}","Reason":null,"FieldPath":"","OptionalOldSelf":null}}'
     place = ".x-kubernetes-validations[0].rule"
     wanted = "compilation failed: ERROR: <input>:1:5: undefined field 'b'\n | self.b\n | ....^"
-    assert faults(ruled({"type": "object"}, "self.b")) == [
-        (place, f"Invalid value: {shown.format('')}: {wanted}")
-    ]
+    assert faults(ruled({"type": "object"}, "self.b")) == [(place, f"Invalid value: {shown.format('')}: {wanted}")]
     field, message = faults(ruled({"type": "object"}, "true", messageExpression="self.b"))[0]
     assert field == ".x-kubernetes-validations[0].messageExpression"
     assert message.endswith(f": messageExpression {wanted}")
@@ -46,46 +42,26 @@ def test_what_a_rule_may_cost() -> None:
     found = faults(schema)
     place = ".x-kubernetes-validations[0].rule"
     assert found[:2] == [(place, f"Forbidden: {words}"), (place, f"Forbidden: {total}")]
-    assert found[2][0] == "s" and found[2][1].startswith(
-        "Forbidden: x-kubernetes-validations estimated rule cost total"
-    )
-    assert (
-        faults(ruled({"type": "array", "maxItems": 10, "items": {**TEXT, "maxLength": 10}}, quadratic)) == []
-    )
+    assert found[2][0] == "s" and found[2][1].startswith("Forbidden: x-kubernetes-validations estimated rule cost total")
+    assert faults(ruled({"type": "array", "maxItems": 10, "items": {**TEXT, "maxLength": 10}}, quadratic)) == []
     assert [message for _, message in faults(schema, unchanged=True)] == [message for _, message in found[1:]]
 
 
 def test_how_often_a_rule_may_be_evaluated_counts() -> None:
-    item = ruled(
-        {"type": "object", "properties": {"b": {**TEXT, "maxLength": 500}}},
-        "!has(self.b) || self.b.contains('x')",
-    )
+    item = ruled({"type": "object", "properties": {"b": {**TEXT, "maxLength": 500}}}, "!has(self.b) || self.b.contains('x')")
     assert faults({"type": "array", "maxItems": 1000, "items": item}) == []
     found = faults({"type": "array", "items": item})
-    assert (
-        found[0][0] == ".items.x-kubernetes-validations[0].rule" and "exceeds budget by factor" in found[0][1]
-    )
+    assert found[0][0] == ".items.x-kubernetes-validations[0].rule" and "exceeds budget by factor" in found[0][1]
 
 
 def test_the_old_value_needs_a_place_that_is_known_again() -> None:
     item = ruled({"type": "object", "properties": {"k": TEXT}}, "self == oldSelf")
     atomic = faults({"type": "array", "maxItems": 5, "items": item})
     words = "oldSelf cannot be used on the uncorrelatable portion of the schema within s.properties[spec]"
-    assert atomic[-1] == (
-        ".items.x-kubernetes-validations[0].rule",
-        f'Invalid value: "self == oldSelf": {words}',
-    )
+    assert atomic[-1] == (".items.x-kubernetes-validations[0].rule", f'Invalid value: "self == oldSelf": {words}')
     keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
-    assert all(
-        words not in message
-        for _, message in faults({"type": "array", "maxItems": 5, "items": item, **keyed})
-    )
+    assert all(words not in message for _, message in faults({"type": "array", "maxItems": 5, "items": item, **keyed}))
 
 
 def test_an_optional_old_value_has_to_be_used() -> None:
-    assert faults(ruled({"type": "object"}, "true", optionalOldSelf=True)) == [
-        (
-            ".x-kubernetes-validations[0].optionalOldSelf",
-            "Invalid value: true: may not be set if oldSelf is not used in rule",
-        )
-    ]
+    assert faults(ruled({"type": "object"}, "true", optionalOldSelf=True)) == [(".x-kubernetes-validations[0].optionalOldSelf", "Invalid value: true: may not be set if oldSelf is not used in rule")]

@@ -92,12 +92,8 @@ def test_roots(declared: Object, fields: list[str]) -> None:
 
 def test_a_root_beside_a_status() -> None:
     (found,) = causes({"type": "object", "maxProperties": 3}, status=True)
-    assert found[1].startswith(
-        'Invalid value: {"ID":"","Schema":"","Ref":null,"Description":"","Type":"object"'
-    )
-    assert found[1].endswith(
-        "fields are allowed at the root of the schema if the status subresource is enabled"
-    )
+    assert found[1].startswith('Invalid value: {"ID":"","Schema":"","Ref":null,"Description":"","Type":"object"')
+    assert found[1].endswith("fields are allowed at the root of the schema if the status subresource is enabled")
 
 
 def test_texts_that_are_pointers_are_there_when_they_are_empty() -> None:
@@ -109,34 +105,21 @@ def test_texts_that_are_pointers_are_there_when_they_are_empty() -> None:
 
 
 def test_go_shows_every_member() -> None:
-    shown = go_schema(
-        {"properties": {"a": TEXT}, "items": TEXT, "not": TEXT, "allOf": [TEXT], "additionalProperties": True}
-    )
-    assert (
-        shown["Properties"]["a"]["Type"]
-        == shown["Items"]["Schema"]["Type"]
-        == shown["Not"]["Type"]
-        == "string"
-    )
-    assert (
-        shown["AdditionalProperties"] == {"Allows": True, "Schema": None}
-        and shown["AllOf"][0]["Type"] == "string"
-    )
+    shown = go_schema({"properties": {"a": TEXT}, "items": TEXT, "not": TEXT, "allOf": [TEXT], "additionalProperties": True})
+    assert shown["Properties"]["a"]["Type"] == shown["Items"]["Schema"]["Type"] == shown["Not"]["Type"] == "string"
+    assert shown["AdditionalProperties"] == {"Allows": True, "Schema": None} and shown["AllOf"][0]["Type"] == "string"
 
 
-@pytest.mark.parametrize(
-    ("rule", "field"),
-    [
-        ({"rule": "true"}, ""),
-        ({"rule": " "}, "rule"),
-        ({"rule": "a ||\n b"}, "message"),
-        ({"rule": "true", "message": " "}, "message"),
-        ({"rule": "true", "messageExpression": " "}, "messageExpression"),
-        ({"rule": "true", "reason": "Odd"}, "reason"),
-        ({"rule": "true", "fieldPath": ".zz"}, "fieldPath"),
-        ({"rule": "true", "fieldPath": ".a"}, ""),
-    ],
-)
+@pytest.mark.parametrize(("rule", "field"), [
+    ({"rule": "true"}, ""),
+    ({"rule": " "}, "rule"),
+    ({"rule": "a ||\n b"}, "message"),
+    ({"rule": "true", "message": " "}, "message"),
+    ({"rule": "true", "messageExpression": " "}, "messageExpression"),
+    ({"rule": "true", "reason": "Odd"}, "reason"),
+    ({"rule": "true", "fieldPath": ".zz"}, "fieldPath"),
+    ({"rule": "true", "fieldPath": ".a"}, ""),
+])  # fmt: skip
 def test_what_rules_say_beside_the_expression(rule: Object, field: str) -> None:
     found = member({"type": "object", "properties": {"a": TEXT}, "x-kubernetes-validations": [rule]})
     assert [f for f, _ in found] == ([f"x-kubernetes-validations[0].{field}"] if field else [])
@@ -151,17 +134,7 @@ def test_leniency() -> None:
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [
-        (".a", "a"),
-        (".m.k", "m[k]"),
-        (".m['k.x']", "m[k.x]"),
-        (".zz", PathError),
-        ("a", PathError),
-        (".a.b", PathError),
-        (".m[0]", PathError),
-        (".m['k'", PathError),
-        (".", PathError),
-    ],
+    [(".a", "a"), (".m.k", "m[k]"), (".m['k.x']", "m[k.x]"), (".zz", PathError), ("a", PathError), (".a.b", PathError), (".m[0]", PathError), (".m['k'", PathError), (".", PathError)],
 )
 def test_paths(path: str, expected: Any) -> None:
     declared = {"properties": {"a": TEXT, "m": {"additionalProperties": TEXT}}}
@@ -177,9 +150,5 @@ def test_what_is_null_within_a_schema_is_shown_as_go_has_decoded_it() -> None:
     shown = go_schema({**members, "x-kubernetes-validations": [None]})
     empty = go_schema({})
     assert shown["Properties"] == {"a": empty} and shown["AllOf"] == [empty]
-    assert shown["Dependencies"] == {
-        "b": {"Schema": None, "Property": None},
-        "c": {"Schema": empty, "Property": None},
-        "d": {"Schema": None, "Property": ["e"]},
-    }
+    assert shown["Dependencies"] == {"b": {"Schema": None, "Property": None}, "c": {"Schema": empty, "Property": None}, "d": {"Schema": None, "Property": ["e"]}}
     assert shown["XValidations"][0]["Rule"] == ""

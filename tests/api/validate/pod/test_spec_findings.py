@@ -62,10 +62,7 @@ SILENT: list[Callable[[int], Object]] = [
     lambda i: {"containerPort": 80, "hostPort": i + 1, "protocol": "TCP"},
     lambda i: {"containerPort": 80, "hostPort": 80, "hostIP": f"10.0.{i >> 8}.{i & 255}", "protocol": "TCP"},
 ]
-NOISY: list[Callable[[int], Object]] = [
-    lambda i: {"containerPort": 80, "protocol": "TCP"},
-    lambda i: {"containerPort": 80, "hostPort": i % 2, "hostIP": "::1" if i % 3 else "", "protocol": "TCP"},
-]
+NOISY: list[Callable[[int], Object]] = [lambda i: {"containerPort": 80, "protocol": "TCP"}, lambda i: {"containerPort": 80, "hostPort": i % 2, "hostIP": "::1" if i % 3 else "", "protocol": "TCP"}]
 
 
 @pytest.mark.parametrize("port", SILENT)
@@ -83,9 +80,7 @@ def test_no_more_clashes_than_an_answer_can_carry(port: Callable[[int], Object])
 def test_clashing_ports_are_told_in_their_order() -> None:
     ports = [(0, ""), (80, ""), (80, "1.1.1.1"), (81, ""), (80, ""), (0, "")]
     made = pod(containers=[{"name": "c", "ports": [{"hostPort": p, "hostIP": h} for p, h in ports]}])
-    told = [
-        text.partition(".ports")[2].replace("spec.containers[0].ports", "") for text in pod_warnings(made)
-    ]
+    told = [text.partition(".ports")[2].replace("spec.containers[0].ports", "") for text in pod_warnings(made)]
     assert told == [
         "[1]: overlapping port definition with [0]",
         "[2]: overlapping port definition with [0]",
@@ -125,21 +120,13 @@ def test_exceptions_of_a_block() -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "good"),
-    [
-        ("10.1.0.0/16", "10.0.0.0/8", True),
-        ("10.0.0.0/8", "10.0.0.0/8", False),
-        ("11.0.0.0/16", "10.0.0.0/8", False),
-        ("fd00:1::/32", "fd00::/8", True),
-        ("fd00:1::/32", "0.0.0.0/0", False),
-    ],
+    [("10.1.0.0/16", "10.0.0.0/8", True), ("10.0.0.0/8", "10.0.0.0/8", False), ("11.0.0.0/16", "10.0.0.0/8", False), ("fd00:1::/32", "fd00::/8", True), ("fd00:1::/32", "0.0.0.0/0", False)],
 )
 def test_exceptions_are_strictly_smaller(part: str, whole: str, good: bool) -> None:
     errs = Errors()
     block = {"cidr": whole, "except": [part]}
     validate_network_policy({"spec": {"ingress": [{"from": [{"ipBlock": block}]}]}}, errs)
-    assert [c["message"].rpartition(": ")[2] for c in errs.causes] == (
-        [] if good else ["must be a strict subset of `cidr`"]
-    )
+    assert [c["message"].rpartition(": ")[2] for c in errs.causes] == ([] if good else ["must be a strict subset of `cidr`"])
 
 
 def test_mounts_beside_devices() -> None:
@@ -163,12 +150,7 @@ def test_claims_of_a_container() -> None:
 
     linear(rule(validate_claim_names, known), requests, 100)
     errs = Errors()
-    validate_claim_names(
-        [{"name": "a", "request": "x"}, {"name": "a", "request": "y"}, {"name": "a"}],
-        "p",
-        errs,
-        frozenset("a"),
-    )
+    validate_claim_names([{"name": "a", "request": "x"}, {"name": "a", "request": "y"}, {"name": "a"}], "p", errs, frozenset("a"))
     assert [c["message"] for c in errs.causes] == ['Duplicate value: "a"'] * 2
 
 

@@ -94,5 +94,5 @@ async def main(directory: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+    sys.path.insert(0, str(pathlib.Path(__file__).parent))
     asyncio.run(main(pathlib.Path(sys.argv[1])))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-TESTS = pathlib.Path(__file__).parents[1]
+TESTS = pathlib.Path(__file__).parent
 HUGE = b" " * 10_000_000
 REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS = (
     f"/{name}" for name in ("redirect", "hang", "deep", "values", "grown", "lost", "labels")

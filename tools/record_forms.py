@@ -1,10 +1,11 @@
-"""Records what a running kube-apiserver stores of every kind, into tests/data/stored_forms.tar.xz.
+r"""Records what a running kube-apiserver stores of every kind, into tests/data/stored_forms.tar.xz.
 
-    PYTHONPATH=src:tests python -m e2e.record_forms VARIANT https://HOST:PORT http://ETCD:PORT --token TOKEN [--only NAMES]
+    PYTHONPATH=tests python tools/record_forms.py VARIANT https://HOST:PORT http://ETCD:PORT --token TOKEN \
+        [--only NAMES]
 
-The server must be fresh, without controllers and with the admission plugin ServiceAccount disabled. Each object starts
-from the seed of its kind (fuzz/seeds.py) and grows: a member is kept when the server takes the object with it in a dry
-run. What the archive has of the variant is replaced.
+The server must be fresh, without controllers and with the admission plugin ServiceAccount disabled. Each
+object starts from the seed of its kind (tools/fuzz/seeds.py) and grows: a member is kept when the server
+takes the object with it in a dry run. What the archive has of the variant is replaced.
 """
 
 import argparse
@@ -63,7 +64,7 @@ class Server:
 
 
 def grown(root: Type, obj: Object, taken: Callable[[Object], bool], below: str = "") -> Object:
-    """The object with every member that can be added to it; `below` names the member that grows, "" = all but status."""
+    """The object with every member that can be added; `below` names one that grows, "" = all but status."""
     leave_out = frozenset({"managedFields", "ownerReferences", "status"} - {below})
     for path, type in fields(root, leave_out):
         if (below and path[0] != below) or path[0] == "metadata" or is_there(obj, path):
@@ -77,7 +78,7 @@ def grown(root: Type, obj: Object, taken: Callable[[Object], bool], below: str =
 
 
 def larger(root: Type, obj: Object, path: Path, value: Any) -> Iterator[Object]:
-    """The object with a value at a path; a second one has it in one more item of the list that the path goes through."""
+    """The object with a value at a path; a second one has it in one more item of the path's last list."""
     out = copy.deepcopy(obj)
     put(root, out, path, value)
     yield out

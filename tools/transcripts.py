@@ -1,6 +1,6 @@
 """The transcripts of docs/troubleshooting.md: runs their commands, and compares or writes what they print.
 
-    PYTHONPATH=src:tests python -m e2e.transcripts     writes the page anew (`make transcripts`)
+    PYTHONPATH=tests python tools/transcripts.py     writes the page anew (`make transcripts`)
 
 A comment `<!-- run: NAME -->` prepares something that no command of a reader would: a method of Stage.
 """
@@ -29,7 +29,7 @@ from pilothouse.authn import keys
 from pilothouse.commands.api import Api
 from pilothouse.testing.server import Subprocess
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs/troubleshooting.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs/troubleshooting.md"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 BLOCK = re.compile(r"(?:<!-- run: (?P<run>\w+) -->)|(?:```console\n(?P<console>.*?)```)", re.S)
 
@@ -215,7 +215,7 @@ def commands(console: str) -> list[tuple[str, str]]:
 
 
 def played(page: str) -> tuple[str, list[tuple[str, str, str]]]:
-    """The page with what its commands print now; and each command, with what the page says and what it has printed."""
+    """The page with what its commands print now; each command, with the page's text and what it printed."""
     told: list[tuple[str, str, str]] = []
     with Stage() as stage:
 

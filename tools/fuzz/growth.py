@@ -21,8 +21,6 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from eventually import aeventually
-
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
@@ -50,6 +48,12 @@ KEPT = 2_000_000
 
 LONGEST = 5.0
 """Seconds of processor time after which a request is cut off; it has failed then."""
+
+SERVED = 10.0
+"""Seconds that a path may take until it is served."""
+
+PAUSE = 0.005
+"""Seconds between two looks."""
 
 TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\n'
 
@@ -234,12 +238,13 @@ class Target:
         return wire
 
     def wait_for(self, path: str) -> None:
-        """Wait until a path is served."""
+        """Wait until a path is served; TimeoutError after SERVED seconds."""
+        self.run(self._served(path))
 
-        async def served() -> bool:
-            return (await self._send(http("GET", path))).status == 200
-
-        self.run(aeventually(served, f"{path} to be served"))
+    async def _served(self, path: str) -> None:
+        async with asyncio.timeout(SERVED):
+            while (await self._send(http("GET", path))).status != 200:
+                await asyncio.sleep(PAUSE)
 
     async def _send(self, request: bytes) -> Wire:
         wire = Wire(self.loop)

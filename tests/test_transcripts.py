@@ -1,7 +1,7 @@
 """The transcripts of docs/troubleshooting.md are what the commands print."""
 
 import pytest
-from e2e.transcripts import PAGE, commands, played, settled
+from transcripts import PAGE, commands, played, settled
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -1,6 +1,6 @@
 """All cases, a random sample of them by a seed, and a run with a time limit.
 
-`python tests/fuzz/growth_runs.py` is the long run of `make fuzz`. GROWTH_SECONDS limits it (default: all
+`python -m fuzz.growth_runs` is the long run of `make fuzz`. GROWTH_SECONDS limits it (default: all
 cases), GROWTH_SEED orders the cases, GROWTH_ONLY selects those whose name contains a text.
 """
 
