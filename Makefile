@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha soak coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts stored-forms docs map build clean
+.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts stored-forms docs map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -156,11 +156,15 @@ test-ha: $(READY)
 	$(if $(FUZZ_SECONDS),PILOTHOUSE_HA_SECONDS=$(FUZZ_SECONDS)) $(if $(FUZZ_SEED),PILOTHOUSE_HA_SEED=$(FUZZ_SEED)) \
 		$(BIN)/python -m pytest -q tests/e2e/test_ha.py
 
+# A process that writes to the embedded store is killed KILLS times; nothing acknowledged may be lost.
+test-kill: $(READY)
+	PILOTHOUSE_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -q tests/storage/sqlite/test_backend.py -k kill
+
 # What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
 # that fail are named at the end. Three parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
 # for memory under load, REFERENCE and TOKEN for the differ, a package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
-SOAK_PARTS ?= fuzz scenarios siege test-ha $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)
 	@failed=; for part in $(SOAK_PARTS); do \

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
-from fuzz.siege import Damage, Siege
-from fuzz.siege_runs import KEPT, PEAK, PROTOCOLS, WAIT, attacks, flooded, harm, run, suffered
+from fuzz.siege import KEPT, Damage, Siege
+from fuzz.siege_runs import PEAK, PROTOCOLS, WAIT, attacks, flooded, harm, run, suffered
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 SAMPLE = (
     "yaml: a key again",

@@ -15,11 +15,11 @@ from fuzz.siege import Siege
 from fuzz.watching import Seen, context
 from hostile_conversion import HANG, SORTS, TAKEN, hostile
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 NAME = f"{DEFINITIONS}/boxes.{GROUP}"
 READERS, BOXES = 2, 20
-SECONDS = 3.0
+SECONDS = 2.0
 """How long the readers read."""
 TIMES, FLOOR = 2.0, 0.015
 """How much longer a bystander may wait in one of a hundred reads; what is below FLOOR seconds is noise."""

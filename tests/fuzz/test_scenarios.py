@@ -16,7 +16,7 @@ from pilothouse.testing.server import Subprocess
 
 pytestmark = pytest.mark.timeout(300)
 
-SECONDS = float(os.environ.get("SCENARIO_SECONDS") or 30)
+SECONDS = float(os.environ.get("SCENARIO_SECONDS") or 10)
 SEED = int(os.environ.get("SCENARIO_SEED") or 1)
 
 

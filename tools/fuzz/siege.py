@@ -20,6 +20,9 @@ CLOCK = 100
 PATIENCE = 8.0
 """Seconds that an attack's answer is waited for; a server that is still busy then is started anew."""
 
+KEPT = 16_000_000
+"""Bytes that may be left behind, of one request or of ten thousand small ones."""
+
 TOO_LARGE = b"etcdserver: request is too large"
 
 SETTLED = 2.5
@@ -107,8 +110,7 @@ class Siege:
         seen = self.bystander.seen()
         spent = self._processor() - used
         peak = self._memory("VmHWM") - resident
-        time.sleep(SETTLED)
-        kept = self._memory("VmRSS") - resident
+        kept = self._settled(resident + KEPT) - resident
         return Damage(attack.name, status, spent, seen.longest, seen.p99, peak, kept)
 
     def send(self, request: bytes) -> int:
@@ -151,6 +153,13 @@ class Siege:
         """Resident bytes, when what is free has gone back."""
         time.sleep(SETTLED)
         return self._memory("VmRSS")
+
+    def _settled(self, most: int) -> int:
+        """Resident bytes as soon as they are `most` at the most, or when what is free has gone back."""
+        until = time.monotonic() + SETTLED
+        while (left := self._memory("VmRSS")) > most and time.monotonic() < until:
+            time.sleep(0.05)
+        return left
 
     def _proc(self, file: str) -> pathlib.Path:
         assert self.server.process is not None

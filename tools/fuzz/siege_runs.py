@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
-from fuzz.siege import Damage, Siege
+from fuzz.siege import KEPT, Damage, Siege
 
 WAIT = 0.05
 """Seconds that another client's read may wait."""
 
 PEAK = 256_000_000
 """Bytes that a request may take at once."""
-
-KEPT = 16_000_000
-"""Bytes that may be left behind, of one request or of ten thousand small ones."""
 
 TRIES = 3
 """Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""

@@ -17,6 +17,8 @@ from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
 P = "/registry/pods/"
+KILLS = int(os.environ.get("PILOTHOUSE_KILLS", "40"))
+"""How often a process that writes is killed in the slow test; `make test-soak` says more."""
 
 
 class TestSqlite(StoreContract):
@@ -158,7 +160,7 @@ async def check(directory: Path, acknowledged: dict[str, tuple[int, str]], newes
     return revision
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("rounds", [8, pytest.param(KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(600 + 10 * KILLS)])])
 def test_kill_loses_nothing_acknowledged(tmp_path: Path, rounds: int) -> None:
     newest = 1
     known: dict[str, tuple[int, str]] = {}
