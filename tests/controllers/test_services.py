@@ -218,20 +218,20 @@ async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig:
     leaked = {"metadata": {"name": ip, "labels": made["metadata"]["labels"]}, "spec": made["spec"]}
     await rig.ok("POST", ADDRESSES, leaked)
     wrong = {
-        "metadata": {"name": "10.0.0.200", "labels": made["metadata"]["labels"]},
+        "metadata": {"name": "10.0.0.12", "labels": made["metadata"]["labels"]},
         "spec": {"parentRef": {}},
     }
     wrong["spec"]["parentRef"] = {"resource": "services", "namespace": "default", "name": "b"}
     await rig.ok("POST", ADDRESSES, wrong)
-    foreign = {"metadata": {"name": "10.0.0.201"}, "spec": made["spec"]}
+    foreign = {"metadata": {"name": "10.0.0.13"}, "spec": made["spec"]}
     await rig.ok("POST", ADDRESSES, foreign)
     await repair.repair()
     assert await holder(rig, ip) == "a"
     now += GRACE + 2
     await repair.repair()
     await rig.fail(404, "GET", f"{ADDRESSES}/{ip}")
-    await rig.fail(404, "GET", f"{ADDRESSES}/10.0.0.200")
-    assert await holder(rig, "10.0.0.201") == "a" and await holder(rig, other) == "b"
+    await rig.fail(404, "GET", f"{ADDRESSES}/10.0.0.12")
+    assert await holder(rig, "10.0.0.13") == "a" and await holder(rig, other) == "b"
 
 
 async def test_a_look_that_fails_is_tried_again(
