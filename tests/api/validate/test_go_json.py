@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pilothouse.api.validate.go_json import syntax_error
@@ -51,6 +51,7 @@ def test_what_is_json_has_none(text: bytes) -> None:
 _JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)), max_leaves=8)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_JSON)
 def test_good_json_has_no_fault(value: object) -> None:
     assert syntax_error(json.dumps(value).encode()) == ""

@@ -91,6 +91,7 @@ test_causes = table([
     (NEW, of(capacity=None), ["spec.capacity: Required value", 'spec.capacity: Unsupported value: null: supported values: "storage"']),
     (NEW, of(nfs={"server": "s", "path": "/"}), ["spec.nfs: Forbidden: may not specify more than 1 volume type"]),
 ])  # fmt: skip
+
 WARNINGS: list[tuple[Object, list[str]]] = [
     (BASE, []),
     (of(persistentVolumeReclaimPolicy="Recycle", hostPath=GONE, rbd={}), [
@@ -101,6 +102,7 @@ WARNINGS: list[tuple[Object, list[str]]] = [
         'metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead',
         'spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead']),
 ]  # fmt: skip
+
 warn = rules.volume_warnings
 
 

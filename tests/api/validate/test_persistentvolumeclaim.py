@@ -86,6 +86,7 @@ test_causes = table([
         "status.allocatedResources[storage]: Invalid value: -1: must be a valid resource quantity"]),
     (NEW, of(accessModes=[]), ["spec.accessModes: Required value: at least 1 access mode is required"]),
 ])  # fmt: skip
+
 WARNINGS: list[tuple[Object, list[str]]] = [
     (BASE, []),
     (noted("s", resources={"requests": {"storage": "1500m"}, "limits": {"storage": "2500m"}}), [
@@ -93,6 +94,7 @@ WARNINGS: list[tuple[Object, list[str]]] = [
         'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer',
         'spec.resources.limits[storage]: fractional byte value "2500m" is invalid, must be an integer']),
 ]  # fmt: skip
+
 warn = rules.claim_warnings
 
 
@@ -101,7 +103,7 @@ def test_warnings(claim: Object, expected: list[str]) -> None:
     assert warn(claim) == expected
 
 
-@pytest.mark.parametrize("changed", [of(volumeMode="Block"), of(volumeAttributesClassName="")])
+@pytest.mark.parametrize("changed", [of(volumeMode="Block"), of(volumeAttributesClassName=""), put(of(volumeMode="Block"), {"status.phase": "Pending"})])
 def test_a_spec_is_fixed(changed: Object) -> None:
     found = first(causes(UPDATE, (changed, of(volumeAttributesClassName="b"))))
     assert any("immutable" in cause or "forbidden" in cause for cause in found)

@@ -38,6 +38,8 @@ test_causes = table([
     (UPDATE, (pod(terminationGracePeriodSeconds=1), pod(terminationGracePeriodSeconds=-1)), []),
     (UPDATE, (annotated({MIRROR: "m"}, nodeName="n"), pod(nodeName="n")), ["metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation"]),
     (EPHEMERAL, (with_debugger(), POD), []),
+    (EPHEMERAL, (with_debugger(targetContainerName="c"), POD), []),
+    (EPHEMERAL, (with_debugger(targetContainerName="d"), POD), ['spec.ephemeralContainers[0].targetContainerName: Not found: "d"']),
     (EPHEMERAL, (POD, with_debugger()), ['spec.ephemeralContainers: Forbidden: existing ephemeral containers "e" may not be removed\n']),
     (EPHEMERAL, (with_debugger(), annotated({MIRROR: "m"})), [": Forbidden: static pods do not support ephemeral containers"]),
     (RESIZE, (sized("2"), sized()), []),
