@@ -1,4 +1,4 @@
-"""Rules over long lists take linear time."""
+"""Rules over long lists take linear time; nothing equals what is empty."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from complexity import assert_linear
 
 from pilothouse.api.fields import Errors
 from pilothouse.api.validate import admissionregistration, certificates, dra, node, policies, quota, rbac, storage
+from pilothouse.api.validate.common import equal
 
 OLD: dict[str, Any] = {"metadata": {}}
 
@@ -75,3 +76,9 @@ def test_a_scope_is_weighed_against_each_resource() -> None:
     hard = {"pods": "1", "cpu": "1", "services": "1", "example.com/a": "1"}
     quota.validate_quota({"spec": {"hard": hard, "scopes": ["BestEffort", "BestEffort"]}}, errs)
     assert [c["message"] for c in errs.causes] == ['Invalid value: ["BestEffort","BestEffort"]: unsupported scope applied to resource'] * 4
+
+
+def test_nothing_equals_empty() -> None:
+    assert equal({"a": []}, {})
+    assert equal({"a": {"b": None}}, {"a": {}})
+    assert not equal({"a": 1}, {"a": 2})

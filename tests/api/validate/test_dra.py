@@ -1,47 +1,163 @@
-"""Validation of resource claims and slices."""
+"""Every cause that resource claims, templates and device classes can have (pkg/apis/resource/validation)."""
 
-from collections.abc import Callable
+from rules import put, table
 
-import pytest
-
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.fields import Object
 from pilothouse.api.validate import dra as rules
-from pilothouse.api.validate import dra_slices as slices
 
-
-def causes(check: Callable[..., None], *objects: Object) -> list[tuple[str, str]]:
-    errs = Errors()
-    check(*objects, errs)
-    return [(c["field"], c["message"]) for c in errs.causes]
-
-
+CLAIM, TEMPLATE, CLASS = rules.validate_claim, rules.validate_claim_template, rules.validate_device_class
+STATUS = rules.validate_claim_status
 EXACTLY = {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}
+ALTERNATIVE = {"name": "s", **EXACTLY}
 
 
 def claim(**devices: object) -> Object:
     return {"spec": {"devices": {"requests": [{"name": "r", "exactly": EXACTLY}], **devices}}}
 
 
-@pytest.mark.parametrize(("devices", "members"), [
-    ({}, []),
-    ({"requests": [{"name": "r"}]}, ["requests[0]"]),
-    ({"requests": [{"name": "r", "exactly": EXACTLY | {"count": 0}}]}, ["requests[0].exactly.count"]),
-    ({"constraints": [{"requests": ["x"], "matchAttribute": "a.b/c"}]}, ["constraints[0].requests[0]"]),
-    ({"constraints": [{"matchAttribute": "c"}]}, ["constraints[0].matchAttribute"]),
-    ({"config": [{}]}, ["config[0].opaque"]),
+def exactly(**changes: object) -> Object:
+    return claim(requests=[{"name": "r", "exactly": {**EXACTLY, **changes}}])
+
+
+def tolerating(**toleration: object) -> Object:
+    return exactly(tolerations=[toleration])
+
+
+OPAQUE = {"driver": "d.example.com", "parameters": {"a": 1}}
+RESULT = {"request": "r", "driver": "d.example.com", "pool": "p", "device": "x"}
+USER = {"resource": "pods", "name": "p", "uid": "u"}
+
+
+def status(old: Object | None = None, **members: object) -> tuple[Object, Object]:
+    return {**claim(), "status": members}, {**claim(), "status": old or {}}
+
+
+def allocated(**members: object) -> tuple[Object, Object]:
+    return status(allocation={"devices": {"results": [RESULT], **members}})
+
+
+test_causes = table([
+    (CLAIM, claim(requests=[{"name": "r", "exactly": EXACTLY}] * 2), ['spec.devices.requests[1]: Duplicate value: "r"']),
+    (CLAIM, claim(requests=[{"name": f"r{i}", "exactly": EXACTLY} for i in range(33)]), ["spec.devices.requests: Too many: 33: must have at most 32 items"]),
+    (CLAIM, claim(requests=[{"name": "R_", "firstAvailable": [ALTERNATIVE]}]), ['spec.devices.requests[0].name: Invalid value: "R_": <RFC 1123 label>']),
+    (CLAIM, claim(requests=[{"name": "r", "exactly": EXACTLY, "firstAvailable": [ALTERNATIVE]}]),
+        ["spec.devices.requests[0]: Invalid value: null: exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"]),
+    (CLAIM, claim(requests=[{"name": "r", "firstAvailable": [ALTERNATIVE, ALTERNATIVE]}]), ['spec.devices.requests[0].firstAvailable[1]: Duplicate value: "s"']),
+    (CLAIM, exactly(deviceClassName=""), ["spec.devices.requests[0].exactly.deviceClassName: Required value"]),
+    (CLAIM, exactly(deviceClassName="C_"), ['spec.devices.requests[0].exactly.deviceClassName: Invalid value: "C_": <RFC 1123 subdomain>']),
+    (CLAIM, exactly(allocationMode="All"), ["spec.devices.requests[0].exactly.count: Invalid value: 1: must not be specified when allocationMode is 'All'"]),
+    (CLAIM, exactly(allocationMode="Some"), ['spec.devices.requests[0].exactly.allocationMode: Unsupported value: "Some": supported values: "All", "ExactCount"']),
+    (CLAIM, exactly(selectors=[{"cel": {"expression": "true"}}, {}]), ["spec.devices.requests[0].exactly.selectors[1].cel: Required value"]),
+    (CLAIM, exactly(selectors=[{"cel": {"expression": "x" * 10_241}}]), ["spec.devices.requests[0].exactly.selectors[0].cel.expression: Too long: may not be more than 10240 bytes"]),
+    (CLAIM, tolerating(key="a", operator="Equal", value="b", effect="NoExecute"), []),
+    (CLAIM, tolerating(key="a b", operator="Exists", value="b"), [
+        'spec.devices.requests[0].exactly.tolerations[0].key: Invalid value: "a b": <name part>',
+        'spec.devices.requests[0].exactly.tolerations[0].value: Invalid value: "b": must be empty for operator `Exists`']),
+    (CLAIM, tolerating(operator="Equal", value="-", effect="Odd"), [
+        'spec.devices.requests[0].exactly.tolerations[0].value: Invalid value: "-": <label value>',
+        'spec.devices.requests[0].exactly.tolerations[0].effect: Unsupported value: "Odd": supported values: "NoExecute", "NoSchedule"']),
+    (CLAIM, tolerating(), ["spec.devices.requests[0].exactly.tolerations[0].operator: Required value"]),
+    (CLAIM, tolerating(operator="Odd"), ['spec.devices.requests[0].exactly.tolerations[0].operator: Unsupported value: "Odd": supported values: "Equal", "Exists"']),
+    (CLAIM, claim(constraints=[{"distinctAttribute": "d.example.com/a"}, {}]),
+        ['spec.devices.constraints[1]: Required value: exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set']),
+    (CLAIM, claim(constraints=[{"matchAttribute": "/"}]), [
+        'spec.devices.constraints[0].matchAttribute: Invalid value: "": the domain must not be empty',
+        'spec.devices.constraints[0].matchAttribute: Invalid value: "": the name must not be empty']),
+    (CLAIM, claim(constraints=[{"matchAttribute": "d/" + "a" * 33}, {"matchAttribute": "d/1a"}]), [
+        "spec.devices.constraints[0].matchAttribute: Too long: may not be more than 32 bytes",
+        "spec.devices.constraints[1].matchAttribute: Invalid value: \"1a\": a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'"]),
+    (CLAIM, claim(constraints=[{"matchAttribute": "d/a", "requests": ["r", "r", "a/b/c", "R_", "r/s"]}]), [
+        'spec.devices.constraints[0].requests[1]: Duplicate value: "r"',
+        "spec.devices.constraints[0].requests[2]: Invalid value: \"a/b/c\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+        'spec.devices.constraints[0].requests[3]: Invalid value: "R_": <RFC 1123 label>',
+        "spec.devices.constraints[0].requests[3]: Invalid value: \"R_\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+        "spec.devices.constraints[0].requests[4]: Invalid value: \"r/s\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"]),
+    (CLAIM, claim(config=[{"opaque": OPAQUE, "requests": ["r"]}]), []),
+    (CLAIM, claim(config=[{"opaque": {}}]), ["spec.devices.config[0].opaque.driver: Required value", "spec.devices.config[0].opaque.parameters: Required value"]),
+    (CLAIM, claim(config=[{"opaque": {**OPAQUE, "parameters": [1]}}]), ['spec.devices.config[0].opaque.parameters: Invalid value: "<value omitted>": must be a valid JSON object']),
+    (CLAIM, claim(config=[{"opaque": {**OPAQUE, "parameters": {"a": "x" * 10_240}}}]), ["spec.devices.config[0].opaque.parameters: Too long: may not be more than 10240 bytes"]),
+    (rules.validate_claim_update, (claim(), claim()), []),
+    (rules.validate_claim_update, ({"spec": {}}, claim()), ['spec: Invalid value: {"Devices":{"Requests":null,"Constraints":null,"Config":null}}: field is immutable']),
+    (TEMPLATE, {"spec": {"metadata": {"labels": {"a b": "c"}, "annotations": {"a b": ""}}, **claim()}}, [
+        'spec.metadata.annotations: Invalid value: "a b": <name part>',
+        'spec.metadata.labels: Invalid value: "a b": <name part>']),
+    (TEMPLATE, {"spec": {"metadata": {"finalizers": ["a/b"], "name": "n"}, **claim()}}, ["spec.metadata.name: Forbidden: cannot be set", "spec.metadata.finalizers: Forbidden: cannot be set"]),
+    (rules.validate_claim_template_update, ({"spec": claim()}, {"spec": claim()}), []),
+    (rules.validate_claim_template_update, ({}, {"spec": {"spec": {"devices": {"config": [1]}}}}),
+        ['spec: Invalid value: {"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}: field is immutable']),
+    (rules.validate_claim_template_update, ({"spec": {"metadata": {"labels": {"a": "b"}}, "spec": {"devices": {"requests": [{}]}}}}, {"spec": claim()}),
+        ['spec: Invalid value: {"labels":{"a":"b"},"Spec":{"Devices":{"Requests":[{"Name":"","Exactly":null,"FirstAvailable":null}],"Constraints":null,"Config":null}}}: field is immutable']),
+    (CLASS, {"spec": {"selectors": [{"cel": {"expression": "true"}}], "extendedResourceName": "example.com/gpu"}}, []),
+    (CLASS, {"spec": {"selectors": [{}], "config": [{}], "extendedResourceName": "cpu"}}, [
+        "spec.selectors[0].cel: Required value",
+        "spec.config[0].opaque: Required value",
+        'spec.extendedResourceName: Invalid value: "cpu": must be a valid extended resource name']),
+    (rules.validate_device_class_update, ({"spec": {"selectors": [{"cel": {"expression": "x"}}, {}]}},) * 2, ["spec.selectors[1].cel: Required value"]),
+    (rules.validate_device_class_update,
+        ({"spec": {"selectors": [{"cel": {"expression": "true"}}, {"cel": {"expression": "1"}}]}}, {"spec": {"selectors": [{"cel": {"expression": "1"}}, {"cel": {"expression": "true"}}]}}),
+        ['spec.selectors[1].cel.expression: Invalid value: "1": must evaluate to bool or the unknown type, not int']),
+    (rules.validate_device_class_update, ({"spec": {"config": [{}]}}, {}), ["spec.config[0].opaque: Required value"]),
+    (STATUS, allocated(), []),
+    (STATUS, status(allocation={}, reservedFor=[USER]), []),
+    (STATUS, status(reservedFor=[USER, USER]), ['status.reservedFor[1]: Duplicate value: "u"', "status.reservedFor: Forbidden: may not be specified when `allocated` is not set"]),
+    (STATUS, status(allocation={}, reservedFor=[{}]), ["status.reservedFor[0].resource: Required value", "status.reservedFor[0].name: Required value", "status.reservedFor[0].uid: Required value"]),
+    (STATUS, (put(status(allocation={}, reservedFor=[USER])[0], {"metadata.deletionTimestamp": "t"}), claim()),
+        ["status.reservedFor: Forbidden: new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"]),
+    (STATUS, status(old={"allocation": {"devices": {"results": [RESULT]}}}, allocation={}),
+        ['status.allocation: Invalid value: {"Devices":{"Results":null,"Config":null},"NodeSelector":null,"AllocationTimestamp":null}: field is immutable']),
+    (STATUS, allocated(results=[{"request": "other", "driver": "", "pool": "", "device": "X_"}]), [
+        "status.allocation.devices.results[0].request: Invalid value: \"other\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+        "status.allocation.devices.results[0].driver: Required value",
+        "status.allocation.devices.results[0].pool: Required value",
+        'status.allocation.devices.results[0].device: Invalid value: "X_": <RFC 1123 label>']),
+    (STATUS, allocated(results=[{**RESULT, "pool": "a/" + "p" * 253}]), ["status.allocation.devices.results[0].pool: Too long: may not be more than 253 bytes"]),
+    (STATUS, allocated(results=[{**RESULT, "pool": "a//b"}]), ['status.allocation.devices.results[0].pool: Invalid value: "": <RFC 1123 subdomain>']),
+    (STATUS, allocated(results=[RESULT, RESULT]), []),
+    (STATUS, allocated(results=[{**RESULT, "shareID": "01234567-89ab-cdef-0123-456789abcdef"}]), []),
+    (STATUS, allocated(results=[{**RESULT, "shareID": "x"}]), ['status.allocation.devices.results[0].shareID: Invalid value: "x": error validating uid: invalid UUID length: 1']),
+    (STATUS, allocated(results=[{**RESULT, "bindingConditions": ["a"], "bindingFailureConditions": ["b"]}]), []),
+    (STATUS, allocated(results=[{**RESULT, "bindingConditions": ["a"]}]),
+        ["status.allocation.devices.results[0].bindingFailureConditions: Invalid value: null: bindingFailureConditions are required to use bindingConditions"]),
+    (STATUS, allocated(results=[{**RESULT, "bindingFailureConditions": ["b"]}]),
+        ["status.allocation.devices.results[0].bindingConditions: Invalid value: null: bindingConditions are required to use bindingFailureConditions"]),
+    (STATUS, allocated(results=[{**RESULT, "bindingConditions": ["a", "a"], "bindingFailureConditions": ["a", "b c"]}]), [
+        'status.allocation.devices.results[0].bindingConditions[1]: Duplicate value: "a"',
+        'status.allocation.devices.results[0].bindingFailureConditions[1]: Invalid value: "b c": <name part>',
+        'status.allocation.devices.results[0].bindingFailureConditions[0]: Invalid value: "a": bindingFailureConditions must not overlap with bindingConditions']),
+    (STATUS, allocated(config=[{"source": "FromClaim", "opaque": OPAQUE, "requests": ["r"]}]), []),
+    (STATUS, allocated(config=[{"requests": ["x"]}, {"source": "Odd", "opaque": OPAQUE}]), [
+        "status.allocation.devices.config[0].source: Required value",
+        "status.allocation.devices.config[0].requests[0]: Invalid value: \"x\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+        "status.allocation.devices.config[0].opaque: Required value",
+        'status.allocation.devices.config[1].source: Unsupported value: "Odd": supported values: "FromClaim", "FromClass"']),
+    (STATUS, status(allocation={"nodeSelector": {}}), ["status.allocation.nodeSelector.nodeSelectorTerms: Required value: must have at least one node selector term"]),
+    (STATUS, status(allocation={"devices": {"results": [RESULT]}}, devices=[RESULT]), []),
+    (STATUS, status(devices=[RESULT, {**RESULT, "device": "X_"}]), [
+        'status.devices[0]: Invalid value: {"Driver":"d.example.com","Pool":"p","Device":"x","ShareID":""}: must be an allocated device in the claim',
+        'status.devices[1].device: Invalid value: "X_": <RFC 1123 label>',
+        'status.devices[1]: Invalid value: {"Driver":"d.example.com","Pool":"p","Device":"X_","ShareID":""}: must be an allocated device in the claim']),
+    (STATUS, status(allocation={"devices": {"results": [RESULT]}}, devices=[{**RESULT, "data": [1], "conditions": [{}]}]), [
+        'status.devices[0].conditions[0].type: Invalid value: "": name part must be non-empty',
+        'status.devices[0].conditions[0].type: Invalid value: "": <name part>',
+        'status.devices[0].conditions[0].status: Unsupported value: "": supported values: "False", "True", "Unknown"',
+        "status.devices[0].conditions[0].lastTransitionTime: Required value",
+        "status.devices[0].conditions[0].reason: Required value",
+        'status.devices[0].data: Invalid value: "<value omitted>": must be a valid JSON object']),
+    (STATUS, status(allocation={"devices": {"results": [RESULT]}}, devices=[{**RESULT, "networkData": {"interfaceName": "e", "hardwareAddress": "h", "ips": ["10.0.0.1/24"]}}]), []),
+    (STATUS,
+        status(allocation={"devices": {"results": [RESULT]}},
+            devices=[{**RESULT, "networkData": {"interfaceName": "e" * 257, "hardwareAddress": "h" * 129, "ips": ["10.0.0.1", "010.0.0.1/24", "fd00::1/64", "fd00::1/64"]}}]),
+        ["status.devices[0].networkData.interfaceName: Too long: may not be more than 256 bytes",
+            "status.devices[0].networkData.hardwareAddress: Too long: may not be more than 128 bytes",
+            'status.devices[0].networkData.ips[0]: Invalid value: "10.0.0.1": must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)',
+            'status.devices[0].networkData.ips[1]: Invalid value: "010.0.0.1/24": must be in canonical form ("10.0.0.1/24")',
+            'status.devices[0].networkData.ips[3]: Duplicate value: "fd00::1/64"']),
+    (CLAIM, claim(), []),
+    (CLAIM, claim(requests=[{"name": "r"}]), ["spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required"]),
+    (CLAIM, exactly(count=0), ["spec.devices.requests[0].exactly.count: Invalid value: 0: must be greater than zero"]),
+    (CLAIM, claim(constraints=[{"requests": ["x"], "matchAttribute": "a.b/c"}]),
+        ["spec.devices.constraints[0].requests[0]: Invalid value: \"x\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"]),
+    (CLAIM, claim(constraints=[{"matchAttribute": "c"}]), ['spec.devices.constraints[0].matchAttribute: Invalid value: "c": a fully qualified name must be a domain and a name separated by a slash']),
+    (CLAIM, claim(config=[{}]), ["spec.devices.config[0].opaque: Required value"]),
+    (STATUS, status(reservedFor=[USER]), ["status.reservedFor: Forbidden: may not be specified when `allocated` is not set"]),
 ])  # fmt: skip
-def test_claims(devices: Object, members: list[str]) -> None:
-    found = causes(rules.validate_claim, claim(**devices))
-    assert [f for f, _ in found] == [f"spec.devices.{m}" for m in members]
-
-
-def test_reservations_need_an_allocation() -> None:
-    obj = claim() | {"status": {"reservedFor": [{"resource": "pods", "name": "p", "uid": "u"}]}}
-    assert [f for f, _ in causes(rules.validate_claim_status, obj, claim())] == ["status.reservedFor"]
-
-
-def test_slices_are_in_one_place() -> None:
-    spec = {"driver": "d", "pool": {"name": "p", "resourceSliceCount": 1}, "nodeName": "n", "devices": [{"name": "a"}]}
-    assert causes(slices.validate_slice, {"spec": spec}) == []
-    assert [f for f, _ in causes(slices.validate_slice, {"spec": spec | {"allNodes": True}})] == ["spec"]
-    assert [f for f, _ in causes(slices.validate_slice, {"spec": spec | {"nodeName": None}})] == ["spec"]

@@ -136,4 +136,5 @@ test_causes = table([
         ['spec.devices[0].capacity[mem].requestPolicy.validRange.step: Invalid value: "10": one step 11 is larger than capacity value: 10']),
     (UPDATE, (spec(driver="e.example.com", nodeName="m"), BASE), ['spec.driver: Invalid value: "e.example.com": field is immutable', 'spec.nodeName: Invalid value: "m": field is immutable']),
     (UPDATE, (put(BASE, {"spec.pool.name": "q"}), BASE), ['spec.pool.name: Invalid value: "q": field is immutable']),
+    (SLICE, spec(nodeName=None), ["spec: Required value: exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"]),
 ])  # fmt: skip

@@ -54,4 +54,5 @@ test_events = table([
         "count: Invalid value: 2: field is immutable",
         'action: Invalid value: "Undo": field is immutable']),
     (STRICT_UPDATE, (put(NEW_STYLE, {"reportingComponent": "example.com/d"}), NEW_STYLE), ['reportingController: Invalid value: "example.com/d": field is immutable']),
+    (LOOSE, {"metadata": {"name": "e", "namespace": "a"}, "involvedObject": {"namespace": "b"}}, ['involvedObject.namespace: Invalid value: "b": does not match event.namespace']),
 ])  # fmt: skip

@@ -1,11 +1,18 @@
 """The messages of Go's encoding/json for invalid JSON."""
 
+import json
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pilothouse.api.validate.go_json import syntax_error
 
 CASES: list[tuple[bytes, str]] = [
     (b"", "unexpected end of JSON input"),
+    (b"{", "unexpected end of JSON input"),
+    (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
+    (b"{a", "invalid character 'a' looking for beginning of object key string"),
     (b"{} x", "invalid character 'x' after top-level value"),
     (b'{"a" 1}', "invalid character '1' after object key"),
     (b'{"a": 1 2}', "invalid character '2' after object key:value pair"),
@@ -39,3 +46,22 @@ def test_syntax_errors(text: bytes, expected: str) -> None:
 @pytest.mark.parametrize("text", [b"{}", b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} '])
 def test_what_is_json_has_none(text: bytes) -> None:
     assert syntax_error(text) == ""
+
+
+_JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)), max_leaves=8)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(_JSON)
+def test_good_json_has_no_fault(value: object) -> None:
+    assert syntax_error(json.dumps(value).encode()) == ""
+
+
+@given(st.binary(max_size=12))
+def test_bad_json_is_told_as_python_does(data: bytes) -> None:
+    try:
+        json.loads(data.decode("utf-8"), parse_constant=lambda text: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        return
+    if data.isascii() and b"\x00" not in data:
+        assert syntax_error(data) == ""

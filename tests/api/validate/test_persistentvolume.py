@@ -1,7 +1,7 @@
 """Every cause that persistent volumes can have (pkg/apis/core/validation)."""
 
 import pytest
-from rules import GONE, Case, at, put, table
+from rules import GONE, at, causes, put, table
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import persistentvolume as rules
@@ -33,7 +33,7 @@ def inline(spec: Object, errs: Errors) -> None:
 INLINE = {"csi": CSI, "accessModes": ["ReadWriteOnce"]}
 BETA, STABLE = "failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"
 
-CASES: list[Case] = [
+test_causes = table([
     (NEW, BASE, []),
     (NEW, of(capacity=GONE), ["spec.capacity: Required value", 'spec.capacity: Unsupported value: null: supported values: "storage"']),
     (NEW, of(accessModes=[], capacity={}), ["spec.accessModes: Required value", "spec.capacity: Required value", 'spec.capacity: Unsupported value: {}: supported values: "storage"']),
@@ -86,7 +86,12 @@ CASES: list[Case] = [
         'nodeAffinity: Invalid value: {"Required":null}: field is immutable, except for updating from beta label to GA']),
     (UPDATE, (BASE, placed("b")), ["nodeAffinity: Invalid value: null: field is immutable, except for updating from beta label to GA"]),
     (UPDATE, (csi(), csi(volumeAttributesClassName="a")), ["spec.volumeAttributesClassName: Forbidden: update from non-nil value to nil is forbidden"]),
-]  # fmt: skip
+    (NEW, of(accessModes=[]), ["spec.accessModes: Required value"]),
+    (NEW, of(hostPath=None), ["spec: Required value: must specify a volume type"]),
+    (NEW, of(capacity=None), ["spec.capacity: Required value", 'spec.capacity: Unsupported value: null: supported values: "storage"']),
+    (NEW, of(nfs={"server": "s", "path": "/"}), ["spec.nfs: Forbidden: may not specify more than 1 volume type"]),
+])  # fmt: skip
+
 WARNINGS: list[tuple[Object, list[str]]] = [
     (BASE, []),
     (of(persistentVolumeReclaimPolicy="Recycle", hostPath=GONE, rbd={}), [
@@ -97,12 +102,15 @@ WARNINGS: list[tuple[Object, list[str]]] = [
         'metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead',
         'spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead']),
 ]  # fmt: skip
+
 warn = rules.volume_warnings
-
-
-test_causes = table(CASES)
 
 
 @pytest.mark.parametrize(("volume", "expected"), WARNINGS)
 def test_warnings(volume: Object, expected: list[str]) -> None:
     assert warn(volume) == expected
+
+
+def test_a_source_is_fixed() -> None:
+    [cause] = causes(UPDATE, (of(hostPath={"path": "/w", "type": ""}), BASE))
+    assert cause.startswith("spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n")

@@ -1,7 +1,7 @@
 """Every cause that persistent volume claims can have (pkg/apis/core/validation)."""
 
 import pytest
-from rules import GONE, Case, at, causes, put, table
+from rules import GONE, at, causes, put, table
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import persistentvolumeclaim as rules
@@ -40,7 +40,7 @@ def first(changes: list[str]) -> list[str]:
     return [change.partition("\n")[0] for change in changes]
 
 
-CASES: list[Case] = [
+test_causes = table([
     (NEW, BASE, []),
     (NEW, of(accessModes=["Odd"], selector=BAD), [
         'spec.selector.matchExpressions[0].values[0]: Invalid value: "-": <label value>',
@@ -84,7 +84,9 @@ CASES: list[Case] = [
     (STATUS, status(allocatedResources={"storage": "-1", "cpu": "1"}), [
         'status.allocatedResources: Unsupported value: "cpu": supported values: "storage"',
         "status.allocatedResources[storage]: Invalid value: -1: must be a valid resource quantity"]),
-]  # fmt: skip
+    (NEW, of(accessModes=[]), ["spec.accessModes: Required value: at least 1 access mode is required"]),
+])  # fmt: skip
+
 WARNINGS: list[tuple[Object, list[str]]] = [
     (BASE, []),
     (noted("s", resources={"requests": {"storage": "1500m"}, "limits": {"storage": "2500m"}}), [
@@ -92,10 +94,8 @@ WARNINGS: list[tuple[Object, list[str]]] = [
         'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer',
         'spec.resources.limits[storage]: fractional byte value "2500m" is invalid, must be an integer']),
 ]  # fmt: skip
+
 warn = rules.claim_warnings
-
-
-test_causes = table(CASES)
 
 
 @pytest.mark.parametrize(("claim", "expected"), WARNINGS)
@@ -103,7 +103,7 @@ def test_warnings(claim: Object, expected: list[str]) -> None:
     assert warn(claim) == expected
 
 
-@pytest.mark.parametrize("changed", [of(volumeMode="Block"), of(volumeAttributesClassName="")])
+@pytest.mark.parametrize("changed", [of(volumeMode="Block"), of(volumeAttributesClassName=""), put(of(volumeMode="Block"), {"status.phase": "Pending"})])
 def test_a_spec_is_fixed(changed: Object) -> None:
     found = first(causes(UPDATE, (changed, of(volumeAttributesClassName="b"))))
     assert any("immutable" in cause or "forbidden" in cause for cause in found)

@@ -88,6 +88,7 @@ test_causes = table([
     (LIMITS, limit(min={"cpu": "1"}, max={"cpu": "9223372036854775807"}, maxLimitRequestRatio={"cpu": "3"}), []),
     (LIMITS, limit(default={"example.com/a": "2"}, defaultRequest={"example.com/a": "1"}),
         ['spec.limits[0].defaultRequest[example.com/a]: Invalid value: "1": default value 2 must equal to defaultRequest value 1 in example.com/a']),
+    (QUOTA, quota("BestEffort", "NotBestEffort"), ['spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: conflicting scopes']),
 ])  # fmt: skip
 
 

@@ -1,95 +1,58 @@
-"""Secrets and config maps, and Go's messages for invalid JSON."""
+"""Every cause that secrets and config maps can have (pkg/apis/core/validation)."""
 
 import base64
-import json
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from rules import put, table
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.go_json import syntax_error
-from pilothouse.api.validate.secret import validate_config_map, validate_config_map_update, validate_secret, validate_secret_update
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import secret as rules
+
+SECRET, CONFIG = rules.validate_secret, rules.validate_config_map
 
 
-def secret(kind: str = "Opaque", **data: str) -> Object:
-    coded = {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}
-    return {"metadata": {"name": "s"}, "type": kind, "data": coded}
+def of(kind: str, **data: str) -> Object:
+    return {"metadata": {}, "type": kind, "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}}
 
 
-def found(errs: Errors) -> list[tuple[str, str]]:
-    return [(c["field"], c["message"]) for c in errs.causes]
+def docker(text: str) -> Object:
+    return of("kubernetes.io/dockerconfigjson", **{".dockerconfigjson": text})
 
 
-def test_opaque() -> None:
-    errs = Errors()
-    validate_secret(secret(a="b"), errs)
-    assert found(errs) == []
+FIXED = {**of("Opaque", a="b"), "immutable": True}
 
-
-def test_docker_config() -> None:
-    errs = Errors()
-    validate_secret(secret("kubernetes.io/dockerconfigjson"), errs)
-    assert found(errs) == [("data[.dockerconfigjson]", "Required value")]
-
-
-def test_too_long() -> None:
-    errs = Errors()
-    validate_secret(secret(a="x" * (1 << 20), b="y"), errs)
-    assert [m for _, m in found(errs)] == ["Too long: may not be more than 1048576 bytes"]
-
-
-def test_type_is_fixed() -> None:
-    errs = Errors()
-    validate_secret_update(secret("a"), secret("b"), errs)
-    assert found(errs)[0] == ("type", 'Invalid value: "a": field is immutable')
-
-
-@pytest.mark.parametrize("member", ["data", "binaryData"])
-def test_immutable_config_map(member: str) -> None:
-    old: Object = {"metadata": {"name": "c"}, "immutable": True, member: {"a": "YQ=="}}
-    errs = Errors()
-    validate_config_map_update({**old, member: {"a": "Yg=="}}, old, errs)
-    text = "Forbidden: field is immutable when `immutable` is set"
-    assert found(errs) == [(member, text)]
-
-
-def test_key_in_both_members() -> None:
-    errs = Errors()
-    validate_config_map({"metadata": {"name": "c"}, "data": {"a": "b"}, "binaryData": {"a": "Yg=="}}, errs)
-    assert [f for f, _ in found(errs)] == ["data[a]"]
-
-
-@pytest.mark.parametrize(("text", "message"), [
-    (b"", "unexpected end of JSON input"),
-    (b"{", "unexpected end of JSON input"),
-    (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
-    (b"{} x", "invalid character 'x' after top-level value"),
-    (b"{a", "invalid character 'a' looking for beginning of object key string"),
+test_causes = table([
+    (SECRET, of("Opaque", a="b"), []),
+    (SECRET, of("Opaque", **{"a b": ""}), ["data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"]),
+    (SECRET, of("Opaque", a="x" * (1024 * 1024 + 1)), ["data: Too long: may not be more than 1048576 bytes"]),
+    (SECRET, of(rules.SERVICE_ACCOUNT_TOKEN), ["metadata.annotations[kubernetes.io/service-account.name]: Required value"]),
+    (SECRET, put(of(rules.SERVICE_ACCOUNT_TOKEN), {"metadata.annotations": {rules.SERVICE_ACCOUNT_NAME: "s"}}), []),
+    (SECRET, of("kubernetes.io/basic-auth"), ["data[username]: Required value", "data[password]: Required value"]),
+    (SECRET, of("kubernetes.io/basic-auth", username="u"), []),
+    (SECRET, of("kubernetes.io/ssh-auth"), ["data[ssh-privatekey]: Required value"]),
+    (SECRET, of("kubernetes.io/tls", **{"tls.crt": ""}), ["data[tls.key]: Required value"]),
+    (SECRET, of("kubernetes.io/dockercfg"), ["data[.dockercfg]: Required value"]),
+    (SECRET, docker("{}"), []),
+    (SECRET, docker("{"), ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": unexpected end of JSON input']),
+    (SECRET, docker("[]"), ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": json: cannot unmarshal array into Go value of type map[string]interface {}']),
+    (SECRET, docker('"a"'), ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": json: cannot unmarshal string into Go value of type map[string]interface {}']),
+    (SECRET, docker("1"), ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": json: cannot unmarshal number into Go value of type map[string]interface {}']),
+    (rules.validate_secret_update, (of("Opaque"), of("kubernetes.io/tls")), ['type: Invalid value: "Opaque": field is immutable']),
+    (rules.validate_secret_update, (of("Opaque", a="c"), FIXED), ["immutable: Forbidden: field is immutable when `immutable` is set", "data: Forbidden: field is immutable when `immutable` is set"]),
+    (CONFIG, {"data": {"a": "b"}, "binaryData": {"c": "AA=="}}, []),
+    (CONFIG, {"data": {"a": "b", "a b": ""}, "binaryData": {"a": "AA==", "c d": ""}}, [
+        'data[a]: Invalid value: "a": duplicate of key present in binaryData',
+        "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+        "binaryData[c d]: Invalid value: \"c d\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"]),
+    (CONFIG, {"data": {"a": "x" * (1024 * 1024)}, "binaryData": {"b": "AA=="}}, [": Too long: may not be more than 1048576 bytes"]),
+    (rules.validate_config_map_update, ({"data": {"a": "c"}}, {"data": {"a": "b"}, "immutable": True}), [
+        "immutable: Forbidden: field is immutable when `immutable` is set",
+        "data: Forbidden: field is immutable when `immutable` is set"]),
+    (SECRET, of("kubernetes.io/dockerconfigjson"), ["data[.dockerconfigjson]: Required value"]),
+    (SECRET, of("Opaque", a="x" * (1 << 20), b="y"), ["data: Too long: may not be more than 1048576 bytes"]),
+    (SECRET, of("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), ['data[.dockercfg]: Invalid value: "<secret contents redacted>": exceeded max depth']),
+    (rules.validate_secret_update, (of("a"), of("b")), ['type: Invalid value: "a": field is immutable']),
+    (rules.validate_config_map_update, ({"immutable": True, "data": {"a": "Yg=="}}, {"immutable": True, "data": {"a": "YQ=="}}), ["data: Forbidden: field is immutable when `immutable` is set"]),
+    (rules.validate_config_map_update, ({"immutable": True, "binaryData": {"a": "Yg=="}}, {"immutable": True, "binaryData": {"a": "YQ=="}}),
+        ["binaryData: Forbidden: field is immutable when `immutable` is set"]),
+    (CONFIG, {"data": {"a": "b"}, "binaryData": {"a": "Yg=="}}, ['data[a]: Invalid value: "a": duplicate of key present in binaryData']),
 ])  # fmt: skip
-def test_syntax_errors(text: bytes, message: str) -> None:
-    assert syntax_error(text) == message
-
-
-_JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)), max_leaves=8)
-
-
-@given(_JSON)
-def test_good_json_has_no_fault(value: object) -> None:
-    assert syntax_error(json.dumps(value).encode()) == ""
-
-
-@given(st.binary(max_size=12))
-def test_bad_json_is_told_as_python_does(data: bytes) -> None:
-    try:
-        json.loads(data.decode("utf-8"), parse_constant=lambda text: 1 / 0)
-    except (ValueError, ZeroDivisionError):
-        return
-    if data.isascii() and b"\x00" not in data:
-        assert syntax_error(data) == ""
-
-
-def test_json_nested_too_deeply_is_a_cause() -> None:
-    errs = Errors()
-    validate_secret(secret("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), errs)
-    assert found(errs) == [("data[.dockercfg]", 'Invalid value: "<secret contents redacted>": exceeded max depth')]

@@ -1,155 +1,131 @@
-"""Pods that are refused: messages and their order."""
-
-import copy
+"""Every cause that the specs of pods can have besides those of their parts (pkg/apis/core/validation)."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pods import CONTAINER, POD, container, pod
+from rules import put, table
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.pod.options import NEW
 from pilothouse.api.validate.pod.resources import quality_of_service
-from pilothouse.api.validate.pod.scheduling import validate_node_selector, validate_tolerations
-from pilothouse.api.validate.pod.spec import validate_pod, validate_pod_spec, validate_pod_template_spec
-from pilothouse.api.validate.pod.update import validate_ephemeral_update, validate_pod_update, validate_resize
-from pilothouse.api.validate.pod.warnings import pod_warnings
+from pilothouse.api.validate.pod.spec import validate_pod as NEW
+from pilothouse.api.validate.pod.spec import validate_pod_spec, validate_pod_template
 
 
-def container(name: str = "c", **more: object) -> Object:
-    return {"name": name, "image": "i", "resources": {}, "imagePullPolicy": "Always", "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", **more}
+def template(**changes: object) -> Object:
+    inner = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
+    return {"template": put(inner, {f"spec.{name}": value for name, value in changes.items()})}
 
 
-def pod(*containers: Object, **spec: object) -> Object:
-    whole = {
-        "containers": list(containers) or [container()],
-        "restartPolicy": "Always",
-        "dnsPolicy": "ClusterFirst",
-        "terminationGracePeriodSeconds": 30,
-        "securityContext": {},
-        "schedulerName": "default-scheduler",
-        "enableServiceLinks": True,
-        **spec,
-    }
-    return {"metadata": {"name": "p", "namespace": "d"}, "spec": whole, "status": {}}
+def changed(new: Object, old: Object, errs: Errors) -> None:
+    """A changed pod template, as the strategy checks it."""
+    validate_pod_template(new, errs, old)
 
 
-def causes(obj: Object) -> list[tuple[str, str]]:
-    errs = Errors()
-    validate_pod(obj, errs)
-    return [(c["field"], c["message"]) for c in errs.causes]
+def dns(**config: object) -> Object:
+    return pod(dnsConfig=config)
 
 
-def changes(check: object, new: Object, old: Object) -> list[tuple[str, str]]:
-    errs = Errors()
-    check(new, old, errs)  # type: ignore[operator]
-    return [(c["field"], c["message"]) for c in errs.causes]
+EPHEMERAL = [{"name": "e", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File"}]
+PORT = {"containerPort": 80, "protocol": "TCP"}
 
-
-def test_plain_pod() -> None:
-    assert causes(pod()) == []
-
-
-def test_no_containers() -> None:
-    empty = pod()
-    empty["spec"]["containers"] = []
-    assert causes(empty) == [("spec.containers", "Required value")]
-
-
-@pytest.mark.parametrize(("bad", "field", "message"), [
-    ({"image": ""}, "spec.containers[0].image", "Required value"),
-    ({"imagePullPolicy": "Sometimes"}, "spec.containers[0].imagePullPolicy", 'Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"'),
-    ({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, "spec.containers[0].volumeMounts[0].name", 'Not found: "v"'),
-    ({"ports": [{"containerPort": 70000, "protocol": "TCP"}]}, "spec.containers[0].ports[0].containerPort", "Invalid value: 70000: must be between 1 and 65535, inclusive"),
-    ({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}, "spec.containers[0].resources.requests", 'Invalid value: "2": must be less than or equal to cpu limit of 1'),
-    ({"env": [{"name": "A", "value": "b", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}, "spec.containers[0].env[0].valueFrom",
-        'Invalid value: "": may not be specified when `value` is not empty'),
+test_causes = table([
+    (NEW, POD, []),
+    (NEW, pod(initContainers=[{**CONTAINER, "name": "i", "restartPolicyRules": [{}]}]),
+        ["spec.initContainers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used"]),
+    (NEW, container(restartPolicy="Never", restartPolicyRules=[{"exitCodes": {}}]), [
+        'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "": supported values: "Restart", "RestartAllContainers"',
+        'spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: "": supported values: "In", "NotIn"']),
+    (changed, (template(ephemeralContainers=[EPHEMERAL[0] | {"lifecycle": {}, "startupProbe": {}}]),) * 2, [
+        "template.spec.ephemeralContainers[0].startupProbe: Forbidden: cannot be set for an Ephemeral Container",
+        "template.spec.ephemeralContainers[0].lifecycle: Forbidden: cannot be set for an Ephemeral Container",
+        "template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template"]),
+    (NEW, pod(restartPolicy="", dnsPolicy=""), ["spec.restartPolicy: Required value", "spec.dnsPolicy: Required value"]),
+    (NEW, pod(restartPolicy="Odd", dnsPolicy="Odd"), [
+        'spec.restartPolicy: Unsupported value: "Odd": supported values: "Always", "OnFailure", "Never"',
+        'spec.dnsPolicy: Unsupported value: "Odd": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"']),
+    (NEW, pod(ephemeralContainers=EPHEMERAL), ["spec.ephemeralContainers: Forbidden: cannot be set on create"]),
+    (NEW, pod(nodeName="n", schedulingGates=[{"name": "g"}]), ["spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"]),
+    (NEW, pod(resourceClaims=[{"name": "a", "resourceClaimName": "c"}]), []),
+    (NEW, pod(resourceClaims=[{}, {"name": "A_", "resourceClaimName": "C_", "resourceClaimTemplateName": "t"}]), [
+        "spec.resourceClaims[0].name: Required value",
+        'spec.resourceClaims[0]: Invalid value: {"Name":"","ResourceClaimName":null,"ResourceClaimTemplateName":null}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`',
+        'spec.resourceClaims[1].name: Invalid value: "A_": <RFC 1123 label>',
+        'spec.resourceClaims[1]: Invalid value: {"Name":"A_","ResourceClaimName":"C_","ResourceClaimTemplateName":"t"}: at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified',
+        'spec.resourceClaims[1].resourceClaimName: Invalid value: "C_": <RFC 1123 subdomain>']),
+    (NEW, pod(resourceClaims=[{"name": "a", "resourceClaimName": "c"}] * 2), ['spec.resourceClaims[1].name: Duplicate value: "a"']),
+    (NEW, put(pod(hostNetwork=True), {"spec.containers.0.ports": [PORT]}), ["spec.containers[0].ports[0].hostPort: Invalid value: 0: must match `containerPort` when `hostNetwork` is true"]),
+    (validate_pod_template, put(template(hostNetwork=True), {"template.spec.containers.0.ports": [PORT]}), []),
+    (NEW, pod(dnsPolicy="None"), ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"]),
+    (NEW, pod(dnsPolicy="None", dnsConfig={}), ["spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"]),
+    (NEW, dns(nameservers=["10.0.0.1"], searches=["a.b.", "_x.c", "."], options=[{"name": "ndots"}]), []),
+    (NEW, dns(nameservers=["x"] * 4, searches=["a"] * 33, options=[{}]), [
+        'spec.dnsConfig.nameservers: Invalid value: ["x","x","x","x"]: must not have more than 3 nameservers',
+        'spec.dnsConfig.nameservers[0]: Invalid value: "x": <IP address>',
+        'spec.dnsConfig.nameservers[1]: Invalid value: "x": <IP address>',
+        'spec.dnsConfig.nameservers[2]: Invalid value: "x": <IP address>',
+        'spec.dnsConfig.nameservers[3]: Invalid value: "x": <IP address>',
+        'spec.dnsConfig.searches: Invalid value: ["a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a"]: must not have more than 32 search paths',
+        "spec.dnsConfig.options[0]: Required value: must not be empty"]),
+    (NEW, dns(searches=["a" * 63 + "." + "b" * 63] * 17),
+        ['spec.dnsConfig.searches: Invalid value: ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"]: must not have more than 2048 characters (including spaces) in the search list']),
+    (NEW, pod(serviceAccountName="S_", nodeName="N_", activeDeadlineSeconds=0), [
+        'spec.serviceAccountName: Invalid value: "S_": <RFC 1123 subdomain>',
+        'spec.nodeName: Invalid value: "N_": <RFC 1123 subdomain>',
+        "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"]),
+    (NEW, pod(hostname="H_", subdomain="S_"), ['spec.hostname: Invalid value: "H_": <RFC 1123 label>', 'spec.subdomain: Invalid value: "S_": <RFC 1123 label>']),
+    (NEW, pod(hostnameOverride="h"), []),
+    (NEW, pod(hostnameOverride="h" * 65, setHostnameAsFQDN=True, hostNetwork=True), [
+        "spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+        "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+        "spec.hostnameOverride: Too long: may not be more than 64 bytes"]),
+    (NEW, pod(hostAliases=[{"ip": "x", "hostnames": ["H_"]}]), [
+        'spec.hostAliases[0].ip: Invalid value: "x": <IP address>',
+        'spec.hostAliases[0].hostnames[0]: Invalid value: "H_": <RFC 1123 subdomain>']),
+    (NEW, pod(priorityClassName="P_", runtimeClassName="R_", preemptionPolicy="Odd"), [
+        'spec.priorityClassName: Invalid value: "P_": <RFC 1123 subdomain>',
+        'spec.runtimeClassName: Invalid value: "R_": <RFC 1123 subdomain>',
+        'spec.preemptionPolicy: Unsupported value: "Odd": supported values: "PreemptLowerPriority", "Never"']),
+    (NEW, pod(overhead={"cpu": "-1"}), ['spec.overhead.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0']),
+    (validate_pod_template, template(), []),
+    (validate_pod_template, template(ephemeralContainers=EPHEMERAL), ["template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template"]),
+    (changed, (template(hostname="H_"), template()), ['template.spec.hostname: Invalid value: "H_": <RFC 1123 label>']),
+    (NEW, pod(containers=[]), ["spec.containers: Required value"]),
+    (NEW, container(image=""), ["spec.containers[0].image: Required value"]),
+    (NEW, container(imagePullPolicy="Sometimes"), ['spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"']),
+    (NEW, container(volumeMounts=[{"name": "v", "mountPath": "/v"}]), ['spec.containers[0].volumeMounts[0].name: Not found: "v"']),
+    (NEW, container(ports=[{"containerPort": 70000, "protocol": "TCP"}]), ["spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"]),
+    (NEW, container(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}), ['spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1']),
+    (NEW, container(env=[{"name": "A", "value": "b", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]), [
+        "spec.containers[0].env[0].valueFrom.fieldRef.apiVersion: Required value",
+        'spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty']),
+    (NEW, pod(containers=[CONTAINER, CONTAINER]), ['spec.containers[1].name: Duplicate value: "c"']),
+    (validate_pod_template, template(restartPolicy="Perhaps"), ['template.spec.restartPolicy: Unsupported value: "Perhaps": supported values: "Always", "OnFailure", "Never"']),
+    (NEW, pod(tolerations=[{"operator": "Equal"}]), ['spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty, which means "match all values and all keys"']),
+    (NEW, pod(tolerations=[{"key": "k", "operator": "Exists", "value": "v"}]), ["spec.tolerations[0].operator: Invalid value: \"v\": value must be empty when `operator` is 'Exists'"]),
+    (NEW, pod(tolerations=[{"key": "k", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 1}]),
+        ["spec.tolerations[0].effect: Invalid value: \"NoSchedule\": effect must be 'NoExecute' when `tolerationSeconds` is set"]),
+    (NEW, pod(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}),
+        ["spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term"]),
 ])  # fmt: skip
-def test_bad_container(bad: Object, field: str, message: str) -> None:
-    assert (field, message) in causes(pod(container(**bad)))
 
 
-def test_doubled_names() -> None:
-    doubled = pod(container(), container())
-    assert causes(doubled) == [("spec.containers[1].name", 'Duplicate value: "c"')]
-
-
-def test_template_must_be_at_home_at_its_path() -> None:
-    errs = Errors()
-    template = {"metadata": {}, "spec": pod(restartPolicy="Perhaps")["spec"]}
-    validate_pod_template_spec(template, "spec.template", errs, NEW)
-    assert [c["field"] for c in errs.causes] == ["spec.template.spec.restartPolicy"]
-
-
-@pytest.mark.parametrize(("toleration", "message"), [
-    ({"operator": "Equal"}, "operator must be Exists when `key` is empty"),
-    ({"key": "k", "operator": "Exists", "value": "v"}, "value must be empty when `operator` is 'Exists'"),
-    ({"key": "k", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 1}, "effect must be 'NoExecute' when `tolerationSeconds` is set"),
+@pytest.mark.parametrize(("resources", "wanted"), [
+    ({}, "BestEffort"),
+    ({"requests": {"cpu": "1"}}, "Burstable"),
+    ({"requests": {"cpu": "1", "memory": "1"}, "limits": {"cpu": "1000m", "memory": "1"}}, "Guaranteed"),
 ])  # fmt: skip
-def test_tolerations(toleration: Object, message: str) -> None:
-    errs = Errors()
-    validate_tolerations([toleration], "t", errs)
-    assert message in " ".join(c["message"] for c in errs.causes)
-
-
-def test_node_selector_needs_a_term() -> None:
-    errs = Errors()
-    validate_node_selector({}, "n", errs)
-    text = "Required value: must have at least one node selector term"
-    assert [(c["field"], c["message"]) for c in errs.causes] == [("n.nodeSelectorTerms", text)]
-
-
-def test_an_update_may_change_the_image_only() -> None:
-    old = pod()
-    new = pod(container(image="other"))
-    assert changes(validate_pod_update, new, old) == []
-    new["spec"]["restartPolicy"] = "Never"
-    [(field, message)] = changes(validate_pod_update, new, old)
-    assert field == "spec"
-    assert message.startswith("Forbidden: pod updates may not change fields other than `spec.containers[*].image`")
-
-
-def test_containers_may_not_come_by_update() -> None:
-    assert changes(validate_pod_update, pod(container(), container("d")), pod()) == [("spec.containers", "Forbidden: pod updates may not add or remove containers")]
-
-
-def test_ephemeral_containers_only_grow() -> None:
-    debug = {**container("debug"), "targetContainerName": "c"}
-    old, new = pod(ephemeralContainers=[debug]), pod()
-    [(field, message)] = changes(validate_ephemeral_update, new, old)
-    assert (field, message.split(":")[0]) == ("spec.ephemeralContainers", "Forbidden")
-    assert changes(validate_ephemeral_update, old, new) == []
-
-
-def test_resize_may_not_change_the_class() -> None:
-    old = pod(container(resources={"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}))
-    old["status"] = {"phase": "Running", "qosClass": "Burstable"}
-    new = copy.deepcopy(old)
-    both = {"cpu": "1", "memory": "1Gi"}
-    new["spec"]["containers"][0]["resources"] = {"requests": both, "limits": both}
-    assert any("QOS" in message.upper() for _, message in changes(validate_resize, new, old))
-
-
-@pytest.mark.parametrize(
-    ("resources", "wanted"), [({}, "BestEffort"), ({"requests": {"cpu": "1"}}, "Burstable"), ({"requests": {"cpu": "1", "memory": "1"}, "limits": {"cpu": "1000m", "memory": "1"}}, "Guaranteed")]
-)
 def test_quality_of_service(resources: Object, wanted: str) -> None:
-    assert quality_of_service(pod(container(resources=resources))["spec"]) == wanted
+    assert quality_of_service(container(resources=resources)["spec"]) == wanted
 
 
-def test_warnings() -> None:
-    warned = pod(container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]))
-    assert pod_warnings(warned) == ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']
-    assert pod_warnings(pod()) == []
-
-
-_SCALARS = st.one_of(st.text(max_size=5), st.integers(-3, 70000))
 _NAMES = st.text(alphabet="abc-_.A", max_size=6)
 
 
 @given(name=_NAMES, port=st.integers(-5, 70000), cpu=st.sampled_from(["0", "1", "-1", "1m"]), key=_NAMES, mount=st.text(alphabet="/.a:", max_size=5))
 def test_whatever_comes_is_judged_not_crashed(name: str, port: int, cpu: str, key: str, mount: str) -> None:
-    odd = container(name, ports=[{"containerPort": port, "protocol": "TCP", "name": name}], resources={"limits": {"cpu": cpu}}, volumeMounts=[{"name": name, "mountPath": mount}])
-    spec = pod(odd, nodeSelector={key: name}, volumes=[{"name": name, "emptyDir": {}}])["spec"]
+    odd = container(name=name, ports=[{"containerPort": port, "protocol": "TCP", "name": name}], resources={"limits": {"cpu": cpu}}, volumeMounts=[{"name": name, "mountPath": mount}])
+    spec = {**odd["spec"], "nodeSelector": {key: name}, "volumes": [{"name": name, "emptyDir": {}}]}
     errs = Errors()
     validate_pod_spec(spec, "spec", errs)
     assert all(c["field"].startswith("spec") and c["message"] for c in errs.causes)

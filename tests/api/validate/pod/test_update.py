@@ -10,6 +10,7 @@ from pilothouse.api.validate.pod.update import validate_pod_update as UPDATE
 from pilothouse.api.validate.pod.update import validate_resize as RESIZE
 
 DEBUGGER = {"name": "e", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File"}
+BOTH, RUNNING = {"cpu": "1", "memory": "1Gi"}, {"phase": "Running", "qosClass": "Burstable"}
 
 
 def sized(cpu: str = "1", **limits: str) -> Object:
@@ -37,6 +38,8 @@ test_causes = table([
     (UPDATE, (pod(terminationGracePeriodSeconds=1), pod(terminationGracePeriodSeconds=-1)), []),
     (UPDATE, (annotated({MIRROR: "m"}, nodeName="n"), pod(nodeName="n")), ["metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation"]),
     (EPHEMERAL, (with_debugger(), POD), []),
+    (EPHEMERAL, (with_debugger(targetContainerName="c"), POD), []),
+    (EPHEMERAL, (with_debugger(targetContainerName="d"), POD), ['spec.ephemeralContainers[0].targetContainerName: Not found: "d"']),
     (EPHEMERAL, (POD, with_debugger()), ['spec.ephemeralContainers: Forbidden: existing ephemeral containers "e" may not be removed\n']),
     (EPHEMERAL, (with_debugger(), annotated({MIRROR: "m"})), [": Forbidden: static pods do not support ephemeral containers"]),
     (RESIZE, (sized("2"), sized()), []),
@@ -51,9 +54,16 @@ test_causes = table([
     (RESIZE, (sized("2", **{"ephemeral-storage": "1"}), sized()), ["spec: Forbidden: only cpu and memory resources are mutable"]),
     (RESIZE, (pod(containers=[*sized()["spec"]["containers"], {**CONTAINER, "name": "d"}]), sized()), ["spec.containers: Forbidden: containers may not be added or removed on resize"]),
     (RESIZE, (put(sized("2"), {"spec.hostname": "h"}), sized()), ["spec: Forbidden: only cpu and memory resources are mutable"]),
+    (RESIZE, (put(container(resources={"requests": BOTH, "limits": BOTH}), {"status": RUNNING}), put(container(resources={"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}), {"status": RUNNING})),
+        ['spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing']),
 ])  # fmt: skip
 
 
 def test_a_change_of_a_debugger_is_shown() -> None:
     [cause] = causes(EPHEMERAL, (with_debugger(image="j"), with_debugger()))
     assert cause.startswith('spec.ephemeralContainers: Forbidden: existing ephemeral containers "e" may not be changed\n')
+
+
+def test_an_update_may_not_change_much() -> None:
+    [cause] = causes(UPDATE, (put(container(image="other"), {"spec.restartPolicy": "Never"}), POD))
+    assert cause.startswith("spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`")

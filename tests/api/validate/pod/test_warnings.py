@@ -28,7 +28,7 @@ def ports(*listed: Object) -> Object:
 WARNINGS: list[tuple[Object, list[str]]] = [
     (pod(), []),
     (put(pod(), {"metadata.name": "P_"}),
-        ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [<RFC 1123 label> (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')]"]),
+        ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')]"]),
     (pod(nodeSelector={BETA: "z"}), ['spec.nodeSelector[failure-domain.beta.kubernetes.io/zone]: deprecated since v1.17; use "topology.kubernetes.io/zone" instead']),
     (pod(affinity={"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [TERM]}, PREFERRED: [{"preference": TERM}]}}), [
         'spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
@@ -76,6 +76,7 @@ WARNINGS: list[tuple[Object, list[str]]] = [
     (pod(dnsConfig={"nameservers": ["010.0.0.1"]}, hostAliases=[{"ip": "::ffff:10.0.0.1"}]), [
         'spec.dnsConfig.nameservers[0]: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"',
         'spec.hostAliases[0].ip: non-standard IP address "::ffff:10.0.0.1" is invalid: use "10.0.0.1"']),
+    (container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]), ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']),
 ]  # fmt: skip
 
 
