@@ -155,7 +155,10 @@ def _pairs(record: logging.LogRecord) -> dict[str, Any]:
         error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
     if error is not None:
         pairs = {"err": str(error), **{k: v for k, v in pairs.items() if k != "err"}}
-    return {key: short(value, LONGEST, QUOTED) if isinstance(value, str) else value for key, value in pairs.items()}
+    return {
+        key: short(value, LONGEST, QUOTED) if isinstance(value, str) else value
+        for key, value in pairs.items()
+    }
 
 
 def _shown(value: Any) -> str:

@@ -45,7 +45,12 @@ def show(value: Any) -> str:
     if isinstance(value, str):
         return quote(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return short(text, STRUCTURED, QUOTED).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return (
+        short(text, STRUCTURED, QUOTED)
+        .replace("&", "\\u0026")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+    )
 
 
 STRUCTURED = 4 * 1024
