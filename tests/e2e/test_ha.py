@@ -19,13 +19,13 @@ from eventually import aeventually
 
 from pilothouse.testing.ha import MEMBERS, Ha, missing
 
+SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "20"))
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(600 + 2 * SECONDS),
     pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
 ]
 
-SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "20"))
 SEED = int(os.environ.get("PILOTHOUSE_HA_SEED", str(random.randrange(10**6))))
 CLIENTS, WATCHERS, KEYS = 16, 3, 8
 MAPS = "/api/v1/namespaces/checked/configmaps"
