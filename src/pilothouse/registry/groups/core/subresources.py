@@ -74,7 +74,13 @@ def mark_evicted(pod: Object, now: str) -> None:
 
 def _set_condition(status: Object, type_: str, now: str, more: Object | None = None) -> None:
     """Set a condition to True; the time of its transition stays when it was (podutil.UpdatePodCondition)."""
-    condition = {"type": type_, "status": "True", "lastProbeTime": None, "lastTransitionTime": now, **(more or {})}
+    condition = {
+        "type": type_,
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": now,
+        **(more or {}),
+    }
     conditions = list(status.get("conditions") or ())
     for i, old in enumerate(conditions):
         if old.get("type") == type_:
