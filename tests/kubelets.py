@@ -1,5 +1,6 @@
 """A kubelet for tests, with its node and pods."""
 
+import gzip
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,12 @@ async def kubelet(request: web.Request) -> web.StreamResponse:
         return web.Response(text="hello\n")
     if request.path == "/moved":
         return web.Response(status=302, headers={"Location": "/there?x=1"})
+    if request.path == "/page/":
+        page = b"<a href='/x'>\n<p>" + b"x" * int(request.query.get("size", 0))
+        headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "x", "X-Of": "pod"}
+        if request.query.get("gzip"):
+            page, headers["Content-Encoding"] = gzip.compress(page), "gzip"
+        return web.Response(body=page, content_type=request.query.get("type", "text/html"), headers=headers)
     return web.Response(
         status=201, body=await request.read(), headers={"X-Of": "kubelet", "Connection": "close"}
     )

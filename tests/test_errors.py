@@ -115,3 +115,21 @@ def test_an_expired_list_may_go_on() -> None:
     assert err.status()["metadata"] == {}
     err.continue_token = "t"
     assert err.status()["metadata"] == {"continue": "t"}
+
+
+def test_a_long_message_is_cut() -> None:
+    text = "x" * 4096
+    assert errors.BadRequest(text).message == text
+    cut = f"{'x' * 1024}... (3073 characters left out)"
+    err = errors.BadRequest(text + "x")
+    assert (err.message, str(err), err.status()["message"]) == (cut, cut, cut)
+    assert errors.Forbidden(text * 2).message == text * 2
+
+
+def test_details_tell_no_long_text() -> None:
+    status = errors.not_found("", "pods", "x" * 1_000_000).status()
+    assert len(status["message"]) < 300 and len(status["details"]["name"]) < 200
+    causes = [{"message": "x" * 9000}, {"message": "y"}]
+    told = errors.InternalError("no", details={"causes": causes, "uid": "u" * 2000}).status()["details"]
+    assert len(told["causes"][0]["message"]) < 200 and told["causes"][1] == {"message": "y"}
+    assert len(told["uid"]) < 200

@@ -82,3 +82,15 @@ def test_quoting_is_go_s(text: Any) -> None:
         else:
             out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
     assert quote(text) == '"' + "".join(out) + '"'
+
+
+@pytest.mark.parametrize("text", ["x" * 1024, "\n" * 1024])
+def test_a_text_of_1024_characters_is_quoted_whole(text: str) -> None:
+    assert quote(text) == gotext.literal(text) and gotext.short(text) == text
+
+
+@given(st.text(min_size=1025, max_size=1100))
+def test_of_a_longer_text_the_beginning_is_quoted(text: str) -> None:
+    rest = f"... ({len(text) - 128} characters left out)"
+    assert quote(text) == gotext.literal(text[:128]) + rest
+    assert gotext.short(text) == text[:128] + rest

@@ -207,3 +207,34 @@ async def test_what_waits_for_a_thread_ends_with_the_server(runner: asyncio.Runn
     running, waiting = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(running, errors.RequestEntityTooLarge)
     assert isinstance(waiting, asyncio.CancelledError)
+
+
+def test_a_step_that_outlives_the_loop_ends_quietly() -> None:
+    lane, ended = Offload(), threading.Event()
+    raised: list[threading.ExceptHookArgs] = []
+    before, threading.excepthook = threading.excepthook, raised.append
+
+    def slow() -> None:
+        assert ended.wait(10)
+
+    async def main() -> None:
+        work = await entered(lane, "jane")
+        running = asyncio.ensure_future(work.run(slow))
+        while not lane.running:
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().stop()
+        await running
+
+    loop = asyncio.new_event_loop()
+    try:
+        task = loop.create_task(main())
+        loop.run_forever()
+        lane._closed = True
+        loop.close()
+        ended.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("offload"):
+                thread.join(10)
+        assert task is not None and not raised
+    finally:
+        threading.excepthook = before

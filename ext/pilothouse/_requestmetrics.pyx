@@ -10,11 +10,15 @@ cdef tuple BYTES = tuple([10**n for n in range(3, 10)])
 
 cdef tuple FILTER_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 5, 10, 15, 30)
 
+cdef frozenset STREAMS = frozenset(("log", "exec", "portforward", "attach", "proxy"))
+
 DURATION, RESPONSE_SIZES, FILTER_DURATION = SECONDS, BYTES, FILTER_SECONDS
+CONNECTED = STREAMS  # subresources whose requests are told as CONNECT (endpoints/metrics CleanVerb)
 
 cdef str APPLY = "application/apply-patch+"
 cdef frozenset SYSTEM_CLIENTS = frozenset(("kube-apiserver", "kube-controller-manager", "kube-scheduler"))
 cdef frozenset LONG_RUNNING = frozenset(("watch", "connect"))
+cdef int UPGRADED = 101
 cdef frozenset WRITES = frozenset(("create", "update", "patch", "apply"))
 cdef frozenset VALIDATIONS = frozenset(("Ignore", "Strict", "Warn"))
 
@@ -23,7 +27,7 @@ cdef class Cell:
     """The requests of one sort and one status code.
 
     `sli` are the seconds without those that they have waited for others, None for requests that run long and
-    for dry runs. `sizes` is None for those that are no reads.
+    for dry runs. `sizes` is None for those that are no reads; a log is one.
     """
 
     cdef readonly Distribution seconds
@@ -32,10 +36,10 @@ cdef class Cell:
     cdef readonly bint deprecated
     cdef bint written
 
-    def __init__(self, bint deprecated, verb, bint dry_run):
+    def __init__(self, bint deprecated, verb, bint dry_run, bint log=False):
         self.seconds = Distribution(SECONDS)
         self.sli = None if dry_run or verb in LONG_RUNNING else Distribution(SECONDS)
-        self.sizes = Distribution(BYTES) if verb == "get" or verb == "list" else None
+        self.sizes = Distribution(BYTES) if verb == "get" or verb == "list" or log else None
         self.deprecated = deprecated
         self.written = verb in WRITES
 
@@ -82,27 +86,33 @@ cdef class Cells:
         """Count one answered request: the bytes of its body and of its answer, its headers and its decoded
         query, and how many of its seconds it has waited for seats and for webhooks.
 
-        Unknown resources and subresources are not counted, as upstream does. So there are not many cells.
+        Unknown resources and subresources are not counted, as upstream does. So there are not many cells. A connection
+        that was taken over counts with the code 0, as upstream sees no header of its answer.
         """
         cdef Cell cell
         cdef str dry_run = ""
         if resource is None:
             return
         verb, subresource = info.verb, info.subresource
-        if subresource and subresource not in resource.subresources:
-            return
-        if info.name or verb == "create":
+        if subresource:
+            if subresource not in resource.subresources:
+                return
+            if subresource in STREAMS:
+                verb = "connect"
+        if info.name or info.verb == "create":
             scope = "resource"
         else:
             scope = "namespace" if info.namespace else "cluster"
         if query:
             dry_run = dry_run_of(query)
+        if status == UPGRADED:
+            status = 0
         sort = "apply" if verb == "patch" and headers.get("content-type", "").startswith(APPLY) else verb
         key = (sort, info.group, info.version, info.resource, subresource, scope, dry_run,
                system_client_of(headers), status)
         cell = <Cell>self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = Cell(bool(resource.deprecated), verb, dry_run != "")
+            cell = self.cells[key] = Cell(bool(resource.deprecated), verb, dry_run != "", subresource == "log")
         cell.seconds.observe(seconds)
         if cell.sli is not None:
             cell.sli.observe(seconds - waited)
@@ -110,7 +120,7 @@ cdef class Cells:
             self.validated.observe(seconds, validation_of(query))
         if cell.sizes is not None:
             cell.sizes.observe(sent)
-        if received:
+        if received and verb != "connect":  # what goes through is no object
             self.body_sizes.observe(received, info.group, info.resource, verb)
 
 

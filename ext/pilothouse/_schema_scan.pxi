@@ -1,11 +1,9 @@
-# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json and its repair of
-# invalid text.
+# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json. Surrogates that stand alone are
+# repaired as there; bytes that are not UTF-8, which Go replaces one by one, are an error.
 #
 # Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only
 # for bodies that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only
 # DEPTH_LIMIT, and `step` of _turn.pxi.
-
-import codecs
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
@@ -17,14 +15,6 @@ cdef dict ESCAPES = {
 }
 cdef dict CHARS = {0x07: "\\a", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x0B: "\\v",
                    0x27: "\\'", 0x5C: "\\\\"}
-
-
-def _replace_each_byte(error):
-    """Replace every byte that is not UTF-8 by U+FFFD, as Go does."""
-    return "\ufffd" * (error.end - error.start), error.end
-
-
-codecs.register_error("pilothouse-go", _replace_each_byte)
 
 
 class ScanError(ValueError):
@@ -216,7 +206,10 @@ cdef class Scanner:
                 self.at += 1
 
     cdef str piece(self, Py_ssize_t start):
-        return PyUnicode_DecodeUTF8(<const char *>self.text + start, self.at - start, "pilothouse-go")
+        try:
+            return PyUnicode_DecodeUTF8(<const char *>self.text + start, self.at - start, NULL)
+        except UnicodeDecodeError as error:
+            raise ScanError(f"invalid UTF-8 in string literal at byte {start + error.start}") from None
 
     cdef str escape(self):
         cdef int high

@@ -8,13 +8,14 @@ from pilothouse.registry.resource import Resource
 DURATION: tuple[float, ...]
 RESPONSE_SIZES: tuple[float, ...]
 FILTER_DURATION: tuple[float, ...]
+CONNECTED: frozenset[str]
 
 class Cell:
     seconds: Distribution
     sli: Distribution | None
     sizes: Distribution | None
     deprecated: bool
-    def __init__(self, deprecated: bool, verb: str, dry_run: bool) -> None: ...
+    def __init__(self, deprecated: bool, verb: str, dry_run: bool, log: bool = ...) -> None: ...
 
 class Cells:
     cells: dict[tuple[str, str, str, str, str, str, str, str, int], Cell]

@@ -47,6 +47,8 @@ def check(
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
     yield from _check_sizes(config)
+    if config.max_token_bytes < 1:
+        yield f"--max-token-bytes {config.max_token_bytes} must be a positive number"
     if config.explained_requests < 0:
         yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:

@@ -423,6 +423,8 @@ class Config:
         "with 429. 0 for no limit. Default: 7/8 of the control group's limit, if there is one.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
+    max_token_bytes: int = _own(16 << 10, "int",
+        "Bytes that a bearer token may have; longer ones are answered with 401 before anything in them is read.")
     max_unauthenticated_connections: int = _own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
         "most. Default: 1024, at most half of the files that may be open.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pilothouse.gotext import quote
+from pilothouse.gotext import QUOTED, quote, short
 
 
 class StatusError(Exception):
@@ -11,9 +11,11 @@ class StatusError(Exception):
 
     `message` is the client's text; `details` holds kind, group, name, uid, causes and retryAfterSeconds as
     upstream's StatusDetails. `headers` are sent beside the body (for example Retry-After, WWW-Authenticate).
+    Of a message with more than `longest` characters, which quotes what was sent, the first QUOTED are kept.
     """
 
     code = 500
+    longest = 4 * QUOTED
     reason = "InternalError"
     missing: Any = None
     """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
@@ -27,6 +29,7 @@ class StatusError(Exception):
         details: Mapping[str, Any] | None = None,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
+        message = short(message, self.longest, QUOTED)
         super().__init__(message)
         self.message = message
         self.details = details
@@ -44,9 +47,20 @@ class StatusError(Exception):
         if self.reason:
             out["reason"] = self.reason
         if self.details is not None:
-            out["details"] = dict(self.details)
+            out["details"] = {name: _bounded(value) for name, value in self.details.items()}
         out["code"] = self.code
         return out
+
+
+def _bounded(value: Any, longest: int = QUOTED) -> Any:
+    """A member of details without the long texts that a client may have sent; those of causes may be longer."""
+    if isinstance(value, str):
+        return short(value, longest)
+    if isinstance(value, list):
+        return [_bounded(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _bounded(item, 8 * QUOTED) for name, item in value.items()}
+    return value
 
 
 class Unknown(StatusError):
@@ -71,6 +85,8 @@ class Unauthorized(StatusError):
 
 class Forbidden(StatusError):
     code, reason = 403, "Forbidden"
+    longest = 16 * QUOTED
+    """Rules that somebody lacks, and violations of a policy, are listed."""
 
 
 class NotFound(StatusError):
@@ -118,6 +134,8 @@ class UnsupportedMediaType(StatusError):
 
 class Invalid(StatusError):
     code, reason = 422, "Invalid"
+    longest = 256 * QUOTED
+    """The causes are bounded one by one, and all together (api/fields.py)."""
 
 
 class TooManyRequests(StatusError):

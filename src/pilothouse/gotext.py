@@ -33,8 +33,28 @@ def type_name(data: Any) -> str:
     return next(name for kind, name in TYPES.items() if isinstance(data, kind))
 
 
+QUOTED, BEGINNING = 1024, 128
+"""Characters that a message quotes of a text, and what is left of a longer one. Upstream repeats the whole text."""
+
+
+def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
+    """A text for a message; of one with more than `longest` characters the first `kept`."""
+    return text if len(text) <= longest else f"{text[:kept]}{_left_out(len(text) - kept)}"
+
+
 def quote(text: str) -> str:
-    """Quote a text for a message as Go's strconv.Quote does."""
+    """Quote a text for a message as Go's strconv.Quote does; of one with more than QUOTED characters the BEGINNING."""
+    if len(text) <= QUOTED:
+        return literal(text)
+    return literal(text[:BEGINNING]) + _left_out(len(text) - BEGINNING)
+
+
+def _left_out(count: int) -> str:
+    return f"... ({count} characters left out)"
+
+
+def literal(text: str) -> str:
+    """The whole text as a literal of Go (strconv.Quote)."""
     if text.isprintable():
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f'"{text.translate(_ESCAPES)}"'

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TextIO
 
+from pilothouse.gotext import QUOTED, short
 from pilothouse.repeats import Repeats
 
 _LETTERS = {
@@ -35,6 +36,8 @@ _LETTERS = {
 audit_id: ContextVar[str] = ContextVar("audit_id", default="")
 """The audit ID of the request that a task serves, "" in other tasks."""
 
+LONGEST = 4 * QUOTED
+"""Characters of a value that a line tells; a path, for one, may be as long as a request's head."""
 LONGEST_AUDIT_ID = 64
 """Characters of an audit ID that are told (apiserver audit.GetAuditIDTruncated)."""
 
@@ -150,9 +153,12 @@ def _pairs(record: logging.LogRecord) -> dict[str, Any]:
     error = pairs.get("err")
     if error is None and record.exc_info and record.exc_info[1] is not None:
         error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-    return (
-        {"err": str(error), **{k: v for k, v in pairs.items() if k != "err"}} if error is not None else pairs
-    )
+    if error is not None:
+        pairs = {"err": str(error), **{k: v for k, v in pairs.items() if k != "err"}}
+    return {
+        key: short(value, LONGEST, QUOTED) if isinstance(value, str) else value
+        for key, value in pairs.items()
+    }
 
 
 def _shown(value: Any) -> str:

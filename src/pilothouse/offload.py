@@ -10,6 +10,7 @@ SWITCH seconds, so a request that the loop answers waits for a few of these turn
 """
 
 import asyncio
+import contextlib
 import ctypes
 import sys
 import threading
@@ -145,7 +146,8 @@ class _Step(Stoppable, Generic[T]):
             error = err
         spent = time.thread_time() - begun
         self.call = _nothing  # and with it all that it refers to
-        self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
+        with contextlib.suppress(RuntimeError):  # the server has gone in the meantime
+            self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
         # An error leads back to this frame: the two would keep each other until the next collection.
         del outcome, error
 

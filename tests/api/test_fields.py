@@ -106,5 +106,18 @@ def test_an_answer_does_not_repeat_a_large_value_for_ever() -> None:
     for i in range(1000):
         errs.invalid(f"spec.items[{i}]", "x" * 1_000_000, "no")
     assert len(errs) == 1000
-    assert sum(len(cause["message"]) for cause in errs.listed()) < 500_000
-    assert errs.causes[0]["message"].endswith(" characters left out)")
+    assert sum(len(cause["message"]) for cause in errs.listed()) < 200_000
+    assert errs.causes[0]["message"] == f'Invalid value: "{"x" * 128}"... (999872 characters left out): no'
+
+
+def test_what_is_short_is_shown_whole() -> None:
+    for value in ("x" * 1024, {"a": "x" * 4088}, ["x" * 4092]):
+        assert "left out" not in show(value)
+    assert show({"a": "x" * 4089}) == '{"a":"' + "x" * 1018 + "... (3073 characters left out)"
+
+
+def test_paths_and_reasons_are_cut_as_well() -> None:
+    errs = Errors()
+    errs.forbidden(key("data", "x" * 5000), "y" * 9000)
+    (cause,) = errs.causes
+    assert len(cause["field"]) < 200 and len(cause["message"]) < 1100

@@ -84,12 +84,18 @@ def test_syntax_errors_are_gos(data: bytes, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_broken_text_is_repaired() -> None:
-    assert json.parse(b'{"a":"\xff\xe2\x82","b":"\\ud800x","c":"\\ud83d\\ude00"}') == {
-        "a": "\ufffd\ufffd\ufffd",
-        "b": "\ufffdx",
-        "c": "😀",
-    }
+def test_surrogates_that_stand_alone_are_repaired() -> None:
+    assert json.parse(b'{"b":"\\ud800x","c":"\\ud83d\\ude00"}') == {"b": "\ufffdx", "c": "😀"}
+
+
+@pytest.mark.parametrize(
+    ("data", "at"),
+    [(b'{"a":"b\xff"}', 7), (b'{"\xe2\x82":1}', 2), (b'"\xc0\xaf"', 1), (b'["\\n\xed\xa0\x80"]', 4)],
+)
+def test_what_is_not_utf8_ends_at_the_first_wrong_byte(data: bytes, at: int) -> None:
+    for read in (json.parse, _schema.scan):
+        with pytest.raises(_schema.ScanError, match=f"^invalid UTF-8 in string literal at byte {at}$"):
+            read(data)
 
 
 def test_too_deep() -> None:

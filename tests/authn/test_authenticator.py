@@ -209,6 +209,41 @@ def test_a_review_tells_why_a_token_is_void(union: UnionAuthenticator) -> None:
     assert review.error == "[invalid bearer token, it is void]"
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_no_method_is_asked_about_a_long_token(scheme: str) -> None:
+    slow = Slow({"s" * (16 << 10): User("sue")})
+    union = UnionAuthenticator(tokens=[slow])
+    asked = request(authorization=f"{scheme} {'s' * ((16 << 10) + 1)}")
+    with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
+        at_once(union.authenticate(asked))
+    why = "the token has more than 16384 bytes"
+    assert asked.recognition == Recognition("", (("bearer token", why),))
+    assert at_once(union.review("s" * 16385)).error == f"[invalid bearer token, {why}]"
+    assert slow.calls == 0
+    found = asyncio.run(union.authenticate(request(authorization=f"{scheme} {'s' * (16 << 10)}")))
+    assert found.name == "sue" and slow.calls == 1
+
+
+def test_subprotocols_have_room_for_one_token() -> None:
+    slow = Slow({"s" * 100: User("sue")})
+    union = UnionAuthenticator(tokens=[slow], longest=100)
+    token = "base64url.bearer.authorization.k8s.io." + base64.urlsafe_b64encode(b"s" * 100).decode().rstrip(
+        "="
+    )
+    for more, good in ((",", True), ("," * 5000, False)):
+        headers = {
+            "connection": "upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-protocol": f"v4.channel{more}{token}",
+        }
+        asked = Request("GET", "/api", headers, list(headers.items()))
+        if good:
+            assert asyncio.run(union.authenticate(asked)).name == "sue"
+            continue
+        with pytest.raises(errors.Unauthorized):
+            at_once(union.authenticate(asked))
+
+
 def test_a_review_answers_for_the_audiences_both_know(union: UnionAuthenticator) -> None:
     assert at_once(union.review("t")).identity.audiences == ("api",)
     assert at_once(union.review("t", ["api", "other"])).identity.audiences == ("api",)

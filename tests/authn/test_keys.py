@@ -1,6 +1,7 @@
 """Signing keys and key sets."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -88,6 +89,54 @@ def parts(header: Any, claims: str = "{}") -> str:
 def test_what_go_jose_does_not_read_is_no_token(header: str, claims: str) -> None:
     assert keys.read(parts(header, claims)) is None
     assert keys.read(parts("{}")) == ({}, {})
+
+
+ISSUERS = [
+    ('{"iss":"https://a"}', ["https://a"]),
+    ('{"sub":"x", "iss" : "https:\\/\\/a"}', ["https://a"]),
+    ('{"act":{"iss":"https://b"},"iss":"https://a","x":{"iss":"https://b"}}', ["https://b", "https://a"]),
+    ('{"iss":"\\u00e4"}', ["ä"]),
+    ('{"iss":"ä"}', ["ä"]),
+    ('{"iss":1}', []),
+    ('{"\\u0069ss":"a"}', []),
+    ('{"iss":""}', []),
+    ('{"iss":"a', []),
+    ("[" * 9000, []),
+    ('{"iss":"a"},' * 3000, ["a"]),
+    (",".join(f'"iss":"{n}"' for n in range(3000)), [str(n) for n in range(8)]),
+]
+
+
+@pytest.mark.parametrize(("claims", "wanted"), ISSUERS)
+def test_the_issuer_is_found_without_parsing(claims: str, wanted: list[str]) -> None:
+    token = keys.compact(parts("{}", claims))
+    assert token is not None and token.issuers() == wanted
+
+
+@settings(max_examples=100)
+@given(
+    issuer=st.text(min_size=1, max_size=30),
+    more=st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers() | st.none(), max_size=4),
+    ascii_only=st.booleans(),
+)
+def test_the_issuer_of_any_claims_is_among_those_found(
+    issuer: str, more: dict[str, Any], ascii_only: bool
+) -> None:
+    claims = json.dumps({**more, "iss": issuer}, ensure_ascii=ascii_only)
+    token = keys.compact(parts("{}", claims))
+    assert token is not None and issuer in token.issuers()
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=60).map(lambda data: b'{"iss":"' + data))
+def test_any_payload_is_scanned_without_a_crash(payload: bytes) -> None:
+    token = keys.compact(f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.cw")
+    assert token is not None and all(isinstance(issuer, str) for issuer in token.issuers())
+
+
+def test_a_long_header_is_not_parsed() -> None:
+    token = keys.compact(parts(json.dumps({"alg": "RS256", "x": "y" * keys.MAX_HEADER})))
+    assert token is not None and token.header() is None
 
 
 def test_padding_and_other_encodings_make_no_token() -> None:

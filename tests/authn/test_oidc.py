@@ -8,6 +8,7 @@ from clocks import Clock
 from providers import NOW, OTHER, OTHER_PEM, SIGNING, URL, Documents, signed
 
 from pilothouse import errors
+from pilothouse.authn import keys
 from pilothouse.authn.configuration import (
     AuthenticationConfiguration,
     ClaimMappings,
@@ -76,7 +77,26 @@ async def test_tokens_of_others_are_left_to_others(runner: asyncio.Runner, text:
     case = await Case().found()
     assert await case.ask(text) is None and case.counts() == {}
     assert await case.ask(signed(), "elsewhere") is None
-    assert await case.ask(signed(exp=float("nan"))) is None
+
+
+async def test_the_signature_is_verified_before_the_claims_are_parsed(runner: asyncio.Runner) -> None:
+    case = await Case().found()
+    with pytest.raises(errors.Unauthorized, match="oidc: failed to unmarshal claims: "):
+        await case.ask(signed(exp=float("nan")))
+    with pytest.raises(errors.Unauthorized, match="failed to verify signature"):
+        await case.ask(signed(OTHER, exp=float("nan")))
+    assert await case.ask(signed(x="y" * keys.MAX_HEADER)) is not None
+    await case.tokens.close()
+
+
+async def test_an_issuer_within_another_claim_changes_nothing(runner: asyncio.Runner) -> None:
+    case = await Case(URL, ELSE, prefix="p:").found()
+    for more in ({"act": {"iss": ELSE}}, {"x": [{"iss": ELSE}]}):
+        assert (await case.ask(signed(**more))).user.name == "p:jane"
+    for forged in (signed(OTHER, act={"iss": ELSE}), signed(iss="https://third", act={"iss": URL})):
+        with pytest.raises(errors.Unauthorized, match="issued by a different provider"):
+            await case.ask(forged)
+    await case.tokens.close()
 
 
 async def test_before_a_provider_is_found(runner: asyncio.Runner) -> None:

@@ -105,6 +105,22 @@ def test_a_token_stands_for_its_account(issuer: TokenIssuer, tokens: ServiceAcco
     assert found.audiences == ("api",)
 
 
+def test_the_signature_is_verified_before_the_claims_are_parsed(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens
+) -> None:
+    payload = (
+        base64.urlsafe_b64encode(f'{{"iss":"{ISSUER}","a":[{"{}," * 4000}'.encode()).decode().rstrip("=")
+    )
+    header, _, signature = issued(issuer).split(".")
+    with pytest.raises(errors.Unauthorized, match="go-jose/go-jose: error in cryptographic primitive"):
+        at_once(tokens.authenticate_token(f"{header}.{payload}.{signature}", ()))
+
+
+def test_the_issuer_of_another_part_of_the_claims_does_not_count(tokens: ServiceAccountTokens) -> None:
+    token = keys.load_private(PEM).sign({"iss": "https://else", "act": {"iss": ISSUER}})
+    assert at_once(tokens.authenticate_token(token, ())) is None
+
+
 @pytest.mark.parametrize(
     ("ref", "extra"),
     [

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from logged import pairs
 from metric_samples import samples
 
+from pilothouse import errors
 from pilothouse.controllers import queue
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.registry.client_metrics import ClientMetrics
+from pilothouse.storage.interface import Unavailable
 
 
 class Recorder:
@@ -150,6 +152,25 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.ERROR, "pilothouse.controllers.queue"):
         asyncio.run(main())
     assert [(pairs(r)["controller"], pairs(r)["key"]) for r in caplog.records] == [("q", "a")] * 2
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden("exceeded quota: q"), Unavailable("no leader")])
+def test_a_refusal_is_told_without_a_traceback(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+    async def main() -> None:
+        record = Recorder([error, None])
+        work = WorkQueue("q", record)
+        work.add("a")
+        await turns()
+        assert list(work._timers) == ["a"]
+        work.add("a")
+        await turns()
+        assert record.done == ["a"] * 2 and not work._timers
+        await work.close()
+
+    with caplog.at_level(logging.INFO, "pilothouse.controllers.queue"):
+        asyncio.run(main())
+    (line,) = caplog.records
+    assert (line.levelname, line.exc_info, pairs(line)["err"]) == ("WARNING", None, error)
 
 
 async def test_nothing_runs_after_close(virtual: Any) -> None:

@@ -326,7 +326,7 @@ async def test_an_outdated_hash_leads_to_the_newer_document(rig: Rig, wardle: An
     """The index is up to a minute old. No other redirect is passed on."""
     path = f"/openapi/v3{aggregated.PREFIX}"
     answer = await rig.call("GET", f"{path}?hash=A0", headers={"Host": "here"})
-    assert (answer.status, answer.headers["location"]) == (301, f"https://here{path}?hash=A1")
+    assert (answer.status, answer.headers["location"]) == (301, f"{path}?hash=A1")
     for elsewhere in ("https://elsewhere" + path, f"{path}/more", f"//elsewhere{path}"):
         wardle.handler.elsewhere = elsewhere
         assert (await rig.call("GET", f"{path}?hash=A0")).status == 502

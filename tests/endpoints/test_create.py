@@ -113,6 +113,7 @@ async def test_a_namespace_that_is_missing(rig: Rig) -> None:
         (b"[]", 400),
         (b'"x"', 400),
         (b"\xff\xfe", 400),
+        (b'{"metadata":{"name":"a"},"data":{"a":"\xff"}}', 400),
         ({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a"}}, 400),
         ({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}}, 400),
         ({"metadata": {"name": 5}}, 400),

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from harness import CONFIG_MAPS, Rig
@@ -103,6 +104,33 @@ def test_deprecated_resources_are_marked() -> None:
     observe(metrics, asked, endpoints, 200, 0.1, 0, 10)
     marked = 'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints"'
     assert any(name.startswith(marked) for name in samples(metrics))
+
+
+def test_streams_and_logs_are_told_as_connect() -> None:
+    metrics = RequestMetrics()
+    streams = ("exec", "attach", "portforward", "proxy", "log")
+    named = {name: Subresource(name=name, kind="Pod", verbs=()) for name in streams}
+    pods = replace(PODS, subresources=named)
+    for name in streams:
+        verb, status = ("get", 200) if name in ("log", "proxy") else ("create", 101)
+        about = info(verb, "a", subresource=name)
+        observe(metrics, about, pods, status, 3.0, 10, 100)
+        metrics.follow(about, pods)
+    found = samples(metrics)
+    totals = {name for name in found if name.startswith("apiserver_request_total")}
+    assert len(totals) == 5 and all('verb="CONNECT"' in name for name in totals)
+    assert {name.partition('"')[2].partition('"')[0] for name in totals} == {"0", "200"}
+    assert not any('verb="GET"' in name or 'verb="POST"' in name for name in found)
+    assert not any(name.startswith("apiserver_request_body_size_bytes") for name in found)
+    sizes = [name for name in found if name.startswith("apiserver_response_sizes_count")]
+    assert len(sizes) == 1 and 'subresource="log"' in sizes[0]
+
+
+def test_a_watch_that_was_taken_over_has_the_code_0() -> None:
+    metrics = RequestMetrics()
+    observe(metrics, info("watch"), PODS, 101, 3.0, 0, 0)
+    (total,) = [name for name in samples(metrics) if name.startswith("apiserver_request_total")]
+    assert 'code="0"' in total and 'verb="WATCH"' in total
 
 
 def test_reset() -> None:

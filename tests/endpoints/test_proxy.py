@@ -2,12 +2,14 @@
 
 import ast
 import asyncio
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backend import Backend, own_address
 from endpoints.upgrades import connected, until
+from eventually import aeventually
 from harness import PODS, Rig
 from kubelets import kubelet, node, pod
 
@@ -73,12 +75,37 @@ async def test_the_proxy_of_a_service(rig: Rig, tmp_path: Path) -> None:
         root = f"{services}/https:s:443/proxy"
         assert headers["x-forwarded-uri"] == [f"{root}/a%20b/"]
         moved = await rig.call("GET", f"{root}/moved", headers={"Host": "api"})
-        assert (moved.status, moved.headers["location"]) == (302, f"https://api{root}/there?x=1")
+        assert (moved.status, moved.headers["location"]) == (302, f"{root}/there?x=1")
         bare = await rig.call("GET", f"{root}?x=1")
         assert (bare.status, bare.headers["location"]) == (301, f"{root}/?x=1")
         rig.chain.mutators.append(Elsewhere())
         await rig.call("GET", f"{root}/here?x=1")
         assert backend.requests[-1][1] == "/else%20where?x=1", "as a plugin has it"
+
+
+@pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
+async def test_links_of_a_page_lead_through_the_proxy(rig: Rig, tmp_path: Path) -> None:
+    async with Backend(tmp_path, kubelet, address=ADDRESS) as backend:
+        await pod(rig, "w")
+        made = await rig.ok("GET", f"{PODS}/w")
+        made["status"] = {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
+        await rig.ok("PUT", f"{PODS}/w/status", made)
+        root = f"{PODS}/https:w:{backend.port}/proxy"
+        page = await rig.call("GET", f"{root}/page/")
+        assert page.body == f'<a href="{root}/x">\n<p>'
+        assert page.headers["x-of"] == "pod"
+        assert not [name for name in page.headers if name.startswith("access-control")]
+        packed = await rig.respond("GET", f"{root}/page/?gzip=1")
+        assert isinstance(packed.body, bytes) and gzip.decompress(packed.body) == page.body.encode()
+        assert ("Content-Encoding", "gzip") in packed.headers
+        plain = await rig.call("GET", f"{root}/page/?type=text/plain")
+        assert plain.body == "<a href='/x'>\n<p>"
+        assert (await rig.call("HEAD", f"{root}/page/")).status == 200
+        size = 2 << 20
+        stream = (await rig.call("GET", f"{root}/page/?size={size}")).stream
+        assert stream is not None
+        await aeventually(lambda: stream.closed, "the whole page")
+        assert stream.data == page.body.encode() + b"x" * size
 
 
 async def test_nodes_on_this_host_are_no_targets(rig: Rig, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def invalid(value: str, why: str) -> errors.StatusError:
         (f'{{"a": "{SECRET}"}}', f"{{{REDACTED}}}"),
         (f"map[a:{SECRET}]", f"map[{REDACTED}]"),
         (f'a": {SECRET} ": b\n{SECRET}', REDACTED),
+        (SECRET + "x" * 5000, REDACTED),
+        (f'{{"a": "{SECRET}", "b": "{"x" * 5000}"}}', f"{{{REDACTED}}}"),
     ],
 )
 def test_a_cause_says_why_without_the_value(value: str, shown: str) -> None:

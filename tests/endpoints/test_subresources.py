@@ -94,6 +94,36 @@ async def test_a_pod_without_budgets_is_evicted(rig: Rig) -> None:
     assert (await rig.call("GET", PODS + "/a")).status == 404
 
 
+def disruption(made: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in made["status"].get("conditions", []) if one["type"] == "DisruptionTarget"]
+
+
+async def test_an_eviction_tells_controllers_of_the_disruption_before_it_deletes(rig: Rig) -> None:
+    await running(rig, "a")
+    watch = await rig.watch(f"{PODS}?watch=true&resourceVersion={rig.storage.revision}")
+    await rig.ok("POST", PODS + "/a/eviction?dryRun=All", eviction("a"))
+    assert disruption(await rig.ok("GET", PODS + "/a")) == []
+    await rig.ok("POST", PODS + "/a/eviction", eviction("a"))
+    marked, deleting = [event["object"] for event in watch.events()]
+    (condition,) = disruption(marked)
+    assert (condition["status"], condition["reason"]) == ("True", "EvictionByEvictionAPI")
+    assert condition["message"] == "Eviction API: evicting" and condition["lastTransitionTime"]
+    assert "deletionTimestamp" not in marked["metadata"] and deleting["metadata"]["deletionTimestamp"]
+    assert disruption(deleting) == [condition] and "nodeName" in deleting["spec"]
+
+
+async def test_the_version_that_an_eviction_wants_is_followed(rig: Rig) -> None:
+    await running(rig, "a")
+    made = await rig.ok("GET", PODS + "/a")
+    wanted = {"resourceVersion": made["metadata"]["resourceVersion"], "uid": made["metadata"]["uid"]}
+    for wrong in ({"uid": "x"}, {**wanted, "resourceVersion": "1"}):
+        message = await rig.fail(409, "POST", PODS + "/a/eviction", eviction("a", preconditions=wrong))
+        assert message.startswith('Operation cannot be fulfilled on Pod "a": the ')
+        assert disruption(await rig.ok("GET", PODS + "/a")) == []
+    await rig.ok("POST", PODS + "/a/eviction", eviction("a", preconditions=wanted))
+    assert disruption(await rig.ok("GET", PODS + "/a"))
+
+
 async def test_a_budget_is_charged(rig: Rig) -> None:
     await budget(rig, 1)
     await running(rig, "a", labels={"app": "x"})

@@ -5,11 +5,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backend import Backend
 from server.duplexes import Log
-from server.fake_transport import run
+from server.fake_transport import FakeTransport, run
 from virtual_time import VirtualLoop
 
 from pilothouse.outbound.dialer import Dialer
@@ -235,3 +236,20 @@ async def test_trust(tmp_path: Path) -> None:
         with pytest.raises(UpgradeError, match="error dialing backend: tls: "):
             await outbound.upgrade("GET", url, [], Trust(b"no certificate"))
     await outbound.close()
+
+
+@run
+async def test_a_server_that_has_gone_before_it_was_asked() -> None:
+    class Gone(FakeTransport):
+        def write(self, data: object) -> None:
+            raise RuntimeError("the handler is closed")
+
+    class Late(Dialer):
+        async def connect(self, factory: Any, *_: Any) -> Any:
+            client = factory()
+            client.connection_made(Gone())
+            client.connection_lost(None)
+            return None, client
+
+    with pytest.raises(UpgradeError, match=r"^unexpected EOF$"):
+        await upgrade(Late(), "POST", "http://127.0.0.1:1/x", [], PLAIN)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from server.duplexes import Log
 from server.duplexes import Peer as Wire
-from server.fake_transport import Peer, run
+from server.fake_transport import FakeTransport, Peer, run
 from virtual_time import VirtualLoop
 
 from pilothouse.server.http1 import Limits
@@ -334,3 +334,18 @@ async def test_a_relay_ends_with_the_server() -> None:
     assert one.closed
     one.lose()
     assert other.closed
+
+
+def test_a_transport_that_has_gone_is_asked_for_nothing() -> None:
+    class Gone(FakeTransport):
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            if self.closed:
+                raise RuntimeError("the handler is closed")
+
+    transport = Gone()
+    duplex = Duplex(transport)
+    transport.closed = True
+    duplex.on_lost(None)
+    duplex.limit(0)
+    duplex.write(b"x")
+    assert duplex.buffered() == 0 and transport.writes == []

@@ -17,7 +17,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.schema import Type
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.gotext import quote
+from pilothouse.gotext import QUOTED, quote, short
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -87,7 +87,9 @@ def decode(
         value, exact = _read(data)
         actual = _kind_of(value, expected, accepted)
         if not actual[1]:
-            raise Undecodable(f"Object 'apiVersion' is missing in '{data.decode('utf-8', 'replace')}'")
+            raise Undecodable(
+                f"Object 'apiVersion' is missing in '{short(data[: 2 * QUOTED].decode('utf-8', 'replace'))}'"
+            )
         if kind_fault is None:
             _check_kind(actual, expected)
         elif fault := kind_fault(actual):

@@ -2,6 +2,8 @@
 
 import re
 
+from pilothouse.gotext import BEGINNING, QUOTED
+
 _UNITS = {
     "ns": 1,
     "us": 1000,
@@ -51,9 +53,10 @@ def go_duration(text: str) -> int:
 
 def _quote(text: str) -> str:
     """Quote as Go's package time does: bytes outside ASCII are escaped."""
+    shown = text if len(text) <= QUOTED else text[:BEGINNING]
     out = "".join(
         f"\\x{byte:02x}" if byte >= 0x80 or byte < 0x20 else "\\" + chr(byte) if byte in b'"\\' else chr(byte)
-        for byte in text.encode("utf-8", "surrogateescape")
+        for byte in shown.encode("utf-8", "surrogateescape")
     )
     return f'"{out}"'
 

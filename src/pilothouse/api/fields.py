@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.gotext import double, quote
+from pilothouse.gotext import QUOTED, double, quote, short
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -28,7 +28,10 @@ def key(path: str, name: str) -> str:
 
 
 def show(value: Any) -> str:
-    """Format a value as upstream does in a cause: quoted text, plain numbers, JSON for the rest."""
+    """Format a value as upstream does in a cause: quoted text, plain numbers, JSON for the rest.
+
+    Of a long text, or of JSON with more than STRUCTURED characters, the beginning is shown.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -42,14 +45,21 @@ def show(value: Any) -> str:
     if isinstance(value, str):
         return quote(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return (
+        short(text, STRUCTURED, QUOTED)
+        .replace("&", "\\u0026")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+    )
 
 
-MOST, MOST_CHARACTERS = 1000, 256 * 1024
+STRUCTURED = 4 * 1024
+"""Characters of an object or list that a cause shows, else the first QUOTED; those of a template that must not change are some 2,000."""
+MOST, MOST_CHARACTERS = 1000, 64 * 1024
 """Limits of the causes that are kept: their number, and the characters of all together. Without them an
 answer could be much larger than the request that causes it. Upstream has no such limit."""
-LONGEST = 64 * 1024
-"""Longest message of one cause, in characters; the rest is cut."""
+LONGEST = 2 * STRUCTURED
+"""Longest message of one cause, in characters; of a longer one the first QUOTED are kept."""
 
 
 class Errors:
@@ -73,10 +83,7 @@ class Errors:
         """Add a cause with its final message; the other methods format the usual messages."""
         if self._full():
             return
-        if len(message) > LONGEST:
-            message = f"{message[:LONGEST]} ... ({len(message) - LONGEST} characters left out)"
-        if len(path) > LONGEST:
-            path = f"{path[:LONGEST]}..."
+        message, path = short(message, LONGEST, QUOTED), short(path)
         self._characters += len(path) + len(message)
         self.causes.append({"reason": reason, "message": message, "field": path})
 

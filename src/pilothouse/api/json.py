@@ -45,7 +45,7 @@ def takes_long(data: bytes) -> bool:
 
 
 def parse(data: bytes) -> Any:
-    """Parse JSON as Go does: invalid UTF-8 is replaced, and the last of repeated members is kept.
+    """Parse JSON as Go does, the last of repeated members is kept. What is not UTF-8 is an error.
 
     Raises ScanError with Go's message, and DecodeError if the value is nested too deeply or has too many
     parts.

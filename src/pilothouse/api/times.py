@@ -3,6 +3,8 @@
 import binascii
 import re
 
+from pilothouse.gotext import BEGINNING, QUOTED
+
 SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
 LOCAL = "2006-01-02T15:04:05"
@@ -90,9 +92,9 @@ class _Reader:
 
 
 def _quote(text: str) -> str:
-    """Quote as Go's package time does: bytes that are not printable ASCII are escaped."""
+    """Quote as Go's package time does: bytes that are not printable ASCII are escaped. Of a long text, the beginning."""
     out = []
-    for char in text:
+    for char in text if len(text) <= QUOTED else text[:BEGINNING]:
         if char in '"\\':
             out.append("\\" + char)
         elif " " <= char < "\x7f":

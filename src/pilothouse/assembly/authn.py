@@ -157,7 +157,14 @@ def authenticator(
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
     return UnionAuthenticator(
-        methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches, metrics=cached
+        methods,
+        tokens,
+        audiences,
+        anonymous.enabled,
+        anonymous.paths,
+        caches,
+        metrics=cached,
+        longest=config.max_token_bytes,
     )
 
 

@@ -21,6 +21,8 @@ SUCCESS_TTL = 10.0
 _LONGEST = 2048
 """The longest header, in characters, that is a cache key as it is; a longer token is known by its digest."""
 
+MAX_TOKEN = 16 << 10
+"""Characters of a token that is looked at, unless --max-token-bytes says otherwise. Groups make tokens of issuers long."""
 _LARGEST = 64 << 10
 """The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
@@ -123,11 +125,16 @@ def bearer_token(header: str) -> str:
     return parts[1] if len(parts) >= 2 and parts[0].lower() == "bearer" else ""
 
 
-def protocol_token(request: Request) -> str:
+def protocol_token(request: Request, longest: int = MAX_TOKEN) -> str:
     """The token that a browser's WebSocket carries among its subprotocols, "" when there is none; Unauthorized when
-    it is malformed, or no other subprotocol is left to be chosen (request/websocket ProtocolAuthenticator)."""
+    it is malformed, or no other subprotocol is left to be chosen (request/websocket ProtocolAuthenticator).
+
+    Subprotocols that leave no room for a token of `longest` bytes in base64, and 4 KB beside it, are refused.
+    """
     token, tokens, others = "", 0, 0
     values = [value for name, value in request.all_headers if name == "sec-websocket-protocol"]
+    if sum(map(len, values)) > longest * 4 // 3 + 4096:
+        raise errors.Unauthorized("the subprotocols are too long")
     for protocol in ",".join(values).split(",") if values else ():
         name = protocol.strip()
         if not name.startswith(_PROTOCOL_PREFIX):
@@ -162,6 +169,7 @@ class UnionAuthenticator:
     `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
     only when nothing succeeds, and then it keeps anonymous from being tried. `anonymous_paths` limit anonymous requests to
     some paths, unless there are none. `audiences` are the server's; `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
+    No method is asked about tokens of more than `longest` bytes.
     """
 
     def __init__(
@@ -174,7 +182,9 @@ class UnionAuthenticator:
         budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
         metrics: TokenCacheMetrics | None = None,
+        longest: int = MAX_TOKEN,
     ) -> None:
+        self._longest = longest
         self.metrics = metrics or TokenCacheMetrics()
         self._hit = self.metrics.hit
         """Counts a token of the cache; upstream tells the time it takes in whole milliseconds."""
@@ -238,10 +248,12 @@ class UnionAuthenticator:
         if not token and is_websocket(request):
             header = ""
             try:
-                token = protocol_token(request)
+                token = protocol_token(request, self._longest)
             except errors.Unauthorized as error:
                 said.append(("token in a subprotocol", error.message))
-        if token:
+        if len(token) > self._longest:
+            said.append(("bearer token", self._too_long()))
+        elif token:
             key = _cache_key(token)
             known = self._cache[key] if header else None
             if known is not None and known[0] > self._clock():
@@ -276,7 +288,12 @@ class UnionAuthenticator:
             return Recognition(by, tuple(said))
         return self._plain.get(by) or self._plain.setdefault(by, Recognition(by))
 
+    def _too_long(self) -> str:
+        return f"the token has more than {self._longest} bytes"
+
     async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
+        if len(token) > self._longest:
+            return Review(None, join((_INVALID_TOKEN, self._too_long())))
         with self.metrics.fetch() as fetch:
             review = await self._asked(token, audiences)
             fetch.good = review.identity is not None or review.error == _INVALID_TOKEN

@@ -73,15 +73,15 @@ class DistributedClaims:
             token = (await self._fetch(url, access_token)).decode()
         except (errors.StatusError, OSError, ValueError) as error:
             raise ClaimError(f"while getting distributed claim {quote(claim)}: {error}") from None
-        parts = keys.read(token)
-        if parts is None:
+        parts = keys.compact(token)
+        header, unverified = (parts.header(), parts.claims()) if parts is not None else (None, None)
+        if parts is None or header is None or unverified is None:
             raise ClaimError(
                 f"getting untrusted issuer from endpoint {url} failed for claim {quote(claim)}: malformed token"
             )
-        header, claims = parts
-        issuer = issuer_of(claims)
+        issuer = issuer_of(unverified)
         try:
-            await self._verifier(issuer).verify(token, header, claims)
+            claims = await self._verifier(issuer).verify(parts, header)
         except InvalidToken as error:
             raise ClaimError(f"verify distributed claim token: {error}") from None
         if claim not in claims:

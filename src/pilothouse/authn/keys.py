@@ -4,14 +4,21 @@ import base64
 import functools
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Protocol
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
 _FAILURE = "go-jose/go-jose: error in cryptographic primitive"
+MAX_HEADER = 4 << 10
+"""Bytes of a token's header. It is parsed before the signature is verified, as it names the algorithm and the key."""
+_ISSUER = re.compile(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
+_MAX_ISSUERS = 8
+"""Members `iss` of a payload that are looked at."""
 
 
 class BadSignature(Exception):
@@ -112,20 +119,68 @@ def generate() -> bytes:
     return private.private_bytes(s.Encoding.PEM, s.PrivateFormat.TraditionalOpenSSL, s.NoEncryption())
 
 
-def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The header and the claims of a token, not yet verified; None when it is no compact JWS."""
-    parts = token.split(".")
+@dataclass(slots=True, frozen=True)
+class Compact:
+    """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it: its JSON is not parsed yet."""
+
+    text: str
+    _header: bytes
+    _payload: bytes
+
+    def issuers(self) -> list[str]:
+        """The texts of members `iss`, at whatever depth: the issuer is one of them, or the token has none.
+
+        The scan is bounded, and nothing is parsed. Whoever has verified the signature compares the claim itself. An `iss`
+        that is spelled with escapes is not found.
+        """
+        found = (match[1] for match in islice(_ISSUER.finditer(self._payload), _MAX_ISSUERS))
+        return list(dict.fromkeys(filter(None, map(_text, found))))
+
+    def header(self) -> dict[str, Any] | None:
+        """The header; None when it is long, or go-jose does not read it."""
+        header = _object(self._header) if len(self._header) <= MAX_HEADER else None
+        texts = [header.get(member) for member in ("alg", "kid", "typ", "cty")] if header is not None else ()
+        return header if all(text is None or isinstance(text, str) for text in texts) else None
+
+    def claims(self) -> dict[str, Any] | None:
+        """The claims, for those who have verified the signature; None when the payload is no object in JSON."""
+        return _object(self._payload)
+
+
+def compact(token: str) -> Compact | None:
+    """The parts of a token; None when it is no compact JWS."""
+    parts = token.split(".", 3)
     if len(parts) != 3:
         return None
     try:
-        header, claims = (_json(base64url(part)) for part in parts[:2])
-        base64url(parts[2])
+        header, payload, _ = map(base64url, parts)
+    except ValueError:
+        return None
+    return Compact(token, header, payload)
+
+
+def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The header and the claims of a token that comes from somebody trusted; None when it is no compact JWS."""
+    parts = compact(token)
+    header, claims = (parts.header(), parts.claims()) if parts is not None else (None, None)
+    return None if header is None or claims is None else (header, claims)
+
+
+def _text(literal: bytes) -> str:
+    """A string of JSON; "" when it is none."""
+    try:
+        found = json.loads(literal) if b"\\" in literal else literal[1:-1].decode()
+    except ValueError:
+        return ""
+    return str(found)
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = _json(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(header, dict) or not isinstance(claims, dict):
-        return None
-    texts = (header.get(member) for member in ("alg", "kid", "typ", "cty"))
-    return (header, claims) if all(t is None or isinstance(t, str) for t in texts) else None
+    return found if isinstance(found, dict) else None
 
 
 def _json(data: bytes) -> Any:

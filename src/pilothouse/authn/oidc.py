@@ -12,10 +12,11 @@ from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.authn.claims import ClaimMapper, Expressions
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.distributed import ClaimError, DistributedClaims
+from pilothouse.authn.keys import Compact
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.provider import Fetch, Provider
 from pilothouse.authn.tokens import intersect
-from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
+from pilothouse.authn.verifier import InvalidToken, Verifier, canonical
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 
@@ -77,13 +78,13 @@ class IssuerTokens:
         why = self.provider.fault
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
-    async def identify(self, token: str, header: dict[str, Any], claims: dict[str, Any]) -> TokenIdentity:
+    async def identify(self, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys, or
         when distributed claims cannot be had."""
         if self.provider.fault:
             raise Undecided("oidc: authenticator not initialized")
         try:
-            await self._verifier.verify(token, header, claims)
+            claims = await self._verifier.verify(token, header)
         except InvalidToken as error:
             raise errors.Unauthorized(f"oidc: verify token: {error}") from None
         if self._distributed:
@@ -132,14 +133,26 @@ class JWTTokens(Background):
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         """The identity; None for a token of another issuer, or one that is wanted for other audiences."""
         both = intersect(self._audiences, audiences)
-        parts = keys.read(token) if both is not None and self._issuers else None
-        issuer = self._issuers.get(issuer_of(parts[1])) if parts is not None else None
-        if parts is None or issuer is None or both is None:
+        parts = keys.compact(token) if both is not None and self._issuers else None
+        if parts is None or both is None:
             return None
+        known = [self._issuers[url] for url in map(canonical, parts.issuers()) if url in self._issuers]
+        header = parts.header() if known else None
+        if header is None:
+            return None
+        refusals: list[errors.Unauthorized] = []
+        for issuer in known:
+            try:
+                return TokenIdentity((await self._judge(issuer, parts, header)).user, both)
+            except errors.Unauthorized as error:
+                refusals.append(error)
+        raise refusals[0]
+
+    async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"
         try:
-            identity = await issuer.identify(token, *parts)
+            identity = await issuer.identify(token, header)
             result = "success"
         finally:
             self._metrics.judged(issuer.url, result, perf_counter() - started)
-        return TokenIdentity(identity.user, both)
+        return identity

@@ -1,6 +1,7 @@
 """An OpenID provider as token verification needs it: found by discovery, its keys fetched and kept (go-oidc's Provider)."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 
 from pilothouse import errors
 from pilothouse.authn import keys
-from pilothouse.authn.keys import BadSignature
+from pilothouse.authn.keys import MAX_HEADER, BadSignature
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import BackgroundTask
@@ -20,8 +21,8 @@ RETRY = 10.0
 """Seconds between two attempts at discovery, and between two fetches of the keys."""
 MAX_KEYS = 100
 """Keys of one provider. Without a key ID in a token each of them is tried."""
-MAX_TOKEN_HEADER, MAX_TOKEN_PAYLOAD, MAX_SIGNATURE = 64 << 10, 1 << 20, 4 << 10
-"""Characters of a token's parts. A request's head, which is at most 1 MiB, limits them in any case."""
+MAX_TOKEN_PAYLOAD, MAX_SIGNATURE = 1 << 20, 4 << 10
+"""Characters of a token's parts; --max-token-bytes limits those of clients."""
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -121,14 +122,16 @@ class Provider(BackgroundTask):
         from joserfc.errors import JoseError
 
         kid = header.get("kid")
+        try:
+            signature = jws.extract_compact(token.encode(), registry=registry)
+        except (JoseError, ValueError, TypeError):
+            return False
         for key in self._keys:
             if kid and key.kid != kid:
                 continue
-            try:
-                jws.deserialize_compact(token, key, registry=registry)
-            except (JoseError, ValueError, TypeError):
-                continue
-            return True
+            with contextlib.suppress(JoseError, ValueError, TypeError):
+                if jws.validate_compact(signature, key, registry=registry):
+                    return True
         return False
 
     async def _load_keys(self) -> None:
@@ -154,7 +157,7 @@ def registry_of(algorithms: tuple[str, ...]) -> Any:
     from joserfc.jws import JWSRegistry
 
     registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
-    registry.max_header_length = MAX_TOKEN_HEADER
+    registry.max_header_length = 2 * MAX_HEADER
     registry.max_payload_length = MAX_TOKEN_PAYLOAD
     registry.max_signature_length = MAX_SIGNATURE
     return registry

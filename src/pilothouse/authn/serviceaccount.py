@@ -275,17 +275,18 @@ class ServiceAccountTokens:
         self._clock = clock
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
-        parts = keys.read(token)
-        issuer = parts[1].get("iss") if parts else None
-        if parts is None or not isinstance(issuer, str):
+        parts = keys.compact(token)
+        header = parts.header() if parts is not None and any(map(self._issued, parts.issuers())) else None
+        if parts is None or header is None:
             return None
-        if issuer not in self.issuers and issuer != LEGACY_ISSUER:
-            return None
-        header, claims = parts
         try:
             keys.verify(token, header, await self._public.find(header.get("kid") or ""))
         except keys.BadSignature as error:
             raise errors.Unauthorized(str(error)) from None
+        claims = parts.claims() or {}
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str) or not self._issued(issuer):
+            return None
         legacy = issuer == LEGACY_ISSUER and (issuer not in self.issuers or _CLAIMS not in claims)
         try:
             dates = {name: keys.seconds(claims[name]) for name in _DATES if claims.get(name) is not None}
@@ -302,6 +303,10 @@ class ServiceAccountTokens:
         if not own:
             told.annotations.append((_AUDITED + "legacy-token", claims.get("sub") or ""))
         return TokenIdentity(user, both, tuple(told.warnings), tuple(told.annotations))
+
+    def _issued(self, issuer: str) -> bool:
+        """Whether tokens of an issuer are, or were, this cluster's."""
+        return issuer in self.issuers or issuer == LEGACY_ISSUER
 
     def _audiences(self, own: tuple[str, ...], asked: Sequence[str]) -> tuple[str, ...]:
         own = own or self.audiences

@@ -1,4 +1,4 @@
-"""Verifies ID tokens of one provider (go-oidc's IDTokenVerifier): audience, dates, algorithm, signature, in that order."""
+"""Verifies ID tokens of one provider (go-oidc's IDTokenVerifier): algorithm, signature, issuer, audience, dates, in that order."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pilothouse.authn import keys
-from pilothouse.authn.keys import BadSignature
+from pilothouse.authn.keys import BadSignature, Compact
 from pilothouse.authn.provider import Provider, registry_of
 from pilothouse.gotext import quote
 
@@ -24,7 +24,7 @@ class InvalidToken(Exception):
 class Verifier:
     """Checks tokens of `provider` for one of `audiences`. `now` gives Unix seconds.
 
-    What needs no key is looked at first, so that a void token makes nobody fetch keys.
+    The signature comes before the claims, which nobody has to parse for a stranger; go-oidc reads the claims first.
     """
 
     def __init__(
@@ -40,8 +40,12 @@ class Verifier:
         self._now = now
         self._registry: Any = None
 
-    async def verify(self, token: str, header: dict[str, Any], claims: dict[str, Any]) -> None:
-        """Raise InvalidToken unless the token, of which header and claims are given, is good now."""
+    async def verify(self, token: Compact, header: dict[str, Any]) -> dict[str, Any]:
+        """The claims of a token whose header is given; InvalidToken unless it is good now."""
+        await self._check_signature(token, header)
+        claims = token.claims()
+        if claims is None:
+            raise InvalidToken("oidc: failed to unmarshal claims: the payload is no object in JSON")
         issuer = issuer_of(claims)
         if issuer != self.provider.url:
             raise InvalidToken(
@@ -56,6 +60,9 @@ class Verifier:
             raise InvalidToken(f"oidc: failed to unmarshal claims: {error}") from None
         self._check_audience(own)
         _check_times(dates, self._now())
+        return claims
+
+    async def _check_signature(self, token: Compact, header: dict[str, Any]) -> None:
         algorithm = header.get("alg") or ""
         if algorithm not in self.algorithms:
             raise InvalidToken(
@@ -65,7 +72,7 @@ class Verifier:
         if self._registry is None:
             self._registry = registry_of(self.algorithms)
         try:
-            await self.provider.verify(token, header, self._registry)
+            await self.provider.verify(token.text, header, self._registry)
         except BadSignature as error:
             raise InvalidToken(f"failed to verify signature: {error}") from None
 
@@ -78,9 +85,14 @@ class Verifier:
 
 
 def issuer_of(claims: dict[str, Any]) -> str:
-    """The issuer that unverified claims name, "" for none; Google's is the same with and without its scheme."""
+    """The issuer that claims name, "" for none."""
     issuer = claims.get("iss")
-    return f"https://{_GOOGLE}" if issuer == _GOOGLE else issuer if isinstance(issuer, str) else ""
+    return canonical(issuer) if isinstance(issuer, str) else ""
+
+
+def canonical(issuer: str) -> str:
+    """An issuer as it is configured: Google's is the same with and without its scheme."""
+    return f"https://{_GOOGLE}" if issuer == _GOOGLE else issuer
 
 
 def _check_sources(claims: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from pilothouse import errors
 from pilothouse.logs import Logger
 from pilothouse.registry.client_metrics import ClientMetrics
+from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)
 
@@ -67,9 +69,13 @@ class WorkQueue:
         try:
             later = await self._handle(key)
             self._failures.pop(key, None)
+        except (StorageError, errors.StatusError) as err:  # a full quota, a policy, an outage: no bug
+            later = self._delay(key)
+            log.warning(
+                "A controller was refused", err=err, controller=self.name, key=key, againSeconds=later
+            )
         except Exception:
-            count = self._failures[key] = self._failures.get(key, 0) + 1
-            later = min(FIRST_DELAY * 2**count, LAST_DELAY)
+            later = self._delay(key)
             log.exception(
                 "A controller failed on an object", controller=self.name, key=key, againSeconds=later
             )
@@ -85,6 +91,11 @@ class WorkQueue:
             following = next(iter(self._waiting))
             del self._waiting[following]
             self._start(following)
+
+    def _delay(self, key: str) -> float:
+        """Seconds after which a key that has failed once more is handled again."""
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        return min(FIRST_DELAY * 2**count, LAST_DELAY)
 
     async def close(self) -> None:
         """Drop queued keys, cancel running tasks and wait until they have ended."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
@@ -45,7 +46,7 @@ class ReloadEvents(BackgroundTask):
                 outcome = self._waiting.popleft()
                 try:
                     await self._write(outcome)
-                except StorageError as err:
+                except (StorageError, errors.StatusError) as err:
                     log.warning("An event was not written", err=err)
                 except Exception:
                     log.exception("An event was not written")

@@ -105,12 +105,11 @@ class Aggregator:
             )
         except errors.ServiceUnavailable as err:
             return _text(503, err.message)
-        if 300 <= answer.status <= 399 and answer.header("location"):
-            if self._reject_redirects and not _to_newer(info.path, answer.header("location")):
-                answer.close()
-                return Response(502, REDIRECTED, "text/plain; charset=utf-8")
-            return await relay.response_of(ctx, answer, location=relay.own_location(ctx, answer, url, ""))
-        return await relay.response_of(ctx, answer)
+        location = answer.header("location") if 300 <= answer.status <= 399 else ""
+        if location and self._reject_redirects and not _to_newer(info.path, location):
+            answer.close()
+            return Response(502, REDIRECTED, "text/plain; charset=utf-8")
+        return await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, ""))
 
 
 def _to_newer(path: str, location: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pilothouse._instruments import Distribution
-from pilothouse._requestmetrics import DURATION, FILTER_DURATION, RESPONSE_SIZES, Cells
+from pilothouse._requestmetrics import CONNECTED, DURATION, FILTER_DURATION, RESPONSE_SIZES, Cells
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints.context import Outcome
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
@@ -347,7 +347,8 @@ def _kind(info: RequestInfo) -> str:
 
 
 def _sort(info: RequestInfo) -> tuple[str, str, str, str, str, str]:
-    return info.verb, info.group, info.version, info.resource, info.subresource, scope_of(info)
+    verb = "connect" if info.subresource in CONNECTED else info.verb
+    return verb, info.group, info.version, info.resource, info.subresource, scope_of(info)
 
 
 def _labels(verb: str, group: str, version: str, resource: str, subresource: str, scope: str) -> Labels:

@@ -93,8 +93,7 @@ async def _proxy(verbs: Verbs, ctx: Context, wanted: Object, target: Target) -> 
         except UpgradeError as err:
             raise errors.Unknown(str(err)) from None
     answer = await verbs.relay.forward(ctx, url, target.trust, prepend=prepend)
-    location = relay.own_location(ctx, answer, url, prepend) if answer.header("location") else ""
-    return await relay.response_of(ctx, answer, location=location)
+    return await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, prepend))
 
 
 async def _node(verbs: Verbs, ctx: Context, resource: Resource) -> Target:

@@ -15,6 +15,8 @@ _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
 
 _BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: ).*", re.DOTALL)
+_BEHIND_VALUE = re.compile(r'"(?:\.\.\. \(\d+ characters left out\))?: ')
+"""What stands between a value that is quoted, perhaps in part, and what is wrong with it."""
 
 
 def redacted(err: errors.StatusError) -> errors.StatusError:
@@ -32,6 +34,8 @@ def redacted(err: errors.StatusError) -> errors.StatusError:
 def _cause(text: str) -> str:
     """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see what was
     refused. What is behind it says why, and has no values."""
-    value, _, why = text.removeprefix('Invalid value: "').rpartition('": ')
+    value = text.removeprefix('Invalid value: "')
+    ends = list(_BEHIND_VALUE.finditer(value))
+    why = value[ends[-1].end() :] if ends else ""
     form = "{%s}" if value.startswith("{") else "map[%s]" if value.startswith("map[") else "%s"
     return f'Invalid value: "{form % REDACTED}": {why}'

@@ -1,12 +1,15 @@
 """Forwards requests to other servers and streams their answers back with back-pressure (apimachinery util/proxy)."""
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from posixpath import join, normpath
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
 from pilothouse.api.identity import User
+from pilothouse.endpoints import html_links
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.html_links import ENCODINGS, Rewrite
 from pilothouse.outbound.http import Answer, ClientError, Outbound, Trust
 from pilothouse.outbound.upgrade import Upgrade
 from pilothouse.server import upgrade, websocket
@@ -155,32 +158,47 @@ def identity_headers(user: User) -> list[tuple[str, str]]:
     return out
 
 
-def own_location(ctx: Context, answer: Answer, url: str, prepend: str) -> str:
-    """The answer's Location header, rewritten to lead through this server if it points to the same host."""
-    target, source = urlsplit(answer.header("location")), urlsplit(url)
-    host = ctx.request.headers.get("host", "")
-    elsewhere = target.netloc not in ("", source.netloc, host)
-    if elsewhere or not target.path.startswith("/"):
-        return target.geturl()
-    path = target.path
-    if not path.startswith(prepend):
-        path = normpath(join(prepend, path.lstrip("/"))) + ("/" if path.endswith("/") else "")
-    return urlunsplit(("https", host, path, target.query, target.fragment))
+def rewrite_through(ctx: Context, url: str, prepend: str) -> Rewrite:
+    """What makes links of the page at `url` lead through this server, if they point to the same host (rewriteURL)."""
+    source, host = urlsplit(url).netloc, ctx.request.headers.get("host", "")
+
+    def rewrite(link: str) -> str:
+        target = urlsplit(link)
+        path = target.path
+        if target.netloc not in ("", source, host) or not path.startswith("/"):
+            return link
+        if not path.startswith(prepend):
+            path = normpath(join(prepend, path.lstrip("/"))) + ("/" if path.endswith("/") else "")
+        scheme, netloc = (target.scheme, host) if target.netloc == host else ("", "")
+        return urlunsplit((scheme, netloc, path, target.query, target.fragment))
+
+    return rewrite
 
 
-_KEPT_BACK = _HOP.union(("content-type", "date", "location", "audit-id"))
-"""Headers of the other server's answer that this server replaces with its own."""
+_KEPT_BACK = _HOP.union(
+    ("content-type", "date", "location", "audit-id"),
+    (f"access-control-allow-{what}" for what in ("credentials", "headers", "methods", "origin")),
+)
+"""Headers of the other server's answer that this server replaces with its own, or that only it may send."""
 
 
-async def response_of(ctx: Context, answer: Answer, content_type: str = "", location: str = "") -> Response:
-    """The client's response: read whole if the answer is short, else streamed as it arrives."""
+async def response_of(
+    ctx: Context, answer: Answer, content_type: str = "", rewrite: Rewrite | None = None
+) -> Response:
+    """The client's response: read whole if the answer is short, else streamed as it arrives.
+
+    `rewrite` is for the Location header, which does not go along without it, or else for the links of HTML.
+    """
     dropped = _KEPT_BACK | _named_in_connection(answer.headers)
     headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
-    if location:
-        headers.append(("Location", location))
+    location = answer.header("location")
+    if location and rewrite is not None:
+        headers.append(("Location", _location(rewrite, location)))
     kind = content_type or answer.header("content-type")
     length = answer.header("content-length")
     bodiless = ctx.request.method == "HEAD" or answer.status in (204, 304)
+    if rewrite is not None and not bodiless and not location and _is_html(answer):
+        return await _html(answer, kind, headers, rewrite)
     if bodiless or (length.isdigit() and int(length) <= WHOLE):
         try:
             body = await answer.read(WHOLE)
@@ -188,6 +206,53 @@ async def response_of(ctx: Context, answer: Answer, content_type: str = "", loca
             raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
         return Response(answer.status, body, kind, headers)
     return Response(answer.status, b"", kind, headers, start=lambda stream: pump(answer, stream))
+
+
+def _location(rewrite: Rewrite, location: str) -> str:
+    try:
+        return rewrite(location)
+    except ValueError as err:
+        raise errors.InternalError(
+            f"Internal error occurred: error trying to parse Location header: {err}"
+        ) from None
+
+
+def _is_html(answer: Answer) -> bool:
+    kind = answer.header("content-type").partition(";")[0].strip()
+    return kind == "text/html" and answer.header("content-encoding") in ENCODINGS
+
+
+async def _html(answer: Answer, kind: str, headers: list[tuple[str, str]], rewrite: Rewrite) -> Response:
+    """A page whose links lead through this server: whole if it is short, else streamed."""
+    pages = html_links.rewritten(answer.pieces(), answer.header("content-encoding"), rewrite)
+    begun, size = [], 0
+    try:
+        async for piece in pages:
+            begun.append(piece)
+            size += len(piece)
+            if size > WHOLE:
+                break
+        else:
+            return Response(answer.status, b"".join(begun), kind, headers)
+    except (ClientError, zlib.error) as err:
+        answer.close()
+        raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
+
+    def start(stream: Stream) -> None:
+        stream.on_close(answer.close)
+        start_pump(stream, _joined(begun, pages), AHEAD)
+
+    return Response(answer.status, b"", kind, headers, start=start)
+
+
+async def _joined(begun: list[bytes], pages: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield b"".join(begun)
+    begun.clear()
+    try:
+        async for piece in pages:
+            yield piece
+    except zlib.error as err:
+        raise ClientError(str(err)) from None
 
 
 def upgraded(ctx: Context, answer: Upgrade) -> Response:

@@ -112,7 +112,10 @@ class _Client(asyncio.Protocol):
         if not any(name.lower() == "host" for name, _ in sent):
             lines.append(f"Host: {parts.netloc}")
         lines += [f"{name}: {_line(value)}" for name, value in sent]
-        self._transport.write("\r\n".join([*lines, "", ""]).encode())
+        try:
+            self._transport.write("\r\n".join([*lines, "", ""]).encode())
+        except RuntimeError:
+            pass  # uvloop: the peer has gone, and `connection_lost` has said so
 
     def granted(self) -> Duplex:
         """The connection's bytes after the head of a 101 answer."""

@@ -59,6 +59,7 @@ async def evict(write: Write, catalog: Catalog, eviction: Object) -> None:
             charged = budget["metadata"]["name"]
             continue
         try:
+            await _mark(write, attempt)
             await deletion.delete(_part(write, resource, name), attempt)
         except errors.Conflict:
             if fixed or "preconditions" not in attempt:
@@ -70,6 +71,30 @@ async def evict(write: Write, catalog: Catalog, eviction: Object) -> None:
         details={"retryAfterSeconds": 10},
         headers=[("Retry-After", "10")],
     )
+
+
+async def _mark(write: Write, options: Object) -> None:
+    """Tell in the pod's status that it is evicted, unless nothing is to be written; Conflict by the preconditions of `options`.
+
+    One of the resourceVersion becomes the version that this has made (addConditionAndDeletePod).
+    """
+    resource = write.resource
+    if write.context.dry_run:
+        return
+    part = _part(write, resource, write.context.name, resource.subresources["status"].strategy)
+    part.context.undo = []
+
+    async def make(live: Object | None) -> Object:
+        assert live is not None
+        deletion.check(resource, live, options)
+        rules.mark_evicted(live, part.context.now)
+        return live
+
+    written = await part.update(make)
+    wanted = options.get("preconditions") or {}
+    if wanted.get("resourceVersion"):
+        version = orjson.loads(written.value)["metadata"]["resourceVersion"]
+        options["preconditions"] = {**wanted, "resourceVersion": version}
 
 
 async def _charge(write: Write, catalog: Catalog, budget: Object) -> bool:

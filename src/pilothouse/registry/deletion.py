@@ -67,7 +67,7 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     resource, ctx, strategy = write.resource, write.context, write.resource.strategy
     reserved = len(ctx.undo)
     obj = decode(entry)
-    _check(resource, obj, options)
+    check(resource, obj, options)
     write.attributes.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options}
     await write.admit_delete(obj)
     options = write.attributes.options  # as plugins leave them
@@ -101,7 +101,7 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     return _answer(resource, obj, splice(last, gone.mod), gone=True)
 
 
-def _check(resource: Resource, obj: Object, options: Object) -> None:
+def check(resource: Resource, obj: Object, options: Object) -> None:
     """The preconditions of a delete; kinds whose deletes are updates at first word it differently.
 
     The others name the group of the internal type: an Event of events.k8s.io is one of the core group there.

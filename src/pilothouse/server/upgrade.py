@@ -122,7 +122,9 @@ class Duplex:
         return 0 if self._ended is not False else self._transport.get_write_buffer_size()
 
     def limit(self, ahead: int) -> None:
-        """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD."""
+        """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD; no effect once the connection is lost."""
+        if self._ended is not False:
+            return  # a transport of uvloop raises
         self._transport.set_write_buffer_limits(high=ahead)
 
     def close(self) -> None:

@@ -20,6 +20,8 @@ NORMAL, PROTOCOL_ERROR, GOING_AWAY, INTERNAL_ERROR = 1000, 1002, 1001, 1011
 """Codes of a close frame (RFC 6455, 7.4.1)."""
 
 
+_MOST = 128
+"""Protocols of a header that are looked at."""
 _HTTP = ("h2c", "http/", "tls/")
 """How protocols begin that are HTTP again. Whoever was given one by a server that trusts this one could send it requests
 in anybody's name, so that a wish for them is ignored (RFC 9110, 7.8); upstream passes it on."""
@@ -34,7 +36,7 @@ def is_upgrade(request: Request) -> bool:
     upgrade = request.headers.get("upgrade")
     if not upgrade or "connection" not in request.headers:
         return False
-    wanted = upgrade.lower().split(",")
+    wanted = upgrade.lower().split(",", _MOST)[:_MOST]
     if any(name.strip().startswith(_HTTP) for name in wanted):
         return False
     return any("upgrade" in value.lower() for name, value in request.all_headers if name == "connection")
@@ -48,7 +50,7 @@ def is_websocket(request: Request) -> bool:
 def protocols(request: Request) -> list[str]:
     """The subprotocols that a request offers, without the one that carries a token."""
     values = [value for name, value in request.all_headers if name == "sec-websocket-protocol"]
-    names = [name.strip() for value in values for name in value.split(",")]
+    names = [name.strip() for name in ",".join(values).split(",", _MOST)[:_MOST]]
     return [name for name in names if name and not name.startswith(_TOKEN)]
 
 

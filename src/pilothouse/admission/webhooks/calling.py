@@ -267,6 +267,12 @@ def internal(text: str) -> errors.InternalError:
     return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
 
 
+class Refusal(errors.StatusError):
+    """A denial in the words of a webhook, which may be long: reports of policies."""
+
+    longest = 64 << 10
+
+
 def denial(name: str, status: Object | None) -> errors.StatusError:
     """The error of a webhook that refuses, with the code, reason and details that it gives (ToStatusErr)."""
     status = status or {}
@@ -274,7 +280,7 @@ def denial(name: str, status: Object | None) -> errors.StatusError:
     text = f"admission webhook {quote(name)} denied the request"
     text = f"{text}: {why or reason}" if why or reason else f"{text} without explanation"
     details = status.get("details")
-    err = errors.StatusError(text, details=details if details else None)
+    err = Refusal(text, details=details if details else None)
     err.code = code if 400 <= code < 600 else 400 if code < 400 else 500
     err.reason = reason
     return err

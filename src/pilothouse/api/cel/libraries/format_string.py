@@ -15,7 +15,7 @@ from pilothouse._cel import (
     type_name,
 )
 from pilothouse.api.cel.limits import MAX_RESULT
-from pilothouse.gotext import quote
+from pilothouse.gotext import literal
 
 _PRECISION = 6
 _MAX_PRECISION = 1000
@@ -135,9 +135,9 @@ def _inner(value: Any) -> str:
     from pilothouse.api.cel.libraries.standard import to_string
 
     if isinstance(value, str):
-        return quote(value)
+        return literal(value)
     if isinstance(value, bytes):
-        return "b" + quote(value.decode("utf-8", "replace"))
+        return "b" + literal(value.decode("utf-8", "replace"))
     if isinstance(value, float):
         return f"{value:.6f}" if math.isfinite(value) else f'"{_special(value)}"'
     if isinstance(value, Timestamp):

@@ -55,7 +55,7 @@ def apply_binding(ctx: WriteContext, pod: Object, binding: Object) -> None:
             metadata[member] = {**(metadata.get(member) or {}), **wanted[member]}
     status = pod.setdefault("status", {})
     status.pop("nominatedNodeName", None)
-    _set_scheduled(status, ctx.now)
+    _set_condition(status, "PodScheduled", ctx.now)
 
 
 def _version(obj: Object) -> str:
@@ -66,11 +66,24 @@ def _conflict(name: str, why: str) -> errors.Conflict:
     return errors.conflict("", "pods/binding", name, why)
 
 
-def _set_scheduled(status: Object, now: str) -> None:
-    condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+def mark_evicted(pod: Object, now: str) -> None:
+    """Set the condition by which controllers know a pod that was disrupted, in place (KEP-3329)."""
+    why = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+    _set_condition(pod.setdefault("status", {}), "DisruptionTarget", now, why)
+
+
+def _set_condition(status: Object, type_: str, now: str, more: Object | None = None) -> None:
+    """Set a condition to True; the time of its transition stays when it was (podutil.UpdatePodCondition)."""
+    condition = {
+        "type": type_,
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": now,
+        **(more or {}),
+    }
     conditions = list(status.get("conditions") or ())
     for i, old in enumerate(conditions):
-        if old.get("type") == "PodScheduled":
+        if old.get("type") == type_:
             if old.get("status") == "True":
                 condition["lastTransitionTime"] = old.get("lastTransitionTime")
             conditions[i] = condition
