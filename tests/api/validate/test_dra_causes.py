@@ -7,6 +7,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.validate import dra as rules
 
 CLAIM, TEMPLATE, CLASS = rules.validate_claim, rules.validate_claim_template, rules.validate_device_class
+VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
 STATUS = rules.validate_claim_status
 EXACTLY = {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}
 ALTERNATIVE = {"name": "s", **EXACTLY}
@@ -366,6 +367,7 @@ CASES: list[Case] = [
             'status.allocation.devices.config[1].source: Unsupported value: "Odd": supported values: "FromClaim", "FromClass"',
         ],
     ),
+    (STATUS, status(allocation={"nodeSelector": {"nodeSelectorTerms": [VALUES]}}), []),
     (
         STATUS,
         status(allocation={"nodeSelector": {}}),

@@ -16,6 +16,8 @@ BASE: Object = {
     }
 }
 TERM = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
+VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+ODD_VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["_"]}]}
 
 
 def spec(**members: object) -> Object:
@@ -82,6 +84,14 @@ CASES: list[Case] = [
         ],
     ),
     (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [TERM]}), []),
+    (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [VALUES]}), []),
+    (
+        SLICE,
+        spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [ODD_VALUES]}),
+        [
+            "spec.nodeSelector.nodeSelectorTerms[0].matchExpressions[0].values[0]: Invalid value: \"_\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+        ],
+    ),
     (
         SLICE,
         spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [TERM, TERM]}),
