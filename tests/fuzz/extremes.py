@@ -98,8 +98,7 @@ class Extremes:
                 }
             case "list":
                 assert type.items is not None
-                items = [self.value(type.items, depth + 1) for _ in range(self.chance.choice((0, 1, 1, 2)))]
-                return items
+                return [self.value(type.items, depth + 1) for _ in range(self.chance.choice((0, 1, 1, 2)))]
             case "map":
                 assert type.items is not None
                 some = self.chance.sample(KEYS, self.chance.choice((0, 1, 1, 3)))
