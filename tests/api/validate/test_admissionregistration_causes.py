@@ -242,6 +242,25 @@ def test_what_is_no_url_is_refused() -> None:
     assert cause.startswith("webhooks[0].clientConfig.url: Required value: url must be a valid URL: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "https://a/x\r\nX-Evil: 1",
+            'parse "https://a/x\\r\\nX-Evil: 1": net/url: invalid control character in URL',
+        ),
+        ("https://a\tb", 'parse "https://a\\tb": net/url: invalid control character in URL'),
+        ("https://a/%zz", 'parse "https://a/%zz": invalid URL escape "%zz"'),
+        ("https://a:x/", 'parse "https://a:x/": invalid port ":x" after host'),
+    ],
+)
+def test_urls_are_parsed_as_go_parses_them(text: str, why: str) -> None:
+    assert causes(new, url(text)) == [
+        "webhooks[0].clientConfig.url: Required value: url must be a valid URL: "
+        f"{why}; desired format: https://host[/path]"
+    ]
+
+
 def test_changed_conditions_are_looked_at() -> None:
     before = of(matchConditions=[{"name": "c", "expression": "nothing"}])
     assert causes(mutating_changed, (before, before)) == []
