@@ -178,3 +178,14 @@ def test_more_digits_than_python_writes_are_no_error_of_ours() -> None:
 
 def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost() -> None:
     assert quantity.parse("1" * 2000 + "." + "1" * 900).rounded_up(0).unscaled == int("1" * 1999 + "2")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_sum_of_any_amounts_can_be_written(sign: str) -> None:
+    """Each may add a thousand digits to the sum of those before it."""
+    total = quantity.parse(f"{sign}{'9' * 3000}e9000")
+    for exponent in range(8000, -1, -1000):
+        total += quantity.parse(f"{sign}{'9' * 3000}e{exponent}")
+    assert len(str(total)) < 4300 and total.sign() == (-1 if sign else 1)
+    more = total + quantity.parse(f"{sign}9e11999")
+    assert abs(more.as_decimal().adjusted() - total.as_decimal().adjusted()) <= 1

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.extremes import PERIODS, Extremes, body
+from fuzz.extremes import ENDS, PERIODS, Extremes, body
 from fuzz.growth_kinds import collection
 from fuzz.play import MISTAKE
 from fuzz.scenario import APPLY, JSON, JSON_PATCH, MERGE, PARTIAL, PARTIAL_LIST, STRATEGIC, TABLE, YAML
 from fuzz.seeds import STATUSES, Object, creatable, seed
-from harness import Answer, Rig
+from harness import Answer, Rig, pod
 
 from pilothouse.api.schema import Type
+from pilothouse.controllers.crds import CustomResourceDefinitions
+from pilothouse.controllers.garbage import GarbageCollector
+from pilothouse.controllers.namespaces import NamespaceDeletion
+from pilothouse.registry.crd import Definitions
 from pilothouse.registry.resource import Resource
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
@@ -265,3 +269,138 @@ def test_what_was_accepted_can_be_read(runner: asyncio.Runner, tmp_path: Path, m
     made = runner.run(first())
     assert len(made.paths) > 40
     runner.run(again(made.paths))
+
+
+def definition() -> Object:
+    """Widgets: a member of each type and format, each of them in a column, and all of it free below `any`."""
+    members: dict[str, Object] = {
+        "integer": {"type": "integer"},
+        "int32": {"type": "integer", "format": "int32", "default": 1},
+        "int64": {"type": "integer", "format": "int64"},
+        "number": {"type": "number"},
+        "float": {"type": "number", "format": "float"},
+        "text": {"type": "string"},
+        "time": {"type": "string", "format": "date-time"},
+        "duration": {"type": "string", "format": "duration"},
+        "bytes": {"type": "string", "format": "byte"},
+        "port": {"x-kubernetes-int-or-string": True},
+        "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    }
+    spec = {"type": "object", "properties": members}
+    kinds = {"integer": "integer", "number": "number", "string": "string"}
+    columns = [
+        {"name": f"{name}-{as_}", "type": as_, "jsonPath": f".spec.{name}"}
+        for name, one in members.items()
+        for as_ in {kinds.get(one.get("type", ""), "string"), "date", "string", "integer", "number"}
+    ]
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "subresources": {
+            "status": {},
+            "scale": {"specReplicasPath": ".spec.int32", "statusReplicasPath": ".status.replicas"},
+        },
+        "schema": {
+            "openAPIV3Schema": {
+                "type": "object",
+                "properties": {
+                    "spec": spec,
+                    "status": {"type": "object", "properties": {"replicas": {"type": "integer"}}},
+                },
+            }
+        },
+        "additionalPrinterColumns": columns,
+    }
+    names = {"plural": "widgets", "kind": "Widget"}
+    return {
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+SORTS = {
+    **{name: "int64" for name in ("integer", "int32", "int64")},
+    **{name: "number" for name in ("number", "float")},
+    **{"text": "string", "time": "time", "duration": "duration", "bytes": "bytes", "port": "intorstring", "any": "any"},
+}
+"""The members of a widget -> whose ends they are given."""
+
+
+async def test_extreme_custom_resources(rig: Rig, mistakes: Mistakes) -> None:
+    controller = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog))
+    controller.start()
+    player = Player(rig, random.Random(SEED))
+    try:
+        await rig.ok("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition())
+        await rig.settle()
+        where = "/apis/example.com/v1/namespaces/default/widgets"
+        resource = rig.catalog.get("example.com", "v1", "widgets")
+        assert resource is not None
+        for name, sort in SORTS.items():
+            for at, value in enumerate(ENDS[sort]):
+                metadata = {"name": f"{name}-{at}", "managedFields": [MANAGED]}
+                obj = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": metadata, "spec": {name: value}}
+                if (await player.send("POST", where, obj)).status < 300:
+                    player.paths[f"{where}/{name}-{at}"] = resource
+        assert len(player.paths) > 50
+        await player.change_all()
+        for accept in (JSON, YAML, TABLE, PARTIAL_LIST):
+            assert (await player.send("GET", where, accept=accept)).status == 200
+        for accept in (JSON, TABLE, PARTIAL):
+            watch = await player.send("GET", f"{where}?watch=1", accept=accept)
+            assert watch.stream is not None and not watch.stream.closed
+            assert watch.stream.data.count(b'"ADDED"') == len(player.paths)
+        await player.delete_all()
+        check(player, mistakes)
+    finally:
+        await controller.close()
+
+
+MANAGED = {
+    "manager": "m",
+    "operation": "Update",
+    "apiVersion": "example.com/v1",
+    "time": "9999-12-31T23:59:59-24:00",
+    "fieldsType": "FieldsV1",
+    "fieldsV1": {"f:spec": {}},
+}
+
+
+async def test_a_namespace_with_every_grace_ends(virtual: Any, rig: Rig, mistakes: Mistakes) -> None:
+    """Pods whose graces are at the ends of all counts, deleted with others, owners and dependents; then the namespace."""
+    pods = "/api/v1/namespaces/n/pods"
+    namespaces, garbage = NamespaceDeletion(rig.client("a")), GarbageCollector(rig.client("b"))
+    namespaces.start()
+    garbage.start()
+    player = Player(rig, random.Random(SEED))
+    try:
+        await rig.namespace("n")
+        await rig.ok("POST", "/api/v1/namespaces/n/serviceaccounts", {"metadata": {"name": "a"}})
+        await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "here"}})
+        owner = (await rig.ok("POST", "/api/v1/namespaces/n/configmaps", {"metadata": {"name": "owner"}}))["metadata"]
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
+        for at, own in enumerate(PERIODS):
+            for also, asked in enumerate((None, *PERIODS)):
+                name, node = f"p-{at}-{also}", "here" if also % 2 else "gone"
+                spec = {"nodeName": node, "terminationGracePeriodSeconds": own, "serviceAccountName": "a"}
+                obj = pod(name, spec=spec, ownerReferences=[reference] if also % 3 else [])
+                if (await player.send("POST", pods, obj)).status >= 300:
+                    break
+                await player.send("DELETE", f"{pods}/{name}" + (f"?gracePeriodSeconds={asked}" if asked is not None else ""))
+                player.paths[f"{pods}/{name}"] = rig.catalog.get("", "v1", "pods")  # type: ignore[assignment]
+        assert len(player.paths) > 60
+        for accept in LISTS:
+            assert (await player.send("GET", "/api/v1/pods", accept=accept)).status == 200
+        await player.send("DELETE", "/api/v1/namespaces/n/configmaps/owner?propagationPolicy=Foreground")
+        await rig.settle()
+        await player.send("DELETE", "/api/v1/namespaces/n")
+        await asyncio.sleep(3)
+        for path in player.paths:
+            await player.send("DELETE", f"{path}?gracePeriodSeconds=0")
+        await asyncio.sleep(30)
+        assert (await rig.call("GET", "/api/v1/namespaces/n")).status == 404
+        check(player, mistakes)
+    finally:
+        await namespaces.close()
+        await garbage.close()

@@ -28,8 +28,9 @@ _DIGITS = frozenset("0123456789")
 
 _MAX_INT64_FACTORS = 18
 _MAX_DIGITS = 3000
-"""Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits,
-and a sum may have 1000 digits more than its addends."""
+"""Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits."""
+_MAX_SUM = 4000
+"""Longest sum, in digits: the last ones of a longer one are rounded away."""
 _MAX_SPREAD = 1000
 """If two amounts differ by more powers of ten, the smaller one is ignored, which keeps extreme sums cheap."""
 
@@ -80,6 +81,9 @@ class Quantity:
             return max(self, other, key=lambda q: q.as_decimal().copy_abs())
         scale = min(self.scale, other.scale)
         total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
+        more = total.bit_length() * 3 // 10 - _MAX_SUM  # ten to the power of 3 is less than two to that of 10
+        if more > 0:
+            total, scale = _at_scale(total, scale, scale + more), scale + more
         return Quantity(total, scale, self.format if self.unscaled else other.format)
 
     def __sub__(self, other: "Quantity") -> "Quantity":
