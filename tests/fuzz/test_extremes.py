@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.extremes import ENDS, PERIODS, Extremes, body
+from fuzz.extremes import ENDS, LONGEST, PERIODS, Extremes, body
 from fuzz.growth_kinds import collection
 from fuzz.play import MISTAKE
 from fuzz.scenario import APPLY, JSON, JSON_PATCH, MERGE, PARTIAL, PARTIAL_LIST, STRATEGIC, TABLE, YAML
 from fuzz.seeds import STATUSES, Object, creatable, seed
-from harness import Answer, Rig, pod
+from harness import PODS, Answer, Rig, pod
 
 from pilothouse.api.schema import Type
+from pilothouse.admission.limitranger import LimitRanger
+from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.priority import Priority
+from pilothouse.admission.quota.plugin import ResourceQuota
+from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.namespaces import NamespaceDeletion
@@ -322,7 +327,14 @@ def definition() -> Object:
 SORTS = {
     **{name: "int64" for name in ("integer", "int32", "int64")},
     **{name: "number" for name in ("number", "float")},
-    **{"text": "string", "time": "time", "duration": "duration", "bytes": "bytes", "port": "intorstring", "any": "any"},
+    **{
+        "text": "string",
+        "time": "time",
+        "duration": "duration",
+        "bytes": "bytes",
+        "port": "intorstring",
+        "any": "any",
+    },
 }
 """The members of a widget -> whose ends they are given."""
 
@@ -340,7 +352,12 @@ async def test_extreme_custom_resources(rig: Rig, mistakes: Mistakes) -> None:
         for name, sort in SORTS.items():
             for at, value in enumerate(ENDS[sort]):
                 metadata = {"name": f"{name}-{at}", "managedFields": [MANAGED]}
-                obj = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": metadata, "spec": {name: value}}
+                obj = {
+                    "apiVersion": "example.com/v1",
+                    "kind": "Widget",
+                    "metadata": metadata,
+                    "spec": {name: value},
+                }
                 if (await player.send("POST", where, obj)).status < 300:
                     player.paths[f"{where}/{name}-{at}"] = resource
         assert len(player.paths) > 50
@@ -378,7 +395,9 @@ async def test_a_namespace_with_every_grace_ends(virtual: Any, rig: Rig, mistake
         await rig.namespace("n")
         await rig.ok("POST", "/api/v1/namespaces/n/serviceaccounts", {"metadata": {"name": "a"}})
         await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "here"}})
-        owner = (await rig.ok("POST", "/api/v1/namespaces/n/configmaps", {"metadata": {"name": "owner"}}))["metadata"]
+        owner = (await rig.ok("POST", "/api/v1/namespaces/n/configmaps", {"metadata": {"name": "owner"}}))[
+            "metadata"
+        ]
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
         for at, own in enumerate(PERIODS):
             for also, asked in enumerate((None, *PERIODS)):
@@ -387,7 +406,9 @@ async def test_a_namespace_with_every_grace_ends(virtual: Any, rig: Rig, mistake
                 obj = pod(name, spec=spec, ownerReferences=[reference] if also % 3 else [])
                 if (await player.send("POST", pods, obj)).status >= 300:
                     break
-                await player.send("DELETE", f"{pods}/{name}" + (f"?gracePeriodSeconds={asked}" if asked is not None else ""))
+                await player.send(
+                    "DELETE", f"{pods}/{name}" + (f"?gracePeriodSeconds={asked}" if asked is not None else "")
+                )
                 player.paths[f"{pods}/{name}"] = rig.catalog.get("", "v1", "pods")  # type: ignore[assignment]
         assert len(player.paths) > 60
         for accept in LISTS:
@@ -404,3 +425,70 @@ async def test_a_namespace_with_every_grace_ends(virtual: Any, rig: Rig, mistake
     finally:
         await namespaces.close()
         await garbage.close()
+
+
+async def test_extreme_amounts_are_counted_and_limited(runner: asyncio.Runner, mistakes: Mistakes) -> None:
+    """Quotas and limit ranges whose amounts are extreme, and pods whose requests are: each with each."""
+    plugin = ResourceQuota()
+    async with Rig((NamespaceLifecycle(), LimitRanger(), Priority(), plugin)) as rig:
+        plugin.ledger.follow(rig.client("a"))
+        controller = ResourceQuotas(rig.client("b"), plugin.ledger, delay=0)
+        controller.start()
+        player = Player(rig, random.Random(SEED))
+        amounts = ENDS["quantity"]
+        for at, value in enumerate(("0", *amounts)):
+            limits = {
+                "type": "Container",
+                "max": {"cpu": value},
+                "min": {"memory": value},
+                "maxLimitRequestRatio": {"cpu": value},
+            }
+            await player.send(
+                "POST",
+                f"{NAMESPACE}/limitranges",
+                {"metadata": {"name": f"l{at}"}, "spec": {"limits": [limits]}},
+            )
+            hard = {"requests.cpu": value, "limits.memory": value, "requests.storage": value, "pods": value}
+            await player.send(
+                "POST",
+                f"{NAMESPACE}/resourcequotas",
+                {"metadata": {"name": f"q{at}"}, "spec": {"hard": hard}},
+            )
+        await rig.settle()
+        made = 0
+        for _ in range(2):
+            for at, value in enumerate(amounts):
+                for also in (value, *player.chance.sample(amounts, 3)):
+                    containers = [
+                        {
+                            "name": name,
+                            "image": "i",
+                            "resources": {"requests": {"cpu": one}, "limits": {"cpu": one, "memory": other}},
+                        }
+                        for name, one, other in (("a", value, also), ("b", also, value), ("c", value, value))
+                    ]
+                    obj = pod("", spec={"containers": containers}, generateName=f"p{at}-")
+                    made += (await player.send("POST", PODS, obj)).status < 300
+            await rig.settle()
+            for kind in ("limitranges", "resourcequotas", "pods"):
+                for accept in LISTS:
+                    assert (await player.send("GET", f"{NAMESPACE}/{kind}", accept=accept)).status == 200
+            await player.send("DELETE", f"{NAMESPACE}/limitranges")  # the second time only quotas are left
+            for at in range(len(amounts) + 1):
+                hard = {
+                    "spec": {
+                        "hard": {
+                            "requests.cpu": "1e2147483647",
+                            "limits.memory": "1e2147483647",
+                            "pods": "1e9",
+                        }
+                    }
+                }
+                await player.send("PATCH", f"{NAMESPACE}/resourcequotas/q{at}", hard, MERGE)
+            await rig.settle()
+        assert made > 10
+        await player.send("DELETE", f"{PODS}?gracePeriodSeconds={LONGEST}")
+        await rig.settle()
+        await controller.close()
+        await plugin.ledger.close()
+        check(player, mistakes)
