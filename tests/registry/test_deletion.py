@@ -349,12 +349,18 @@ async def test_what_another_server_stored_is_deleted(rig: Rig) -> None:
 LONGEST = (1 << 63) - 1
 
 
+async def kept(rig: Rig) -> Any:
+    """The metadata of the pod as the store has it; what is served of a time of an earlier version differs from that."""
+    kv = await rig.storage.get("/registry/pods/default/a")
+    return orjson.loads(kv.value)["metadata"]
+
+
 @pytest.mark.parametrize("grace", [LONGEST, LONGEST - 1, 253402300800, 1 << 62, 10**10])
 async def test_a_long_grace_wraps_as_go_wraps_it(rig: Rig, grace: int) -> None:
     """What is stored can be read in every form, also after the period was made shorter; and the pod can be deleted."""
     await bound(rig)
     await delete(rig, gracePeriodSeconds=grace)
-    metadata = await live(rig)
+    metadata = await kept(rig)
     wrapped = ctypes.c_int64(grace * 10**9).value // 10**9
     assert metadata["deletionTimestamp"] == later(wrapped)
     assert metadata["deletionGracePeriodSeconds"] == grace
@@ -371,7 +377,7 @@ async def test_a_long_grace_wraps_as_go_wraps_it(rig: Rig, grace: int) -> None:
 async def test_the_grace_of_a_pod_wraps(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n", "terminationGracePeriodSeconds": LONGEST}))
     await delete(rig)
-    assert (await live(rig))["deletionTimestamp"] == later(-1)
+    assert (await kept(rig))["deletionTimestamp"] == later(-1)
 
 
 @pytest.mark.parametrize("asked", [-LONGEST - 1, -1, 0, 1, 30, LONGEST - 1, LONGEST])
@@ -381,5 +387,5 @@ async def test_every_period_can_follow_every_other(rig: Rig, first: int, asked: 
     await delete(rig, gracePeriodSeconds=first)
     done = await delete(rig, gracePeriodSeconds=asked)
     if not done.gone:
-        times.to_unix((await live(rig))["deletionTimestamp"])
+        assert not times.fault((await kept(rig))["deletionTimestamp"], times.SECONDS)
         assert (await delete(rig, gracePeriodSeconds=0)).gone
