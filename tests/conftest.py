@@ -46,7 +46,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> side_by
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print how long each folder took; `--durations` prints the slowest tests."""
     stats = terminalreporter.stats
-    reports = [report for found in stats.values() for report in found if isinstance(report, pytest.TestReport)]
+    reports = [
+        report for found in stats.values() for report in found if isinstance(report, pytest.TestReport)
+    ]
     files = side_by_side.by_file(reports)
     if config.getoption("durations"):
         terminalreporter.section("seconds by folder")

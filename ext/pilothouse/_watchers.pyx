@@ -215,7 +215,9 @@ cdef class Watcher:
             self.queue = NONE
 
     cdef emit(self, bytes data):
-        """Write an event to the sink and count it."""
+        """Write an event to the sink and count it; what the encoder leaves out is nothing."""
+        if not data:
+            return
         if self.sizes is not None:
             self.sizes.observe(PyBytes_GET_SIZE(data))
         self.sink.write(data)

@@ -37,7 +37,8 @@ Usage:
                                  Back the store up, and put it back (--data-dir, --etcd-servers).
   pilothouse store stat | check | compact
                                  Look after the embedded store (--data-dir).
-  pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve).
+  pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve); with --store for
+                                 stored objects that clients cannot read (--repair, --remove).
   pilothouse top                 Show what a server does: rates, latencies, watches, memory, queues (--once, --kubeconfig).
   pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, --json).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.

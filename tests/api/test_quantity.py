@@ -178,3 +178,37 @@ def test_more_digits_than_python_writes_are_no_error_of_ours() -> None:
 
 def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost() -> None:
     assert quantity.parse("1" * 2000 + "." + "1" * 900).rounded_up(0).unscaled == int("1" * 1999 + "2")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_sum_of_any_amounts_can_be_written_and_read(sign: str) -> None:
+    """Each may add a thousand digits to the sum of those before it."""
+    total = quantity.parse(f"{sign}{'9' * 3000}e9000")
+    for exponent in range(8000, -1, -1000):
+        total += quantity.parse(f"{sign}{'9' * 3000}e{exponent}")
+    assert quantity.parse(str(total)) == total and total.sign() == (-1 if sign else 1)
+    more = total + quantity.parse(f"{sign}9e11999")
+    assert abs(more.as_decimal().adjusted() - total.as_decimal().adjusted()) <= 1
+    many = total * 10**50
+    assert quantity.parse(str(many)) == many
+
+
+@pytest.mark.parametrize("digits", [2998, 2999, 3000])
+@pytest.mark.parametrize("suffix", ["", "m", "E", "e1", "e2", "e-1", "e-2", "e2147483647", "e-2147483648"])
+def test_what_is_written_can_be_read(digits: int, suffix: str) -> None:
+    """The canonical form may have more digits than what was written."""
+    for text in (
+        "9" * digits + suffix,
+        "1" + "0" * (digits - 2) + "1" + suffix,
+        "." + "9" * (digits - 1) + suffix,
+    ):
+        once = quantity.canonical(text)
+        assert quantity.canonical(once) == once
+
+
+@pytest.mark.parametrize(
+    "text", ["1000e2147483647", "100000e2147483646", "1e2147483647", "1" + "0" * 2999 + "e2147483647"]
+)
+def test_exponents_overflow_as_in_go(text: str) -> None:
+    """They have 32 bits, also in the canonical form; what is written can be read."""
+    quantity.parse(quantity.canonical(text))

@@ -1,6 +1,7 @@
 """Times and base64 text, against datetime and base64."""
 
 import base64
+import ctypes
 import datetime
 
 import pytest
@@ -106,3 +107,54 @@ def test_times_that_are_canonical_are_judged_as_all_others(text: str) -> None:
             read(text)
     else:
         assert read(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("9999-12-31T23:59:59-01:00", "10000-01-01T00:59:59Z"),
+        ("0000-01-01T00:00:00+01:00", "-0001-12-31T23:00:00Z"),
+    ],
+)
+def test_an_offset_may_lead_beyond_the_years_that_go_parses(written: str, kept: str) -> None:
+    """Go writes them, with a sign and at least four digits."""
+    assert times.time(written) == kept
+    seconds = times.to_unix(kept)[0]
+    assert times.from_unix(seconds) + "Z" == kept and times.to_unix(written)[0] == seconds
+
+
+INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+@given(INT64, st.integers(0, 999_999))
+def test_every_stored_time_can_be_read(seconds: int, micro: int) -> None:
+    text = times.from_unix(seconds)
+    assert times.to_unix(f"{text}Z") == (seconds, 0)
+    assert times.to_unix(f"{text}.{micro:06d}Z") == (seconds, micro)
+
+
+@given(INT64, INT64)
+def test_seconds_are_added_as_go_adds_durations(one: int, other: int) -> None:
+    """Against the machine's own 64 bits."""
+    nanoseconds = sum(ctypes.c_int64(n * 10**9).value for n in (one, other))
+    assert times.after(1_700_000_000, one, other) == (1_700_000_000 * 10**9 + nanoseconds) // 10**9
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "someday", "12026-01-02", "12026-13-02T00:00:00Z", "12025-02-29T00:00:00Z", "٢٠٢٦-01-02T00:00:00Z"],
+)
+def test_what_is_no_time_is_told(text: str) -> None:
+    with pytest.raises(ValueError):
+        times.to_unix(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MOMENTS)
+def test_times_of_users_keep_their_fraction(moment: datetime.datetime) -> None:
+    assert times.to_seconds(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-3)
+
+
+def test_times_of_users_need_a_zone() -> None:
+    with pytest.raises(ValueError):
+        times.to_seconds("2026-01-02T00:00:00")

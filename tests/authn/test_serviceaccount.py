@@ -195,6 +195,21 @@ def test_an_account_that_is_being_deleted_counts_for_another_minute(
         at_once(tokens.authenticate_token(token, ()))
 
 
+@pytest.mark.parametrize(
+    "when", ["292277026653-01-01T00:00:00Z", "10000-01-01T00:59:59Z", "-0001-12-31T23:00:00Z"]
+)
+def test_a_time_of_deletion_may_be_in_any_year(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, readers: Any, when: str
+) -> None:
+    token = issued(issuer)
+    readers.objects["serviceaccounts", "ns", "s"]["metadata"]["deletionTimestamp"] = when
+    if not when.startswith("-"):
+        assert at_once(tokens.authenticate_token(token, ())) is not None
+        return
+    with pytest.raises(errors.Unauthorized, match="has been deleted"):
+        at_once(tokens.authenticate_token(token, ()))
+
+
 def test_a_token_is_for_its_audiences_only(issuer: TokenIssuer, tokens: ServiceAccountTokens) -> None:
     token = issued(issuer, audiences=["vault"])
     assert at_once(tokens.authenticate_token(token, ["vault", "x"])).audiences == ("vault",)

@@ -1,9 +1,11 @@
 """The server under test."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
+from extreme_player import Mistakes
 from fuzzing import Target, bystander
 
 from pilothouse.testing.server import Subprocess
@@ -25,3 +27,11 @@ def target() -> Iterator[Target]:
         assert server.process is not None and server.process.poll() is None, "the server is gone"
         assert "Traceback" not in target.log(), target.log()[-6000:]
         assert slowest[0] < 5.0, f"another client waited {slowest[0]:.1f} s"
+
+
+@pytest.fixture
+def mistakes() -> Iterator[Mistakes]:
+    handler = Mistakes()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)

@@ -1,6 +1,7 @@
 """Grace period, finalizers and propagation; a state machine compared with a small model."""
 
 import asyncio
+import ctypes
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.api import times
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.registry import deletion
 from pilothouse.registry.strategy import WriteContext
@@ -342,3 +344,48 @@ async def test_what_another_server_stored_is_deleted(rig: Rig) -> None:
     last = await rig.ok("DELETE", f"{PODS}/a")
     assert (last["kind"], last["metadata"]["uid"]) == ("Pod", "u")
     assert int(last["metadata"]["resourceVersion"]) == rig.store.storage.revision
+
+
+LONGEST = (1 << 63) - 1
+
+
+async def kept(rig: Rig) -> Any:
+    """The metadata of the pod as the store has it; what is served of a time of an earlier version differs from that."""
+    kv = await rig.storage.get("/registry/pods/default/a")
+    return orjson.loads(kv.value)["metadata"]
+
+
+@pytest.mark.parametrize("grace", [LONGEST, LONGEST - 1, 253402300800, 1 << 62, 10**10])
+async def test_a_long_grace_wraps_as_go_wraps_it(rig: Rig, grace: int) -> None:
+    """What is stored can be read in every form, also after the period was made shorter; and the pod can be deleted."""
+    await bound(rig)
+    await delete(rig, gracePeriodSeconds=grace)
+    metadata = await kept(rig)
+    wrapped = ctypes.c_int64(grace * 10**9).value // 10**9
+    assert metadata["deletionTimestamp"] == later(wrapped)
+    assert metadata["deletionGracePeriodSeconds"] == grace
+    how = {"accept": "application/vnd.kubernetes.protobuf"}
+    assert (await rig.call("GET", PODS, headers=how)).status == 200
+    await delete(rig, gracePeriodSeconds=60)
+    metadata = await live(rig)
+    # The part of a second that a wrapped period has is lost when the time is stored.
+    assert metadata["deletionTimestamp"] in (later(60), later(59))
+    assert metadata["deletionGracePeriodSeconds"] == 60
+    assert (await delete(rig, gracePeriodSeconds=0)).gone
+
+
+async def test_the_grace_of_a_pod_wraps(rig: Rig) -> None:
+    await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n", "terminationGracePeriodSeconds": LONGEST}))
+    await delete(rig)
+    assert (await kept(rig))["deletionTimestamp"] == later(-1)
+
+
+@pytest.mark.parametrize("asked", [-LONGEST - 1, -1, 0, 1, 30, LONGEST - 1, LONGEST])
+@pytest.mark.parametrize("first", [1, 30, 253402300800, LONGEST])
+async def test_every_period_can_follow_every_other(rig: Rig, first: int, asked: int) -> None:
+    await bound(rig)
+    await delete(rig, gracePeriodSeconds=first)
+    done = await delete(rig, gracePeriodSeconds=asked)
+    if not done.gone:
+        assert not times.fault((await kept(rig))["deletionTimestamp"], times.SECONDS)
+        assert (await delete(rig, gracePeriodSeconds=0)).gone

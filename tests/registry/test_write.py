@@ -344,3 +344,19 @@ async def test_the_labels_of_a_job_come_back(rig: Rig) -> None:
     made = await rig.ok("POST", jobs, {"metadata": {"name": "a"}, "spec": {"template": pod}})
     bare = {**made, "metadata": {"name": "a"}, "status": {}}
     assert (await rig.ok("PUT", jobs + "/a/status", bare))["metadata"]["labels"] == made["metadata"]["labels"]
+
+
+class Marks(Plugin):
+    """Sets members that only a delete sets."""
+
+    def mutate(self, a: Any) -> None:
+        a.obj["metadata"] |= {"deletionTimestamp": "someday", "deletionGracePeriodSeconds": 5, "uid": "u"}
+
+
+async def test_admission_does_not_mark_a_new_object_as_deleted(rig: Rig) -> None:
+    ctx = context(rig)
+    await Write(rig.store, ctx.resource, ctx, Chain([Marks()])).create(config_map("a"))
+    metadata = (await rig.ok("GET", f"{CONFIG_MAPS}/a"))["metadata"]
+    assert (
+        not metadata.keys() & {"deletionTimestamp", "deletionGracePeriodSeconds"} and metadata["uid"] != "u"
+    )

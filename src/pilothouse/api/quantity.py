@@ -28,8 +28,9 @@ _DIGITS = frozenset("0123456789")
 
 _MAX_INT64_FACTORS = 18
 _MAX_DIGITS = 3000
-"""Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits,
-and a sum may have 1000 digits more than its addends."""
+"""Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits."""
+_MAX_SUM = 2980
+"""About the longest sum, in digits: the last ones of a longer one are rounded away. What is written must be parsed again."""
 _MAX_SPREAD = 1000
 """If two amounts differ by more powers of ten, the smaller one is ignored, which keeps extreme sums cheap."""
 
@@ -80,7 +81,7 @@ class Quantity:
             return max(self, other, key=lambda q: q.as_decimal().copy_abs())
         scale = min(self.scale, other.scale)
         total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
-        return Quantity(total, scale, self.format if self.unscaled else other.format)
+        return _rounded(total, scale, self.format if self.unscaled else other.format)
 
     def __sub__(self, other: "Quantity") -> "Quantity":
         return self + -other
@@ -89,7 +90,7 @@ class Quantity:
         return Quantity(-self.unscaled, self.scale, self.format)
 
     def __mul__(self, factor: int) -> "Quantity":
-        return Quantity(self.unscaled * factor, self.scale, self.format)
+        return _rounded(self.unscaled * factor, self.scale, self.format)
 
     def __bool__(self) -> bool:
         return self.unscaled != 0
@@ -137,13 +138,21 @@ class Quantity:
                 number, times = _without_kibis(whole)
                 return f"{number}{_BINARY_SUFFIXES.get(times * 10, '')}"
         number, times = _without_tens(self.unscaled)
-        exponent = self.scale + times
+        exponent = _int32(self.scale + times)
         while exponent % 3:
             number *= 10
-            exponent -= 1
+            exponent = _int32(exponent - 1)
         if self.format == DECIMAL_EXPONENT:
             return f"{number}e{exponent}" if exponent else str(number)
         return f"{number}{_DECIMAL_SUFFIXES.get(exponent, '')}"
+
+
+def _rounded(unscaled: int, scale: int, format: str) -> Quantity:
+    """The outcome of a calculation, with no more digits than can be written and parsed."""
+    more = unscaled.bit_length() * 3 // 10 - _MAX_SUM  # ten bits are some three digits
+    if more > 0:
+        unscaled, scale = _at_scale(unscaled, scale, scale + more), scale + more
+    return Quantity(unscaled, scale, format)
 
 
 def _decimal(unscaled: int, scale: int) -> Decimal:
@@ -163,6 +172,11 @@ def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
     quotient, rest = divmod(abs(unscaled), int(10 ** (wanted - scale)))
     quotient += rest > 0
     return quotient if unscaled > 0 else -quotient
+
+
+def _int32(number: int) -> int:
+    """How Go's int32 overflows: the exponent of an absurd amount may turn round."""
+    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def _without_tens(number: int) -> tuple[int, int]:
@@ -231,7 +245,8 @@ def parse(text: str) -> Quantity:
     positive, whole, fraction, suffix = _split(text)
     base, exponent, format = _suffix(suffix)
     digits = whole + fraction
-    if len(digits) > _MAX_DIGITS:
+    # A canonical text may have two zeros more than what was written: its exponent is a multiple of three.
+    if len(digits) > _MAX_DIGITS and digits[_MAX_DIGITS:] not in ("0", "00"):
         raise QuantityError(NUMERIC_WRONG)
     number = int(digits)
     scale = (exponent if base == 10 else 0) - len(fraction)

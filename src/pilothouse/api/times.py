@@ -13,6 +13,14 @@ _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _UNIX_EPOCH = 719162 * 86400
 """Seconds from the start of the year 1 to that of 1970."""
 
+_CYCLE = 146097 * 86400
+"""Seconds of 400 years."""
+SECOND = 10**9
+"""Nanoseconds."""
+_FAR = re.compile(r"(-?\d{4,18})(-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{6}))?Z", re.ASCII)
+"""A stored time whose year may have a sign, or more than four digits."""
+_FRACTION = re.compile(r"[.,](\d{1,9})\d*(?:Z|[+-]\d\d:\d\d)$", re.ASCII)
+
 _DIGITS = frozenset("0123456789")
 
 
@@ -158,7 +166,9 @@ def _format(seconds: int) -> str:
     while days >= _days_in(month, year):
         days -= _days_in(month, year)
         month += 1
-    return f"{year:04d}-{month:02d}-{days + 1:02d}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    sign = "-" if year < 0 else ""
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{sign}{abs(year):04d}-{month:02d}-{days + 1:02d}T{clock}"
 
 
 _DATE = r"[1-9]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
@@ -193,14 +203,48 @@ def fault(text: str, layout: str) -> str:
 
 
 def from_unix(seconds: int) -> str:
-    """Format seconds since 1970 as `2026-01-02T03:04:05` in UTC."""
+    """Format seconds since 1970 as `2026-01-02T03:04:05` in UTC; any year, as Go writes it."""
     return _format(seconds + _UNIX_EPOCH)
 
 
 def to_unix(text: str) -> tuple[int, int]:
-    """Seconds since 1970 and microseconds of a canonical Time or MicroTime."""
-    seconds, micro = _parse(text, MICROSECONDS if "." in text else SECONDS)
+    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored, in any year.
+
+    An offset brings the year of a time that Go parses down to -1 or up to 10000, and Go writes such a year although it
+    does not parse it. ValueError for a text that is no time.
+    """
+    try:
+        seconds, micro = _parse(text, MICROSECONDS if "." in text else SECONDS)
+    except ValueError:
+        found = _FAR.fullmatch(text)
+        if found is None:
+            raise
+        year, rest, fraction = int(found[1]), found[2], found[3]
+        # The calendar repeats itself after 400 years, and 2000 stands for its beginning.
+        seconds, _ = _parse(f"{2000 + year % 400}{rest}Z", SECONDS)
+        seconds += (year - year % 400 - 2000) // 400 * _CYCLE
+        micro = int(fraction) if fraction else 0
     return seconds - _UNIX_EPOCH, micro
+
+
+def to_seconds(text: str) -> float:
+    """Seconds since 1970 of a time that a user wrote, with its fraction; ValueError when Go cannot parse it (RFC 3339)."""
+    seconds, _ = _parse(text, SECONDS)
+    fraction = _FRACTION.search(text)
+    return seconds - _UNIX_EPOCH + (float(f"0.{fraction[1]}") if fraction else 0.0)
+
+
+def after(start: int, *seconds: int) -> int:
+    """The Unix second that comes after `start` by each of some numbers of seconds, as Go works it out.
+
+    A time.Duration has 64 bits of nanoseconds: `time.Duration(seconds) * time.Second` wraps beyond 292 years.
+    """
+    return start + sum(int64(number * SECOND) for number in seconds) // SECOND
+
+
+def int64(number: int) -> int:
+    """What 64 bits hold of a number in two's complement: how Go's int64 overflows."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")

@@ -27,6 +27,7 @@ from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.kubelet import Kubelets
+from pilothouse.endpoints.left_out import LeftOut, LeftOutMetrics
 from pilothouse.endpoints.metrics import (
     DiscoveryMetrics,
     FilterMetrics,
@@ -102,7 +103,7 @@ class Handlers:
         self.relay = _relay(config, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
-        self.responder = Responder(given.offload, given.caches)
+        self.responder = Responder(given.offload, given.caches, LeftOut(given.metrics.add(LeftOutMetrics())))
         self.discovery = Discovery(
             catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
         )

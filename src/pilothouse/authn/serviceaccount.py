@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse.api import fields
+from pilothouse.api import fields, times
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.authn import keys
@@ -494,7 +494,7 @@ def _check_times(dates: dict[str, int], now: float) -> None:
 
 def _deleted(obj: Object, now: float) -> bool:
     when = obj["metadata"].get("deletionTimestamp")
-    return bool(when) and datetime.fromisoformat(when).timestamp() < now - _LEEWAY
+    return bool(when) and times.to_unix(when)[0] < now - _LEEWAY
 
 
 def _quoted(texts: Sequence[str]) -> str:

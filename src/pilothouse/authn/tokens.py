@@ -6,8 +6,8 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
+from pilothouse.api import times
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import TokenIdentity
@@ -122,10 +122,9 @@ def _expired(when: str, now: float) -> bool:
     if not when:
         return False
     try:
-        moment = datetime.fromisoformat(when)
+        return times.to_seconds(when) <= now
     except ValueError:
         return True
-    return moment.tzinfo is None or moment.timestamp() <= now
 
 
 def _extra_groups(text: str) -> list[str] | None:

@@ -1,13 +1,12 @@
 """The rules for an AuthenticationConfiguration (apiserver pkg/apis/apiserver/validation), with upstream's words."""
 
-import re
 from collections.abc import Callable, Collection, Iterable
-from urllib.parse import SplitResult, urlsplit
 
 from pilothouse.api.cel.environment import Program
 from pilothouse.api.configfile import refuse
 from pilothouse.api.fields import Errors
 from pilothouse.api.names import domain_prefixed_path
+from pilothouse.api.urls import parsed
 from pilothouse.authn import claims
 from pilothouse.authn.claims import ExpressionError, Expressions
 from pilothouse.authn.configuration import (
@@ -17,7 +16,6 @@ from pilothouse.authn.configuration import (
     Mapping,
     Rule,
 )
-from pilothouse.gotext import quote
 
 MAX_AUTHENTICATORS = 64
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")
@@ -130,9 +128,9 @@ def _url(url: str, path: str, disallowed: Collection[str], errs: Errors) -> None
         listed = f"[{' '.join(sorted(set(disallowed)))}]"
         errs.invalid(path, url, f"URL must not overlap with disallowed issuers: {listed}")
     try:
-        parts = _parsed(url)
+        parts = parsed(url)
     except ValueError as err:
-        errs.invalid(path, url, f"parse {quote(url)}: {err}")
+        errs.invalid(path, url, str(err))
         return
     if parts.scheme != "https":
         errs.invalid(path, url, "URL scheme must be https")
@@ -142,28 +140,6 @@ def _url(url: str, path: str, disallowed: Collection[str], errs: Errors) -> None
         errs.invalid(path, url, "URL must not contain a query")
     if parts.fragment:
         errs.invalid(path, url, "URL must not contain a fragment")
-
-
-def _parsed(url: str) -> SplitResult:
-    """The parts of an URL; ValueError, in the words of Go's net/url, for one that it does not parse."""
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in url):
-        raise ValueError("net/url: invalid control character in URL")
-    if url.startswith(":"):
-        raise ValueError("missing protocol scheme")
-    if wrong := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", url):
-        raise ValueError(f"invalid URL escape {quote(wrong[0])}")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("missing ']' in host") from None
-    host = parts.netloc.rpartition("@")[2]
-    if wrong := re.search(r'[ <>"\\^`{|}]', host):
-        raise ValueError(f"invalid character {quote(wrong[0])} in host name")
-    port = re.sub(r"^\[[^]]*\]", "", host)
-    colon = port.find(":")
-    if colon >= 0 and not re.fullmatch(":[0-9]*", port[colon:]):
-        raise ValueError(f"invalid port {quote(port[port.rfind(':') :])} after host")
-    return parts
 
 
 def _has_certificates(text: str) -> bool:

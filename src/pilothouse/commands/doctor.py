@@ -1,12 +1,33 @@
-"""`pilothouse doctor`: looks at the host and at the installation of a server, whether it runs or not."""
+"""`pilothouse doctor`: looks at the host, the installation and the stored objects of a server, whether it runs or not."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 
 from pilothouse import options
-from pilothouse.commands.checkup import CHECKS, Level
+from pilothouse.commands.checkup import CHECKS, Finding, Level
+from pilothouse.config import Config
 from pilothouse.flags import Flag, FlagError
+from pilothouse.storage.interface import StorageError
 
-FLAGS: tuple[Flag, ...] = ()
+FLAGS = (
+    Flag(
+        "store", "bool", False, "command", "Look at every stored object instead: whether clients can read it."
+    ),
+    Flag(
+        "repair",
+        "bool",
+        False,
+        "command",
+        "With --store: write objects back of which it is known what they should be. No server may use an embedded store.",
+    ),
+    Flag(
+        "remove",
+        "bool",
+        False,
+        "command",
+        "With --store: delete objects that clients cannot read and that cannot be repaired; not those that are encrypted.",
+    ),
+)
 SERVER_FLAGS = (
     "data-dir",
     "cert-dir",
@@ -16,14 +37,16 @@ SERVER_FLAGS = (
     "etcd-cafile",
     "etcd-certfile",
     "etcd-keyfile",
+    "encryption-provider-config",
 )
 USAGE = """Look for what keeps a server from starting, or will: certificates, the clock, the disk, etcd, the port, limits.
 
 Usage:
   pilothouse doctor [flags of the server]
+  pilothouse doctor --store [--repair] [--remove] [flags of the server]
 
-It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed. The exit status is 1 when something
-is wrong, 0 when there are warnings only.
+It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed without --repair or --remove. The
+exit status is 1 when something is wrong, 0 when there are warnings only.
 """
 
 
@@ -33,13 +56,33 @@ class Unwell(ValueError):
 
 def run(arguments: Sequence[str]) -> None:
     """Print what was found; raises FlagError, ConfigError, and Unwell when there are errors."""
-    config, _, rest = options.parse_command(arguments, FLAGS)
+    config, own, rest = options.parse_command(arguments, FLAGS)
     if rest:
         raise FlagError(f'"pilothouse doctor" does not take any arguments, got {list(rest)}')
+    if (own["repair"] or own["remove"]) and not own["store"]:
+        raise FlagError("--repair and --remove need --store")
     wrong = 0
-    for check in CHECKS:
-        for finding in check(config):
-            wrong += finding.level is Level.ERROR
-            print(f"{finding.level.value:8} {check.__name__:13} {finding.text}")
+    found = _stored(config, own["repair"], own["remove"]) if own["store"] else _host(config)
+    for name, finding in found:
+        wrong += finding.level is Level.ERROR
+        print(f"{finding.level.value:8} {name:13} {finding.text}")
     if wrong:
         raise Unwell(f"{wrong} of these {'is an error' if wrong == 1 else 'are errors'}")
+
+
+def _host(config: Config) -> Iterator[tuple[str, Finding]]:
+    for check in CHECKS:
+        for finding in check(config):
+            yield check.__name__, finding
+
+
+def _stored(config: Config, repair: bool, remove: bool) -> Iterator[tuple[str, Finding]]:
+    from pilothouse.commands import (
+        stored_objects,  # what it imports takes a while, and the host needs none of it
+    )
+
+    try:
+        for finding in stored_objects.look(config, fix=repair, remove=remove):
+            yield "store", finding
+    except (StorageError, sqlite3.Error) as error:
+        yield "store", Finding(Level.ERROR, str(error))

@@ -10,10 +10,10 @@ import json
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
 
 from pilothouse import errors
 from pilothouse._entry import Entry
+from pilothouse.api import times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -41,10 +41,9 @@ def expires_at(secret: Object) -> float | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return times.to_seconds(text)
     except ValueError:
         return 0.0
-    return moment.timestamp() if moment.tzinfo is not None else 0.0
 
 
 class _Tokens(Background):

@@ -100,17 +100,19 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 async def _shown(
     verbs: Verbs, ctx: Context, resource: Resource, answer: Awaitable[Response], told: Object
 ) -> Response:
-    """The answer to a delete that was carried out, or the Status `told` where its objects cannot be converted.
+    """The answer to a delete that was carried out, or the Status `told` where its objects cannot be shown.
 
     A converter that does not work must not make a delete fail; upstream's fails.
     """
-    if not verbs.responder.waits(ctx, resource):
-        return await answer
-    await in_task()
+    waits = verbs.responder.waits(ctx, resource)
+    failed = (errors.StatusError, TimeoutError) if waits else (errors.InternalError,)
     try:
+        if not waits:
+            return await answer
+        await in_task()
         async with asyncio.timeout(CONVERSION_SECONDS):
             return await answer
-    except (errors.StatusError, TimeoutError) as err:
+    except failed as err:
         name = resource.group_resource
         log.warning("The answer to a delete does not show what was deleted", resource=name, err=str(err))
         return verbs.responder.plain(ctx, told)

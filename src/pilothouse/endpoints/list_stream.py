@@ -87,8 +87,9 @@ class ItemMessages(Protocol):
     def size(self, entry: Entry) -> int:
         """The bytes of an item's message, if they are remembered, else 0."""
 
-    def make(self, value: bytes) -> bytes:
-        """The message of a stored value; called on a thread."""
+    @property
+    def make(self) -> Callable[[bytes], bytes | None]:
+        """The message of a stored value, None to leave it out; called on a thread."""
 
     def keep(self, entry: Entry, message: bytes) -> None:
         """Remember a message."""
@@ -139,12 +140,12 @@ class Lists:
         user: str,
         content_type: str,
         entries: Sequence[Entry],
-        item: Callable[[bytes], Any],
+        item: Callable[[bytes], bytes | None],
         frame: Frame,
         *,
         compress: bool,
     ) -> Response:
-        """The streamed list; `item` makes of a stored value what `frame` writes. Both run off the loop."""
+        """The streamed list; `item` makes of a stored value what stands in the body, None to leave it out, off the loop."""
         return self._streamed(content_type, lambda: self._parts(user, entries, item, frame), compress)
 
     def protobuf(
@@ -174,17 +175,18 @@ class Lists:
         return self._streamed(content_type, slices.parts, compress)
 
     async def _parts(
-        self, user: str, entries: Sequence[Entry], item: Callable[[bytes], Any], frame: Frame
+        self, user: str, entries: Sequence[Entry], item: Callable[[bytes], bytes | None], frame: Frame
     ) -> Parts:
-        def make(group: list[Entry]) -> bytes:
-            return frame.between.join([frame.write(item(entry.value)) for entry in group])
+        def make(group: list[Entry]) -> list[bytes]:
+            return [one for entry in group if (one := item(entry.value)) is not None]
 
-        first, pace = True, Pace()
+        before, pace = frame.head, Pace()
         for group in slices(entries, pace):
             made = await self.off_loop(user, group, make, pace)
-            yield (frame.head if first else frame.between) + made
-            first = False
-        yield frame.tail
+            if made:
+                yield before + frame.between.join(made)
+                before = frame.between
+        yield frame.tail if before is frame.between else frame.head + frame.tail
 
     async def _messages(self, user: str, messages: ItemMessages, head: bytes, kind: tuple[str, str]) -> Parts:
         """The length of all comes first. So the messages whose sizes nobody knows are made, and those of them for which
@@ -237,7 +239,8 @@ class Lists:
                 user, missing, lambda entries: [messages.make(e.value) for e in entries], pace
             )
             for entry, message in zip(missing, new, strict=True):
-                messages.keep(entry, message)
+                if message is not None:
+                    messages.keep(entry, message)
             fresh = iter(new)
             made = [message if message is not None else next(fresh) for message in made]
         return protobuf_writer.list_items(m for m in made if m is not None)

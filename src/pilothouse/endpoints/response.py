@@ -19,6 +19,7 @@ from pilothouse.api.yaml import reader as yaml
 from pilothouse.caches import Budget, Cache
 from pilothouse.endpoints import list_stream, negotiation, readable
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.left_out import LeftOut
 from pilothouse.endpoints.list_stream import Lists, Slices, takes_gzip
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
@@ -66,11 +67,11 @@ class _Items:
     def __init__(
         self,
         entries: Sequence[Entry],
-        make: Callable[[bytes], bytes],
+        make: Callable[[bytes], bytes | None],
         messages: Messages | None,
         version: str,
     ) -> None:
-        """`messages` remembers them under `version`, None: nobody does."""
+        """`make` gives None for an item that is left out. `messages` remembers them under `version`, None: nobody does."""
         self.entries = entries
         self.make = make
         self._messages = messages
@@ -92,6 +93,8 @@ class _Items:
             message = self.known(entry)
             if message is None:
                 message = self.make(entry.value)
+                if message is None:
+                    continue
                 self.keep(entry, message)
             yield message
 
@@ -99,9 +102,12 @@ class _Items:
 class Responder:
     """Makes the Response of every object, list and error."""
 
-    def __init__(self, offload: Offload, budget: Budget | None = None) -> None:
+    def __init__(
+        self, offload: Offload, budget: Budget | None = None, left_out: LeftOut | None = None
+    ) -> None:
         """`offload` is where long lists are made, `budget` that of the server's caches."""
         budget = budget or Budget()
+        self.left_out = left_out or LeftOut()
         self._messages = Messages(budget)
         self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
         self._offload = offload
@@ -133,7 +139,12 @@ class Responder:
             if ctx.audit is not None and ctx.audit.response_wanted:
                 ctx.audit.shows_body()
             return Response(status, value + b"\n")
-        return self.object(ctx, resource, self._source(ctx, resource, value), status)
+        try:
+            return self.object(ctx, resource, self._source(ctx, resource, value), status)
+        except errors.StatusError:
+            raise
+        except Exception as error:
+            raise self.left_out.refusal(resource, value, error) from error
 
     def waits(self, ctx: Context, resource: Resource) -> bool:
         """Whether an answer has to wait for a conversion; `value` and `list` do not make it then."""
@@ -194,14 +205,33 @@ class Responder:
         token: str = "",
         remaining: int | None = None,
     ) -> Response:
-        """A list of stored objects."""
-        media: Media = ctx.media
+        """A list of stored objects; those that cannot be shown in this form are left out."""
         if self.sends_as_stored(ctx, resource):
             prefix, suffix = envelope(resource, revision, token, remaining)
             if ctx.audit is not None and ctx.audit.response_wanted:
                 ctx.audit.shows_body()
             return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
-        metadata = list_metadata(revision, token, remaining)
+        try:
+            return self._list(ctx, resource, entries, list_metadata(revision, token, remaining))
+        except Exception:
+            alone = functools.partial(self._alone, ctx, resource)
+            kept = self.left_out.without(resource, entries, alone, ctx.warn)
+            if len(kept) == len(entries):
+                raise
+        return self._list(ctx, resource, kept, list_metadata(revision, token, remaining))
+
+    def _alone(self, ctx: Context, resource: Resource, value: bytes) -> None:
+        """Encode one object of a list; what that raises when the object cannot be shown."""
+        media: Media = ctx.media
+        if media.format == "protobuf" and not media.transform:
+            self._items(resource, ()).make(value)
+            return
+        _, _, show = self._shown(ctx, resource, {})
+        write(show(self._source(ctx, resource, value)), media.format)
+
+    def _list(self, ctx: Context, resource: Resource, entries: Entries, metadata: Object) -> Response:
+        """A list that is not sent as it is stored."""
+        media: Media = ctx.media
         size = bytes_of(entries)
         if ctx.audit is not None and ctx.audit.response_wanted:
             ctx.audit.shows_parts(_Shown(self, ctx, resource, entries, dict(metadata), size))
@@ -276,8 +306,9 @@ class Responder:
             return show(self._source(ctx, resource, value))
 
         frame = list_stream.frame(media.format, around, member, pretty=wants_pretty(ctx))
+        make = self.left_out.guarded(resource, lambda value: frame.write(item(value)))
         return self._lists.response(
-            ctx.user.name, media.content_type, entries, item, frame, compress=compress
+            ctx.user.name, media.content_type, entries, make, frame, compress=compress
         )
 
     def shown(self, ctx: Context, resource: Resource, entries: Entries, metadata: Object) -> Iterator[bytes]:
@@ -285,10 +316,15 @@ class Responder:
         around, member, show = self._shown(ctx, resource, metadata)
         frame = list_stream.frame("json", around, member)
         between = frame.head
+        make = self.left_out.guarded(
+            resource, lambda value: frame.write(show(self._source(ctx, resource, value)))
+        )
         for entry in entries:
-            yield between + frame.write(show(self._source(ctx, resource, entry.value)))
-            between = frame.between
-        yield frame.tail if entries else frame.head + frame.tail
+            item = make(entry.value)
+            if item is not None:
+                yield between + item
+                between = frame.between
+        yield frame.tail if between is frame.between else frame.head + frame.tail
 
     def _shown(
         self, ctx: Context, resource: Resource, metadata: Object
@@ -325,6 +361,7 @@ class Responder:
             items, kind = _Items(entries, make, None, version), (version, media.transform)
         else:
             return None
+        items.make = self.left_out.guarded(resource, items.make)
         head = protobuf_writer.list_head(metadata)
         return self._lists.protobuf(ctx.user.name, media.content_type, items, head, kind, compress=compress)
 

@@ -17,6 +17,7 @@ from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, refusals, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.deadlines import Deadline, Deadlines
+from pilothouse.endpoints.left_out import LeftOut
 from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import Query, list_params, resource_version
 from pilothouse.endpoints.response import include_object, needed, partial
@@ -45,7 +46,7 @@ class Encoder(Protocol):
         """What two encoders of the same frames have in common."""
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
-        """One event as it goes over the wire."""
+        """One event as it goes over the wire; nothing for an object that cannot be shown."""
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         """A BOOKMARK event."""
@@ -62,7 +63,8 @@ class Converting(EventEncoder, Protocol):
 class Transformed:
     """Events of another version, of a PartialObjectMetadata, or of a Table; a Table's first event brings the columns."""
 
-    def __init__(self, resource: Resource, media: negotiation.Media, include: str) -> None:
+    def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
+        self._left_out = left_out
         self.resource = resource
         self.media = media
         self.include = include
@@ -73,10 +75,14 @@ class Transformed:
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         if type == "ERROR":
             return json.dump({"type": type, "object": orjson.loads(value)}) + b"\n"
-        obj = depth.outlined(value)
-        if self.conversion is not None and type != "BOOKMARK":
-            obj = self.conversion.present(obj)
-        return self.event(type, obj)
+        try:
+            obj = depth.outlined(value)
+            if self.conversion is not None and type != "BOOKMARK":
+                obj = self.conversion.present(obj)
+            return self.event(type, obj)
+        except Exception as error:
+            self._left_out.note(self.resource, value, error)
+            return b""
 
     def event(self, type: str, obj: Object) -> bytes:
         """The event of an object in the version that is shown."""
@@ -116,9 +122,9 @@ def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
     if media.format == "protobuf":
         from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
 
-        return ProtobufEncoder(resource, media)
+        return ProtobufEncoder(resource, media, verbs.responder.left_out)
     include = include_object(ctx) if media.transform == negotiation.TABLE else ""
-    return Transformed(resource, media, include)
+    return Transformed(resource, media, include, verbs.responder.left_out)
 
 
 async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:

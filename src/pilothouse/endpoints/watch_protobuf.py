@@ -6,6 +6,7 @@ from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf.writer import dump, write
+from pilothouse.endpoints.left_out import LeftOut
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.response import needed, partial
 from pilothouse.registry.resource import Resource
@@ -15,7 +16,8 @@ from pilothouse.wire import field
 class ProtobufEncoder:
     """Frames of one kind, whole or its metadata alone; encoders of the same answers share them."""
 
-    def __init__(self, resource: Resource, media: Media) -> None:
+    def __init__(self, resource: Resource, media: Media, left_out: LeftOut) -> None:
+        self._left_out = left_out
         self.resource = resource
         self.partial = f"{media.group}/{media.version}" if media.transform else ""
         self.conversion = needed(resource, media)
@@ -24,8 +26,12 @@ class ProtobufEncoder:
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         if type == "ERROR":
             return _frame(type, dump(orjson.loads(value)))
-        obj = depth.outlined(value)
-        return self.event(type, obj if self.conversion is None else self.conversion.present(obj))
+        try:
+            obj = depth.outlined(value)
+            return self.event(type, obj if self.conversion is None else self.conversion.present(obj))
+        except Exception as error:
+            self._left_out.note(self.resource, value, error)
+            return b""
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}

@@ -187,14 +187,14 @@ def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool |
             return False
         if asked is None or asked >= running:
             return None
-        until = _time(metadata["deletionTimestamp"]) - running + asked
+        until = times.after(_time(metadata["deletionTimestamp"]), -running, asked)
         if until < _time(now):
             until, asked = _time(now), 1 if asked else 0
         metadata["deletionTimestamp"] = _text(until)
         metadata["deletionGracePeriodSeconds"] = asked
         return True
     seconds = grace_period(obj, asked)
-    metadata["deletionTimestamp"] = _text(_time(now) + seconds) if seconds else now
+    metadata["deletionTimestamp"] = _text(times.after(_time(now), seconds)) if seconds else now
     metadata["deletionGracePeriodSeconds"] = seconds
     if metadata.get("generation", 0) > 0:
         metadata["generation"] += 1

@@ -12,7 +12,7 @@ from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
-from pilothouse.registry import node_ports
+from pilothouse.registry import node_ports, repair
 from pilothouse.registry.catalog import Catalog
 from pilothouse.storage.keys import ROOT
 
@@ -30,13 +30,14 @@ def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
     """Returns a function from a key and a stored value to JSON in the version that this server stores.
 
     kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1). Its JSON ends
-    with a newline, ours does not. The function raises ValueError for a value that cannot be decoded.
+    with a newline, ours does not; what versions of this server stored that no client can read is settled (registry/repair.py).
+    The function raises ValueError for a value that cannot be decoded.
     """
     stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
 
     def to_json(key: str, value: bytes) -> bytes:
         if not value.startswith(protobuf.MAGIC):
-            return _from_json(value) if value.endswith(b"\n") else value
+            return _from_json(value) if value.endswith(b"\n") else repair.settled(key, value)
         api_version, kind, raw = protobuf.read(value)
         if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
             return _range_allocation(raw)

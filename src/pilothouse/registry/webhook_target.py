@@ -3,9 +3,9 @@
 import posixpath
 from typing import Protocol
 from urllib.parse import quote as escape
-from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Object
+from pilothouse.api.urls import parsed
 from pilothouse.outbound.http import Trust, bundle
 from pilothouse.outbound.kubeconfig import Users
 from pilothouse.outbound.webhook import HEADERS, Target, Unusable, WebhookError, query_for
@@ -38,7 +38,7 @@ def target_of(config: Object, resolver: Resolver, seconds: float, users: Users =
     if service:
         return _service_of(service, config, resolver, query, users)
     try:
-        url = urlsplit(config.get("url") or "")
+        url = parsed(config.get("url") or "")
         port = url.port
     except ValueError as err:
         raise Unusable(f"Unparsable URL: {err}") from None

@@ -371,6 +371,7 @@ class Write:
         """
         resource, ctx, strategy = self.resource, self.context, self.resource.strategy
         metadata = obj["metadata"]
+        meta.wipe_system_fields(obj)  # admission does not set them either
         metadata["creationTimestamp"] = ctx.now
         metadata["uid"] = meta.new_uid()
         if metadata.get("generateName") and not metadata.get("name"):
@@ -465,9 +466,7 @@ class Write:
         if not (self.strategy.create_on_update or allow_create):
             raise errors.not_found(resource.group, resource.plural, ctx.name)
         check_uid(resource, ctx, uid, "")
-        obj = await make(None)
-        meta.wipe_system_fields(obj)
-        return await self._create(obj, authorize_create)
+        return await self._create(await make(None), authorize_create)
 
     async def _update(self, make: Make, uid: str, shared: bool, entry: Entry) -> Written:
         resource, ctx, strategy = self.resource, self.context, self.strategy

@@ -126,6 +126,19 @@ test_causes = table([
 ])  # fmt: skip
 
 
+test_urls_are_parsed_as_go_parses_them = table(
+    [
+        (new, url(text), [f"webhooks[0].clientConfig.url: Required value: url must be a valid URL: parse {why}; desired format: https://host[/path]"])
+        for text, why in [
+            ("https://a/x\r\nX-Evil: 1", '"https://a/x\\r\\nX-Evil: 1": net/url: invalid control character in URL'),
+            ("https://a\tb", '"https://a\\tb": net/url: invalid control character in URL'),
+            ("https://a/%zz", '"https://a/%zz": invalid URL escape "%zz"'),
+            ("https://a:x/", '"https://a:x/": invalid port ":x" after host'),
+        ]
+    ]
+)
+
+
 def test_what_is_no_url_is_refused() -> None:
     [cause] = causes(new, url("https://[::1"))
     assert cause.startswith("webhooks[0].clientConfig.url: Required value: url must be a valid URL: ")

@@ -130,6 +130,7 @@ test_causes = table([
         "status.allocation.devices.config[0].requests[0]: Invalid value: \"x\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
         "status.allocation.devices.config[0].opaque: Required value",
         'status.allocation.devices.config[1].source: Unsupported value: "Odd": supported values: "FromClaim", "FromClass"']),
+    (STATUS, status(allocation={"nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}), []),
     (STATUS, status(allocation={"nodeSelector": {}}), ["status.allocation.nodeSelector.nodeSelectorTerms: Required value: must have at least one node selector term"]),
     (STATUS, status(allocation={"devices": {"results": [RESULT]}}, devices=[RESULT]), []),
     (STATUS, status(devices=[RESULT, {**RESULT, "device": "X_"}]), [

@@ -8,6 +8,8 @@ from pilothouse.api.validate import dra_slices as rules
 SLICE, UPDATE = rules.validate_slice, rules.validate_slice_update
 BASE: Object = {"spec": {"driver": "d.example.com", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "nodeName": "n", "devices": [{"name": "a"}]}}
 TERM = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
+VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+ODD_VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["_"]}]}
 
 spec = at(BASE, "spec")
 
@@ -46,6 +48,9 @@ test_causes = table([
         "spec.allNodes: Invalid value: false: must be either unset or set to true",
         "spec: Required value: exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"]),
     (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [TERM]}), []),
+    (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [VALUES]}), []),
+    (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [ODD_VALUES]}),
+        ['spec.nodeSelector.nodeSelectorTerms[0].matchExpressions[0].values[0]: Invalid value: "_": <label value>']),
     (SLICE, spec(nodeName=GONE, nodeSelector={"nodeSelectorTerms": [TERM, TERM]}),
         ['spec.nodeSelector.nodeSelectorTerms: Invalid value: [{"MatchExpressions":[{"Key":"a","Operator":"Exists","Values":null}],"MatchFields":null},{"MatchExpressions":[{"Key":"a","Operator":"Exists","Values":null}],"MatchFields":null}]: must have exactly one node selector term']),
     (SLICE, spec(allNodes=True),

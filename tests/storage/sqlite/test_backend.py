@@ -160,7 +160,9 @@ async def check(directory: Path, acknowledged: dict[str, tuple[int, str]], newes
     return revision
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(600 + 10 * KILLS)])])
+@pytest.mark.parametrize(
+    "rounds", [8, pytest.param(KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(600 + 10 * KILLS)])]
+)
 def test_kill_loses_nothing_acknowledged(tmp_path: Path, rounds: int) -> None:
     newest = 1
     known: dict[str, tuple[int, str]] = {}

@@ -46,8 +46,7 @@ def is_running(pod: Object, now: float) -> bool:
     deleted, grace = metadata.get("deletionTimestamp"), metadata.get("deletionGracePeriodSeconds")
     if not deleted or grace is None:
         return True
-    ends: float = times.to_unix(deleted)[0] + grace
-    return now <= ends
+    return now <= times.after(times.to_unix(deleted)[0], grace)
 
 
 def usage(pod: Object) -> Amounts:

@@ -2,11 +2,12 @@
 
 from collections.abc import Hashable
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pilothouse.api import names
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.urls import parsed
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import selector_has_invalid_value
 from pilothouse.api.validate.conditions import validate_conditions
@@ -185,7 +186,7 @@ _URL_FORM = "; desired format: https://host[/path]"
 def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
     """Validates an https URL that consists of a host and a path only (webhook.ValidateWebhookURL)."""
     try:
-        parts = urlsplit(url)
+        parts = parsed(url)
         host = parts.netloc
     except ValueError as err:
         errs.required(path, f"url must be a valid URL: {err}{_URL_FORM}")

@@ -10,7 +10,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, validate_template_metadata
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import device_selector
-from pilothouse.api.validate.pod.scheduling import validate_node_selector
+from pilothouse.api.validate.pod import scheduling
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
@@ -29,7 +29,6 @@ Requests = dict[str, set[str]]
 
 rules = Rules(
     validate_template_metadata,
-    node_selector=validate_node_selector,
     interface_address=d.matches(names.interface_address),
     c_identifier=d.matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
@@ -142,6 +141,12 @@ validate_claim_template_update = d.fixed("spec", {}, show="api.resource.v1.Resou
 @rules
 def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
     _claim_devices(spec, path, errs, request_names(spec))
+
+
+@rules
+def validate_node_selector(selector: Object, path: str, errs: Errors) -> None:
+    """Validates a node selector; what is around devices says nothing about the values that it may have."""
+    scheduling.validate_node_selector(selector, path, errs)
 
 
 def request_names(spec: Object) -> Requests:

@@ -7,8 +7,12 @@ from pilothouse.api.patterns import Pattern
 from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.dra import validate_attribute_name, validate_binding, validate_pool_name
-from pilothouse.api.validate.pod.scheduling import validate_node_selector
+from pilothouse.api.validate.dra import (
+    validate_attribute_name,
+    validate_binding,
+    validate_node_selector,
+    validate_pool_name,
+)
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
@@ -31,7 +35,7 @@ _SEMANTIC = Pattern(
 
 rules = Rules(
     validate_binding,
-    node_selector=validate_node_selector,
+    validate_node_selector,
     pool_name=validate_pool_name,
     unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),

@@ -1,9 +1,9 @@
 """Shared parts of table cells: ages, selectors, conditions, shortened lists (printers/internalversion)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from pilothouse.api import times
 from pilothouse.api.fields import Object
 from pilothouse.registry.conversion import Conversion
 
@@ -93,16 +93,18 @@ def deleting(obj: Object) -> bool:
 
 
 def seconds(timestamp: str) -> float:
-    """An RFC 3339 time as seconds since the epoch; raises ValueError."""
-    moment = datetime.fromisoformat(timestamp)
-    if moment.tzinfo is None:
-        raise ValueError(f"no zone in {timestamp!r}")
-    return moment.astimezone(UTC).timestamp()
+    """A stored time as seconds since the epoch; raises ValueError."""
+    whole, micro = times.to_unix(timestamp)
+    return whole + micro / 1_000_000
+
+
+LONGEST = (1 << 63) // times.SECOND
+"""Seconds of the longest time.Duration; two times that lie further apart are that far apart for Go (Time.Sub)."""
 
 
 def human_duration(length: float) -> str:
     """Format a number of seconds with two or three significant figures (util/duration.HumanDuration)."""
-    total = int(length)
+    total = min(int(length), LONGEST)
     if total < -1:
         return "<invalid>"
     if total < 0:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from pilothouse.api import jsonpath
+from pilothouse.api import jsonpath, times
 from pilothouse.api.convert.kinds import as_internal
 from pilothouse.api.fields import Object
 from pilothouse.registry.printers import cluster, core, workloads
@@ -18,7 +18,6 @@ from pilothouse.registry.printers.common import (
     Printer,
     go_float,
     human_duration,
-    seconds,
 )
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -162,7 +161,7 @@ def custom_cell(kind: str, value: Any, now: float) -> Any:
         if not value or value == "null":
             return "<unknown>"
         try:
-            return human_duration(now - seconds(value))
+            return human_duration(now - times.to_seconds(value))
         except ValueError:
             return "<invalid>"
     return None
