@@ -1,9 +1,9 @@
-"""The least that a server on uvloop, httptools and TLS spends: it answers the requests of the load clients with ready bytes.
+"""The least that a server on uvloop, httptools and TLS spends: it answers the load with ready bytes.
 
     python benchmarks/floor.py PORT [PODS] [--certificate FILE --key FILE]
 
-It checks nothing and stores nothing but one prepared body for each pod. Of what comes it reads the method, the path and,
-where it decides the answer, the name and an annotation. Without a certificate it makes one.
+It checks nothing and stores nothing but one prepared body for each pod. Of what comes it reads the method,
+the path and, where it decides the answer, the name and an annotation. Without a certificate it makes one.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class Floor:
         self.watchers: set[asyncio.Transport] = set()
 
     def listed(self, query: bytes) -> list[bytes]:
-        """As many pods as the real server would find: a label has one of a hundred, a node one of five hundred."""
+        """As many pods as the real server would find: 1 of 100 by a label, 1 of 500 by a node."""
         bodies = list(self.pods.values())
         if b"labelSelector" in query:
             return bodies[: max(1, len(bodies) // 100)]
@@ -155,7 +155,10 @@ def main() -> None:
     parser.add_argument("--certificate", default="")
     parser.add_argument("--key", default="")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         files = (args.certificate, args.key) if args.certificate else issued(pathlib.Path(directory))
         runner.run(serve(args.port, args.pods, files))
 

@@ -1,8 +1,8 @@
 """The load of mark.py: raw HTTP/1.1 over TLS sockets that block, the same for every server.
 
-A burst is one request on each connection, and then all answers. So the server always has work and always in the same
-portions, whatever the client's speed is: its processor time for an operation repeats better than under a client that
-sends when it can.
+A burst is one request on each connection, and then all answers. So the server always has work and always in
+the same portions, whatever the client's speed is: its processor time for an operation repeats better than
+under a client that sends when it can.
 """
 
 import contextlib
@@ -34,7 +34,12 @@ MERGE, STRATEGIC, APPLY = (
 
 
 def request(method: str, path: str, body: bytes = b"", media: str = "application/json") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "User-Agent: mark/1.0", "Accept: application/json"]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "User-Agent: mark/1.0",
+        "Accept: application/json",
+    ]
     lines += [f"Authorization: Bearer {TOKEN}"]
     if body:
         lines += [f"Content-Type: {media}", f"Content-Length: {len(body)}"]
@@ -259,7 +264,7 @@ class Load:
         """A patch that all watches follow; its own cost is part of the events'."""
         if not self._watches:
             self._fan = f"out-{next(self._ticks)}"
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             target = f"{PODS}?watch=1&labelSelector=fan%3D{self._fan}&timeoutSeconds=3600"
             for _ in range(WATCHES):
@@ -294,7 +299,9 @@ class Load:
         while True:
             condition = {"type": "Ready", "status": "True", "message": str(next(self._ticks))}
             status = {"phase": "Running", "podIP": "10.1.2.3", "conditions": [condition]}
-            yield request("PATCH", f"{self.some()}/status", json.dumps({"status": status}).encode(), STRATEGIC)
+            yield request(
+                "PATCH", f"{self.some()}/status", json.dumps({"status": status}).encode(), STRATEGIC
+            )
 
     def applies(self) -> Requests:
         while True:

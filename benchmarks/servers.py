@@ -1,6 +1,6 @@
-"""Starts whole servers for other programs: this tree's or another one's, the floor of its stack, a kube-apiserver.
+"""Starts whole servers that others measure: of this tree or another one, the floor, a kube-apiserver.
 
-Each is on a free port of loopback and on the first core; what loads it goes to the second, where there are two.
+Each is on a free port of loopback and on the first core; its load goes to the second, where there are two.
 """
 
 import compileall
@@ -22,7 +22,7 @@ from startup import free_port
 ROOT = pathlib.Path(__file__).parent.parent
 FLOOR = pathlib.Path(__file__).with_name("floor.py")
 KUBE_APISERVER = "KUBE_APISERVER"
-"""The variable that names a kube-apiserver's binary, which is then measured too; it needs `etcd` on the path."""
+"""The variable that names a kube-apiserver's binary. It needs `etcd` on the path."""
 TOKEN = "benchmark"
 CORES = sorted(os.sched_getaffinity(0))
 SERVER, CLIENT = 0, 1
