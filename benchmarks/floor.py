@@ -143,7 +143,7 @@ def issued(directory: pathlib.Path) -> tuple[str, str]:
 def keep_memory() -> None:
     """Have glibc take uvloop's read buffers of 256 KB from its heap, and keep what is freed.
 
-    Else each read maps pages and gives them back, which takes 20 us, or does not, as the process's past has it.
+    Else each read maps pages and gives them back, which takes 20 us, or not, as the process's past has it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -261,6 +262,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     args = parsed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     kept = best(args.best)
     with contextlib.ExitStack() as stack:
         sitting = Sitting(args, stack)
