@@ -4,10 +4,11 @@
         [--commit NAME] [--date DAY]
     python benchmarks/history.py draw [--out FOLDER]
 
-`add` takes what `mark.py --json` has written (ratios, microseconds, memory, start) and the instructions of each
-step; the commit is the one that the file of the mark names first, or HEAD. A commit that has a line already gets
-what is new in it. `draw` writes the parts of docs/performance.md between `<!-- generated: NAME -->` and
-`<!-- end -->` anew, and docs/history.svg, one line a step: its ratio to the floor, as times the first one.
+`add` takes what `mark.py --json` has written (ratios, microseconds, memory, start) and the instructions of
+each step; the commit is the one that the file of the mark names first, or HEAD. A commit that has a line
+already gets what is new in it. `draw` writes the parts of docs/performance.md between `<!-- generated: NAME
+-->` and `<!-- end -->` anew, and docs/history.svg, one line a step: its ratio to the floor, as times the
+first one.
 """
 
 import argparse
@@ -27,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGE, DRAWING = "performance.md", "history.svg"
 Landing = dict[str, Any]
 """What is known of a landing: date, commit, machine, count, ratio, us, floor, memory, start, suite."""
-SHOWN = {"get": "GET", "create": "create", "patch": "patch", "lease": "lease", "event": "event"}
+SHOWN = mark.GATE
 """Columns of the table of landings."""
 COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8338ec", "#bc6c25", "#d90429", "#219ebc", "#fb8500")
 DASHES = ("", "5 3", "1 3")
@@ -55,12 +56,6 @@ def from_mark(content: Mapping[str, Any], commit: str) -> Landing:
     return {"machine": content["machine"], **kept, "floor": content["floor"]}
 
 
-def from_count(content: Mapping[str, Any]) -> dict[str, int]:
-    """Instructions of each step; a step that is told by package is added up."""
-    steps = content.get("count", content)
-    return {step: sum(one.values()) if isinstance(one, dict) else one for step, one in steps.items()}
-
-
 def git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -73,7 +68,7 @@ def line(args: argparse.Namespace) -> Landing:
     if content:
         out |= from_mark(content, commit)
     if args.count:
-        out["count"] = from_count(json.loads(args.count.read_text()))
+        out["count"] = json.loads(args.count.read_text())["count"]
     if args.cases:
         out["suite"] = {"cases": args.cases, "seconds": args.seconds}
     return out
@@ -115,7 +110,7 @@ def landed(landings: list[Landing], best: Mapping[str, float]) -> str:
         cells += [f"{one['start']:.2f} s" if "start" in one else "-"]
         cells += [f"{suite['cases']:,} in {suite['seconds'] / 60:.0f} min" if suite else "-"]
         rows.append(cells)
-    head = ["date", "commit", *SHOWN.values(), "MB: empty, 5,000 pods, deleted", "start", "suite"]
+    head = ["date", "commit", *SHOWN, "MB: empty, 5,000 pods, deleted", "start", "suite"]
     return table(head, rows)
 
 

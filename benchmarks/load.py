@@ -200,9 +200,9 @@ class Load:
                 return self._creates(seconds)
             case "delete":
                 return self._deletes(seconds)
-            case "lease":
+            case "lease-update":
                 return self._renewals(seconds)
-            case "event":
+            case "watch-event":
                 return self._events(seconds)
         make, width = REPEATED[step]
         return self._drive(make(self), width, seconds)
@@ -341,13 +341,13 @@ class Load:
 
 REPEATED: dict[str, tuple[Callable[[Load], Requests], int]] = {
     "get": (Load.gets, CONNECTIONS),
-    "patch": (Load.patches, CONNECTIONS),
-    "status": (Load.statuses, CONNECTIONS),
+    "merge-patch": (Load.patches, CONNECTIONS),
+    "status-patch": (Load.statuses, CONNECTIONS),
     "apply": (Load.applies, CONNECTIONS),
     "mixed": (Load.mixed, CONNECTIONS),
-    "node": (Load.by_node, CONNECTIONS),
-    "label": (Load.by_label, CONNECTIONS),
-    "list": (lambda _: itertools.repeat(request("GET", f"{PODS}?resourceVersion=0")), 2),
-    "page": (lambda _: itertools.repeat(request("GET", f"{PODS}?limit=500")), 4),
+    "list-10": (Load.by_node, CONNECTIONS),
+    "list-50": (Load.by_label, CONNECTIONS),
+    "list-5000": (lambda _: itertools.repeat(request("GET", f"{PODS}?resourceVersion=0")), 2),
+    "list-500": (lambda _: itertools.repeat(request("GET", f"{PODS}?limit=500")), 4),
 }
 """Steps that repeat requests as long as it takes, and how many of them are sent together."""

@@ -32,21 +32,21 @@ from processes import resident
 
 BEST = pathlib.Path(__file__).with_name("mark.json")
 KEY = "ratio"
-GATE = ["get", "create", "patch", "lease", "event"]
+GATE = ["get", "create", "merge-patch", "lease-update", "watch-event"]
 STEPS = {
     "get": "GET of a pod",
     "create": "create a pod",
-    "patch": "merge patch",
-    "status": "status patch",
+    "merge-patch": "merge patch",
+    "status-patch": "status patch",
     "apply": "apply",
-    "lease": "lease update",
+    "lease-update": "lease update",
     "delete": "delete",
     "mixed": "mixed: 70 % GET, 10 % by label, 20 % patch",
-    "node": "list by node, 10 of 5,000",
-    "label": "list by label, 50 of 5,000",
-    "list": "list of 5,000",
-    "page": "page of 500",
-    "event": "watch event, one of 500 of a patch",
+    "list-10": "list by node, 10 of 5,000",
+    "list-50": "list by label, 50 of 5,000",
+    "list-5000": "list of 5,000",
+    "list-500": "page of 500",
+    "watch-event": "watch event, one of 500 of a patch",
 }
 TOLERANCE = 0.10
 ROUNDS, TURNS, SECONDS = 7, 8, 0.06

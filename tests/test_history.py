@@ -41,12 +41,12 @@ def test_a_line_is_made_of_what_the_programs_wrote(tmp_path: Path) -> None:
     (tmp_path / "mark").write_text(
         json.dumps({"machine": "m", "floor": {"get": 10.0}, "trees": {"c0ffee00": tree}})
     )
-    (tmp_path / "count").write_text(json.dumps({"count": {"get": {"server": 5, "authn": 2}, "list": 9}}))
+    (tmp_path / "count").write_text(json.dumps({"count": {"get": 7, "list-50": 9}}))
     args = {"mark": tmp_path / "mark", "count": tmp_path / "count", "commit": "", "date": "2026-01-01"}
     line = history.line(argparse.Namespace(**args, cases=10, seconds=60.0))
     known = {"date": "2026-01-01", "commit": "c0ffee00", "machine": "m", "floor": {"get": 10.0}}
     suite = {"cases": 10, "seconds": 60.0}
-    assert line == {**known, **tree, "count": {"get": 7, "list": 9}, "suite": suite}
+    assert line == {**known, **tree, "count": {"get": 7, "list-50": 9}, "suite": suite}
 
 
 def test_parts_of_the_page_are_filled() -> None:
@@ -68,11 +68,11 @@ def test_parts_of_the_page_are_filled() -> None:
 
 def test_the_drawing_has_a_line_for_each_step() -> None:
     first, second = landing("a", 2.0), landing("b", 3.0)
-    second["ratio"]["list"] = 9.0
+    second["ratio"]["list-50"] = 9.0
     text = history.drawing([first, {"commit": "c", "date": "2026-01-01"}, second])
     lines = ElementTree.fromstring(text).findall("{http://www.w3.org/2000/svg}polyline")
     assert [len((line.get("points") or "").split()) for line in lines] == [2, 1]
-    assert ">get 1.50<" in text and ">list 1.00<" in text
+    assert ">get 1.50<" in text and ">list-50 1.00<" in text
 
 
 def test_texts_do_not_cover_each_other() -> None:

@@ -53,13 +53,13 @@ def test_the_best_never_rises(kept: dict[str, float], found: dict[str, float]) -
 
 def test_an_update_keeps_what_else_the_file_holds(tmp_path: Path) -> None:
     path = tmp_path / "mark.json"
-    path.write_text(json.dumps({"count": {"get": 1}, "ratio": {"get": 2.0, "list": 1.0}}))
-    mark.update({"get": 1.5, "list": 1.5, "page": 3.0}, path)
+    path.write_text(json.dumps({"count": {"get": 1}, "ratio": {"get": 2.0, "apply": 1.0}}))
+    mark.update({"get": 1.5, "apply": 1.5, "delete": 3.0}, path)
     assert json.loads(path.read_text()) == {
         "count": {"get": 1},
-        "ratio": {"get": 1.5, "list": 1.0, "page": 3.0},
+        "ratio": {"get": 1.5, "apply": 1.0, "delete": 3.0},
     }
-    assert mark.best(path) == {"get": 1.5, "list": 1.0, "page": 3.0}
+    assert mark.best(path) == {"get": 1.5, "apply": 1.0, "delete": 3.0}
 
 
 def test_a_first_update_makes_the_file(tmp_path: Path) -> None:
