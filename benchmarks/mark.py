@@ -49,8 +49,8 @@ STEPS = {
     "watch-event": "watch event, one of 500 of a patch",
 }
 TOLERANCE = 0.10
-ROUNDS, TURNS, SECONDS = 7, 8, 0.06
-"""Rounds of a step, turns of each server in a round, seconds of a turn."""
+ROUNDS, TURNS, SECONDS = 7, 8, 0.025
+"""Rounds of a step, turns of each server in a round, seconds of processor time that a server takes in a turn."""
 PODS = 5000
 SETTLE_SECONDS = 2.0
 FLOOR = "floor"
@@ -251,7 +251,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--pods", type=int, default=PODS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--turns", type=int, default=TURNS)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of processor time in a turn")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     args = parser.parse_args()
     if unknown := set(args.steps) - set(STEPS):
