@@ -195,7 +195,7 @@ class Load:
         return [connection.answer() for connection, _ in reversed(pairs)][::-1]
 
     def batch(self, step: str, seconds: float) -> tuple[float, int]:
-        """Processor time and operations of a step, which is repeated until it has taken about so many seconds."""
+        """Processor time and operations of a step, which is repeated until it has taken that much time."""
         match step:
             case "create":
                 return self._creates(seconds)

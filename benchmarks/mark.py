@@ -50,7 +50,7 @@ STEPS = {
 }
 TOLERANCE = 0.10
 ROUNDS, TURNS, SECONDS = 7, 8, 0.025
-"""Rounds of a step, turns of each server in a round, seconds of processor time that a server takes in a turn."""
+"""Rounds of a step, turns of each server in a round, seconds of processor time of a turn."""
 PODS = 5000
 SETTLE_SECONDS = 2.0
 FLOOR = "floor"
