@@ -159,7 +159,7 @@ class Load:
                 int(thread.name), os.SCHED_BATCH, os.sched_param(0)
             )  # new threads inherit it
         self._context = ssl._create_unverified_context()
-        self._all = [Connection(server.port, self._context) for _ in range(CONNECTIONS)]
+        self._all: list[Connection] = []
         self._count = count
         self._numbers = itertools.count(count)
         self._ticks = itertools.count()
@@ -177,18 +177,23 @@ class Load:
             self.burst([request("POST", accounts, b'{"metadata":{"name":"default"}}')])
         time.sleep(0.5)
         self._create(range(self._count))
+        self.close()
 
     def empty(self) -> None:
         """Delete the pods that were created by `fill`."""
         self._delete(range(self._count))
+        self.close()
 
     def close(self) -> None:
+        """End all connections, as the server would do while others are measured; the next burst opens new ones."""
         for one in (*self._all, *self._watches):
             one.close()
-        self._watches = []
+        self._all, self._watches = [], []
 
     def burst(self, requests: list[bytes]) -> list[bytes]:
         """The answers of requests that are sent at the same time, each on a connection of its own."""
+        if not self._all:
+            self._all = [Connection(self.server.port, self._context) for _ in range(CONNECTIONS)]
         pairs = list(zip(self._all, requests, strict=False))
         for connection, asked in pairs:
             connection.send(asked)
@@ -207,12 +212,6 @@ class Load:
                 return self._events(seconds)
         make, width = REPEATED[step]
         return self._drive(make(self), width, seconds)
-
-    def end_step(self) -> None:
-        """Close what only the last step needed."""
-        for one in self._watches:
-            one.close()
-        self._watches = []
 
     def _spent(self, portion: Callable[[], int], seconds: float) -> tuple[float, int]:
         """Repeat a portion of so many operations until the server has spent the seconds, or nothing is left.

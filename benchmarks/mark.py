@@ -142,7 +142,7 @@ class Sitting:
             for name, side in sides.items():
                 side.rounds[step].append(spent[name][0] / spent[name][1] * 1e6)
         for side in sides.values():
-            side.load.end_step()
+            side.load.close()
 
     def ratios(self, name: str, steps: list[str]) -> dict[str, float]:
         rounds = self.sides[name].rounds
