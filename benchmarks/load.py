@@ -185,7 +185,7 @@ class Load:
         self.close()
 
     def close(self) -> None:
-        """End all connections, as the server would do while others are measured; the next burst opens new ones."""
+        """End all connections, as a server would while others are measured; the next burst opens new ones."""
         for one in (*self._all, *self._watches):
             one.close()
         self._all, self._watches = [], []
