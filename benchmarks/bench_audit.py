@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import once
 import uvloop
 from in_process import TOKEN, answer, served
 
@@ -33,8 +34,8 @@ from pilothouse.lifecycle import Opened
 from pilothouse.server.request import Request, Response
 
 TARGET = "/api/v1/namespaces/default/configmaps/bench"
-ROUNDS, REQUESTS = 40, 800
-WARM_MEGABYTES = 768
+ROUNDS, REQUESTS = once.rounds(40), 800
+WARM_MEGABYTES = once.rounds(768)
 GOAL = 6.0
 """Microseconds that a GET at the level Metadata may cost more than without audit."""
 JUDGED = 16
@@ -161,4 +162,5 @@ async def main(turns: list[int]) -> int:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(main([int(one) for one in sys.argv[1:]] or [1, 4, JUDGED])))
+        turns = [int(one) for one in once.arguments()] or [1, 4, JUDGED]
+        sys.exit(once.code(runner.run(main(turns))))

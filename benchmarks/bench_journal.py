@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 
+import once
 import uvloop
 from bench_audit import TARGET, get
 from in_process import answer, served
@@ -19,7 +20,7 @@ from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
 from pilothouse.server.request import Request, Response
 
-ROUNDS, GETS, PODS = 40, 2000, 60
+ROUNDS, GETS, PODS = once.rounds(40), 2000, 60
 GOAL = 2.0
 """Microseconds that a GET may cost more than without the journal."""
 POD = {"metadata": {"generateName": "p-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -89,4 +90,4 @@ async def main() -> int:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(main()))
+        sys.exit(once.code(runner.run(main())))

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 
+import once
 import uvloop
 from in_process import answer, served
 
@@ -28,7 +29,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 
 COLLECTION = "/api/v1/namespaces/default/configmaps"
-ROUNDS, REQUESTS = 60, 600
+ROUNDS, REQUESTS = once.rounds(60), 600
 GOAL = 2.0
 """Microseconds that a GET may cost more with seats than without."""
 
@@ -127,4 +128,4 @@ async def main() -> int:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(main()))
+        sys.exit(once.code(runner.run(main())))

@@ -2,9 +2,10 @@
 
 import asyncio
 import resource
-import sys
 import tempfile
 import time
+
+import once
 
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
@@ -37,7 +38,7 @@ async def main(directory: str) -> None:
     store = SqliteStorage(directory)
     await store.start()
     for clients in (1, 10, 100):
-        await measure(store, clients, 1.0)
+        await measure(store, clients, 0.1 if once.ASKED else 1.0)
     used, began, revision = cpu(), time.perf_counter(), store.revision
     await store.compact(revision)
     print(
@@ -52,8 +53,8 @@ async def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(main(sys.argv[1]))
+    if given := once.arguments():
+        asyncio.run(main(given[0]))
     else:
         with tempfile.TemporaryDirectory() as made:
             asyncio.run(main(made))

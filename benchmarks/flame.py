@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 
-from startup import free_port
-from versus import TOKEN, pinned, running, tokens, wait_ready
+from servers import CLIENT, TOKEN, ours, pinned
 
 STEPS = ["create", "get", "list", "watch"]
 RATE = 250
@@ -122,7 +121,7 @@ def sample(args: argparse.Namespace, url: str, pid: int, step: str, directory: p
     raw = directory / f"{step}.txt"
     watch = ["py-spy", "record", "--native", "--function", "--format=raw", f"--rate={RATE}"]
     watch += [f"--duration={args.seconds}", f"--output={raw}", f"--pid={pid}"]
-    with subprocess.Popen(pinned(1, load), stdout=sys.stderr) as generator:
+    with subprocess.Popen(pinned(CLIENT, load), stdout=sys.stderr) as generator:
         time.sleep(1.5 if step == "watch" else 0.3)
         done = subprocess.run(watch, capture_output=True, text=True, check=False)
         generator.wait(120)
@@ -142,22 +141,15 @@ def main() -> None:
     parser.add_argument("steps", nargs="*", default=STEPS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        directory, port = pathlib.Path(name), free_port()
-        url = f"https://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
-        command += [
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--token-auth-file={tokens(directory)}",
-        ]
-        with running(command, 0, directory / "log") as process:
-            wait_ready(url, process)
+        directory = pathlib.Path(name)
+        with ours(directory) as server:
             prepare = ["setup"] if "create" in args.steps else ["setup", "create"]
             subprocess.run(
-                [args.loadgen, "-server", url, "-token", TOKEN, "-pods", str(args.pods), *prepare], check=True
+                [args.loadgen, "-server", server.url, "-token", TOKEN, "-pods", str(args.pods), *prepare],
+                check=True,
             )
             for step in args.steps:
-                root = sample(args, url, process.pid, step, directory)
+                root = sample(args, server.url, server.process.pid, step, directory)
                 path = args.out / f"flame-{step}.svg"
                 path.write_text(picture(root, f"{step}: {root.samples} samples"))
                 print(f"{path}: {root.samples} samples, {path.stat().st_size >> 10} KB")

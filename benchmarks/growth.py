@@ -9,12 +9,10 @@ operation; for lists also for one pod in the answer, since a list costs what it 
 
 import argparse
 import pathlib
-import sys
 import tempfile
-import time
 
 import processes
-import startup
+import servers
 import versus
 
 COUNTS = (1_000, 10_000, 50_000, 200_000)
@@ -30,28 +28,17 @@ def run(args: argparse.Namespace, count: int) -> dict[str, float]:
     seconds until the next start is ready."""
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
-        port = startup.free_port()
-        command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
-        command += [
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--token-auth-file={versus.tokens(directory)}",
-        ]
-        url = f"https://127.0.0.1:{port}"
-        with versus.running(command, 0, directory / "log") as process:
-            versus.wait_ready(url, process)
-            empty = processes.resident(process.pid)
+        with servers.ours(directory) as server:
+            empty = processes.resident(server.process.pid)
             args.pods = count
-            cpu = versus.measure(args, url, process, STEPS).cpu
+            cpu = versus.measure(args, server, STEPS).cpu
             # A step's name in the load generator's answers is longer than the one it is asked for by.
             got = {step: next(micros for name, micros in cpu.items() if step in name) for step in STEPS[1:]}
-            got["mb"] = processes.resident(process.pid)
+            got["mb"] = processes.resident(server.process.pid)
             got["kb"] = (got["mb"] - empty) * 1024 / count
-        begun = time.monotonic()
-        with versus.running(command, 0, directory / "log") as process:
-            versus.wait_ready(url, process)
-            got["start"] = time.monotonic() - begun
-            got["mb-again"] = processes.resident(process.pid)
+        with servers.ours(directory) as server:
+            got["start"] = server.ready
+            got["mb-again"] = processes.resident(server.process.pid)
         return got
 
 

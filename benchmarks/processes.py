@@ -1,13 +1,15 @@
-"""What a process has used so far, as /proc tells it."""
+"""What a process has used so far, as the kernel tells it."""
 
-import os
 import pathlib
+import time
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds of processor time of all threads, in the kernel as well."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time of all threads, in the kernel as well, to the nanosecond.
+
+    Linux keeps a clock for each process; its number is made of the pid (clock_getcpuclockid(3)).
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def resident(pid: int) -> float:

@@ -10,13 +10,11 @@ import argparse
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
 import processes
-import startup
-import versus
+import servers
 
 FLAT = 0.05
 WARM_SECONDS = 300.0
@@ -40,24 +38,15 @@ def main() -> int:
     parser.add_argument("--loadgen", required=True)
     parser.add_argument("--minutes", type=float, default=20)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        directory = pathlib.Path(name)
-        port = startup.free_port()
-        url = f"https://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
-        command += [
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--token-auth-file={versus.tokens(directory)}",
-        ]
-        with versus.running(command, 0, directory / "log") as process:
-            versus.wait_ready(url, process)
-            load = [args.loadgen, "-server", url, "-token", versus.TOKEN, "-pid", str(process.pid)]
-            subprocess.run(versus.pinned(1, [*load, "setup", "create"]), check=True, capture_output=True)
-            load += ["-seconds", str(args.minutes * 60), "mixed"]
-            with subprocess.Popen(versus.pinned(1, load), stdout=subprocess.PIPE, text=True) as running:
-                samples = sample(process.pid, running)
-                said = running.stdout.read() if running.stdout else ""
+    with tempfile.TemporaryDirectory() as name, servers.ours(pathlib.Path(name)) as server:
+        pid = server.process.pid
+        load = [args.loadgen, "-server", server.url, "-token", servers.TOKEN, "-pid", str(pid)]
+        load = servers.pinned(servers.CLIENT, load)
+        subprocess.run([*load, "setup", "create"], check=True, capture_output=True)
+        load += ["-seconds", str(args.minutes * 60), "mixed"]
+        with subprocess.Popen(load, stdout=subprocess.PIPE, text=True) as running:
+            samples = sample(pid, running)
+            said = running.stdout.read() if running.stdout else ""
     warm = [megabytes for seconds, megabytes in samples if seconds > WARM_SECONDS]
     for minute in range(int(samples[-1][0] // 60) + 1):
         these = [mb for seconds, mb in samples if seconds // 60 == minute]

@@ -5,34 +5,29 @@ prints a table, draws bars.
         [--markdown FILE] [STEP ...]
 
 The load generator is a program that takes -server, -token, -pid, -pods, -seconds, -json and step names, and
-prints one JSON object a step. Without --floor that column is left out. PILOTHOUSE_REFERENCE names a
-kube-apiserver binary; it needs `etcd` on the path. CPU is that of the server's processes, divided by the
-operations; the server is pinned to one core and the load generator to another where there are two. Beside
-each figure of ours stands what is aimed at. `--h2` adds a column for a server whose clients speak HTTP/2; its
-16 workers then share one connection, where each has one of its own over HTTP/1.1.
+prints one JSON object a step. KUBE_APISERVER names a kube-apiserver binary; it needs `etcd` on the path. CPU
+is that of the server's processes, divided by the operations; the server is pinned to one core and the load
+generator to another where there are two. Beside each figure of ours stands what is aimed at. `--h2` adds a
+column for a server whose clients speak HTTP/2; its 16 workers then share one connection, where each has one
+of its own over HTTP/1.1.
 """
 
 import argparse
-import compileall
-import contextlib
 import functools
 import json
 import os
 import pathlib
-import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
 
+import servers
 from processes import resident
-from startup import free_port
 
 GZIP = "list-gzip"
 """The step `list` once more, with compressed answers."""
@@ -54,8 +49,6 @@ STEPS = [
     "watch",
     "delete",
 ]
-FLOOR_STEPS = frozenset(["setup", "create", "get", "list", "page", "label", "patch", "watch", "delete"])
-TOKEN = "versus"
 
 GOALS = {
     "get": 75,
@@ -98,61 +91,25 @@ class Figures:
     rested: float = 0.0
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2 or not shutil.which("taskset"):
-        return command
-    return ["taskset", "-c", str(cores[core % len(cores)]), *command]
-
-
-def wait_ready(url: str, process: "subprocess.Popen[bytes]", path: str = "/readyz") -> float:
-    """Seconds until the server's answer is a good one."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    begun = time.monotonic()
-    while time.monotonic() < begun + 60 and process.poll() is None:
-        request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {TOKEN}"})
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, context=context, timeout=2):
-            return time.monotonic() - begun
-        time.sleep(0.02)
-    raise SystemExit(f"{process.args!r} did not become ready")
-
-
-@contextlib.contextmanager
-def running(command: list[str], core: int, log: pathlib.Path) -> "Iterator[subprocess.Popen[bytes]]":
-    with log.open("wb") as out:
-        process = subprocess.Popen(pinned(core, command), stdout=out, stderr=subprocess.STDOUT)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def measure(
     args: argparse.Namespace,
-    url: str,
-    process: "subprocess.Popen[bytes]",
+    server: servers.Started,
     steps: list[str],
-    path: str = "/readyz",
     rest: float = 0.0,
     h2: bool = False,
 ) -> Figures:
-    """Wait for a server that was just started, run the steps against it,
-    then let it rest for some seconds."""
-    figures = Figures(wait_ready(url, process, path), 0)
+    """Run the steps against a server that was just started, then let it rest for some seconds."""
+    pid = server.process.pid
     time.sleep(2)  # what a server does by itself after its start is over
-    figures.empty = resident(process.pid)
+    figures = Figures(server.ready, resident(pid))
     for packed, group in groupby(steps, GZIP.__eq__):
         flags = ["-gzip", "list"] if packed else list(group)
-        command = [args.loadgen, "-server", url, "-token", TOKEN, "-pid", str(process.pid)]
+        command = [args.loadgen, "-server", server.url, "-token", servers.TOKEN, "-pid", str(pid)]
         command += ["-pods", str(args.pods), "-seconds", str(args.seconds), "-json"]
         command += [*(["-h2"] if h2 else []), *flags]
-        done = subprocess.run(pinned(1, command), capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            servers.pinned(servers.CLIENT, command), capture_output=True, text=True, check=True
+        )
         for line in done.stdout.splitlines():
             row = json.loads(line)
             if row["errors"]:
@@ -162,65 +119,25 @@ def measure(
             if row["step"] == "create":
                 figures.filled = row["rss_mb"]
     time.sleep(rest)
-    figures.rested = resident(process.pid)
+    figures.rested = resident(pid)
     return figures
 
 
-def tokens(directory: pathlib.Path) -> str:
-    path = directory / "tokens.csv"
-    path.write_text(f'{TOKEN},admin,1,"system:masters"\n')
-    return str(path)
-
-
 def ours(args: argparse.Namespace, directory: pathlib.Path, h2: bool = False) -> Figures:
-    import pilothouse
-
-    compileall.compile_dir(pathlib.Path(pilothouse.__file__).parent, quiet=1)  # as installers do
-    port = free_port()
-    command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
-    command += ["--bind-address=127.0.0.1", f"--secure-port={port}", f"--token-auth-file={tokens(directory)}"]
-    with running(command, 0, directory / "ours.log") as process:
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=args.rest, h2=h2)
+    with servers.ours(directory) as server:
+        return measure(args, server, args.steps, rest=args.rest, h2=h2)
 
 
 def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
-    from pilothouse.pki import Authority
-
-    cert, key = Authority.create().issue("floor", hosts=["localhost", "127.0.0.1"], server=True)
-    (directory / "floor.crt").write_bytes(cert)
-    (directory / "floor.key").write_bytes(key)
-    port = free_port()
-    files = [str(directory / "floor.crt"), str(directory / "floor.key")]
-    command = [sys.executable, args.floor, str(port), *files, str(args.pods)]
-    with running(command, 0, directory / "floor.log") as process:
-        steps = [step for step in args.steps if step in FLOOR_STEPS]
-        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/", args.rest)
+    with servers.floor(directory, args.pods, args.floor) as server:
+        figures = measure(args, server, [step for step in args.steps if step != GZIP], args.rest)
         figures.empty = 0  # it starts with its pods
         return figures
 
 
 def reference(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
-    port, client, peer = free_port(), free_port(), free_port()
-    key = directory / "sa.key"
-    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    store = ["etcd", f"--data-dir={directory / 'etcd'}", f"--listen-client-urls=http://127.0.0.1:{client}"]
-    store += [
-        f"--advertise-client-urls=http://127.0.0.1:{client}",
-        f"--listen-peer-urls=http://127.0.0.1:{peer}",
-    ]
-    command = [os.environ["PILOTHOUSE_REFERENCE"], f"--etcd-servers=http://127.0.0.1:{client}"]
-    command += [
-        f"--secure-port={port}",
-        f"--cert-dir={directory / 'certs'}",
-        "--authorization-mode=Node,RBAC",
-    ]
-    command += [f"--token-auth-file={tokens(directory)}", "--service-account-issuer=https://versus"]
-    command += [f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"]
-    with (
-        running(store, 1, directory / "etcd.log"),
-        running(command, 0, directory / "reference.log") as process,
-    ):
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=args.rest)
+    with servers.reference(directory) as server:
+        return measure(args, server, args.steps, rest=args.rest)
 
 
 def shown(microseconds: float) -> str:
@@ -304,7 +221,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--loadgen", required=True)
-    parser.add_argument("--floor", default="")
+    parser.add_argument("--floor", type=pathlib.Path, default=servers.FLOOR)
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--h2", action="store_true")
@@ -316,9 +233,8 @@ def main() -> None:
     sides: dict[str, Callable[[argparse.Namespace, pathlib.Path], Figures]] = {"Pilothouse": ours}
     if args.h2:
         sides["over HTTP/2"] = functools.partial(ours, h2=True)
-    if args.floor:
-        sides["floor"] = floor
-    if os.environ.get("PILOTHOUSE_REFERENCE"):
+    sides["floor"] = floor
+    if os.environ.get(servers.KUBE_APISERVER):
         sides["kube-apiserver"] = reference
     results = {}
     for name, run in sides.items():

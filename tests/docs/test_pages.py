@@ -71,7 +71,7 @@ def test_it_is_told_what_becomes_of_each_block(page: pathlib.Path) -> None:
     assert len(blocks(text)) * 2 == len(re.findall(r"^ *```", text, re.M))
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     assert re.findall(r"\n\n {4,}(\S.*)", prose) == [], "fence it"
-    known = r"<!-- ((file|refused|needs|not run|run): \S.*|server:.*|checkout) ?-->"
+    known = r"<!-- ((file|refused|needs|not run|run|generated): \S.*|server:.*|checkout|end) ?-->"
     assert [line for line in re.findall(r"^<!--.*", prose, re.M) if not re.fullmatch(known, line)] == []
 
 
