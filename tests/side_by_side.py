@@ -7,7 +7,7 @@ it anew after a run of the whole suite. A file in which the mark `alone` stands 
 import functools
 import json
 import pathlib
-from collections import Counter
+from collections import defaultdict
 
 import pytest
 from xdist.remote import Producer
@@ -44,7 +44,7 @@ def arrange(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place[inside(item.nodeid)])
 
 
-class LongestFirst(LoadFileScheduling):
+class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # without types
     """Gives workers whole files in the order in which they were collected; the files that run alone go to one worker."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
@@ -60,30 +60,30 @@ class LongestFirst(LoadFileScheduling):
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Let the last worker go on with what runs alone, when another one has ended."""
-        crashed = super().remove_node(node)
+        crashed: str | None = super().remove_node(node)
         if len(self.nodes) == 1 and self.workqueue:
             self._reschedule(self.nodes[0])
         return crashed
 
 
-def by_file(reports: list[pytest.TestReport]) -> Counter[str]:
+def by_file(reports: list[pytest.TestReport]) -> dict[str, float]:
     """The seconds that each file took, set-up and tear-down included."""
-    out: Counter[str] = Counter()
+    out: dict[str, float] = defaultdict(float)
     for report in reports:
         out[inside(report.nodeid)] += report.duration
     return out
 
 
-def by_folder(files: Counter[str]) -> list[str]:
+def by_folder(files: dict[str, float]) -> list[str]:
     """A line for each folder below tests/, the longest first."""
-    folders: Counter[str] = Counter()
+    folders: dict[str, float] = defaultdict(float)
     for file, seconds in files.items():
         folder, slash, _ = file.partition("/")
         folders[folder if slash else "."] += seconds
-    return [f"{seconds:8.1f} s  {folder}" for folder, seconds in folders.most_common()]
+    return [f"{seconds:8.1f} s  {folder}" for folder, seconds in sorted(folders.items(), key=lambda f: -f[1])]
 
 
-def save(files: Counter[str]) -> None:
+def save(files: dict[str, float]) -> None:
     """Write `durations.json`."""
     kept = {file: round(seconds) for file, seconds in sorted(files.items()) if seconds >= LEAST}
     DURATIONS.write_text(json.dumps(kept, indent=1) + "\n")

@@ -4,7 +4,6 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 from side_by_side import alone, by_folder, inside, order
@@ -42,9 +41,7 @@ def test_a_file_is_known_by_the_mark() -> None:
 
 
 def test_seconds_are_summed_by_folder() -> None:
-    files = Counter(
-        {inside("tests/api/yaml/test_a.py::test[a::b]"): 1.5, "api/test_b.py": 2.5, "test_c.py": 9}
-    )
+    files = {inside("tests/api/yaml/test_a.py::test[a::b]"): 1.5, "api/test_b.py": 2.5, "test_c.py": 9.0}
     assert by_folder(files) == ["     9.0 s  .", "     4.0 s  api"]
 
 
