@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+from eventually import aeventually
 from extreme_player import LISTS, NAMESPACE, SEED, Mistakes, Player, check
 from extremes import ENDS, LONGEST, PERIODS
 from fuzz.scenario import JSON, MERGE, PARTIAL, PARTIAL_LIST, TABLE, YAML
@@ -211,11 +212,10 @@ async def test_a_namespace_with_every_grace_ends(virtual: Any, rig: Rig, mistake
         await player.send("DELETE", f"{maps}/owner?propagationPolicy=Foreground")
         await rig.settle()
         await player.send("DELETE", "/api/v1/namespaces/n")
-        await asyncio.sleep(3)
+        await rig.settle()
         for path in player.paths:
             await player.send("DELETE", f"{path}?gracePeriodSeconds=0")
-        await asyncio.sleep(30)
-        assert (await rig.call("GET", "/api/v1/namespaces/n")).status == 404
+        await aeventually(lambda: rig.readers.get("namespaces", "", "n") is None, "the end", 60)
         check(player, mistakes)
     finally:
         await namespaces.close()

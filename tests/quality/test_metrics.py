@@ -538,6 +538,7 @@ ELSEWHERE = {
     "pilothouse_memory_refused_requests_total": "flowcontrol/test_memory.py",
     "pilothouse_memory_reliefs_total": "flowcontrol/test_memory.py",
     "node_authorizer_graph_actions_duration_seconds": "authz/test_node.py",
+    "pilothouse_objects_left_out_total": "endpoints/test_left_out.py",
     "pilothouse_storage_full": "e2e/test_full_disk.py",
     "rest_client_response_size_bytes": "outbound/test_http.py",
     "workqueue_depth": "controllers/test_queue.py",

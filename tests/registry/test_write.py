@@ -354,8 +354,9 @@ class Marks(Plugin):
 
 
 async def test_admission_does_not_mark_a_new_object_as_deleted(rig: Rig) -> None:
-    ctx = context(rig)
-    await Write(rig.store, rig.catalog.get(*CONFIG_MAP), ctx, Chain([Marks()])).create(config_map("a"))
+    resource = rig.catalog.get(*CONFIG_MAP)
+    assert resource is not None
+    await Write(rig.store, resource, context(rig), Chain([Marks()])).create(config_map("a"))
     metadata = (await rig.ok("GET", f"{CONFIG_MAPS}/a"))["metadata"]
     assert (
         not metadata.keys() & {"deletionTimestamp", "deletionGracePeriodSeconds"} and metadata["uid"] != "u"
