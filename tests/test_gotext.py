@@ -94,3 +94,11 @@ def test_of_a_longer_text_the_beginning_is_quoted(text: str) -> None:
     rest = f"... ({len(text) - 128} characters left out)"
     assert quote(text) == gotext.literal(text[:128]) + rest
     assert gotext.short(text) == text[:128] + rest
+
+
+def test_a_long_object_stays_one() -> None:
+    assert gotext.short_object("{}") == "{}"
+    for text, end in (("{" + "x" * 2000 + "}", "}"), ("map[" + "x" * 2000 + "]", "]")):
+        found = gotext.short_object(text)
+        assert found.startswith(text[:128]) and found.endswith(f" characters left out){end}")
+        assert quote(found) == gotext.literal(found)

@@ -86,8 +86,8 @@ cdef class Cells:
         """Count one answered request: the bytes of its body and of its answer, its headers and its decoded
         query, and how many of its seconds it has waited for seats and for webhooks.
 
-        Unknown resources and subresources are not counted, as upstream does. So there are not many cells. A connection
-        that was taken over counts with the code 0, as upstream sees no header of its answer.
+        Unknown resources and subresources are not counted, as upstream does. So there are not many cells.
+        A connection that was taken over has the code 0, as upstream sees no header of its answer.
         """
         cdef Cell cell
         cdef str dry_run = ""
@@ -112,7 +112,8 @@ cdef class Cells:
                system_client_of(headers), status)
         cell = <Cell>self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = Cell(bool(resource.deprecated), verb, dry_run != "", subresource == "log")
+            cell = Cell(bool(resource.deprecated), verb, dry_run != "", subresource == "log")
+            self.cells[key] = cell
         cell.seconds.observe(seconds)
         if cell.sli is not None:
             cell.sli.observe(seconds - waited)

@@ -1,5 +1,5 @@
-# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json. Surrogates that stand alone are
-# repaired as there; bytes that are not UTF-8, which Go replaces one by one, are an error.
+# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json. Surrogates that stand alone
+# are repaired as there; bytes that are not UTF-8, which Go replaces one by one, are an error.
 #
 # Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only
 # for bodies that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only

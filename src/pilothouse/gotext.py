@@ -42,6 +42,13 @@ def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
     return text if len(text) <= longest else f"{text[:kept]}{_left_out(len(text) - kept)}"
 
 
+def short_object(text: str) -> str:
+    """The text of an object for a message; one with more than QUOTED characters is cut, and closed by its own bracket."""
+    if len(text) <= QUOTED:
+        return text
+    return f"{text[:BEGINNING]}{_left_out(len(text) - BEGINNING - 1)}{text[-1]}"
+
+
 def quote(text: str) -> str:
     """Quote a text for a message as Go's strconv.Quote does; of one with more than QUOTED characters the BEGINNING."""
     if len(text) <= QUOTED:

@@ -95,7 +95,7 @@ class WorkQueue:
     def _delay(self, key: str) -> float:
         """Seconds after which a key that has failed once more is handled again."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        return min(FIRST_DELAY * 2.0 ** min(count, 32), LAST_DELAY)
+        return min(FIRST_DELAY * (1 << min(count, 20)), LAST_DELAY)
 
     async def close(self) -> None:
         """Drop queued keys, cancel running tasks and wait until they have ended."""

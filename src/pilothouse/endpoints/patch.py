@@ -19,7 +19,7 @@ from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.redaction import redacted
 from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
-from pilothouse.gotext import quote
+from pilothouse.gotext import quote, short_object
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -244,7 +244,7 @@ def _rejected(raw: object, why: str) -> errors.Invalid:
 
 def _refused(shown: str, why: str) -> errors.Invalid:
     errs = Errors()
-    errs.invalid("patch", shown, why)
+    errs.invalid("patch", short_object(shown), why)
     return errors.invalid("", "", "", errs.causes)
 
 
