@@ -9,6 +9,7 @@ the path and, where it decides the answer, the name and an annotation. Without a
 import argparse
 import asyncio
 import ctypes
+import itertools
 import pathlib
 import ssl
 import tempfile
@@ -48,12 +49,14 @@ class Floor:
 
     def listed(self, query: bytes) -> list[bytes]:
         """As many pods as the real server would find: 1 of 100 by a label, 1 of 500 by a node."""
-        bodies = list(self.pods.values())
+        count = len(self.pods)
         if b"labelSelector" in query:
-            return bodies[: max(1, len(bodies) // 100)]
-        if b"fieldSelector" in query:
-            return bodies[: max(1, len(bodies) // 500)]
-        return bodies[:500] if b"limit=500" in query else bodies
+            count = max(1, count // 100)
+        elif b"fieldSelector" in query:
+            count = max(1, count // 500)
+        elif b"limit=500" in query:
+            count = 500
+        return list(itertools.islice(self.pods.values(), count))
 
     def written(self, method: bytes, name: bytes, body: bytes) -> bytes:
         """Keep a pod and send it to the watches, if its annotation asks for that."""
