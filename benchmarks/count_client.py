@@ -1,4 +1,4 @@
-"""A client that makes one request after the other on a TLS connection, and waits for the server to be idle after each."""
+"""A client that makes one request after the other over TLS, and waits after each until the server is idle."""
 
 import json
 import socket

@@ -23,7 +23,7 @@ class Step(NamedTuple):
     """An operation, which gets its number; how often it warms up, and how often it is counted."""
 
     warm: int
-    count: int
+    times: int
     operation: Operation
 
 

@@ -71,9 +71,9 @@ def test_directives_stand_in_one_place() -> None:
 
 
 def test_tests_mirror_the_tree() -> None:
-    """A test file is named after the module, the compiled module, the tool or the helper of tests that it is about."""
+    """A test file is named after the module, the tool, the benchmark or the helper of tests that it is about."""
     tests = ROOT / "tests"
-    tools = {p.stem for p in (ROOT / "tools").glob("*.py")}
+    tools = {p.stem for folder in ("tools", "benchmarks") for p in (ROOT / folder).glob("*.py")}
     compiled = {p.stem.lstrip("_") for p in COMPILED.glob("*.pyx")}
     helpers = {p.stem for p in tests.glob("*.py")} - {p.stem for p in tests.glob("test_*.py")}
     strays = []
