@@ -15,8 +15,6 @@ KEPT = (
     "0x0000000000",  # a function of a library, which has lost its name
     "(",
     "Zfile_",
-    "Zenter",
-    "Zfind",
     "__pyx_",
     "epoll_pwait",
     "serve",
@@ -85,9 +83,7 @@ MODULES = {
     "_watchers": "storage",
 }
 """Packages that the compiled modules belong to."""
-ENTER = "Zenter"
-"""The function of the probe that every call of a Python function goes through."""
-PROBE, COLLECTION, PYTHON = "the probe", "garbage collection", "python"
+COLLECTION, PYTHON = "garbage collection", "python"
 COST = tuple("0123456789+-*")
 """How the lines with costs begin."""
 ENTERED = re.compile(r"Zfile_([0-9a-f]+)")
@@ -197,8 +193,6 @@ def place(function: Function, files: dict[int, str]) -> tuple[str, str] | None:
         path = files[int(found[1], 16)]
         package, _, name = path.partition("/")
         return (package, name) if name else ("pilothouse", package)
-    if function.name in (ENTER, "Zfind"):
-        return PROBE, ""
     if function.name.startswith("gc_collect"):
         return COLLECTION, ""
     if module in MODULES:
@@ -215,18 +209,18 @@ def listed(text: str) -> dict[int, str]:
 
 
 def adjusted(costs: Costs, files: dict[int, str], whole: int) -> dict[str, int]:
-    """Instructions by place, as `package/file`, without the probe's, which add up to `whole`.
+    """Instructions by place, as `package/file`, which add up to `whole`, those of a run without the probe.
 
-    A call from Python to Python is dearer below the probe, for the interpreter has a short way for it else:
-    what there is more than `whole` goes off the files that call, in proportion to their calls.
+    A call of a Python function is dearer with it, for the interpreter has a short way for most: what there is
+    more than `whole` goes off the callers, in proportion to their calls.
     """
     found = places(costs, files)
-    del found[PROBE, ""]
     calls: Counter[tuple[str, str]] = Counter()
     for (caller, called), number in costs.calls.items():
-        if called.name == ENTER and ENTERED.fullmatch(caller.name):
-            calls[place(caller, files) or (PYTHON, "")] += number
-    surplus = sum(found.values()) - whole
+        where = place(caller, files)
+        if where in found and ENTERED.fullmatch(called.name):
+            calls[where] += number
+    surplus = found.total() - whole
     for where, number in calls.items():
         found[where] -= round(surplus * number / calls.total())
     return {"/".join(where).rstrip("/"): cost for where, cost in found.items()}

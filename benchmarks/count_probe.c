@@ -171,9 +171,9 @@ static PyObject *known[FILES];
 static int files;
 
 /* The function below which the code of a file runs: its own inside the package, else that of the caller. */
-__attribute__((noinline)) static evaluator *Zfind(PyObject *name)
+static evaluator *find(PyObject *name)
 {
-    size_t at = ((size_t)name >> 4) % SLOTS;
+    size_t at = ((size_t)name >> 4) * 0x9e3779b97f4a7c15 >> 50;
     while (slots[at].name && slots[at].name != name)
         at = (at + 1) % SLOTS;
     if (!slots[at].name) {
@@ -198,9 +198,9 @@ __attribute__((noinline)) static evaluator *Zfind(PyObject *name)
     return slots[at].under;
 }
 
-static PyObject *Zenter(PyThreadState *thread, struct _PyInterpreterFrame *frame, int raise)
+static PyObject *enter(PyThreadState *thread, struct _PyInterpreterFrame *frame, int raise)
 {
-    PyObject *out = Zfind(frame->f_code->co_filename)(thread, frame, raise);
+    PyObject *out = find(frame->f_code->co_filename)(thread, frame, raise);
     __asm__ volatile("");
     return out;
 }
@@ -214,7 +214,7 @@ static int name_frames(void)
     if (!set || !evaluate || !(names = fopen(path, "w")))
         return 0;
     PyGILState_STATE held = PyGILState_Ensure();
-    set(PyInterpreterState_Get(), Zenter);
+    set(PyInterpreterState_Get(), enter);
     PyGILState_Release(held);
     return 1;
 }
@@ -231,6 +231,8 @@ static int execute(char *command)
 {
     if (!strcmp(command, "start"))
         CALLGRIND_START_INSTRUMENTATION;
+    else if (!strcmp(command, "stop"))
+        CALLGRIND_STOP_INSTRUMENTATION;
     else if (!strcmp(command, "freeze")) {
         clock_gettime(CLOCK_REALTIME, &stopped[0]);
         clock_gettime(CLOCK_MONOTONIC, &stopped[1]);

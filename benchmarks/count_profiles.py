@@ -56,6 +56,11 @@ def _profiles(tree: pathlib.Path, names: Iterable[str], frames: bool) -> Iterato
 
 def _counted(server: Server, client: Client, name: str, step: Step) -> str:
     """The profile of a step's operations."""
+    if step.prepare is not None:
+        server.tell("stop")
+        step.prepare(client)
+        server.wait_idle()
+        server.tell("start")
     warm, first = step.warm, step.warm + AGAIN
     for number in range(warm):
         step.operation(client, number)

@@ -20,11 +20,15 @@ Operation = Callable[[Client, int], Any]
 
 
 class Step(NamedTuple):
-    """An operation, which gets its number; how often it warms up, and how often it is counted."""
+    """An operation, which gets its number; how often it warms up, and how often it is counted.
+
+    `prepare` comes before, at full speed.
+    """
 
     warm: int
     times: int
     operation: Operation
+    prepare: Callable[[Client], None] | None = None
 
 
 def pod(name: str, number: int) -> dict[str, Any]:
@@ -156,7 +160,8 @@ class Watchers:
     def __init__(self) -> None:
         self._clients: list[Client] = []
 
-    def _open(self, client: Client) -> None:
+    def open(self, client: Client) -> None:
+        """Connect, and read the events that tell what there is."""
         self._clients = [client.another() for _ in range(WATCHERS)]
         for one in self._clients:
             one.begin("GET", f"{WATCHED}?watch=1")
@@ -166,8 +171,6 @@ class Watchers:
 
     def __call__(self, client: Client, number: int) -> None:
         """Change a pod, and read the event on every connection."""
-        if not self._clients:
-            self._open(client)
         body = {"metadata": {"annotations": {"example.com/tick": f"1-{number:06}"}}}
         path = f"{WATCHED}/pod-{number % RENEWED:06}"
         client.begin("PATCH", path, encode(body), "application/merge-patch+json")
@@ -187,6 +190,7 @@ CHANGE, WATCH = "change", "watch-event"
 
 def steps() -> dict[str, Step]:
     """All steps, in the order in which they are made."""
+    watchers = Watchers()
     return {
         "get": Step(30, 200, _get),
         "list-50": Step(10, 30, _list_50),
@@ -198,5 +202,5 @@ def steps() -> dict[str, Step]:
         "lease-update": Step(45, 150, Renewal()),
         "delete": Step(20, 100, _delete),
         CHANGE: Step(32, 50, _changed),
-        WATCH: Step(4, 25, Watchers()),
+        WATCH: Step(4, 25, watchers, watchers.open),
     }
