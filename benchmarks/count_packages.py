@@ -218,7 +218,7 @@ def adjusted(costs: Costs, files: dict[int, str], whole: int) -> dict[str, int]:
     calls: Counter[tuple[str, str]] = Counter()
     for (caller, called), number in costs.calls.items():
         where = place(caller, files)
-        if where in found and ENTERED.fullmatch(called.name):
+        if where is not None and where in found and ENTERED.fullmatch(called.name):
             calls[where] += number
     surplus = found.total() - whole
     for where, number in calls.items():
