@@ -16,7 +16,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz scenarios differ siege check stubs bench load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -234,6 +234,10 @@ bench: $(READY)
 # Processor time over sockets against the best ever; MARK="--gate" takes five steps, benchmarks/mark.py says what else.
 mark: $(READY)
 	$(BIN)/python benchmarks/mark.py $(MARK)
+
+# Instructions per request of a whole server under callgrind, against the best ever in benchmarks/mark.json.
+count: $(READY)
+	$(BIN)/python benchmarks/count.py
 
 # Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback.
 ha: $(READY)
