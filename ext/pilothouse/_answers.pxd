@@ -63,8 +63,10 @@ cdef class Answers(Endpoint):
     cdef Py_ssize_t head_size         # bytes of its head
     cdef object waiting               # (request, is HTTP/1.0) queued behind `current`; a Refusal comes last
     cdef bint http10, chunked, close_after  # the answer: for an HTTP/1.0 client, in chunks, the last one
-    cdef bint read_paused, advancing, owes_continue
+    cdef bint read_paused, advancing, turning, owes_continue
     cdef int completed                # messages completed within the present feed
+    cdef bint fresh                   # no request was answered yet within the present callback
+    cdef bytes left                   # input that is not parsed yet
     cdef object duplex                # the connection's bytes once a handler has taken it over, else None
     cdef object judging               # the task that judges a head before more of the body is read
     cdef bint stopped                 # whether reading is paused, for any reason
@@ -87,6 +89,7 @@ cdef class Answers(Endpoint):
     cdef begin_answer(self, request, response)
     cdef take_over(self, response)
     cdef go_on_reading(self)
+    cdef take_left(self)
     cdef write_head(self, bytes head, Py_ssize_t size)
     cdef begin_stream(self, response, bint bodyless, pieces)
     cdef Py_ssize_t body_sent(self) except -1

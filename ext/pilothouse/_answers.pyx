@@ -195,6 +195,9 @@ cdef class Answers(Endpoint):
     cdef go_on_reading(self):
         """Read what has followed a request to upgrade that was answered otherwise."""
 
+    cdef take_left(self):
+        """Go on with input that was left unparsed."""
+
     cdef drain(self):
         if self.duplex is not None:
             self.duplex.on_leave()
@@ -233,8 +236,12 @@ cdef class Answers(Endpoint):
         self.regulate()
 
     cdef regulate(self):
-        """Pause or resume reading from the transport."""
+        """Pause or resume reading from the transport; what was left unparsed goes on first."""
         cdef bint stop = self.read_paused or self.incoming.awaits_grant or self.judging is not None
+        if not stop and self.left is not None:
+            stop = True
+            if not self.turning:
+                self.line_up()
         if stop != self.stopped and self.phase != CLOSED:
             self.stopped = stop
             if stop:
@@ -248,7 +255,8 @@ cdef class Answers(Endpoint):
         """Answer a request, or queue it behind others; of several in one read the first goes first."""
         cdef bint free = self.current is None and not self.pump.paused
         free = free and not (self.read_paused and self.waiting)
-        if free and (self.completed == 1 or self.service.line.may_answer()):
+        if free and (self.fresh or self.service.line.may_answer()):
+            self.fresh = False
             self.dispatch(request, http10)
         elif len(self.waiting) >= MAX_PIPELINED:
             raise Refused(b"")
@@ -318,6 +326,19 @@ cdef class Answers(Endpoint):
             self.regulate()
             self.go_on_reading()
             self.settle(True)
+
+    def take_turn(self):
+        """Go on; called by the line."""
+        resume(&self.turn)
+        begin(self.service.line, &self.turn)
+        self.turning = True
+        try:
+            self.advance()
+        finally:
+            self.turning = False
+        if self.left is not None and not self.turn.waits:
+            self.take_left()
+        end(self.service.line, &self.turn)
 
     # --- answers
 
