@@ -147,6 +147,11 @@ cdef class Endpoint(Sink):
         self.advance()
         end(self.service.line, &self.turn)
 
+    @property
+    def units(self):
+        """Units of work that the last callback has used, 0 if they are too few to be counted."""
+        return self.turn.had - self.turn.left
+
     cdef advance(self):
         """Go on with what has waited for the connection's turn."""
         raise NotImplementedError

@@ -24,7 +24,7 @@ from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
 from pilothouse._head cimport is_token, plain_error
 from pilothouse._pump cimport Stream
-from pilothouse._turns cimport begin, end
+from pilothouse._turns cimport FREE, begin, end
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -42,7 +42,8 @@ cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may buffer for a connec
 cdef Py_ssize_t HEADER = 150          # bytes of memory per header besides its text
 cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has none
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # bytes; a longer head is parsed line by line, or in growing parts
-cdef Py_ssize_t SLICE = 8 * 1024      # bytes that are parsed before another look at what is left of the turn
+cdef Py_ssize_t SLICE = 8 * 1024      # bytes that are parsed before another look at what is left of the turn,
+cdef Py_ssize_t THIN = 2 * 1024       # or so many if that is little
 cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a body without adding to it
 
 # Units of a turn, besides one for each byte of a head and an eighth of one for each of a body.
@@ -188,10 +189,13 @@ cdef class Connection(Message):
         elif self.left is not None:   # a transport may have read more before it was paused
             self.left += data
             self.service.unfinished.note(self.incoming, self.cost(0))
-        elif PyBytes_GET_SIZE(data) <= SLICE or PyBytes_GET_SIZE(data) <= self.plain:
+        elif PyBytes_GET_SIZE(data) <= max(self.plain, self.slice()):
             self.take(data, True)
         else:
             self.take_slices(data)
+
+    cdef Py_ssize_t slice(self):
+        return SLICE if self.turn.left > 8 * FREE else THIN
 
     cdef take_slices(self, bytes data):
         """Parse input as far as the turn goes, and keep the rest for a later one."""
@@ -207,7 +211,7 @@ cdef class Connection(Message):
                 self.service.unfinished.note(self.incoming, self.cost(0))
                 self.regulate()
                 return
-            part = min(size - at, max(SLICE, self.plain))
+            part = min(size - at, max(self.plain, self.slice()))
             at += part
             self.take(data[at - part:at], at == size)
 

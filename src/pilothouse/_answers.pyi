@@ -52,6 +52,8 @@ class Service:
 
 class Endpoint:
     unauthenticated: UnauthenticatedConnection | None
+    @property
+    def units(self) -> int: ...
     def take_turn(self) -> None: ...
 
 class Answers(Endpoint):

@@ -79,6 +79,7 @@ class Raw(Peer):
             self.send(part)
             while self.transport.reading_paused and not self.transport.closed:
                 await asyncio.sleep(0)
+                await asyncio.sleep(0)  # what is queued goes out
 
     def ask(self, method: str = "GET", path: str = "/", *more: tuple[str, str], body: bytes = b"") -> int:
         """Send a request whole; the number of its stream."""
