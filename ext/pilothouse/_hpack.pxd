@@ -41,7 +41,6 @@ cdef class Decoder:
 
     cdef begin(self, const unsigned char* data, Py_ssize_t size)
     cdef bint go_on(self, Turn* turn, Py_ssize_t most, Py_ssize_t count) except -1
-    cdef keep(self, Field field, Py_ssize_t most, Py_ssize_t count)
     cdef skip(self, int prefix)
     cdef Py_ssize_t number(self, int prefix) except -1
     cdef const unsigned char* text(self, Py_ssize_t* size) except NULL

@@ -136,6 +136,7 @@ cdef list static_fields():
 
 
 cdef list fixed = static_fields()     # the static table
+cdef Field NOTHING = Field.__new__(Field)
 
 
 cdef class Decoder:
@@ -162,41 +163,41 @@ cdef class Decoder:
         """
         cdef Field field
         cdef unsigned char c
+        cdef list fields = self.fields
         while self.at < self.end:
-            if self.count > EXCESS * count:
-                self.excessive = True
-                return True
             if turn.left <= 0:
                 return False
             self.work = FIELD
             c = self.data[self.at]
             if c & 0x80:
-                self.keep(self.entry(self.number(7)), most, count)
+                field = self.entry(self.number(7))
             elif c & 0x40:
                 field = self.literal(6)
                 self.add(field)
-                self.keep(field, most, count)
                 self.work += ADDED
             elif c & 0x20:
                 if self.count:
                     raise CompressionError("a change of the table's size within a block")
                 self.resize(self.number(5))
+                turn.left -= FIELD
+                continue
             elif self.too_large:
                 self.skip(4)
+                field = NOTHING
             else:
-                self.keep(self.literal(4), most, count)
+                field = self.literal(4)
+            self.count += 1
+            self.total += field.size
+            if self.total > most or self.count > count:
+                self.too_large = True
+                if self.count > EXCESS * count:
+                    self.excessive = True
+                    return True
+            else:
+                fields.append(field)
+                self.work += KEPT
             turn.left -= self.work
         return True
-
-    cdef keep(self, Field field, Py_ssize_t most, Py_ssize_t count):
-        """Add a field to those of the block, if they are not too many."""
-        self.count += 1
-        self.total += field.size
-        if self.total > most or self.count > count:
-            self.too_large = True
-        else:
-            self.fields.append(field)
-            self.work += KEPT
 
     cdef skip(self, int prefix):
         """Pass over a literal that nobody will see."""
@@ -208,7 +209,6 @@ cdef class Decoder:
                 raise CompressionError("a block ends within a text")
             self.at += length
             texts -= 1
-        self.count += 1
 
     cdef Py_ssize_t number(self, int prefix) except -1:
         """Read an integer whose first byte has `prefix` bits of it (RFC 7541, 5.1)."""

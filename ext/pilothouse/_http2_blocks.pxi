@@ -40,6 +40,7 @@ cdef class Blocks(Control):
     cdef decode(self):
         """Decode a whole block, or go on with it; what the turn has no room for is done in a later one."""
         cdef Decoder decoder = self.decoder
+        cdef bint whole
         self.decoding = False
         try:
             whole = decoder.go_on(&self.turn, self.service.max_header_bytes, MAX_FIELDS)

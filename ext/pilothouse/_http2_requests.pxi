@@ -105,7 +105,7 @@ cdef class Requests(Output):
         cdef Field field
         cdef Kind kind
         cdef tuple pair
-        cdef list cookies = []
+        cdef list cookies = None
         key = tuple(fields) if authority is None else (authority, *fields)
         known = self.heads.get(key)
         if known is not None:
@@ -128,6 +128,8 @@ cdef class Requests(Output):
                 if pair[0] not in head.headers:
                     head.headers[pair[0]] = pair[1]
             elif kind == COOKIE:
+                if cookies is None:
+                    cookies = []
                 cookies.append(pair[1])
                 continue
             elif kind == LENGTH:
@@ -151,7 +153,7 @@ cdef class Requests(Output):
                     return None
                 head.headers["host"] = pair[1]
             head.all_headers.append(pair)
-        if cookies:
+        if cookies is not None:
             head.headers["cookie"] = "; ".join(cookies)
             head.all_headers.append(("cookie", head.headers["cookie"]))
         if head.length < 0 and head.size <= COMMON:

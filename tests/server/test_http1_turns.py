@@ -138,13 +138,18 @@ def messages() -> st.SearchStrategy[bytes]:
     chunked = st.lists(st.tuples(chunk, st.sampled_from([1, 10, 3000])), max_size=3).map(
         lambda parts: CHUNKED + b"".join(part * count for part, count in parts) + b"0\r\n\r\n"
     )
-    plain = st.integers(0, 100_000).map(lambda size: POST + b"Content-Length: %d\r\n\r\n%b" % (size, b"y" * size))
+    plain = st.integers(0, 100_000).map(
+        lambda size: POST + b"Content-Length: %d\r\n\r\n%b" % (size, b"y" * size)
+    )
     wide = st.integers(0, 4000).map(lambda count: POST + b"a:b\r\n" * count + b"\r\n")
     return st.one_of(st.integers(1, 60).map(lambda count: GET * count), chunked, plain, wide)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(messages(), min_size=1, max_size=4), st.lists(st.integers(1000, 256 * 1024), min_size=1, max_size=6))
+@given(
+    st.lists(messages(), min_size=1, max_size=4),
+    st.lists(st.integers(1000, 256 * 1024), min_size=1, max_size=6),
+)
 def test_any_requests_cut_anywhere(parts: list[bytes], cuts: list[int]) -> None:
     """They are the same however they are cut, and no callback works for longer than its turn."""
 

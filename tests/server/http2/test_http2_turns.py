@@ -67,7 +67,9 @@ async def test_settings_that_enlarge_the_windows_of_waiting_answers_by_a_byte() 
 
 @run
 async def test_windows_that_grow_by_a_byte_end_the_connection() -> None:
-    peer = Raw(lambda _: Response(200, b"x" * 60_000), settings=struct.pack(">HI", 4, 0), clock=lambda: 1000.0)
+    peer = Raw(
+        lambda _: Response(200, b"x" * 60_000), settings=struct.pack(">HI", 4, 0), clock=lambda: 1000.0
+    )
     for _ in range(342):
         await peer.pour(peer.head())
     for size in range(1, 200):
@@ -162,7 +164,9 @@ async def test_blocks_of_many_connections_that_end_together() -> None:
     block = HEAD + b"".join(literal(b"n%d" % i, b"v" * 200) for i in range(4000))
     for peer in peers:
         parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
-        peer.send(frame(HEADERS, END_STREAM, 1, parts[0]), *(frame(CONTINUATION, 0, 1, p) for p in parts[1:-1]))
+        peer.send(
+            frame(HEADERS, END_STREAM, 1, parts[0]), *(frame(CONTINUATION, 0, 1, p) for p in parts[1:-1])
+        )
     for peer in peers:
         peer.send(frame(CONTINUATION, END_HEADERS, 1, parts[-1]))
     line, other = first.http1.service.line, first.another()
@@ -214,7 +218,13 @@ def frames() -> st.SearchStrategy[tuple[bytes, int]]:
     """Frames of any kind, most of them right, and how often each is sent."""
     values = st.one_of(st.integers(0, 100), st.sampled_from([0, 65535, 2**31 - 1, 2**31]))
     entry = st.builds(lambda name, value: struct.pack(">HI", name, value), st.integers(1, 6), values)
-    heads = [HEAD, b"\x83\x87\x84\x01\x01a", HEAD + b"\xbe" * 300, HEAD + literal(b"x", b"v" * 3000), b"\xff\xff"]
+    heads = [
+        HEAD,
+        b"\x83\x87\x84\x01\x01a",
+        HEAD + b"\xbe" * 300,
+        HEAD + literal(b"x", b"v" * 3000),
+        b"\xff\xff",
+    ]
     heads.append(HEAD + b"\x40" + integer(3000, 7, 0) + b"n" * 3000 + b"\x00" + b"\x7e\x00" * 500)
     one = st.one_of(
         st.builds(lambda *entries: frame(SETTINGS, 0, 0, b"".join(*entries)), st.lists(entry, max_size=64)),
@@ -236,14 +246,14 @@ def frames() -> st.SearchStrategy[tuple[bytes, int]]:
 def numbered(data: bytes) -> bytes:
     """Give the streams that are opened numbers that grow."""
     out, at, following = [], 0, 1
-    while at < len(data):
+    while at + 9 <= len(data):
         size = int.from_bytes(data[at : at + 3])
         head, payload = data[at : at + 9], data[at + 9 : at + 9 + size]
         if head[3] == HEADERS and head[5:] == b"\0\0\x7f\xff":
             head, following = head[:5] + struct.pack(">I", following), following + 2
         out.append(head + payload)
         at += 9 + size
-    return b"".join(out)
+    return b"".join(out) + data[at:]
 
 
 @settings(max_examples=60, deadline=None)
@@ -260,7 +270,9 @@ def test_any_frames_cut_anywhere(parts: list[tuple[bytes, int]], cuts: list[int]
     data = numbered(b"".join(part * count for part, count in parts)[:200_000])
 
     async def one() -> None:
-        peer = Raw(handler, Limits(streams=100), settings=struct.pack(">HI", 4, 0) if how == "window" else b"")
+        peer = Raw(
+            handler, Limits(streams=100), settings=struct.pack(">HI", 4, 0) if how == "window" else b""
+        )
         tracemalloc.start()
         try:
             before, _ = tracemalloc.get_traced_memory()
