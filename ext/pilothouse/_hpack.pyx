@@ -23,7 +23,7 @@ cdef Py_ssize_t OVERHEAD = 32         # bytes that an entry counts besides its t
 cdef Py_ssize_t MOST = 1 << 30        # no number may be larger
 cdef Py_ssize_t FRAME = 16384         # bytes of a frame: what every peer takes
 cdef int MAX_NAMES = 1024             # cached names of headers of answers
-cdef int EXCESS = 8                   # times the fields that are allowed, which a block may have and be left out
+cdef int EXCESS = 8                   # times as many fields as are kept end the connection
 
 # Units of a turn.
 cdef int FIELD = 20                   # a field that is left out,
@@ -157,8 +157,8 @@ cdef class Decoder:
     cdef bint go_on(self, Turn* turn, Py_ssize_t most, Py_ssize_t count) except -1:
         """Decode until the block is whole or the turn is used up, which returns false.
 
-        Fields beyond `most` bytes or `count` fields are left out, which sets `too_large`: no more is done with them
-        than the table asks for, and a block with many times as many is `excessive`.
+        Fields beyond `most` bytes or `count` fields are left out, which sets `too_large`: no more is done with
+        them than the table asks for, and a block with many times as many is `excessive`.
         Raises CompressionError for a block that cannot be decoded.
         """
         cdef Field field

@@ -194,17 +194,23 @@ cdef class Connection(Message):
         else:
             self.take_slices(data)
 
+    cdef bint is_held_up(self):
+        """Whether nothing is to be read for now."""
+        return self.read_paused or self.incoming.awaits_grant or self.judging is not None
+
     cdef Py_ssize_t slice(self):
+        """Bytes that are parsed in one go."""
         return SLICE if self.turn.left > 8 * FREE else THIN
 
     cdef take_slices(self, bytes data):
         """Parse input as far as the turn goes, and keep the rest for a later one."""
         cdef Py_ssize_t at = 0, size = PyBytes_GET_SIZE(data), part
         while at < size:
-            if self.duplex is not None or self.rest is not None or self.input_ended or self.phase >= LINGERING:
+            if self.duplex is not None or self.rest is not None or self.input_ended \
+                    or self.phase >= LINGERING:
                 self.receive(data[at:])
                 return
-            if self.turn.left <= 0 or self.read_paused or self.incoming.awaits_grant or self.judging is not None:
+            if self.turn.left <= 0 or self.is_held_up():
                 self.left = data[at:]
                 if self.judging is None and self.has_long_body():
                     self.go_on_with_body()
@@ -228,7 +234,7 @@ cdef class Connection(Message):
         return False
 
     cdef take(self, bytes data, bint last):
-        """Parse a part of the input; a long body that comes whole with the `last` one need not be judged before."""
+        """Parse a part of the input; a long body that ends with the `last` one need not be judged before."""
         if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
             data = self.hold_back(data)
             if data is None:
@@ -377,18 +383,18 @@ cdef class Connection(Message):
         """Read a request whose method the parser does not know, since any token is allowed:
         parse it as POST."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
-        cdef Py_ssize_t end = raw.find(b" ")
+        cdef Py_ssize_t stop = raw.find(b" ")
         self.parser = None
         self.in_message = True
         self.head_done = False
         self.early = raw
-        method = raw if end < 0 else raw[:end]
+        method = raw if stop < 0 else raw[:stop]
         if not is_token(method) or len(method) > MAX_METHOD:
             self.refuse(plain_error("400 Bad Request", ""))
-        elif end >= 0:
+        elif stop >= 0:
             self.method = method.decode()
             self.parser = HttpRequestParser(self)
-            self.feed(b"POST" + raw[end:])
+            self.feed(b"POST" + raw[stop:])
 
     cdef settle(self, bint again):
         """Set the phase of the connection; its time starts when the phase changes, or with `again`."""

@@ -1,4 +1,4 @@
-# The request that an HTTP/1.1 connection is receiving, and what is decided about its body before that has come.
+# The request that an HTTP/1.1 connection receives, and what is decided about its body before that has come.
 
 
 cdef class Message(Answers):

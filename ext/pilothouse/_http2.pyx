@@ -289,13 +289,13 @@ cdef class Connection(Blocks):
 
     # --- frames
 
-    cdef Py_ssize_t parse(self, const unsigned char* p, Py_ssize_t end) except -1:
-        """Parse frames until the turn is used up, or a request has to wait; returns the bytes that were taken."""
+    cdef Py_ssize_t parse(self, const unsigned char* p, Py_ssize_t length) except -1:
+        """Parse frames until the turn is used up, or a request has to wait; returns the bytes taken."""
         cdef Py_ssize_t at = 0, size, pad
         cdef int kind, flags, number
         if self.decoding:
             self.decode()
-        while at < end and self.leaving != GONE and not self.turn.waits:
+        while at < length and self.leaving != GONE and not self.turn.waits:
             if self.turn.left <= 0:
                 self.line_up()
                 break
@@ -304,12 +304,12 @@ cdef class Connection(Blocks):
                 break
             self.turn.left -= FRAME_UNITS
             if self.data_left:
-                size = min(self.data_left, end - at)
+                size = min(self.data_left, length - at)
                 self.take_data(p + at, size)
                 at += size
                 continue
             if not self.greeted:
-                size = min(24, end - at)
+                size = min(24, length - at)
                 if memcmp(p + at, PyBytes_AS_STRING(PREFACE), size) != 0:
                     self.fail(PROTOCOL_ERROR, "no preface")
                     break
@@ -318,7 +318,7 @@ cdef class Connection(Blocks):
                 self.greeted = True
                 at += 24
                 continue
-            if end - at < 9:
+            if length - at < 9:
                 break
             size = p[at] << 16 | p[at + 1] << 8 | p[at + 2]
             kind = p[at + 3]
@@ -333,12 +333,12 @@ cdef class Connection(Blocks):
             if kind == DATA:
                 pad = 0
                 if flags & PADDED:
-                    if end - at < 10 and size:
+                    if length - at < 10 and size:
                         break
                     pad = 1 + (p[at + 9] if size else 0)
                 self.begin_data(flags, number, size, pad)
                 at += 10 if pad else 9
-            elif end - at < 9 + size:
+            elif length - at < 9 + size:
                 break
             else:
                 self.on_frame(kind, flags, number, p + at + 9, size)

@@ -41,7 +41,7 @@ cdef class Control(Requests):
         self.put_frame(SETTINGS, ACK, 0, b"")
 
     cdef shift_windows(self, long long size):
-        """Change the windows of all streams; those that may send more do so when the input has been parsed."""
+        """Change the windows of all streams; those that may send more do so once the input is parsed."""
         cdef Exchange exchange
         if size == 0:
             return
@@ -55,7 +55,7 @@ cdef class Control(Requests):
                 self.blocked[exchange] = None
 
     cdef on_window(self, int number, long long size):
-        """The peer takes more, of one stream or of all together; it is sent when the input has been parsed."""
+        """The peer takes more, of one stream or of all together; it is sent once the input is parsed."""
         cdef Exchange exchange
         if size < MIN_UPDATE:
             self.glitch(1)

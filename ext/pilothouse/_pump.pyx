@@ -90,7 +90,7 @@ cdef class Turns:
         self.dirty.append(pump)
 
     def flush(self):
-        """Run the pumps; after a burst of bytes, or many of them, the rest waits for the next turn of the loop."""
+        """Run the pumps; after a burst of bytes, or MANY pumps, the rest waits for the loop's next turn."""
         cdef Pump pump
         cdef Py_ssize_t done = 0
         cdef long long end = self.bytes_out + BURST

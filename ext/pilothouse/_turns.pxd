@@ -1,4 +1,4 @@
-# Turns of connections; see `_turns.pyx`. An engine has a `Turn` for each connection and uses it in this order:
+# Turns of connections; see `_turns.pyx`. An engine has a `Turn` for each connection, used in this order:
 #
 #     begin(line, &turn)               where bytes come in, or work goes on
 #     turn.left -= units               for each piece of work; while turn.left > 0 there may be another one
