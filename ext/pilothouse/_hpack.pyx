@@ -157,8 +157,8 @@ cdef class Decoder:
     cdef bint go_on(self, Turn* turn, Py_ssize_t most, Py_ssize_t count) except -1:
         """Decode until the block is whole or the turn is used up, which returns false.
 
-        Fields beyond `most` bytes or `count` fields are left out, which sets `too_large`: no more is done with
-        them than the table asks for, and a block with many times as many is `excessive`.
+        Fields beyond `most` bytes or `count` fields are left out, which sets `too_large`: only what the table
+        asks for is done with them, and a block with many times as many is `excessive`.
         Raises CompressionError for a block that cannot be decoded.
         """
         cdef Field field

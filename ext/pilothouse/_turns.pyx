@@ -1,14 +1,14 @@
 """Turns: connections cannot keep the event loop for long, neither one nor all together, whatever peers send.
 
-An engine (HTTP/1.1, HTTP/2, HPACK, WebSocket, SPDY, outbound HTTP) declares what its pieces of work cost in
-units of about a nanosecond, so that a millisecond is a million. They count work, not time, so tests can count
-them too. A connection that has used up its units keeps the bytes that are left, pauses its transport's reading
-and stands in the line of its server object; the loop runs all else before it comes back to those in the line,
-one after the other. In a turn of the loop all of them together get two milliseconds; the more of them wait, the
-less has each, so that a short request among a thousand floods is done in its first turn.
+An engine (HTTP/1.1, HTTP/2, HPACK, WebSocket, SPDY, outbound HTTP) declares what its pieces of work cost, in
+units of about a nanosecond. They count work, not time, so tests can count them too. A connection that has
+used up its units keeps the bytes that are left, pauses its transport's reading and stands in the line of its
+server object; the loop runs all else before it comes back to those in the line, one after the other. In a
+turn of the loop all of them together get two milliseconds; the more of them wait, the less has each, so that
+a short request among a thousand floods is done in its first turn.
 
-Ordinary requests see two comparisons. A callback that uses no more than FREE units counts as nothing, and each
-connection gets that much also when all others have used up what they share.
+Ordinary requests see two comparisons. A callback that uses no more than FREE units counts as nothing, and
+each connection gets that much also when all others have used up what they share.
 """
 
 from collections import deque
@@ -94,7 +94,7 @@ cdef class Line:
 cdef class Taker:
     """The turns of one connection whose engine is written in Python.
 
-    `go_on` is called without arguments when the turn of a connection that waits has come. An engine's callback:
+    `go_on` is called without arguments when the turn of a waiting connection has come. An engine's callback:
 
         turn.begin()
         while piece := self.next_piece():
