@@ -24,6 +24,7 @@ from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
 from pilothouse._head cimport is_token, plain_error
 from pilothouse._pump cimport Stream
+from pilothouse._turns cimport FREE, begin, end
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -41,7 +42,14 @@ cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may buffer for a connec
 cdef Py_ssize_t HEADER = 150          # bytes of memory per header besides its text
 cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has none
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # bytes; a longer head is parsed line by line, or in growing parts
+cdef Py_ssize_t SLICE = 8 * 1024      # bytes that are parsed before another look at what is left of the turn,
+cdef Py_ssize_t THIN = 2 * 1024       # or so many if that is little
 cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a body without adding to it
+
+# Units of a turn, besides one for each byte of a head and an eighth of one for each of a body.
+cdef int HEADER_UNITS = 200
+cdef int PIECE_UNITS = 100            # a piece of a body
+cdef int REQUEST_UNITS = 1500
 
 
 cdef inline bint looks_like_connect(bytes data):
@@ -72,25 +80,11 @@ cdef class Input(Incoming):
             self.connection.shed()
 
 
-cdef class Connection(Answers):
-    """One connection: asyncio's protocol and httptools' callbacks; passes requests on to be answered."""
+include "_http1_message.pxi"
 
-    cdef object parser
-    cdef tuple peer, certificates
-    cdef str method, target
-    cdef dict headers
-    cdef list all_headers
-    cdef object body                  # None, bytes, or a bytearray if it arrived in parts
-    cdef bytes early                  # input up to the target, kept for methods that the parser does not know
-    cdef Py_ssize_t head_length       # bytes of target and headers
-    cdef Py_ssize_t head_read         # bytes of reads that did not complete the head
-    cdef Py_ssize_t wide              # additional bytes of text in memory that is not ASCII
-    cdef Py_ssize_t quiet             # bytes read since the body last grew
-    cdef bytearray held_back          # part of a long head that was read and not yet parsed
-    cdef bint entered                 # registered with `Bodies`
-    cdef bint admitted                # the head was judged and the body is accepted
-    cdef bint in_message, head_done
-    cdef list rest                    # input after a request to upgrade that is not answered yet, else None
+
+cdef class Connection(Message):
+    """One connection: asyncio's protocol and httptools' callbacks; passes requests on to be answered."""
 
     def __init__(self, Service service):
         Answers.__init__(self, service)
@@ -133,7 +127,7 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
-        self.held_back = self.rest = None
+        self.held_back = self.rest = self.left = None
         service.unfinished.note(self.incoming, 0)
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
@@ -177,16 +171,70 @@ cdef class Connection(Answers):
 
     def data_received(self, bytes data not None):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
+        begin(self.service.line, &self.turn)
+        self.fresh = True
+        self.receive(data)
+        end(self.service.line, &self.turn)
+
+    cdef receive(self, bytes data):
+        """Parse input, or pass it to what it belongs to."""
         if self.duplex is not None:
             self.duplex.on_data(data)
-            return
-        if self.rest is not None:
+        elif self.rest is not None:
             self.rest.append(data)
             self.pause_reading()
             self.service.unfinished.note(self.incoming, self.cost(0))
-            return
-        if self.input_ended or self.phase >= LINGERING:
-            return
+        elif self.input_ended or self.phase >= LINGERING:
+            pass
+        elif self.left is not None:   # a transport may have read more before it was paused
+            self.left += data
+            self.service.unfinished.note(self.incoming, self.cost(0))
+        elif PyBytes_GET_SIZE(data) <= max(self.plain, self.slice()):
+            self.take(data, True)
+        else:
+            self.take_slices(data)
+
+    cdef bint is_held_up(self):
+        """Whether nothing is to be read for now."""
+        return self.read_paused or self.incoming.awaits_grant or self.judging is not None
+
+    cdef Py_ssize_t slice(self):
+        """Bytes that are parsed in one go."""
+        return SLICE if self.turn.left > 8 * FREE else THIN
+
+    cdef take_slices(self, bytes data):
+        """Parse input as far as the turn goes, and keep the rest for a later one."""
+        cdef Py_ssize_t at = 0, size = PyBytes_GET_SIZE(data), part
+        while at < size:
+            if self.duplex is not None or self.rest is not None or self.input_ended \
+                    or self.phase >= LINGERING:
+                self.receive(data[at:])
+                return
+            if self.turn.left <= 0 or self.is_held_up():
+                self.left = data[at:]
+                if self.judging is None and self.has_long_body():
+                    self.go_on_with_body()
+                self.service.unfinished.note(self.incoming, self.cost(0))
+                self.regulate()
+                return
+            part = min(size - at, max(self.plain, self.slice()))
+            at += part
+            self.take(data[at - part:at], at == size)
+
+    cdef take_left(self):
+        data, self.left = self.left, None
+        self.fresh = False
+        self.take_slices(data)
+        self.regulate()
+
+    cdef bint has_long_body(self):
+        """Whether a body is being received that is long, or announced."""
+        if self.in_message and self.head_done and not self.input_ended:
+            return self.incoming.expected > 0 or self.owes_continue
+        return False
+
+    cdef take(self, bytes data, bint last):
+        """Parse a part of the input; a long body that ends with the `last` one need not be judged before."""
         if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
             data = self.hold_back(data)
             if data is None:
@@ -205,9 +253,8 @@ cdef class Connection(Answers):
             self.early = b""
         elif self.completed:
             self.early = b"?"         # the beginning of the message is unknown: no method matches
-        if self.in_message and self.head_done and not self.input_ended:
-            if self.incoming.expected or self.owes_continue:
-                self.go_on_with_body()
+        if last and self.has_long_body():
+            self.go_on_with_body()
         if before >= 0 and self.in_message and not self.completed:
             self.quiet = self.quiet + PyBytes_GET_SIZE(data) if self.incoming.received == before else 0
             if self.quiet > MAX_TRAILER:
@@ -240,6 +287,8 @@ cdef class Connection(Answers):
         if self.rest is not None:
             for data in self.rest:
                 size += PyBytes_GET_SIZE(data)
+        if self.left is not None:
+            size += PyBytes_GET_SIZE(self.left)
         if self.in_message and not self.input_ended:
             size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
@@ -269,7 +318,7 @@ cdef class Connection(Answers):
             self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef drop_message(self):
-        self.parser = self.headers = self.all_headers = self.held_back = self.rest = None
+        self.parser = self.headers = self.all_headers = self.held_back = self.rest = self.left = None
         self.early = b""
         self.in_message = False
         self.service.unfinished.note(self.incoming, 0)
@@ -327,116 +376,25 @@ cdef class Connection(Answers):
             return
         self.parser = HttpRequestParser(self)
         if rest:
-            self.service.bytes_in -= PyBytes_GET_SIZE(rest)  # it was counted when it came
-            self.data_received(rest)
+            self.fresh = True
+            self.receive(rest)
 
     cdef feed_unknown_method(self):
         """Read a request whose method the parser does not know, since any token is allowed:
         parse it as POST."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
-        cdef Py_ssize_t end = raw.find(b" ")
+        cdef Py_ssize_t stop = raw.find(b" ")
         self.parser = None
         self.in_message = True
         self.head_done = False
         self.early = raw
-        method = raw if end < 0 else raw[:end]
+        method = raw if stop < 0 else raw[:stop]
         if not is_token(method) or len(method) > MAX_METHOD:
             self.refuse(plain_error("400 Bad Request", ""))
-        elif end >= 0:
+        elif stop >= 0:
             self.method = method.decode()
             self.parser = HttpRequestParser(self)
-            self.feed(b"POST" + raw[end:])
-
-    # --- long bodies, and those announced by `Expect: 100-continue`
-
-    cdef go_on_with_body(self):
-        """Continue with a body that did not arrive with its head:
-        have it judged, then get a budget for it."""
-        cdef Incoming body = self.incoming
-        if not self.admitted:
-            if self.judging is None:
-                self.ask()
-        elif body.expected and not body.awaits_grant:
-            if body.granted == 0 or body.granted < min(body.received, body.expected):
-                self.entered = True
-                self.service.bodies.enter(body)
-
-    cdef ask(self):
-        """Have the head judged; nothing is read until then."""
-        if self.service.admit is None:
-            self.admitted = True
-            self.judge(None, None)
-            return
-        request = self.request_with(b"", True)
-        try:
-            verdict = self.service.admit(request)
-        except Exception as error:
-            verdict = self.internal_error(request, error)
-        if verdict is None or type(verdict) is Response:
-            self.judge(request, verdict)
-            return
-        self.judging = asyncio.ensure_future(verdict, loop=self.service.loop)
-        self.regulate()
-
-        def judged(task):
-            if self.judging is not task or task.cancelled():
-                if not task.cancelled() and task.exception() is None:
-                    self.discard(task.result(), peer_left())  # the request has ended otherwise
-                return
-            self.judging = None
-            error = task.exception()
-            self.judge(request, task.result() if error is None else self.internal_error(request, error))
-            self.regulate()
-            self.settle(False)
-
-        self.judging.add_done_callback(judged)
-
-    cdef judge(self, request, response):
-        """The head was judged: accept the body, or refuse it with `response`."""
-        if request is not None and request.caller:
-            self.authenticated()
-        if response is None:
-            self.admitted = True
-            self.incoming.payer = None if request is None else request.caller or self.peer[0]
-            self.go_on_with_body()
-            self.send_continue()
-            return
-        try:
-            refusal = self.refusal_of(request, response)
-        except Exception as error:
-            self.log_failure("An answer was not written", request, error)
-            self.discard(response, error)
-            self.refuse(b"")
-            return
-        self.refuse_with(refusal)
-
-    cdef Refusal refusal_of(self, request, response):
-        """Encode a judge's answer."""
-        cdef Refusal refusal = Refusal()
-        body = response.body if type(response.body) is bytes else b"".join(response.body)
-        http10 = self.parser.get_http_version() == "1.0"
-        shown = None if request.method == "HEAD" else body
-        refusal.answer = self.service.heads.head(response, len(body), True, http10, False, shown)
-        refusal.response = response
-        refusal.size = 0 if shown is None else len(body)
-        return refusal
-
-    cdef send_continue(self):
-        if not (self.owes_continue and self.admitted):
-            return
-        if self.current is None and not self.waiting and not self.pump.paused:
-            self.owes_continue = False
-            self.hand_over(CONTINUE)
-
-    cdef drop_body(self):
-        self.body = None
-        if self.entered:
-            self.entered = False
-            self.service.bodies.leave(self.incoming)
-        if self.judging is not None:
-            task, self.judging = self.judging, None
-            task.cancel()
-            self.regulate()
+            self.feed(b"POST" + raw[stop:])
 
     cdef settle(self, bint again):
         """Set the phase of the connection; its time starts when the phase changes, or with `again`."""
@@ -454,7 +412,7 @@ cdef class Connection(Answers):
             self.since = now(self.service.clock)
 
     cdef bint is_idle(self):
-        return self.current is None and not self.in_message and not self.waiting
+        return self.current is None and not self.in_message and not self.waiting and self.left is None
 
     cdef check(self, double at):
         cdef double limit
@@ -488,25 +446,28 @@ cdef class Connection(Answers):
         self.all_headers = []
         self.body = None
         self.head_length = self.head_read = self.wide = self.quiet = 0
-        self.incoming.received = self.incoming.expected = 0
+        self.incoming.received = self.incoming.expected = self.plain = 0
         self.admitted = False
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
         self.target = text if self.target is None else self.target + text
         self.head_length += PyBytes_GET_SIZE(url)
+        self.turn.left -= HEADER_UNITS + PyBytes_GET_SIZE(url)
         if PyUnicode_KIND(text) != 1:
             self.wide += 3 * PyBytes_GET_SIZE(url)
 
     def on_header(self, bytes name, bytes value):
         cdef Py_ssize_t size
         cdef const char* data
+        self.turn.left -= HEADER_UNITS + PyBytes_GET_SIZE(name)
         if self.head_done:
             return                    # a trailer, which nothing here uses
         if value is None:
             value = b""
         size = PyBytes_GET_SIZE(value)
         data = PyBytes_AS_STRING(value)
+        self.turn.left -= size
         self.head_length += PyBytes_GET_SIZE(name) + size + 4
         key = self.service.names.get(name)
         if key is None:
@@ -538,8 +499,10 @@ cdef class Connection(Answers):
         has_body = coding is not None or length is not None and length != "0"
         if length is not None and int(length) > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
-        if length is not None and int(length) > SHORT:
-            self.incoming.expected = int(length)
+        if length is not None:
+            self.plain = int(length)
+            if self.plain > SHORT:
+                self.incoming.expected = self.plain
         if "upgrade" in headers and has_body and self.parser.should_upgrade():
             # The parser assumes that another protocol follows, and would not read this body.
             raise Refused(plain_error("400 Bad Request", ""))
@@ -550,6 +513,8 @@ cdef class Connection(Answers):
 
     def on_body(self, bytes data):
         self.incoming.received += PyBytes_GET_SIZE(data)
+        self.plain = max(0, self.plain - PyBytes_GET_SIZE(data))
+        self.turn.left -= PIECE_UNITS + (PyBytes_GET_SIZE(data) >> 3)
         if self.incoming.received > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
         if self.incoming.received > SHORT and not self.incoming.expected:
@@ -567,6 +532,7 @@ cdef class Connection(Answers):
         cdef dict headers = self.headers
         self.in_message = self.owes_continue = False
         self.completed += 1
+        self.turn.left -= REQUEST_UNITS
         if not keep or "connection" in headers:
             version = self.parser.get_http_version()
             http10 = version == "1.0"
@@ -584,12 +550,3 @@ cdef class Connection(Answers):
         self.drop_body()
         self.input_ended = not keep
         self.take_request(request, http10)
-
-    cdef request_with(self, bytes body, bint keep):
-        method = self.method
-        if method is None:
-            raw = self.parser.get_method()
-            method = METHODS.get(raw) or raw.decode()
-        return Request(
-            method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep
-        )

@@ -59,7 +59,7 @@ cdef class Requests(Output):
                 head = self.head_of([], authority)
             else:
                 self.reset_stream(number, PROTOCOL_ERROR, not ends)
-                self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
+                self.spend(&self.resets, RESETS, RESETS_PER_SECOND, 1)
                 return
         exchange = Exchange.__new__(Exchange)
         exchange.connection = <Connection>self
@@ -105,6 +105,7 @@ cdef class Requests(Output):
         cdef Field field
         cdef Kind kind
         cdef tuple pair
+        cdef list cookies = None
         key = tuple(fields) if authority is None else (authority, *fields)
         known = self.heads.get(key)
         if known is not None:
@@ -127,8 +128,9 @@ cdef class Requests(Output):
                 if pair[0] not in head.headers:
                     head.headers[pair[0]] = pair[1]
             elif kind == COOKIE:
-                before = head.headers.get("cookie")
-                head.headers["cookie"] = pair[1] if before is None else f"{before}; {pair[1]}"
+                if cookies is None:
+                    cookies = []
+                cookies.append(pair[1])
                 continue
             elif kind == LENGTH:
                 text = pair[1]
@@ -151,7 +153,8 @@ cdef class Requests(Output):
                     return None
                 head.headers["host"] = pair[1]
             head.all_headers.append(pair)
-        if "cookie" in head.headers:
+        if cookies is not None:
+            head.headers["cookie"] = "; ".join(cookies)
             head.all_headers.append(("cookie", head.headers["cookie"]))
         if head.length < 0 and head.size <= COMMON:
             if len(self.heads) >= MAX_HEADS:
@@ -166,14 +169,14 @@ cdef class Requests(Output):
     cdef take_request(self, Exchange exchange):
         """Answer a request now, or when it is its turn; of several in one read the first goes first."""
         self.completed += 1
-        if self.held <= HELD and not self.waiting and (self.completed == 1 or self.service.may_go_on()):
+        if self.held <= HELD and not self.waiting and (self.completed == 1 or self.service.line.may_answer()):
             exchange.dispatch()
             return
         if self.waiting is None:
             self.waiting = {}
         self.waiting[exchange] = None
         if self.held <= HELD:
-            self.service.line_up(self)
+            self.line_up()
 
 
 cdef bint is_method(str method):
