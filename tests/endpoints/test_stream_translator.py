@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from server.duplexes import Peer, frame, frames
 from server.fake_transport import run
+from spdy_model import Frame, Model
 from virtual_time import VirtualLoop
 
 from pilothouse.endpoints.stream_translator import (
@@ -37,7 +38,7 @@ class Session:
         self.dialled = asyncio.Event()
         self.error: Exception | None = None
         self.answer: Upgrade | None = None
-        self.reader, self.writer = spdy.Reader(), spdy.Writer()
+        self.reader, self.writer = Model(), spdy.Writer()
         self.translator = Translator(self.client.duplex, wanted, self._dial, self.codes.append)
 
     async def _dial(self) -> Upgrade:
@@ -53,9 +54,9 @@ class Session:
             await asyncio.sleep(0)
         return self
 
-    def to_kubelet(self) -> list[spdy.Frame]:
+    def to_kubelet(self) -> list[Frame]:
         """The frames that the kubelet has got since the last look."""
-        return [f._replace(data=bytes(f.data)) for f in self.reader.feed(self.kubelet.take())]
+        return list(self.reader.feed(self.kubelet.take()))
 
     def to_client(self) -> list[tuple[int, bytes]]:
         return frames(self.client.take())
@@ -96,24 +97,24 @@ async def test_the_streams_of_a_command() -> None:
         (5, {"streamtype": "stdout"}),
         (7, {"streamtype": "stderr"}),
     ]
-    assert opened[4:] == [spdy.Frame(0, 3, data=b"early")]
+    assert opened[4:] == [Frame(0, 3, data=b"early")]
     session.message(b"\x00more")
     session.message(b"\x00")
-    assert session.to_kubelet() == [spdy.Frame(0, 3, data=b"more")]
+    assert session.to_kubelet() == [Frame(0, 3, data=b"more")]
     for stream in (1, 3, 5, 7):
         session.kubelet.send(session.writer.syn_reply(stream))
     session.data(5, b"out")
     session.data(7, b"err")
     assert session.to_client() == [(BINARY, b"\x01out"), (BINARY, b"\x02err")]
     session.message(b"\xff\x00")
-    assert session.to_kubelet() == [spdy.Frame(0, 3, fin=True)]
+    assert session.to_kubelet() == [Frame(0, 3, fin=True)]
     session.message(b"\x00after the end")
     session.message(b"\xff\x00")
     assert session.to_kubelet() == []
     session.end()
     assert session.status() == SUCCESS
     assert session.client.closed and session.kubelet.closed
-    assert session.to_kubelet() == [spdy.Frame(spdy.GOAWAY, 0)]
+    assert session.to_kubelet() == [Frame(spdy.GOAWAY, 0)]
     assert session.codes == [200]
 
 
@@ -123,7 +124,7 @@ async def test_a_terminal() -> None:
     names = [f.headers["streamtype"] for f in session.to_kubelet()]
     assert names == ["error", "stdin", "stdout", "resize"]
     session.message(b'\x04{"Width":80,"Height":24}')
-    assert session.to_kubelet() == [spdy.Frame(0, 7, data=b'{"Width":80,"Height":24}')]
+    assert session.to_kubelet() == [Frame(0, 7, data=b'{"Width":80,"Height":24}')]
     session.kubelet.send(spdy.rst_stream(7))
     session.message(b'\x04{"Width":1,"Height":1}')
     assert session.to_kubelet() == []
@@ -298,11 +299,11 @@ async def test_a_kubelet_that_goes_away() -> None:
 async def test_hostile_kubelets() -> None:
     session = await Session().connect()
     session.kubelet.send(session.writer.syn_stream(2, {"streamtype": "stdin"}))
-    assert session.to_kubelet()[-1] == spdy.Frame(spdy.RST_STREAM, 2, value=spdy.REFUSED_STREAM)
+    assert session.to_kubelet()[-1] == Frame(spdy.RST_STREAM, 2, value=spdy.REFUSED_STREAM)
     session.data(99, b"no such stream")
     session.data(3, b"nobody reads standard input")
     session.kubelet.send(spdy.rst_stream(98), spdy.ping(2), spdy.ping(1))
-    assert session.to_kubelet() == [spdy.Frame(spdy.PING, 0, value=2)], "ours needs no answer"
+    assert session.to_kubelet() == [Frame(spdy.PING, 0, value=2)], "ours needs no answer"
     for _ in range(100):
         session.data(1, b"x" * 10_000)
     assert len(session.translator._failure) < ERROR_BYTES + 65_537
@@ -332,7 +333,7 @@ async def test_messages_in_parts() -> None:
     session.client.send(frame(BINARY, b"", fin=False), frame(0, b"\x00a", fin=False), frame(0, b"b"))
     assert [f.data for f in session.to_kubelet()] == [b"a", b"b"]
     session.client.send(frame(BINARY, b"\xff", fin=False), frame(0, b"\x00"))
-    assert session.to_kubelet() == [spdy.Frame(0, 3, fin=True)]
+    assert session.to_kubelet() == [Frame(0, 3, fin=True)]
 
 
 @run

@@ -1,5 +1,6 @@
 """The server's end of WebSockets, against frames made by hand."""
 
+import asyncio
 import tracemalloc
 
 import pytest
@@ -106,7 +107,7 @@ async def test_messages_in_both_directions() -> None:
     assert b"".join(part for part, _ in log.seen) == b"one"
     assert [done for _, done in log.seen if done] == [True, True]
     socket.send(b"two")
-    socket.send_text("three")
+    socket.send_text(b"three")
     socket.send(b"x" * 200)
     socket.send(b"y" * 70_000)
     assert frames(peer.take()) == [
@@ -213,24 +214,31 @@ async def test_long_and_endless_messages_need_no_memory() -> None:
 
 
 @run
-async def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
+async def test_a_peer_that_pings_and_does_not_read_gets_one_answer_later() -> None:
     peer, socket, log = opened(room=1000)
-    ping = frame(PING, b"p" * 100)
-    for _ in range(20):
-        if peer.paused:
-            break
-        peer.send(ping)
-    assert peer.paused and peer.transport.held < 1300
+    socket.send(b"x" * 1000)
+    assert peer.duplex.blocked
+    peer.take()
+    for i in range(200):
+        peer.send(frame(PING, b"%d" % i))
+    assert peer.take() == b""
     peer.transport.drain()
-    assert not peer.paused
+    assert frames(peer.take()) == [(PONG, b"199")], "the last one is enough (5.5.3)"
+    peer.send(b"".join(frame(PING, b"%d" % i) for i in range(9)))
+    assert frames(peer.take()) == [(PONG, b"8")]
     assert log.seen == [True, False]
+
+
+@run
+async def test_reading_pauses_for_the_receiver_of_the_messages() -> None:
+    peer, socket, log = opened()
     socket.pause_reading()
-    peer.transport.held = 2000
-    peer.duplex.on_blocked(True)
-    peer.transport.drain()
-    assert peer.paused, "the receiver has paused it as well"
+    assert peer.paused
+    peer.send(frame(BINARY, b"x"))
     socket.resume_reading()
     assert not peer.paused
+    await asyncio.sleep(0)
+    assert log.seen == [(b"x", True)]
 
 
 @run
