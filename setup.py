@@ -32,6 +32,7 @@ ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if nam
 MODULES = (
     "_head",
     "_budgets",
+    "_turns",
     "_pump",
     "_answers",
     "_http1",

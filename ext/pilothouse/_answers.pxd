@@ -1,6 +1,7 @@
 from pilothouse._budgets cimport Bodies, Incoming, Unfinished
 from pilothouse._head cimport Heads
 from pilothouse._pump cimport Pump, Sink, Turns
+from pilothouse._turns cimport Line, Turn
 
 cdef enum Phase:
     NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
@@ -32,25 +33,21 @@ cdef class Service:
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
     cdef dict names                   # header names as received -> lower-case text; of limited size
-    cdef object line                  # connections with pipelined requests that wait for their turn
-    cdef int extra                    # pipelined requests answered in this turn of the loop
-    cdef double turn_ends             # in processor time of the thread
     cdef Heads heads
     cdef Turns turns
+    cdef readonly Line line           # connections that wait for their turn
     cdef readonly Bodies bodies
     cdef readonly Unfinished unfinished
 
-    cdef bint may_go_on(self)
-    cdef line_up(self, Endpoint connection)
-    cdef bint turn_goes_on(self)
     cdef bytes refusal_of_body(self)
 
 cdef class Endpoint(Sink):
     cdef object transport
     cdef Service service
     cdef public object unauthenticated  # counts the connection until a request on it is authenticated
-    cdef bint lined_up                # waits for its turn to continue with requests that have come
+    cdef Turn turn
 
+    cdef line_up(self)
     cdef advance(self)
     cdef check(self, double at)
     cdef bint is_idle(self)

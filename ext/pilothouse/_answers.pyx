@@ -15,15 +15,14 @@ from pilothouse.server.upgrade import Duplex
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from pilothouse._budgets cimport Bodies, Unfinished
-from pilothouse._clock cimport now, processor_time
+from pilothouse._clock cimport now
 from pilothouse._head cimport Heads
 from pilothouse._pump cimport Pump, Stream, Turns
+from pilothouse._turns cimport Line, resume, wait
 
 cdef object log = Logger("pilothouse.server.http1", "_answers.pyx")
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests queued behind the one being answered
-cdef int FEW = 4                      # pipelined requests that are always answered in one turn of the loop,
-cdef double TURN = 0.001              # and seconds during which further ones are
 cdef Py_ssize_t SMALL = 64 * 1024     # bytes; a body up to this size is written together with its head
 
 
@@ -91,7 +90,7 @@ cdef class Service:
         self.connections = set()
         self.leaving = set()
         self.names = {}
-        self.line = deque()
+        self.line = Line(loop)
         self.heads = Heads()
         self.turns = Turns(loop)
         self.bodies = Bodies(loop, body_budget, clock)
@@ -128,37 +127,6 @@ cdef class Service:
         for connection in [*self.connections, *self.leaving]:
             connection.transport.abort()
 
-    cdef bint may_go_on(self):
-        """Whether another pipelined request may be answered in this turn of the loop."""
-        if self.extra == 0:
-            self.turn_ends = processor_time() + TURN
-            self.loop.call_soon(self.turn)
-        self.extra += 1
-        return self.extra <= FEW or processor_time() < self.turn_ends
-
-    cdef line_up(self, Endpoint connection):
-        """Queue a connection to continue with its pipelined requests."""
-        if not connection.lined_up:
-            connection.lined_up = True
-            self.line.append(connection)
-
-    def turn(self):
-        """Continue with pipelined requests, one connection after the other."""
-        cdef Endpoint connection
-        cdef Py_ssize_t left = len(self.line)
-        self.extra = 0
-        while left and self.turn_goes_on():
-            left -= 1
-            connection = self.line.popleft()
-            connection.lined_up = False
-            connection.advance()
-        if self.line and self.extra == 0:
-            self.extra = 1
-            self.loop.call_soon(self.turn)
-
-    cdef bint turn_goes_on(self):
-        return self.extra < FEW or processor_time() < self.turn_ends
-
     cdef bytes refusal_of_body(self):
         """The answer for a body that is too long."""
         body = self.too_large.body
@@ -168,8 +136,17 @@ cdef class Service:
 cdef class Endpoint(Sink):
     """A connection of either protocol, as the listener's service sees it."""
 
+    cdef line_up(self):
+        """Wait for the connection's turn to go on with what has come."""
+        wait(self.service.line, &self.turn, self)
+
+    def take_turn(self):
+        """Go on; called by the line."""
+        resume(&self.turn)
+        self.advance()
+
     cdef advance(self):
-        """Answer requests that have waited for their turn."""
+        """Go on with what has waited for the connection's turn."""
         raise NotImplementedError
 
     cdef check(self, double at):
@@ -269,7 +246,7 @@ cdef class Answers(Endpoint):
         """Answer a request, or queue it behind others; of several in one read the first goes first."""
         cdef bint free = self.current is None and not self.pump.paused
         free = free and not (self.read_paused and self.waiting)
-        if free and (self.completed == 1 or self.service.may_go_on()):
+        if free and (self.completed == 1 or self.service.line.may_answer()):
             self.dispatch(request, http10)
         elif len(self.waiting) >= MAX_PIPELINED:
             raise Refused(b"")
@@ -277,7 +254,7 @@ cdef class Answers(Endpoint):
             self.waiting.append((request, http10))
             self.pause_reading()
             if free:
-                self.service.line_up(self)
+                self.line_up()
 
     cdef dispatch(self, request, bint http10):
         self.service.requests += 1
@@ -323,8 +300,8 @@ cdef class Answers(Endpoint):
         self.advancing = True
         try:
             while self.current is None and self.waiting and not self.pump.paused and self.phase < LINGERING:
-                if not self.service.may_go_on():
-                    self.service.line_up(self)
+                if not self.service.line.may_answer():
+                    self.line_up()
                     return
                 item = self.waiting.popleft()
                 if type(item) is Refusal:

@@ -259,7 +259,7 @@ cdef class Connection(Requests):
         """Parse frames until a request has to wait for its turn; keeps the rest in `left`."""
         cdef Py_ssize_t at = 0, size, pad
         cdef int kind, flags, number
-        while at < end and self.leaving != GONE and not self.lined_up:
+        while at < end and self.leaving != GONE and not self.turn.waits:
             if self.data_left:
                 size = min(self.data_left, end - at)
                 self.take_data(p + at, size)
@@ -484,13 +484,13 @@ cdef class Connection(Requests):
         cdef Exchange exchange
         cdef bytes data
         while self.waiting and self.held <= HELD:
-            if not self.service.may_go_on():
-                self.service.line_up(self)
+            if not self.service.line.may_answer():
+                self.line_up()
                 break
             exchange = next(iter(self.waiting))
             del self.waiting[exchange]
             exchange.dispatch()
-        if self.leaving != GONE and not self.lined_up and self.left is not None:
+        if self.leaving != GONE and not self.turn.waits and self.left is not None:
             data, self.left = self.left, None
             self.completed = 1
             self.parse(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))

@@ -33,7 +33,7 @@ cdef class Output(Endpoint):
     # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     cdef regulate(self):
         """Read no more from a peer that does not read, or whose requests wait for their turn."""
-        cdef bint stop = self.paused and self.settled or self.lined_up
+        cdef bint stop = self.paused and self.settled or self.turn.waits
         if stop != self.stopped and self.leaving != GONE:
             self.stopped = stop
             if stop:
@@ -118,7 +118,7 @@ cdef class Output(Endpoint):
         if self.blocked and not self.paused and self.window > 0:
             self.unblock()
             self.flush()
-        if self.waiting and self.held <= HELD and not self.lined_up:
+        if self.waiting and self.held <= HELD and not self.turn.waits:
             self.advance()
         if self.leaving == LEAVES and not self.streams and not self.paused:
             self.close()

@@ -166,14 +166,14 @@ cdef class Requests(Output):
     cdef take_request(self, Exchange exchange):
         """Answer a request now, or when it is its turn; of several in one read the first goes first."""
         self.completed += 1
-        if self.held <= HELD and not self.waiting and (self.completed == 1 or self.service.may_go_on()):
+        if self.held <= HELD and not self.waiting and (self.completed == 1 or self.service.line.may_answer()):
             exchange.dispatch()
             return
         if self.waiting is None:
             self.waiting = {}
         self.waiting[exchange] = None
         if self.held <= HELD:
-            self.service.line_up(self)
+            self.line_up()
 
 
 cdef bint is_method(str method):

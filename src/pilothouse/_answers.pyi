@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from pilothouse._budgets import Bodies, Unfinished
 from pilothouse._pump import Stream
+from pilothouse._turns import Line
 from pilothouse.server.request import Handler, Judge, Response
 from pilothouse.server.unauthenticated import UnauthenticatedConnection
 
@@ -12,6 +13,7 @@ class Refused(Exception): ...
 class Service:
     bodies: Bodies
     unfinished: Unfinished
+    line: Line
     draining: bool
     on_change: Callable[[], None] | None
     connections: set[Endpoint]
@@ -50,6 +52,7 @@ class Service:
 
 class Endpoint:
     unauthenticated: UnauthenticatedConnection | None
+    def take_turn(self) -> None: ...
 
 class Answers(Endpoint):
     def __init__(self, service: Service) -> None: ...
