@@ -97,35 +97,24 @@ cdef class Reader:
         return out
 
     cdef bint begin(self) except -1:
-        """Read the head of a frame (5.2); False when it is not complete, or wrong."""
-        cdef int size = 2
-        cdef int short
-        cdef int i
-        while True:
-            while self.have < size and self.at < self.end:
-                self.head[self.have] = PyBytes_AS_STRING(self.data)[self.at]
-                self.have += 1
-                self.at += 1
-            if self.have < 2:
+        """Read the head of a frame (5.2); False when it is not complete, or wrong, which is seen as soon as can be."""
+        cdef int size
+        if not self.fill(2):
+            return False
+        if not self.fits():
+            self.error = PROTOCOL_ERROR
+            return False
+        self.left = self.head[1] & 0x7F
+        size = 4 if self.left == 126 else 10 if self.left == 127 else 2
+        if size > 2:
+            if not self.fill(size):
                 return False
-            if not self.fits():
+            if not self.long_enough(size):
                 self.error = PROTOCOL_ERROR
                 return False
-            short = self.head[1] & 0x7F
-            size = 6 + (2 if short == 126 else 8 if short == 127 else 0)
-            if self.have == size:
-                break
-            if self.at == self.end:
-                return False
-        self.left = short
-        if short >= 126:
-            self.left = 0
-            for i in range(2, size - 4):
-                self.left = self.left << 8 | self.head[i]
-            if self.left >> 63 or self.left < (126 if short == 126 else 1 << 16):
-                self.error = PROTOCOL_ERROR
-                return False
-        memcpy(self.mask, &self.head[size - 4], 4)
+        if not self.fill(size + 4):
+            return False
+        memcpy(self.mask, &self.head[size], 4)
         self.have = 0
         self.inside = True
         self.final = self.head[0] & 0x80 != 0
@@ -135,6 +124,25 @@ cdef class Reader:
         if self.opcode == TEXT or self.opcode == BINARY:
             self.message = self.opcode
         return True
+
+    cdef bint fill(self, int size) noexcept:
+        """Gather this many bytes of a head; False when they are not there."""
+        cdef unsigned char* data = <unsigned char*>PyBytes_AS_STRING(self.data)
+        while self.have < size:
+            if self.at == self.end:
+                return False
+            self.head[self.have] = data[self.at]
+            self.have += 1
+            self.at += 1
+        return True
+
+    cdef bint long_enough(self, int size) noexcept:
+        """Read a length of two or eight bytes, which must not be shorter than that needs, nor of 64 bits."""
+        cdef int i
+        self.left = 0
+        for i in range(2, size):
+            self.left = self.left << 8 | self.head[i]
+        return not self.left >> 63 and self.left >= (126 if size == 4 else 1 << 16)
 
     cdef bint fits(self) noexcept:
         """Whether the first two bytes of a head may come here."""
