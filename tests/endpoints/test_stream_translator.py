@@ -48,6 +48,14 @@ class Session:
         headers = [("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", self.protocol)]
         return self.answer or Upgrade(101, headers, self.kubelet.duplex)
 
+    def turns(self) -> int:
+        """Let all turns pass that are waited for; their number."""
+        number = 0
+        while len(self.client.line):
+            self.client.line.run()
+            number += 1
+        return number
+
     async def connect(self) -> "Session":
         self.dialled.set()
         for _ in range(3):
@@ -347,6 +355,104 @@ async def test_back_pressure_in_both_directions() -> None:
     assert session.kubelet.paused and not session.client.paused
     session.client.transport.drain()
     assert not session.kubelet.paused
+
+
+@run
+async def test_a_process_that_writes_byte_by_byte_makes_few_messages() -> None:
+    session = await Session().connect()
+    session.to_client()
+    frames_of_one = next(spdy.data_frames(5, b"x")) * 29_000
+    session.kubelet.send(frames_of_one)
+    session.turns()
+    messages = session.to_client()
+    assert len(messages) < 100 and b"".join(data[1:] for _, data in messages) == b"x" * 29_000
+    for _ in range(20):
+        session.kubelet.send(frames_of_one)
+        session.turns()
+    assert sum(len(data) - 1 for _, data in session.to_client()) == 580_000 and not session.client.closed
+
+
+@run
+async def test_a_flood_of_small_frames_takes_many_turns_and_few_writes() -> None:
+    """14,500 bytes on each of two streams, one after the other, in one read of 256 KB."""
+    session = await Session().connect()
+    session.to_client()
+    pair = next(spdy.data_frames(5, b"o")) + next(spdy.data_frames(7, b"e"))
+    session.kubelet.send(pair * 14_500)
+    assert len(frames(session.client.transport.sent)) < 500
+    turns = session.turns()
+    assert turns > 50 and len(session.client.transport.writes) < 3 * turns
+    data = [data for _, data in session.to_client()]
+    assert data.count(b"\x01o") == data.count(b"\x02e") == 14_500
+
+
+@run
+async def test_a_client_that_types_byte_by_byte_is_slowed_and_not_cut() -> None:
+    session = await Session().connect()
+    session.to_kubelet()
+    session.client.send(frame(BINARY, b"\x00k") * 32_000)
+    assert session.kubelet.transport.held < 500 * 9
+    turns = session.turns()
+    assert turns > 50 and len(session.kubelet.transport.writes) < 3 * turns
+    assert b"".join(f.data for f in session.to_kubelet()) == b"k" * 32_000
+    assert not session.client.closed
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        pytest.param(spdy.ping(2), id="pings"),
+        pytest.param(b"\0\0\0\5" + bytes(4), id="empty data"),
+        pytest.param(next(spdy.data_frames(99, b"x")) + spdy.rst_stream(98), id="streams that are not there"),
+    ],
+)
+@run
+async def test_a_kubelet_that_sends_frames_for_nothing(idle: bytes) -> None:
+    session = await Session().connect()
+    session.to_client()
+    session.kubelet.send(idle * 10_100)
+    session.turns()
+    message = session.status()["message"]
+    assert message == "Internal error occurred: error reading from the kubelet: too many frames without data"
+    assert session.to_kubelet()[-1].type == spdy.GOAWAY and session.kubelet.closed
+
+
+@pytest.mark.parametrize("idle", [frame(BINARY, b"\x00"), frame(BINARY, b"\x07x"), frame(9), frame(BINARY)])
+@run
+async def test_a_client_that_sends_messages_for_nothing(idle: bytes) -> None:
+    session = await Session().connect()
+    session.to_client()
+    session.client.send(idle * 10_100)
+    session.turns()
+    assert session.to_client()[-1] == (CLOSE, b"\x03\xf0") and session.client.closed
+    session.client.lose()
+    assert session.kubelet.closed
+
+
+@run
+async def test_pings_of_a_kubelet_that_reads_nothing_are_not_answered() -> None:
+    session = await Session(room=1000).connect()
+    session.message(b"\x00" + b"x" * 2000)
+    held = session.kubelet.transport.held
+    session.kubelet.send(spdy.ping(2) * 5000)
+    session.turns()
+    assert session.kubelet.transport.held == held and not session.client.closed
+
+
+@run
+async def test_output_before_the_end_of_the_kubelet_reaches_a_slow_client() -> None:
+    session = await Session(room=1000).connect()
+    session.to_client()
+    pair = next(spdy.data_frames(5, b"o")) + next(spdy.data_frames(7, b"e"))
+    session.kubelet.send(pair * 1000 + next(spdy.data_frames(1, b'{"status":"Success"}')))
+    session.kubelet.lose()
+    data = b""
+    while not session.client.closed:
+        data += session.client.take()
+        session.client.transport.drain()
+        session.turns()
+    sent = [message for _, message in frames(data + session.client.take())]
+    assert sent.count(b"\x01o") == sent.count(b"\x02e") == 1000 and json.loads(sent[-2][1:]) == SUCCESS
 
 
 @run

@@ -248,6 +248,43 @@ async def test_the_server_stops() -> None:
     assert log.seen == ["leave"]
 
 
+@run
+async def test_frames_without_end_that_carry_nothing_end_the_connection() -> None:
+    """Frames of six bytes, 256 KB of them in one read; those with a byte are what somebody types."""
+    peer, _, _ = opened()
+    peer.send(frame(BINARY, b"") * 43_690)
+    while len(peer.line):
+        peer.line.run()
+    assert frames(peer.take()) == [(CLOSE, b"\x03\xf0")] and peer.closed, "1008"
+    peer, _, log = opened()
+    peer.send(frame(BINARY, b"x") * 37_449)
+    assert len(log.seen) < 500, "the rest in later turns"
+    while len(peer.line):
+        peer.line.run()
+    assert len(log.seen) == 37_449 and not peer.closed
+
+
+@run
+async def test_the_messages_before_an_end_are_delivered() -> None:
+    peer, _, log = opened()
+    peer.send(frame(BINARY, b"x") * 1000 + frame(CLOSE, b"\x03\xe8"))
+    assert not peer.closed
+    peer.lose()
+    while len(peer.line):
+        peer.line.run()
+    assert log.seen == [(b"x", True)] * 1000 + [("closed", None)]
+
+
+@run
+async def test_messages_that_nobody_takes_are_dropped_with_their_connection() -> None:
+    peer, socket, log = opened()
+    peer.send(frame(BINARY, b"x") * 1000)
+    socket.pause_reading()
+    given = len(log.seen)
+    peer.lose()
+    assert log.seen[given:] == [("closed", None)]
+
+
 # --- tunnels
 
 
@@ -267,6 +304,16 @@ async def test_a_tunnel_carries_bytes_in_messages() -> None:
     assert inner.paused, "the outer side is slow"
     outer.transport.drain()
     assert not inner.paused
+
+
+@run
+async def test_small_packets_in_a_tunnel_go_on_together() -> None:
+    outer, inner = Peer(), Peer()
+    Tunnel(WebSocket(outer.duplex), inner.duplex).start()
+    outer.send(frame(BINARY, b"p") * 20_000)
+    while len(outer.line):
+        outer.line.run()
+    assert len(inner.transport.writes) < 100 and inner.take() == b"p" * 20_000 and not outer.closed
 
 
 @run
@@ -291,6 +338,21 @@ async def test_the_ends_of_a_tunnel() -> None:
 
 
 # --- streams of messages
+
+
+@run
+async def test_messages_that_nobody_hears_have_a_budget() -> None:
+    peer = Peer()
+    stream = MessageStream(peer.duplex, WebSocket.send)
+    stream.start()
+    peer.send(frame(BINARY, b"nobody hears it") * 10_000)
+    while len(peer.line):
+        peer.line.run()
+    assert not peer.closed
+    peer.send(frame(BINARY, b"x") * 1000)
+    while len(peer.line):
+        peer.line.run()
+    assert frames(peer.take()) == [(CLOSE, b"\x03\xf0")]
 
 
 @run

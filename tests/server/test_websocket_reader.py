@@ -119,7 +119,10 @@ def test_it_ends_connections_as_websockets_does(raw: bytes, places: list[int]) -
 
 @given(st.binary(max_size=300), _places)
 def test_garbage(garbage: bytes, places: list[int]) -> None:
-    assert read(cut(garbage, places)) == of_wsproto(garbage)
+    """Some of it wsproto waits for the rest of, although the beginning of the head is wrong."""
+    events, error = read(cut(garbage, places))
+    others, code = of_wsproto(garbage)
+    assert events == others and (error == code or (error, code) == (1002, 0))
 
 
 @given(st.lists(st.integers(0, 255), max_size=8).map(bytes))
@@ -169,9 +172,11 @@ def test_memory_is_what_the_bytes_take() -> None:
             tracemalloc.stop()
 
 
-@given(st.binary(max_size=200) | st.binary(min_size=65_500, max_size=65_600))
-def test_frames_of_a_server(data: bytes) -> None:
-    for opcode in (TEXT, BINARY, PONG):
+@given(st.integers(0, 200) | st.integers(65_500, 65_600))
+def test_frames_of_a_server(size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    data = data[:size]
+    for opcode in (TEXT, BINARY, PONG)[: 3 if size < 126 else 2]:
         assert _websocket.frame(opcode, data) == Wire(opcode, data).serialize(mask=False)  # type: ignore[arg-type]
 
 

@@ -118,6 +118,7 @@ class Frames:
         self._stopped = True
         self._chunks.clear()
         self._turn.close()
+        self._tell_end()
 
     def closed(self, then: Callable[[], None]) -> None:
         """The connection has ended; call `then` once what has come was given to the receiver."""
@@ -184,11 +185,15 @@ class Frames:
             return
         if self._pending:
             self._turn.wait()
-            if self._held > AHEAD:
-                self._duplex.pause_reading()
-                return
         elif self._then is not None:
-            then, self._then = self._then, None
-            then()
+            self._tell_end()
             return
-        self._duplex.resume_reading()
+        if self._held > AHEAD:
+            self._duplex.pause_reading()
+        else:
+            self._duplex.resume_reading()
+
+    def _tell_end(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()
