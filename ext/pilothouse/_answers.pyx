@@ -18,7 +18,7 @@ from pilothouse._budgets cimport Bodies, Unfinished
 from pilothouse._clock cimport now
 from pilothouse._head cimport Heads
 from pilothouse._pump cimport Pump, Stream, Turns
-from pilothouse._turns cimport Line, resume, wait
+from pilothouse._turns cimport Line, begin, end, resume, wait
 
 cdef object log = Logger("pilothouse.server.http1", "_answers.pyx")
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
@@ -143,7 +143,9 @@ cdef class Endpoint(Sink):
     def take_turn(self):
         """Go on; called by the line."""
         resume(&self.turn)
+        begin(self.service.line, &self.turn)
         self.advance()
+        end(self.service.line, &self.turn)
 
     cdef advance(self):
         """Go on with what has waited for the connection's turn."""

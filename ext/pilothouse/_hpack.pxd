@@ -1,4 +1,5 @@
 from pilothouse._head cimport Heads
+from pilothouse._turns cimport Turn
 
 cdef enum Kind:                       # what a header field means to the server
     PLAIN
@@ -18,6 +19,7 @@ cdef class Field:
     cdef readonly tuple pair          # (name, value)
     cdef Py_ssize_t size              # as RFC 7541, 4.1 counts it
     cdef Kind kind
+    cdef Kind name_kind               # of fields with this name
 
 cdef class Scratch:
     cdef unsigned char* data
@@ -29,11 +31,18 @@ cdef class Decoder:
     cdef Scratch scratch
     cdef list table                   # the dynamic table, its newest entry last
     cdef Py_ssize_t size, limit       # of the dynamic table: bytes that it has, and may have now
-    cdef readonly bint too_large      # the last block had more fields than was allowed
+    cdef list fields                  # of the present block
+    cdef Py_ssize_t total, count      # bytes and number of its fields, those that are left out included
+    cdef readonly bint too_large      # it has more fields than was allowed
+    cdef readonly bint excessive      # it has so many that the connection should end
+    cdef Py_ssize_t work              # units that the present field takes
     cdef const unsigned char* data
     cdef Py_ssize_t at, end           # what of `data` is still to be read
 
-    cdef list decode(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t most, Py_ssize_t count)
+    cdef begin(self, const unsigned char* data, Py_ssize_t size)
+    cdef bint go_on(self, Turn* turn, Py_ssize_t most, Py_ssize_t count) except -1
+    cdef keep(self, Field field, Py_ssize_t most, Py_ssize_t count)
+    cdef skip(self, int prefix)
     cdef Py_ssize_t number(self, int prefix) except -1
     cdef const unsigned char* text(self, Py_ssize_t* size) except NULL
     cdef Field entry(self, Py_ssize_t index)

@@ -13,6 +13,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
 from pilothouse._head cimport Heads
+from pilothouse._turns cimport Turn
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -22,6 +23,14 @@ cdef Py_ssize_t OVERHEAD = 32         # bytes that an entry counts besides its t
 cdef Py_ssize_t MOST = 1 << 30        # no number may be larger
 cdef Py_ssize_t FRAME = 16384         # bytes of a frame: what every peer takes
 cdef int MAX_NAMES = 1024             # cached names of headers of answers
+cdef int EXCESS = 8                   # times the fields that are allowed, which a block may have and be left out
+
+# Units of a turn.
+cdef int FIELD = 20                   # a field that is left out,
+cdef int KEPT = 150                   # or one that is not,
+cdef int ADDED = 200                  # or one that comes into the table
+cdef int BYTE = 2                     # a byte of a text,
+cdef int CODED = 8                    # or one in Huffman's code
 
 cdef tuple STATIC = (
     (":authority", ""), (":method", "GET"), (":method", "POST"), (":path", "/"), (":path", "/index.html"),
@@ -84,10 +93,11 @@ cdef class Field:
 
 
 cdef Field field_of(str name, const unsigned char* value, Py_ssize_t size, Kind kind):
-    """Make a field; its value may make it malformed."""
+    """Make a field; its value may make it malformed, whatever `kind` its name has."""
     cdef Field field = Field.__new__(Field)
     cdef Py_ssize_t i
     cdef unsigned char c
+    field.name_kind = kind
     for i in range(size):
         c = value[i]
         if c < 32 and c != c'\t' or c == 127:
@@ -136,37 +146,69 @@ cdef class Decoder:
         self.table = []
         self.limit = TABLE
 
-    cdef list decode(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t most, Py_ssize_t count):
-        """The fields of a block. Fields beyond `most` bytes or `count` fields are left out: `too_large`.
+    cdef begin(self, const unsigned char* data, Py_ssize_t size):
+        """Begin a block; its bytes must stay where they are until it is whole, or `data` is set anew."""
+        self.data, self.at, self.end = data, 0, size
+        self.fields = []
+        self.total = self.count = 0
+        self.too_large = self.excessive = False
 
+    cdef bint go_on(self, Turn* turn, Py_ssize_t most, Py_ssize_t count) except -1:
+        """Decode until the block is whole or the turn is used up, which returns false.
+
+        Fields beyond `most` bytes or `count` fields are left out, which sets `too_large`: no more is done with them
+        than the table asks for, and a block with many times as many is `excessive`.
         Raises CompressionError for a block that cannot be decoded.
         """
-        cdef list out = []
         cdef Field field
         cdef unsigned char c
-        cdef Py_ssize_t total = 0
-        self.data, self.at, self.end = data, 0, size
-        self.too_large = False
         while self.at < self.end:
-            c = data[self.at]
+            if self.count > EXCESS * count:
+                self.excessive = True
+                return True
+            if turn.left <= 0:
+                return False
+            self.work = FIELD
+            c = self.data[self.at]
             if c & 0x80:
-                field = self.entry(self.number(7))
+                self.keep(self.entry(self.number(7)), most, count)
             elif c & 0x40:
                 field = self.literal(6)
                 self.add(field)
+                self.keep(field, most, count)
+                self.work += ADDED
             elif c & 0x20:
-                if out or self.too_large:
+                if self.count:
                     raise CompressionError("a change of the table's size within a block")
                 self.resize(self.number(5))
-                continue
+            elif self.too_large:
+                self.skip(4)
             else:
-                field = self.literal(4)
-            total += field.size
-            if total > most or PyList_GET_SIZE(out) >= count:
-                self.too_large = True
-            else:
-                out.append(field)
-        return out
+                self.keep(self.literal(4), most, count)
+            turn.left -= self.work
+        return True
+
+    cdef keep(self, Field field, Py_ssize_t most, Py_ssize_t count):
+        """Add a field to those of the block, if they are not too many."""
+        self.count += 1
+        self.total += field.size
+        if self.total > most or self.count > count:
+            self.too_large = True
+        else:
+            self.fields.append(field)
+            self.work += KEPT
+
+    cdef skip(self, int prefix):
+        """Pass over a literal that nobody will see."""
+        cdef Py_ssize_t length
+        cdef int texts = 2 if self.number(prefix) == 0 else 1
+        while texts:
+            length = self.number(7)
+            if length > self.end - self.at:
+                raise CompressionError("a block ends within a text")
+            self.at += length
+            texts -= 1
+        self.count += 1
 
     cdef Py_ssize_t number(self, int prefix) except -1:
         """Read an integer whose first byte has `prefix` bits of it (RFC 7541, 5.1)."""
@@ -206,6 +248,7 @@ cdef class Decoder:
             raise CompressionError("a block ends within a text")
         start = self.data + self.at
         self.at += length
+        self.work += (CODED if coded else BYTE) * length
         if not coded:
             size[0] = length
             return start
@@ -231,12 +274,12 @@ cdef class Decoder:
         cdef const unsigned char* data
         cdef Kind kind
         cdef str name
+        cdef Field named
         cdef Py_ssize_t index = self.number(prefix)
         if index:
-            name = <str>self.entry(index).pair[0]
-            kind = KINDS.get(name, PLAIN)
-            if kind == PLAIN and (not name or not is_name(name)):
-                kind = MALFORMED
+            named = self.entry(index)
+            name = <str>named.pair[0]
+            kind = named.name_kind
         else:
             data = self.text(&size)
             name = data[:size].decode("latin-1")

@@ -107,16 +107,19 @@ cdef class Output(Endpoint):
     cdef Leaving leaving
     cdef bint resize                  # the next head says that the peer's table is not used
     cdef bint paused                  # the socket accepts no more for now
+    cdef bint halted                  # the rest of the input waits until the peer has taken what is queued
     cdef bint stopped                 # reading is paused
     cdef bint dirty, pinged
     cdef bytearray block              # the header block that has begun to come
     cdef Fragment fragment            # counts `left` and `block`
     cdef bint greeted, settled        # the peer's preface and its first settings have come
+    cdef bytes left                   # input; what of it is not parsed yet begins at `left_at`
+    cdef Py_ssize_t left_at
 
     cdef end_input(self)
     cdef bint take_resize(self)
-    cdef spend(self, Allowance* allowance, double burst, double rate)
-    cdef glitch(self)
+    cdef spend(self, Allowance* allowance, double burst, double rate, double count)
+    cdef glitch(self, double count)
     cdef put(self, bytes data)
     cdef put_frame(self, int kind, int flags, int number, bytes payload)
     cdef put_number(self, int kind, int number, long long value)
@@ -147,26 +150,33 @@ cdef class Requests(Output):
     cdef take_request(self, Exchange exchange)
     cdef request_of(self, str method, str target, Head head, bytes body)
 
-cdef class Connection(Requests):
-    cdef bytes left                   # input that is not parsed yet
+cdef class Control(Requests):
+    cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size)
+    cdef shift_windows(self, long long size)
+    cdef on_window(self, int number, long long size)
+    cdef on_reset(self, int number, unsigned int code)
+
+cdef class Blocks(Control):
     cdef int block_stream, block_frames
     cdef bint block_ends
+    cdef bint decoding                # the block has come whole and is decoded in a later turn
+
+    cdef on_headers(self, int flags, int number, const unsigned char* data, Py_ssize_t size)
+    cdef on_continuation(self, int flags, const unsigned char* data, Py_ssize_t size)
+    cdef decode(self)
+    cdef on_head(self, int number, list fields, bint ends)
+
+cdef class Connection(Blocks):
     cdef Py_ssize_t data_left, pad_left   # of the DATA frame that has begun to come
     cdef Exchange data_of
     cdef bint data_ends
     cdef long long open_window, taken  # bytes that the peer may send; those not yet given back
 
     cdef receive(self, const unsigned char* data, Py_ssize_t size)
-    cdef parse(self, const unsigned char* data, Py_ssize_t size)
+    cdef take_input(self, bytes data, Py_ssize_t at)
+    cdef Py_ssize_t parse(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size)
     cdef begin_data(self, int flags, int number, Py_ssize_t size, Py_ssize_t pad)
     cdef take_data(self, const unsigned char* data, Py_ssize_t size)
     cdef end_data(self)
-    cdef on_headers(self, int flags, int number, const unsigned char* data, Py_ssize_t size)
-    cdef on_continuation(self, int flags, const unsigned char* data, Py_ssize_t size)
-    cdef on_head(self, int number, const unsigned char* data, Py_ssize_t size, bint ends)
-    cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size)
-    cdef on_window(self, int number, long long size)
-    cdef on_reset(self, int number, unsigned int code)
-    cdef shift_windows(self, long long size)
     cdef note(self)

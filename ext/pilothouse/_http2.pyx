@@ -27,6 +27,7 @@ from pilothouse._hpack cimport (
 )
 from pilothouse._pump cimport Pump, Sink
 from pilothouse._pump cimport Stream as PumpStream
+from pilothouse._turns cimport begin, end
 
 cdef object log = Logger("pilothouse.server.http2", "_http2.pyx")
 
@@ -87,15 +88,29 @@ cdef int MAX_SETTINGS = 64            # entries of one SETTINGS frame
 cdef int MAX_FORGOTTEN = 1024         # streams that were reset here and may still get frames
 cdef int MAX_HEADS = 8                # heads that are kept for the next requests
 cdef Py_ssize_t COMMON = 4096         # bytes; a longer head is not kept
-cdef int MIN_UPDATE = 64              # bytes; a window that grows by less is counted as a glitch
+cdef int MIN_UPDATE = 64              # bytes; a window that grows by less is counted as a glitch,
+cdef int MIN_DATA = 64                # as is a part of a body that is smaller and not the last one
 cdef double RESETS = 1000, RESETS_PER_SECOND = 33         # streams that end by a reset
 cdef double GLITCHES = 10_000, GLITCHES_PER_SECOND = 330  # frames that change nothing
 cdef double PING_AFTER = 30.0         # seconds of silence after which a peer with open streams is asked,
 cdef double PING_TIMEOUT = 15.0       # and further ones after which it is gone
 cdef double LEAVE = 1.0               # seconds for a peer to learn that it should open no more streams
+cdef int STREAMS = 64                 # streams whose windows SETTINGS may change for the price of a glitch
+cdef int MANY = 200                   # connections that are flushed in one turn of the loop
+
+# Units of a turn, besides those of `_hpack`.
+cdef int FRAME_UNITS = 150            # any frame
+cdef int SETTING_UNITS = 3
+cdef int STREAM_UNITS = 10            # a stream whose window changes
+cdef int SEND_UNITS = 2000            # one that goes on
+cdef int REQUEST_UNITS = 2000         # one that is opened
+cdef int RESET_UNITS = 2000           # one that ends early
+cdef int DATA_SHIFT = 2               # a byte of a body is a quarter of a unit
 
 include "_http2_output.pxi"
 include "_http2_requests.pxi"
+include "_http2_control.pxi"
+include "_http2_blocks.pxi"
 include "_http2_exchange.pxi"
 include "_http2_body.pxi"
 
@@ -134,13 +149,15 @@ cdef class Shared:
     def flush(self):
         """Write what the streams of connections have produced, each connection in one write."""
         cdef Output connection
-        dirty, self.dirty = self.dirty, []
+        dirty, self.dirty = self.dirty[:MANY], self.dirty[MANY:]
+        if self.dirty:
+            self.service.loop.call_soon(self.flush)
         for connection in dirty:
             connection.dirty = False
             connection.go_on()
 
 
-cdef class Connection(Requests):
+cdef class Connection(Blocks):
     """One connection: asyncio's protocol, the frames and the state that all its streams share."""
 
     def __init__(self, Shared shared):
@@ -214,21 +231,38 @@ cdef class Connection(Requests):
 
     cdef receive(self, const unsigned char* data, Py_ssize_t size):
         cdef bytes joined
+        cdef Py_ssize_t at
         self.service.bytes_in += size
         if self.leaving == GONE:
             return
+        begin(self.service.line, &self.turn)
         self.heard = now(self.service.clock)
         self.pinged = False
         self.completed = 0
         if self.left is None:
-            self.parse(data, size)
+            at = self.parse(data, size)
+            if at < size and self.leaving != GONE:
+                self.left = data[at:size]
+                self.left_at = 0
         else:
-            joined, self.left = self.left + data[:size], None
-            self.parse(<const unsigned char*>PyBytes_AS_STRING(joined), PyBytes_GET_SIZE(joined))
+            joined, self.left = self.left[self.left_at:] + data[:size], None
+            self.turn.left -= PyBytes_GET_SIZE(joined) >> DATA_SHIFT
+            self.take_input(joined, 0)
         self.note()
+        if self.blocked:
+            self.unblock()
         if self.out_size:
             self.flush()
         self.regulate()
+        end(self.service.line, &self.turn)
+
+    cdef take_input(self, bytes data, Py_ssize_t at):
+        """Parse `data` from `at` on, and keep what is left of it."""
+        at += self.parse(<const unsigned char*>PyBytes_AS_STRING(data) + at, PyBytes_GET_SIZE(data) - at)
+        if at < PyBytes_GET_SIZE(data) and self.leaving != GONE:
+            self.left, self.left_at = data, at
+            if not self.turn.waits and not self.halted:
+                self.left, self.left_at = data[at:], 0     # a part of a frame
 
     cdef note(self):
         """Count what has come of a frame or of a header block."""
@@ -255,11 +289,20 @@ cdef class Connection(Requests):
 
     # --- frames
 
-    cdef parse(self, const unsigned char* p, Py_ssize_t end):
-        """Parse frames until a request has to wait for its turn; keeps the rest in `left`."""
+    cdef Py_ssize_t parse(self, const unsigned char* p, Py_ssize_t end) except -1:
+        """Parse frames until the turn is used up, or a request has to wait; returns the bytes that were taken."""
         cdef Py_ssize_t at = 0, size, pad
         cdef int kind, flags, number
+        if self.decoding:
+            self.decode()
         while at < end and self.leaving != GONE and not self.turn.waits:
+            if self.turn.left <= 0:
+                self.line_up()
+                break
+            if self.paused and self.out_size >= FLUSH:
+                self.halted = True
+                break
+            self.turn.left -= FRAME_UNITS
             if self.data_left:
                 size = min(self.data_left, end - at)
                 self.take_data(p + at, size)
@@ -269,7 +312,7 @@ cdef class Connection(Requests):
                 size = min(24, end - at)
                 if memcmp(p + at, PyBytes_AS_STRING(PREFACE), size) != 0:
                     self.fail(PROTOCOL_ERROR, "no preface")
-                    return
+                    break
                 if size < 24:
                     break
                 self.greeted = True
@@ -283,10 +326,10 @@ cdef class Connection(Requests):
             number = (p[at + 5] & 0x7F) << 24 | p[at + 6] << 16 | p[at + 7] << 8 | p[at + 8]
             if size > FRAME:
                 self.fail(FRAME_SIZE_ERROR, "a frame is too long")
-                return
+                break
             if self.block is not None and (kind != CONTINUATION or number != self.block_stream):
                 self.fail(PROTOCOL_ERROR, "a frame within a header block")
-                return
+                break
             if kind == DATA:
                 pad = 0
                 if flags & PADDED:
@@ -300,8 +343,7 @@ cdef class Connection(Requests):
             else:
                 self.on_frame(kind, flags, number, p + at + 9, size)
                 at += 9 + size
-        if self.leaving != GONE and at < end:
-            self.left = p[at:end]
+        return at
 
     cdef on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size):
         """Take a whole frame other than DATA."""
@@ -325,7 +367,7 @@ cdef class Connection(Requests):
             elif size != 8:
                 self.fail(FRAME_SIZE_ERROR, "PING")
             elif not flags & ACK:
-                self.glitch()
+                self.glitch(1)
                 self.put_frame(PING, ACK, 0, data[:8])
             elif self.leaving == ANNOUNCED and data[:8] == DRAIN:
                 self.leave_now()
@@ -344,18 +386,18 @@ cdef class Connection(Requests):
             elif size != 5:
                 self.fail(FRAME_SIZE_ERROR, "PRIORITY")
             else:
-                self.glitch()
+                self.glitch(1)
         elif kind == GOAWAY:
             if number:
                 self.fail(PROTOCOL_ERROR, "GOAWAY of a stream")
             elif size < 8:
                 self.fail(FRAME_SIZE_ERROR, "GOAWAY")
             else:
-                self.glitch()         # nothing is pushed here, and the peer closes when it wants to
+                self.glitch(1)        # nothing is pushed here, and the peer closes when it wants to
         elif kind == PUSH_PROMISE:
             self.fail(PROTOCOL_ERROR, "PUSH_PROMISE of a client")
         else:
-            self.glitch()             # an unknown frame is ignored
+            self.glitch(1)            # an unknown frame is ignored
 
     # --- DATA
 
@@ -386,8 +428,8 @@ cdef class Connection(Requests):
         elif exchange is None and (self.forgotten is None or number not in self.forgotten):
             self.fail(STREAM_CLOSED, "DATA of a closed stream")
             return
-        if size == pad and not flags & END_STREAM:
-            self.glitch()
+        if size - pad < MIN_DATA and not flags & END_STREAM:
+            self.glitch(1)
         self.taken += size
         self.data_left = size - (1 if pad else 0)
         self.pad_left = pad - 1 if pad else 0
@@ -401,6 +443,7 @@ cdef class Connection(Requests):
         cdef Exchange exchange = self.data_of
         cdef Body body
         self.data_left -= size
+        self.turn.left -= size >> DATA_SHIFT
         if useful > 0 and exchange is not None and exchange.body is not None:
             body = exchange.body
             body.take(data[:useful])
@@ -420,69 +463,13 @@ cdef class Connection(Requests):
             body = exchange.body
             body.complete()
 
-    # --- heads
-
-    cdef on_headers(self, int flags, int number, const unsigned char* data, Py_ssize_t size):
-        cdef Py_ssize_t at = 0, end = size
-        if not number & 1:
-            self.fail(PROTOCOL_ERROR, "HEADERS of a stream that a client cannot open")
-            return
-        if flags & PADDED:
-            at = 1
-            end = size - (data[0] if size else 1)
-        if flags & PRIORITIZED:
-            at += 5
-        if at > end:
-            self.fail(PROTOCOL_ERROR, "padding that is longer than its frame")
-        elif flags & END_HEADERS:
-            self.on_head(number, data + at, end - at, flags & END_STREAM)
-        else:
-            self.block = bytearray(data[at:end])
-            self.block_stream = number
-            self.block_ends = flags & END_STREAM
-            self.block_frames = 0
-            self.since = self.heard
-
-    cdef on_continuation(self, int flags, const unsigned char* data, Py_ssize_t size):
-        cdef bytearray block = self.block
-        self.block_frames += 1
-        block += data[:size]
-        if len(block) > self.service.max_header_bytes or self.block_frames > 8 + len(block) // 1024:
-            self.fail(ENHANCE_YOUR_CALM, "a header block is too long, or comes in too many frames")
-        elif flags & END_HEADERS:
-            self.block = None
-            data = <const unsigned char*>PyByteArray_AS_STRING(block)
-            self.on_head(self.block_stream, data, len(block), self.block_ends)
-
-    cdef on_head(self, int number, const unsigned char* data, Py_ssize_t size, bint ends):
-        """A whole header block: of a request, or of its trailers."""
-        cdef Exchange exchange = self.streams.get(number)
-        try:
-            fields = self.decoder.decode(data, size, self.service.max_header_bytes, MAX_FIELDS)
-        except CompressionError as error:
-            self.fail(COMPRESSION_ERROR, str(error))
-            return
-        if exchange is not None:
-            self.on_trailers(exchange, fields, ends)
-        elif number <= self.last:
-            if self.forgotten is None or number not in self.forgotten:
-                self.fail(STREAM_CLOSED, "HEADERS of a closed stream")
-            else:
-                self.glitch()
-        elif self.leaving >= LEAVES:
-            self.glitch()
-        else:
-            self.last = number
-            if len(self.streams) >= self.shared.max_streams:
-                self.reset_stream(number, REFUSED_STREAM, not ends)
-                self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
-            else:
-                self.open_stream(number, fields, ends)
-
     cdef advance(self):
         """Answer requests that have waited, then parse what has come after them."""
         cdef Exchange exchange
         cdef bytes data
+        self.flush()
+        if self.blocked:
+            self.unblock()
         while self.waiting and self.held <= HELD:
             if not self.service.line.may_answer():
                 self.line_up()
@@ -490,88 +477,12 @@ cdef class Connection(Requests):
             exchange = next(iter(self.waiting))
             del self.waiting[exchange]
             exchange.dispatch()
-        if self.leaving != GONE and not self.turn.waits and self.left is not None:
-            data, self.left = self.left, None
+        if self.leaving != GONE and not self.turn.waits and (self.left is not None or self.decoding):
+            data, self.left = (b"" if self.left is None else self.left), None
             self.completed = 1
-            self.parse(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            self.take_input(data, self.left_at if data else 0)
             self.note()
-        self.shared.wake(self)
-        self.regulate()
-
-    # --- control frames
-
-    cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size):
-        cdef Py_ssize_t at
-        cdef int name
-        cdef unsigned int value
-        if flags & ACK:
-            if size:
-                self.fail(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS")
-            return
-        if size % 6:
-            self.fail(FRAME_SIZE_ERROR, "SETTINGS")
-            return
-        if size > 6 * MAX_SETTINGS:
-            self.fail(ENHANCE_YOUR_CALM, "too many settings")
-            return
-        if self.settled:
-            self.glitch()
-        self.settled = True
-        for at in range(0, size, 6):
-            name = data[at] << 8 | data[at + 1]
-            value = int_of(data + at + 2)
-            if name == 1:
-                self.resize = True
-            elif name == 2 and value > 1 or name == 5 and not 16384 <= value <= 16777215:
-                self.fail(PROTOCOL_ERROR, "SETTINGS")
-            elif name == 4 and value > <unsigned int>MOST_WINDOW:
-                self.fail(FLOW_CONTROL_ERROR, "SETTINGS")
-            elif name == 4:
-                self.shift_windows(<long long>value - self.first_window)
-                self.first_window = <int>value
-        self.put_frame(SETTINGS, ACK, 0, b"")
-
-    cdef shift_windows(self, long long size):
-        """Change the windows of all streams."""
-        cdef Exchange exchange
-        if size == 0:
-            return
-        for exchange in list(self.streams.values()):
-            exchange.window += size
-            if exchange.window > MOST_WINDOW:
-                self.fail(FLOW_CONTROL_ERROR, "a window that is too large")
-                return
-            if size > 0:
-                exchange.go_on()
-
-    cdef on_window(self, int number, long long size):
-        """The peer takes more, of one stream or of all together."""
-        cdef Exchange exchange
-        if size < MIN_UPDATE:
-            self.glitch()
-        if number:
-            exchange = self.streams.get(number)
-            if exchange is None:
-                return
-            if size == 0:
-                exchange.reset(PROTOCOL_ERROR, ValueError("a window that does not grow"))
-            elif exchange.window + size > MOST_WINDOW:
-                exchange.reset(FLOW_CONTROL_ERROR, ValueError("a window that is too large"))
-            else:
-                exchange.window += size
-                exchange.go_on()
-        elif size == 0:
-            self.fail(PROTOCOL_ERROR, "a window that does not grow")
-        elif self.window + size > MOST_WINDOW:
-            self.fail(FLOW_CONTROL_ERROR, "a window that is too large")
-        else:
-            self.window += size
             if self.blocked:
                 self.unblock()
-
-    cdef on_reset(self, int number, unsigned int code):
-        """The peer has reset a stream."""
-        cdef Exchange exchange = self.streams.get(number)
-        self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
-        if exchange is not None:
-            exchange.lost(peer_left())
+        self.shared.wake(self)
+        self.regulate()

@@ -155,7 +155,9 @@ cdef class Exchange(Sink):
             self.connection.flush()
         if self.rest is not None or self.connection.paused:
             self.stall()
-        return True
+            if 0 < size < MIN_UPDATE and self.rest is not None:
+                self.connection.glitch(1)
+        return not self.ended
 
     cdef stall(self):
         """Wait for a window to grow, or for the socket to take more."""
@@ -191,6 +193,8 @@ cdef class Exchange(Sink):
             self.sent += size
             if self.rest is not None:
                 self.stall()
+                if size < MIN_UPDATE:
+                    self.connection.glitch(1)
                 return
         if self.end_pending:
             self.end_pending = False
@@ -272,7 +276,7 @@ cdef class Exchange(Sink):
             connection.reset_stream(self.id, code, not self.remote_closed)
             self.lost(error)
             if code != INTERNAL_ERROR and code != CANCEL:
-                connection.spend(&connection.resets, RESETS, RESETS_PER_SECOND)
+                connection.spend(&connection.resets, RESETS, RESETS_PER_SECOND, 1)
             connection.shared.wake(connection)
 
     cdef lost(self, error):

@@ -33,7 +33,7 @@ cdef class Output(Endpoint):
     # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     cdef regulate(self):
         """Read no more from a peer that does not read, or whose requests wait for their turn."""
-        cdef bint stop = self.paused and self.settled or self.turn.waits
+        cdef bint stop = self.paused and self.settled or self.turn.waits or self.halted
         if stop != self.stopped and self.leaving != GONE:
             self.stopped = stop
             if stop:
@@ -41,10 +41,10 @@ cdef class Output(Endpoint):
             else:
                 self.transport.resume_reading()
 
-    cdef spend(self, Allowance* allowance, double burst, double rate):
-        """Use up one of what a peer may do so often."""
+    cdef spend(self, Allowance* allowance, double burst, double rate, double count):
+        """Use up `count` of what a peer may do so often."""
         cdef double at
-        allowance.left -= 1
+        allowance.left -= count
         if allowance.left < 0:
             at = now(self.service.clock)
             allowance.left = min(burst, allowance.left + (at - allowance.at) * rate)
@@ -52,9 +52,9 @@ cdef class Output(Endpoint):
             if allowance.left < 0:
                 self.fail(ENHANCE_YOUR_CALM, "too many frames without use")
 
-    cdef glitch(self):
-        """Count a frame that changes nothing."""
-        self.spend(&self.glitches, GLITCHES, GLITCHES_PER_SECOND)
+    cdef glitch(self, double count):
+        """Count a frame that changes nothing, or next to nothing; more than once if it makes more work."""
+        self.spend(&self.glitches, GLITCHES, GLITCHES_PER_SECOND, count)
 
     # --- writing
 
@@ -114,25 +114,32 @@ cdef class Output(Endpoint):
         """Write what is queued, then let streams go on that have waited; close if this was the end."""
         if self.leaving == GONE:
             return
+        begin(self.service.line, &self.turn)
         self.flush()
-        if self.blocked and not self.paused and self.window > 0:
+        if self.blocked:
             self.unblock()
             self.flush()
-        if self.waiting and self.held <= HELD and not self.turn.waits:
+        if not self.turn.waits and (self.waiting and self.held <= HELD or self.halted and not self.paused):
+            self.halted = False
             self.advance()
+        end(self.service.line, &self.turn)
         if self.leaving == LEAVES and not self.streams and not self.paused:
             self.close()
 
     cdef unblock(self):
-        """Let streams go on that have waited for the socket or for the connection's window, in turn."""
+        """Let streams go on that have waited for the socket or for a window, one after the other."""
         cdef Exchange exchange
         cdef Py_ssize_t left = len(self.blocked)
         cdef Py_ssize_t most = self.out_size + BURST
         while left and self.blocked and not self.paused and self.window > 0:
+            if self.turn.left <= 0:
+                self.line_up()
+                return
             if self.out_size > most:
                 self.shared.wake(self)
                 return
             left -= 1
+            self.turn.left -= SEND_UNITS
             exchange = next(iter(self.blocked))
             del self.blocked[exchange]
             exchange.go_on()

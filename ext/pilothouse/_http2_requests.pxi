@@ -59,7 +59,7 @@ cdef class Requests(Output):
                 head = self.head_of([], authority)
             else:
                 self.reset_stream(number, PROTOCOL_ERROR, not ends)
-                self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
+                self.spend(&self.resets, RESETS, RESETS_PER_SECOND, 1)
                 return
         exchange = Exchange.__new__(Exchange)
         exchange.connection = <Connection>self
@@ -105,6 +105,7 @@ cdef class Requests(Output):
         cdef Field field
         cdef Kind kind
         cdef tuple pair
+        cdef list cookies = []
         key = tuple(fields) if authority is None else (authority, *fields)
         known = self.heads.get(key)
         if known is not None:
@@ -127,8 +128,7 @@ cdef class Requests(Output):
                 if pair[0] not in head.headers:
                     head.headers[pair[0]] = pair[1]
             elif kind == COOKIE:
-                before = head.headers.get("cookie")
-                head.headers["cookie"] = pair[1] if before is None else f"{before}; {pair[1]}"
+                cookies.append(pair[1])
                 continue
             elif kind == LENGTH:
                 text = pair[1]
@@ -151,7 +151,8 @@ cdef class Requests(Output):
                     return None
                 head.headers["host"] = pair[1]
             head.all_headers.append(pair)
-        if "cookie" in head.headers:
+        if cookies:
+            head.headers["cookie"] = "; ".join(cookies)
             head.all_headers.append(("cookie", head.headers["cookie"]))
         if head.length < 0 and head.size <= COMMON:
             if len(self.heads) >= MAX_HEADS:

@@ -1,5 +1,6 @@
 """Clients of HTTP/2 without sockets: one that writes any frames, and one that h2 keeps to the protocol."""
 
+import asyncio
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -71,6 +72,13 @@ class Raw(Peer):
             stream, self.next = self.next, self.next + 2
         block = self.encoder.encode(list(of or fields()), huffman=stream % 4 == 1)
         return frame(HEADERS, END_HEADERS | (END_STREAM if ends else 0), stream, block)
+
+    async def pour(self, *parts: bytes) -> None:
+        """Send as a socket does: nothing more while the server does not read."""
+        for part in parts:
+            self.send(part)
+            while self.transport.reading_paused and not self.transport.closed:
+                await asyncio.sleep(0)
 
     def ask(self, method: str = "GET", path: str = "/", *more: tuple[str, str], body: bytes = b"") -> int:
         """Send a request whole; the number of its stream."""

@@ -148,14 +148,14 @@ async def test_floods_of_frames_that_change_nothing(one: bytes) -> None:
     peer = Raw(clock=clock, settings=b"")
     with bounded(8):
         for count in range(200):  # noqa: B007
-            peer.send(one * 100)
+            await peer.pour(one * 100)
             peer.transport.writes = peer.transport.writes[-2:]
             if peer.transport.closed:
                 break
     assert peer.transport.closed and 99 <= count <= 101
     slow = Raw(clock=clock, settings=b"")
     for _ in range(300):
-        slow.send(one * 100)
+        await slow.pour(one * 100)
         clock.now += 1
     assert not slow.transport.closed, "at a rate that harms nobody they are welcome"
 
@@ -177,7 +177,7 @@ async def test_empty_data(flags: int) -> None:
     peer.send(peer.head(ends=False, of=fields("POST")))
     one = frame(DATA, flags, 1, b"\xc8" + b"\0" * 200 if flags else b"")
     for _ in range(200):
-        peer.send(one * 100)
+        await peer.pour(one * 100)
         if peer.transport.closed:
             break
     assert calmed(peer) and not peer.seen
@@ -216,7 +216,7 @@ async def test_a_table_that_is_filled_again_and_again() -> None:
             block = b"\x82\x84\x87" + b"".join(
                 b"\x40\x05x-%03d\x7f\xa1\x1e" % (j % 1000) + b"v" * 4000 for j in range(i, i + 3)
             )
-            peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, block))
+            await peer.pour(frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, block))
             peer.seen.clear()
             peer.transport.writes = peer.transport.writes[-2:]
     assert peer.http1.service.requests == 300
@@ -257,7 +257,7 @@ async def test_tiny_windows() -> None:
         peer.ask()
     with bounded(4):
         for _ in range(400):
-            peer.send(b"".join(number(WINDOW_UPDATE, 2 * i + 1, 1) for i in range(50)))
+            await peer.pour(b"".join(number(WINDOW_UPDATE, 2 * i + 1, 1) for i in range(50)))
             peer.transport.writes = peer.transport.writes[-2:]
             if peer.transport.closed:
                 break
