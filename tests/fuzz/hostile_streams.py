@@ -77,6 +77,8 @@ async def _flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> Non
     writer.write(head)
     part = piece * (65536 // len(piece))
     for _ in range(SIZE // len(part)):
+        if writer.is_closing():
+            return
         writer.write(part)
         await writer.drain()
 

@@ -26,8 +26,8 @@ PEAK = 64_000_000
 TRIES = 3
 """Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
 
-SIZE = 4 << 20
-"""Bytes that a client sends."""
+SECONDS = 3.0
+"""For how long a client sends."""
 
 CLOSE, BINARY, PING = 8, 2, 9
 FLOODS = {
@@ -110,7 +110,8 @@ class Site:
             part = piece * (1 << 16)
             with contextlib.suppress(OSError):
                 connection.sendall(begin)
-                for _ in range(SIZE // len(part) + 1):
+                until = time.monotonic() + SECONDS
+                while time.monotonic() < until:
                     connection.sendall(part)
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
