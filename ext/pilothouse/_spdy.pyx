@@ -1,7 +1,8 @@
 """Reads the frames of a SPDY/3.1 connection without I/O, some at a time.
 
-Data is passed on as it arrives, that of small frames in a row together. Header blocks are passed over: those who open
-streams here read none, so that nothing is decompressed for a peer (SPDY Protocol - Draft 3.1; Go's moby/spdystream).
+Data is passed on as it arrives, that of small frames in a row together. Header blocks are passed over: those
+who open streams here read none, so that nothing is decompressed for a peer (SPDY Protocol - Draft 3.1; Go's
+moby/spdystream).
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -20,7 +21,7 @@ cpdef enum Kind:
     WINDOW_UPDATE = 9
 
 cdef enum:                            # what reading costs, in units of a turn (see _turns.pxd):
-    FRAME_COST = 40                   # a frame that nobody is told of, or whose data goes with that of another,
+    FRAME_COST = 40                   # a frame that is no event of its own,
     EVENT_COST = 4000                 # an event, with what its receiver does with it,
     BYTES_COST = 2                    # and these many bytes
 
@@ -34,7 +35,7 @@ cdef enum:
 
 cdef bytes NOTHING = b""
 
-cdef int LEAST[10]                    # bytes of a control frame before its header block, -1: without a meaning here
+cdef int LEAST[10]                    # bytes of a control frame before its header block; -1: it means nothing here
 LEAST[:] = [-1, 10, 4, 8, -1, -1, 4, 8, 4, -1]
 
 
@@ -49,9 +50,9 @@ cdef inline unsigned int word(const unsigned char* at) noexcept:
 cdef class Reader:
     """Reads the frames of one peer.
 
-    empty: how many frames without data have come: control frames, and data frames that are empty. A receiver has no use
-    for many of them. spent: what the last `read` has cost, in units of a turn. error: what the peer has done wrong, ""
-    before.
+    empty: how many frames without data have come: control frames, and data frames that are empty. A receiver
+    has no use for many of them. spent: what the last `read` has cost, in units of a turn. error: what the
+    peer has done wrong, "" before.
     """
 
     cdef bytes data                   # what was fed; it is read up to `at`
@@ -70,7 +71,7 @@ cdef class Reader:
     cdef readonly long long empty, spent
     cdef readonly str error
 
-    def __init__(self):
+    def __cinit__(self):
         self.data = NOTHING
         self.error = ""
 
@@ -83,7 +84,8 @@ cdef class Reader:
         return self.at < self.end and not self.error
 
     def feed(self, bytes data not None):
-        """Take bytes of the peer. Those that were fed before should have been read: what is left is copied."""
+        """Take bytes of the peer. Those that were fed before should have been read: what is left is
+        copied."""
         if self.at < self.end:
             data = self.data[self.at:self.end] + data
         self.data = data
@@ -92,10 +94,10 @@ cdef class Reader:
     def read(self, long long units):
         """The next events, `(kind, stream, fin, data, value)`, until these units are spent.
 
-        DATA comes as its bytes do, `fin` with the last ones. value: the status of a RST_STREAM, the number of a PING.
-        SYN_REPLY and HEADERS are events only if they end their stream; SETTINGS, WINDOW_UPDATE and what nobody knows
-        are none. When the peer breaks the protocol, the events before are returned, `error` is set and nothing more is
-        read.
+        DATA comes as its bytes do, `fin` with the last ones. value: the status of a RST_STREAM, the number of
+        a PING. SYN_REPLY and HEADERS are events only if they end their stream; SETTINGS, WINDOW_UPDATE and
+        what nobody knows are none. When the peer breaks the protocol, the events before are returned, `error`
+        is set and nothing more is read.
         """
         cdef list out = []
         cdef Py_ssize_t at = self.at
@@ -124,7 +126,8 @@ cdef class Reader:
         return out
 
     cdef bint begin(self, list out) except -1:
-        """Read the head of a frame, and what is needed of a control frame; False when it is not complete, or wrong."""
+        """Read the head of a frame, and what is needed of a control frame; False when it is not complete, or
+        wrong."""
         cdef unsigned int first
         cdef int needed = 8
         cdef int kind = 0

@@ -1,7 +1,8 @@
-"""WebSocket frames (RFC 6455) without I/O: reads those of a client, some at a time, and writes those of a server.
+"""WebSocket frames (RFC 6455) without I/O: reads those of a client, some at a time, and writes those of a
+server.
 
-A frame is passed on as its bytes arrive, so that no message needs memory for more than one read brings, however long
-it is. A caller says how much work it wants done, and reads on later from there.
+A frame is passed on as its bytes arrive, so that no message needs memory for more than one read brings,
+however long it is. A caller says how much work it wants done, and reads on later from there.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -16,7 +17,7 @@ cpdef enum Opcode:
     PONG = 10
 
 cdef enum:                            # what reading costs, in units of a turn (see _turns.pxd):
-    FRAME_COST = 60                   # a frame that nobody is told of,
+    FRAME_COST = 60                   # a frame that is no event,
     EVENT_COST = 3000                 # an event, with what its receiver does with it,
     BYTES_COST = 2                    # and these many bytes
 
@@ -32,9 +33,9 @@ cdef bytes NOTHING = b""
 cdef class Reader:
     """Reads the frames of one client.
 
-    empty: how many frames without data have come: control frames, and empty ones of messages. A receiver has no use
-    for many of them. spent: what the last `read` has cost, in units of a turn. error: the code to close with once the
-    peer has broken the protocol, 0 before.
+    empty: how many frames without data have come: control frames, and empty ones of messages. A receiver has
+    no use for many of them. spent: what the last `read` has cost, in units of a turn. error: the code to
+    close with once the peer has broken the protocol, 0 before.
     """
 
     cdef bytes data                   # what was fed; it is read up to `at`
@@ -54,7 +55,7 @@ cdef class Reader:
     cdef readonly long long empty, spent
     cdef readonly int error
 
-    def __init__(self):
+    def __cinit__(self):
         self.data = NOTHING
         self.control = NOTHING
 
@@ -64,7 +65,8 @@ cdef class Reader:
         return self.at < self.end and not (self.closed or self.error)
 
     def feed(self, bytes data not None):
-        """Take bytes of the client. Those that were fed before should have been read: what is left is copied."""
+        """Take bytes of the client. Those that were fed before should have been read: what is left is
+        copied."""
         if self.at < self.end:
             data = self.data[self.at:self.end] + data
         self.data = data
@@ -73,9 +75,9 @@ cdef class Reader:
     def read(self, long long units):
         """The next events, `(opcode, data, finished)`, until these units are spent.
 
-        BINARY and TEXT are parts of messages, `finished` the last one; an empty part is told only if it is that. PING and
-        CLOSE come whole; CLOSE is the last event. A PONG is none. When the peer breaks the protocol, the events before
-        are returned, `error` is set and nothing more is read.
+        BINARY and TEXT are parts of messages, `finished` the last one; an empty part is told only if it is
+        that. PING and CLOSE come whole; CLOSE is the last event. A PONG is none. When the peer breaks the
+        protocol, the events before are returned, `error` is set and nothing more is read.
         """
         cdef list out = []
         cdef Py_ssize_t at
@@ -97,7 +99,8 @@ cdef class Reader:
         return out
 
     cdef bint begin(self) except -1:
-        """Read the head of a frame (5.2); False when it is not complete, or wrong, which is seen as soon as can be."""
+        """Read the head of a frame (5.2); False when it is not complete, or wrong, which is seen as soon as
+        can be."""
         cdef int size
         if not self.fill(2):
             return False
@@ -178,7 +181,8 @@ cdef class Reader:
         return True
 
     cdef bytes unmasked(self):
-        """The bytes of the payload that are there, without the mask, which is turned to the byte that follows them."""
+        """The bytes of the payload that are there, without the mask, which is turned to the byte that follows
+        them."""
         cdef Py_ssize_t size = <Py_ssize_t>min(self.left, <unsigned long long>(self.end - self.at))
         cdef unsigned char* source = <unsigned char*>PyBytes_AS_STRING(self.data) + self.at
         cdef unsigned char* target
@@ -225,7 +229,8 @@ cdef class Reader:
         return True
 
     cdef bint readable(self, bytes data) noexcept:
-        """Whether a part of a text may come here: UTF-8 (RFC 3629), whose characters may be cut between two parts."""
+        """Whether a part of a text may come here: UTF-8 (RFC 3629), whose characters may be cut between two
+        parts."""
         cdef unsigned char* text = <unsigned char*>PyBytes_AS_STRING(data)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         cdef Py_ssize_t i = 0

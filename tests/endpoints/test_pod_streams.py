@@ -9,7 +9,7 @@ import pytest
 from endpoints.upgrades import SOCKET, connected, messages, until
 from harness import PODS, Rig
 from server.duplexes import frame
-from spdy_model import Model
+from spdy_model import Frame, Model
 from streaming_kubelet import StreamingKubelet
 
 from pilothouse.outbound import spdy
@@ -120,7 +120,7 @@ async def test_port_forward_within_a_websocket(rig: Rig, kubelet: StreamingKubel
         opened = writer.syn_stream(1, {"streamtype": "error", **named})
         opened += writer.syn_stream(3, {"streamtype": "data", **named})
         peer.send(frame(BINARY, opened[:30]), frame(BINARY, opened[30:]))
-        found: list[spdy.Frame] = []
+        found: list[Frame] = []
         while not any(f.fin and f.stream == 3 for f in found):
             for _, data in await messages(peer, 1):
                 found += reader.feed(data)

@@ -43,7 +43,10 @@ ANSWERS = {
     "extensions": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;a=b\r\n\n\r\n"),
     "headers": (b"HTTP/1.1 200 OK\r\n", b"a:\r\n"),
     "lines": (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE, b"\n"),
-    "more": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    "more": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ),
 }
 """Beginnings of answers, and what follows over and over."""
 

@@ -14,6 +14,7 @@ from fuzz.siege import Siege
 from server.duplexes import frame
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -81,7 +82,11 @@ class Site:
         with (
             contextlib.suppress(ConnectionClosed),
             connect(
-                target, ssl=tls, subprotocols=["v5.channel.k8s.io"], max_size=None, compression=None  # type: ignore[list-item]
+                target,
+                ssl=tls,
+                subprotocols=[Subprotocol("v5.channel.k8s.io")],
+                max_size=None,
+                compression=None,
             ) as client,
         ):
             while True:

@@ -8,9 +8,9 @@ import pytest
 from server.fake_transport import FakeTransport, run
 
 from pilothouse._turns import Line
-from pilothouse.outbound.connector import INFORMATIONAL, Answers
+from pilothouse.outbound.connector import Answers
 from pilothouse.outbound.http import CHUNK, Answer, ClientError, Outbound
-from pilothouse.outbound.portions import AHEAD
+from pilothouse.outbound.portions import AHEAD, INFORMATIONAL
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SINGLE = b"1\r\nx\r\n"
@@ -85,7 +85,10 @@ async def test_chunks_of_one_byte_are_read_in_turns(close: bool) -> None:
 async def test_a_slow_reader_of_small_chunks_holds_the_other_side_back() -> None:
     async with asking(CHUNKED + SINGLE * 400_000 + b"0\r\n\r\n") as (_, ask):
         answer: Answer = await ask()  # type: ignore[misc]
-        protocol = answer._response.connection.protocol  # type: ignore[union-attr]
+        connection = answer._response.connection
+        assert connection is not None
+        protocol = connection.protocol
+        assert isinstance(protocol, Answers)
         for _ in range(300):
             await asyncio.sleep(0)
         assert protocol._portions.held < 3 * AHEAD

@@ -136,11 +136,17 @@ _frames = st.one_of(
     st.just(spdy.goaway()),
     st.sampled_from((1, 3)).map(lambda stream: struct.pack(">III", 0x80030002, 1 << 24 | 4, stream)),
     st.sampled_from((4, 5, 9, 11)).map(lambda kind: struct.pack(">IIQ", 0x80030000 | kind, 8, 0)),
-    st.sampled_from((struct.pack(">IIII", 0x80030003, 8, 0, 1), struct.pack(">II", 0, 0), b"\x80\x02" + bytes(6))),
+    st.sampled_from(
+        (struct.pack(">IIII", 0x80030003, 8, 0, 1), struct.pack(">II", 0, 0), b"\x80\x02" + bytes(6))
+    ),
 )
 
 
-@given(st.lists(_frames, max_size=12).map(b"".join), st.lists(st.integers(0), max_size=6), st.sampled_from((1, FEW)))
+@given(
+    st.lists(_frames, max_size=12).map(b"".join),
+    st.lists(st.integers(0), max_size=6),
+    st.sampled_from((1, FEW)),
+)
 @example(b"".join(spdy.data_frames(1, b"x")) * 100 + spdy.ping(2), [9, 17, 35], 1)
 def test_any_frames_cut_anywhere_are_what_the_model_reads(raw: bytes, places: list[int], units: int) -> None:
     events, error = read(*cut(raw, places), units=units)
@@ -172,7 +178,10 @@ def test_a_writer_of_single_bytes_makes_few_events() -> None:
 def test_what_carries_no_data_is_counted() -> None:
     reader = Reader()
     reader.feed(
-        struct.pack(">II", 1, 0) + spdy.ping(1) + b"".join(spdy.data_frames(1, b"x", fin=True)) + spdy.rst_stream(1)
+        struct.pack(">II", 1, 0)
+        + spdy.ping(1)
+        + b"".join(spdy.data_frames(1, b"x", fin=True))
+        + spdy.rst_stream(1)
     )
     reader.read(1 << 40)
     assert reader.empty == 3
@@ -240,4 +249,4 @@ def test_garbage_is_refused_or_read(garbage: bytes, places: list[int]) -> None:
 
 
 def test_frames_and_kinds() -> None:
-    assert Frame(spdy.PING, 0).type == Kind.PING == 6
+    assert Frame(spdy.PING, 0).type == int(Kind.PING) == 6

@@ -52,7 +52,9 @@ class Receiver:
         self.line = line or self.peer.line
         self.reader = Counted(reader or Reader())
         self.refused: list[Any] = []
-        self.frames = Frames(self.peer.duplex, self.line, self.reader, self.take, self.refused.append, "flood")
+        self.frames = Frames(
+            self.peer.duplex, self.line, self.reader, self.take, self.refused.append, "flood"
+        )
         self.peer.duplex.start(self)
         if other is not None:
             self.frames.sinks = (self.peer.duplex, other.duplex)
@@ -220,7 +222,9 @@ _websocket = st.one_of(
 )
 _spdy = st.one_of(
     st.integers(1, 3000).map(lambda count: next(spdy.data_frames(1, b"x")) * count),
-    st.integers(1, 2000).map(lambda n: (next(spdy.data_frames(1, b"x")) + next(spdy.data_frames(3, b"y"))) * n),
+    st.integers(1, 2000).map(
+        lambda n: (next(spdy.data_frames(1, b"x")) + next(spdy.data_frames(3, b"y"))) * n
+    ),
     st.integers(1, 3000).map(lambda count: spdy.ping(2) * count),
     st.integers(1, 3000).map(lambda count: spdy.rst_stream(1) * count),
     st.binary(max_size=8),

@@ -93,7 +93,11 @@ _frames = st.one_of(
     st.builds(frame, st.sampled_from((CONT, TEXT, BINARY)), _payload, fin=st.booleans()),
     st.builds(frame, st.sampled_from((TEXT, BINARY)), _payload),
     st.builds(frame, st.sampled_from((PING, PONG)), st.binary(max_size=125)),
-    st.builds(lambda code, reason: frame(CLOSE, struct.pack(">H", code) + reason), _codes, _payload.map(lambda p: p[:100])),
+    st.builds(
+        lambda code, reason: frame(CLOSE, struct.pack(">H", code) + reason),
+        _codes,
+        _payload.map(lambda p: p[:100]),
+    ),
     st.builds(frame, st.integers(0, 15), st.binary(max_size=130), fin=st.booleans(), masked=st.booleans()),
     st.integers(0, 1 << 16).map(lambda length: frame(BINARY, b"", length=length)),
 )
@@ -151,7 +155,11 @@ def test_a_call_does_what_it_may_and_one_event_more(raw: bytes, places: list[int
 def test_what_carries_no_data_is_counted() -> None:
     reader = Reader()
     reader.feed(
-        frame(BINARY, b"", fin=False) + frame(CONT, b"x", fin=False) + frame(PING, b"p") + frame(PONG) + frame(CONT)
+        frame(BINARY, b"", fin=False)
+        + frame(CONT, b"x", fin=False)
+        + frame(PING, b"p")
+        + frame(PONG)
+        + frame(CONT)
     )
     assert reader.read(1 << 40) == [(BINARY, b"x", False), (PING, b"p", True), (BINARY, b"", True)]
     assert reader.empty == 4
@@ -183,5 +191,7 @@ def test_frames_of_a_server(size: int) -> None:
 @pytest.mark.parametrize("wide", [126, 127])
 def test_a_length_is_judged_before_the_mask_has_come(wide: int) -> None:
     reader = Reader()
-    reader.feed(bytes((0x82, 0x80 | wide)) + (1 << 63 if wide == 127 else 125).to_bytes(8 if wide == 127 else 2))
+    reader.feed(
+        bytes((0x82, 0x80 | wide)) + (1 << 63 if wide == 127 else 125).to_bytes(8 if wide == 127 else 2)
+    )
     assert reader.read(1) == [] and reader.error == 1002

@@ -71,7 +71,7 @@ class Translator:
         self._counted = counted
         self._writer = spdy.Writer()
         self._kubelet: Duplex | None = None
-        self._frames: Frames | None = None  # of the kubelet
+        self._frames: Frames[spdy.Event, str] | None = None  # of the kubelet
         self._version = 0
         self._channels: dict[int, int] = {}  # streams of the kubelet that have not ended -> channels
         self._stdin = self._resize = 0  # streams to which the client writes, 0 = none
@@ -226,7 +226,7 @@ class Translator:
         elif self._frames is not None:
             self._frames.charge()  # nobody reads it
 
-    def _broken(self, error: int | str) -> None:
+    def _broken(self, error: str) -> None:
         self._end(_internal(f"error reading from the kubelet: {error}"))
 
     def _stream_ended(self, stream: int, channel: int) -> None:
@@ -299,7 +299,7 @@ class Translator:
 class _FromKubelet:
     """Receives the bytes of a kubelet."""
 
-    def __init__(self, session: Translator, frames: Frames) -> None:
+    def __init__(self, session: Translator, frames: Frames[spdy.Event, str]) -> None:
         self._session = session
         self._frames = frames
 

@@ -8,7 +8,7 @@ write at the end of it. Frames that nobody needs have a budget: a peer that has 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pilothouse._turns import Line, Taker
 from pilothouse.server.upgrade import Duplex
@@ -29,9 +29,10 @@ OBJECT = 64
 """Bytes that a piece takes besides its own."""
 
 E = TypeVar("E")
+W_co = TypeVar("W_co", covariant=True)
 
 
-class Reader(Protocol[E]):
+class Reader(Protocol[E, W_co]):
     """Reads frames out of bytes: those of `_websocket` and `_spdy`."""
 
     @property
@@ -47,7 +48,7 @@ class Reader(Protocol[E]):
         """Whether there are bytes that were not read."""
 
     @property
-    def error(self) -> int | str:
+    def error(self) -> W_co:
         """What the peer has done wrong; nothing more is read then."""
 
     def feed(self, data: bytes) -> None:
@@ -57,7 +58,7 @@ class Reader(Protocol[E]):
         """The next events, until the units are spent."""
 
 
-class Frames:
+class Frames(Generic[E, W_co]):
     """The frames of one duplex, to whose receiver they belong: it passes on `received` and `closed`.
 
     take: gets the events. refuse: gets the reader's `error`, or `flood` when the peer has sent too many frames without
@@ -68,10 +69,10 @@ class Frames:
         self,
         duplex: Duplex,
         line: Line,
-        reader: Reader[E],
+        reader: Reader[E, W_co],
         take: Callable[[list[E]], None],
-        refuse: Callable[[int | str], None],
-        flood: int | str,
+        refuse: Callable[[W_co], None],
+        flood: W_co,
     ) -> None:
         self._duplex = duplex
         self._reader = reader

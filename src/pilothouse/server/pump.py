@@ -52,9 +52,7 @@ def start_pump(
     stream.on_close(cancel)
 
 
-def _log_failure(
-    task: "asyncio.Task[None]", foreseen: type[Exception] | tuple[type[Exception], ...]
-) -> None:
+def _log_failure(task: "asyncio.Task[None]", foreseen: type[Exception] | tuple[type[Exception], ...]) -> None:
     error = None if task.cancelled() else task.exception()
     if isinstance(error, foreseen):
         log.warning("A body was not written to its end", err=error)

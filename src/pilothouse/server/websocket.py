@@ -21,7 +21,9 @@ _TOKEN = "base64url.bearer.authorization.k8s.io."
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY_VIOLATION, INTERNAL_ERROR = 1000, 1001, 1002, 1008, 1011
 """Codes of a close frame (RFC 6455, 7.4.1)."""
 
-TEXT, BINARY, CLOSE, PING, PONG = map(int, (Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PING, Opcode.PONG))
+TEXT, BINARY, CLOSE, PING, PONG = map(
+    int, (Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PING, Opcode.PONG)
+)
 
 Event = tuple[int, bytes, bool]
 """Opcode, data, and whether a message ends here."""
