@@ -19,7 +19,8 @@ from websockets.typing import Subprotocol
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 LONGEST, P99 = 0.25, 0.05
-"""Seconds that a bystander's read may wait."""
+"""Seconds that a bystander's read may wait, beside what it waits without an attack, at the longest: a machine of tests
+is shared."""
 
 PEAK = 64_000_000
 """Bytes that a flood may take."""
@@ -133,10 +134,11 @@ def nobody_waits(site: Site, name: str, attack: Callable[[], None]) -> None:
     siege = site.siege
     seen = peak = None
     for _ in range(TRIES):
-        time.sleep(0.3)
+        siege.bystander.seen()
+        time.sleep(0.5)
         before = siege._memory("VmRSS")
         siege._forget_peak()
-        siege.bystander.seen()
+        quiet = siege.bystander.seen()
         started = time.monotonic()
         attack()
         took = time.monotonic() - started
@@ -146,7 +148,7 @@ def nobody_waits(site: Site, name: str, attack: Callable[[], None]) -> None:
             f"{name:40} {took:5.1f} s, bystander longest {seen.longest * 1000:5.0f} ms, p99 {seen.p99 * 1000:5.1f} ms, "
             f"peak {peak / 1e6:5.1f} MB"
         )
-        if seen.longest <= LONGEST and seen.p99 <= P99 and peak <= PEAK:
+        if seen.longest <= LONGEST + quiet.longest and seen.p99 <= P99 + quiet.longest and peak <= PEAK:
             return
     raise AssertionError(f"{name}: {seen}, peak {peak}")
 
