@@ -35,7 +35,7 @@ cdef enum:
 
 cdef bytes NOTHING = b""
 
-cdef int LEAST[10]                    # bytes of a control frame before its header block; -1 has no meaning here
+cdef int LEAST[10]                    # bytes of a control frame before its header block, -1: no meaning here
 LEAST[:] = [-1, 10, 4, 8, -1, -1, 4, 8, 4, -1]
 
 
