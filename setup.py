@@ -38,6 +38,8 @@ MODULES = (
     "_http1",
     "_hpack",
     "_http2",
+    "_websocket",
+    "_spdy",
     "_requestinfo",
     "_requestmetrics",
     "_audit",

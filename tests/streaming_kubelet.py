@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from spdy_model import Frame, Model
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side, State
 from websockets.utils import accept_key
@@ -240,10 +241,10 @@ class _Spdy:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._frames = spdy.Reader()
+        self._frames = Model()
         self._out = spdy.Writer()
 
-    async def _read(self) -> AsyncIterator[spdy.Frame]:
+    async def _read(self) -> AsyncIterator[Frame]:
         while data := await self._reader.read(CHUNK):
             for frame in self._frames.feed(data):
                 if frame.type == spdy.PING:

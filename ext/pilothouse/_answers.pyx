@@ -401,7 +401,7 @@ cdef class Answers(Endpoint):
         if self.waiting:
             raise budget_used_up()    # what the peer has sent in advance was dropped
         self.hand_over(self.service.heads.head(response, 0, False, False, False, None))
-        self.current = self.duplex = Duplex(self.transport)
+        self.current = self.duplex = Duplex(self.transport, self.service.line)
         self.service.upgraded += 1
         self.read_paused = False
         self.regulate()

@@ -9,6 +9,7 @@ import pytest
 from endpoints.upgrades import SOCKET, connected, messages, until
 from harness import PODS, Rig
 from server.duplexes import frame
+from spdy_model import Frame, Model
 from streaming_kubelet import StreamingKubelet
 
 from pilothouse.outbound import spdy
@@ -114,15 +115,15 @@ async def test_port_forward_within_a_websocket(rig: Rig, kubelet: StreamingKubel
         peer,
     ):
         assert ("Sec-WebSocket-Protocol", "SPDY/3.1+portforward.k8s.io") in response.headers
-        writer, reader = spdy.Writer(), spdy.Reader()
+        writer, reader = spdy.Writer(), Model()
         named = {"port": str(port), "requestid": "0"}
         opened = writer.syn_stream(1, {"streamtype": "error", **named})
         opened += writer.syn_stream(3, {"streamtype": "data", **named})
         peer.send(frame(BINARY, opened[:30]), frame(BINARY, opened[30:]))
-        found: list[spdy.Frame] = []
+        found: list[Frame] = []
         while not any(f.fin and f.stream == 3 for f in found):
             for _, data in await messages(peer, 1):
-                found += [f._replace(data=bytes(f.data)) for f in reader.feed(data)]
+                found += reader.feed(data)
         said = b"".join(f.data for f in found if f.stream == 1)
         assert said.startswith(b"an error occurred forwarding")
     ((method, target, headers),) = kubelet.requests
@@ -257,7 +258,7 @@ async def test_sessions_are_counted(rig: Rig, kubelet: StreamingKubelet) -> None
 async def test_bytes_before_and_after_the_head(rig: Rig, kubelet: StreamingKubelet) -> None:
     await fill(rig, kubelet.port, "a")
     async with connected(rig, "POST", f"{PODS}/a/exec?command=cat&stdin=1", SPDY) as (_, peer):
-        writer, reader = spdy.Writer(), spdy.Reader()
+        writer, reader = spdy.Writer(), Model()
         for number, name in enumerate(("error", "stdin", "stdout", "stderr")):
             peer.send(writer.syn_stream(2 * number + 1, {"streamtype": name}))
         peer.send(*spdy.data_frames(3, b"through", fin=True))

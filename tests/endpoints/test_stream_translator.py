@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from server.duplexes import Peer, frame, frames
 from server.fake_transport import run
+from spdy_model import Frame, Model
 from virtual_time import VirtualLoop
 
 from pilothouse.endpoints.stream_translator import (
@@ -37,7 +38,7 @@ class Session:
         self.dialled = asyncio.Event()
         self.error: Exception | None = None
         self.answer: Upgrade | None = None
-        self.reader, self.writer = spdy.Reader(), spdy.Writer()
+        self.reader, self.writer = Model(), spdy.Writer()
         self.translator = Translator(self.client.duplex, wanted, self._dial, self.codes.append)
 
     async def _dial(self) -> Upgrade:
@@ -47,15 +48,23 @@ class Session:
         headers = [("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", self.protocol)]
         return self.answer or Upgrade(101, headers, self.kubelet.duplex)
 
+    def turns(self) -> int:
+        """Let all turns pass that are waited for; their number."""
+        number = 0
+        while len(self.client.line):
+            self.client.line.run()
+            number += 1
+        return number
+
     async def connect(self) -> "Session":
         self.dialled.set()
         for _ in range(3):
             await asyncio.sleep(0)
         return self
 
-    def to_kubelet(self) -> list[spdy.Frame]:
+    def to_kubelet(self) -> list[Frame]:
         """The frames that the kubelet has got since the last look."""
-        return [f._replace(data=bytes(f.data)) for f in self.reader.feed(self.kubelet.take())]
+        return list(self.reader.feed(self.kubelet.take()))
 
     def to_client(self) -> list[tuple[int, bytes]]:
         return frames(self.client.take())
@@ -96,24 +105,24 @@ async def test_the_streams_of_a_command() -> None:
         (5, {"streamtype": "stdout"}),
         (7, {"streamtype": "stderr"}),
     ]
-    assert opened[4:] == [spdy.Frame(0, 3, data=b"early")]
+    assert opened[4:] == [Frame(0, 3, data=b"early")]
     session.message(b"\x00more")
     session.message(b"\x00")
-    assert session.to_kubelet() == [spdy.Frame(0, 3, data=b"more")]
+    assert session.to_kubelet() == [Frame(0, 3, data=b"more")]
     for stream in (1, 3, 5, 7):
         session.kubelet.send(session.writer.syn_reply(stream))
     session.data(5, b"out")
     session.data(7, b"err")
     assert session.to_client() == [(BINARY, b"\x01out"), (BINARY, b"\x02err")]
     session.message(b"\xff\x00")
-    assert session.to_kubelet() == [spdy.Frame(0, 3, fin=True)]
+    assert session.to_kubelet() == [Frame(0, 3, fin=True)]
     session.message(b"\x00after the end")
     session.message(b"\xff\x00")
     assert session.to_kubelet() == []
     session.end()
     assert session.status() == SUCCESS
     assert session.client.closed and session.kubelet.closed
-    assert session.to_kubelet() == [spdy.Frame(spdy.GOAWAY, 0)]
+    assert session.to_kubelet() == [Frame(spdy.GOAWAY, 0)]
     assert session.codes == [200]
 
 
@@ -123,7 +132,7 @@ async def test_a_terminal() -> None:
     names = [f.headers["streamtype"] for f in session.to_kubelet()]
     assert names == ["error", "stdin", "stdout", "resize"]
     session.message(b'\x04{"Width":80,"Height":24}')
-    assert session.to_kubelet() == [spdy.Frame(0, 7, data=b'{"Width":80,"Height":24}')]
+    assert session.to_kubelet() == [Frame(0, 7, data=b'{"Width":80,"Height":24}')]
     session.kubelet.send(spdy.rst_stream(7))
     session.message(b'\x04{"Width":1,"Height":1}')
     assert session.to_kubelet() == []
@@ -298,11 +307,11 @@ async def test_a_kubelet_that_goes_away() -> None:
 async def test_hostile_kubelets() -> None:
     session = await Session().connect()
     session.kubelet.send(session.writer.syn_stream(2, {"streamtype": "stdin"}))
-    assert session.to_kubelet()[-1] == spdy.Frame(spdy.RST_STREAM, 2, value=spdy.REFUSED_STREAM)
+    assert session.to_kubelet()[-1] == Frame(spdy.RST_STREAM, 2, value=spdy.REFUSED_STREAM)
     session.data(99, b"no such stream")
     session.data(3, b"nobody reads standard input")
     session.kubelet.send(spdy.rst_stream(98), spdy.ping(2), spdy.ping(1))
-    assert session.to_kubelet() == [spdy.Frame(spdy.PING, 0, value=2)], "ours needs no answer"
+    assert session.to_kubelet() == [Frame(spdy.PING, 0, value=2)], "ours needs no answer"
     for _ in range(100):
         session.data(1, b"x" * 10_000)
     assert len(session.translator._failure) < ERROR_BYTES + 65_537
@@ -332,7 +341,7 @@ async def test_messages_in_parts() -> None:
     session.client.send(frame(BINARY, b"", fin=False), frame(0, b"\x00a", fin=False), frame(0, b"b"))
     assert [f.data for f in session.to_kubelet()] == [b"a", b"b"]
     session.client.send(frame(BINARY, b"\xff", fin=False), frame(0, b"\x00"))
-    assert session.to_kubelet() == [spdy.Frame(0, 3, fin=True)]
+    assert session.to_kubelet() == [Frame(0, 3, fin=True)]
 
 
 @run
@@ -346,6 +355,104 @@ async def test_back_pressure_in_both_directions() -> None:
     assert session.kubelet.paused and not session.client.paused
     session.client.transport.drain()
     assert not session.kubelet.paused
+
+
+@run
+async def test_a_process_that_writes_byte_by_byte_makes_few_messages() -> None:
+    session = await Session().connect()
+    session.to_client()
+    frames_of_one = next(spdy.data_frames(5, b"x")) * 29_000
+    session.kubelet.send(frames_of_one)
+    session.turns()
+    messages = session.to_client()
+    assert len(messages) < 100 and b"".join(data[1:] for _, data in messages) == b"x" * 29_000
+    for _ in range(20):
+        session.kubelet.send(frames_of_one)
+        session.turns()
+    assert sum(len(data) - 1 for _, data in session.to_client()) == 580_000 and not session.client.closed
+
+
+@run
+async def test_a_flood_of_small_frames_takes_many_turns_and_few_writes() -> None:
+    """14,500 bytes on each of two streams, one after the other, in one read of 256 KB."""
+    session = await Session().connect()
+    session.to_client()
+    pair = next(spdy.data_frames(5, b"o")) + next(spdy.data_frames(7, b"e"))
+    session.kubelet.send(pair * 14_500)
+    assert len(frames(session.client.transport.sent)) < 500
+    turns = session.turns()
+    assert turns > 50 and len(session.client.transport.writes) < 3 * turns
+    data = [data for _, data in session.to_client()]
+    assert data.count(b"\x01o") == data.count(b"\x02e") == 14_500
+
+
+@run
+async def test_a_client_that_types_byte_by_byte_is_slowed_and_not_cut() -> None:
+    session = await Session().connect()
+    session.to_kubelet()
+    session.client.send(frame(BINARY, b"\x00k") * 32_000)
+    assert session.kubelet.transport.held < 500 * 9
+    turns = session.turns()
+    assert turns > 50 and len(session.kubelet.transport.writes) < 3 * turns
+    assert b"".join(f.data for f in session.to_kubelet()) == b"k" * 32_000
+    assert not session.client.closed
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        pytest.param(spdy.ping(2), id="pings"),
+        pytest.param(b"\0\0\0\5" + bytes(4), id="empty data"),
+        pytest.param(next(spdy.data_frames(99, b"x")) + spdy.rst_stream(98), id="streams that are not there"),
+    ],
+)
+@run
+async def test_a_kubelet_that_sends_frames_for_nothing(idle: bytes) -> None:
+    session = await Session().connect()
+    session.to_client()
+    session.kubelet.send(idle * 10_100)
+    session.turns()
+    message = session.status()["message"]
+    assert message == "Internal error occurred: error reading from the kubelet: too many frames without data"
+    assert session.to_kubelet()[-1].type == spdy.GOAWAY and session.kubelet.closed
+
+
+@pytest.mark.parametrize("idle", [frame(BINARY, b"\x00"), frame(BINARY, b"\x07x"), frame(9), frame(BINARY)])
+@run
+async def test_a_client_that_sends_messages_for_nothing(idle: bytes) -> None:
+    session = await Session().connect()
+    session.to_client()
+    session.client.send(idle * 10_100)
+    session.turns()
+    assert session.to_client()[-1] == (CLOSE, b"\x03\xf0") and session.client.closed
+    session.client.lose()
+    assert session.kubelet.closed
+
+
+@run
+async def test_pings_of_a_kubelet_that_reads_nothing_are_not_answered() -> None:
+    session = await Session(room=1000).connect()
+    session.message(b"\x00" + b"x" * 2000)
+    held = session.kubelet.transport.held
+    session.kubelet.send(spdy.ping(2) * 5000)
+    session.turns()
+    assert session.kubelet.transport.held == held and not session.client.closed
+
+
+@run
+async def test_output_before_the_end_of_the_kubelet_reaches_a_slow_client() -> None:
+    session = await Session(room=1000).connect()
+    session.to_client()
+    pair = next(spdy.data_frames(5, b"o")) + next(spdy.data_frames(7, b"e"))
+    session.kubelet.send(pair * 1000 + next(spdy.data_frames(1, b'{"status":"Success"}')))
+    session.kubelet.lose()
+    data = b""
+    while not session.client.closed:
+        data += session.client.take()
+        session.client.transport.drain()
+        session.turns()
+    sent = [message for _, message in frames(data + session.client.take())]
+    assert sent.count(b"\x01o") == sent.count(b"\x02e") == 1000 and json.loads(sent[-2][1:]) == SUCCESS
 
 
 @run

@@ -13,9 +13,18 @@ from server.duplexes import Log
 from server.fake_transport import FakeTransport, run
 from virtual_time import VirtualLoop
 
+from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.http import INSECURE, Outbound, Trust
-from pilothouse.outbound.upgrade import BODY_BYTES, HEAD_BYTES, HEAD_SECONDS, Upgrade, UpgradeError, upgrade
+from pilothouse.outbound.upgrade import (
+    BODY_BYTES,
+    HEAD_BYTES,
+    HEAD_LINES,
+    HEAD_SECONDS,
+    Upgrade,
+    UpgradeError,
+    upgrade,
+)
 
 GRANTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: speech\r\nConnection: Upgrade\r\nX-A: 1\r\n\r\n"
 PLAIN = ssl.create_default_context()
@@ -51,7 +60,7 @@ async def serving(answer: bytes | Serve) -> AsyncIterator[str]:
 
 
 async def ask(url: str, *headers: tuple[str, str]) -> Upgrade:
-    return await upgrade(Dialer(), "POST", url, headers, PLAIN)
+    return await upgrade(Dialer(), Line(asyncio.get_running_loop()), "POST", url, headers, PLAIN)
 
 
 async def until(log: Log, count: int) -> None:
@@ -252,4 +261,32 @@ async def test_a_server_that_has_gone_before_it_was_asked() -> None:
             return None, client
 
     with pytest.raises(UpgradeError, match=r"^unexpected EOF$"):
-        await upgrade(Late(), "POST", "http://127.0.0.1:1/x", [], PLAIN)
+        await upgrade(Late(), Line(asyncio.get_running_loop()), "POST", "http://127.0.0.1:1/x", [], PLAIN)
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 103 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n"])
+@run
+async def test_answers_before_the_answer_are_counted(interim: bytes) -> None:
+    """Some 14,000 fit into one read; each of them was read by a call within the one before."""
+    async with serving(interim * 5 + b"HTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\nx") as url:
+        assert (await ask(url)).status == 403
+    async with serving(interim * 20_000) as url:
+        with pytest.raises(UpgradeError, match="too many 1xx informational responses"):
+            await ask(url)
+
+
+@run
+async def test_a_head_of_very_many_lines_is_refused() -> None:
+    async with serving(GRANTED[:-2] + b"a:\r\n" * HEAD_LINES + b"\r\n") as url:
+        with pytest.raises(UpgradeError, match="header size limit exceeded"):
+            await ask(url)
+
+
+@run
+async def test_a_refusal_in_chunks_of_one_byte_is_read_in_turns() -> None:
+    line = Line(asyncio.get_running_loop())
+    raw = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
+    async with serving(raw) as url:
+        answer = await upgrade(Dialer(), line, "POST", url, (), PLAIN)
+    assert answer.body == b"x" * 30_000
+    assert line.deferred > 50 and line.most < 2_100_000

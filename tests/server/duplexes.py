@@ -1,10 +1,12 @@
 """Duplexes over fake transports, and frames of WebSocket clients made by hand."""
 
+import asyncio
 import struct
 from typing import Any
 
 from server.fake_transport import FakeTransport
 
+from pilothouse._turns import Line
 from pilothouse.server.upgrade import Duplex
 
 
@@ -14,7 +16,8 @@ class Peer:
     def __init__(self, room: int = 1 << 40) -> None:
         self.transport = FakeTransport(room)
         self.transport.protocol = self
-        self.duplex = Duplex(self.transport)
+        self.line = Line(asyncio.get_running_loop())
+        self.duplex = Duplex(self.transport, self.line)
 
     def pause_writing(self) -> None:
         self.duplex.on_blocked(True)

@@ -1,5 +1,6 @@
 """The server's end of WebSockets, against frames made by hand."""
 
+import asyncio
 import tracemalloc
 
 import pytest
@@ -106,7 +107,7 @@ async def test_messages_in_both_directions() -> None:
     assert b"".join(part for part, _ in log.seen) == b"one"
     assert [done for _, done in log.seen if done] == [True, True]
     socket.send(b"two")
-    socket.send_text("three")
+    socket.send_text(b"three")
     socket.send(b"x" * 200)
     socket.send(b"y" * 70_000)
     assert frames(peer.take()) == [
@@ -213,24 +214,31 @@ async def test_long_and_endless_messages_need_no_memory() -> None:
 
 
 @run
-async def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
+async def test_a_peer_that_pings_and_does_not_read_gets_one_answer_later() -> None:
     peer, socket, log = opened(room=1000)
-    ping = frame(PING, b"p" * 100)
-    for _ in range(20):
-        if peer.paused:
-            break
-        peer.send(ping)
-    assert peer.paused and peer.transport.held < 1300
+    socket.send(b"x" * 1000)
+    assert peer.duplex.blocked
+    peer.take()
+    for i in range(200):
+        peer.send(frame(PING, b"%d" % i))
+    assert peer.take() == b""
     peer.transport.drain()
-    assert not peer.paused
+    assert frames(peer.take()) == [(PONG, b"199")], "the last one is enough (5.5.3)"
+    peer.send(b"".join(frame(PING, b"%d" % i) for i in range(9)))
+    assert frames(peer.take()) == [(PONG, b"8")]
     assert log.seen == [True, False]
+
+
+@run
+async def test_reading_pauses_for_the_receiver_of_the_messages() -> None:
+    peer, socket, log = opened()
     socket.pause_reading()
-    peer.transport.held = 2000
-    peer.duplex.on_blocked(True)
-    peer.transport.drain()
-    assert peer.paused, "the receiver has paused it as well"
+    assert peer.paused
+    peer.send(frame(BINARY, b"x"))
     socket.resume_reading()
     assert not peer.paused
+    await asyncio.sleep(0)
+    assert log.seen == [(b"x", True)]
 
 
 @run
@@ -238,6 +246,43 @@ async def test_the_server_stops() -> None:
     peer, _, log = opened()
     peer.duplex.on_leave()
     assert log.seen == ["leave"]
+
+
+@run
+async def test_frames_without_end_that_carry_nothing_end_the_connection() -> None:
+    """Frames of six bytes, 256 KB of them in one read; those with a byte are what somebody types."""
+    peer, _, _ = opened()
+    peer.send(frame(BINARY, b"") * 43_690)
+    while len(peer.line):
+        peer.line.run()
+    assert frames(peer.take()) == [(CLOSE, b"\x03\xf0")] and peer.closed, "1008"
+    peer, _, log = opened()
+    peer.send(frame(BINARY, b"x") * 37_449)
+    assert len(log.seen) < 500, "the rest in later turns"
+    while len(peer.line):
+        peer.line.run()
+    assert len(log.seen) == 37_449 and not peer.closed
+
+
+@run
+async def test_the_messages_before_an_end_are_delivered() -> None:
+    peer, _, log = opened()
+    peer.send(frame(BINARY, b"x") * 1000 + frame(CLOSE, b"\x03\xe8"))
+    assert not peer.closed
+    peer.lose()
+    while len(peer.line):
+        peer.line.run()
+    assert log.seen == [(b"x", True)] * 1000 + [("closed", None)]
+
+
+@run
+async def test_messages_that_nobody_takes_are_dropped_with_their_connection() -> None:
+    peer, socket, log = opened()
+    peer.send(frame(BINARY, b"x") * 1000)
+    socket.pause_reading()
+    given = len(log.seen)
+    peer.lose()
+    assert log.seen[given:] == [("closed", None)]
 
 
 # --- tunnels
@@ -262,6 +307,16 @@ async def test_a_tunnel_carries_bytes_in_messages() -> None:
 
 
 @run
+async def test_small_packets_in_a_tunnel_go_on_together() -> None:
+    outer, inner = Peer(), Peer()
+    Tunnel(WebSocket(outer.duplex), inner.duplex).start()
+    outer.send(frame(BINARY, b"p") * 20_000)
+    while len(outer.line):
+        outer.line.run()
+    assert len(inner.transport.writes) < 100 and inner.take() == b"p" * 20_000 and not outer.closed
+
+
+@run
 async def test_the_ends_of_a_tunnel() -> None:
     outer, inner = Peer(), Peer()
     Tunnel(WebSocket(outer.duplex), inner.duplex).start()
@@ -283,6 +338,21 @@ async def test_the_ends_of_a_tunnel() -> None:
 
 
 # --- streams of messages
+
+
+@run
+async def test_messages_that_nobody_hears_have_a_budget() -> None:
+    peer = Peer()
+    stream = MessageStream(peer.duplex, WebSocket.send)
+    stream.start()
+    peer.send(frame(BINARY, b"nobody hears it") * 10_000)
+    while len(peer.line):
+        peer.line.run()
+    assert not peer.closed
+    peer.send(frame(BINARY, b"x") * 1000)
+    while len(peer.line):
+        peer.line.run()
+    assert frames(peer.take()) == [(CLOSE, b"\x03\xf0")]
 
 
 @run

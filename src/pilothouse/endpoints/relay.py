@@ -275,4 +275,4 @@ def upgraded(ctx: Context, answer: Upgrade) -> Response:
 def pump(answer: Answer, stream: Stream) -> None:
     """Stream the answer's body to the client, no faster than the client reads it."""
     stream.on_close(answer.close)
-    start_pump(stream, answer.pieces(), AHEAD)
+    start_pump(stream, answer.pieces(), AHEAD, ClientError)

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse import errors
+from pilothouse._spdy import Reader
 from pilothouse.api.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.outbound import spdy
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
+from pilothouse.server.frames import Frames
 from pilothouse.server.upgrade import Duplex
 from pilothouse.server.websocket import GOING_AWAY, NORMAL, PROTOCOL_ERROR, WebSocket
 
@@ -33,6 +35,8 @@ PING_SECONDS = 5.0
 
 ERROR_BYTES = 64 * 1024
 """How much of a kubelet's error stream is read."""
+
+FLOOD = "too many frames without data"
 
 
 class Wanted(NamedTuple):
@@ -66,8 +70,8 @@ class Translator:
         self._wanted = wanted
         self._counted = counted
         self._writer = spdy.Writer()
-        self._reader = spdy.Reader()
         self._kubelet: Duplex | None = None
+        self._frames: Frames[spdy.Event, str] | None = None  # of the kubelet
         self._version = 0
         self._channels: dict[int, int] = {}  # streams of the kubelet that have not ended -> channels
         self._stdin = self._resize = 0  # streams to which the client writes, 0 = none
@@ -122,14 +126,22 @@ class Translator:
                 self._stdin = stream
             elif channel == RESIZE:
                 self._resize = stream
-        kubelet.start(_FromKubelet(self))
+        self._read(kubelet)
         self._socket.resume_reading()
+
+    def _read(self, kubelet: Duplex) -> None:
+        """Read the kubelet's frames; both sides take their turns in the line of the client's server."""
+        client = self._socket.duplex
+        assert client.line is not None
+        self._frames = Frames(kubelet, client.line, Reader(), self._take, self._broken, FLOOD)
+        self._frames.sinks = self._socket.frames.sinks = (client, kubelet)
+        kubelet.start(_FromKubelet(self, self._frames))
 
     # --- from the client
 
-    def message(self, data: bytes | bytearray, finished: bool) -> None:
+    def message(self, data: bytes, finished: bool) -> None:
         self._active = self._loop.time()
-        part: memoryview | bytearray | bytes = data
+        part: memoryview | bytes = data
         if self._channel < 0 and data:
             self._channel = data[0]
             part = memoryview(data)[1:]
@@ -138,14 +150,16 @@ class Translator:
             if finished:
                 self._half_close(bytes(self._closing))
                 self._closing.clear()
-        elif self._channel == STDIN and self._stdin:
+        elif self._channel == STDIN and self._stdin and part:
             self._write(self._stdin, part)
-        elif self._channel == RESIZE and self._resize:
+        elif self._channel == RESIZE and self._resize and part:
             self._write(self._resize, part)
+        elif data:
+            self._socket.frames.charge()  # nobody reads it
         if finished:
             self._channel = -1
 
-    def _write(self, stream: int, data: memoryview | bytearray | bytes) -> None:
+    def _write(self, stream: int, data: memoryview | bytes) -> None:
         kubelet = self._kubelet
         assert kubelet is not None
         for frame in spdy.data_frames(stream, data):
@@ -161,12 +175,12 @@ class Translator:
             self._stdin = 0
 
     def blocked(self, blocked: bool) -> None:
-        if self._kubelet is None:
+        if self._frames is None:
             return
         if blocked:
-            self._kubelet.pause_reading()
+            self._frames.pause()
         else:
-            self._kubelet.resume_reading()
+            self._frames.resume()
 
     def closed(self, error: BaseException | None) -> None:
         self._finish(499)
@@ -177,43 +191,43 @@ class Translator:
 
     # --- from the kubelet
 
-    def from_kubelet(self, data: bytes) -> None:
-        """Bytes of the kubelet."""
+    def _take(self, events: list[spdy.Event]) -> None:
         self._active = self._loop.time()
-        try:
-            for frame in self._reader.feed(data):
-                self._frame(frame)
-        except spdy.SpdyError as err:
-            self._end(_internal(f"error reading from the kubelet: {err}"))
-            return
-        if self._socket.duplex.blocked and self._kubelet is not None:
-            self._kubelet.pause_reading()
+        for event in events:
+            if self._done:
+                return
+            self._frame(*event)
 
-    def _frame(self, frame: spdy.Frame) -> None:
-        kubelet = self._kubelet
-        if kubelet is None or self._done:
-            return
-        if frame.type == spdy.PING:
-            if frame.value % 2 == 0:  # ours are odd
-                kubelet.write(spdy.ping(frame.value))
-        elif frame.type == spdy.SYN_STREAM:
-            kubelet.write(spdy.rst_stream(frame.stream, spdy.REFUSED_STREAM))
-        elif frame.type == spdy.GOAWAY:
+    def _frame(self, kind: int, stream: int, fin: bool, data: bytes, value: int) -> None:
+        if kind == spdy.PING:
+            if value % 2 == 0:  # ours are odd
+                self._answer(spdy.ping(value))
+        elif kind == spdy.SYN_STREAM:
+            self._answer(spdy.rst_stream(stream, spdy.REFUSED_STREAM))
+        elif kind == spdy.GOAWAY:
             self._ended()
         else:
-            channel = self._channels.get(frame.stream)
-            if channel is None:
-                return
-            if frame.data:
-                self._data(channel, frame.data)
-            if frame.fin or frame.type == spdy.RST_STREAM:
-                self._stream_ended(frame.stream, channel)
+            channel = self._channels.get(stream, -1)
+            if data:
+                self._data(channel, data)
+            if channel >= 0 and (fin or kind == spdy.RST_STREAM):
+                self._stream_ended(stream, channel)
 
-    def _data(self, channel: int, data: bytes | memoryview) -> None:
+    def _answer(self, frame: bytes) -> None:
+        """Send what the kubelet has asked for, unless it reads nothing."""
+        if self._kubelet is not None and not self._kubelet.blocked:
+            self._kubelet.write(frame)
+
+    def _data(self, channel: int, data: bytes) -> None:
         if channel in (STDOUT, STDERR):
             self._socket.send(b"".join((bytes((channel,)), data)))
         elif channel == ERROR and len(self._failure) < ERROR_BYTES:
             self._failure += data
+        elif self._frames is not None:
+            self._frames.charge()  # nobody reads it
+
+    def _broken(self, error: str) -> None:
+        self._end(_internal(f"error reading from the kubelet: {error}"))
 
     def _stream_ended(self, stream: int, channel: int) -> None:
         del self._channels[stream]
@@ -225,8 +239,8 @@ class Translator:
         if not any(open in (STDOUT, STDERR, ERROR) for open in self._channels.values()):
             self._ended()
 
-    def kubelet_gone(self, error: BaseException | None) -> None:
-        """The kubelet's connection has ended."""
+    def kubelet_gone(self) -> None:
+        """The kubelet's connection has ended, and all that it has sent was read."""
         self._ended()
 
     def _ended(self) -> None:
@@ -257,6 +271,8 @@ class Translator:
         self._done = True
         self._timer.cancel()
         self._task.cancel()
+        if self._frames is not None:
+            self._frames.stop()
         if self._kubelet is not None:
             self._kubelet.write(spdy.goaway())
             self._kubelet.close()
@@ -283,17 +299,18 @@ class Translator:
 class _FromKubelet:
     """Receives the bytes of a kubelet."""
 
-    def __init__(self, session: Translator) -> None:
+    def __init__(self, session: Translator, frames: Frames[spdy.Event, str]) -> None:
         self._session = session
+        self._frames = frames
 
     def received(self, data: bytes) -> None:
-        self._session.from_kubelet(data)
+        self._frames.received(data)
 
     def blocked(self, blocked: bool) -> None:
         self._session.pause_client(blocked)
 
     def closed(self, error: BaseException | None) -> None:
-        self._session.kubelet_gone(error)
+        self._frames.closed(self._session.kubelet_gone)
 
     def leave(self) -> None:
         self._session.leave()

@@ -50,7 +50,7 @@ def copy(ctx: Context, log: Answer) -> Response:
 
 
 def _line(socket: WebSocket, data: bytes) -> None:
-    socket.send_text(data.decode())
+    socket.send_text(data)
 
 
 def _event(socket: WebSocket, data: bytes) -> None:
@@ -58,4 +58,4 @@ def _event(socket: WebSocket, data: bytes) -> None:
 
 
 def _base64(socket: WebSocket, data: bytes) -> None:
-    socket.send_text(base64.b64encode(data).decode())
+    socket.send_text(base64.b64encode(data))

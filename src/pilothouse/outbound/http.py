@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from pilothouse import spans
+from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
 from pilothouse.pem import pem_files
@@ -170,6 +171,7 @@ class Outbound:
         """The requests of the session that are under way, and the answers that are being read."""
         self._former: list[tuple[aiohttp.ClientSession, WeakSet[object]]] = []
         self._contexts: dict[Trust, tuple[Stamp, ssl.SSLContext]] = {}
+        self._line: Line | None = None
 
     async def open(
         self,
@@ -263,7 +265,14 @@ class Outbound:
             context = self._context(trust)
         except ClientError as err:
             raise UpgradeError(f"error dialing backend: {err}") from None
-        return await upgrade(self.dialer, method, url, headers, context, trust.server_name)
+        return await upgrade(self.dialer, self.line, method, url, headers, context, trust.server_name)
+
+    @property
+    def line(self) -> Line:
+        """Where connections wait for the turn in which their answers are read."""
+        if self._line is None:
+            self._line = Line(asyncio.get_running_loop())
+        return self._line
 
     async def _request(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust
@@ -305,13 +314,16 @@ class Outbound:
     def _open_session(self) -> "aiohttp.ClientSession":
         import aiohttp
 
+        from pilothouse.outbound.connector import BUFFER, Connector
+
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=_connector(self.dialer),
+                connector=Connector(self.dialer, self.line),
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                read_bufsize=BUFFER,
                 max_line_size=1 << 16,
                 max_field_size=1 << 20,
             )
@@ -371,24 +383,3 @@ def was_closed_idle(err: BaseException | None) -> bool:
     import aiohttp
 
     return isinstance(cause, aiohttp.ServerDisconnectedError)
-
-
-def _connector(dialer: Dialer) -> "aiohttp.BaseConnector":
-    """Keeps the connections that `dialer` opens for requests."""
-    import aiohttp
-    from aiohttp.client_proto import ResponseHandler
-
-    class Connector(aiohttp.BaseConnector):
-        async def _create_connection(
-            self,
-            req: aiohttp.ClientRequest,
-            traces: object,
-            timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-        ) -> ResponseHandler:
-            context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
-            host, port = req.url.raw_host, req.url.port
-            assert host is not None and port is not None
-            _, protocol = await dialer.connect(self._factory, host, port, context, req.server_hostname or "")
-            return protocol
-
-    return Connector(limit=0)

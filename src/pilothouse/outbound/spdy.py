@@ -1,6 +1,6 @@
-"""SPDY/3.1 without I/O: frames of one connection in both directions, for streams of pods (Go's moby/spdystream).
+"""SPDY/3.1 without I/O: writes the frames of one connection, for streams of pods; `_spdy` reads them.
 
-Only what spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS and data. SETTINGS and
+Only what Go's moby/spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY and data. SETTINGS and
 WINDOW_UPDATE are read and have no effect, because spdystream ignores them as well: its peers hold each other back by
 the connection alone. The specification is SPDY Protocol - Draft 3.1.
 """
@@ -8,18 +8,16 @@ the connection alone. The specification is SPDY Protocol - Draft 3.1.
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from pilothouse._spdy import Kind
 
 VERSION = 3
-SYN_STREAM, SYN_REPLY, RST_STREAM, SETTINGS, PING, GOAWAY, HEADERS, WINDOW_UPDATE = 1, 2, 3, 4, 6, 7, 8, 9
 FIN = 1
 PROTOCOL_ERROR, INVALID_STREAM, REFUSED_STREAM, CANCEL = 1, 2, 3, 5
 
-CONTROL_BYTES = 64 * 1024
-"""Longest control frame that is read."""
-
-HEADER_BYTES = 64 * 1024
-"""Longest decompressed header block that is read."""
+DATA, SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY = map(
+    int, (Kind.DATA, Kind.SYN_STREAM, Kind.SYN_REPLY, Kind.RST_STREAM, Kind.PING, Kind.GOAWAY)
+)
 
 DATA_BYTES = 64 * 1024
 """Longest data frame that is written."""
@@ -47,134 +45,8 @@ DICTIONARY = (
 """The dictionary with which header blocks are compressed (2.6.10.1)."""
 
 
-class SpdyError(Exception):
-    """The peer has broken the protocol, or a limit; the connection cannot go on."""
-
-
-class Frame(NamedTuple):
-    """What has arrived. A data frame arrives in parts, as its bytes come; `fin` is on the last one.
-
-    type: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS, or 0 for data. value: the status of a RST_STREAM,
-    the id of a PING.
-    """
-
-    type: int
-    stream: int
-    fin: bool = False
-    headers: dict[str, str] | None = None
-    data: bytes | memoryview = b""
-    value: int = 0
-
-
-class Reader:
-    """Reads frames out of bytes; an object serves one direction of one connection."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(zdict=DICTIONARY)
-        self._head = b""  # the beginning of a frame: its head, or a whole control frame
-        self._stream = self._left = 0  # the data frame that is being read
-        self._fin = False
-
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames of further bytes; SpdyError when they cannot be read. The iterator must be used up."""
-        at, end = 0, len(data)
-        view = memoryview(data)
-        while at < end:
-            if self._left:
-                taken = min(self._left, end - at)
-                self._left -= taken
-                yield Frame(0, self._stream, self._fin and not self._left, None, view[at : at + taken])
-                at += taken
-                continue
-            if self._head or end - at < 8:
-                wanted = 8 if len(self._head) < 8 else 8 + (int.from_bytes(self._head[5:8]))
-                taken = min(wanted - len(self._head), end - at)
-                self._head += data[at : at + taken]
-                at += taken
-                if len(self._head) < 8:
-                    return
-                head, offset, source = self._head, 0, self._head
-            else:
-                head, offset, source = data, at, data
-            first, rest = struct.unpack_from(">II", head, offset)
-            size = rest & 0xFFFFFF
-            if first & 0x80000000:
-                if size > CONTROL_BYTES:
-                    raise SpdyError("frame too large")
-                if len(source) - offset < 8 + size:
-                    if not self._head:
-                        self._head = data[at:]
-                        return
-                    continue
-                frame = self._control(first, rest >> 24, bytes(source[offset + 8 : offset + 8 + size]))
-                if self._head:
-                    self._head = b""
-                else:
-                    at += 8 + size
-                if frame is not None:
-                    yield frame
-                continue
-            self._stream, self._left, self._fin = first, size, bool(rest >> 24 & FIN)
-            if self._head:
-                self._head = b""
-            else:
-                at += 8
-            if not first:
-                raise SpdyError("stream id zero is disallowed")
-            if not size and self._fin:
-                yield Frame(0, first, True)
-
-    def _control(self, first: int, flags: int, body: bytes) -> Frame | None:
-        version, kind = first >> 16 & 0x7FFF, first & 0xFFFF
-        if version != VERSION:
-            raise SpdyError("unsupported version")
-        least = _LEAST.get(kind)
-        if least is None:
-            return None  # SETTINGS, WINDOW_UPDATE and what nobody knows
-        if len(body) < least:
-            raise SpdyError("invalid control frame")
-        stream = int.from_bytes(body[:4]) & 0x7FFFFFFF
-        if kind == PING:
-            return Frame(kind, 0, value=int.from_bytes(body[:4]))
-        if kind == GOAWAY:
-            return Frame(kind, 0)
-        if not stream:
-            raise SpdyError("stream id zero is disallowed")
-        if kind == RST_STREAM:
-            return Frame(kind, stream, value=int.from_bytes(body[4:8]))
-        return Frame(kind, stream, bool(flags & FIN), self._headers(body[least:]))
-
-    def _headers(self, block: bytes) -> dict[str, str]:
-        try:
-            plain = self._inflate.decompress(block, HEADER_BYTES)
-        except zlib.error:
-            raise SpdyError("invalid header block") from None
-        if self._inflate.unconsumed_tail or self._inflate.eof:
-            raise SpdyError("header block too large")
-        out: dict[str, str] = {}
-        try:
-            (count,), at = struct.unpack_from(">I", plain), 4
-            for _ in range(count):
-                name, at = _text(plain, at)
-                value, at = _text(plain, at)
-                if name != name.lower() or name in out:
-                    raise SpdyError("invalid header")
-                out[name] = value.partition("\0")[0]
-        except struct.error:
-            raise SpdyError("invalid header block") from None
-        return out
-
-
-_LEAST = {SYN_STREAM: 10, SYN_REPLY: 4, RST_STREAM: 8, PING: 4, GOAWAY: 8, HEADERS: 4}
-"""Bytes of a control frame before its header block."""
-
-
-def _text(data: bytes, at: int) -> tuple[str, int]:
-    (size,) = struct.unpack_from(">I", data, at)
-    end = at + 4 + size
-    if end > len(data):
-        raise SpdyError("invalid header block")
-    return data[at + 4 : end].decode("latin-1"), end
+Event = tuple[int, int, bool, bytes, int]
+"""What has arrived: kind, stream, whether the stream ends in this direction, data, and a status or number."""
 
 
 class Writer:

@@ -8,12 +8,17 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer, DialError
+from pilothouse.outbound.portions import INFORMATIONAL, Portions
 from pilothouse.server.upgrade import Duplex
 from pilothouse.waiting import in_task
 
 HEAD_BYTES = 1 << 20
 """Longest head of an answer, as upstream (apiserver util/proxy, maxHeaderBytes)."""
+
+HEAD_LINES = 1000
+"""Most lines of a head; upstream has no such limit."""
 
 HEAD_SECONDS = 60.0
 """Time for the head of an answer, and again for the body of a refusal. Upstream waits for ever."""
@@ -50,6 +55,7 @@ class _Head:
 
 async def upgrade(
     dialer: Dialer,
+    line: Line,
     method: str,
     url: str,
     headers: Iterable[tuple[str, str]],
@@ -58,7 +64,8 @@ async def upgrade(
 ) -> Upgrade:
     """Send a request to upgrade, without a body, and read its answer.
 
-    `headers` are sent as they are, after Host unless they contain it. A granted duplex is the caller's to close. Raises UpgradeError when there is no answer.
+    `headers` are sent as they are, after Host unless they contain it. In `line` the answer waits for its turn to be read.
+    A granted duplex is the caller's to close. Raises UpgradeError when there is no answer.
     """
     await in_task()
     parts = urlsplit(url)
@@ -66,7 +73,7 @@ async def upgrade(
     port = parts.port or (443 if secure else 80)
     try:
         _, client = await dialer.connect(
-            _Client, parts.hostname or "", port, context if secure else None, server_name
+            lambda: _Client(line), parts.hostname or "", port, context if secure else None, server_name
         )
     except DialError as err:
         raise UpgradeError(f"error dialing backend: {err}") from None
@@ -91,14 +98,17 @@ async def upgrade(
 class _Client(asyncio.Protocol):
     """Reads the answer. The connection is closed by `leave` unless its duplex was taken by `granted`."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: Line) -> None:
         loop = asyncio.get_running_loop()
         self.head = _Head()
         self.head_read: asyncio.Future[None] = loop.create_future()
         self.body_read: asyncio.Future[None] = loop.create_future()
         self.body = bytearray()
         self._raw = bytearray()
+        self._seen = 0  # bytes of it in which no head ends
         self._parser = HttpResponseParser(self)
+        self._portions = Portions(line, self._feed, lambda: not self.body_read.done(), self._stop)
+        self._interim = 0
         self._transport: asyncio.Transport
         self._duplex: Duplex | None = None  # from the head of a 101 answer on
         self._granted = False
@@ -142,7 +152,8 @@ class _Client(asyncio.Protocol):
         if self._duplex is not None:
             self._duplex.on_data(data)
         elif self.head_read.done():
-            self._feed(data)
+            if not self.body_read.done():
+                self._portions.put(data)
         else:
             self._read_head(data)
 
@@ -155,8 +166,10 @@ class _Client(asyncio.Protocol):
             return
         if not self.head_read.done():
             self.head_read.set_exception(UpgradeError("unexpected EOF"))
-        if not self.body_read.done():
-            self.body_read.set_result(None)
+        if self._portions.held:
+            self._portions.drained = self._end_body
+        else:
+            self._end_body()
 
     def pause_writing(self) -> None:
         if self._duplex is not None:
@@ -166,37 +179,52 @@ class _Client(asyncio.Protocol):
         if self._duplex is not None:
             self._duplex.on_blocked(False)
 
+    def _stop(self, stopped: bool) -> None:
+        if stopped:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
     # --- the answer
 
     def _read_head(self, data: bytes) -> None:
-        seen = max(0, len(self._raw) - 3)
         self._raw += data
-        end = self._raw.find(b"\r\n\r\n", seen)
-        if end < 0:
-            if len(self._raw) > HEAD_BYTES:
+        while not self.head_read.done():
+            end = self._raw.find(b"\r\n\r\n", max(0, self._seen - 3))
+            self._seen = len(self._raw)
+            if (end + 4 if end >= 0 else self._seen) > HEAD_BYTES:
                 self._fail("header size limit exceeded")
-            return
-        head, rest = bytes(self._raw[: end + 4]), bytes(self._raw[end + 4 :])
-        self._raw.clear()
-        if len(head) > HEAD_BYTES:
+            elif end < 0:
+                return
+            else:
+                head = bytes(self._raw[: end + 4])
+                del self._raw[: end + 4]
+                self._seen = 0
+                self._take_head(head)
+        rest, self._raw = bytes(self._raw), bytearray()
+        if rest:
+            self.data_received(rest)
+
+    def _take_head(self, head: bytes) -> None:
+        if head.count(b"\n") > HEAD_LINES:
             self._fail("header size limit exceeded")
             return
         self._feed(head)
+        status = self.head.status
         if self.head_read.done():
             return
-        status = self.head.status
         if status == 0:
             self._fail("malformed HTTP response")
         elif 100 <= status < 200 and status != 101:
-            self.head = _Head()  # an interim answer; the final one follows
+            self._interim += 1
+            if self._interim > INFORMATIONAL:
+                self._fail("net/http: too many 1xx informational responses")
+            self.head = _Head()  # the final one follows
             self._parser = HttpResponseParser(self)
-            self.data_received(rest)
         else:
             if status == 101:
                 self._duplex = Duplex(self._transport)
             self.head_read.set_result(None)
-            if rest:
-                self.data_received(rest)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -212,6 +240,7 @@ class _Client(asyncio.Protocol):
     def _fail(self, text: str) -> None:
         if not self.head_read.done():
             self.head_read.set_exception(UpgradeError(text))
+        self._end_body()
 
     def _end_body(self) -> None:
         if not self.body_read.done():

@@ -33,10 +33,18 @@ async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -
         raise
 
 
-def start_pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
-    """Run `pump` as a task that is cancelled when the stream ends and kept alive by it. Errors are logged."""
+def start_pump(
+    stream: Stream,
+    parts: AsyncGenerator[bytes, None],
+    ahead: int,
+    foreseen: type[Exception] | tuple[type[Exception], ...] = (),
+) -> None:
+    """Run `pump` as a task that is cancelled when the stream ends and kept alive by it.
+
+    Errors are logged, those that are `foreseen` in one line.
+    """
     task = asyncio.get_running_loop().create_task(pump(stream, parts, ahead))
-    task.add_done_callback(_log_failure)
+    task.add_done_callback(lambda done: _log_failure(done, foreseen))
 
     def cancel() -> None:
         task.cancel()
@@ -44,6 +52,9 @@ def start_pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -
     stream.on_close(cancel)
 
 
-def _log_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.exception("A body was not written to its end", err=task.exception())
+def _log_failure(task: "asyncio.Task[None]", foreseen: type[Exception] | tuple[type[Exception], ...]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, foreseen):
+        log.warning("A body was not written to its end", err=error)
+    elif error is not None:
+        log.exception("A body was not written to its end", err=error)

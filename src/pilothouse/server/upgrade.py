@@ -4,11 +4,16 @@ import asyncio
 import socket
 from typing import Protocol
 
+from pilothouse._turns import Line
+
 CLOSE_SECONDS = 10.0
 """Time for a peer to take what was written before its connection is cut (upstream's deadline for the last writes)."""
 
 KEEPALIVE_SECONDS = 15
 """How often the system asks a silent peer whether it is still there, as Go does; after nine questions it is lost."""
+
+GATHERED = 64 * 1024
+"""Bytes that are gathered for one write; more are written at once."""
 
 WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow peer before its duplex is blocked."""
@@ -42,6 +47,8 @@ class Duplex:
         "_delivering",
         "_ended",
         "_ending",
+        "_gathered",
+        "_gathered_size",
         "_held",
         "_paused",
         "_receiver",
@@ -49,11 +56,16 @@ class Duplex:
         "_timer",
         "_transport",
         "blocked",
+        "line",
         "sent",
     )
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, line: Line | None = None) -> None:
         self._transport = transport
+        self.line = line
+        """Where connections of the server wait for their turn; None for one that this server has opened."""
+        self._gathered: list[bytes | memoryview | bytearray] | None = None
+        self._gathered_size = 0
         self._receiver: Receiver | None = None
         self._held: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -87,6 +99,27 @@ class Duplex:
         if self._ending or not data:
             return
         self.sent += len(data)
+        if self._gathered is None:
+            self._send(data)
+            return
+        self._gathered.append(data)
+        self._gathered_size += len(data)
+        if self._gathered_size > GATHERED:
+            self.flush()
+            self.gather()
+
+    def gather(self) -> None:
+        """Keep what is written until `flush`: many small writes become one."""
+        if self._gathered is None:
+            self._gathered, self._gathered_size = [], 0
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self._send(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+
+    def _send(self, data: bytes | memoryview | bytearray) -> None:
         try:
             self._transport.write(data)
         except RuntimeError:
@@ -119,7 +152,9 @@ class Duplex:
 
     def buffered(self) -> int:
         """Bytes that were written and that the socket has not taken yet."""
-        return 0 if self._ended is not False else self._transport.get_write_buffer_size()
+        if self._ended is not False:
+            return 0
+        return self._transport.get_write_buffer_size() + (self._gathered_size if self._gathered else 0)
 
     def limit(self, ahead: int) -> None:
         """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD; no effect once the connection is lost."""
@@ -131,6 +166,7 @@ class Duplex:
         """End the connection once the peer has taken what was written, after CLOSE_SECONDS in any case."""
         if self._ending:
             return
+        self.flush()
         self._ending = True
         self._transport.close()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)

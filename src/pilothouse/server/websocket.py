@@ -1,7 +1,7 @@
 """WebSockets (RFC 6455) on connections that were taken over: the handshake, and messages with back-pressure.
 
-Frames are wsproto's, which passes on parts of a long frame as they arrive. So no message needs memory
-for more than what one read brings, however long it is, and lengths and fragments need no limit.
+Parts of a long frame are passed on as they arrive. So no message needs memory for more than what one read brings,
+however long it is, and lengths and fragments need no limit.
 """
 
 import base64
@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pilothouse._websocket import Opcode, Reader, frame
+from pilothouse.server.frames import Frames
 from pilothouse.server.request import Request, Response
 from pilothouse.server.upgrade import Duplex
 
@@ -16,8 +18,15 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = "base64url.bearer.authorization.k8s.io."
 """Begins the subprotocol by which browsers send a bearer token; it is never chosen nor passed on."""
 
-NORMAL, PROTOCOL_ERROR, GOING_AWAY, INTERNAL_ERROR = 1000, 1002, 1001, 1011
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY_VIOLATION, INTERNAL_ERROR = 1000, 1001, 1002, 1008, 1011
 """Codes of a close frame (RFC 6455, 7.4.1)."""
+
+TEXT, BINARY, CLOSE, PING, PONG = map(
+    int, (Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PING, Opcode.PONG)
+)
+
+Event = tuple[int, bytes, bool]
+"""Opcode, data, and whether a message ends here."""
 
 
 _MOST = 128
@@ -92,7 +101,7 @@ def choose(request: Request, known: Sequence[str]) -> str | None:
 class Messages(Protocol):
     """Takes the messages of a WebSocket."""
 
-    def message(self, data: bytes | bytearray, finished: bool) -> None:
+    def message(self, data: bytes, finished: bool) -> None:
         """A part of a message; `finished` when it is the last one."""
 
     def blocked(self, blocked: bool) -> None:
@@ -106,94 +115,91 @@ class Messages(Protocol):
 
 
 class WebSocket:
-    """The server's end of a WebSocket, as the receiver of a duplex.
+    """The server's end of a WebSocket, as the receiver of a duplex that a client has opened.
 
-    A text message is as good as a binary one: clients send standard input in both. Pings are answered, but nothing more is read while answers wait for a slow
-    peer. What breaks the protocol ends the connection with code 1002.
+    A text message is as good as a binary one: clients send standard input in both. Of several pings the last one is
+    answered, once the peer takes bytes (5.5.3). What breaks the protocol ends the connection with code 1002 or 1007,
+    frames without end that carry nothing end it with 1008.
     """
 
     def __init__(self, duplex: Duplex) -> None:
-        from wsproto.connection import Connection, ConnectionType
-
+        assert duplex.line is not None
         self.duplex = duplex
-        self._frames = Connection(ConnectionType.SERVER)
+        self.frames = Frames(duplex, duplex.line, Reader(), self._take, self.close, POLICY_VIOLATION)
         self._messages: Messages | None = None
-        self._paused = self._closing = False
+        self._ping: bytes | None = None
+        self._closing = False
 
     def start(self, messages: Messages, *, reading: bool = True) -> None:
         """Give all messages to `messages`; not before `resume_reading` unless `reading`."""
         self._messages = messages
-        self._paused = not reading
+        if not reading:
+            self.frames.pause()
         self.duplex.start(self, reading=reading)
 
     def send(self, data: bytes) -> None:
         """Send a binary message."""
-        from wsproto.events import BytesMessage
-
         if not self._closing:
-            self.duplex.write(self._frames.send(BytesMessage(data)))
+            self.duplex.write(frame(BINARY, data))
 
-    def send_text(self, text: str) -> None:
-        """Send a text message."""
-        from wsproto.events import TextMessage
-
+    def send_text(self, text: bytes) -> None:
+        """Send a text message, which is UTF-8."""
         if not self._closing:
-            self.duplex.write(self._frames.send(TextMessage(text)))
+            self.duplex.write(frame(TEXT, text))
 
     def close(self, code: int = NORMAL) -> None:
         """Say goodbye and close the connection."""
-        from wsproto.events import CloseConnection
+        self._goodbye(code.to_bytes(2))
 
+    def _goodbye(self, payload: bytes) -> None:
         if not self._closing:
             self._closing = True
-            self.duplex.write(self._frames.send(CloseConnection(code)))
+            self.frames.stop()
+            self.duplex.write(frame(CLOSE, payload))
             self.duplex.close()
 
     def pause_reading(self) -> None:
-        """Let no more messages arrive. Calls do not add up."""
-        self._paused = True
-        self.duplex.pause_reading()
+        """Let no more messages arrive, but those of the turn that is under way. Calls do not add up."""
+        self.frames.pause()
 
     def resume_reading(self) -> None:
         """Let messages arrive again."""
-        self._paused = False
-        self.duplex.resume_reading()
+        self.frames.resume()
+
+    def _take(self, events: list[Event]) -> None:
+        for opcode, data, finished in events:
+            if self._messages is None or self._closing:
+                return
+            if opcode == PING:
+                self._ping = data
+            elif opcode == CLOSE:
+                self._goodbye(data)
+            else:
+                self._messages.message(data, finished)
+        self._pong()
+
+    def _pong(self) -> None:
+        if self._ping is not None and not (self.duplex.blocked or self._closing):
+            self.duplex.write(frame(PONG, self._ping))
+            self._ping = None
 
     # --- the duplex's receiver
 
     def received(self, data: bytes) -> None:
-        from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-        from wsproto.utilities import RemoteProtocolError
-
-        if self._closing or self._messages is None:
-            return
-        try:
-            self._frames.receive_data(data)
-            for event in self._frames.events():
-                if isinstance(event, BytesMessage):
-                    self._messages.message(event.data, event.message_finished)
-                elif isinstance(event, TextMessage):
-                    self._messages.message(event.data.encode(), event.message_finished)
-                elif isinstance(event, Ping):
-                    self.duplex.write(self._frames.send(event.response()))
-                elif isinstance(event, CloseConnection):
-                    self._closing = True
-                    self.duplex.write(self._frames.send(event.response()))
-                    self.duplex.close()
-                if self._closing:
-                    return
-        except RemoteProtocolError:
-            self.close(PROTOCOL_ERROR)
-        if self.duplex.blocked and not self._paused:
-            self.duplex.pause_reading()  # `blocked` resumes
+        self.frames.received(data)
 
     def blocked(self, blocked: bool) -> None:
-        if not blocked and not self._paused:
-            self.duplex.resume_reading()
+        if not blocked:
+            self._pong()
         if self._messages is not None:
             self._messages.blocked(blocked)
 
     def closed(self, error: BaseException | None) -> None:
+        if self.frames.paused:
+            self.frames.stop()  # whom it was for does not take it: nobody waits for that
+        self.frames.closed(lambda: self._closed(error))
+
+    def _closed(self, error: BaseException | None) -> None:
         self._closing = True
         messages, self._messages = self._messages, None
         if messages is not None:
@@ -251,8 +257,8 @@ class MessageStream:
 
     # --- the socket's messages
 
-    def message(self, data: bytes | bytearray, finished: bool) -> None:
-        pass
+    def message(self, data: bytes, finished: bool) -> None:
+        self._socket.frames.charge()
 
     def blocked(self, blocked: bool) -> None:
         if not blocked:
@@ -274,13 +280,14 @@ class Tunnel:
         self._socket = socket
         self._inner = inner
         self._from_inner = _Inner(socket, inner)
+        socket.frames.sinks = (socket.duplex, inner)
 
     def start(self) -> None:
         """Begin to copy."""
         self._socket.start(self)
         self._inner.start(self._from_inner)
 
-    def message(self, data: bytes | bytearray, finished: bool) -> None:
+    def message(self, data: bytes, finished: bool) -> None:
         self._inner.write(data)
         if self._inner.blocked:
             self._socket.pause_reading()
