@@ -73,14 +73,16 @@ cdef class Line:
         self.used = self.requests = 0
         self.epoch += 1
         self.quantum = TURN if left * TURN <= ROUND else max(FREE, ROUND // left)
-        while left and self.goes_on(most):
-            left -= 1
-            before = self.used
-            self.takers.popleft().take_turn()
-            if self.used == before:
-                self.used += FREE     # in the line, little counts as well
-        if self.takers:
-            self.schedule()
+        try:
+            while left and self.goes_on(most):
+                left -= 1
+                before = self.used
+                self.takers.popleft().take_turn()
+                if self.used == before:
+                    self.used += FREE # in the line, little counts as well
+        finally:                      # a mistake in one engine leaves nobody waiting
+            if self.takers:
+                self.schedule()
 
     cdef bint goes_on(self, double most):
         """Whether another connection may take its turn in this turn of the loop."""

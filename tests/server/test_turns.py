@@ -92,6 +92,21 @@ async def test_a_thousand_floods_together_take_no_more_than_a_few() -> None:
 
 
 @run
+async def test_a_mistake_of_one_engine_leaves_nobody_waiting() -> None:
+    loop = asyncio.get_running_loop()
+    told: list[object] = []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    line = Line(loop)
+    wrong, good = Taker(line, lambda: 1 // 0), Engine(line, 5, 1_000)
+    wrong.wait()
+    good.turn.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert good.left == 0 and len(line) == 0
+    assert [type(error) for error in told] == [ZeroDivisionError]
+
+
+@run
 async def test_a_connection_that_has_ended_is_not_called() -> None:
     line = Line(asyncio.get_running_loop())
     engine = Engine(line, 1000, 10_000)
