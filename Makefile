@@ -39,8 +39,8 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
-# Files run side by side on JOBS workers; those that bear no neighbours run at the end (tests/side_by_side.py).
-JOBS ?= auto
+# Files run side by side on JOBS workers, one more than there are processors, for tests wait for processes; those that bear no neighbours run at the end (tests/side_by_side.py).
+JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(READY)
 	$(PYTEST) --durations=25
