@@ -105,6 +105,12 @@ class Conflict(StatusError):
     code, reason = 409, "Conflict"
 
 
+class FieldConflicts(Conflict):
+    """The conflicts of an apply, one line for each field; api/apply.py bounds them."""
+
+    longest = 128 * QUOTED
+
+
 class AlreadyExists(StatusError):
     code, reason = 409, "AlreadyExists"
 

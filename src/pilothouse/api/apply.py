@@ -256,7 +256,7 @@ def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
             break
     count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
     text = f"{count}: " + "\n".join(lines)
-    return errors.Conflict(f"Apply failed with {text}", details={"causes": causes})
+    return errors.FieldConflicts(f"Apply failed with {text}", details={"causes": causes})
 
 
 def _manager_text(entry: Entry) -> str:

@@ -8,6 +8,7 @@ from pilothouse.endpoints import proxy, refusals
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, boolean, first
 from pilothouse.endpoints.scope import RequestScope, Verbs
+from pilothouse.gotext import quote
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.server.request import Response
 
@@ -63,10 +64,10 @@ def _int32(text: str) -> int:
     """strconv.ParseInt of base 10 and 32 bits with its errors as BadRequest."""
     digits = text[1:] if text[:1] in "+-" else text
     if not digits.isascii() or not digits.isdigit():
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
     value = int(text) if len(digits) <= 20 else _INT32
     if not -_INT32 <= value < _INT32:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
     return value
 
 

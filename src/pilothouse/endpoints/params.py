@@ -5,6 +5,7 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.api.fields import Errors, Object
+from pilothouse.gotext import quote
 
 Query = dict[str, list[str]]
 
@@ -82,19 +83,19 @@ def parse_int(text: str) -> int:
     """strconv.ParseInt in base 10, with its errors raised as BadRequest."""
     digits = text[1:] if text[:1] in "+-" else text
     if not digits.isascii() or not digits.isdigit():
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
     value = int(text) if len(digits) <= LONGEST else _INT64
     if not -_INT64 <= value < _INT64:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
     return value
 
 
 def uint_error(text: str) -> str:
     """The error of strconv.ParseUint for a text, "" if the text is a valid uint64."""
     if not text.isascii() or not text.isdigit():
-        return f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        return f"strconv.ParseUint: parsing {quote(text)}: invalid syntax"
     if len(text) > 19 and (len(text) > LONGEST or int(text) >= 2**64):
-        return f'strconv.ParseUint: parsing "{text}": value out of range'
+        return f"strconv.ParseUint: parsing {quote(text)}: value out of range"
     return ""
 
 

@@ -9,6 +9,7 @@ from pilothouse._instruments import Distribution
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
+from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import EQUAL, UNEQUAL_FAST, UNEQUAL_SLOW
 from pilothouse.registry.resource import Resource
@@ -240,9 +241,9 @@ def drop_empty(resource: Resource, obj: Object) -> None:
 def version_error(text: str) -> str:
     """What is wrong with a resourceVersion in an object, "" when nothing is."""
     if not text.isascii() or not text.isdigit():
-        return f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        return f"strconv.ParseUint: parsing {quote(text)}: invalid syntax"
     too_big = len(text) > 100 or int(text) >= 2**64
-    return f'strconv.ParseUint: parsing "{text}": value out of range' if too_big else ""
+    return f"strconv.ParseUint: parsing {quote(text)}: value out of range" if too_big else ""
 
 
 def _keep_times(obj: Object, old: Object) -> str:
