@@ -1,4 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
+
+# Without compiled modules of Python in the tree, each server that a test starts compiles them anew, three times as long.
+export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -39,7 +42,8 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
-# Files run side by side on JOBS workers, one more than there are processors, for tests wait for processes; those that bear no neighbours run at the end (tests/side_by_side.py).
+# Files run side by side on JOBS workers, one more than there are processors, for tests wait for processes. Those that bear no
+# neighbours run at the end (tests/side_by_side.py).
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(READY)

@@ -14,7 +14,7 @@ WORTH = 0.004
 """Seconds below which a clock says little."""
 
 LARGE = 3_000_000
-"""Size of what is given that is not raised any more: work of less than WORTH on that much is not quadratic."""
+"""Size of the larger input that is not raised any more: work of less than WORTH on a tenth of it is not quadratic."""
 
 TRIES = 3
 """How often it is measured before it counts: others use the same processor's caches. Quadratic work never passes."""
@@ -49,10 +49,10 @@ def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int
     """
     while seconds(call, make, n, 2) < WORTH:
         n *= 4
-        if n > LARGE:
+        if 10 * n > LARGE:
             return
-    for _ in range(TRIES):
-        small, large = seconds(call, make, n), seconds(call, make, 10 * n, 2)
+    for attempt in range(TRIES):
+        small, large = seconds(call, make, n), seconds(call, make, 10 * n, 1 + attempt)
         if large <= most * small:
             return
     raise AssertionError(f"{n}: {small:.4f} s, {10 * n}: {large:.4f} s, {large / small:.1f} times")

@@ -21,6 +21,7 @@ SLEEPS = {
     "e2e/test_drain.py": "loads servers in other processes for some seconds",
     "e2e/test_ha.py": "kills and pauses processes for a random while",
     "e2e/test_rolling_move.py": "lets servers in other processes run for a while between two restarts",
+    "fuzz/test_bystander_turns.py": "lets a server in another process work on what it was sent",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
     "virtual_time.py": "sleeps in virtual time",

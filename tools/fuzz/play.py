@@ -23,6 +23,8 @@ BROKEN = 0
 
 MISTAKE = re.compile(r"Internal error occurred: [A-Z]\w+")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+CUT_UUID = re.compile(r"[0-9a-f-]{1,35}(?=\.\.\. \(\d+ characters left out\))")
+"""The end of what a server quotes of a long text."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 OWN = ("2026-01-01", "2026-13", "0001-01-01", "9999-12-31", "10000-01-01")
 """Beginnings of times that scenarios bring along."""
@@ -238,6 +240,7 @@ class Normaliser:
         if AGE.match(text):
             return "<age>"
         text = UUID.sub(lambda found: self._numbered("uid", found[0]), TOKEN.sub("<token>", text))
+        text = CUT_UUID.sub("<cut>", text)
         text = PORT.sub(r"\1<port>", MADE.sub(r"\1<made>", text))
         text = ADDRESS.sub(lambda found: self._numbered("address", found[0]), ACCESS.sub("<access>", text))
         return VERSION.sub(

@@ -149,9 +149,9 @@ class Siege:
         time.sleep(0.5)
         return self._processor() - used > 0.2
 
-    def memory(self) -> int:
-        """Resident bytes, when what is free has gone back."""
-        time.sleep(SETTLED)
+    def memory(self, after: float = SETTLED) -> int:
+        """Resident bytes after some seconds, in which what is free goes back."""
+        time.sleep(after)
         return self._memory("VmRSS")
 
     def _settled(self, most: int) -> int:

@@ -12,6 +12,9 @@ from pilothouse.gotext import quote
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 
+MAX_LISTED = 12 << 10
+"""Characters of the rights that a refusal lists. Upstream lists all of them."""
+
 _FULL_AUTHORITY: list[Rule] = [
     {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
     {"verbs": ["*"], "nonResourceURLs": ["*"]},
@@ -105,7 +108,13 @@ class Escalation:
             return f"user {quote(user.name)} is attempting to grant RBAC permissions that are too many to compare"
         if not missing:
             return ""
-        lines = sorted({describe(rule) for rule in compact(missing)})
+        lines, listed = [], 0
+        for line in sorted({describe(rule) for rule in compact(missing)}):
+            listed += len(line)
+            if listed > MAX_LISTED:
+                whole = False
+                break
+            lines.append(line)
         if not whole:
             lines.append("... and more")
         text = (
