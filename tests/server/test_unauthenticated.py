@@ -1,6 +1,8 @@
 """The choice of the unauthenticated connection that is evicted."""
 
+import gc
 import random
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -72,3 +74,35 @@ def test_counts_hold_whatever_happens() -> None:
 )
 def test_origin(peer: object, found: str) -> None:
     assert origin(peer) == found
+
+
+class Held:
+    """A connection that refers to what counts it, as those of the listener do."""
+
+    def __init__(self, among: Unauthenticated) -> None:
+        self.counted = among.add("a", self.end)
+        self.counted.busy = self.busy
+
+    def busy(self) -> bool:
+        return False
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("evicted", [False, True])
+def test_a_connection_that_has_ended_is_freed_at_once(evicted: bool) -> None:
+    """Full collections of garbage are rare, and a connection has large buffers."""
+    among = Unauthenticated()
+    gc.disable()
+    try:
+        held = Held(among)
+        left = weakref.ref(held)
+        if evicted:
+            assert among.evict()
+        else:
+            held.counted.leave()
+        del held
+        assert left() is None
+    finally:
+        gc.enable()

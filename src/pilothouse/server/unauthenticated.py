@@ -37,6 +37,7 @@ class UnauthenticatedConnection:
         all_, self._all = self._all, None
         if all_ is not None:
             all_._remove(self)
+            self.end, self.busy = _nothing, _no  # they refer to the connection, which refers to this
 
 
 class Unauthenticated:
@@ -77,8 +78,9 @@ class Unauthenticated:
             group[connection] = None
         if connection.since > before:
             return False
+        end = connection.end
         connection.leave()
-        connection.end()
+        end()
         return True
 
     def _remove(self, connection: UnauthenticatedConnection) -> None:
@@ -102,3 +104,7 @@ class Unauthenticated:
 
 def _no() -> bool:
     return False
+
+
+def _nothing() -> None:
+    """Instead of ending a connection that is no longer counted."""
