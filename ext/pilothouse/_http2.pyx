@@ -74,6 +74,7 @@ cdef bytes DRAIN = b"draining"        # the PING after the word that no more str
 cdef bytes ALIVE = b"alive?\0\0"      # the PING to a peer that is silent
 
 cdef Py_ssize_t FRAME = 16384         # bytes of a frame: what every peer takes, and the most taken here
+cdef object NOBODY = asyncio.BufferedProtocol()   # the protocol of connections that have ended
 cdef long long MOST_WINDOW = 0x7FFFFFFF
 cdef long long FIRST_WINDOW = 65535   # bytes of a window before the settings
 cdef Py_ssize_t STREAM_WINDOW = 256 * 1024   # bytes of a request's body that may come unasked, as upstream
@@ -209,6 +210,8 @@ cdef class Connection(Blocks):
         self.leaving = GONE
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
+        if self.transport.get_extra_info("ssl_object") is not None:
+            self.transport.set_protocol(NOBODY)   # uvloop's TLS keeps methods of this otherwise: a cycle
         self.end_input()
         for exchange in list(self.streams.values()):
             exchange.lost(exc or peer_left())

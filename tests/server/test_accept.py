@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import errno
+import gc
 import pathlib
 import resource
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import uvloop
 from eventually import eventually
+from server.http2.peers import HEADERS, PREFACE, SETTINGS, frame
 
 from pilothouse.files import write_file
 from pilothouse.pki import Authority
@@ -125,6 +127,37 @@ def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..
     for sock in (known, probe, waiting, fresh, *half):
         sock.close()
     eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0, "all are gone")
+
+
+@pytest.mark.parametrize(("protocol", "user"), [("h2", ""), ("http/1.1", ""), ("http/1.1", "jane")])
+def test_connections_that_have_ended_leave_nothing(
+    door: Callable[..., Door], protocol: str, user: str
+) -> None:
+    """Each has large buffers, and collections of garbage are rare."""
+
+    def count() -> int:
+        return sum(type(each).__name__ in ("SSLProtocol", "Connection") for each in gc.get_objects())
+
+    it = door()
+    it.context.set_alpn_protocols([protocol])
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        peers = [it.secure() for _ in range(5)]
+        for peer in peers:
+            if protocol == "h2":
+                peer.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 0, 1, b"\x82\x87"))
+            else:
+                assert ask(peer, user)
+                peer.sendall(b"GET / HTTP/1.1\r\nX: ")
+        eventually(lambda: it.service.open == 5, "all are there")
+        assert count() == before + 10
+        for peer in peers:
+            peer.close()
+        eventually(lambda: count() == before, "nothing is left")
+    finally:
+        gc.enable()
 
 
 def test_the_silent_have_half_of_all_and_the_oldest_makes_room(door: Callable[..., Door]) -> None:

@@ -1,6 +1,8 @@
 """Connections that handlers take over: their bytes, back-pressure and ends."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -349,3 +351,29 @@ def test_a_transport_that_has_gone_is_asked_for_nothing() -> None:
     duplex.limit(0)
     duplex.write(b"x")
     assert duplex.buffered() == 0 and transport.writes == []
+
+
+class Cyclic(Log):
+    """A receiver that knows its duplex, as that of a WebSocket does."""
+
+    duplex: Duplex
+
+
+def test_the_transport_of_a_lost_connection_is_freed_at_once() -> None:
+    """A receiver and its duplex refer to each other; TLS has large buffers, and full collections of garbage are rare."""
+    transport, receiver = FakeTransport(), Cyclic()
+    duplex = receiver.duplex = Duplex(transport)
+    duplex.start(receiver)
+    duplex.gather()
+    duplex.write(b"never sent")
+    left = weakref.ref(transport)
+    gc.disable()
+    try:
+        del transport
+        duplex.on_lost(None)
+        assert left() is None
+        duplex.flush()
+        duplex.abort()
+        duplex.close()
+    finally:
+        gc.enable()

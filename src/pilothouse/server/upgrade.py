@@ -19,6 +19,10 @@ WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow peer before its duplex is blocked."""
 
 
+_NOBODY = asyncio.Transport()
+"""The transport of a connection that has ended."""
+
+
 class Receiver(Protocol):
     """Takes what arrives on a connection that was taken over."""
 
@@ -174,7 +178,8 @@ class Duplex:
     def abort(self) -> None:
         """Cut the connection."""
         self._ending = True
-        self._transport.abort()
+        if self._ended is False:
+            self._transport.abort()
 
     # --- for the owner of the transport
 
@@ -199,8 +204,11 @@ class Duplex:
         self._ending = True
         self._ended = error
         self._held.clear()
+        self._gathered = None
+        self._transport = _NOBODY  # a receiver and its duplex refer to each other, and TLS has large buffers
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.closed(error)
