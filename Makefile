@@ -42,9 +42,9 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
-# Files run side by side on JOBS workers, one more than there are processors, for tests wait for processes. Those that bear no
+# Files run side by side on JOBS workers, two more than there are processors, for tests wait for processes. Those that bear no
 # neighbours run at the end (tests/side_by_side.py).
-JOBS ?= $(shell echo $$(($$(nproc) + 1)))
+JOBS ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(READY)
 	$(PYTEST) --durations=25
@@ -222,7 +222,7 @@ stubs: $(READY)
 # PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 test-interop: $(READY)
 	@test -n "$(PILOTHOUSE_REFERENCE)" || { echo 'PILOTHOUSE_REFERENCE names no kube-apiserver' >&2; exit 1; }
-	$(BIN)/python -m pytest -q tests/e2e/test_interop.py tests/e2e/test_rolling_move.py
+	PILOTHOUSE_MOVE_CLIENTS=200 $(BIN)/python -m pytest -q tests/e2e/test_interop.py tests/e2e/test_rolling_move.py
 
 # A stock kubelet, kube-proxy, controller manager and scheduler in one folder: PILOTHOUSE_NODE_BIN=/folder make test-node
 test-node: $(READY)

@@ -79,7 +79,7 @@ cdef class Line:
                 before = self.used
                 self.takers.popleft().take_turn()
                 if self.used == before:
-                    self.used += FREE # in the line, little counts as well
+                    self.used += FREE  # in the line, little counts as well
         finally:                      # a mistake in one engine leaves nobody waiting
             if self.takers:
                 self.schedule()

@@ -1,6 +1,6 @@
 """Servers that are told to stop under load: no request fails, and every watch ends with its last chunk.
 
-PILOTHOUSE_DRAIN_RATE sets the requests per second (default 500), PILOTHOUSE_DRAIN_WATCHES the watches (default 200).
+PILOTHOUSE_DRAIN_RATE sets the requests per second (default 300), PILOTHOUSE_DRAIN_WATCHES the watches (default 200).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pilothouse.testing.server import Subprocess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-RATE = float(os.environ.get("PILOTHOUSE_DRAIN_RATE", "500"))
+RATE = float(os.environ.get("PILOTHOUSE_DRAIN_RATE", "300"))
 WATCHES = int(os.environ.get("PILOTHOUSE_DRAIN_WATCHES", "200"))
 CLIENTS = 50
 BEFORE = 2.0

@@ -1,6 +1,6 @@
 """Clients of three servers on three etcd members behind HAProxy, while processes are killed and paused at random.
 
-PILOTHOUSE_HA_SECONDS sets how long (default 20), PILOTHOUSE_HA_SEED repeats a run.
+PILOTHOUSE_HA_SECONDS sets how long (default 12), PILOTHOUSE_HA_SEED repeats a run.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from eventually import aeventually
 
 from pilothouse.testing.ha import MEMBERS, Ha, missing
 
-SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "20"))
+SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "12"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600 + SECONDS),

@@ -1,7 +1,7 @@
 """Three servers are replaced one after the other under load, by ours and back: nothing is lost.
 
 They are of ours all the time, or kube-apiservers at first if PILOTHOUSE_REFERENCE is the path of its binary.
-PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 200 by default.
+PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 80 by default.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
 ]
 
-CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "200"))
+CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "80"))
 GROUPS = max(1, CLIENTS // 10)
 """Each group of writers is followed by as many watchers."""
 PAUSE = 1.0

@@ -25,7 +25,7 @@ OBJECTS, SIZE = 100, 100_000
 """The long list: 10 MB."""
 BUDGET = 400 << 20
 """Bytes that the server may take (--max-memory)."""
-SECONDS, PAUSE = 4.0, 0.02
+SECONDS, PAUSE = 2.5, 0.02
 TIMES = 3.0
 """How much longer one in a hundred requests of the other tenant may take than without a flood; what is below FLOOR is noise:
 the machine of a test is shared."""

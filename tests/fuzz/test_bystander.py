@@ -31,6 +31,12 @@ SAMPLE = (
 """Beginnings of the names of the attacks that are carried out."""
 
 ATTACKS = [attack for attack in (*BODIES, *HEADS) if attack.name.startswith(SAMPLE)]
+PAIRS = [
+    pytest.param(protocol, attack, id=f"{protocol}-{attack.name}")
+    for protocol in PROTOCOLS
+    for attack in ATTACKS
+    if protocol == "http/1.1" or attack in HEADS  # a body is worked on in the same way, however it came
+]
 FLOODED = [name for i, name in enumerate(FLOODS) if i % 13 == 0]
 
 
@@ -40,7 +46,7 @@ def siege(request: pytest.FixtureRequest) -> Iterator[Siege]:
         yield siege
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(("siege", "attack"), PAIRS, indirect=["siege"])
 def test_nobody_waits(siege: Siege, attack: Attack) -> None:
     assert suffered(siege, attack) == ""
 

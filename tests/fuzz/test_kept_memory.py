@@ -12,7 +12,7 @@ from harness import ADMIN, CONFIG_MAPS, PODS, Rig
 
 MB = 1 << 20
 LONG = 300_000
-MANY = 3000
+MANY = 1500
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 Send = dict[str, Any]
 """Arguments of `Rig.handle`."""

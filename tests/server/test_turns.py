@@ -97,7 +97,11 @@ async def test_a_mistake_of_one_engine_leaves_nobody_waiting() -> None:
     told: list[object] = []
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
     line = Line(loop)
-    wrong, good = Taker(line, lambda: 1 // 0), Engine(line, 5, 1_000)
+
+    def mistake() -> None:
+        raise ZeroDivisionError
+
+    wrong, good = Taker(line, mistake), Engine(line, 5, 1_000)
     wrong.wait()
     good.turn.wait()
     for _ in range(5):
