@@ -2,7 +2,7 @@
 
 
 cdef class Control(Requests):
-    """What the peer says about windows and the ends of streams."""
+    """Frames by which the peer speaks about windows and the ends of streams."""
 
     cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size):
         """Apply all entries of a frame together: of those that repeat the last one counts."""

@@ -243,7 +243,7 @@ def after(start: int, *seconds: int) -> int:
 
 
 def int64(number: int) -> int:
-    """What 64 bits hold of a number in two's complement: how Go's int64 overflows."""
+    """The value that 64 bits hold of a number in two's complement: Go's int64 overflows so."""
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 

@@ -130,7 +130,7 @@ class Compact:
     def issuers(self) -> list[str]:
         """The texts of members `iss`, at whatever depth: the issuer is one of them, or the token has none.
 
-        The scan is bounded, and nothing is parsed. Whoever has verified the signature compares the claim itself. An `iss`
+        The scan is bounded, and nothing is parsed. The caller compares the claim itself when it has verified the signature. An `iss`
         that is spelled with escapes is not found.
         """
         found = (match[1] for match in islice(_ISSUER.finditer(self._payload), _MAX_ISSUERS))

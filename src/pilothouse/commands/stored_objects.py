@@ -1,4 +1,4 @@
-"""What `pilothouse doctor --store` looks at: whether each stored object can be read by clients, and what is done if not."""
+"""The checks of `pilothouse doctor --store`: whether each stored object can be read by clients, and what is done if not."""
 
 import asyncio
 import tempfile
@@ -30,7 +30,7 @@ SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is wrong with a stored value, "" for nothing, and what it should be; None where nobody knows."""
+    """The fault of a stored value, "" for none, and what it should be; None where nobody knows."""
 
     wrong: str = ""
     better: bytes | None = None
@@ -82,7 +82,7 @@ def _short(error: Exception) -> str:
 
 
 def look(config: Config, *, fix: bool, remove: bool) -> list[Finding]:
-    """What is wrong with stored objects. `fix` writes those back of which it is known what they should be, `remove`
+    """The faults of stored objects. `fix` writes those back of which it is known what they should be, `remove`
     deletes the others. Unavailable when the store cannot be opened; to change the embedded one no server may run."""
     return asyncio.run(_look(config, fix, remove))
 

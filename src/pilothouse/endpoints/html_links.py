@@ -70,7 +70,7 @@ class Links(HTMLParser):
         return max(SLICE, len(self.rawdata) // 16)
 
     def take(self, text: str) -> str:
-        """What can be passed on once the next piece is known."""
+        """The text that can be passed on once the next piece is known."""
         if self._plain:
             return text
         whole = self.rawdata + text
@@ -88,7 +88,7 @@ class Links(HTMLParser):
         return "".join(self._edited(whole[: len(whole) - len(self.rawdata)]))
 
     def rest(self) -> str:
-        """What is left at the end."""
+        """The text that is left at the end."""
         return self.rawdata
 
     def parse_starttag(self, i: int) -> int:

@@ -16,7 +16,7 @@ _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 
 _BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: ).*", re.DOTALL)
 _BEHIND_VALUE = re.compile(r'"(?:\.\.\. \(\d+ characters left out\))?: ')
-"""What stands between a value that is quoted, perhaps in part, and what is wrong with it."""
+"""The text between a value that is quoted, perhaps in part, and the fault that is told of it."""
 
 
 def redacted(err: errors.StatusError) -> errors.StatusError:

@@ -159,7 +159,7 @@ def identity_headers(user: User) -> list[tuple[str, str]]:
 
 
 def rewrite_through(ctx: Context, url: str, prepend: str) -> Rewrite:
-    """What makes links of the page at `url` lead through this server, if they point to the same host (rewriteURL)."""
+    """The function that makes links of the page at `url` lead through this server, if they point to the same host (rewriteURL)."""
     source, host = urlsplit(url).netloc, ctx.request.headers.get("host", "")
 
     def rewrite(link: str) -> str:

@@ -12,7 +12,7 @@ from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.portions import INFORMATIONAL, Portions
 
 BUFFER = 32 * 1024
-"""What aiohttp derives from it how much of a body it keeps for a slow reader: in bytes, and in chunks (a sixteenth)."""
+"""The size from which aiohttp derives how much of a body it keeps for a slow reader: in bytes, and in chunks (a sixteenth)."""
 
 
 class Connector(aiohttp.BaseConnector):
@@ -124,7 +124,7 @@ class Answers(ResponseHandler):
         super().close()
 
     def abort(self) -> None:
-        """As `close`, at once."""
+        """Close at once."""
         self._forget()
         super().abort()
 

@@ -26,7 +26,7 @@ AHEAD = 256 * 1024
 
 
 class Portions:
-    """What one connection has brought.
+    """The bytes that one connection has brought.
 
     parse: takes bytes. ready: whether the parser takes more for now. stop: has the connection read no more, or read on.
     """

@@ -46,7 +46,7 @@ DICTIONARY = (
 
 
 Event = tuple[int, int, bool, bytes, int]
-"""What has arrived: kind, stream, whether the stream ends in this direction, data, and a status or number."""
+"""An event: kind, stream, whether the stream ends in this direction, data, and a status or number."""
 
 
 class Writer:

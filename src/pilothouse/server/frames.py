@@ -49,7 +49,7 @@ class Reader(Protocol[E, W_co]):
 
     @property
     def error(self) -> W_co:
-        """What the peer has done wrong; nothing more is read then."""
+        """The fault of the peer; nothing more is read then."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer."""
