@@ -19,7 +19,12 @@ from pilothouse import logs
 CI = os.environ.get("PILOTHOUSE_CI") == "1"
 
 # Neighbours decide how long an example takes. The gate tries the same examples each time; other runs try new ones.
-hypothesis.settings.register_profile("pilothouse", deadline=None, derandomize=CI)
+hypothesis.settings.register_profile(
+    "pilothouse",
+    deadline=None,
+    derandomize=CI,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("pilothouse")
 
 pytest.register_assert_rewrite("rules")

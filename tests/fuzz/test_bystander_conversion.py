@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 NAME = f"{DEFINITIONS}/boxes.{GROUP}"
 READERS, BOXES = 2, 20
-SECONDS = 1.5
+SECONDS = 1.2
 """How long the readers read."""
 TIMES, FLOOR = 2.0, 0.015
 """How much longer a bystander may wait in one of a hundred reads; what is below FLOOR seconds is noise."""
@@ -88,13 +88,21 @@ async def define(readers: Readers, port: int, ca: bytes, sort: str) -> None:
         assert await readers.once("POST", path("v1"), box(f"b{n}", V1)) == 201
 
 
+@pytest.fixture(scope="module")
+def quiet() -> list[Seen]:
+    """What a bystander saw while nothing needed the webhook; nothing at first."""
+    return []
+
+
 @pytest.mark.parametrize("sort", SORTS)
-def test_nobody_else_waits(siege: Siege, tmp_path: pathlib.Path, sort: str) -> None:
+def test_nobody_else_waits(siege: Siege, quiet: list[Seen], tmp_path: pathlib.Path, sort: str) -> None:
     with hostile(tmp_path) as (port, ca):
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             readers = Readers(siege)
             asyncio.run(define(readers, port, ca, sort))
-            before = seen_while(siege, Readers(siege), "v1")
+            if attempt or not quiet:
+                quiet[:] = [seen_while(siege, Readers(siege), "v1")]
+            [before] = quiet
             during = seen_while(siege, readers, "v2")
             assert asyncio.run(readers.once("DELETE", NAME)) == 200
             print(f"{sort:10} bystander p99 {before.p99 * 1000:5.1f} -> {during.p99 * 1000:5.1f} ms")

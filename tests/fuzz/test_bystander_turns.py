@@ -1,6 +1,7 @@
 """Nobody waits for a connection whose frames, headers or chunks make as much work as they can: attacks without a credential."""
 
 import contextlib
+import select
 import ssl
 import struct
 import threading
@@ -56,18 +57,21 @@ class Assault(Siege):
 
 def send(connection: ssl.SSLSocket, data: bytes, seconds: float = 8.0) -> None:
     """Send, and read what is answered, until all was sent, the server closes, or the time is up."""
-    connection.settimeout(seconds)
-
-    def read() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while connection.recv(1 << 16):
-                pass
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    connection.settimeout(0)
+    left, until = memoryview(data), time.monotonic() + seconds
     with contextlib.suppress(OSError):
-        connection.sendall(data)
-    time.sleep(0.5)
+        while time.monotonic() < until:
+            select.select([connection], [connection] if left else [], [], 0.1)
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                if left:
+                    left = left[connection.send(left) :]
+                    if not left:
+                        until = min(until, time.monotonic() + 0.5)  # for the last answers
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                while connection.recv(1 << 16):
+                    pass
+                return
+    connection.settimeout(seconds)
 
 
 def close(connections: list[ssl.SSLSocket]) -> None:

@@ -1,6 +1,7 @@
 """Tests neither wait for real time nor change our modules: they hand in a clock, a loop, a store or a function."""
 
 import ast
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -31,6 +32,12 @@ PATCHES = {
     "outbound/test_kubeconfig.py": "the same",
 }
 FILES = sorted(TESTS.rglob("*.py"))
+
+
+@functools.cache
+def parsed(path: pathlib.Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
 
 
 def constants(tree: ast.Module) -> dict[str, float]:
@@ -85,7 +92,7 @@ def test_nothing_sleeps_or_patches(
 ) -> None:
     found: dict[str, list[int]] = {}
     for path in FILES:
-        lines = sorted(finds(ast.parse(path.read_text())))
+        lines = sorted(finds(parsed(path)))
         if lines:
             found[str(path.relative_to(TESTS))] = lines
     assert not found.keys() - excused.keys(), {k: v for k, v in found.items() if k not in excused}

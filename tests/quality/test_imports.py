@@ -1,7 +1,6 @@
 """Import rules between layers, import of each module alone, and the import time of the package."""
 
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -65,18 +64,7 @@ def test_every_module_can_be_imported_alone() -> None:
 
 @pytest.mark.parametrize("module", ["pilothouse", "pilothouse.assembly.process", "pilothouse.testing.plugin"])
 def test_import_time(module: str) -> None:
-    """The best of five, for other processes may hold the processor; twice the aim, for slow machines."""
-    times = []
-    for _ in range(5):
-        lines = python("-X", "importtime", "-c", f"import {module}").stderr.splitlines()
-        found = re.search(r"\|\s*(\d+) \|\s*" + re.escape(module) + "$", lines[-1])
-        assert found, lines[-3:]
-        times.append(int(found[1]) / 1000)
+    """Processor time, the best of five; twice the aim, for slow machines."""
+    program = f"import time; begun = time.process_time(); import {module}; print(time.process_time() - begun)"
+    times = [1000 * float(python("-c", program).stdout) for _ in range(5)]
     assert min(times) < 2 * IMPORT_MS
-
-
-def test_the_package_itself_imports_next_to_nothing() -> None:
-    done = python(
-        "-c", "import sys, pilothouse; print([m for m in sys.modules if m.startswith('pilothouse.')])"
-    )
-    assert done.stdout.strip() == "[]"

@@ -408,10 +408,11 @@ class StoreContract:
         await store.start()
         first = store.revision
         states: list[dict[str, tuple[bytes, int]]] = [{}]
+        expected = 0
         recorder = Recorder()
         store.watch(P, first + 1, recorder.on_events, recorder.on_error)
         for verb, names, value in steps:
-            state = dict(states[-1])
+            state, many = dict(states[-1]), 1
             keys = [P + name for name in names]
             key = keys[0]
             revision = first + len(states)
@@ -433,11 +434,13 @@ class StoreContract:
                     state.pop(k, None)
                     if value:
                         state[k] = (value, revision)
+                many = len(changes)
                 if not changes:
                     continue
             else:
                 continue
             states.append(state)
+            expected += many
         assert store.revision == first + len(states) - 1
         for back, state in enumerate(states):
             revision = first + back
@@ -449,6 +452,7 @@ class StoreContract:
             for name in "abcd":
                 kv = await store.get(P + name, revision)
                 assert (kv and (kv.value, kv.mod)) == state.get(P + name)
+        await recorder.wait(expected)
         wanted = [e for e in recorder.events if e.kv.mod >= store.compacted]
         replay = Recorder()
         store.watch(P, max(first + 1, store.compacted), replay.on_events, replay.on_error)
