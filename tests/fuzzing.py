@@ -83,7 +83,7 @@ class Target:
         """Send bytes on a connection of their own; what comes back until it closes."""
         out = b""
         with (
-            socket.create_connection(("127.0.0.1", self.server.port), wait) as plain,
+            socket.create_connection(("127.0.0.1", self.server.port), 20) as plain,
             self.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as tls,
             contextlib.suppress(OSError),
         ):

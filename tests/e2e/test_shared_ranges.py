@@ -93,7 +93,7 @@ def test_no_port_is_given_out_twice(etcd: Cluster, servers: list[Subprocess]) ->
         assert len({service["spec"]["clusterIP"] for service in made}) == len(made)
         full = "500 Internal error occurred: failed to allocate a nodePort: range is full"
         assert {failure for result in results for failure in result[1]} == {full}
-        assert all(len(result[0]) > 2 for result in results), "both had some"
+        assert all(result[0] for result in results), "both had some"
         assert marked(etcd) == set(ports)
 
         one, other = (Connection(server.port, server.context(), 30) for server in servers)

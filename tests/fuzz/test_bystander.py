@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
 from fuzz.siege import KEPT, Damage, Siege
-from fuzz.siege_runs import PEAK, PROTOCOLS, WAIT, attacks, flooded, harm, run, suffered
+from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, attacks, flooded, harm, run, suffered
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
@@ -63,11 +63,12 @@ def test_no_traceback(siege: Siege) -> None:
 
 
 def test_harm_is_told() -> None:
-    good = Damage("a", 200, 0, WAIT, 0, PEAK, KEPT)
+    good = Damage("a", 200, 0, LONGEST, WAIT, PEAK, KEPT)
     assert harm(good) == ""
     assert harm(replace(good, status=0)) == "no answer"
     assert harm(replace(good, status=500)) == "a mistake of the server"
-    assert harm(replace(good, longest=WAIT + 0.01)) == "a bystander waited"
+    assert harm(replace(good, longest=LONGEST + 0.01)) == "a bystander waited"
+    assert harm(replace(good, p99=WAIT + 0.01)) == "a bystander waited"
     assert harm(replace(good, peak=PEAK + 1)) == "took too much memory at once"
     assert harm(replace(good, kept=KEPT + 1)) == "kept memory"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 ATTEMPTS = 3
 """Number of attempts to start a process on other ports."""
 
-SHARES = 32
+SHARES = 8
 """Number of parts into which the ports are divided for workers of pytest-xdist."""
 
 _given: set[int] = set()
@@ -52,7 +52,7 @@ def wait_or_move(wait: Callable[[], None], move: Callable[[], None]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which no process listens; each is returned once.
+    """Ports on which no process listens; each is returned once, until all have been.
 
     They are below the kernel's ephemeral range: a client could take a port in that range before the server
     starts. Each worker of pytest-xdist draws from ports of its own.
@@ -60,6 +60,8 @@ def free_ports(count: int) -> list[int]:
     out: list[int] = []
     candidates = list(_share(_candidates(), os.environ.get("PYTEST_XDIST_WORKER", "")))
     random.shuffle(candidates)
+    if len(_given) + count > len(candidates):
+        _given.clear()  # all have been given: those that were given first are free again
     for port in candidates:
         if len(out) == count:
             break
