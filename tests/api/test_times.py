@@ -118,9 +118,26 @@ def test_times_that_are_canonical_are_judged_as_all_others(text: str) -> None:
 )
 def test_an_offset_may_lead_beyond_the_years_that_go_parses(written: str, kept: str) -> None:
     """Go writes them, with a sign and at least four digits."""
-    assert times.time(written) == kept
+    assert times.time(written) == times.time(kept) == kept
+    micro = kept.replace("Z", ".000001Z")
+    assert times.micro_time(micro) == micro
     seconds = times.to_unix(kept)[0]
     assert times.from_unix(seconds) + "Z" == kept and times.to_unix(written)[0] == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+10000-01-01T00:00:00Z",
+        "10000-13-01T00:00:00Z",
+        "10000-01-01T00:00:00+01:00",
+        "10000-01-01T00:00:00.000000Z",
+        "999999999999-01-01T00:00:00Z",
+    ],
+)
+def test_what_go_does_not_write_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="parsing time"):
+        times.time(text)
 
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)

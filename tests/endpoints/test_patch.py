@@ -438,3 +438,22 @@ async def test_a_document_without_a_version_is_read_as_the_internal_type(rig: Ri
     assert (
         answer.status == 200 and "data" not in answer.body and answer.body["metadata"]["labels"] == {"x": "y"}
     )
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+
+
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59.000000-24:00", "0000-01-01T00:00:00.000000+24:00"])
+async def test_an_object_with_a_time_that_go_does_not_parse_can_be_changed(rig: Rig, written: str) -> None:
+    """Go writes the year 10000 and does not read it: kube-apiserver refuses every patch of such an object."""
+    await rig.ok("POST", LEASES, {"metadata": {"name": "far"}, "spec": {"renewTime": written}})
+    path, labels = f"{LEASES}/far", {"metadata": {"labels": {"a": "b"}}}
+    kept = (await rig.ok("GET", path))["spec"]["renewTime"]
+    named = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "far"}}
+    await rig.ok("PATCH", f"{path}?fieldManager=m", {**named, "spec": {"holderIdentity": "m"}}, headers=APPLY)
+    await rig.ok("PATCH", f"{path}?fieldManager=m", {**named, "spec": {"renewTime": kept}}, headers=APPLY)
+    await rig.ok("PATCH", path, labels, headers=MERGE)
+    await rig.ok("PATCH", path, labels, headers=STRATEGIC)
+    await rig.ok("PATCH", path, [{"op": "add", "path": "/metadata/labels/x", "value": "y"}], headers=JSON)
+    changed = await rig.ok("PUT", path, await rig.ok("GET", path))
+    assert changed["spec"]["renewTime"] == kept

@@ -135,3 +135,20 @@ async def test_bytes_that_wait_when_the_connection_is_given_up_are_dropped() -> 
     answers.close()
     assert not answers._portions.held and answers.transport is None
     line.run()
+
+
+@pytest.mark.parametrize("length", ["9223372036854775808", "18446744073709551615", "1" * 5000])
+@run
+async def test_a_length_that_go_does_not_read_ends_the_request(length: str) -> None:
+    """Of 63 bits at most, whatever the limit of who reads the body."""
+    async with asking(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nx".encode()) as (_, ask):
+        with pytest.raises(ClientError):
+            await ask()  # type: ignore[misc]
+
+
+@run
+async def test_the_longest_length_is_refused_by_who_reads() -> None:
+    async with asking(b"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\nx") as (_, ask):
+        answer: Answer = await ask()  # type: ignore[misc]
+        with pytest.raises(ClientError, match="longer than 10 bytes"):
+            await answer.read(10)

@@ -140,6 +140,33 @@ def _parse(text: str, layout: str) -> tuple[int, int]:
     return days * 86400 + hour * 3600 + minute * 60 + second - offset, micro
 
 
+def _parse_any(text: str, layout: str) -> tuple[int, int]:
+    """As _parse, and times that Go writes and does not parse.
+
+    An offset brings the year of a time that Go parses down to -1 or up to 10000. A grace period that wraps brings the end
+    of a pod to any second that 64 bits count.
+    """
+    try:
+        return _parse(text, layout)
+    except ValueError:
+        found = _FAR.fullmatch(text)
+        if found is None or bool(found[3]) != (layout == MICROSECONDS):
+            raise
+        year, rest, fraction = int(found[1]), found[2], found[3]
+        # The calendar repeats itself after 400 years, and 2000 stands for its beginning.
+        seconds, _ = _parse(f"{2000 + year % 400}{rest}Z", SECONDS)
+        seconds += (year - year % 400 - 2000) // 400 * _CYCLE
+        return seconds, int(fraction) if fraction else 0
+
+
+def _kept(text: str, layout: str) -> tuple[int, int]:
+    """As _parse_any, of a time whose seconds fit into 64 bits, as protobuf has them."""
+    seconds, micro = _parse_any(text, layout)
+    if seconds - _UNIX_EPOCH != int64(seconds - _UNIX_EPOCH):
+        raise ValueError(f"parsing time {_quote(text)}: year out of range")
+    return seconds, micro
+
+
 def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
@@ -178,10 +205,13 @@ _is_canonical_micro = re.compile(rf"{_DATE}T{_CLOCK}\.\d{{6}}Z", re.ASCII).fullm
 
 
 def time(text: str) -> str | None:
-    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message."""
+    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message.
+
+    A time that was written can be read, in any year: else a stored object that has one could not be changed any more.
+    """
     if _is_canonical(text):
         return text
-    seconds, _ = _parse(text, SECONDS)
+    seconds, _ = _kept(text, SECONDS)
     return _format(seconds) + "Z" if seconds else None
 
 
@@ -189,14 +219,14 @@ def micro_time(text: str) -> str | None:
     """Convert to a meta/v1 MicroTime in UTC with six decimals, None for the zero time; raises ValueError."""
     if _is_canonical_micro(text):
         return text
-    seconds, micro = _parse(text, MICROSECONDS)
+    seconds, micro = _kept(text, MICROSECONDS)
     return f"{_format(seconds)}.{micro:06d}Z" if seconds or micro else None
 
 
 def fault(text: str, layout: str) -> str:
     """Why Go cannot parse a text by a layout; empty if it can."""
     try:
-        _parse(text, layout)
+        _kept(text, layout)
     except ValueError as err:
         return str(err)
     return ""
@@ -208,22 +238,8 @@ def from_unix(seconds: int) -> str:
 
 
 def to_unix(text: str) -> tuple[int, int]:
-    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored, in any year.
-
-    An offset brings the year of a time that Go parses down to -1 or up to 10000, and Go writes such a year although it
-    does not parse it. ValueError for a text that is no time.
-    """
-    try:
-        seconds, micro = _parse(text, MICROSECONDS if "." in text else SECONDS)
-    except ValueError:
-        found = _FAR.fullmatch(text)
-        if found is None:
-            raise
-        year, rest, fraction = int(found[1]), found[2], found[3]
-        # The calendar repeats itself after 400 years, and 2000 stands for its beginning.
-        seconds, _ = _parse(f"{2000 + year % 400}{rest}Z", SECONDS)
-        seconds += (year - year % 400 - 2000) // 400 * _CYCLE
-        micro = int(fraction) if fraction else 0
+    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored; ValueError for a text that is no time."""
+    seconds, micro = _parse_any(text, MICROSECONDS if "." in text else SECONDS)
     return seconds - _UNIX_EPOCH, micro
 
 

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from pilothouse import spans
 from pilothouse._turns import Line
+from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
 from pilothouse.pem import pem_files
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pilothouse.outbound.upgrade import Upgrade
 
 CHUNK = 64 * 1024
+LONGEST = 1 << 63
+"""A Content-Length that Go's client does not read, nor longer ones; of more than 64 bits the parser refuses it."""
+BROKEN = "net/http: HTTP/1.x transport connection broken"
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
@@ -297,6 +301,10 @@ class Outbound:
             said = "EOF" if was_closed_idle(err) else str(err)
             raise ClientError(said or type(err).__name__) from err
         answer = Answer(response)
+        length = answer.header("Content-Length")
+        if length and int(length) >= LONGEST:
+            answer.close()
+            raise ClientError(f"{BROKEN}: bad Content-Length {quote(length)}")
         users.add(answer)
         return answer
 
