@@ -30,6 +30,7 @@ async def kubelet(request: web.Request) -> web.StreamResponse:
     if request.path == "/page/":
         page = b"<a href='/x'>\n<p>" + b"x" * int(request.query.get("size", 0))
         headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "x", "X-Of": "pod"}
+        headers |= {"Service-Worker-Allowed": "/", "Clear-Site-Data": '"*"'}
         if request.query.get("gzip"):
             page, headers["Content-Encoding"] = gzip.compress(page), "gzip"
         return web.Response(body=page, content_type=request.query.get("type", "text/html"), headers=headers)

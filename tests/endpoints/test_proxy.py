@@ -95,6 +95,9 @@ async def test_links_of_a_page_lead_through_the_proxy(rig: Rig, tmp_path: Path) 
         assert page.body == f'<a href="{root}/x">\n<p>'
         assert page.headers["x-of"] == "pod"
         assert not [name for name in page.headers if name.startswith("access-control")]
+        assert page.headers.keys().isdisjoint(("service-worker-allowed", "clear-site-data")), (
+            "of the whole origin"
+        )
         packed = await rig.respond("GET", f"{root}/page/?gzip=1")
         assert isinstance(packed.body, bytes) and gzip.decompress(packed.body) == page.body.encode()
         assert ("Content-Encoding", "gzip") in packed.headers

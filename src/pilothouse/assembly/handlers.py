@@ -212,6 +212,7 @@ class Handlers:
             watch_timeout=float(config.min_request_timeout),
             standing=self.standing,
             most_unpaged=size_of(config.max_unpaged_list_bytes),
+            sandboxes=config.console,
         )
 
     def _standing(self, given: Inputs) -> Standing | None:

@@ -51,7 +51,11 @@ class Edges:
 
     def headers(self, request: Request) -> list[Header]:
         """What the answer carries beside its own headers."""
-        origin = request.headers.get("origin", "") if self._origins else ""
-        if not origin or not any(pattern.search(origin) for pattern in self._origins):
+        if not self._origins or not self.allows(request):
             return self._always
-        return [*self._always, ("Access-Control-Allow-Origin", origin), *_CORS]
+        return [*self._always, ("Access-Control-Allow-Origin", request.headers["origin"]), *_CORS]
+
+    def allows(self, request: Request) -> bool:
+        """Whether pages of the origin that it names may read answers."""
+        origin = request.headers.get("origin", "")
+        return bool(origin) and any(pattern.search(origin) for pattern in self._origins)

@@ -27,7 +27,7 @@ from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints import browsers, requestinfo
 from pilothouse.endpoints.console import PATH as CONSOLE
 from pilothouse.endpoints.console import Console
 from pilothouse.endpoints.context import Context, Refusal
@@ -207,6 +207,9 @@ class Pipeline:
                 begun = True
                 if not await self._record(ctx, stages.audit, attributes, whole):
                     return self._not_recorded(ctx, stages.audit)
+            # browsers: whether a page of another origin uses their certificate
+            if self._console is not None and request.peer_certificates:
+                browsers.check(request, self.edges)
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)

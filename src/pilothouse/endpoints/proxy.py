@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import pod_streams, relay
+from pilothouse.endpoints import browsers, pod_streams, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import INSECURE, Trust
@@ -93,7 +93,10 @@ async def _proxy(verbs: Verbs, ctx: Context, wanted: Object, target: Target) -> 
         except UpgradeError as err:
             raise errors.Unknown(str(err)) from None
     answer = await verbs.relay.forward(ctx, url, target.trust, prepend=prepend)
-    return await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, prepend))
+    response = await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, prepend))
+    if verbs.sandboxes and request.peer_certificates and not browsers.is_relayed(request):
+        response.headers.append(browsers.SANDBOX)
+    return response
 
 
 async def _node(verbs: Verbs, ctx: Context, resource: Resource) -> Target:

@@ -176,7 +176,7 @@ def rewrite_through(ctx: Context, url: str, prepend: str) -> Rewrite:
 
 
 _KEPT_BACK = _HOP.union(
-    ("content-type", "date", "location", "audit-id"),
+    ("content-type", "date", "location", "audit-id", "clear-site-data", "service-worker-allowed"),
     (f"access-control-allow-{what}" for what in ("credentials", "headers", "methods", "origin")),
 )
 """Headers of the other server's answer that this server replaces with its own, or that only it may send."""

@@ -69,6 +69,8 @@ class Verbs:
     watch_ends: Deadlines = field(default_factory=Deadlines)
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    sandboxes: bool = False
+    """Whether proxied pages that a browser opens by certificate are none of this server's origin."""
 
 
 class RequestScope(Write):
