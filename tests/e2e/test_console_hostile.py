@@ -179,3 +179,22 @@ def test_hostile_objects_are_shown_as_text(browser: Any, server: InProcess, api:
         assert page.evaluate(
             "[typeof window.pwned, document.querySelectorAll('main img, main script').length]"
         ) == ["undefined", 0]
+
+
+@pytest.mark.parametrize("events", ["", '{"type":"ERROR","object":{"code":410}}\n'])
+def test_watches_that_end_at_once_are_not_opened_without_pause(
+    browser: Any, server: InProcess, events: str
+) -> None:
+    """As those of an aggregated server that means harm."""
+    with Consoles(browser, server.url) as console:
+        page = console("for-root", "#/overview")
+        asked: list[str] = []
+
+        def end(route: Any) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=200, content_type="application/json", body=events)
+
+        page.route("**/configmaps?*watch=1*", end)
+        page.goto(page.url.partition("#")[0] + "#/objects?kind=/v1/configmaps&namespace=default")
+        page.wait_for_timeout(1500)
+        assert len(asked) == 1

@@ -44,7 +44,11 @@ export class Live {
       try {
         let version = await this.list();
         this.refuse(null);
-        while (version && !signal.aborted) version = await this.follow(version);
+        while (version && !signal.aborted) {
+          const began = Date.now();
+          version = await this.follow(version);
+          if (Date.now() - began < PATIENCE) await wait(PATIENCE, signal);
+        }
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Refusal)) {
