@@ -495,6 +495,9 @@ cdef class Connection(Message):
         coding = headers.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
             raise Refused(plain_error("501 Not Implemented", "Unsupported transfer encoding"))
+        if coding is not None and self.parser.get_http_version() == "1.0":
+            # Its framing is faulty (RFC 9112, 6.1): who stands in front may not see the chunks.
+            raise Refused(plain_error("400 Bad Request", ""))
         length = headers.get("content-length")
         has_body = coding is not None or length is not None and length != "0"
         if length is not None and int(length) > self.service.max_body_bytes:

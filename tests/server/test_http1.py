@@ -263,6 +263,11 @@ MALFORMED = [
         501,
         "Unsupported transfer encoding",
     ),
+    (
+        b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "400 Bad Request",
+    ),
 ]
 
 
