@@ -1,6 +1,7 @@
 """Lists and watches across namespaces by users who may see some of them only (--list-permitted-namespaces)."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -198,6 +199,30 @@ async def test_a_page_that_only_the_store_still_knows(rig: Rig) -> None:
         (namespace, name) for namespace in ("a-b", "a", "c") for name in ("one", "two")
     ]
     assert "remainingItemCount" not in second["metadata"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["from the cache", "from the store"])
+async def test_a_forged_token_shows_nothing_else(rig: Rig, known: bool) -> None:
+    """It may begin anywhere, and at any revision: what follows is of the same namespaces."""
+    for namespace in NAMESPACES:
+        await make(rig, namespace, "one", "two")
+    await bind(rig, "b")
+    first = await rig.ok("GET", f"{ALL}?limit=1", user="jane")
+    token = json.loads(base64.urlsafe_b64decode(first["metadata"]["continue"] + "=="))
+    await rig.ok("DELETE", "/api/v1/namespaces/c/configmaps/one")
+    if not known:
+        resource = rig.catalog.get("", "v1", "configmaps")
+        assert resource is not None
+        rig.store.cache(resource).forget_history(rig.storage.revision)
+    shown = set()
+    for start in ("\0", "a/\0", "a-b/one\0", "a/\U0010ffff", "b", "b/one\0", "b0", "c/\0", "zz"):
+        for revision in (token["rv"], token["rv"] - 1, -1):
+            forged = json.dumps({**token, "start": start, "rv": revision}).encode()
+            target = f"{ALL}?limit=3&continue={base64.urlsafe_b64encode(forged).decode().rstrip('=')}"
+            answer = await rig.call("GET", target, user="jane")
+            assert answer.status == 200, (start, revision)
+            shown.update(places(answer.body))
+    assert shown == {("b", "one"), ("b", "two")}
 
 
 # Watches
