@@ -28,7 +28,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         if first is None:
             match_namespace(ctx, resource, obj)
         first = None  # a retry starts from the body again: hooks change what they are given
-        await scope.settle_fields(scope.track, live, obj)
+        await scope.write.settle_fields(scope.write.track, live, obj)
         return obj
 
     return await scope.answer(await scope.edit(change, uid=uid))
