@@ -185,7 +185,8 @@ async def test_an_eviction_that_a_plugin_gives(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     refused = {"uid": "another"}
     plug(
-        rig.chain, Replace(lambda obj: obj.update(deleteOptions={"preconditions": refused}), subresource="eviction"),
+        rig.chain,
+        Replace(lambda obj: obj.update(deleteOptions={"preconditions": refused}), subresource="eviction"),
     )
     await rig.fail(409, "POST", PODS + "/a/eviction", {"metadata": {"name": "a"}})
     assert (await rig.call("GET", PODS + "/a")).status == 200

@@ -32,7 +32,7 @@ from pilothouse.assembly.memory import bodies, budget
 from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
-from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
+from pilothouse.assembly.storage import Registry, etcd_routes, registry_over
 from pilothouse.assembly.tracing import Traces
 from pilothouse.assembly.upkeep import UpkeepMetrics
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -73,6 +73,7 @@ from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.backends import open_storage, upkeep
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
@@ -244,7 +245,7 @@ class Server:
         if config.service_account_signing_endpoint:
             self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
             opened.start(self.signer)
-        for one in (*watch_over(storage, config, self.health), self.reloads, self.loop_lag):
+        for one in (*upkeep(storage, config, self.health), self.reloads, self.loop_lag):
             opened.start(one)
 
     def wire(self, opened: Opened) -> None:

@@ -1,10 +1,9 @@
 """POST of a new object."""
 
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
 from pilothouse.endpoints.body import create_params, match_namespace, read_body
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.scope import RequestScope, Verbs, dedupe_owners
+from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
@@ -20,7 +19,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     match_namespace(ctx, resource, obj)
     scope = RequestScope(verbs, ctx, resource, params, obj["metadata"].get("name", ""))
     write = scope.write
-    await write.settle_fields(_complete, scope, obj)
+    await scope.dedupe_owners(obj, after_admission=False)
+    await write.settle_fields(write.track, None, obj)
     try:
         async with write:
             obj = await write.admit(obj, None)
@@ -29,9 +29,3 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     finally:
         scope.warn()
     return await scope.answer(written)
-
-
-def _complete(scope: RequestScope, obj: Object) -> None:
-    """Bring the object to the form in which it goes to admission: each owner once, its fields tracked."""
-    dedupe_owners(scope.ctx, obj, False)
-    scope.write.track(None, obj)

@@ -113,7 +113,7 @@ class RequestScope:
             strategy=strategy,
             manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
             view=view,
-            options=params.options,
+            options=params.options(),
         )
         self.verbs = verbs
         self.ctx = ctx
@@ -135,10 +135,15 @@ class RequestScope:
             await self.verbs.escalation.check(
                 self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
             )
+        await self.dedupe_owners(obj, after_admission=True)
+
+    async def dedupe_owners(self, obj: Object, *, after_admission: bool) -> None:
+        """Drop owner references that occur twice, with a warning."""
+        work = self.context.work
         if work.bytes:
-            await work.run(dedupe_owners, self.ctx, obj, True)
+            await work.run(dedupe_owners, self.ctx, obj, after_admission)
         else:
-            dedupe_owners(self.ctx, obj, True)
+            dedupe_owners(self.ctx, obj, after_admission)
 
     async def edit(
         self,
@@ -187,10 +192,10 @@ class RequestScope:
         for text in self.context.warnings:
             self.ctx.warn(text)
 
-    async def answer(self, written: Written) -> Response:
+    def answer(self, written: Written) -> Awaitable[Response]:
         """The answer that shows what was written."""
         status = 201 if written.created else 200
-        return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+        return self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
 def _trail(ctx: Context) -> Trail:

@@ -13,11 +13,6 @@ TOO_LARGE = "etcdserver: request is too large"
 """The message of an object that is larger than the store takes; upstream's, whatever the store is."""
 
 
-def only_manager(kind: str, manager: str) -> Object:
-    """A CreateOptions or UpdateOptions object that has the field manager alone."""
-    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "fieldManager": manager}
-
-
 def check_version(
     resource: Resource, name: str, strategy: Strategy, metadata: Object, live: Object, revision: int
 ) -> None:

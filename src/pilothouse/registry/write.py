@@ -42,12 +42,11 @@ from pilothouse.registry.rest import (
     vanishes,
     version_error,
 )
-from pilothouse.registry.steps import check_version, encoded, exists, only_manager
+from pilothouse.registry.steps import check_version, encoded, exists
 from pilothouse.registry.storage_errors import MODIFIED, storage_error
 from pilothouse.registry.store import Store, decode, key_of
 from pilothouse.registry.strategy import Strategy, WriteContext
 from pilothouse.storage import interface
-from pilothouse.storage.encryption.backend import EncryptedStorage
 
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
@@ -79,7 +78,7 @@ class Write:
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
     passes none. manager: the field manager. view: what the request shows of an object in its version, None = the object
     itself. in_place: the object is stored in the version of `resource` and stays in it, so nothing is converted. options:
-    gives the CreateOptions or UpdateOptions object that plugins see; None = it has the field manager alone.
+    the members of the CreateOptions or UpdateOptions object that plugins see; None = it has the field manager alone.
     """
 
     __slots__ = (
@@ -110,10 +109,10 @@ class Write:
         manager: str = "",
         view: Callable[[Object], Object] | None = None,
         in_place: bool = False,
-        options: Callable[[str], Object] | None = None,
+        options: Object | None = None,
     ) -> None:
         self.in_place = in_place
-        self._options = options
+        self._options = options if options is not None else {"fieldManager": manager}
         self.store = store
         self.resource = resource
         self.context = context
@@ -205,8 +204,7 @@ class Write:
         attributes.operation = "CREATE" if old is None else "UPDATE"
         attributes.pending = None
         kind = "CreateOptions" if old is None else "UpdateOptions"
-        options = self._options
-        attributes.options = options(kind) if options is not None else only_manager(kind, self.manager)
+        attributes.options = {"kind": kind, "apiVersion": "meta.k8s.io/v1", **self._options}
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
         assert changed is not None
@@ -515,7 +513,8 @@ class Write:
             kv = await storage.get(entry.key)
             if kv is not None and kv.create == kv.mod:
                 return True
-        return isinstance(storage, EncryptedStorage) and await storage.stale(entry.key)
+        stale = self.store.stale
+        return stale is not None and await stale(entry.key)
 
     async def _vanish(self, obj: Object, old: Object, entry: Entry) -> Written:
         """Remove a deleted object whose last finalizer the update took off; the answer is the updated object."""

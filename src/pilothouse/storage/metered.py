@@ -43,7 +43,7 @@ class MeteredStorage:
     def __init__(self, inner: Storage, metrics: StorageMetrics, name: str = "") -> None:
         self.inner = inner
         self.name = name
-        self.shared = inner.shared
+        self.others_write = inner.others_write
         self._metrics = metrics
 
     @property
