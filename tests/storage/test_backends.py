@@ -58,8 +58,8 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
     server = Server(config, sockets=[sock])
     await server.start()
     try:
-        assert looking.runs and "/readyz/third" in server.health.paths()
-        assert server.registry.store.fresh is not None, "its caches may be stale"
+        assert looking.runs and "/readyz/third" in server.host.health.paths()
+        assert server.cluster.registry.store.fresh is not None, "its caches may be stale"
     finally:
         await server.stop(0)
     assert not looking.runs

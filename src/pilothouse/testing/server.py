@@ -141,7 +141,7 @@ class InProcess(APIServer):
 
     async def _snapshot(self) -> None:
         """Save the state of the fresh cluster once the controllers have filled the first namespaces."""
-        storage = self._server.storage
+        storage = self._server.cluster.registry.storage
         deadline = time.monotonic() + START_SECONDS
         while True:
             page = await storage.range(ROOT)
@@ -158,7 +158,7 @@ class InProcess(APIServer):
     async def _reset(self) -> None:
         from pilothouse.storage.interface import Op
 
-        storage = self._server.storage
+        storage = self._server.cluster.registry.storage
         storage = getattr(storage, "inner", storage)  # encrypted values are restored as they are
         page = await storage.range(ROOT)
         now = {kv.key: kv.value for kv in page.items}
@@ -166,7 +166,9 @@ class InProcess(APIServer):
         ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
         if ops:
             await storage.txn(ops)
-            await self._server.cacher.wait_for(self._server.storage.revision)
+            await self._server.cluster.registry.cacher.wait_for(
+                self._server.cluster.registry.storage.revision
+            )
 
     def stop(self) -> None:
         if self._thread is None:
