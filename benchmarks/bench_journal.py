@@ -78,7 +78,7 @@ async def main() -> int:
                 took = {}
                 for kept in (True, False) if turn % 2 else (False, True):
                     stages.journal = journal if kept else None
-                    server.handlers.verbs.explained = kept
+                    server.cluster.handlers.verbs.explained = kept
                     took[kept] = await run(server)
                 costs.append(took[True] - took[False])
                 bare.append(took[False])

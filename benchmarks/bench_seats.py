@@ -88,12 +88,12 @@ def spent(pipeline: Pipeline, case: Request) -> float:
 
 async def measured(server: Server) -> bool:
     """Print what each case costs; whether the goal is met."""
-    control, pipeline = server.handlers.flowcontrol, server.pipeline
+    control, pipeline = server.cluster.handlers.flowcontrol, server.pipeline
     assert control is not None
     gates: dict[str, tuple[Gate, Memory | None]] = {
         "without": (Open(control), None),
         "seats": (control, None),
-        "memory": (control, server.handlers.memory),
+        "memory": (control, server.cluster.handlers.memory),
     }
     met = True
     for name, (user, method, target) in CASES.items():

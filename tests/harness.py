@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from virtual_time import VirtualLoop
 
@@ -43,6 +43,9 @@ jane,jane,2,dev
 ADMIN = User("admin", "1", ("system:masters", "system:authenticated"))
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
+
+
+P = TypeVar("P", bound=Plugin)
 
 
 class Stream:
@@ -343,3 +346,18 @@ def pod(name: str, *, spec: Object | None = None, **members: Any) -> Object:
 def causes(body: Object) -> list[str]:
     """The causes of an Invalid status as `field: message`."""
     return [f"{c['field']}: {c['message']}" for c in body["details"]["causes"]]
+
+
+def is_asked(plugin: Plugin, a: AdmissionAttributes) -> bool:
+    """Whether a chain asks the plugin about a request."""
+    return plugin.concerns(a.operation, a.resource, a.subresource) and plugin.wants(a)
+
+
+def plug(chain: Chain, plugin: P) -> P:
+    """Put a plugin at the end of a chain."""
+    if type(plugin).mutate is not Plugin.mutate:
+        chain.mutators.append(plugin)
+    if type(plugin).validate is not Plugin.validate:
+        chain.validators.append(plugin)
+    chain._steps.clear()
+    return plugin

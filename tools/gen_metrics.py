@@ -39,7 +39,7 @@ async def _served() -> list[Group]:
         server = Server(options.parse(flags), sockets=[sock])
         await server.start()
         await server.stop(drain=0)
-        return [*server.metrics.groups, *server.slis.groups]
+        return [*server.host.metrics.groups, *server.host.slis.groups]
 
 
 def declared() -> dict[str, Metric]:

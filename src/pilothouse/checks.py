@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pilothouse.backends import BACKENDS
 from pilothouse.config import Config
 from pilothouse.entry_points import Offered, offered
 from pilothouse.flags import Flag
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
-BACKENDS = ("etcd3", "sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
@@ -34,7 +34,7 @@ def check(
             f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "
             "If not specified, it will default to 'sqlite'"
         )
-    if config.backend == "etcd3" and not config.etcd_servers:
+    elif BACKENDS[config.backend].addresses and not config.etcd_servers:
         yield "--etcd-servers must be specified"
     if bool(config.etcd_certfile) != bool(config.etcd_keyfile):
         yield "--etcd-certfile and --etcd-keyfile must be given together"
@@ -53,7 +53,7 @@ def check(
         yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
-    elif config.workers > 1 and config.backend != "etcd3":
+    elif config.workers > 1 and not _shared(config):
         yield f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
     if config.logging_format not in ("text", "json"):
         yield f'format: Invalid value: "{config.logging_format}": Unsupported log format'
@@ -69,6 +69,12 @@ def check(
     yield from _check_metrics(config)
     yield from _check_audit(config)
     yield from _check_plugins(config, installed)
+
+
+def _shared(config: Config) -> bool:
+    """Whether several processes can have the store."""
+    backend = BACKENDS.get(config.backend)
+    return backend is not None and backend.others_write
 
 
 METRIC_FLAGS = frozenset(

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, partial
 from typing import Any
 
+from pilothouse.backends import ADDRESSED, BACKENDS
 from pilothouse.flags import Flag
 from pilothouse.version import GIT_VERSION
 
@@ -468,9 +469,9 @@ class Config:
 
     @property
     def backend(self) -> str:
-        """The store that is used: the one asked for, else etcd3 where there are addresses of etcd."""
+        """The store that is used: the one asked for, else the one that has addresses where there are some."""
         if self.etcd_servers and "storage-backend" not in self.given:
-            return "etcd3"
+            return ADDRESSED
         return self.storage_backend
 
     @property
@@ -498,9 +499,9 @@ class Config:
     def runs(self, controller: str) -> bool:
         """Whether --controllers asks for this controller: a name beats *, and -name beats both.
 
-        Over etcd none runs unless asked for: a cluster of several servers has its own controller manager.
+        Over a store that others write to none runs unless asked for: a cluster of several servers has its own controller manager.
         """
-        if self.backend == "etcd3" and "controllers" not in self.given:
+        if BACKENDS[self.backend].others_write and "controllers" not in self.given:
             return False
         if controller == "garbagecollector" and not self.enable_garbage_collector:
             return False

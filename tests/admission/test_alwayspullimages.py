@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.alwayspullimages import AlwaysPullImages
@@ -49,7 +49,7 @@ async def test_what_a_later_plugin_has_changed(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = AlwaysPullImages().wants
-    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
-    assert not wants(rig.attributes({}, {}, subresource="status"))
-    assert not wants(rig.attributes(None, {}, operation="DELETE"))
+    plugin = AlwaysPullImages()
+    assert is_asked(plugin, rig.attributes({})) and is_asked(plugin, rig.attributes({}, {}))
+    assert not is_asked(plugin, rig.attributes({}, {}, subresource="status"))
+    assert not is_asked(plugin, rig.attributes(None, {}, operation="DELETE"))

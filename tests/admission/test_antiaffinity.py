@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.antiaffinity import LimitPodHardAntiAffinityTopology
@@ -27,7 +27,7 @@ def repelling(*keys: Any, kind: str = REQUIRED) -> Any:
     ],
 )
 async def test_what_is_allowed(rig: Rig, obj: Any) -> None:
-    assert PLUGIN.wants(rig.attributes(obj))
+    assert is_asked(PLUGIN, rig.attributes(obj))
     PLUGIN.validate(rig.attributes(obj))
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.certificates import (
@@ -55,21 +55,21 @@ def attributes(rig: Rig, new: Any, old: Any, subresource: Any) -> Any:
 async def test_approving_takes_the_right_for_the_signer(rig: Rig, scope: str) -> None:
     a = attributes(rig, request(), request(), "approval")
     plugin = CertificateApproval(Authorizer(("approve", scope)))
-    assert plugin.wants(a)
+    assert is_asked(plugin, a)
     await plugin.validate(a)
     with pytest.raises(errors.Forbidden) as refused:
         await CertificateApproval(Authorizer(("sign", scope))).validate(a)
     assert refused.value.message.endswith(
         'user not permitted to approve requests with signerName "example.com/s"'
     )
-    assert not plugin.wants(attributes(rig, request(), request(), "status"))
+    assert not is_asked(plugin, attributes(rig, request(), request(), "status"))
 
 
 async def test_signing_takes_the_right_for_the_signer(rig: Rig) -> None:
     plugin = CertificateSigning(Authorizer(("sign", "example.com/s")))
     signed = request() | {"status": {"certificate": "eA=="}}
     a = attributes(rig, signed, request(), "status")
-    assert plugin.wants(a)
+    assert is_asked(plugin, a)
     await plugin.validate(a)
     with pytest.raises(errors.Forbidden, match="not permitted to sign"):
         await CertificateSigning(Authorizer()).validate(a)
@@ -80,7 +80,7 @@ async def test_signing_takes_the_right_for_the_signer(rig: Rig) -> None:
 async def test_no_client_certificate_for_masters(rig: Rig) -> None:
     plugin = CertificateSubjectRestriction()
     bad = rig.attributes(request(CLIENT_SIGNER, "dev", "system:masters"), resource=RESOURCE)
-    assert plugin.wants(bad)
+    assert is_asked(plugin, bad)
     with pytest.raises(errors.Forbidden, match="with system:masters group is not allowed"):
         plugin.validate(bad)
     plugin.validate(rig.attributes(request(CLIENT_SIGNER, "dev"), resource=RESOURCE))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.eventratelimit import KEPT, VERSIONS, EventRateLimit, Limit, read
@@ -37,7 +37,7 @@ class Limited:
         event["involvedObject"] = {"kind": "Pod", "namespace": namespace, "name": name, "apiVersion": "v1"}
         asked = self.rig.attributes(event, resource=EVENTS, namespace=namespace)
         asked.user = User(user)
-        assert self.plugin.wants(asked)
+        assert is_asked(self.plugin, asked)
         try:
             self.plugin.validate(asked)
         except errors.TooManyRequests as err:
@@ -90,9 +90,9 @@ async def test_the_oldest_key_is_forgotten(rig: Rig) -> None:
 async def test_only_events_of_the_core_group(rig: Rig) -> None:
     plugin = EventRateLimit(section(limit("Server")))
     group = "events.k8s.io"
-    assert not plugin.wants(rig.attributes({}, resource=(group, "v1", "events")))
-    assert not plugin.wants(rig.attributes({}))
-    assert not plugin.wants(rig.attributes(None, {}, resource=EVENTS, operation="DELETE"))
+    assert not is_asked(plugin, rig.attributes({}, resource=(group, "v1", "events")))
+    assert not is_asked(plugin, rig.attributes({}))
+    assert not is_asked(plugin, rig.attributes(None, {}, resource=EVENTS, operation="DELETE"))
 
 
 def test_configuration() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse.admission.extendedresources import ExtendedResourceToleration
 
@@ -36,6 +36,6 @@ OTHER = {"key": GPU, "operator": "Equal", "value": "x", "effect": "NoSchedule"}
 )
 async def test_tolerations(rig: Rig, obj: Any, expected: list[Any] | None) -> None:
     asked = rig.attributes(obj)
-    assert ExtendedResourceToleration().wants(asked)
+    assert is_asked(ExtendedResourceToleration(), asked)
     ExtendedResourceToleration().mutate(asked)
     assert obj["spec"].get("tolerations") == expected

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse.admission.ingressclass import IS_DEFAULT, OLD_ANNOTATION, DefaultIngressClass
 
@@ -42,7 +42,7 @@ async def test_without_a_default_nothing_is_set(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = DefaultIngressClass().wants
-    assert wants(rig.attributes({}, resource=INGRESSES))
-    assert not wants(rig.attributes({}, {}, resource=INGRESSES))
-    assert not wants(rig.attributes({}))
+    plugin = DefaultIngressClass()
+    assert is_asked(plugin, rig.attributes({}, resource=INGRESSES))
+    assert not is_asked(plugin, rig.attributes({}, {}, resource=INGRESSES))
+    assert not is_asked(plugin, rig.attributes({}))

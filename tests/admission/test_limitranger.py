@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.limitranger import ANNOTATION, LimitRanger, _pod_amounts
@@ -149,11 +149,11 @@ async def test_another_namespace_has_its_own(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = LimitRanger().wants
-    assert wants(rig.attributes({})) and not wants(rig.attributes({}, {}))
-    assert wants(rig.attributes({}, {}, subresource="resize"))
-    assert wants(rig.attributes({}, {}, resource=CLAIM))
-    assert not wants(rig.attributes({}, resource=("", "v1", "services")))
+    plugin = LimitRanger()
+    assert is_asked(plugin, rig.attributes({})) and not is_asked(plugin, rig.attributes({}, {}))
+    assert is_asked(plugin, rig.attributes({}, {}, subresource="resize"))
+    assert is_asked(plugin, rig.attributes({}, {}, resource=CLAIM))
+    assert not is_asked(plugin, rig.attributes({}, resource=("", "v1", "services")))
 
 
 def test_sums_over_init_containers_take_linear_time() -> None:

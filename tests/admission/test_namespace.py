@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, Rig, causes, config_map
+from harness import CONFIG_MAPS, Rig, causes, config_map, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -61,11 +61,11 @@ async def test_three_namespaces_stay_for_ever(rig: Rig, name: str) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = NamespaceLifecycle().wants
-    assert wants(rig.attributes({}))
-    assert not wants(rig.attributes({}, {}, operation="UPDATE"))
-    assert not wants(rig.attributes(None, {}, operation="DELETE"))
-    assert wants(rig.attributes(None, {}, resource=NAMESPACES, operation="DELETE"))
+    plugin = NamespaceLifecycle()
+    assert is_asked(plugin, rig.attributes({}))
+    assert not is_asked(plugin, rig.attributes({}, {}, operation="UPDATE"))
+    assert not is_asked(plugin, rig.attributes(None, {}, operation="DELETE"))
+    assert is_asked(plugin, rig.attributes(None, {}, resource=NAMESPACES, operation="DELETE"))
 
 
 async def test_a_review_needs_no_namespace(rig: Rig) -> None:

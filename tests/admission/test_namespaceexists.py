@@ -1,10 +1,11 @@
 """Namespaces that are missing: nothing happens in them, or they are made."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
-from harness import Rig, config_map
+from harness import Rig, config_map, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -65,7 +66,9 @@ async def test_it_must_exist(rig: Rig) -> None:
 
 
 async def test_what_they_look_at(rig: Rig) -> None:
-    exists, provides = NamespaceExists().wants, NamespaceAutoProvision(None).wants
+    exists, provides = (
+        partial(is_asked, plugin) for plugin in (NamespaceExists(), NamespaceAutoProvision(None))
+    )
     assert exists(rig.attributes({}, {})) and exists(rig.attributes(None, {}, operation="DELETE"))
     assert provides(rig.attributes({})) and not provides(rig.attributes({}, {}))
     space = rig.attributes({"metadata": {"name": "n"}}, resource=NAMESPACES)

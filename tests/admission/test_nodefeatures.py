@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.nodefeatures import NodeDeclaredFeatureValidator
@@ -48,7 +48,7 @@ async def test_updates(rig: Rig, subresource: str, new: Any, declared: list[str]
     await rig.ok("POST", "/api/v1/nodes", body)
     await rig.ok("PUT", "/api/v1/nodes/n/status", {**body, "status": {"declaredFeatures": declared}})
     asked = rig.attributes(new, made(1), subresource=subresource)
-    assert NodeDeclaredFeatureValidator().wants(asked)
+    assert is_asked(NodeDeclaredFeatureValidator(), asked)
     try:
         NodeDeclaredFeatureValidator().validate(asked)
         found = ""
@@ -59,6 +59,6 @@ async def test_updates(rig: Rig, subresource: str, new: Any, declared: list[str]
 
 async def test_only_updates_of_pods(rig: Rig) -> None:
     plugin = NodeDeclaredFeatureValidator()
-    assert not plugin.wants(rig.attributes(made()))
-    assert not plugin.wants(rig.attributes(made(), made(1), subresource="status"))
-    assert not plugin.wants(rig.attributes({}, {}, resource=("apps", "v1", "deployments")))
+    assert not is_asked(plugin, rig.attributes(made()))
+    assert not is_asked(plugin, rig.attributes(made(), made(1), subresource="status"))
+    assert not is_asked(plugin, rig.attributes({}, {}, resource=("apps", "v1", "deployments")))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
 
@@ -26,8 +26,8 @@ async def test_a_new_node_is_tainted(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = TaintNodesByCondition().wants
-    assert wants(rig.attributes({}, resource=NODES))
-    assert not wants(rig.attributes({}, {}, resource=NODES))
-    assert not wants(rig.attributes({}, resource=NODES, subresource="status"))
-    assert not wants(rig.attributes({}))
+    plugin = TaintNodesByCondition()
+    assert is_asked(plugin, rig.attributes({}, resource=NODES))
+    assert not is_asked(plugin, rig.attributes({}, {}, resource=NODES))
+    assert not is_asked(plugin, rig.attributes({}, resource=NODES, subresource="status"))
+    assert not is_asked(plugin, rig.attributes({}))

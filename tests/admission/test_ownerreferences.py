@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, config_map
+from harness import Rig, config_map, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.ownerreferences import OwnerReferencesPermissionEnforcement
@@ -84,8 +84,10 @@ async def test_owners(
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = OwnerReferencesPermissionEnforcement(Authorizer([]), rig.catalog).wants
-    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
-    assert wants(rig.attributes({}, {}, resource=("apps", "v1", "deployments"), subresource="status"))
-    assert not wants(rig.attributes({}, {}, subresource="status"))
-    assert not wants(rig.attributes(None, {}, operation="DELETE"))
+    plugin = OwnerReferencesPermissionEnforcement(Authorizer([]), rig.catalog)
+    assert is_asked(plugin, rig.attributes({})) and is_asked(plugin, rig.attributes({}, {}))
+    assert is_asked(
+        plugin, rig.attributes({}, {}, resource=("apps", "v1", "deployments"), subresource="status")
+    )
+    assert not is_asked(plugin, rig.attributes({}, {}, subresource="status"))
+    assert not is_asked(plugin, rig.attributes(None, {}, operation="DELETE"))

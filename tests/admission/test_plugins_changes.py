@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse.admission.alwayspullimages import AlwaysPullImages
 from pilothouse.admission.chain import Plugin
@@ -106,7 +106,7 @@ async def test_what_a_plugin_says_is_what_it_has_changed(
         await rig.ok("POST", collection, body)
     a = rig.attributes(copy.deepcopy(obj), resource=resource)
     a.trail = trail = Trail()
-    assert plugin.wants(a)
+    assert is_asked(plugin, a)
     assert not inspect.isawaitable(plugin.mutate(a))
     assert set(trail.changed) == paths
     changed = changes(obj, a.obj, 100)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.podnodeselector import ANNOTATION, PodNodeSelector
@@ -81,4 +81,4 @@ async def test_what_a_later_plugin_has_changed(rig: Rig) -> None:
 
 
 async def test_only_new_pods(rig: Rig) -> None:
-    assert plugin().wants(rig.attributes({})) and not plugin().wants(rig.attributes({}, {}))
+    assert is_asked(plugin(), rig.attributes({})) and not is_asked(plugin(), rig.attributes({}, {}))

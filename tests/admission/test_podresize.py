@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.podresize import PodResizeValidator
@@ -22,7 +22,7 @@ def sized(generation: Any, node: str = "n", requests: Any = None, **spec: Any) -
 
 def refusal(rig: Rig, new: Any, generation: int = 1) -> tuple[str, Any]:
     asked = rig.attributes(new, sized(generation), subresource="resize")
-    assert PodResizeValidator().wants(asked)
+    assert is_asked(PodResizeValidator(), asked)
     try:
         PodResizeValidator().validate(asked)
     except errors.Forbidden as err:
@@ -64,5 +64,6 @@ async def test_other_systems(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = PodResizeValidator().wants
-    assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="resize"))
+    plugin = PodResizeValidator()
+    assert not is_asked(plugin, rig.attributes({}, {}))
+    assert not is_asked(plugin, rig.attributes({}, subresource="resize"))

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import PODS, Rig, pod
+from harness import PODS, Rig, is_asked, pod
 
 from pilothouse.admission.podtopology import PodTopologyLabels
 
@@ -31,7 +31,7 @@ def binding(node: Any, kind: str = "Node") -> dict[str, Any]:
 async def test_labels(rig: Rig, obj: Any, subresource: str, expected: Any) -> None:
     await rig.ok("POST", "/api/v1/nodes", NODE)
     asked = rig.attributes(obj, subresource=subresource)
-    assert PodTopologyLabels().wants(asked)
+    assert is_asked(PodTopologyLabels(), asked)
     PodTopologyLabels().mutate(asked)
     assert obj["metadata"].get("labels") == expected
 
@@ -48,5 +48,7 @@ def test_a_binding_hands_them_on(runner: asyncio.Runner) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = PodTopologyLabels().wants
-    assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="eviction"))
+    plugin = PodTopologyLabels()
+    assert not is_asked(plugin, rig.attributes({}, {})) and not is_asked(
+        plugin, rig.attributes({}, subresource="eviction")
+    )

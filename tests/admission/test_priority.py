@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.priority import Priority
@@ -96,8 +96,8 @@ async def test_system_classes_stay(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = Priority().wants
-    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
-    assert not wants(rig.attributes(None, {}, operation="DELETE"))
-    assert wants(rig.attributes(None, {}, operation="DELETE", resource=CLASS))
-    assert not wants(rig.attributes({}, {}, subresource="status"))
+    plugin = Priority()
+    assert is_asked(plugin, rig.attributes({})) and is_asked(plugin, rig.attributes({}, {}))
+    assert not is_asked(plugin, rig.attributes(None, {}, operation="DELETE"))
+    assert is_asked(plugin, rig.attributes(None, {}, operation="DELETE", resource=CLASS))
+    assert not is_asked(plugin, rig.attributes({}, {}, subresource="status"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.runtimeclass import RuntimeClass
@@ -64,6 +64,8 @@ async def test_where_it_runs(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = RuntimeClass().wants
-    assert wants(rig.attributes({}))
-    assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="eviction"))
+    plugin = RuntimeClass()
+    assert is_asked(plugin, rig.attributes({}))
+    assert not is_asked(plugin, rig.attributes({}, {})) and not is_asked(
+        plugin, rig.attributes({}, subresource="eviction")
+    )

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from harness import Rig, pod
+from harness import Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.serviceaccount import ENFORCE, MIRROR, MOUNT_PATH, ServiceAccount
@@ -181,17 +181,19 @@ async def test_an_ephemeral_container_is_judged_too(rig: Rig) -> None:
     env = [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "other"}}}]
     obj = pod("p", spec=with_env("ephemeralContainers", env=env))
     attributes = rig.attributes(obj, pod("p"), subresource="ephemeralcontainers")
-    assert ServiceAccount().wants(attributes)
+    assert is_asked(ServiceAccount(), attributes)
     ServiceAccount().mutate(attributes)
     with pytest.raises(errors.Forbidden, match="ephemeral container x with envVar E"):
         ServiceAccount().validate(attributes)
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = ServiceAccount().wants
-    assert wants(rig.attributes({}))
-    assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="binding"))
-    assert not wants(rig.attributes({}, resource=("", "v1", "nodes")))
+    plugin = ServiceAccount()
+    assert is_asked(plugin, rig.attributes({}))
+    assert not is_asked(plugin, rig.attributes({}, {})) and not is_asked(
+        plugin, rig.attributes({}, subresource="binding")
+    )
+    assert not is_asked(plugin, rig.attributes({}, resource=("", "v1", "nodes")))
 
 
 async def test_the_mutating_half_refuses_as_well(rig: Rig) -> None:

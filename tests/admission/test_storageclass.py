@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.storageclass import (
@@ -66,10 +66,10 @@ async def test_volumes_are_protected(rig: Rig, resource: Any, finalizer: str) ->
     ):
         obj = {"metadata": {"name": "v", **({"finalizers": have} if have else {})}}
         attributes = rig.attributes(obj, resource=resource)
-        assert plugin.wants(attributes)
+        assert is_asked(plugin, attributes)
         plugin.mutate(attributes)
         assert obj["metadata"]["finalizers"] == left
-    assert not plugin.wants(rig.attributes({}, {}, resource=resource))
+    assert not is_asked(plugin, rig.attributes({}, {}, resource=resource))
 
 
 def resize(rig: Rig, size: Any, old: Any) -> None:
@@ -101,10 +101,10 @@ async def test_a_claim_grows_when_its_class_allows_that(rig: Rig, how: str) -> N
 
 
 async def test_what_they_look_at(rig: Rig) -> None:
-    assert DefaultStorageClass().wants(rig.attributes({}, resource=CLAIM))
-    assert not DefaultStorageClass().wants(rig.attributes({}, {}, resource=CLAIM))
-    assert PersistentVolumeClaimResize().wants(rig.attributes({}, {}, resource=CLAIM))
-    assert not PersistentVolumeClaimResize().wants(
-        rig.attributes({}, {}, resource=CLAIM, subresource="status")
+    assert is_asked(DefaultStorageClass(), rig.attributes({}, resource=CLAIM))
+    assert not is_asked(DefaultStorageClass(), rig.attributes({}, {}, resource=CLAIM))
+    assert is_asked(PersistentVolumeClaimResize(), rig.attributes({}, {}, resource=CLAIM))
+    assert not is_asked(
+        PersistentVolumeClaimResize(), rig.attributes({}, {}, resource=CLAIM, subresource="status")
     )
-    assert not PersistentVolumeClaimResize().wants(rig.attributes({}, resource=CLAIM))
+    assert not is_asked(PersistentVolumeClaimResize(), rig.attributes({}, resource=CLAIM))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse.admission.tolerations import NOT_READY, UNREACHABLE, DefaultTolerationSeconds
 
@@ -40,7 +40,7 @@ async def test_seconds_are_settings(rig: Rig) -> None:
 
 
 async def test_what_it_looks_at(rig: Rig) -> None:
-    wants = DefaultTolerationSeconds().wants
-    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
-    assert not wants(rig.attributes({}, {}, subresource="status"))
-    assert not wants(rig.attributes({}, resource=("", "v1", "nodes")))
+    plugin = DefaultTolerationSeconds()
+    assert is_asked(plugin, rig.attributes({})) and is_asked(plugin, rig.attributes({}, {}))
+    assert not is_asked(plugin, rig.attributes({}, {}, subresource="status"))
+    assert not is_asked(plugin, rig.attributes({}, resource=("", "v1", "nodes")))

@@ -49,7 +49,7 @@ async def running(directory: pathlib.Path, *flags: str) -> AsyncIterator[tuple[S
 
 
 async def lines(server: Server) -> list[str]:
-    text = (await server.metrics.expose()).decode()
+    text = (await server.host.metrics.expose()).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
@@ -83,7 +83,7 @@ async def use_everything(server: Server, admin: Connection) -> None:
         }
         status, answer = await admin.request("POST", path, kind)
         assert status == 201, answer
-    catalog = server.registry.catalog
+    catalog = server.cluster.registry.catalog
     for resource in list(catalog.all()):
         for verb in resource.verbs:
             for name, namespace in (("", ""), ("", "default"), ("a", "default")):
@@ -92,7 +92,7 @@ async def use_everything(server: Server, admin: Connection) -> None:
                 )
                 info.name = name
                 for code in CODES[verb]:
-                    server.handlers.requests.observe(info, resource, code, 0.01, 100, 1000, {}, {}, 0)
+                    server.cluster.handlers.requests.observe(info, resource, code, 0.01, 100, 1000, {}, {}, 0)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_the_small_profile_shows_few_series_whatever_is_served(tmp_path: pathlib
             assert [line for line in idle if 'resource="daemonsets' in line] == [], (
                 "an idle resource has none"
             )
-            server.metrics.limits = None
+            server.host.metrics.limits = None
             assert len(await lines(server)) > 23_000, "all of them without the profile"
 
     asyncio.run(main())

@@ -84,7 +84,7 @@ def test_a_server_serves_until_it_is_ended(tmp_path: pathlib.Path) -> None:
         sock = socket.create_server(("127.0.0.1", 0))
         server = Told(config(tmp_path, "--storage-backend=memory"), sockets=[sock])
         assert await serve(server, server.ended) == 0
-        assert server.health.shutting_down and sock.fileno() == -1
+        assert server.host.health.shutting_down and sock.fileno() == -1
 
     asyncio.run(main())
 

@@ -90,7 +90,7 @@ async def test_a_server_goes_on_with_what_is_new(runner: asyncio.Runner, tmp_pat
     server = Server(options.parse(flags), sockets=sockets, intervals=Intervals(certificates=0.01))
     await server.start()
     before = path.read_bytes()
-    age(server.files, server.files.admin_cert)
+    age(server.host.files, server.host.files.admin_cert)
     await aeventually(lambda: path.read_bytes() != before, "another kubeconfig")
-    assert days(server.files.admin_cert) == pki.LEAF_DAYS
+    assert days(server.host.files.admin_cert) == pki.LEAF_DAYS
     await asyncio.wait_for(server.stop(drain=0), 10)

@@ -182,7 +182,7 @@ def test_a_stop_ends_watches_and_gives_everything_back(tmp_path: pathlib.Path) -
         with pytest.raises(OSError):
             await asyncio.open_connection("127.0.0.1", running.port)
         with pytest.raises(Unavailable):
-            await running.server.storage.get("/registry/x")
+            await running.server.cluster.registry.storage.get("/registry/x")
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left
 
@@ -226,7 +226,7 @@ def test_documents_about_tokens(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path, "--storage-backend=memory") as running:
             _, document = await running.call("GET", "/.well-known/openid-configuration")
-            assert document["issuer"] == running.server.config.issuers[0]
+            assert document["issuer"] == running.server.host.config.issuers[0]
             status, keys = await running.call("GET", "/openid/v1/jwks")
             assert status == 200 and keys["keys"][0]["use"] == "sig"
 

@@ -21,7 +21,7 @@ from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.testing.ports import free_ports
 
-STAGES = ("open_registry", "wire", "bind", "fill", "start_controllers", "listen", "announce")
+STAGES = ("open_host", "open_cluster", "bind", "fill", "start_controllers", "listen", "announce")
 
 
 class StoppedError(Exception):
@@ -37,32 +37,35 @@ class Broken(Server):
         if stage == self.broken:
             raise StoppedError(stage)
 
-    async def open_registry(self, opened: Opened) -> None:
-        await super().open_registry(opened)
-        self._pass("open_registry")
+    async def open_host(self, *args: Any) -> Any:
+        made = await super().open_host(*args)
+        self._pass("open_host")
+        return made
 
-    def wire(self, opened: Opened) -> None:
-        super().wire(opened)
-        self._pass("wire")
+    async def open_cluster(self, *args: Any) -> Any:
+        made = await super().open_cluster(*args)
+        self._pass("open_cluster")
+        return made
 
-    def bind(self, opened: Opened) -> None:
-        super().bind(opened)
+    def bind(self, *args: Any) -> Any:
+        made = super().bind(*args)
         self._pass("bind")
+        return made
 
-    async def fill(self, opened: Opened) -> None:
-        await super().fill(opened)
+    async def fill(self, *args: Any) -> None:
+        await super().fill(*args)
         self._pass("fill")
 
-    def start_controllers(self, opened: Opened) -> None:
-        super().start_controllers(opened)
+    def start_controllers(self, *args: Any) -> None:
+        super().start_controllers(*args)
         self._pass("start_controllers")
 
-    async def listen(self, opened: Opened) -> None:
-        await super().listen(opened)
+    async def listen(self, *args: Any) -> None:
+        await super().listen(*args)
         self._pass("listen")
 
-    def announce(self, opened: Opened) -> None:
-        super().announce(opened)
+    def announce(self, *args: Any) -> None:
+        super().announce(*args)
         self._pass("announce")
 
 
@@ -190,8 +193,9 @@ def test_a_close_that_fails_is_told_and_skips_nothing(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(Server):
-        def start_controllers(self, opened: Opened) -> None:
-            super().start_controllers(opened)
+        def start_controllers(self, *args: Any) -> None:
+            super().start_controllers(*args)
+            opened: Opened = args[-1]
             opened.on_close("a controller", self._fail)
 
         async def _fail(self) -> None:

@@ -181,7 +181,7 @@ async def test_custom_resources_are_counted_once_they_are_served(rig: Any) -> No
 
 
 class SharedStorage(MemoryStorage):
-    shared = True
+    others_write = True
 
 
 async def test_a_count_waits_for_what_other_servers_have_charged(runner: asyncio.Runner) -> None:

@@ -125,7 +125,7 @@ class Rig:
         return made
 
     async def raw(self, key: str = KEY) -> bytes:
-        inner: Any = self.server.storage
+        inner: Any = self.server.cluster.registry.storage
         kv = await inner.inner.get(key)
         assert kv is not None
         value: bytes = kv.value
@@ -268,7 +268,7 @@ async def test_what_was_damaged(
         made = await rig.create()
         other = await rig.create("b")
         good = await rig.raw()
-        inner: Any = rig.server.storage
+        inner: Any = rig.server.cluster.registry.storage
         watch = await rig.other.watch(
             f"{SECRETS}?watch=1&resourceVersion={other['metadata']['resourceVersion']}"
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import PODS, Rig, pod
+from harness import PODS, Rig, plug, pod
 
 from pilothouse.admission.chain import Plugin
 
@@ -56,8 +56,7 @@ async def test_what_a_plugin_sees_of_a_connect(
     rig: Rig, half: str, target: Any, kind: str, members: dict[str, Any]
 ) -> None:
     plugin = Refuse(half)
-    rig.chain.mutators.append(plugin)
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     path = target.partition("?")[0].strip("/").split("/")
     plural, sub = next(
         (p, s)
@@ -74,7 +73,7 @@ async def test_what_a_plugin_sees_of_a_connect(
 
 async def test_every_method_of_a_proxy_is_a_connect(rig: Rig) -> None:
     plugin = Refuse("validate")
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         await rig.fail(403, method, PODS + "/https:a:443/proxy/x", {})
     assert [place[3] for _, place, *_ in plugin.seen] == ["https:a:443"] * 5
@@ -82,7 +81,7 @@ async def test_every_method_of_a_proxy_is_a_connect(rig: Rig) -> None:
 
 async def test_a_log_is_none(rig: Rig) -> None:
     plugin = Refuse("validate")
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     await rig.ok("POST", PODS, pod("a"))
     assert (await rig.call("GET", PODS + "/a/log")).status == 204
     assert plugin.seen == []
@@ -90,7 +89,7 @@ async def test_a_log_is_none(rig: Rig) -> None:
 
 async def test_what_is_refused_before(rig: Rig) -> None:
     plugin = Refuse("validate")
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     assert await rig.fail(400, "GET", PODS + "/a/exec?dryRun=All") == "dryRun is not supported"
     for method, sub in (("PUT", "exec"), ("HEAD", "exec"), ("TRACE", "proxy"), ("get", "proxy/x")):
         assert (await rig.call(method, f"{PODS}/a/{sub}")).status == 405
@@ -120,6 +119,6 @@ class Change(Plugin):
 async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     assert await rig.fail(400, "GET", PODS + "/a/exec?container=c") == "pod a does not have a host assigned"
-    rig.chain.mutators.append(Change(container="other"))
+    plug(rig.chain, Change(container="other"))
     message = await rig.fail(400, "GET", PODS + "/a/exec?container=c")
     assert message == "container other is not valid for pod a"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, plug, pod
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api import codec, schema
@@ -269,7 +269,7 @@ class Orphan(Plugin):
 
 async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
     plugin = Orphan()
-    rig.chain.mutators.append(plugin)
+    plug(rig.chain, plugin)
     await rig.config_map("a")
     await rig.ok("DELETE", CONFIG_MAPS + "/a", {"propagationPolicy": "Background"})
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["metadata"]["finalizers"] == ["orphan"]

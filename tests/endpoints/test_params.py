@@ -184,13 +184,7 @@ def test_options_of_writes() -> None:
     asked = query(dryRun="All", fieldManager="me", fieldValidation="Strict")
     found = params.write_params(asked, "CreateOptions")
     assert found == params.WriteParams(True, "me", "Strict")
-    assert found.options("CreateOptions") == {
-        "kind": "CreateOptions",
-        "apiVersion": "meta.k8s.io/v1",
-        "dryRun": ["All"],
-        "fieldManager": "me",
-        "fieldValidation": "Strict",
-    }
+    assert found.options() == {"dryRun": ["All"], "fieldManager": "me", "fieldValidation": "Strict"}
 
 
 @pytest.mark.parametrize(

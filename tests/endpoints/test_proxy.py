@@ -10,7 +10,7 @@ import pytest
 from backend import Backend, own_address
 from endpoints.upgrades import connected, until
 from eventually import aeventually
-from harness import PODS, Rig
+from harness import PODS, Rig, plug
 from kubelets import kubelet, node, pod
 
 from pilothouse import errors
@@ -78,7 +78,7 @@ async def test_the_proxy_of_a_service(rig: Rig, tmp_path: Path) -> None:
         assert (moved.status, moved.headers["location"]) == (302, f"{root}/there?x=1")
         bare = await rig.call("GET", f"{root}?x=1")
         assert (bare.status, bare.headers["location"]) == (301, f"{root}/?x=1")
-        rig.chain.mutators.append(Elsewhere())
+        plug(rig.chain, Elsewhere())
         await rig.call("GET", f"{root}/here?x=1")
         assert backend.requests[-1][1] == "/else%20where?x=1", "as a plugin has it"
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import harness
 import pytest
 from complexity import assert_linear
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -103,10 +104,7 @@ class Plug(Plugin):
 
 
 def plug(rig: Rig, **options: Any) -> Any:
-    plugin = Plug(**options)
-    rig.chain.mutators.append(plugin)
-    rig.chain.validators.append(plugin)
-    return plugin
+    return harness.plug(rig.chain, Plug(**options))
 
 
 async def test_admission_sees_every_write(rig: Rig) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
+from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, plug, pod
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -106,12 +106,6 @@ class Reserve(Plugin):
         return self.taken - self.undone
 
 
-def plug(rig: Rig, plugin: Any) -> Any:
-    rig.chain.mutators.append(plugin)
-    rig.chain.validators.append(plugin)
-    return plugin
-
-
 def label(obj: Any) -> None:
     obj["metadata"].setdefault("labels", {})["by"] = "plugin"
 
@@ -131,7 +125,7 @@ async def deploy(rig: Rig) -> None:
 async def test_what_a_plugin_gives_is_stored(rig: Rig, verb: str, how: str) -> None:
     if verb in ("update", "patch"):
         await rig.config_map("a")
-    plug(rig, Replace(label, how))
+    plug(rig.chain, Replace(label, how))
     target = CONFIG_MAPS + "/a"
     if verb == "create":
         await rig.config_map("a", data={"k": "v"})
@@ -153,7 +147,7 @@ async def test_what_a_plugin_gives_is_stored(rig: Rig, verb: str, how: str) -> N
 @pytest.mark.parametrize("verb", ["PUT", "PATCH", "apply"])
 async def test_a_scale_that_a_plugin_gives(rig: Rig, verb: str) -> None:
     await deploy(rig)
-    plug(rig, Replace(lambda scale: scale["spec"].update(replicas=9), subresource="scale"))
+    plug(rig.chain, Replace(lambda scale: scale["spec"].update(replicas=9), subresource="scale"))
     scale = {
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
@@ -174,14 +168,14 @@ async def test_a_scale_that_a_plugin_gives(rig: Rig, verb: str) -> None:
 
 async def test_a_status_that_a_plugin_gives(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
-    plug(rig, Replace(lambda obj: obj["status"].update(message="plugin"), subresource="status"))
+    plug(rig.chain, Replace(lambda obj: obj["status"].update(message="plugin"), subresource="status"))
     await rig.ok("PUT", PODS + "/a/status", made)
     assert (await rig.ok("GET", PODS + "/a"))["status"]["message"] == "plugin"
 
 
 async def test_a_binding_that_a_plugin_gives(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
-    plug(rig, Replace(lambda obj: obj["target"].update(name="other"), subresource="binding"))
+    plug(rig.chain, Replace(lambda obj: obj["target"].update(name="other"), subresource="binding"))
     binding = {"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}}
     await rig.ok("POST", PODS + "/a/binding", binding)
     assert (await rig.ok("GET", PODS + "/a"))["spec"]["nodeName"] == "other"
@@ -191,7 +185,8 @@ async def test_an_eviction_that_a_plugin_gives(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     refused = {"uid": "another"}
     plug(
-        rig, Replace(lambda obj: obj.update(deleteOptions={"preconditions": refused}), subresource="eviction")
+        rig.chain,
+        Replace(lambda obj: obj.update(deleteOptions={"preconditions": refused}), subresource="eviction"),
     )
     await rig.fail(409, "POST", PODS + "/a/eviction", {"metadata": {"name": "a"}})
     assert (await rig.call("GET", PODS + "/a")).status == 200
@@ -202,13 +197,13 @@ async def test_a_token_request_that_a_plugin_gives(rig: Rig) -> None:
     rig.verbs.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await rig.ok("POST", accounts, {"metadata": {"name": "a"}})
-    plug(rig, Replace(lambda obj: obj["spec"].update(audiences=["other"]), subresource="token"))
+    plug(rig.chain, Replace(lambda obj: obj["spec"].update(audiences=["other"]), subresource="token"))
     answer = await rig.ok("POST", accounts + "/a/token", {"spec": {"audiences": ["api"]}})
     assert answer["spec"]["audiences"] == ["other"]
 
 
 async def test_a_review_that_a_plugin_gives(rig: Rig) -> None:
-    plug(rig, Replace(lambda obj: obj["spec"]["resourceAttributes"].update(verb="list")))
+    plug(rig.chain, Replace(lambda obj: obj["spec"]["resourceAttributes"].update(verb="list")))
     spec = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
     answer = await rig.ok("POST", REVIEWS, {"spec": spec})
     assert answer["spec"]["resourceAttributes"]["verb"] == "list"
@@ -221,7 +216,7 @@ async def test_a_refusal_after_a_wait(rig: Rig) -> None:
                 await asyncio.sleep(0)
             raise a.refuse("no")
 
-    plug(rig, Refuse())
+    plug(rig.chain, Refuse())
     assert await rig.fail(403, "POST", CONFIG_MAPS, config_map("a")) == 'configmaps "a" is forbidden: no'
 
 
@@ -230,7 +225,7 @@ async def test_a_refusal_after_a_wait(rig: Rig) -> None:
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 async def test_an_autoscaler_is_seen_in_the_version_of_the_request(rig: Rig, api: str) -> None:
-    watcher = plug(rig, Watcher())
+    watcher = plug(rig.chain, Watcher())
     spec = {**SPEC, "targetCPUUtilizationPercentage": 70} if api == "v1" else SPEC
     path = AUTOSCALERS.format(api)
     made = await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": spec})
@@ -255,14 +250,14 @@ async def test_what_a_plugin_gives_in_the_version_of_the_request_is_converted(ri
     def edit(obj: Any) -> None:
         obj["spec"]["targetCPUUtilizationPercentage"] = 55
 
-    plug(rig, Replace(edit))
+    plug(rig.chain, Replace(edit))
     await rig.ok("POST", AUTOSCALERS.format("v1"), {"metadata": {"name": "a"}, "spec": SPEC})
     (metric,) = (await rig.ok("GET", AUTOSCALERS.format("v2") + "/a"))["spec"]["metrics"]
     assert metric["resource"]["target"]["averageUtilization"] == 55
 
 
 async def test_an_event_is_seen_as_it_was_sent(rig: Rig) -> None:
-    watcher = plug(rig, Watcher())
+    watcher = plug(rig.chain, Watcher())
     event = {
         "metadata": {"name": "e"},
         "eventTime": "2026-01-02T03:04:05.000000Z",
@@ -285,7 +280,7 @@ async def test_an_event_is_seen_as_it_was_sent(rig: Rig) -> None:
 
 async def test_both_halves_see_a_scale(rig: Rig) -> None:
     await deploy(rig)
-    watcher = plug(rig, Watcher("scale"))
+    watcher = plug(rig.chain, Watcher("scale"))
     await rig.ok("PATCH", DEPLOYMENTS + "/d/scale", {"spec": {"replicas": 3}}, headers=MERGE)
     assert [half for half, *_ in watcher.seen] == ["mutate", "validate"]
     for _, operation, kind, obj, old, _ in watcher.seen:
@@ -309,13 +304,13 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig: Rig) ->
         converted.append(obj)
         return before(obj)
 
-    plug(rig, Blind())
+    plug(rig.chain, Blind())
     resource = replace(resource, conversion=replace(resource.conversion, present=noted))
     ctx = WriteContext(ADMIN, "create", resource, "default", "a", readers=rig.readers)
     write = Write(rig.store, resource, ctx, rig.chain)
     await write.validate({"metadata": {"name": "a"}}, None)
     assert not converted
-    watcher = plug(rig, Watcher())
+    watcher = plug(rig.chain, Watcher())
     await write.validate(
         {"apiVersion": "autoscaling/v2", "metadata": {"name": "a"}, "spec": SPEC, "status": {}}, None
     )
@@ -323,7 +318,7 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig: Rig) ->
 
 
 async def test_the_options_of_a_request(rig: Rig) -> None:
-    watcher = plug(rig, Watcher())
+    watcher = plug(rig.chain, Watcher())
     await rig.ok("POST", CONFIG_MAPS + "?fieldManager=m", config_map("a"))
     await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"}))
     await rig.ok("PATCH", CONFIG_MAPS + "/b?fieldManager=m", config_map("b"), headers=APPLY)
@@ -337,7 +332,7 @@ async def test_the_options_of_a_request(rig: Rig) -> None:
 async def test_a_collection_is_judged_one_by_one(rig: Rig) -> None:
     for name in "ab":
         await rig.config_map(name)
-    watcher = plug(rig, Watcher())
+    watcher = plug(rig.chain, Watcher())
     await rig.ok("DELETE", CONFIG_MAPS)
     judged = [(half, old["metadata"]["name"]) for half, _, _, _, old, _ in watcher.seen]
     assert sorted(judged) == [("mutate", "a"), ("mutate", "b"), ("validate", "a"), ("validate", "b")]
@@ -347,7 +342,7 @@ async def test_a_collection_is_judged_one_by_one(rig: Rig) -> None:
 
 
 async def test_what_was_reserved_is_kept_with_the_object(rig: Rig) -> None:
-    plugin = plug(rig, Reserve())
+    plugin = plug(rig.chain, Reserve())
     for call in (
         ("POST", CONFIG_MAPS, config_map("a")),
         ("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"})),
@@ -397,7 +392,7 @@ async def test_what_was_reserved_for_nothing_is_given_back(
 ) -> None:
     await rig.config_map("a")
     await rig.ok("POST", PODS, pod("p"))
-    plugin = plug(rig, Reserve())
+    plugin = plug(rig.chain, Reserve())
     assert (await rig.call(*call)).status == status
     assert plugin.kept == 0
     assert plugin.taken or call[0] == "DELETE" or status == 409
@@ -408,8 +403,8 @@ async def test_a_later_refusal_gives_back_what_was_reserved(rig: Rig) -> None:
         def mutate(self, a: Any) -> None:
             raise a.refuse("no")
 
-    plugin = plug(rig, Reserve())
-    rig.chain.mutators.append(Refuse())
+    plugin = plug(rig.chain, Reserve())
+    plug(rig.chain, Refuse())
     await rig.fail(403, "POST", CONFIG_MAPS, config_map("a"))
     assert (plugin.taken, plugin.undone) == (1, 1)
 
@@ -461,7 +456,7 @@ def test_each_attempt_gives_back_its_own(races: int, call: tuple[Any, ...], undo
         storage = Racing()
         async with Rig(storage=storage) as rig:
             await rig.config_map("a")
-            plugin = plug(rig, Reserve())
+            plugin = plug(rig.chain, Reserve())
             storage.races = races
             await rig.ok(*call)
             assert (plugin.undone, plugin.kept) == (undone, 2)
@@ -475,7 +470,7 @@ def test_nobody_knows_what_became_of_a_write_that_was_cut_off() -> None:
     async def main() -> None:
         storage = Racing()
         async with Rig(storage=storage) as rig:
-            plugin = plug(rig, Reserve())
+            plugin = plug(rig.chain, Reserve())
             storage.stuck = asyncio.Event()
             task = asyncio.ensure_future(rig.call("POST", CONFIG_MAPS, config_map("a")))
             await storage.stuck.wait()
@@ -499,7 +494,7 @@ def test_a_store_that_cannot_be_reached_may_have_written() -> None:
 
     async def main() -> None:
         async with Rig(storage=Lost()) as rig:
-            plugin = plug(rig, Reserve())
+            plugin = plug(rig.chain, Reserve())
             await rig.fail(500, "POST", CONFIG_MAPS, config_map("a"))
             assert (plugin.undone, plugin.kept) == (0, 2)
 
@@ -511,7 +506,7 @@ async def test_a_plugin_that_ends_with_an_error_of_its_own(rig: Rig) -> None:
         async def validate(self, a: Any) -> None:
             raise errors.InternalError("broken")
 
-    plugin = plug(rig, Reserve())
-    rig.chain.validators.append(Broken())
+    plugin = plug(rig.chain, Reserve())
+    plug(rig.chain, Broken())
     await rig.fail(500, "POST", CONFIG_MAPS, config_map("a"))
     assert (plugin.taken, plugin.kept) == (2, 0)

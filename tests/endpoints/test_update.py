@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, plug, pod
 
 from pilothouse.admission.chain import Plugin
 
@@ -202,7 +202,7 @@ class Turn(Plugin):
 @pytest.fixture
 def turn(rig: Rig) -> Any:
     turn = Turn()
-    rig.chain.validators.append(turn)
+    plug(rig.chain, turn)
     return turn
 
 

@@ -19,6 +19,7 @@ from converters import DEFINITIONS, V1, box, definition
 from converters import path as boxes
 from e2e.http_client import Connection
 from eventually import aeventually
+from pilothouse.server.metrics import ConnectionMetrics
 from server.fake_transport import Peer
 from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, SETTINGS, frame
 
@@ -34,7 +35,6 @@ from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
-from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.etcd.metrics import EtcdMetrics
@@ -84,7 +84,7 @@ class Running:
         return answer
 
     async def values(self) -> Values:
-        text = await self.server.metrics.expose() + await self.server.slis.expose()
+        text = await self.server.host.metrics.expose() + await self.server.host.slis.expose()
         return parsed(text.decode())
 
 
@@ -311,7 +311,9 @@ class Full:
 async def watch_without_reading(run: Running) -> AsyncIterator[None]:
     from pilothouse._json import JsonEncoder
 
-    cache = next(c for c in run.server.cacher.resources() if c.prefix == "/registry/configmaps/")
+    cache = next(
+        c for c in run.server.cluster.registry.cacher.resources() if c.prefix == "/registry/configmaps/"
+    )
     cache.watch(cache.prefix, "", None, None, JsonEncoder("ConfigMap", "v1"), Full())
     for n in range(12):
         await run.ok("POST", CONFIG_MAPS, {"metadata": {"name": f"big-{n}"}, "data": {"k": "x" * 900_000}})
@@ -390,7 +392,7 @@ async def register_a_server(run: Running) -> AsyncIterator[None]:
     spec = {"group": "a.example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}
     api_service = {"metadata": {"name": "v1.a.example.com"}, "spec": {**spec, "service": service}}
     await run.ok("POST", "/apis/apiregistration.k8s.io/v1/apiservices", api_service)
-    readers = run.server.registry.readers
+    readers = run.server.cluster.registry.readers
 
     def checked() -> bool:
         found = readers.get("apiservices.apiregistration.k8s.io", "", "v1.a.example.com")
@@ -477,7 +479,7 @@ async def take_memory(run: Running) -> AsyncIterator[None]:
 
 @moves("etcd_request_errors_total")
 async def lose_the_store(run: Running) -> AsyncIterator[None]:
-    await run.server.storage.close()
+    await run.server.cluster.registry.storage.close()
     status, _ = await run.admin.request("POST", CONFIG_MAPS, {"metadata": {"name": "lost"}})
     assert status >= 500
     yield
@@ -673,7 +675,7 @@ def test_every_metric_is_moved_by_what_it_says(tmp_path: pathlib.Path) -> None:
                     after = await run.values()
                 still += [name for name in names if not moved(name, before, after)]
             assert still == []
-            declared = {m.name for m in (*run.server.metrics.metrics(), *run.server.slis.metrics())}
+            declared = {m.name for m in (*run.server.host.metrics.metrics(), *run.server.host.slis.metrics())}
             declared |= {m.name for m in ConsistentReadMetrics().metrics()}
             tested = {name for names in ACTIONS.values() for name in names}
             assert declared == tested | AT_THE_START | set(ELSEWHERE)
@@ -684,7 +686,7 @@ def test_every_metric_is_moved_by_what_it_says(tmp_path: pathlib.Path) -> None:
 def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
-            text = (await run.server.metrics.expose()).decode()
+            text = (await run.server.host.metrics.expose()).decode()
             zero = re.findall(r"^(\w+)(?:\{.*\})? 0$", text, re.M)
             counts = {name for name in zero if not name.endswith("_bucket")}
             # Go's client shows a counter without labels, and upstream both kinds of requests, from the start.
@@ -727,8 +729,8 @@ def test_two_servers_share_no_counts(tmp_path: pathlib.Path) -> None:
         async with Running(tmp_path / "one") as one, Running(tmp_path / "two") as two:
             await one.ok("GET", "/api/v1/pods")
             pods = b'apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="pods"'
-            assert pods in await one.server.metrics.expose()
-            assert pods not in await two.server.metrics.expose()
+            assert pods in await one.server.host.metrics.expose()
+            assert pods not in await two.server.host.metrics.expose()
 
     asyncio.run(main())
 
@@ -770,15 +772,17 @@ def test_the_metrics_of_envelope_encryption() -> None:
 def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
-            shown = run.server.metrics.metrics()
+            shown = run.server.host.metrics.metrics()
             elsewhere = [m for group in ON_REQUEST for m in group().metrics()]
-            declared = [*shown, *run.server.slis.metrics(), *elsewhere]
+            declared = [*shown, *run.server.host.slis.metrics(), *elsewhere]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
-            known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
+            known = {
+                type(group) for group in (*run.server.host.metrics._groups, *run.server.host.slis._groups)
+            }
             assert set(subclasses(Group)) == known | {*ON_REQUEST}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
@@ -797,7 +801,7 @@ def test_names_types_labels_and_buckets_are_those_of_upstream(tmp_path: pathlib.
 
     async def main() -> None:
         async with Running(tmp_path) as run:
-            declared = [*run.server.metrics.metrics(), *run.server.slis.metrics()]
+            declared = [*run.server.host.metrics.metrics(), *run.server.host.slis.metrics()]
             declared += [metric for group in ON_REQUEST for metric in group().metrics()]
             for metric in declared:
                 fact = facts.get(metric.name)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, Rig, config_map
+from harness import CONFIG_MAPS, Rig, config_map, plug
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -116,8 +116,7 @@ class Note(Plugin):
 
 async def test_admission_sees_what_controllers_write(rig: Rig, client: Any, config_maps: Any) -> None:
     plugin = Note()
-    rig.chain.mutators.append(plugin)
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     await client.create(config_maps, config_map("a", namespace="default"))
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["metadata"]["labels"] == {"by": "plugin"}
     await client.change(config_maps, "default", "a", lambda obj: obj["metadata"].pop("labels"))
@@ -136,7 +135,7 @@ async def test_admission_refuses_a_controller_as_any_other(rig: Rig, config_maps
         def validate(self, a: Any) -> None:
             raise a.refuse("no")
 
-    rig.chain.validators.append(Refuse())
+    plug(rig.chain, Refuse())
     with pytest.raises(errors.Forbidden):
         await rig.client().create(config_maps, config_map("a", namespace="default"))
     free = Client(rig.store, rig.catalog, rig.readers, rig.services, "test")
@@ -178,7 +177,7 @@ async def test_admission_sees_the_version_that_a_controller_writes(rig: Rig, cli
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 2}
     await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": spec})
     plugin = See("horizontalpodautoscalers")
-    rig.chain.mutators.append(plugin)
+    plug(rig.chain, plugin)
     scalers = client.resource("autoscaling", "v1", "horizontalpodautoscalers")
 
     def edit(obj: Any) -> None:
@@ -196,7 +195,7 @@ async def test_admission_sees_the_version_that_a_controller_writes(rig: Rig, cli
 
 async def test_admission_sees_how_a_controller_deletes(rig: Rig, client: Any, config_maps: Any) -> None:
     plugin = See("configmaps")
-    rig.chain.mutators.append(plugin)
+    plug(rig.chain, plugin)
     await rig.config_map("a")
     await client.delete(config_maps, "default", "a", {"propagationPolicy": "Background"})
     options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "propagationPolicy": "Background"}

@@ -18,7 +18,7 @@ from pilothouse.storage.memory import MemoryStorage
 class Stalling(MemoryStorage):
     """A store shared with others whose watches may say nothing for a while."""
 
-    shared = True
+    others_write = True
 
     def __init__(self) -> None:
         super().__init__()

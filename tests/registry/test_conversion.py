@@ -17,6 +17,7 @@ from converters import (
     box,
     path,
 )
+from harness import plug
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api import schema
@@ -320,7 +321,7 @@ class Looks(Plugin):
 
 async def test_admission_sees_the_version_of_the_request(rig: Any, runner: Any, boxes: Boxes) -> None:
     looks = Looks()
-    rig.chain.validators.append(looks)
+    plug(rig.chain, looks)
     await rig.ok("POST", path(), box("a"))
     await rig.ok("PATCH", path(name="a"), {"spec": {"width": 4}}, headers=MERGE)
     await rig.ok("DELETE", path(name="a"))

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from harness import plug
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
@@ -252,8 +253,7 @@ async def test_plugins_see_the_version_of_the_request(rig: Any, runner: Any, def
         def validate(self, a: AdmissionAttributes) -> None:
             seen.append(("validate", a.kind[1], *(one and one["apiVersion"] for one in (a.obj, a.old))))
 
-    rig.chain.mutators.append(Watcher())
-    rig.chain.validators.append(Watcher())
+    plug(rig.chain, Watcher())
     await rig.ok("POST", path("v1"), widget(a="x"))
     await rig.ok("PATCH", path("v2", "w"), {"spec": {"a": "y"}}, headers=MERGE)
     await rig.ok("DELETE", path("v2", "w"))

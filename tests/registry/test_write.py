@@ -49,7 +49,8 @@ def write_of(rig: Rig, ctx: Any, judge: Any = None) -> Write:
 
 
 async def create(rig: Rig, ctx: Any, obj: Any, judge: Any = None) -> Any:
-    return await write_of(rig, ctx, judge).create(obj)
+    async with write_of(rig, ctx, judge) as write:
+        return await write.create(obj)
 
 
 async def put(rig: Rig, name: str = "a", **data: Any) -> Any:

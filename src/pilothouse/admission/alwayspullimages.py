@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse import errors
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object, show
 from pilothouse.registry.admission import AdmissionAttributes
@@ -10,11 +11,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 class AlwaysPullImages(Plugin):
     name = "AlwaysPullImages"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
-        )
+    about = (About(WRITES, ("pods",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

@@ -1,6 +1,7 @@
 """LimitPodHardAntiAffinityTopology: a pod may keep others off its node, not off a whole zone."""
 
 from pilothouse import errors
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -9,11 +10,7 @@ HOSTNAME = "kubernetes.io/hostname"
 
 class LimitPodHardAntiAffinityTopology(Plugin):
     name = "LimitPodHardAntiAffinityTopology"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
-        )
+    about = (About(WRITES, ("pods",)),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

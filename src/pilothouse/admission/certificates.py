@@ -5,6 +5,7 @@ They check who may decide on a certificate signing request, and who may act for 
 
 from collections.abc import Awaitable
 
+from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
 from pilothouse.admission.authorization import Authorizer, allowed
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
@@ -35,14 +36,10 @@ class CertificateApproval(Plugin):
     """Requires the right to `approve` the signer from users who approve or deny a request."""
 
     name = "CertificateApproval"
+    about = (About((UPDATE,), (f"{REQUESTS}/approval",)),)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.operation == "UPDATE" and a.subresource == "approval" and a.resource.group_resource == REQUESTS
-        )
 
     async def validate(self, a: AdmissionAttributes) -> None:
         assert a.old is not None
@@ -55,12 +52,10 @@ class CertificateSigning(Plugin):
     """Requires the right to `sign` for the signer from users who set the certificate or a Failed condition."""
 
     name = "CertificateSigning"
+    about = (About((UPDATE,), (f"{REQUESTS}/status",)),)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "UPDATE" and a.subresource == "status" and a.resource.group_resource == REQUESTS
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         assert a.obj is not None and a.old is not None
@@ -78,9 +73,7 @@ class CertificateSubjectRestriction(Plugin):
     """Refuses client certificates for the group system:masters, which every authorizer allows everything."""
 
     name = "CertificateSubjectRestriction"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "CREATE" and not a.subresource and a.resource.group_resource == REQUESTS
+    about = (About((CREATE,), (REQUESTS,)),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -93,12 +86,10 @@ class ClusterTrustBundleAttest(Plugin):
     """Who publishes the certificates of a signer needs the right to attest for it."""
 
     name = "ClusterTrustBundleAttest"
+    about = (About(WRITES, (f"{BUNDLES}/*",)),)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource == BUNDLES and a.operation in ("CREATE", "UPDATE")
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         assert a.obj is not None

@@ -2,24 +2,36 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
+from typing import Any, NamedTuple
 
+from pilothouse._instruments import Distribution
+from pilothouse.admission.about import EVERYTHING, About
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.resource import Resource
 from pilothouse.waiting import in_task
+
+REMEMBERED = 4096
+"""Kinds of requests of which is remembered which plugins they concern."""
 
 
 class Plugin:
     """An admission plugin; `name` is upstream's. Plugins refuse a write by raising errors.StatusError.
 
-    Both methods may be `def` or `async def`. `mutate` changes `a.obj` in place, assigns it, or returns the
-    object that replaces it.
+    `about` says which requests it is asked about. Both methods may be `def` or `async def`. `mutate` changes `a.obj` in
+    place, assigns it, or returns the object that replaces it.
     """
 
     name = ""
+    about: Sequence[About] = EVERYTHING
+
+    def concerns(self, operation: str, resource: Resource, subresource: str) -> bool:
+        """Whether the plugin is asked about such requests at all."""
+        return any(about.covers(operation, resource, subresource) for about in self.about)
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        """Cheap check of operation, resource, subresource and user; objects may still be in another version."""
+        """Whether a request of `about` matters now: a cheap check; objects may still be in another version."""
         return True
 
     def mutate(self, a: AdmissionAttributes) -> Object | Awaitable[Object | None] | None:
@@ -42,7 +54,25 @@ class Plugin:
 
 
 def _nothing() -> None:
-    """What a plugin does that has nothing to configure."""
+    """Do nothing: such a plugin has no configuration."""
+
+
+class _Step(NamedTuple):
+    """One half of a plugin, for the requests of one kind."""
+
+    name: str
+    wants: Callable[[AdmissionAttributes], bool] | None
+    """None where it wants every request that it is about."""
+    call: Callable[[AdmissionAttributes], Any]
+    passed: Distribution
+    rejected: Distribution
+
+
+class _Steps(NamedTuple):
+    """What requests of one kind go through."""
+
+    mutating: tuple[_Step, ...]
+    validating: tuple[_Step, ...]
 
 
 class Chain:
@@ -57,88 +87,95 @@ class Chain:
         self.plugins = list(plugins)
         self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
+        self._steps: dict[tuple[str, str, str], _Steps] = {}
+
+    def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:
+        """The halves of plugins that are about such requests; they are looked for once."""
+        key = resource.group_resource, subresource, operation
+        try:
+            return self._steps[key]
+        except KeyError:
+            if len(self._steps) >= REMEMBERED:
+                self._steps.clear()
+            found = self._steps[key] = _Steps(
+                tuple(
+                    _Step(p.name, _asked(p), p.mutate, *self._admitting[p.name, operation])
+                    for p in self.mutators
+                    if p.concerns(operation, resource, subresource)
+                ),
+                tuple(
+                    _Step(p.name, _asked(p), p.validate, *self._validating[p.name, operation])
+                    for p in self.validators
+                    if p.concerns(operation, resource, subresource)
+                ),
+            )
+            return found
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
         """What every plugin in turn makes of the object; the first refusal ends it.
 
         All of them run once more when one asks for it (Reinvocation).
         """
+        steps = self.of(a.resource, a.subresource, a.operation).mutating
         passed, rejected = self._admitting["", a.operation]
         started = perf_counter()
         try:
             a.reinvocation = None
-            await self._mutate_all(a)
+            await _run(steps, a, ADMIT)
             if a.reinvocation is not None and a.reinvocation.needed:
                 a.reinvocation.again = True
-                await self._mutate_all(a)
+                await _run(steps, a, ADMIT)
         except BaseException:
             rejected.observe(perf_counter() - started)
             raise
         passed.observe(perf_counter() - started)
         return a.obj
 
-    async def _mutate_all(self, a: AdmissionAttributes) -> None:
-        for plugin in self.mutators:
-            if not plugin.wants(a):
-                continue
-            passed, rejected = self._admitting[plugin.name, a.operation]
-            started = perf_counter()
-            try:
-                if a.pending is not None:
-                    await a.pending()
-                changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
-                if changed is not None and not isinstance(changed, dict):
-                    await in_task()
-                    changed = await changed
-            except BaseException as err:
-                took = perf_counter() - started
-                rejected.observe(took)
-                if a.trail is not None:
-                    a.trail.asked(ADMIT, plugin.name, took, err)
-                raise
-            if changed is not None:
-                a.obj = changed
-            took = perf_counter() - started
-            passed.observe(took)
-            if a.trail is not None:
-                a.trail.asked(ADMIT, plugin.name, took)
-
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
+        steps = self.of(a.resource, a.subresource, a.operation).validating
         passed, rejected = self._validating["", a.operation]
         started = perf_counter()
         try:
-            await self._validate_all(a)
+            await _run(steps, a, VALIDATE)
         except BaseException:
             rejected.observe(perf_counter() - started)
             raise
         passed.observe(perf_counter() - started)
 
-    async def _validate_all(self, a: AdmissionAttributes) -> None:
-        for plugin in self.validators:
-            if not plugin.wants(a):
-                continue
-            passed, rejected = self._validating[plugin.name, a.operation]
-            started = perf_counter()
-            try:
-                if a.pending is not None:
-                    await a.pending()
-                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
-                if waiting is not None:
-                    await in_task()
-                    await waiting
-            except BaseException as err:
-                took = perf_counter() - started
-                rejected.observe(took)
-                if a.trail is not None:
-                    a.trail.asked(VALIDATE, plugin.name, took, err)
-                raise
-            took = perf_counter() - started
-            passed.observe(took)
-            if a.trail is not None:
-                a.trail.asked(VALIDATE, plugin.name, took)
-
     async def close(self) -> None:
         """Close the plugins."""
         for plugin in self.plugins:
             await plugin.close()
+
+
+def _asked(plugin: Plugin) -> Callable[[AdmissionAttributes], bool] | None:
+    return plugin.wants if type(plugin).wants is not Plugin.wants else None
+
+
+async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> None:
+    """Call each step; what one returns replaces the object."""
+    trail = a.trail
+    for name, wants, call, passed, rejected in steps:
+        if wants is not None and not wants(a):
+            continue
+        started = perf_counter()
+        try:
+            if a.pending is not None:
+                await a.pending()
+            changed = await a.work.run(call, a) if a.work.bytes else call(a)
+            if changed is not None and not isinstance(changed, dict):
+                await in_task()
+                changed = await changed
+        except BaseException as err:
+            took = perf_counter() - started
+            rejected.observe(took)
+            if trail is not None:
+                trail.asked(phase, name, took, err)
+            raise
+        if changed is not None:
+            a.obj = changed
+        took = perf_counter() - started
+        passed.observe(took)
+        if trail is not None:
+            trail.asked(phase, name, took)

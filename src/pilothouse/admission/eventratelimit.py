@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pilothouse import errors
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.configfile import expect, refuse, refuse_unknown
 from pilothouse.api.fields import Errors, Object
@@ -29,6 +30,7 @@ class Limit(NamedTuple):
 
 class EventRateLimit(Plugin):
     name = "EventRateLimit"
+    about = (About(WRITES, ("events",)),)
 
     def __init__(self, section: Object | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -42,9 +44,6 @@ class EventRateLimit(Plugin):
             self._limiters = limiters
 
         return use
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation in ("CREATE", "UPDATE") and a.kind[::2] == ("", "Event")
 
     def validate(self, a: AdmissionAttributes) -> None:
         """Every limit counts the event, also when another one refuses it; the last refusal is told."""

@@ -1,5 +1,6 @@
 """ExtendedResourceToleration: who asks for a special device tolerates the taint of nodes that have it."""
 
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.validate.resources import is_extended
@@ -8,11 +9,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 class ExtendedResourceToleration(Plugin):
     name = "ExtendedResourceToleration"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
-        )
+    about = (About(WRITES, ("pods",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

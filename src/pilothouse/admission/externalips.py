@@ -1,18 +1,13 @@
 """DenyServiceExternalIPs: services take no external IPs that they do not have already (CVE-2020-8554)."""
 
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 
 class DenyServiceExternalIPs(Plugin):
     name = "DenyServiceExternalIPs"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "services"
-            and not a.subresource
-            and a.operation in ("CREATE", "UPDATE")
-        )
+    about = (About(WRITES, ("services",)),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

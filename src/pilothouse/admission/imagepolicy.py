@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.chain import Plugin
 from pilothouse.api import json, patch
@@ -82,6 +83,7 @@ class ImagePolicyWebhook(Plugin):
     """Asks the service that a kubeconfig names about the images of each pod that is written."""
 
     name = NAME
+    about = (About(WRITES, ("pods", "pods/ephemeralcontainers")),)
 
     def __init__(
         self,
@@ -112,13 +114,6 @@ class ImagePolicyWebhook(Plugin):
             self._known.clear()
 
         return use
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods"
-            and a.operation in ("CREATE", "UPDATE")
-            and a.subresource in ("", "ephemeralcontainers")
-        )
 
     async def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

@@ -1,5 +1,6 @@
 """DefaultIngressClass: sets the default class on an ingress without one."""
 
+from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.registry.admission import AdmissionAttributes
@@ -11,13 +12,7 @@ OLD_ANNOTATION = "kubernetes.io/ingress.class"
 
 class DefaultIngressClass(Plugin):
     name = "DefaultIngressClass"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "ingresses.networking.k8s.io"
-            and a.operation == "CREATE"
-            and not a.subresource
-        )
+    about = (About((CREATE,), ("ingresses.networking.k8s.io",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.quantity import Quantity, parse
@@ -17,14 +18,11 @@ class LimitRanger(Plugin):
     """Faults that several containers share are told once, as upstream does."""
 
     name = "LimitRanger"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        kind = a.resource.group_resource
-        if kind == "pods":
-            return (a.operation == "CREATE" and not a.subresource) or (
-                a.operation == "UPDATE" and a.subresource == "resize"
-            )
-        return kind == "persistentvolumeclaims" and not a.subresource and a.operation in ("CREATE", "UPDATE")
+    about = (
+        About((CREATE,), ("pods",)),
+        About((UPDATE,), ("pods/resize",)),
+        About(WRITES, ("persistentvolumeclaims",)),
+    )
 
     def mutate(self, a: AdmissionAttributes) -> None:
         """Upstream gives defaults on a resize, too."""

@@ -1,6 +1,7 @@
 """NamespaceLifecycle: refuses creates in missing or terminating namespaces; three namespaces cannot be deleted."""
 
 from pilothouse import errors
+from pilothouse.admission.about import CREATE, DELETE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -12,11 +13,7 @@ class NamespaceLifecycle(Plugin):
     """Runs in the mutating phase, as upstream's does: before any other plugin gets the object."""
 
     name = "NamespaceLifecycle"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "CREATE" or (
-            a.operation == "DELETE" and a.resource.group_resource == "namespaces"
-        )
+    about = (About((CREATE,), ("*/*",)), About((DELETE,), ("namespaces/*",)))
 
     def mutate(self, a: AdmissionAttributes) -> None:
         resource = a.resource

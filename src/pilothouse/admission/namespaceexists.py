@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from pilothouse import errors
+from pilothouse.admission.about import CREATE, DELETE, UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -19,9 +20,10 @@ class NamespaceExists(Plugin):
     """Nothing is written or deleted in a namespace that is missing."""
 
     name = "NamespaceExists"
+    about = (About((CREATE, UPDATE, DELETE), ("*/*",)),)
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation in ("CREATE", "UPDATE", "DELETE") and _is_in_namespace(a)
+        return _is_in_namespace(a)
 
     def validate(self, a: AdmissionAttributes) -> None:
         if a.readers.get("namespaces", "", a.namespace) is None:
@@ -32,12 +34,13 @@ class NamespaceAutoProvision(Plugin):
     """A namespace that is missing is created for the first object in it."""
 
     name = "NamespaceAutoProvision"
+    about = (About((CREATE,), ("*/*",)),)
 
     def __init__(self, creator: Creator) -> None:
         self._creator = creator
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "CREATE" and not a.dry_run and _is_in_namespace(a)
+        return not a.dry_run and _is_in_namespace(a)
 
     async def mutate(self, a: AdmissionAttributes) -> None:
         if a.readers.get("namespaces", "", a.namespace) is not None:

@@ -7,6 +7,7 @@ nodes declare only those two are asked for by updates; the others are the schedu
 from itertools import zip_longest
 from typing import Any
 
+from pilothouse.admission.about import UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.gotext import quote
@@ -18,13 +19,7 @@ INIT_CONTAINER_RESIZE = "InPlacePodVerticalScalingInitContainers"
 
 class NodeDeclaredFeatureValidator(Plugin):
     name = "NodeDeclaredFeatureValidator"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.operation == "UPDATE"
-            and a.subresource in ("", "resize")
-            and a.resource.group_resource == "pods"
-        )
+    about = (About((UPDATE,), ("pods", "pods/resize")),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         """Refuse an update of the spec, as the generation tells, that needs what the node does not declare."""

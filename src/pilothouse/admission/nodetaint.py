@@ -1,5 +1,6 @@
 """TaintNodesByCondition: taints new nodes as not ready, until the node lifecycle controller removes the taint."""
 
+from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -8,9 +9,7 @@ TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 class TaintNodesByCondition(Plugin):
     name = "TaintNodesByCondition"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource == "nodes" and a.operation == "CREATE" and not a.subresource
+    about = (About((CREATE,), ("nodes",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Iterator
 from typing import Protocol
 
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
@@ -21,16 +22,11 @@ class Kinds(Protocol):
 
 class OwnerReferencesPermissionEnforcement(Plugin):
     name = "OwnerReferencesPermissionEnforcement"
+    about = (About(WRITES, ("*/*",), but=("pods/status",)),)
 
     def __init__(self, authorizer: Authorizer, kinds: Kinds) -> None:
         self._authorizer = authorizer
         self._kinds = kinds
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        """A pod's status cannot change its owners, and old kubelets send wrong ones."""
-        return a.operation in ("CREATE", "UPDATE") and not (
-            a.subresource == "status" and a.resource.group_resource == "pods"
-        )
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         new, old = _owners(a.obj), _owners(a.old)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -19,6 +20,7 @@ class PodNodeSelector(Plugin):
     """`selectors` has the default of the cluster, and for a namespace the labels that its pods may choose."""
 
     name = "PodNodeSelector"
+    about = (About((CREATE,), ("pods",)),)
 
     def __init__(self, section: Object | None = None) -> None:
         self.selectors: Mapping[str, str]
@@ -32,9 +34,6 @@ class PodNodeSelector(Plugin):
             self.selectors = selectors
 
         return use
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource == "pods" and not a.subresource and a.operation == "CREATE"
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

@@ -1,6 +1,7 @@
 """PodResizeValidator: a pod on a node is not resized beyond what the node has (KEP-1287)."""
 
 from pilothouse import errors
+from pilothouse.admission.about import UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.pod_resources import effective_requests
@@ -13,9 +14,7 @@ OS_LABEL = "kubernetes.io/os"
 
 class PodResizeValidator(Plugin):
     name = "PodResizeValidator"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "UPDATE" and a.subresource == "resize" and a.resource.group_resource == "pods"
+    about = (About((UPDATE,), ("pods/resize",)),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         """Refuse a resize that changes the pod, as its generation tells, and that its node cannot give it."""

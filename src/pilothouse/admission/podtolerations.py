@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.configfile import ConfigurationError, expect
 from pilothouse.api.fields import Object
@@ -21,6 +22,7 @@ VERSIONS = ("podtolerationrestriction.admission.k8s.io/v1alpha1",)
 
 class PodTolerationRestriction(Plugin):
     name = "PodTolerationRestriction"
+    about = (About(WRITES, ("pods",)),)
 
     def __init__(self, section: Object | None = None) -> None:
         self._default: list[Object]
@@ -36,11 +38,6 @@ class PodTolerationRestriction(Plugin):
             self._default, self._allowed = default, allowed
 
         return use
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
-        )
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

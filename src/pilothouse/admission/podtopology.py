@@ -1,5 +1,6 @@
 """PodTopologyLabels: a pod that gets a node takes the labels of its zone and region (KEP-4742)."""
 
+from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -10,13 +11,7 @@ class PodTopologyLabels(Plugin):
     """The labels of a Binding go on to its pod (registry/groups/core/subresources.py)."""
 
     name = "PodTopologyLabels"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.operation == "CREATE"
-            and a.subresource in ("", "binding")
-            and a.resource.group_resource == "pods"
-        )
+    about = (About((CREATE,), ("pods", "pods/binding")),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         """A node that is missing, or has no such labels, leaves the pod as it is."""

@@ -1,5 +1,6 @@
 """Priority: sets a pod's priority and preemption policy from its class, and allows one global default class only."""
 
+from pilothouse.admission.about import OPERATIONS, WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -11,12 +12,7 @@ LOWER = "PreemptLowerPriority"
 
 class Priority(Plugin):
     name = "Priority"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        kind = a.resource.group_resource
-        return not a.subresource and (
-            kind == CLASSES or (kind == "pods" and a.operation in ("CREATE", "UPDATE"))
-        )
+    about = (About(OPERATIONS, (CLASSES,)), About(WRITES, ("pods",)))
 
     def mutate(self, a: AdmissionAttributes) -> None:
         if a.resource.group_resource != "pods":

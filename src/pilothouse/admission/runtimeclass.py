@@ -1,5 +1,6 @@
 """RuntimeClass: copies overhead and scheduling rules from a pod's runtime class into the pod."""
 
+from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -9,9 +10,7 @@ CLASSES = "runtimeclasses.node.k8s.io"
 
 class RuntimeClass(Plugin):
     name = "RuntimeClass"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource == "pods" and a.operation == "CREATE" and not a.subresource
+    about = (About((CREATE,), ("pods",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

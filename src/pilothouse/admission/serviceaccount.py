@@ -3,6 +3,7 @@
 import secrets
 from typing import Any
 
+from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api import names
 from pilothouse.api.fields import Object
@@ -20,12 +21,7 @@ ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 class ServiceAccount(Plugin):
     name = "ServiceAccount"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource == "pods" and (
-            (a.operation == "CREATE" and not a.subresource)
-            or (a.operation == "UPDATE" and a.subresource == "ephemeralcontainers")
-        )
+    about = (About((CREATE,), ("pods",)), About((UPDATE,), ("pods/ephemeralcontainers",)))
 
     def mutate(self, a: AdmissionAttributes) -> None:
         if a.operation != "CREATE":

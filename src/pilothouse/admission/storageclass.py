@@ -1,5 +1,6 @@
 """DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: rules for volumes and claims."""
 
+from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.api import quantity
@@ -24,13 +25,7 @@ class DefaultStorageClass(Plugin):
     """Sets the default class on a claim without one; among several default classes the newest."""
 
     name = "DefaultStorageClass"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "persistentvolumeclaims"
-            and a.operation == "CREATE"
-            and not a.subresource
-        )
+    about = (About((CREATE,), ("persistentvolumeclaims",)),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -48,9 +43,7 @@ class StorageObjectInUseProtection(Plugin):
     """Adds the finalizer that keeps volumes, claims and attribute classes while they are in use."""
 
     name = "StorageObjectInUseProtection"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation == "CREATE" and not a.subresource and a.resource.group_resource in PROTECTION
+    about = (About((CREATE,), PROTECTION),)
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -65,13 +58,7 @@ class PersistentVolumeClaimResize(Plugin):
     """Refuses to grow a claim unless its storage class allows expansion."""
 
     name = "PersistentVolumeClaimResize"
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "persistentvolumeclaims"
-            and a.operation == "UPDATE"
-            and not a.subresource
-        )
+    about = (About((UPDATE,), ("persistentvolumeclaims",)),)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None and a.old is not None

@@ -1,5 +1,6 @@
 """DefaultTolerationSeconds: lets pods tolerate unreachable and not-ready nodes for five minutes by default."""
 
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -9,14 +10,10 @@ NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unr
 
 class DefaultTolerationSeconds(Plugin):
     name = "DefaultTolerationSeconds"
+    about = (About(WRITES, ("pods",)),)
 
     def __init__(self, not_ready_seconds: int = 300, unreachable_seconds: int = 300) -> None:
         self.seconds = {NOT_READY: not_ready_seconds, UNREACHABLE: unreachable_seconds}
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return (
-            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
-        )
 
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None

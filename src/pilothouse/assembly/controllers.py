@@ -136,11 +136,11 @@ class Writers:
     def _hostname(self) -> str:
         """The host's name; with the port where several servers may share one host."""
         name = socket.gethostname()
-        return name if not self.registry.storage.shared or self.port == 6443 else f"{name}-{self.port}"
+        return name if not self.registry.storage.others_write or self.port == 6443 else f"{name}-{self.port}"
 
     async def fill(self, planned: list[Planned]) -> list[Background]:
         """Write what is missing of these objects; what goes on trying to write those that had to wait."""
-        if self.registry.storage.shared:  # leases tell of this server among others, see `presence`
+        if self.registry.storage.others_write:  # leases tell of this server among others, see `presence`
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry
         given = registry.store, registry.catalog, registry.readers, self.services
@@ -150,7 +150,7 @@ class Writers:
 
     def presence(self, planned: list[Planned]) -> list[Background]:
         """The publishers of this server's identity lease and endpoint, for stores shared with other servers."""
-        if not self.registry.storage.shared:
+        if not self.registry.storage.others_write:
             return []
         client = self.client(SERVER)
         leases = [one.obj for one in planned if one.plural == "leases"]

@@ -131,7 +131,7 @@ class Handlers:
                 via=self.via,
                 reject_redirects=config.aggregator_reject_forwarding_redirect,
             ),
-            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
+            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.others_write else None,
         )
         self.requests = given.metrics.add(RequestMetrics())
         filters = given.metrics.add(FilterMetrics())

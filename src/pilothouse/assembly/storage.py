@@ -1,7 +1,7 @@
 """Opens the storage that the flags configure, with encryption and watch cache, and creates the store over it."""
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
 from pilothouse.instruments import Group, MetricsRegistry
-from pilothouse.lifecycle import Background, Opened
+from pilothouse.lifecycle import Opened
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.registry import encoding
@@ -18,7 +18,6 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
-from pilothouse.storage.compaction import CompactionLoop
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
@@ -36,7 +35,8 @@ ETCD_PORT = 2379
 class Registry:
     """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too. `stale` is the
+    store's.
     """
 
     def __init__(
@@ -48,11 +48,12 @@ class Registry:
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
         object_limit: int = OBJECT_LIMIT,
         retry: tuple[float, float] = RETRY,
+        stale: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self.storage = storage
         self.catalog = catalog
         self.cacher = Cacher(storage, transform, prepare, retry=retry)
-        self.store = Store(storage, self.cacher, object_limit)
+        self.store = Store(storage, self.cacher, object_limit, stale)
         self.readers = CachedReaders(self.store, catalog)
         self.client_metrics = ClientMetrics()
         """Of the clients that controllers read and write by."""
@@ -63,22 +64,6 @@ class Registry:
         await self.storage.start()
         opened.on_close("the watch cache", self.cacher.close)
         await self.cacher.start()
-
-
-def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Storage:
-    """The storage that the flags ask for, not started; Unavailable when what it needs is not installed.
-
-    `routes` are the Unix sockets that lead to members of etcd, by URL.
-    """
-    if config.backend == "etcd3":
-        return _etcd(config, routes)
-    if config.backend == "memory":
-        from pilothouse.storage.memory import MemoryStorage
-
-        return MemoryStorage()
-    from pilothouse.storage.sqlite.backend import SqliteStorage
-
-    return SqliteStorage(config.data_directory)
 
 
 async def etcd_routes(config: Config, dialer: Dialer, opened: Opened) -> dict[str, str]:
@@ -92,18 +77,6 @@ async def etcd_routes(config: Config, dialer: Dialer, opened: Opened) -> dict[st
     opened.on_close("the way to etcd", tunnels.close)
     await tunnels.start()
     return {url: tunnels.path(*target) for url, target in targets.items()}
-
-
-def _etcd(config: Config, routes: Mapping[str, str] | None) -> Storage:
-    try:
-        from pilothouse.storage.etcd.backend import EtcdStorage
-        from pilothouse.storage.etcd.rpc import TLS
-    except ImportError as error:
-        why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
-        raise Unavailable(why) from error
-    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    reuse = config.lease_reuse_duration_seconds
-    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, reuse, routes)
 
 
 def registry_over(
@@ -124,7 +97,9 @@ def registry_over(
     if isinstance(own, Group):  # what only this sort of store can count
         metrics.add(own)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
-    if not storage.shared:  # else all servers would leave the load balancer at once, and nobody could delete
+    if (
+        not storage.others_write
+    ):  # else all servers would leave the load balancer at once, and nobody could delete
         health.add_check("storage-space", _space(storage), endpoints=("readyz",))
     if config.encryption_provider_config:
         make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
@@ -189,31 +164,13 @@ def _encrypted(
     def to_json(key: str, value: bytes) -> bytes:
         return read(key, encryption.decrypt(key, value))
 
+    encrypted = EncryptedStorage(storage, encryption)
     return Registry(
-        EncryptedStorage(storage, encryption),
+        encrypted,
         catalog,
         transform=to_json,
         prepare=encryption.prepare,
         object_limit=config.max_object_bytes,
         retry=intervals.unreadable,
+        stale=encrypted.stale,
     )
-
-
-def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:
-    """What runs beside a storage: compaction, and for etcd a look whether it answers."""
-    interval = config.etcd_compaction_interval
-    if not storage.shared:
-        return [CompactionLoop(storage, interval)] if interval else []
-    from pilothouse.storage.etcd.backend import EtcdStorage
-    from pilothouse.storage.etcd.compaction import EtcdCompaction
-    from pilothouse.storage.etcd.health import EtcdHealth
-
-    assert isinstance(storage, EtcdStorage)
-    ready = EtcdHealth(storage, config.etcd_readycheck_timeout)
-    alive = ready
-    if config.etcd_healthcheck_timeout != config.etcd_readycheck_timeout:
-        alive = EtcdHealth(storage, config.etcd_healthcheck_timeout)
-    health.add_check("etcd", alive.check)
-    health.add_check("etcd-readiness", ready.check, endpoints=("readyz",))
-    out: list[Background] = [ready] if alive is ready else [ready, alive]
-    return [*out, EtcdCompaction(storage, interval)]

@@ -10,13 +10,13 @@ import orjson
 
 from pilothouse.api import codec
 from pilothouse.api.protobuf import writer as protobuf
-from pilothouse.assembly.storage import open_storage
 from pilothouse.commands.checkup import Finding, Level
 from pilothouse.config import Config
 from pilothouse.registry import encoding, repair
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
+from pilothouse.storage.backends import open_storage
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.interface import KeyValue, RevisionConflict, Storage, StorageError

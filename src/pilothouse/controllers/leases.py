@@ -18,10 +18,11 @@ from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
+from pilothouse.storage.keys import ROOT
 
 log = Logger(__name__)
 
-PREFIX = "/registry/masterleases/"
+PREFIX = f"{ROOT}masterleases/"
 TTL = 12
 """Seconds after which a server's key expires; upstream's 15 s minus the time until a watcher notices."""
 

@@ -110,7 +110,7 @@ class ResourceQuotas(Background):
         limits = amounts((new.get("spec") or {}).get("hard"))
         if old is None or limits != amounts((new.get("status") or {}).get("hard")):
             self._soon("/".join(key.split("/")[-2:]))
-        elif self.client.store.storage.shared:
+        elif self.client.store.storage.others_write:
             self._soon("/".join(key.split("/")[-2:]), OTHERS)
 
     def _soon(self, key: str, delay: float | None = None) -> None:

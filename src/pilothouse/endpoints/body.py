@@ -24,7 +24,7 @@ async def decode_on(
     """The outcome of `decode` on the request's body of the media type `media`; a long body is decoded off the loop."""
     work = ctx.work
     await work.enter(weight(ctx.request.body, media))
-    return await work.run(decode, *args, **kwargs)
+    return await work.run(decode, *args, **kwargs) if work.bytes else decode(*args, **kwargs)
 
 
 def weight(body: bytes, media: str) -> int:

@@ -25,13 +25,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     if ctx.query.get("dryRun"):
         raise errors.BadRequest("dryRun is not supported")
     scope = RequestScope(verbs, ctx, resource, WriteParams(), ctx.info.name)
-    return await scope.holding(_connected(scope, sub))
-
-
-async def _connected(scope: RequestScope, sub: Subresource) -> Response:
-    options = await scope.admit_connect(connect_options(scope.ctx, sub))
-    scope.warn()
-    return await proxy.handle(scope.verbs, scope.ctx, scope.resource, sub, options)
+    async with scope.write:
+        options = await scope.write.admit_connect(connect_options(ctx, sub))
+        scope.warn()
+        return await proxy.handle(verbs, ctx, resource, sub, options)
 
 
 def connect_options(ctx: Context, sub: Subresource) -> Object:

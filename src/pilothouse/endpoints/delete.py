@@ -86,7 +86,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
     scope = _scope(verbs, ctx, resource, options, ctx.info.name)
-    done = await deletion.delete(scope, options)
+    done = await deletion.delete(scope.write, options)
     scope.warn()
     status = 200
     if not done.gone and options.get("orphanDependents") is False:
@@ -150,8 +150,8 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     scopes = [_scope(verbs, ctx, resource, options, name) for name in names]
     for scope in scopes:
-        scope.attributes.name = ""  # plugins are told what the request names, and it names no object
-    await deletion.delete_collection(scopes, options)
+        scope.write.attributes.name = ""  # plugins are told what the request names, and it names no object
+    await deletion.delete_collection([scope.write for scope in scopes], options)
     for scope in scopes:
         scope.warn()
     if verbs.responder.waits(ctx, resource):

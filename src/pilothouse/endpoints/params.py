@@ -45,9 +45,9 @@ class WriteParams:
         """Strict, Warn or Ignore."""
         return self.asked or "Warn"
 
-    def options(self, kind: str) -> Object:
-        """The options object that admission plugins get; `kind` names its type."""
-        out: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    def options(self) -> Object:
+        """The members of the options object that admission plugins get."""
+        out: Object = {}
         if self.dry_run:
             out["dryRun"] = ["All"]
         if self.field_manager:

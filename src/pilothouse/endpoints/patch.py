@@ -52,7 +52,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a retry starts from the body again
-        return await scope.settle_fields(_made, scope, kind, live, config)
+        return await scope.write.settle_fields(_made, scope, kind, live, config)
 
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY and not info.subresource))
 
@@ -84,7 +84,7 @@ def _make(scope: RequestScope, kind: str, current: Object | None, config: Config
         raise errors.not_found(resource.group, resource.plural, info.name)
     else:
         obj = patched(ctx, resource, scope.params, kind, current, ctx.request.body)
-        scope.track(current, obj)
+        scope.write.track(current, obj)
     uid = obj["metadata"].get("uid")
     if current is None and uid:
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
@@ -261,8 +261,8 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
         kind=resource.kind,
         subresource=ctx.info.subresource,
         now=scope.context.now,
-        reset=scope.strategy.apply_reset,
-        versions=scope.versions,
+        reset=scope.write.strategy.apply_reset,
+        versions=scope.write.versions,
     )
     if not resource.conventions.go_types:
         obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it

@@ -153,9 +153,11 @@ class Responder:
 
     async def answer(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """As value(), also where the conversion has to be waited for; in the request's `work`."""
-        conversion = needed(resource, ctx.media)
+        conversion, work = needed(resource, ctx.media), ctx.work
         if conversion is None or conversion.converter is None:
-            return await ctx.work.run(self.value, ctx, resource, value, status)
+            if not work.bytes:
+                return self.value(ctx, resource, value, status)
+            return await work.run(self.value, ctx, resource, value, status)
         work = self._working(ctx)
         (obj,) = await conversion.presented((await work.run(readable.whole, value),), work)
         return await work.run(self.object, ctx, resource, obj, status)

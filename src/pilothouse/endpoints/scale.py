@@ -55,10 +55,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
             wanted = await _applied(scope, sub, shown, current)
         else:
             wanted = await _changed(scope, shown, current, body, kind)
-        return _laid_in(scope, sub, live, await scope.mutate(wanted, current))
+        return _laid_in(scope, sub, live, await scope.write.mutate(wanted, current))
 
     uid = body["metadata"].get("uid", "") if body is not None else ""
-    written = await scope.update(make, uid=uid)
+    written = await scope.write.update(make, uid=uid)
     scope.warn()
     stored = orjson.loads(written.value)
     return verbs.responder.object(ctx, shown, sub.read(await resource.presented(stored)))
@@ -84,7 +84,7 @@ async def _changed(
         current,
         wanted,
         type=shown.type_of(),
-        manager=scope.manager,
+        manager=scope.write.manager,
         api_version=shown.api_version,
         subresource="scale",
         now=scope.context.now,

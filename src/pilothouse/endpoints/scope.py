@@ -73,13 +73,13 @@ class Verbs:
     """Whether proxied pages that a browser opens by certificate are none of this server's origin."""
 
 
-class RequestScope(Write):
-    """The write of one request: Write with what its query, its user and its headers say.
+class RequestScope:
+    """The write of one request, and what the query, the user and the headers add to it.
 
     name: of the object, "" where the body has it (a create).
     """
 
-    __slots__ = ("ctx", "params", "verbs")
+    __slots__ = ("context", "ctx", "params", "resource", "verbs", "write")
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class RequestScope(Write):
             refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
             trail=_trail(ctx) if verbs.explained else None,
         )
-        super().__init__(
+        self.write = Write(
             verbs.store,
             resource,
             context,
@@ -115,48 +115,37 @@ class RequestScope(Write):
             strategy=strategy,
             manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
             view=view,
+            options=params.options(),
         )
         self.verbs = verbs
         self.ctx = ctx
+        self.resource = resource
         self.params = params
-        self.attributes.deadline = lambda: ctx.deadline
-        ctx.admission = self.attributes
+        self.context = context
+        attributes = self.write.attributes
+        attributes.deadline = lambda: ctx.deadline
+        ctx.admission = attributes
         if ctx.audit is not None:
             ctx.audit.share(context.annotations)
             if ctx.audit.request_wanted:
-                ctx.audit.share(self.attributes.request_annotations)
+                ctx.audit.share(attributes.request_annotations)
 
-    def options(self, kind: str) -> Object:
-        """As Write.options(), out of the query."""
-        return self.params.options(kind)
-
-    async def admit(self, obj: Object, old: Object | None) -> Object:
-        """As Write.admit(); refuses an object that grants more than the user holds."""
-        obj = await super().admit(obj, old)
+    async def check(self, obj: Object, old: Object | None) -> None:
+        """Refuse an object that grants more than the user holds; drop owners that admission has named twice."""
         resource, info, work = self.resource, self.ctx.info, self.context.work
         if resource.escalation_checked:
             await self.verbs.escalation.check(
                 self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
             )
-        await work.run(dedupe_owners, self.ctx, obj, True)
-        return obj
+        await self.dedupe_owners(obj, after_admission=True)
 
-    async def create(self, obj: Object) -> Written:
-        """As Write.create(); warnings of hooks and plugins are sent also when the write fails, as upstream does."""
-        try:
-            return await super().create(obj)
-        finally:
-            self.warn()
-
-    async def admit_connect(self, options: Object) -> Object:
-        """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
-        attributes, admission = self.attributes, self.verbs.admission
-        attributes.operation, attributes.obj = "CONNECT", options
-        changed = await admission.mutate(attributes)
-        assert changed is not None
-        attributes.obj = changed
-        await admission.validate(attributes)
-        return changed
+    async def dedupe_owners(self, obj: Object, *, after_admission: bool) -> None:
+        """Drop owner references that occur twice, with a warning."""
+        work = self.context.work
+        if work.bytes:
+            await work.run(dedupe_owners, self.ctx, obj, after_admission)
+        else:
+            dedupe_owners(self.ctx, obj, after_admission)
 
     async def edit(
         self,
@@ -169,16 +158,19 @@ class RequestScope(Write):
 
         `change` only reads what it is given, and may be called several times.
         """
+        write = self.write
 
         async def make(live: Object | None) -> Object:
-            current = await self.presented(live) if live is not None else None
-            return await self.admit(await change(current), current)
+            current = await write.presented(live) if live is not None else None
+            obj = await write.admit(await change(current), current)
+            await self.check(obj, current)
+            return obj
 
         try:
-            return await self.update(
+            return await write.update(
                 make,
                 uid=uid,
-                shared=self.shows_rules_form,
+                shared=write.shows_rules_form,
                 allow_create=allow_create,
                 authorize_create=self.authorize_create,
             )
@@ -202,10 +194,10 @@ class RequestScope(Write):
         for text in self.context.warnings:
             self.ctx.warn(text)
 
-    async def answer(self, written: Written) -> Response:
+    def answer(self, written: Written) -> Awaitable[Response]:
         """The answer that shows what was written."""
         status = 201 if written.created else 200
-        return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+        return self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
 def _trail(ctx: Context) -> Trail:

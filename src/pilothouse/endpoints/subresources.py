@@ -43,13 +43,14 @@ async def _posted(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresour
     assert action is not None
     match_namespace(ctx, resource, body)
     scope = RequestScope(verbs, ctx, resource, params, ctx.info.name or body["metadata"].get("name", ""))
-    answer = await scope.holding(POSTED[action](scope, body))
+    async with scope.write:
+        answer = await POSTED[action](scope, body)
     scope.warn()
     return answer
 
 
 async def _bind(scope: RequestScope, body: Object) -> Response:
-    await actions.bind(scope, scope.verbs.catalog, body)
+    await actions.bind(scope.write, scope.verbs.catalog, body)
     return _done(scope)
 
 
@@ -61,11 +62,11 @@ async def _evict(scope: RequestScope, body: Object) -> Response:
         listed = " ".join(dry_run)
         raise errors.Unknown(f"Non-matching dry-run options in request and content: [All] and [{listed}]")
     if dry_run:
-        scope.params.dry_run = scope.context.dry_run = scope.attributes.dry_run = True
+        scope.params.dry_run = scope.context.dry_run = scope.write.attributes.dry_run = True
     if options:
         scope.verbs.store.find(scope.resource, scope.ctx.info.namespace, scope.ctx.info.name)
         check_delete(options)
-    await actions.evict(scope, scope.verbs.catalog, body)
+    await actions.evict(scope.write, scope.verbs.catalog, body)
     return _done(scope)
 
 
@@ -80,11 +81,11 @@ async def _issue_token(scope: RequestScope, body: Object) -> Response:
     issuer = verbs.issuer
     assert issuer is not None and sub is not None
     verbs.store.find(resource, info.namespace, info.name)
-    await scope.context.work.run(scope.track, None, body, record=resource.body_of(sub))
+    await scope.context.work.run(scope.write.track, None, body, record=resource.body_of(sub))
     # Admission sees it as it was sent: a kubelet's request without audiences is told apart from others.
-    body = await scope.mutate(body, None)
+    body = await scope.write.mutate(body, None)
     request = issuer.prepare(body, info.namespace, info.name)
-    await scope.validate(request, None)
+    await scope.write.validate(request, None)
     issued = await issuer.issue(request)
     scope.context.warnings += issued.warnings
     if scope.ctx.audit is not None:
@@ -96,13 +97,13 @@ async def _review(scope: RequestScope, body: Object) -> Response:
     """Answer an access review or a token review."""
     resource, work = scope.resource, scope.context.work
     assert resource.action is not None
-    await work.run(scope.track, None, body)
-    body = await scope.mutate(body, None)
+    await work.run(scope.write.track, None, body)
+    body = await scope.write.mutate(body, None)
     if resource.strategy.validate is not None:
         errs = Errors()
         await work.run(resource.strategy.validate, scope.context, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
-    await scope.validate(body, None)
+    await scope.write.validate(body, None)
     answer = await reviews.answer(resource.action, body, scope.ctx.user, scope.verbs.judges, work)
     return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
 

@@ -4,7 +4,7 @@ from pilothouse.api.fields import Object
 from pilothouse.endpoints.body import match_name, match_namespace, read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import write_params
-from pilothouse.endpoints.scope import RequestScope, Verbs, dedupe_owners
+from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
@@ -18,8 +18,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     match_namespace(ctx, resource, first)
     match_name(first, info.name, info.namespace)
     scope = RequestScope(verbs, ctx, resource, params, info.name)
-    work = scope.context.work
-    await work.run(dedupe_owners, ctx, first, False)
+    await scope.dedupe_owners(first, after_admission=False)
     uid = first["metadata"].get("uid", "")
 
     async def change(live: Object | None) -> Object:
@@ -28,7 +27,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         if first is None:
             match_namespace(ctx, resource, obj)
         first = None  # a retry starts from the body again: hooks change what they are given
-        await scope.settle_fields(scope.track, live, obj)
+        await scope.write.settle_fields(scope.write.track, live, obj)
         return obj
 
     return await scope.answer(await scope.edit(change, uid=uid))

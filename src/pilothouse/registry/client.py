@@ -106,7 +106,8 @@ class Client:
         defaults.apply(obj, resource.group, resource.version, resource.kind)
         write.track(None, obj)
         try:
-            await write.create(obj)
+            async with write:
+                await write.create(await write.admit(obj, None))
         except errors.AlreadyExists:
             await self.store.refresh(resource.key(write.context.namespace, metadata["name"]))
             return False

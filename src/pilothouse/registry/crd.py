@@ -34,6 +34,7 @@ from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store
 from pilothouse.registry.versions import version_key
+from pilothouse.storage.keys import ROOT
 
 log = Logger(__name__)
 
@@ -196,7 +197,7 @@ class Definition:
             short_names=tuple(accepted.get("shortNames") or ()),
             categories=tuple(accepted.get("categories") or ()),
             storage_version_hash=storage_hash(group, stored, spec["names"].get("kind", "")),
-            key_prefix=f"/registry/{group}/{plural}/",
+            key_prefix=f"{ROOT}{group}/{plural}/",
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
             subresources=_subresources(rules, subresources, (group, name, self.kind)),

@@ -18,9 +18,10 @@ from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, PortMetrics
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.readers import Readers
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage
+from pilothouse.storage.keys import ROOT
 from pilothouse.storage.watchcache import Cacher
 
-PREFIX = "/registry/ranges/"
+PREFIX = f"{ROOT}ranges/"
 KEY = f"{PREFIX}servicenodeports"
 TRIES = 32
 MISMATCH = "the provided port range does not match the current port range"

@@ -8,8 +8,9 @@ import orjson
 
 from pilothouse.api import times
 from pilothouse.api.fields import Object
+from pilothouse.storage.keys import ROOT
 
-PODS = "/registry/pods/"
+PODS = f"{ROOT}pods/"
 """Only pods are deleted with a grace period."""
 _MEMBER = b'"deletionTimestamp":"'
 """How the member stands in a stored object. The quotation marks within a text are escaped, so it is in none."""

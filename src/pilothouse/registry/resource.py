@@ -148,15 +148,15 @@ class Resource:
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 
-    @property
-    def api_version(self) -> str:
-        """`v1` or `apps/v1`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
+    api_version: str = field(init=False, default="")
+    """`v1` or `apps/v1`."""
+    group_resource: str = field(init=False, default="")
+    """`pods` or `deployments.apps`."""
 
-    @property
-    def group_resource(self) -> str:
-        """`pods` or `deployments.apps`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
+    def __post_init__(self) -> None:
+        group = self.group
+        object.__setattr__(self, "api_version", f"{group}/{self.version}" if group else self.version)
+        object.__setattr__(self, "group_resource", f"{self.plural}.{group}" if group else self.plural)
 
     @property
     def list_kind(self) -> str:

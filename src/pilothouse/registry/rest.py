@@ -14,6 +14,7 @@ from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import EQUAL, UNEQUAL_FAST, UNEQUAL_SLOW
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Part, Path, Permit, Strategy, WriteContext
+from pilothouse.storage.keys import PREFIX
 
 log = Logger(__name__)
 
@@ -43,16 +44,13 @@ def put(obj: Object, path: Path, value: Any) -> None:
         obj[last] = value
 
 
-STORAGE_PREFIX = "/registry"
-
-
 def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) -> None:
     """The UID of a PUT body is a precondition (storage.Preconditions)."""
     if wanted and wanted != found:
         stored = resource.storage or resource
         key = stored.key(ctx.namespace, ctx.name)
         if ctx.dry_run:  # it never reaches the storage that puts the prefix before the key
-            key = key.removeprefix(STORAGE_PREFIX)
+            key = key.removeprefix(PREFIX)
         why = (
             f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
             f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"

@@ -23,14 +23,22 @@ CATCH_UP = 3.0
 class Store:
     """Objects of every resource, by key; `storage` holds them and `cacher` serves the reads."""
 
-    def __init__(self, storage: interface.Storage, cacher: Cacher, object_limit: int = OBJECT_LIMIT) -> None:
-        """`object_limit`: bytes that a stored object may have at the most."""
+    def __init__(
+        self,
+        storage: interface.Storage,
+        cacher: Cacher,
+        object_limit: int = OBJECT_LIMIT,
+        stale: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`object_limit`: bytes that a stored object may have at the most. `stale` tells of a key whether its value is to be
+        written anew though it has not changed, as after a change of the encryption; None = none is."""
         self.storage = storage
         self.cacher = cacher
         self.object_limit = object_limit
+        self.stale = stale
         self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
-        self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
+        self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.others_write else None
         """Waits until the caches are as new as the store; None where they always are. Concurrent callers share one read."""
 
     def cache(self, resource: Resource) -> ResourceCache:

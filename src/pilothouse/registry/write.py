@@ -1,12 +1,16 @@
 """One write of an object: the sequence that users' requests and controllers share.
 
-    track -> mutate -> convert -> prepare and validate -> admit -> store
+    track -> admit (mutating admission) -> rules of the kind -> validate (validating admission) -> commit
+
+A create is three calls of its caller: admit(), what the caller adds, create(). An update is one, update(), which calls its
+caller back between reading and writing. registry/steps.py has the steps that do not wait.
 
 Rules of built-in kinds see the stored version, so a new object is converted before them, and back where admission looks
 at it again. Rules of custom resources see the version that the request names (`Conventions.by_version`), so the live
 object is converted to it first, and what is written is converted as the last step before the store.
 
-Whatever hooks and plugins have reserved on the way is given back unless the object was stored.
+`async with write` gives back what hooks and plugins have reserved on the way unless the object was stored; an update does
+so by itself.
 """
 
 import asyncio
@@ -14,15 +18,15 @@ import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import orjson
 
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse._json import splice
-from pilothouse.api import codec, depth, managed, meta
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api import depth, managed, meta
+from pilothouse.api.fields import Object
 from pilothouse.api.managed import Versions
 from pilothouse.api.patch import copy
 from pilothouse.registry.admission import Admission, AdmissionAttributes
@@ -38,18 +42,16 @@ from pilothouse.registry.rest import (
     vanishes,
     version_error,
 )
+from pilothouse.registry.steps import check_version, encoded, exists
 from pilothouse.registry.storage_errors import MODIFIED, storage_error
 from pilothouse.registry.store import Store, decode, key_of
 from pilothouse.registry.strategy import Strategy, WriteContext
 from pilothouse.storage import interface
-from pilothouse.storage.encryption.backend import EncryptedStorage
 
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
 LARGE = 256 * 1024
 """Bytes of a request from which on its object is encoded in parts: in one go it would hold up other threads."""
-TOO_LARGE = "etcdserver: request is too large"
-"""The message of an object that is larger than the store takes; upstream's, whatever the store is."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,12 +77,14 @@ class Write:
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
     passes none. manager: the field manager. view: what the request shows of an object in its version, None = the object
-    itself. in_place: the object is stored in the version of `resource` and stays in it, so nothing is converted.
+    itself. in_place: the object is stored in the version of `resource` and stays in it, so nothing is converted. options:
+    the members of the CreateOptions or UpdateOptions object that plugins see; None = it has the field manager alone.
     """
 
     __slots__ = (
         "_after_rules",
         "_before_rules",
+        "_options",
         "_others",
         "admission",
         "attributes",
@@ -105,8 +109,10 @@ class Write:
         manager: str = "",
         view: Callable[[Object], Object] | None = None,
         in_place: bool = False,
+        options: Object | None = None,
     ) -> None:
         self.in_place = in_place
+        self._options = options if options is not None else {"fieldManager": manager}
         self.store = store
         self.resource = resource
         self.context = context
@@ -186,13 +192,9 @@ class Write:
         Where other versions have to be waited for, it is called again after each of them, with the same arguments.
         """
         work = self.context.work
-        if self._others is None:
-            return await work.run(call, *args, **kwargs)
-        return await self._others.settle(work, call, *args, **kwargs)
-
-    def options(self, kind: str) -> Object:
-        """The CreateOptions or UpdateOptions object that plugins see."""
-        return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "fieldManager": self.manager}
+        if self._others is not None:
+            return await self._others.settle(work, call, *args, **kwargs)
+        return await work.run(call, *args, **kwargs) if work.bytes else call(*args, **kwargs)
 
     async def mutate(self, obj: Object, old: Object | None) -> Object:
         """What mutating admission makes of an object; both objects are in the request's version."""
@@ -201,7 +203,8 @@ class Write:
         attributes = self.attributes
         attributes.operation = "CREATE" if old is None else "UPDATE"
         attributes.pending = None
-        attributes.options = self.options("CreateOptions" if old is None else "UpdateOptions")
+        kind = "CreateOptions" if old is None else "UpdateOptions"
+        attributes.options = {"kind": kind, "apiVersion": "meta.k8s.io/v1", **self._options}
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
         assert changed is not None
@@ -273,6 +276,17 @@ class Write:
         attributes.pending = None
         self.mark("validating admission")
 
+    async def admit_connect(self, options: Object) -> Object:
+        """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
+        attributes, admission = self.attributes, self.admission
+        assert admission is not None
+        attributes.operation, attributes.obj = "CONNECT", options
+        changed = await admission.mutate(attributes)
+        assert changed is not None
+        attributes.obj = changed
+        await admission.validate(attributes)
+        return changed
+
     async def _present(self) -> None:
         """Bring the objects of the attributes from the version that the rules see to the request's."""
         attributes = self.attributes
@@ -309,43 +323,42 @@ class Write:
             trail.mark("commit")
         return written
 
-    async def holding(self, steps: Awaitable[T]) -> T:
-        """The outcome of steps that reserve something; when they fail, or in a dry run, it is given back."""
-        try:
-            outcome = await steps
-        except FAILED:
-            await undo(self.context)
-            raise
-        if self.context.dry_run:
-            await undo(self.context)
-        return outcome
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        """Give back what is still reserved when the block has failed, or in a dry run."""
+        ctx = self.context
+        if ctx.undo and (ctx.dry_run if kind is None else issubclass(kind, FAILED)):
+            await undo(ctx)
 
     # Create
 
-    async def create(self, obj: Object) -> Written:
-        """Admit and store a new object in the request's version; its name is generated when it has none."""
-        try:
-            return await self._create_named(obj)
-        except FAILED:
-            await undo(self.context)
-            raise
+    def create(self, obj: Object) -> Awaitable[Written]:
+        """Store a new object as admit() leaves it; its name is generated when it has none.
 
-    async def _create_named(self, obj: Object) -> Written:
-        obj = await self.admit(obj, None)
+        Called within `async with`: what was reserved for an object that is not stored remains reserved.
+        """
         metadata = obj["metadata"]
         sent = metadata.pop("resourceVersion", "")
-        written = await self._create_once(obj, versioned=sent not in ("", "0") and not version_error(sent))
-        if sent and self.context.dry_run:  # nothing is stored, so it stays as it was sent
-            shown = orjson.loads(written.value)
-            shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
-            written.value = orjson.dumps(shown)
+        if sent and self.context.dry_run:
+            return self._create_versioned(obj, sent)
+        versioned = sent not in ("", "0") and not version_error(sent)
+        if metadata.get("generateName") and not metadata.get("name"):
+            return self._create_named(obj, versioned)
+        return self._create(obj, versioned=versioned)
+
+    async def _create_versioned(self, obj: Object, sent: str) -> Written:
+        """Try a new object that came with a resourceVersion: nothing is stored, so it stays as it was sent."""
+        written = await self.create(obj)
+        shown = orjson.loads(written.value)
+        shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
+        written.value = orjson.dumps(shown)
         return written
 
-    async def _create_once(self, obj: Object, versioned: bool) -> Written:
-        """Store a new object; one whose name is generated under another name while the name is taken."""
-        metadata, work = obj["metadata"], self.context.work
-        if not metadata.get("generateName") or metadata.get("name"):
-            return await self._create(obj, versioned=versioned)
+    async def _create_named(self, obj: Object, versioned: bool) -> Written:
+        """Store a new object under a name that is made for it, and under another one while the name is taken."""
+        work = self.context.work
         blank = await work.run(orjson.dumps, obj)
         reserved = len(self.context.undo)
         for attempt in range(NAME_ATTEMPTS):
@@ -365,26 +378,26 @@ class Write:
         *,
         versioned: bool = False,
     ) -> Written:
-        """Prepare, validate and store a new object, which is in the version that the rules see.
-
-        One that came with a resourceVersion is not stored.
-        """
+        """Prepare, validate and store a new object; one that came with a resourceVersion is not stored."""
         resource, ctx, strategy = self.resource, self.context, self.resource.strategy
-        metadata = obj["metadata"]
+        metadata, work = obj["metadata"], ctx.work
         meta.wipe_system_fields(obj)  # admission does not set them either
         metadata["creationTimestamp"] = ctx.now
         metadata["uid"] = meta.new_uid()
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = meta.generate_name(metadata["generateName"])
         try:
-            await ctx.work.run(before_create, resource, ctx, strategy, obj)
+            if work.bytes:
+                await work.run(before_create, resource, ctx, strategy, obj)
+            else:
+                before_create(resource, ctx, strategy, obj)
             if authorize_create is not None:
                 await authorize_create()
             await self.validate(obj, None)
             key = key_of(resource, ctx.namespace, metadata["name"])
             if self._after_rules is not None:
                 obj = await self._kept(self._after_rules, obj)
-            value = await ctx.work.run(self._encode_new, obj)
+            value = await work.run(self._encode_new, obj) if work.bytes else self._encode_new(obj)
             if ctx.dry_run:
                 if self.store.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
@@ -397,26 +410,10 @@ class Write:
             ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
             kv = await self.commit(self.store.storage.create(key, value, ttl))
         except interface.KeyExists:
-            raise self._exists(metadata) from None
+            raise exists(self.store, resource, ctx.namespace, metadata) from None
         except interface.StorageError as err:
             raise storage_error(resource, metadata.get("name", ""), err) from err
         return Written(self._served(kv), created=True)
-
-    def _exists(self, metadata: Object) -> errors.AlreadyExists:
-        resource, name = self.resource, metadata["name"]
-        err = errors.already_exists(resource.group, resource.plural, name)
-        if metadata.get("generateName"):
-            err.message += ", the server was not able to generate a unique name for the object"
-            err.details = {**(err.details or {}), "retryAfterSeconds": 1}
-            err.headers = [("Retry-After", "1")]
-        entry = self.store.cache(resource).get(resource.key(self.context.namespace, name))
-        if (
-            entry is not None
-            and b'"deletionTimestamp":' in entry.value
-            and decode(entry)["metadata"].get("deletionTimestamp")
-        ):
-            err.message = f"object is being deleted: {err.message}"
-        return err
 
     # Update
 
@@ -472,15 +469,19 @@ class Write:
         resource, ctx, strategy = self.resource, self.context, self.strategy
         work = ctx.work
         await work.enter(len(entry.value))
-        stored = await work.run(decode, entry)
+        stored = await work.run(decode, entry) if work.bytes else decode(entry)
         check_uid(resource, ctx, uid, stored["metadata"].get("uid", ""))
         old = stored if self._after_rules is None else await self.live(stored)
         if shared:
             obj = await make(old)
         else:
             obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))
-        self._check_version(obj["metadata"], old["metadata"], entry.rev)
-        await work.run(settle_update, resource, ctx, strategy, obj, old, self.store.metrics.compared)
+        check_version(resource, ctx.name, strategy, obj["metadata"], old["metadata"], entry.rev)
+        compared = self.store.metrics.compared
+        if work.bytes:
+            await work.run(settle_update, resource, ctx, strategy, obj, old, compared)
+        else:
+            settle_update(resource, ctx, strategy, obj, old, compared)
         if strategy.permit_update is not None:
             await permit_update(resource, ctx, strategy.permit_update, obj, old)
         await self.validate(obj, old)
@@ -488,10 +489,11 @@ class Write:
             obj, old = await self._kept(self._after_rules, obj), stored
         if vanishes(strategy, obj, old):
             return await self._vanish(obj, old, entry)
-        if await work.run(operator.eq, obj, old) and not await self._outdated(obj, entry):
+        same = await work.run(operator.eq, obj, old) if work.bytes else obj == old
+        if same and not await self._outdated(obj, entry):
             await undo(ctx)
             return Written(entry.value, changed=False)
-        value = await work.run(self._encode, obj)
+        value = await work.run(self._encode, obj) if work.bytes else self._encode(obj)
         if ctx.dry_run:
             await undo(ctx)
             return Written(splice(value, entry.rev))
@@ -504,22 +506,6 @@ class Write:
             await rules.settle(ctx, obj, old)
         return Written(self._served(kv))
 
-    def _check_version(self, metadata: Object, live: Object, revision: int) -> None:
-        """The resourceVersion of an object is the condition of its update; it is set to the live one."""
-        resource, name = self.resource, self.context.name
-        sent = metadata.get("resourceVersion")
-        why = "" if not sent or sent == live["resourceVersion"] else version_error(sent)
-        if why:
-            raise errors.Unknown(why)
-        if not sent or int(sent) == 0:
-            if not self.strategy.unconditional_update:
-                errs = Errors()
-                errs.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-                errs.raise_if_any(resource.group, resource.plural, name)
-        elif int(sent) != revision:
-            raise errors.conflict(resource.group, resource.plural, name, MODIFIED)
-        metadata["resourceVersion"] = live["resourceVersion"]
-
     async def _outdated(self, obj: Object, entry: Entry) -> bool:
         """Whether to write an unchanged object: it is encrypted with a key that was replaced, or lacks defaults upstream."""
         storage, lacks = self.store.storage, self.resource.strategy.defaults_not_stored
@@ -527,7 +513,8 @@ class Write:
             kv = await storage.get(entry.key)
             if kv is not None and kv.create == kv.mod:
                 return True
-        return isinstance(storage, EncryptedStorage) and await storage.stale(entry.key)
+        stale = self.store.stale
+        return stale is not None and await stale(entry.key)
 
     async def _vanish(self, obj: Object, old: Object, entry: Entry) -> Written:
         """Remove a deleted object whose last finalizer the update took off; the answer is the updated object."""
@@ -552,17 +539,7 @@ class Write:
     def _encode(self, obj: Object) -> bytes:
         """The bytes to store; the 500 of upstream when the store takes less."""
         stored = self.resource if self.in_place else self.resource.storage or self.resource
-        obj["metadata"].pop("resourceVersion", None)
-        limit = self.store.object_limit
-        if self.context.work.bytes > LARGE:
-            large = codec.encode_large(obj, stored.kind, stored.api_version, limit)
-            if large is None:
-                raise errors.Unknown(TOO_LARGE)
-            return large
-        value = codec.encode(obj, stored.kind, stored.api_version)
-        if len(value) > limit:
-            raise errors.Unknown(TOO_LARGE)
-        return value
+        return encoded(obj, stored, self.store.object_limit, large=self.context.work.bytes > LARGE)
 
     def _served(self, kv: interface.KeyValue) -> bytes:
         """The bytes of a write as they are served; the cache most often has them already."""

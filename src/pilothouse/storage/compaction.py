@@ -2,7 +2,8 @@
 
 import asyncio
 
-from pilothouse.lifecycle import BackgroundTask
+from pilothouse.config import Config
+from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Full, Op, Storage, StorageError
 
@@ -41,3 +42,9 @@ class CompactionLoop(BackgroundTask):
         if target > self._storage.compacted:
             await self._storage.compact(target)
         self._revision = newest
+
+
+def upkeep(storage: Storage, config: Config, checks: object) -> list[Background]:
+    """What runs beside an embedded store (storage/backends.py)."""
+    interval = config.etcd_compaction_interval
+    return [CompactionLoop(storage, interval)] if interval else []

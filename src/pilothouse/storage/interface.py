@@ -109,11 +109,11 @@ class Subscription:
 class Storage(Protocol):
     """What a store can do. Keys are text (`/registry/pods/default/a`).
 
-    `shared` says that other processes write to it as well: what its watches have delivered may be stale until
-    current_revision() has returned.
+    `others_write` says that other processes write to it as well: what its watches have delivered may be stale until
+    current_revision() has returned, and other servers may serve what it holds.
     """
 
-    shared: bool
+    others_write: bool
 
     @property
     def revision(self) -> int:
@@ -173,7 +173,7 @@ class Storage(Protocol):
         Unavailable). An event is delivered no later than the write that caused it is acknowledged. With
         prev_kv False the store need not look up what was before: `prev` and the `kv` of a delete may carry no
         value. `on_progress` hears of revisions up to which nothing (more) has changed under the prefix; a
-        store that is not shared need not call it."""
+        store that nobody else writes to need not call it."""
 
     async def compact(self, revision: int) -> None:
         """Forget history below `revision`; current values stay."""

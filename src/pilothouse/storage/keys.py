@@ -6,7 +6,9 @@ import posixpath
 import re
 from typing import Any
 
-ROOT = "/registry/"
+PREFIX = "/registry"
+ROOT = PREFIX + "/"
+"""How all keys of objects begin."""
 
 INVALID = "continue key is not valid"
 VERSION = "meta.k8s.io/v1"

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pilothouse.api.json import compact
+from pilothouse.config import Config
+from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.interface import (
     Compacted,
@@ -21,6 +23,8 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 
+__all__ = ["MemoryStorage", "open_storage", "upkeep"]
+
 
 def _mod(event: Event) -> int:
     return event.kv.mod
@@ -29,7 +33,7 @@ def _mod(event: Event) -> int:
 class MemoryStorage:
     """A map with a log of its changes; every call is answered at once, on the loop's thread."""
 
-    shared = False
+    others_write = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._current: dict[str, KeyValue] = {}
@@ -210,3 +214,8 @@ class MemoryStorage:
         wanted = [e for e in old if e.kv.key.startswith(subscriber.prefix)]
         subscriber.deliver(wanted)
         subscriber.release()
+
+
+def open_storage(config: Config, routes: Mapping[str, str]) -> MemoryStorage:
+    """The store, not started (storage/backends.py)."""
+    return MemoryStorage()

@@ -1,8 +1,8 @@
 """A store whose requests are counted and timed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pilothouse import spans
 from pilothouse.storage.interface import (
@@ -19,6 +19,7 @@ from pilothouse.storage.interface import (
 from pilothouse.storage.metrics import StorageMetrics
 
 T = TypeVar("T")
+Request = Coroutine[Any, Any, T]
 
 SPANS = {
     "get": "Get",
@@ -42,7 +43,7 @@ class MeteredStorage:
     def __init__(self, inner: Storage, metrics: StorageMetrics, name: str = "") -> None:
         self.inner = inner
         self.name = name
-        self.shared = inner.shared
+        self.others_write = inner.others_write
         self._metrics = metrics
 
     @property
@@ -66,24 +67,24 @@ class MeteredStorage:
     async def current_revision(self) -> int:
         return await self.inner.current_revision()
 
-    async def get(self, key: str, revision: int = 0) -> KeyValue | None:
-        return await self._timed("get", key, self.inner.get(key, revision))
+    def get(self, key: str, revision: int = 0) -> Request[KeyValue | None]:
+        return self._timed("get", key, self.inner.get(key, revision))
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+    def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Request[Page]:
         request = self.inner.range(prefix, start=start, limit=limit, revision=revision)
-        return await self._timed("list", prefix, request)
+        return self._timed("list", prefix, request)
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
-        return await self._timed("create", key, self.inner.create(key, value, ttl))
+    def create(self, key: str, value: bytes, ttl: int = 0) -> Request[KeyValue]:
+        return self._timed("create", key, self.inner.create(key, value, ttl))
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
-        return await self._timed("update", key, self.inner.update(key, value, expect, ttl))
+    def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> Request[KeyValue]:
+        return self._timed("update", key, self.inner.update(key, value, expect, ttl))
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
-        return await self._timed("delete", key, self.inner.delete(key, expect, last))
+    def delete(self, key: str, expect: int, last: bytes | None = None) -> Request[KeyValue]:
+        return self._timed("delete", key, self.inner.delete(key, expect, last))
 
-    async def txn(self, ops: list[Op]) -> int:
-        return await self._timed("txn", ops[0].key if ops else "", self.inner.txn(ops))
+    def txn(self, ops: list[Op]) -> Request[int]:
+        return self._timed("txn", ops[0].key if ops else "", self.inner.txn(ops))
 
     def watch(
         self,

@@ -16,13 +16,13 @@ from pilothouse._watchers import Watcher
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
+from pilothouse.storage.keys import ROOT
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
 
 log = Logger(__name__)
 
-ROOT = "/registry/"
 PAGE = 10_000
 """Keys that are read from the store at a time."""
 

@@ -17,14 +17,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pilothouse.storage.keys import ROOT
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 T = TypeVar("T")
 
 START_SECONDS = 30.0
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-FILLED = {f"/registry/serviceaccounts/{name}/default" for name in NAMESPACES} | {
-    f"/registry/configmaps/{name}/kube-root-ca.crt" for name in NAMESPACES
+FILLED = {f"{ROOT}serviceaccounts/{name}/default" for name in NAMESPACES} | {
+    f"{ROOT}configmaps/{name}/kube-root-ca.crt" for name in NAMESPACES
 }
 """Keys of the objects that controllers create in the first namespaces."""
 
@@ -140,10 +141,10 @@ class InProcess(APIServer):
 
     async def _snapshot(self) -> None:
         """Save the state of the fresh cluster once the controllers have filled the first namespaces."""
-        storage = self._server.storage
+        storage = self._server.cluster.registry.storage
         deadline = time.monotonic() + START_SECONDS
         while True:
-            page = await storage.range("/registry/")
+            page = await storage.range(ROOT)
             self._fresh = {kv.key: kv.value for kv in page.items}
             if not self.fills_namespaces() or self._fresh.keys() >= FILLED:
                 return
@@ -157,15 +158,17 @@ class InProcess(APIServer):
     async def _reset(self) -> None:
         from pilothouse.storage.interface import Op
 
-        storage = self._server.storage
+        storage = self._server.cluster.registry.storage
         storage = getattr(storage, "inner", storage)  # encrypted values are restored as they are
-        page = await storage.range("/registry/")
+        page = await storage.range(ROOT)
         now = {kv.key: kv.value for kv in page.items}
         ops = [Op(key, None) for key in now if key not in self._fresh]
         ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
         if ops:
             await storage.txn(ops)
-            await self._server.cacher.wait_for(self._server.storage.revision)
+            await self._server.cluster.registry.cacher.wait_for(
+                self._server.cluster.registry.storage.revision
+            )
 
     def stop(self) -> None:
         if self._thread is None:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from harness import Rig
+from harness import Rig, is_asked
 
 from pilothouse import errors
 from pilothouse.admission.noderestriction.plugin import NodeRestriction, forbidden_labels
@@ -110,7 +110,7 @@ def ask(rig: Rig) -> Any:
         known: Any = Readers(**{**objects, **more})
         a.user, a.readers = user, known
         plugin = NodeRestriction(authorizer or Authorizer())
-        if not plugin.wants(a):
+        if not is_asked(plugin, a):
             return ""
         try:
             waiting = plugin.mutate(a)

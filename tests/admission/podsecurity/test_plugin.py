@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import PODS, Rig, pod
+from harness import PODS, Rig, is_asked, pod
 
 from pilothouse import errors
 from pilothouse.admission.metrics import AdmissionMetrics
@@ -38,7 +38,7 @@ def judge(
         asked.user = User(user)
     plugin = plugin or PodSecurity()
     refused = ""
-    if plugin.wants(asked):
+    if is_asked(plugin, asked):
         try:
             assert plugin.validate(asked) is None
         except errors.StatusError as err:
@@ -231,11 +231,11 @@ async def test_a_debugger_that_is_there_already(rig: Rig) -> None:
     [("", True), ("ephemeralcontainers", True), ("resize", True), ("status", False), ("binding", False)],
 )
 async def test_what_it_looks_at(rig: Rig, subresource: str, wanted: bool) -> None:
-    assert PodSecurity().wants(rig.attributes({}, {}, subresource=subresource)) is wanted
-    assert not PodSecurity().wants(rig.attributes(None, {}, operation="DELETE"))
-    assert not PodSecurity().wants(rig.attributes({}, resource=("", "v1", "services")))
-    assert not PodSecurity().wants(
-        rig.attributes({}, resource=("apps", "v1", "deployments"), subresource="scale")
+    assert is_asked(PodSecurity(), rig.attributes({}, {}, subresource=subresource)) is wanted
+    assert not is_asked(PodSecurity(), rig.attributes(None, {}, operation="DELETE"))
+    assert not is_asked(PodSecurity(), rig.attributes({}, resource=("", "v1", "services")))
+    assert not is_asked(
+        PodSecurity(), rig.attributes({}, resource=("apps", "v1", "deployments"), subresource="scale")
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, PODS, Rig
+from harness import CONFIG_MAPS, PODS, Rig, plug
 from policies import RULE, config_map, mutating, validating
 
 from pilothouse.admission.chain import Plugin
@@ -142,7 +142,7 @@ async def test_plugins_that_change_the_object_have_policies_run_again(rig: Rig) 
             if a.reinvocation is not None:
                 a.reinvocation.needed = True
 
-    rig.chain.mutators.append(Stamp())
+    plug(rig.chain, Stamp())
     text = "Object{data: {'seen': has(object.data.stamp) ? '2' : '1'}}"
     await mutating(rig, text, reinvocationPolicy="IfNeeded")
     assert (await created(rig, a="1"))["data"] == {"a": "1", "seen": "2", "stamp": "x"}

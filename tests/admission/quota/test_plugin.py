@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from harness import Rig, config_map, pod
+from harness import Rig, config_map, is_asked, pod
 
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.quota.judge import Limited, limited_from
@@ -356,13 +356,13 @@ async def test_a_creator_that_leaves_is_not_charged(rig: Quotas) -> None:
 
 
 async def test_a_namespace_without_quota_is_not_asked(rig: Quotas) -> None:
-    assert not rig.plugin.wants(rig.attributes(pod("a")))
+    assert not is_asked(rig.plugin, rig.attributes(pod("a")))
     await quota(rig, {"pods": "5"})
-    assert rig.plugin.wants(rig.attributes(pod("a")))
-    assert not rig.plugin.wants(rig.attributes(pod("a"), namespace="kube-system"))
-    assert not rig.plugin.wants(rig.attributes(pod("a"), pod("a"), subresource="status"))
-    assert not rig.plugin.wants(rig.attributes({}, resource=("", "v1", "events")))
-    assert not rig.plugin.wants(rig.attributes({}, {}, resource=("", "v1", "configmaps")))
+    assert is_asked(rig.plugin, rig.attributes(pod("a")))
+    assert not is_asked(rig.plugin, rig.attributes(pod("a"), namespace="kube-system"))
+    assert not is_asked(rig.plugin, rig.attributes(pod("a"), pod("a"), subresource="status"))
+    assert not is_asked(rig.plugin, rig.attributes({}, resource=("", "v1", "events")))
+    assert not is_asked(rig.plugin, rig.attributes({}, {}, resource=("", "v1", "configmaps")))
 
 
 @pytest.fixture

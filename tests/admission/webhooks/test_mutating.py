@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, config_map, plug, pod
 from webhooks import MUTATING, RULE, Hooked, allow, deny, hang, label, patched
 
 from pilothouse.admission.chain import Plugin
@@ -270,7 +270,7 @@ async def test_audit_annotations(hooked: Hooked) -> None:
     await hooked.mutating("/a", lambda request: {"auditAnnotations": {"k": "v", "no key": ""}})
     await hooked.mutating("/b", label("x"))
     await hooked.mutating("/c", lambda request: web.Response(status=500), failurePolicy="Ignore")
-    hooked.rig.chain.validators.append(Keeping())
+    plug(hooked.rig.chain, Keeping())
     await hooked.rig.ok("POST", CONFIG_MAPS, NOTHING)
     mutation = "mutation.webhook.admission.k8s.io/"
     told = '{{"configuration":"{0}","webhook":"{0}.example.com","mutated":{1}}}'

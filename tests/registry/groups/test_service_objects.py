@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Rig
+from harness import Rig, plug
 from logged import pairs
 
 from pilothouse.admission.chain import Plugin
@@ -266,7 +266,7 @@ class Refuse(Plugin):
 async def test_an_address_passes_admission(rig: Rig) -> None:
     before = await addresses(rig)
     plugin = Refuse("CREATE")
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     message = await rig.fail(500, "POST", SERVICES, service("a"))
     assert message.startswith("Internal error occurred: failed to allocate a serviceIP: ipaddresses")
     assert message.endswith("is forbidden: no")
@@ -286,7 +286,7 @@ async def test_endpoints_go_without_admission(rig: Rig) -> None:
     await rig.ok("POST", SERVICES, service("a"))
     await rig.ok("POST", endpoints, {"metadata": {"name": "a"}})
     plugin = Refuse("DELETE")
-    rig.chain.validators.append(plugin)
+    plug(rig.chain, plugin)
     await rig.ok("DELETE", f"{SERVICES}/a")
     await rig.fail(404, "GET", endpoints + "/a")
     assert plugin.asked == [("DELETE", "ipaddresses", "system:apiserver")]

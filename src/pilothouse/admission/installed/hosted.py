@@ -7,6 +7,7 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.admission import api
+from pilothouse.admission.about import About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.installed.calls import Busy, Calls
 from pilothouse.admission.installed.readers import DeclaredReaders
@@ -20,13 +21,9 @@ from pilothouse.entry_points import Offered
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
-from pilothouse.registry.resource import Resource
 from pilothouse.registry.trail import PATHS
 
 log = Logger(__name__)
-
-REMEMBERED = 4096
-"""Resources and subresources of which is remembered whether the plugin is asked about them."""
 
 
 class Hosted:
@@ -36,12 +33,10 @@ class Hosted:
         self.name = offered.name
         self.package = offered.package
         self.plugin = plugin
-        self.operations = frozenset(plugin.operations)
+        self.about = (About(plugin.operations, plugin.resources),)
         self.reads = frozenset(plugin.reads)
         self._calls = calls
         self._failures = metrics.plugin_failures
-        self._wanted = frozenset(plugin.resources)
-        self._known: dict[tuple[Resource, str], bool] = {}
         self._closed = False
         self._former: dict[asyncio.Task[None], api.Plugin] = {}
         """Plugins whose place others have taken, by the tasks that wait until they can be closed."""
@@ -78,25 +73,6 @@ class Hosted:
         if cls.validate is not api.Plugin.validate:
             out.append(Validating(self, first=not out))
         return out
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        """Whether the plugin is asked about requests of this operation on the resource."""
-        if a.operation not in self.operations:
-            return False
-        key = (a.resource, a.subresource)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            known = self._known[key] = self._concerns(*key)
-        return known
-
-    def _concerns(self, resource: Resource, subresource: str) -> bool:
-        plural, _, group = resource.group_resource.partition(".")
-        if not subresource:
-            return not self._wanted.isdisjoint({resource.group_resource, "*", "*/*"})
-        behind = f".{group}" if group else ""
-        return not self._wanted.isdisjoint({f"{plural}{behind}/{subresource}", "*/*"})
 
     async def ask(
         self, half: str, method: Callable[[api.AdmissionRequest], Any], a: AdmissionAttributes
@@ -248,14 +224,12 @@ class _Half(Plugin):
     def __init__(self, host: Hosted, *, first: bool) -> None:
         self.host = host
         self.name = host.name
+        self.about = host.about
         self.first = first
 
     def prepare(self, section: Object | None) -> Callable[[], None]:
         """The first half of a plugin stands for both."""
         return self.host.prepare(section) if self.first else super().prepare(section)
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return self.host.wants(a)
 
     async def close(self) -> None:
         await self.host.close()

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
+from pilothouse.admission.about import CREATE, DELETE, UPDATE, About
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
@@ -53,9 +54,6 @@ class NodeRestriction(Plugin):
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation != "CONNECT" and a.resource.group_resource in _RESTRICTED_RESOURCES
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         node = node_name(a.user)
@@ -340,4 +338,6 @@ _CHECKS: dict[str, Callable[[str, AdmissionAttributes], None]] = {
     "resourceslices.resource.k8s.io": _slice,
     "certificatesigningrequests.certificates.k8s.io": _certificate,
 }
-_RESTRICTED_RESOURCES = frozenset((*_CHECKS, "serviceaccounts"))
+NodeRestriction.about = (
+    About((CREATE, UPDATE, DELETE), (f"{name}/*" for name in (*_CHECKS, "serviceaccounts"))),
+)

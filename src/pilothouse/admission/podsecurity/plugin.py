@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pilothouse import errors
+from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.podsecurity.checks import Pod
@@ -56,6 +57,10 @@ class PodSecurity(Plugin):
     """Pods are refused, audited and warned of; workloads are audited and warned of; namespaces get valid labels."""
 
     name = "PodSecurity"
+    about = (
+        About(WRITES, ("pods/*",), but=(f"pods/{name}" for name in WITHOUT_SPEC)),
+        About(WRITES, ("namespaces", *TEMPLATES)),
+    )
 
     def __init__(
         self,
@@ -74,14 +79,6 @@ class PodSecurity(Plugin):
             self.configuration = found
 
         return use
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        if a.operation not in ("CREATE", "UPDATE"):
-            return False
-        kind = a.resource.group_resource
-        if kind == "pods":
-            return a.subresource not in WITHOUT_SPEC
-        return not a.subresource and (kind == "namespaces" or kind in TEMPLATES)
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         kind = a.resource.group_resource

@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse import errors
+from pilothouse.admission.about import CONNECT, CREATE, UPDATE, About
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
@@ -84,6 +85,7 @@ class MutatingAdmissionPolicy(Plugin):
     """Has the policies that are about a request change its object."""
 
     name = NAME
+    about = (About((CREATE, UPDATE, CONNECT), ("*/*",)),)
 
     def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
@@ -102,9 +104,7 @@ class MutatingAdmissionPolicy(Plugin):
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
-        return bool(
-            source.hooks and a.operation != "DELETE" and source.about(a.operation, a.resource, a.subresource)
-        )
+        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return begun(self._change(a), a)

@@ -218,7 +218,7 @@ class Ledger:
         namespace, name = key.split("/")[-2:]
         if new is not None:
             self.quotas.setdefault(namespace, {})[name] = new
-            if self._client.store.storage.shared:
+            if self._client.store.storage.others_write:
                 self._changed[namespace, name] = self._clock()
             return
         self._changed.pop((namespace, name), None)

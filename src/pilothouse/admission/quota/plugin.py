@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.quota.evaluators import IGNORED, SPECIAL, evaluator
 from pilothouse.admission.quota.judge import Limited, Question, limited_from
@@ -18,6 +19,10 @@ class ResourceQuota(Plugin):
     """
 
     name = "ResourceQuota"
+    about = (
+        About((CREATE,), ("*", "pods/resize"), but=IGNORED),
+        About((UPDATE,), (*SPECIAL, "pods/resize")),
+    )
 
     def __init__(self, ledger: Ledger | None = None, limited: Sequence[Limited] = ()) -> None:
         self.ledger = ledger or Ledger()
@@ -32,15 +37,11 @@ class ResourceQuota(Plugin):
         return use
 
     def wants(self, a: AdmissionAttributes) -> bool:
+        """Whether something limits what is stored in the namespace."""
         return (
             (a.namespace in self.ledger.quotas or bool(self.limited and a.namespace))
-            and (
-                a.operation == "CREATE" or (a.operation == "UPDATE" and a.resource.group_resource in SPECIAL)
-            )
-            and (not a.subresource or (a.subresource == "resize" and a.resource.group_resource == "pods"))
             and a.resource.namespaced
             and bool(a.resource.key_prefix)
-            and a.resource.group_resource not in IGNORED
         )
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:

@@ -13,6 +13,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.storage.keys import ROOT
 
 GROUP = "apiextensions.k8s.io"
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
@@ -113,7 +114,7 @@ RESOURCES = [
         DEFINITION,
         short_names=("crd", "crds"),
         categories=("api-extensions",),
-        key_prefix="/registry/apiextensions.k8s.io/customresourcedefinitions/",
+        key_prefix=f"{ROOT}apiextensions.k8s.io/customresourcedefinitions/",
         status=DEFINITION_STATUS,
     ),
 ]

@@ -14,6 +14,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
+from pilothouse.storage.keys import ROOT
 
 GROUP = "apiregistration.k8s.io"
 
@@ -55,7 +56,7 @@ RESOURCES = [
         "InPBPD7+PqM=",
         SERVICE,
         categories=("api-extensions",),
-        key_prefix="/registry/apiregistration.k8s.io/apiservices/",
+        key_prefix=f"{ROOT}apiregistration.k8s.io/apiservices/",
         status=status_strategy(
             SERVICE,
             rules.validate_api_service_status,

@@ -15,6 +15,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
+from pilothouse.storage.keys import ROOT
 
 GROUP = "networking.k8s.io"
 
@@ -74,7 +75,7 @@ RESOURCES = [
         INGRESS,
         namespaced=True,
         short_names=("ing",),
-        key_prefix="/registry/ingress/",
+        key_prefix=f"{ROOT}ingress/",
         status=status_strategy(
             INGRESS,
             rules.validate_ingress_status,

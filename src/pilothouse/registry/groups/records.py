@@ -10,6 +10,7 @@ from pilothouse.api.validate.autoscaling import validate_scale
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
+from pilothouse.storage.keys import ROOT
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 UNKNOWN_LABEL = '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
@@ -78,7 +79,7 @@ def resource(
         namespaced=namespaced,
         verbs=ALL_VERBS,
         storage_version_hash=storage_version_hash,
-        key_prefix=key_prefix or f"/registry/{plural}/",
+        key_prefix=key_prefix or f"{ROOT}{plural}/",
         type_of=type_of(group, version, kind),
         strategy=strategy,
         field_error=field_error,

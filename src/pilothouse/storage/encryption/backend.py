@@ -27,6 +27,7 @@ from pilothouse.storage.interface import (
     Subscription,
     Unavailable,
 )
+from pilothouse.storage.keys import PREFIX
 from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE
 
 log = Logger(__name__)
@@ -203,7 +204,7 @@ class Encryption:
         self,
         rules: Sequence[Rule],
         resource_of: Callable[[str], str],
-        prefix: str = "/registry",
+        prefix: str = PREFIX,
         *,
         ready: float = READY_SECONDS,
         metrics: EncryptionMetrics | None = None,
@@ -325,7 +326,7 @@ class Encryption:
         return found
 
     def _context(self, key: str) -> bytes:
-        return (self._prefix + key.removeprefix("/registry")).encode()
+        return (self._prefix + key.removeprefix(PREFIX)).encode()
 
 
 def _remotes(rules: Sequence[Rule]) -> list[Remote]:

@@ -31,8 +31,8 @@ from pilothouse.storage.interface import (
     Subscription,
     Unavailable,
 )
+from pilothouse.storage.keys import PREFIX, ROOT
 
-ROOT = "/registry"
 CATCH_UP = 3.0
 """Seconds in which the watches must reach a revision that was read or written; upstream's limit for its cache."""
 
@@ -46,13 +46,13 @@ class EtcdStorage:
     `routes` are the Unix sockets that lead to members which cannot be reached directly, by URL.
     """
 
-    shared = True
+    others_write = True
 
     def __init__(
         self,
         servers: Sequence[str],
         tls: TLS | None = None,
-        prefix: str = ROOT,
+        prefix: str = PREFIX,
         lease_reuse_seconds: float = REUSE_SECONDS,
         routes: Mapping[str, str] | None = None,
     ) -> None:
@@ -253,21 +253,21 @@ class EtcdStorage:
     async def probe(self, timeout: float) -> None:  # noqa: ASYNC109
         """Read with a quorum within `timeout` seconds; Unavailable when that is not possible."""
         await self._guard(
-            self.rpc.read(etcd_rpc.RANGE, etcd_wire.range_request(self._key(f"{ROOT}/health")), timeout)
+            self.rpc.read(etcd_rpc.RANGE, etcd_wire.range_request(self._key(f"{ROOT}health")), timeout)
         )
 
     # Keys, pairs and events
 
     def _key(self, key: str) -> bytes:
-        return (self.prefix + key.removeprefix(ROOT)).encode()
+        return (self.prefix + key.removeprefix(PREFIX)).encode()
 
     def _span(self, prefix: str) -> tuple[bytes, bytes]:
         """The range of keys that have a prefix, as its first key and its end; "" stands for all our keys."""
-        first = self._key(prefix or f"{ROOT}/")
+        first = self._key(prefix or ROOT)
         return first, first[:-1] + bytes((first[-1] + 1,))
 
     def _pair(self, pair: Pair) -> KeyValue:
-        key = ROOT + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
+        key = PREFIX + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
         return KeyValue(key, pair.value, pair.mod, pair.create, pair.lease)
 
     def _event(self, change: Change) -> Event:
@@ -354,7 +354,7 @@ class EtcdStorage:
         return await self._read_revision(max(left, etcd_rpc.ATTEMPT_TIMEOUT))
 
     async def _read_revision(self, timeout: float = etcd_rpc.READ_TIMEOUT) -> int:  # noqa: ASYNC109
-        request = etcd_wire.range_request(self._key(f"{ROOT}/health"), count_only=True)
+        request = etcd_wire.range_request(self._key(f"{ROOT}health"), count_only=True)
         revision = etcd_wire.range_answer(await self.rpc.read(etcd_rpc.RANGE, request, timeout)).revision
         self._revision = max(self._revision, revision)
         return revision
@@ -367,7 +367,7 @@ class EtcdStorage:
             if not told.done():
                 told.set_result(error.compacted if isinstance(error, Compacted) else 0)
 
-        span = self._span(f"{ROOT}/health")
+        span = self._span(f"{ROOT}health")
         watch = EtcdWatch(self.rpc, span, 1, Listener(on_error=failed))
         reached: asyncio.Future[Any] = asyncio.ensure_future(watch.reached(self._revision, CATCH_UP))
         try:

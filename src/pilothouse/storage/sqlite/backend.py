@@ -38,7 +38,7 @@ REPLAY = 500
 class SqliteStorage:
     """A store in `directory`, which one process at a time may use."""
 
-    shared = False
+    others_write = False
 
     def __init__(self, directory: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
         self._directory = DataDirectory(directory)

@@ -14,6 +14,7 @@ from pilothouse.registry.groups.core import workloads as core_workloads
 from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL, workload_scale
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Strategy
+from pilothouse.storage.keys import ROOT
 
 _NOT_SUPPORTED = "field label not supported: {label}"
 _PROXY_VERBS = ("create", "delete", "get", "patch", "update")
@@ -53,7 +54,7 @@ def _record(
         short_names=short_names,
         categories=categories,
         storage_version_hash=storage_version_hash,
-        key_prefix=key_prefix or f"/registry/{plural}/",
+        key_prefix=key_prefix or f"{ROOT}{plural}/",
         type_of=_type(kind),
         strategy=strategy,
         selectable=selectable or {},
@@ -203,7 +204,7 @@ RESOURCES = [
         "endpoints",
         "fWeeMqaN/OA=",
         core_workloads.ENDPOINTS,
-        key_prefix="/registry/services/endpoints/",
+        key_prefix=f"{ROOT}services/endpoints/",
         short_names=("ep",),
         deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     ),
@@ -232,7 +233,7 @@ RESOURCES = [
         "nodes",
         "XwShjMxG9Fs=",
         basic.NODE,
-        key_prefix="/registry/minions/",
+        key_prefix=f"{ROOT}minions/",
         namespaced=False,
         short_names=("no",),
         selectable={"spec.unschedulable": _text("spec", "unschedulable", default="false")},
@@ -264,7 +265,7 @@ RESOURCES = [
         "replicationcontrollers",
         "Jond2If31h0=",
         core_workloads.CONTROLLER,
-        key_prefix="/registry/controllers/",
+        key_prefix=f"{ROOT}controllers/",
         short_names=("rc",),
         categories=("all",),
         selectable={"status.replicas": _text("status", "replicas", default="0")},
@@ -302,7 +303,7 @@ RESOURCES = [
         "services",
         "0/CO1lhkEBI=",
         core_workloads.SERVICE,
-        key_prefix="/registry/services/specs/",
+        key_prefix=f"{ROOT}services/specs/",
         short_names=("svc",),
         categories=("all",),
         selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},

@@ -1,0 +1,303 @@
+"""What a cluster has: its objects, who may do what with them, what changes and judges writes, and the handlers of requests."""
+
+from dataclasses import dataclass, replace
+
+from pilothouse.admission.chain import Chain
+from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.plugins import chain_of, ledger_of
+from pilothouse.admission.quota.ledger import Ledger
+from pilothouse.assembly.audit import auditor
+from pilothouse.assembly.authn import (
+    IssuerDocuments,
+    audiences_of,
+    authenticator,
+    external_signer,
+    follow_tokens,
+    public_keys,
+    token_issuer,
+)
+from pilothouse.assembly.authz import anonymous_may_ask, authorizer
+from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
+from pilothouse.assembly.egress import follow_kubelet_ca
+from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
+from pilothouse.assembly.host import Host
+from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
+from pilothouse.assembly.services import Services, client_for, companions_for, services_for
+from pilothouse.assembly.storage import Registry, registry_over
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.external_signer import ExternalSigner
+from pilothouse.authn.keys import KeySource
+from pilothouse.authn.last_used import LastUsed
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    JWTMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
+from pilothouse.authz.authorizer import UnionAuthorizer
+from pilothouse.authz.metrics import AuthorizationMetrics
+from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
+from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.lifecycle import Opened
+from pilothouse.registry.catalog import default_catalog
+from pilothouse.registry.conversion_webhook import ConversionWebhooks
+from pilothouse.registry.metrics import ConversionMetrics
+from pilothouse.registry.service_resolver import ServiceResolver
+from pilothouse.storage.backends import upkeep
+from pilothouse.storage.encryption.metrics import EncryptionMetrics
+from pilothouse.storage.kms.metrics import EnvelopeMetrics
+
+
+@dataclass(slots=True, frozen=True)
+class Named:
+    """The metrics that tell of which server they are; it is known when the objects of a fresh cluster are planned."""
+
+    envelope: EnvelopeMetrics
+    encryption: EncryptionMetrics
+    authorization: AuthorizationMetrics
+    authentication: JWTMetrics
+
+    def name(self, server: str) -> None:
+        """Give them the name of this server's lease."""
+        self.envelope.server_id = self.encryption.server_id = server
+        self.authorization.server_id = self.authentication.server_id = server
+
+
+@dataclass(slots=True, kw_only=True)
+class Access:
+    """Who asks and what they may do. anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
+
+    authenticator: UnionAuthenticator
+    authorizer: UnionAuthorizer
+    signer: ExternalSigner | None
+    public: KeySource
+    anonymous_refused: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Cluster:
+    """The parts of one cluster on a host."""
+
+    host: Host
+    named: Named
+    registry: Registry
+    services: Services
+    access: Access
+    admission: Chain
+    quotas: Ledger
+    resolver: ServiceResolver
+    handlers: Handlers
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The handler of requests."""
+        return self.handlers.pipeline
+
+    @classmethod
+    async def open(cls, host: Host, opened: Opened) -> "Cluster":
+        """Open the registry, then make what requests go through."""
+        named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
+        registry, signer = await _registry(host, named, opened)
+        return _wired(host, named, registry, signer, opened)
+
+    def writers(self, port: int) -> Writers:
+        """What writes to the registry by itself; `port` is the one on which the server listens."""
+        host = self.host
+        return Writers(
+            host.config,
+            host.files,
+            host.authorities,
+            self.registry,
+            self.services,
+            self.admission,
+            self.access.authorizer,
+            self.quotas,
+            port,
+            host.given.intervals.missing,
+        )
+
+    def start_controllers(self, writers: Writers, opened: Opened) -> None:
+        """Start the controllers that the flags leave on."""
+        host, handlers, metrics = self.host, self.handlers, self.host.metrics
+        aggregation = Aggregation(
+            host.clients.cluster,
+            self.resolver,
+            handlers.discovery,
+            handlers.remote_documents,
+            handlers.via,
+            metrics.add(AggregationMetrics()),
+        )
+        webhooks = ConversionWebhooks(
+            host.clients, self.resolver, metrics.add(ConversionMetrics()), host.caches, offload=host.offload
+        )
+        for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
+            opened.start(one)
+
+
+async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:
+    """Open the storage, fill the watch cache, and start what looks after the storage; the signer of tokens, if any."""
+    config, storage = host.config, host.storage
+    registry = registry_over(
+        storage,
+        default_catalog(config.runtime_config),
+        config,
+        envelope=named.envelope,
+        encryption=named.encryption,
+        health=host.health,
+        metrics=host.metrics,
+        reloads=host.reloads,
+        intervals=host.given.intervals,
+    )
+    await registry.start(opened)
+    opened.on_close("threads", host.offload.close)
+    signer = None
+    if config.service_account_signing_endpoint:
+        signer = await external_signer(config, host.metrics.add(SignerMetrics()))
+        opened.start(signer)
+    for one in (*upkeep(storage, config, host.health), host.reloads, host.loop_lag):
+        opened.start(one)
+    return registry, signer
+
+
+def _wired(
+    host: Host, named: Named, registry: Registry, signer: ExternalSigner | None, opened: Opened
+) -> Cluster:
+    """Make what requests go through, up to the handlers."""
+    config, clients, metrics, reloads = host.config, host.clients, host.metrics, host.reloads
+    host.ways.follow(clients, reloads)
+    host.traces.follow(reloads)
+    opened.on_close("connections to other servers", clients.close)
+    resolver = resolver_for(config, registry.readers)
+    services = services_for(config, registry, host.caches)
+    access = _access(host, named, registry, services, signer, opened)
+    admission = chain_of(
+        config,
+        access.authorizer,
+        registry.catalog,
+        services,
+        clients,
+        resolver,
+        metrics.add(AdmissionMetrics()),
+        host.offload.turns,
+        reloads,
+    )
+    opened.on_close("admission plugins", admission.close)
+    services.companions = companions_for(registry, services, admission)
+    quotas = ledger_of(admission)
+    quotas.follow(client_for(registry, services, SERVER))
+    opened.on_close("charges to quotas", quotas.close)
+    metrics.add(services.addresses.metrics)
+    metrics.add(services.node_ports.metrics)
+    handlers = Handlers(
+        Inputs(
+            config=config,
+            registry=registry,
+            services=services,
+            authenticator=access.authenticator,
+            authorizer=access.authorizer,
+            admission=admission,
+            outbound=clients.cluster,
+            resolver=resolver,
+            offload=host.offload,
+            health=host.health,
+            metrics=metrics,
+            slis=host.slis,
+            authorization=named.authorization,
+            caches=host.caches,
+            issuer=token_issuer(config, host.files, registry.readers, signer),
+            documents=IssuerDocuments(config, access.public),
+            audit=auditor(config, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads),
+            open_requests=host.given.intervals.open_requests,
+            tracing=host.traces.tracing,
+        )
+    )
+    follow_kubelet_ca(config, handlers.verbs.kubelets, reloads)
+    for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
+        if part is not None:
+            opened.start(part)
+    return Cluster(
+        host=host,
+        named=named,
+        registry=registry,
+        services=services,
+        access=access,
+        admission=admission,
+        quotas=quotas,
+        resolver=resolver,
+        handlers=handlers,
+    )
+
+
+def _access(
+    host: Host,
+    named: Named,
+    registry: Registry,
+    services: Services,
+    signer: ExternalSigner | None,
+    opened: Opened,
+) -> Access:
+    """The authorizers and the authenticators."""
+    config = host.config
+    public = public_keys(config, host.files, signer)
+    configured = authentication(config)
+    asked = configured.anonymous.enabled
+    judge = authorizer(
+        config,
+        registry.readers,
+        outbound=host.clients.controlplane,
+        anonymous=asked,
+        caches=host.caches,
+        metrics=host.metrics.add(named.authorization),
+        reloads=host.reloads,
+    )
+    anonymous = anonymous_may_ask(asked, judge)
+    configured = replace(configured, anonymous=replace(configured.anonymous, enabled=anonymous))
+    return Access(
+        authenticator=_authenticator(host, named, registry, services, configured, public, opened),
+        authorizer=judge,
+        signer=signer,
+        public=public,
+        anonymous_refused=asked and not anonymous,
+    )
+
+
+def _authenticator(
+    host: Host,
+    named: Named,
+    registry: Registry,
+    services: Services,
+    configured: Authentication,
+    public: KeySource,
+    opened: Opened,
+) -> UnionAuthenticator:
+    """The authenticators, with what looks for providers of identities and follows the configuration of them."""
+    config, metrics = host.config, host.metrics
+    jwt, follow = jwt_tokens(
+        config,
+        configured,
+        audiences_of(config),
+        clients=host.clients,
+        metrics=metrics.add(named.authentication),
+    )
+    used = LastUsed(client_for(registry, services, SERVER))
+    opened.on_close("last uses of tokens", used.close)
+    union = authenticator(
+        config,
+        host.authorities,
+        registry.readers,
+        public=public,
+        clients=host.clients,
+        jwt=jwt,
+        metrics=metrics.add(ServiceAccountMetrics()),
+        cached=metrics.add(TokenCacheMetrics()),
+        certificates=metrics.add(CertificateMetrics()),
+        used=used,
+        anonymous=configured.anonymous,
+        caches=host.caches,
+    )
+    if jwt is not None:
+        opened.start(jwt)
+    follow(host.reloads, union.forget)
+    follow_tokens(config, union, host.clients, host.reloads)
+    return union

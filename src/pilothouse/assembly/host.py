@@ -1,0 +1,165 @@
+"""What a process has, whatever it serves: metrics, health, certificates, caches, threads, ways to other servers, the store."""
+
+import asyncio
+import pathlib
+import socket
+from dataclasses import dataclass, replace
+
+from pilothouse import pki
+from pilothouse.assembly.certificates import Authorities, follow_certificates
+from pilothouse.assembly.egress import Ways
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.memory import bodies, budget
+from pilothouse.assembly.metrics import limits_of
+from pilothouse.assembly.storage import etcd_routes
+from pilothouse.assembly.tracing import Traces
+from pilothouse.assembly.upkeep import UpkeepMetrics
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.caches import Budget
+from pilothouse.config import Config
+from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.metrics import HealthMetrics
+from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.event_loop import LoopLag
+from pilothouse.features import FeatureMetrics
+from pilothouse.instruments import MetricsRegistry
+from pilothouse.lifecycle import Opened
+from pilothouse.offload import Offload
+from pilothouse.outbound.clients import Clients
+from pilothouse.pki import Files
+from pilothouse.process import ProcessMetrics, RegisteredMetrics, StartTime
+from pilothouse.reload import Reloads
+from pilothouse.server import tls
+from pilothouse.server.http1 import Limits
+from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.backends import open_storage
+from pilothouse.storage.interface import Storage
+from pilothouse.workers import WorkerMetrics, Workers
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Given:
+    """What a server is made with. Bound `sockets` and a `storage` that is not started are taken over; by default the
+    flags name them. `worker` is the path of one of several workers (workers.py)."""
+
+    config: Config
+    sockets: list[socket.socket] | None = None
+    storage: Storage | None = None
+    intervals: Intervals = DEFAULT_INTERVALS
+    worker: pathlib.Path | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """The parts that do not depend on what is served.
+
+    config: with the files that were found or made. storage: not started. slis: the metrics of health checks.
+    """
+
+    given: Given
+    config: Config
+    files: Files
+    authorities: Authorities
+    metrics: MetricsRegistry
+    slis: MetricsRegistry
+    health: Health
+    reloads: Reloads
+    caches: Budget
+    offload: Offload
+    loop_lag: LoopLag
+    ways: Ways
+    traces: Traces
+    clients: Clients
+    storage: Storage
+
+    @classmethod
+    async def open(cls, given: Given, opened: Opened) -> "Host":
+        """Make the parts, in the order in which they depend on each other, and find the store."""
+        for sock in given.sockets or ():
+            opened.on_close("a socket", sock.close)
+        metrics, slis = _metrics(given, opened)
+        health = Health(slis.add(HealthMetrics()), given.config.livez_grace_period)
+        reloads = metrics.add(Reloads(given.intervals.files))
+        loop_lag = metrics.add(LoopLag())
+        caches = metrics.add(Budget(given.config.cache_memory_mb << 20))
+        files = await asyncio.to_thread(pki.prepare, given.config)
+        metrics.add(UpkeepMetrics(given.config.data_directory, files))
+        config = pki.completed(given.config, files)
+        ways = Ways(config.egress_selector_config_file, metrics)
+        opened.on_close("connections through proxies", ways.egress.close)
+        proxied = ways.egress.controlplane if config.egress_selector_config_file else None
+        traces = Traces(config, metrics, proxied)
+        opened.on_close("the exporter of spans", traces.close)
+        opened.start(caches)
+        egress = ways.egress
+        routes = await etcd_routes(config, egress.etcd, opened) if egress.etcd is not None else None
+        clients = Clients(egress)
+        metrics.add(clients.metrics)
+        return cls(
+            given=given,
+            config=config,
+            files=files,
+            authorities=Authorities(files.client_ca, config.requestheader_client_ca_file),
+            metrics=metrics,
+            slis=slis,
+            health=health,
+            reloads=reloads,
+            caches=caches,
+            offload=Offload(),
+            loop_lag=loop_lag,
+            ways=ways,
+            traces=traces,
+            clients=clients,
+            storage=given.storage or open_storage(config, routes),
+        )
+
+    def bind(self, pipeline: Pipeline, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
+        """Bind the sockets and load the certificates; nothing is accepted yet."""
+        config = self.config
+        sockets = self.given.sockets or activated()
+        sockets = sockets or [
+            bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)
+        ]
+        for sock in sockets:
+            opened.on_close("a socket", sock.close)
+        settings = tls.Settings(
+            self.files.serving_cert,
+            self.files.serving_key,
+            tuple(filter(None, (*self.files.client_ca, config.requestheader_client_ca_file))),
+            config.tls_sni_cert_key,
+            config.tls_min_version,
+            config.tls_cipher_suites,
+            not config.disable_http2_serving,
+            config.tls_curve_preferences,
+        )
+        contexts = tls.Contexts(settings)
+        follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)
+        listener = Listener(pipeline.handle, sockets, contexts, _limits(config), pipeline.admit)
+        self.metrics.add(ConnectionMetrics(listener))
+        return listener
+
+
+def _metrics(given: Given, opened: Opened) -> tuple[MetricsRegistry, MetricsRegistry]:
+    """The metrics of the server and those of its health checks, with those of the process."""
+    limits = limits_of(given.config)
+    metrics, slis = MetricsRegistry(limits), MetricsRegistry(limits)
+    for group in (limits, ProcessMetrics(), FeatureMetrics(), RegisteredMetrics(metrics, limits.hides)):
+        metrics.add(group)
+    if given.worker is not None:
+        metrics.add(WorkerMetrics(given.worker.name))
+        opened.start(Workers(given.worker, {"metrics": metrics, "slis": slis}))
+    slis.add(metrics.add(StartTime()))
+    return metrics, slis
+
+
+def _limits(config: Config) -> Limits:
+    receiving = bodies(budget(config))
+    limits = Limits(
+        unauthenticated=config.max_unauthenticated_connections,
+        body_budget=receiving,
+        unfinished_budget=receiving,
+    )
+    if config.http2_max_streams_per_connection > 0:
+        limits = replace(limits, streams=config.http2_max_streams_per_connection)
+    return limits

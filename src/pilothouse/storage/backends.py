@@ -1,0 +1,49 @@
+"""Opens the store that the flags name, and what looks after it.
+
+Each kind of store (backends.py) has a module with two functions, `open_storage` and `upkeep`, imported where it is used.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from pilothouse.backends import BACKENDS, Backend
+from pilothouse.config import Config
+from pilothouse.lifecycle import Background
+from pilothouse.storage.interface import Storage, Unavailable
+
+
+class Checks(Protocol):
+    """Takes the checks of a store that clients and load balancers ask for (endpoints/health.py)."""
+
+    def add_check(self, name: str, check: Callable[[], None], *, endpoints: tuple[str, ...] = ...) -> None:
+        """Add one that raises what is wrong; `endpoints`: healthz, livez, readyz."""
+
+
+class Module(Protocol):
+    """A kind of store."""
+
+    def open_storage(self, config: Config, routes: Mapping[str, str]) -> Storage:
+        """The store, not started. `routes` are the Unix sockets that lead to its addresses, by URL."""
+
+    def upkeep(self, storage: Storage, config: Config, checks: Checks) -> list[Background]:
+        """What runs beside the store."""
+
+
+def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Storage:
+    """The store that the flags ask for, not started; Unavailable when what it needs is not installed."""
+    return _module(BACKENDS[config.backend]).open_storage(config, routes or {})
+
+
+def upkeep(storage: Storage, config: Config, checks: Checks) -> list[Background]:
+    """What runs beside a store of the kind that the flags ask for: compaction, a look whether it answers."""
+    return _module(BACKENDS[config.backend]).upkeep(storage, config, checks)
+
+
+def _module(backend: Backend) -> Module:
+    try:
+        return cast(Module, import_module(f"pilothouse.storage.{backend.module}"))
+    except ImportError as error:
+        raise Unavailable(
+            f"the store needs another package: pip install pilothouse[{backend.missing}] ({error})"
+        ) from error
