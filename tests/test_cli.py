@@ -138,3 +138,16 @@ def test_nothing_heavy_is_imported_for_a_version() -> None:
     start = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]" and time.perf_counter() - start < 2
+
+
+def test_a_command_that_needs_another_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    for name in [name for name in sys.modules if name.startswith(("rich.", "pilothouse.commands.top"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert cli.main(["top"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "Error: pilothouse top needs another package: pip install 'pilothouse[cli]'\n"
+    )

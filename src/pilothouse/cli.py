@@ -161,6 +161,11 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         command.run(arguments)
     except (FlagError, options.ConfigError) as error:
         return _fail(str(error), program)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "rich":
+            raise
+        print(f"Error: {program} needs another package: pip install 'pilothouse[cli]'", file=sys.stderr)
+        return 1
     except (OSError, ValueError, ApiError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

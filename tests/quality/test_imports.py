@@ -12,7 +12,7 @@ MODULES = sorted(
 )
 ALONE = """
 import os, sys
-import aiohttp, cryptography.x509, httptools, joserfc.jwt, orjson, re2, rich.console, uvloop, yaml  # they take longest
+import aiohttp, cryptography.x509, httptools, joserfc.jwt, orjson, re2, uvloop, yaml  # they take longest
 for module in sys.argv[1:]:
     child = os.fork()
     if not child:

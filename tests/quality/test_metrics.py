@@ -19,7 +19,6 @@ from converters import DEFINITIONS, V1, box, definition
 from converters import path as boxes
 from e2e.http_client import Connection
 from eventually import aeventually
-from pilothouse.server.metrics import ConnectionMetrics
 from server.fake_transport import Peer
 from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, SETTINGS, frame
 
@@ -35,6 +34,7 @@ from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
+from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.etcd.metrics import EtcdMetrics

@@ -4,6 +4,8 @@ import contextlib
 import pathlib
 import ssl
 
+import pytest
+
 from pilothouse.pki import Authority, pem
 from pilothouse.server import openssl, tls
 
@@ -74,3 +76,16 @@ def meets(context: ssl.SSLContext, client: ssl.SSLContext) -> bool:
 
 def test_key_exchanges_that_are_not_known_are_not_chosen() -> None:
     assert not openssl.choose_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ["nope"])
+
+
+def test_another_python_is_tried_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    monkeypatch.setattr(openssl, "_KNOWN", ())
+    for program, found in ((openssl._PROBE, True), ("import ctypes; ctypes.string_at(0)", False)):
+        monkeypatch.setattr(openssl, "_PROBE", program)
+        openssl.readable.cache_clear()
+        assert (openssl.pointer(context) is not None) is found
+    openssl.readable.cache_clear()
+    assert "TLS contexts of this Python cannot be read" in caplog.text

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User, node_name
+from pilothouse.api.selectors import field_terms
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.errors import BadRequest
 from pilothouse.gotext import quote
 from pilothouse.instruments import Histogram
 from pilothouse.registry.readers import Readers
@@ -313,5 +315,8 @@ def _no(reason: str) -> Decision:
 
 
 def _selects(selector: str, field: str, value: str) -> bool:
-    """Whether a field selector demands that a field has a value."""
-    return any(term in (f"{field}={value}", f"{field}=={value}") for term in selector.split(","))
+    """Whether a field selector demands that a field has a value; one that cannot be read demands nothing."""
+    try:
+        return (field, "=", value) in field_terms(selector)
+    except BadRequest:
+        return False

@@ -10,11 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import Progress, TextColumn
 
 from pilothouse import options
 from pilothouse.commands import machine
@@ -94,10 +92,13 @@ def _read(path: str) -> Sheet:
 @contextlib.contextmanager
 def _progress(steps: int) -> Iterator[Callable[[str], None]]:
     """What shows the step that is taken, of so many: a bar on a terminal, lines elsewhere; on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda what: console.print(f"measuring: {what}")
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda what: print(f"measuring: {what}", file=sys.stderr)
         return
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:3], TextColumn("{task.fields[what]}"))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("measuring", total=steps, what="")

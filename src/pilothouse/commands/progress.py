@@ -4,6 +4,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import TextIO
 
 PATIENCE = 2.0
@@ -14,12 +15,12 @@ PATIENCE = 2.0
 def shown(
     what: str, patience: float = PATIENCE, out: TextIO | None = None
 ) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal (standard error) from `patience` seconds on; nothing elsewhere.
+    """A bar on a terminal (standard error) from `patience` seconds on; nothing elsewhere, nor without rich.
 
     It moves to and fro until the function that is returned is told how much of how much is done.
     """
     file = out or sys.stderr
-    if not file.isatty():
+    if not file.isatty() or find_spec("rich") is None:
         yield lambda done, total: None
         return
     from rich.console import Console

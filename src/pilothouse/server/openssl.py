@@ -6,13 +6,23 @@ Where they cannot be found (another Python, a library without its names) callers
 import ctypes
 import functools
 import ssl
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
+
 _SET_GROUPS = 92
 """SSL_CTRL_SET_GROUPS_LIST."""
 _GET_MODE = "SSL_CTX_get_verify_mode"
+_KNOWN = ((3, 11), (3, 12), (3, 13), (3, 14))
+"""The versions of CPython of which it is known where a context has its SSL_CTX."""
+_PROBE = (
+    "import ssl; from pilothouse.server import openssl; openssl.read(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))"
+)
 
 
 @functools.cache
@@ -30,8 +40,24 @@ def loaded() -> ctypes.CDLL | None:
     return found
 
 
+@functools.cache
+def readable() -> bool:
+    """Whether a context can be read: a version of Python that is not known tries it in another process, which may crash."""
+    if sys.version_info[:2] in _KNOWN:
+        return True
+    tried = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False)
+    if tried.returncode:
+        log.warning("TLS contexts of this Python cannot be read; clients are not told which CAs are known")
+    return not tried.returncode
+
+
 def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
-    """The SSL_CTX of a context, the first member of CPython's PySSLContext; None if it does not look like one."""
+    """The SSL_CTX of a context; None where it cannot be had."""
+    return read(context) if readable() else None
+
+
+def read(context: ssl.SSLContext) -> ctypes.c_void_p | None:
+    """The first member of CPython's PySSLContext; None if it does not look like an SSL_CTX. Another layout may crash."""
     found = loaded()
     if found is None:
         return None
