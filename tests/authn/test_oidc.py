@@ -126,7 +126,7 @@ async def test_issuers_are_replaced(runner: asyncio.Runner) -> None:
     new.start()
     await new.provider.found()
     assert len(case.metrics.last_fetch.values) == 2
-    await case.tokens.replace([new])
+    await case.tokens.replace([new], lambda: None)
     assert await case.ask(signed()) is None
     assert (await case.ask(signed(OTHER, iss=ELSE))).user.name == "jane"
     assert [labels[1] for labels in case.metrics.last_fetch.values] == [digest(ELSE)]

@@ -122,9 +122,10 @@ class JWTTokens(Background):
         for one in self.issuers:
             await one.close()
 
-    async def replace(self, issuers: Sequence[IssuerTokens]) -> None:
-        """Put other issuers, which have been started, in force."""
+    async def replace(self, issuers: Sequence[IssuerTokens], forget: Callable[[], None]) -> None:
+        """Put other issuers, which have been started, in force; `forget` empties the cache of tokens at once."""
         old, self._issuers = self.issuers, {one.url: one for one in issuers}
+        forget()
         for one in old:
             await one.close()
             if one.url not in self._issuers:
