@@ -1,6 +1,9 @@
 """The tokens of configured issuers."""
 
 import asyncio
+import contextlib
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -131,6 +134,19 @@ async def test_issuers_are_replaced(runner: asyncio.Runner) -> None:
     assert (await case.ask(signed(OTHER, iss=ELSE))).user.name == "jane"
     assert [labels[1] for labels in case.metrics.last_fetch.values] == [digest(ELSE)]
     assert [labels[2] for labels in case.metrics.key_sets.source()] == [digest(ELSE)]
+
+
+async def test_a_token_that_was_refused_is_freed_at_once(runner: asyncio.Runner) -> None:
+    case = await Case().found()
+    token = signed(exp=NOW - 5)
+    before = sys.getrefcount(token)
+    gc.disable()
+    try:
+        with contextlib.suppress(errors.Unauthorized):
+            await case.ask(token)
+        assert sys.getrefcount(token) == before
+    finally:
+        gc.enable()
 
 
 def test_algorithms() -> None:

@@ -142,12 +142,15 @@ class JWTTokens(Background):
         if header is None:
             return None
         refusals: list[errors.Unauthorized] = []
-        for issuer in known:
-            try:
-                return TokenIdentity((await self._judge(issuer, parts, header)).user, both)
-            except errors.Unauthorized as error:
-                refusals.append(error)
-        raise refusals[0]
+        try:
+            for issuer in known:
+                try:
+                    return TokenIdentity((await self._judge(issuer, parts, header)).user, both)
+                except errors.Unauthorized as error:
+                    refusals.append(error)
+            raise refusals[0]
+        finally:
+            refusals.clear()  # an error that its own frame holds would keep the token until the next collection
 
     async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"
