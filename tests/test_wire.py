@@ -24,3 +24,10 @@ def test_negative_numbers_are_their_64_bits() -> None:
 def test_cut_and_strange_messages(data: bytes) -> None:
     with pytest.raises(WireError):
         list(parse(data))
+
+
+def test_few_fields_are_read_and_many_refused() -> None:
+    data = message((1, 5), (2, b"a"), (1, 7))
+    assert wire.fields(data, 3) == {1: 7, 2: b"a"}
+    with pytest.raises(wire.WireError, match="more than 2 fields"):
+        wire.fields(data, 2)

@@ -1,6 +1,7 @@
 """Snapshots of the embedded store, and what is found when one is damaged."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import sqlite3
@@ -240,6 +241,20 @@ def rewritten(path: Path, script: str) -> None:
         db.executescript(script)
     db.close()
     signed(path)
+
+
+def test_a_store_with_triggers_is_neither_opened_nor_saved(tmp_path: Path) -> None:
+    """It would accept writes and lose them."""
+    made(tmp_path / "a")
+    with contextlib.closing(sqlite3.connect(tmp_path / "a" / "state.db")) as db:
+        db.execute(
+            "CREATE TRIGGER t AFTER INSERT ON history BEGIN DELETE FROM history WHERE id = new.id; END"
+        )
+    with pytest.raises(Unavailable, match='has the trigger "t", by which writes can be lost'):
+        contents(tmp_path / "a")
+    with pytest.raises(Unavailable, match='could be restored: the trigger "t" is not one of a store'):
+        snapshot.save(tmp_path / "a", tmp_path / "file")
+    assert not (tmp_path / "file").exists()
 
 
 def test_a_view_that_never_ends_is_not_read(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def untold(done: int, total: int) -> None:
 def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[str]:
     """Each problem as a sentence; nothing when the database is sound. A database that SQLite cannot read is one problem."""
     try:
-        for look in (_format, _file, _meta):
+        for look in (definitions, _file, _meta):
             found = list(look(db))
             yield from found
             if found and look is not _file:
@@ -40,7 +40,7 @@ def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[st
         yield f"the database cannot be read: {error}"
 
 
-def _format(db: sqlite3.Connection) -> Iterator[str]:
+def definitions(db: sqlite3.Connection) -> Iterator[str]:
     """How the format differs from a store's: read before SQLite runs a view, a trigger or an expression that is defined in it."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:

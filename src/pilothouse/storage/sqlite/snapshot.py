@@ -73,6 +73,9 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
         except sqlite3.Error as error:
             raise Unavailable(f"{data.file} can not be copied: {error}") from error
         part.chmod(0o600)
+        with _opened(part) as db:
+            if found := list(check.definitions(db)):
+                raise Unavailable(f"no snapshot of {data.file} could be restored: {'; '.join(found)}")
         with part.open("r+b") as file:
             digest = _digest(part, part.stat().st_size, progress)
             file.seek(0, os.SEEK_END)
