@@ -129,7 +129,9 @@ async def test_issuers_are_replaced(runner: asyncio.Runner) -> None:
     new.start()
     await new.provider.found()
     assert len(case.metrics.last_fetch.values) == 2
-    await case.tokens.replace([new], lambda: None)
+    old, open_then = case.issuers[0].provider, []
+    await case.tokens.replace([new], lambda: open_then.append(old._task is not None))
+    assert open_then == [True] and old._task is None  # what it has verified is forgotten before it is closed
     assert await case.ask(signed()) is None
     assert (await case.ask(signed(OTHER, iss=ELSE))).user.name == "jane"
     assert [labels[1] for labels in case.metrics.last_fetch.values] == [digest(ELSE)]

@@ -95,20 +95,6 @@ async def test_what_is_new_comes_into_force(runner: asyncio.Runner, server: Serv
     assert server.tokens.issuers == []
 
 
-async def test_tokens_of_an_issuer_that_is_gone_are_forgotten_before_it_is_closed(
-    runner: asyncio.Runner, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await server.look(config(URL, **ANONYMOUS))
-    forgotten: list[int] = []
-
-    async def close() -> None:
-        forgotten.append(server.forgotten)
-
-    monkeypatch.setattr(server.tokens.issuers[0], "close", close)
-    await server.look(config(ELSE, **ANONYMOUS))
-    assert forgotten == [2]
-
-
 @pytest.mark.parametrize(
     "data",
     [
