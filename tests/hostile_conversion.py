@@ -16,10 +16,11 @@ from aiohttp import web
 
 TESTS = pathlib.Path(__file__).parent
 HUGE = b" " * 10_000_000
-REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS = (
-    f"/{name}" for name in ("redirect", "hang", "deep", "values", "grown", "lost", "labels")
+REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS, ENDLESS, SAYS = (
+    f"/{name}"
+    for name in ("redirect", "hang", "deep", "values", "grown", "lost", "labels", "endless", "says")
 )
-SORTS = ("/huge", REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS)
+SORTS = ("/huge", REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS, ENDLESS, SAYS)
 TAKEN = (GROWN,)
 """Those whose answers are good ones."""
 
@@ -44,7 +45,13 @@ async def answer(request: web.Request) -> web.StreamResponse:
         made = made[:-1]
     if path == LABELS:
         made[0]["metadata"] = {**made[0]["metadata"], "labels": {f"-{i}": "-" for i in range(8_000)}}
-    response = {"uid": asked["uid"], "convertedObjects": made, "result": {"status": "Success"}}
+    if path == ENDLESS:
+        endless = web.StreamResponse()
+        await endless.prepare(request)
+        while True:
+            await endless.write(b"[" * 1000)
+    result = {"status": "Failed" * 10_000 if path == SAYS else "Success"}
+    response = {"uid": asked["uid"], "convertedObjects": made, "result": result}
     return web.json_response({**review, "request": None, "response": response})
 
 

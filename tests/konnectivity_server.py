@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +16,20 @@ from pilothouse.outbound.konnectivity import packet, read_packet
 class KonnectivityServer:
     """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they closed.
 
-    `error` is answered instead of a connection; `closing` closes the dial instead.
+    `error` is answered instead of a connection; `closing` closes the dial instead; `answer` makes the whole answer out of the
+    number of the dial.
     """
 
-    def __init__(self, folder: Path, *, error: str = "", closing: bool = False, names: Any = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        error: str = "",
+        closing: bool = False,
+        names: Any = None,
+        answer: Callable[[int], bytes] | None = None,
+    ) -> None:
+        self.answer = answer
         self.path = str(folder / "konnectivity.sock")
         self.error = error
         self.closing = closing
@@ -48,6 +59,9 @@ class KonnectivityServer:
         assert kind == protocol.DIAL_REQUEST and dial[1] == b"tcp"
         target, asked = dial[2].decode(), dial[3]
         self.targets.append(target)
+        if self.answer is not None:
+            await context.write(self.answer(asked))
+            return
         if self.closing:
             await context.write(packet(protocol.DIAL_CLOSE, (1, asked)))
             return

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.wire import WireError, message, parse
+from pilothouse.wire import WireError, fields, message, parse
 
 NUMBERS = st.integers(1, 2**63 - 1)
 
@@ -24,3 +24,10 @@ def test_negative_numbers_are_their_64_bits() -> None:
 def test_cut_and_strange_messages(data: bytes) -> None:
     with pytest.raises(WireError):
         list(parse(data))
+
+
+def test_few_fields_are_read_and_many_refused() -> None:
+    data = message((1, 5), (2, b"a"), (1, 7))
+    assert fields(data, 3) == {1: 7, 2: b"a"}
+    with pytest.raises(WireError, match="more than 2 fields"):
+        fields(data, 2)

@@ -4,6 +4,7 @@ A message is built by `message((number, value), ...)` and read by `parse(data)`,
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 _MASK = (1 << 64) - 1
@@ -76,6 +77,14 @@ def parse(data: bytes) -> Iterator[tuple[int, Any]]:
                 raise WireError(f"wire type {wire} is not known here")
     except IndexError:
         raise WireError("message is cut short") from None
+
+
+def fields(data: bytes, most: int) -> dict[int, Any]:
+    """The fields of a message, of repeated ones the last; WireError for more than `most`, which would take long to read."""
+    found = list(islice(parse(data), most + 1))
+    if len(found) > most:
+        raise WireError(f"message has more than {most} fields")
+    return dict(found)
 
 
 def _long_varint(data: bytes, at: int, first: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from clocks import Clock
 from providers import NOW, OTHER, OTHER_PEM, Documents, signed
 
 from pilothouse.authn.distributed import MAX_ISSUERS, ClaimError, DistributedClaims
+from pilothouse.authn.keys import MAX_PARTS
 
 ELSE = "https://else"
 ENDPOINT = f"{ELSE}/groups"
@@ -91,6 +92,10 @@ async def test_no_sources(runner: asyncio.Runner) -> None:
     [
         (
             "nonsense",
+            f'getting untrusted issuer from endpoint {ENDPOINT} failed for claim "groups": malformed token',
+        ),
+        (
+            signed(OTHER, iss=ELSE, groups=[{}] * MAX_PARTS),
             f'getting untrusted issuer from endpoint {ENDPOINT} failed for claim "groups": malformed token',
         ),
         (

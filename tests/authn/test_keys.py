@@ -134,6 +134,26 @@ def test_any_payload_is_scanned_without_a_crash(payload: bytes) -> None:
     assert token is not None and all(isinstance(issuer, str) for issuer in token.issuers())
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\udfff", "\udc00\ud800"])
+def test_half_a_surrogate_pair_is_no_text(name: str) -> None:
+    """Nobody could write such a name: answers with it failed with 500."""
+    for claims in ({"sub": name}, {name: 1}, {"groups": [[name]]}):
+        token = keys.compact(parts("{}", json.dumps(claims)))
+        assert token is not None and token.claims() is None
+    token = keys.compact(parts(json.dumps({"kid": name}), json.dumps({"sub": "\U0001f600"})))
+    assert token is not None and token.header() is None and token.claims() == {"sub": "\U0001f600"}
+
+
+def test_long_claims_of_many_parts_are_not_parsed() -> None:
+    empty: list[dict[str, int]] = [{}] * keys.MAX_PARTS
+    for many in (empty, {str(i): i for i in range(keys.MAX_PARTS)}):
+        token = keys.compact(parts("{}", json.dumps({"x": many})))
+        assert token is not None and token.claims() is None
+    groups = ["some:group"] * 50_000
+    token = keys.compact(parts("{}", json.dumps({"groups": groups})))
+    assert token is not None and token.claims() == {"groups": groups}
+
+
 def test_a_long_header_is_not_parsed() -> None:
     token = keys.compact(parts(json.dumps({"alg": "RS256", "x": "y" * keys.MAX_HEADER})))
     assert token is not None and token.header() is None

@@ -1,6 +1,9 @@
 """The tokens of configured issuers."""
 
 import asyncio
+import contextlib
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -126,11 +129,26 @@ async def test_issuers_are_replaced(runner: asyncio.Runner) -> None:
     new.start()
     await new.provider.found()
     assert len(case.metrics.last_fetch.values) == 2
-    await case.tokens.replace([new])
+    old, open_then = case.issuers[0].provider, []
+    await case.tokens.replace([new], lambda: open_then.append(old._task is not None))
+    assert open_then == [True] and old._task is None  # what it has verified is forgotten before it is closed
     assert await case.ask(signed()) is None
     assert (await case.ask(signed(OTHER, iss=ELSE))).user.name == "jane"
     assert [labels[1] for labels in case.metrics.last_fetch.values] == [digest(ELSE)]
     assert [labels[2] for labels in case.metrics.key_sets.source()] == [digest(ELSE)]
+
+
+async def test_a_token_that_was_refused_is_freed_at_once(runner: asyncio.Runner) -> None:
+    case = await Case().found()
+    token = signed(exp=NOW - 5)
+    before = sys.getrefcount(token)
+    gc.disable()
+    try:
+        with contextlib.suppress(errors.Unauthorized):
+            await case.ask(token)
+        assert sys.getrefcount(token) == before
+    finally:
+        gc.enable()
 
 
 def test_algorithms() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from clocks import Clock
-from joserfc.jwk import OctKey
+from joserfc import jws
+from joserfc.jwk import ECKey, OctKey
 from providers import OTHER, OTHER_PEM, PEM, SIGNING, URL, Documents, signed
 from virtual_time import VirtualLoop
 
@@ -152,17 +153,38 @@ async def test_keys_that_do_not_verify_are_left_out(runner: asyncio.Runner) -> N
     await case.provider.discover()
     assert await case.verify(signed()) == ""
     header = {"alg": SIGNING.alg, "kid": "e"}
-    from joserfc import jws
-
     forged = jws.serialize_compact(header, b"{}", SIGNING.key, algorithms=[SIGNING.alg])
     assert await case.verify(forged) == "failed to verify id token signature"
+
+
+async def test_keys_that_take_long_to_verify_with_are_left_out(runner: asyncio.Runner) -> None:
+    good = keys.jwks(keys.load_public(PEM))["keys"][0]
+    case = Case()
+    for large in ({"e": "B" * 512}, {"e": "AQAAAAAB"}, {"n": "B" * 1368}):
+        case.documents.documents[KEYS] = {"keys": [{**good, **large}, good]}
+        assert await case.provider.discover()
+        assert len(case.provider._keys) == 1
+        assert await case.verify(signed()) == ""
+
+
+async def test_many_keys_are_tried_in_turns(runner: asyncio.Runner) -> None:
+    """A token without a key ID may be of any of them; others are served between two."""
+    others = [eck.as_dict(private=False) for eck in [ECKey.generate_key("P-256")] * (MAX_KEYS - 1)]
+    case = Case()
+    case.documents.documents[KEYS] = {"keys": [*others, ECKey.generate_key("P-256").as_dict(private=False)]}
+    await case.provider.discover()
+    tokens = [jws.serialize_compact({"alg": "ES256"}, b"{}", ECKey.generate_key("P-256"))] * 2
+    turns = 0
+    asked = asyncio.gather(*(case.provider._signed(token, {}, REGISTRY) for token in tokens))
+    while not asked.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await asked == [False, False] and turns >= len(tokens) * (MAX_KEYS - 1)
 
 
 async def test_a_header_may_have_members_that_nobody_knows_but_none_that_must_be_understood(
     runner: asyncio.Runner,
 ) -> None:
-    from joserfc import jws
-
     case = Case()
     await case.provider.discover()
     registry = registry_of(ALGORITHMS)

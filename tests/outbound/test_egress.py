@@ -99,6 +99,13 @@ async def test_raw_connections(runner: asyncio.Runner, tmp_path: Path, kind: str
         (b"HTTP/1.1 200 OK\r\nA: " + b"a" * HEAD_BYTES, "{reading}: unexpected EOF"),
         (b"nonsense\r\n\r\n", '{reading}: malformed HTTP response "nonsense"'),
         (b"HTTP/1.1 20x OK\r\n\r\n", '{reading}: malformed HTTP status code "20x"'),
+        (b"HTTP/1.1 \x1b[2J OK\r\n\r\n", '{reading}: malformed HTTP status code "\\x1b[2J"'),
+        (
+            b"HTTP/1.1 500 " + b"x" * 5000 + b"\r\n\r\n",
+            "proxy error from {proxy} while dialing {target}, code 500: 500 "
+            + "x" * 124
+            + "... (4876 characters left out)",
+        ),
         (b"HTTP/a 200 OK\r\n\r\n", '{reading}: malformed HTTP version "HTTP/a"'),
     ],
 )

@@ -6,6 +6,7 @@ import gc
 import os
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from metric_samples import samples
 
 from pilothouse.outbound.http import ClientError, Outbound, Trust, Unanswered
 from pilothouse.outbound.metrics import RestClientMetrics
+from pilothouse.outbound.upgrade import UpgradeError
 
 
 async def respond(request: Any) -> Any:
@@ -188,3 +190,47 @@ def test_new_connections_for_what_comes(runner: asyncio.Runner, tmp_path: Path) 
         assert await (await outbound.open("GET", f"{base}/b")).read(100) == b"/b"
 
     run(runner, tmp_path, test)
+
+
+async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(10)
+    writer.write(b"nonsense\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["nobody", "nonsense"])
+def test_a_request_that_failed_is_freed_at_once(runner: asyncio.Runner, silent: bool) -> None:
+    """Bodies have megabytes, and full collections are minutes apart."""
+
+    async def whole() -> None:
+        outbound = Outbound()
+        async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1] if silent else 1
+            body = bytes(100_000)
+            for upgrade in (False, True):
+                before = sys.getrefcount(body)
+                try:
+                    if upgrade:
+                        await outbound.upgrade("GET", f"http://127.0.0.1:{port}/", Headers(body))
+                    else:
+                        await outbound.open("POST", f"http://127.0.0.1:{port}/", body=body)
+                except (ClientError, UpgradeError):
+                    pass
+                else:
+                    raise AssertionError("it was answered")
+                await aeventually(lambda: sys.getrefcount(body) <= before, "the body to be free")  # noqa: B023
+        await outbound.close()
+
+    gc.disable()
+    try:
+        runner.run(whole())
+    finally:
+        gc.enable()
+
+
+class Headers(list[tuple[str, str]]):
+    """Headers that hold on to something, to see how long they are held themselves."""
+
+    def __init__(self, held: bytes) -> None:
+        super().__init__([("Upgrade", "x")])
+        self.held = held

@@ -1,6 +1,7 @@
 """Connections through a konnectivity server of the tests' own, over gRPC."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from konnectivity_server import KonnectivityServer
 from pilothouse.outbound.dialer import DialError
 from pilothouse.outbound.egress_config import load
 from pilothouse.outbound.http import Outbound, Trust
-from pilothouse.outbound.konnectivity import DATA, KonnectivityDialer, packet, read_packet
+from pilothouse.outbound.konnectivity import DATA, DIAL_RESPONSE, KonnectivityDialer, packet, read_packet
 from pilothouse.outbound.metrics import EgressMetrics
+from pilothouse.wire import WireError, message
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
@@ -150,3 +152,45 @@ def test_packets() -> None:
     assert written == b"\x08\x04\x22\x07\x08\x07\x1a\x03abc"
     assert read_packet(written) == (DATA, {1: 7, 3: b"abc"})
     assert read_packet(b"") == (0, {})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        message((1, DIAL_RESPONSE), (3, message((1, 1 << 40)))),
+        message((1, DIAL_RESPONSE), (3, message((2, b"7")))),
+        message((1, DIAL_RESPONSE), (3, 1 << 40)),
+        message((1, DATA), (4, message((1, 7), (3, 1 << 40)))),
+        message((1, b"4")),
+        b"\x78\x01" * 100_000,
+        message((1, DATA), (4, b"\x78\x01" * 100_000)),
+        b"\x0b",
+    ],
+)
+def test_packets_that_are_none(data: bytes) -> None:
+    """A number where a text should be would be taken for the length of one; each of many fields would be looked at."""
+    began = time.thread_time()
+    with pytest.raises(WireError):
+        read_packet(data)
+    assert time.thread_time() - began < 0.005
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            lambda asked: message((1, DIAL_RESPONSE), (3, message((1, 1 << 40), (3, asked)))),
+            "field 1 of a payload",
+        ),
+        (lambda asked: packet(DIAL_RESPONSE, (1, b"x" * 200_000), (3, asked)), "characters left out"),
+        (lambda asked: packet(DIAL_RESPONSE, (1, b"x" * 300_000), (3, asked)), "tunnel closed"),
+        (lambda asked: packet(DIAL_RESPONSE, (2, 7), (3, asked ^ 1)), "tunnel closed"),
+    ],
+)
+async def test_a_hostile_server(
+    runner: asyncio.Runner, tmp_path: Path, answer: Callable[[int], bytes], said: str
+) -> None:
+    async with KonnectivityServer(tmp_path, answer=answer) as server:
+        with pytest.raises(DialError, match=said) as caught:
+            await dialer(server).streams("10.0.0.1", 443)
+        assert len(str(caught.value)) < 1000

@@ -5,7 +5,9 @@ class TestMine(StoreContract):     def make(self, directory): return MyStorage(d
 
 import asyncio
 import functools
+import gc
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,27 @@ class StoreContract:
             await store.create(P + "a", b"2")
         assert caught.value.current == kv
         assert store.revision == kv.mod
+
+    @stored
+    async def test_values_of_refused_writes_are_freed_at_once(self, store: Storage) -> None:
+        """Full collections are minutes apart."""
+        kv = await store.create(P + "a", b"1")
+        writes: tuple[Callable[[bytes], Awaitable[object]], ...] = (
+            lambda value: store.create(P + "a", value),
+            lambda value: store.update(P + "a", value, kv.mod + 1),
+            lambda value: store.txn([Op(P + "a", value, kv.mod + 1)]),
+        )
+        gc.disable()
+        try:
+            for write in writes:
+                value = bytes(bytearray(1000))
+                before = sys.getrefcount(value)
+                for one in (value, b"2"):  # a thread may hold the last one
+                    with pytest.raises(StorageError):
+                        await write(one)
+                assert sys.getrefcount(value) == before
+        finally:
+            gc.enable()
 
     @stored
     async def test_update_demands_the_revision(self, store: Storage) -> None:

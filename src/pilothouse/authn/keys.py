@@ -11,12 +11,18 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, Protocol
 
+from pilothouse._schema import shape
+
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
 _FAILURE = "go-jose/go-jose: error in cryptographic primitive"
 MAX_HEADER = 4 << 10
 """Bytes of a token's header. It is parsed before the signature is verified, as it names the algorithm and the key."""
+MAX_PLAIN, MAX_PARTS = 16 << 10, 10_000
+"""Bytes of a payload from which on its members, objects and arrays are counted, and how many it may have. Tokens of clients
+are shorter, those of distributed claims are not, and they are read before their signature is verified."""
 _ISSUER = re.compile(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_ISSUERS = 8
 """Members `iss` of a payload that are looked at."""
 
@@ -143,7 +149,11 @@ class Compact:
         return header if all(text is None or isinstance(text, str) for text in texts) else None
 
     def claims(self) -> dict[str, Any] | None:
-        """The claims, for those who have verified the signature; None when the payload is no object in JSON."""
+        """The claims; None when the payload is no object in JSON, or a long one with too many parts to be read at once."""
+        if len(self._payload) > MAX_PLAIN:
+            members, containers, _ = shape(self._payload)
+            if members + containers > MAX_PARTS:
+                return None
         return _object(self._payload)
 
 
@@ -184,8 +194,14 @@ def _object(data: bytes) -> dict[str, Any] | None:
 
 
 def _json(data: bytes) -> Any:
-    """JSON as go-jose reads it: neither NaN nor Infinity, and no member twice. ValueError for anything else."""
-    return json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_members)
+    """JSON as go-jose reads it: neither NaN nor Infinity, and no member twice. ValueError for anything else.
+
+    Half a surrogate pair, which Go replaces, is refused as well: no name with one can be written or compared.
+    """
+    found = json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_members)
+    if _SURROGATE.search(data):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def _no_number(text: str) -> Any:

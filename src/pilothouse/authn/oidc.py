@@ -122,9 +122,10 @@ class JWTTokens(Background):
         for one in self.issuers:
             await one.close()
 
-    async def replace(self, issuers: Sequence[IssuerTokens]) -> None:
-        """Put other issuers, which have been started, in force."""
+    async def replace(self, issuers: Sequence[IssuerTokens], forget: Callable[[], None]) -> None:
+        """Put other issuers, which have been started, in force; `forget` empties the cache of tokens at once."""
         old, self._issuers = self.issuers, {one.url: one for one in issuers}
+        forget()
         for one in old:
             await one.close()
             if one.url not in self._issuers:
@@ -141,12 +142,15 @@ class JWTTokens(Background):
         if header is None:
             return None
         refusals: list[errors.Unauthorized] = []
-        for issuer in known:
-            try:
-                return TokenIdentity((await self._judge(issuer, parts, header)).user, both)
-            except errors.Unauthorized as error:
-                refusals.append(error)
-        raise refusals[0]
+        try:
+            for issuer in known:
+                try:
+                    return TokenIdentity((await self._judge(issuer, parts, header)).user, both)
+                except errors.Unauthorized as error:
+                    refusals.append(error)
+            raise refusals[0]
+        finally:
+            refusals.clear()  # an error that its own frame holds would keep the token until the next collection
 
     async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"

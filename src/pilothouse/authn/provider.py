@@ -14,6 +14,7 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.waiting import in_task
 
 log = Logger(__name__)
 
@@ -21,6 +22,8 @@ RETRY = 10.0
 """Seconds between two attempts at discovery, and between two fetches of the keys."""
 MAX_KEYS = 100
 """Keys of one provider. Without a key ID in a token each of them is tried."""
+MAX_MODULUS, MAX_EXPONENT = 1366, 6
+"""Digits in base64 of an RSA key: 8,192 bits, and 32 (31 in Go). Signatures by longer ones take milliseconds to verify."""
 MAX_TOKEN_PAYLOAD, MAX_SIGNATURE = 1 << 20, 4 << 10
 """Characters of a token's parts; --max-token-bytes limits those of clients."""
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -61,6 +64,7 @@ class Provider(BackgroundTask):
         self._keys: list[Any] = []
         self._fetched = -RETRY
         self._fetching: asyncio.Task[None] | None = None
+        self._trying = asyncio.Lock()
 
     async def _run(self) -> None:
         while not await self.discover():
@@ -108,16 +112,17 @@ class Provider(BackgroundTask):
         """BadSignature unless one of the provider's keys signed the token; `registry` names the algorithms."""
         if not keys.plain(header):
             raise BadSignature("the header asks for an extension")
-        if self._signed(token, header, registry):
+        if await self._signed(token, header, registry):
             return
         if self._fetching is not None or self._clock() - self._fetched >= RETRY:
             if why := await self.refresh():
                 raise BadSignature(f"fetching keys {why}")
-            if self._signed(token, header, registry):
+            if await self._signed(token, header, registry):
                 return
         raise BadSignature("failed to verify id token signature")
 
-    def _signed(self, token: str, header: dict[str, Any], registry: Any) -> bool:
+    async def _signed(self, token: str, header: dict[str, Any], registry: Any) -> bool:
+        """Whether a key signed the token. Where several may have, they are tried in turns of the loop, for one token at a time."""
         from joserfc import jws
         from joserfc.errors import JoseError
 
@@ -126,18 +131,28 @@ class Provider(BackgroundTask):
             signature = jws.extract_compact(token.encode(), registry=registry)
         except (JoseError, ValueError, TypeError):
             return False
-        for key in self._keys:
-            if kid and key.kid != kid:
-                continue
+
+        def by(key: Any) -> bool:
             with contextlib.suppress(JoseError, ValueError, TypeError):
-                if jws.validate_compact(signature, key, registry=registry):
-                    return True
+                return bool(jws.validate_compact(signature, key, registry=registry))
+            return False
+
+        first, *others = [key for key in self._keys if not kid or key.kid == kid] or [None]
+        if first is None or by(first):
+            return first is not None
+        if others:
+            await in_task()
+            async with self._trying:
+                for key in others:
+                    await asyncio.sleep(0)
+                    if by(key):
+                        return True
         return False
 
     async def _load_keys(self) -> None:
         try:
             data = await self._fetch(self._keys_url)
-            self._keys = _verifying_keys(data)
+            self._keys = await asyncio.to_thread(_verifying_keys, data)
         except (errors.StatusError, OSError, ValueError, RecursionError) as error:
             log.error("The keys of an issuer could not be fetched", issuer=self.url, err=error)
             if self._metrics is not None:
@@ -191,6 +206,8 @@ def _verifying_keys(data: bytes) -> list[Any]:
         if kind is None or one.get("use", "sig") != "sig":
             continue
         try:
+            if len(str(one.get("n"))) > MAX_MODULUS or len(str(one.get("e"))) > MAX_EXPONENT:
+                raise ValueError("it is too large")
             found.append(kind.import_key({name: one[name] for name in one if name in _MEMBERS}))
         except (JoseError, ValueError, TypeError, KeyError) as error:
             log.warning("A key of an issuer cannot be used", kid=str(one.get("kid", "")), err=error)

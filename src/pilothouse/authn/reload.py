@@ -45,8 +45,7 @@ class Reload:
         """Have tokens judged by these issuers, once all their providers are found; TimeoutError when one is not."""
         if why := await self._find(issuers):
             raise TimeoutError(why)
-        await self._tokens.replace(issuers)
-        self._forget()
+        await self._tokens.replace(issuers, self._forget)
 
     async def _find(self, issuers: list[IssuerTokens]) -> str:
         """Look for all providers; why some cannot be used, and then all are given up."""

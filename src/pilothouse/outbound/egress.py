@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
+from pilothouse.gotext import quote, short
 from pilothouse.outbound.dialer import Dialer, DialError, P, join, why
 from pilothouse.outbound.metrics import EgressMetrics
 
@@ -152,9 +153,9 @@ def _status(answer: bytes) -> tuple[str, str, str]:
     status = status.lstrip(" ")
     code = status.partition(" ")[0]
     if not found:
-        return f'malformed HTTP response "{line}"', "", ""
+        return f"malformed HTTP response {quote(line)}", "", ""
     if len(code) != 3 or not (code.isascii() and code.isdigit()):
-        return f'malformed HTTP status code "{code}"', "", ""
+        return f"malformed HTTP status code {quote(code)}", "", ""
     if not re.fullmatch(r"HTTP/\d\.\d", version):
-        return f'malformed HTTP version "{version}"', "", ""
-    return "", code, status
+        return f"malformed HTTP version {quote(version)}", "", ""
+    return "", code, short(status)

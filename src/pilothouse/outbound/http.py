@@ -211,12 +211,13 @@ class Outbound:
         # A task of its own: until a request first waits, its pipeline runs outside of any task.
         task = asyncio.get_running_loop().create_task(request)
         try:
-            done, _ = await asyncio.wait((task,), timeout=timeout)
+            await asyncio.wait((task,), timeout=timeout)
+            if not task.done():
+                raise ClientError(TIMED_OUT)
+            return task.result()
         finally:
             task.cancel()  # has no effect on a task that is done
-        if not done:
-            raise ClientError(TIMED_OUT)
-        return task.result()
+            del task  # whose error holds this frame: what was sent would stay until the next collection
 
     async def _counted(
         self,

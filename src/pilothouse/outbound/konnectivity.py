@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from pilothouse import wire
+from pilothouse import gotext, wire
 from pilothouse.outbound.dialer import Dialer, DialError, P, join, why
 from pilothouse.outbound.metrics import EgressMetrics
 
@@ -25,8 +25,24 @@ DIAL_REQUEST, DIAL_RESPONSE, CLOSE_REQUEST, CLOSE_RESPONSE, DATA, DIAL_CLOSE = r
 PAYLOADS = {DIAL_REQUEST: 2, DIAL_RESPONSE: 3, DATA: 4, CLOSE_REQUEST: 5, CLOSE_RESPONSE: 6, DIAL_CLOSE: 7}
 """The field of a packet in which the payload of each type is."""
 
+MEMBERS: dict[int, dict[int, type]] = {
+    DIAL_REQUEST: {1: bytes, 2: bytes, 3: int},
+    DIAL_RESPONSE: {1: bytes, 2: int, 3: int},
+    DATA: {1: int, 2: bytes, 3: bytes},
+    CLOSE_REQUEST: {1: int},
+    CLOSE_RESPONSE: {1: bytes, 2: int},
+    DIAL_CLOSE: {1: int},
+}
+"""The fields of the payloads that are read, and their types."""
+
 PIECE = 32 * 1024
 """Bytes of a data packet, and bytes that are read from either side before they are passed on."""
+
+PACKET_BYTES = 256 * 1024
+"""Longest packet of a server; an agent sends pieces of 4 KiB."""
+
+FIELDS = 16
+"""Most fields of a packet, and of its payload."""
 
 CLOSE_SECONDS = 10.0
 """Time for the server to confirm that a connection is closed."""
@@ -36,6 +52,7 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", PACKET_BYTES),
 )
 
 Payload = dict[int, Any]
@@ -48,10 +65,16 @@ def packet(kind: int, *fields: tuple[int, int | bytes | None]) -> bytes:
 
 def read_packet(data: bytes) -> tuple[int, Payload]:
     """The type of a packet and the fields of its payload; WireError when it is none."""
-    fields = dict(wire.parse(data))
-    kind = int(fields.get(1, 0))
-    payload = fields.get(PAYLOADS.get(kind, 0), b"")
-    return kind, dict(wire.parse(payload)) if isinstance(payload, bytes) else {}
+    fields = wire.fields(data, FIELDS)
+    kind = fields.get(1, 0)
+    content = fields.get(PAYLOADS.get(kind, 0), b"") if isinstance(kind, int) else None
+    if not isinstance(content, bytes):
+        raise wire.WireError("packet without a payload")
+    payload = wire.fields(content, FIELDS)
+    for number, type_ in MEMBERS.get(kind, {}).items():
+        if not isinstance(payload.get(number, type_()), type_):
+            raise wire.WireError(f"field {number} of a payload has another type")
+    return kind, payload
 
 
 class KonnectivityDialer(Dialer):
@@ -138,8 +161,9 @@ async def _dial(call: Any, address: str) -> int:
                 raise DialError("dial closed")
             if kind == DIAL_RESPONSE and payload.get(3, 0) == asked:
                 if payload.get(1):
-                    raise DialError(bytes(payload[1]).decode("utf-8", "replace"))
-                return int(payload.get(2, 0))
+                    raise DialError(gotext.short(payload[1].decode("utf-8", "replace")))
+                number: int = payload.get(2, 0)
+                return number
     except wire.WireError as error:
         raise DialError(str(error)) from None
     except Exception as error:  # grpc's errors have no class in common but this

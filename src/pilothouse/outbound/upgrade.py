@@ -80,7 +80,9 @@ async def upgrade(
     try:
         client.send(method, url, headers)
         async with asyncio.timeout(HEAD_SECONDS):
-            await client.head_read
+            why = await client.head_read
+        if why:
+            raise UpgradeError(why)
         if client.head.status == 101:
             return Upgrade(101, client.head.headers, client.granted())
         try:
@@ -101,7 +103,8 @@ class _Client(asyncio.Protocol):
     def __init__(self, line: Line) -> None:
         loop = asyncio.get_running_loop()
         self.head = _Head()
-        self.head_read: asyncio.Future[None] = loop.create_future()
+        self.head_read: asyncio.Future[str] = loop.create_future()
+        """Why there is no head, "" once there is one: an error would hold the frames that it passes, and the request in them."""
         self.body_read: asyncio.Future[None] = loop.create_future()
         self.body = bytearray()
         self._raw = bytearray()
@@ -134,14 +137,13 @@ class _Client(asyncio.Protocol):
         return self._duplex
 
     def leave(self) -> None:
-        """Close the connection if it was not handed over."""
+        """Close the connection if it was not handed over, and keep nothing of what it has brought."""
         if not self._granted:
             self._transport.abort()
+            self._portions.clear()
+            self._raw, self.body, self.head = bytearray(), bytearray(), _Head()
         for future in (self.head_read, self.body_read):
-            if future.done() and not future.cancelled():
-                future.exception()  # it has been seen
-            else:
-                future.cancel()
+            future.cancel()
 
     # --- asyncio.Protocol
 
@@ -165,7 +167,7 @@ class _Client(asyncio.Protocol):
             self._duplex.on_lost(exc)
             return
         if not self.head_read.done():
-            self.head_read.set_exception(UpgradeError("unexpected EOF"))
+            self.head_read.set_result("unexpected EOF")
         if self._portions.held:
             self._portions.drained = self._end_body
         else:
@@ -224,7 +226,7 @@ class _Client(asyncio.Protocol):
         else:
             if status == 101:
                 self._duplex = Duplex(self._transport)
-            self.head_read.set_result(None)
+            self.head_read.set_result("")
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -239,7 +241,7 @@ class _Client(asyncio.Protocol):
 
     def _fail(self, text: str) -> None:
         if not self.head_read.done():
-            self.head_read.set_exception(UpgradeError(text))
+            self.head_read.set_result(text)
         self._end_body()
 
     def _end_body(self) -> None:

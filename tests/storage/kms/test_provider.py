@@ -112,6 +112,8 @@ def test_short_values_are_refused(size: int) -> None:
 def test_seeds_and_keys_have_sizes() -> None:
     with pytest.raises(ValueError, match="invalid seed length 31"):
         Seed(b"s" * 31, "")
+    with pytest.raises(ValueError, match="invalid seed length 1025"):
+        Seed(b"s" * 1025, "")
     with pytest.raises(ValueError, match="invalid key size 31"):
         Key(b"s" * 31, "")
 
@@ -336,6 +338,26 @@ async def test_what_a_plugin_says_of_itself(
         plugin.healthz, plugin.version = healthz, version
         await provider._look()
         assert re.match(f"kmsv2 Provider one is not healthy, error: {why}", provider.problem)
+
+
+async def test_long_answers_are_neither_read_nor_repeated(runner: asyncio.Runner, plugin: Plugin) -> None:
+    """A plugin may say much, or in many small parts that are read one by one."""
+    async with opened(plugin) as provider:
+        sealed = provider.encrypt(b"x", CONTEXT)
+        for healthz, version in (("x" * 50_000, "v2"), ("ok", "y" * 50_000)):
+            plugin.healthz, plugin.version = healthz, version
+            await provider._look()
+            assert "characters left out" in provider.problem and len(provider.problem) < 1000
+        plugin.healthz = "x" * 200_000
+        await provider._look()
+        assert "code = ResourceExhausted" in provider.problem and len(provider.problem) < 1000
+        plugin.healthz, plugin.version, plugin.refuse = "ok", "v2", "z" * 6000
+        await provider._look()
+        assert "characters left out" in provider.problem and len(provider.problem) < 1000
+        assert await read(provider, sealed) == b"x"
+        plugin.refuse = ""
+        await provider._look()
+        assert provider.problem == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Snapshots of the embedded store, and what is found when one is damaged."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import sqlite3
@@ -178,9 +179,9 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
     ("damage", "said"),
     [
         ("PRAGMA user_version = 7", "has format 7"),
-        ("DROP TABLE meta", "the table meta has the columns of none"),
+        ("DROP TABLE meta", "the table meta is missing"),
         ("DELETE FROM meta WHERE name = 'cleaned'", "does not say up to where"),
-        ("ALTER TABLE history DROP COLUMN expires", "the table history has the columns"),
+        ("ALTER TABLE history DROP COLUMN expires", "the table history is not defined as in a store"),
         (
             "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM history))",
             "follows",
@@ -211,6 +212,14 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
             "UPDATE history SET prev = id - 1 WHERE prev IS NOT NULL AND id = (SELECT max(id) FROM history)",
             "follows",
         ),
+        ("CREATE TRIGGER t AFTER INSERT ON history BEGIN DELETE FROM history; END", 'trigger "t" is not one'),
+        ("CREATE TABLE more (a, b AS (zeroblob(1000000000)))", 'table "more" is not one'),
+        ("CREATE INDEX more ON history (id) WHERE zeroblob(1000000000) > id", 'index "more" is not one'),
+        ("UPDATE history SET key = x'2f61' WHERE id = (SELECT max(id) FROM history)", "another type"),
+        ("UPDATE history SET created = 'x'", "another type"),
+        ("UPDATE history SET prev = 'x', expires = x'00'", "another type"),
+        ("UPDATE meta SET number = 'x'", "does not say up to where"),
+        ("UPDATE history SET id = -1 WHERE id = (SELECT max(id) FROM history)", "no such revision"),
     ],
 )
 def test_a_database_that_was_changed(tmp_path: Path, damage: str, said: str) -> None:
@@ -218,14 +227,101 @@ def test_a_database_that_was_changed(tmp_path: Path, damage: str, said: str) -> 
     made(tmp_path / "a")
     path = tmp_path / "file"
     snapshot.save(tmp_path / "a", path)
-    path.write_bytes(path.read_bytes()[:-HASH])
-    with sqlite3.connect(path) as db:
-        db.execute(damage)
-    db.close()
-    signed(path)
+    rewritten(path, damage)
     with pytest.raises(SnapshotError) as caught:
         snapshot.verify(path)
     assert said in str(caught.value)
+
+
+def rewritten(path: Path, script: str) -> None:
+    """Change the database in a snapshot, and make the hash right again."""
+    path.write_bytes(path.read_bytes()[:-HASH])
+    with sqlite3.connect(path) as db:
+        db.executescript(script)
+    db.close()
+    signed(path)
+
+
+def test_a_store_with_triggers_is_neither_opened_nor_saved(tmp_path: Path) -> None:
+    """It would accept writes and lose them."""
+    made(tmp_path / "a")
+    with contextlib.closing(sqlite3.connect(tmp_path / "a" / "state.db")) as db:
+        db.execute(
+            "CREATE TRIGGER t AFTER INSERT ON history BEGIN DELETE FROM history WHERE id = new.id; END"
+        )
+    with pytest.raises(Unavailable, match='has the trigger "t", by which writes can be lost'):
+        contents(tmp_path / "a")
+    with pytest.raises(Unavailable, match='could be restored: the trigger "t" is not one of a store'):
+        snapshot.save(tmp_path / "a", tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_view_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    snapshot.save(tmp_path / "a", path)
+    endless = "WITH RECURSIVE r(name, number) AS (SELECT 'a', 1 UNION ALL SELECT name, number + 1 FROM r) SELECT * FROM r"
+    rewritten(path, f"DROP TABLE meta; CREATE VIEW meta AS {endless}")
+    with pytest.raises(
+        SnapshotError, match='the table meta is missing; the view "meta" is not one of a store'
+    ):
+        snapshot.verify(path)
+
+
+def test_a_revision_that_leaves_no_room(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    snapshot.save(tmp_path / "a", path)
+    last = snapshot.END - 10
+    rewritten(
+        path,
+        f"DELETE FROM history; UPDATE meta SET number = {last};"
+        f"INSERT INTO history VALUES ({last << 12}, '/a', {last}, NULL, 0, x'7b7d')",
+    )
+    assert snapshot.verify(path).revision == last
+    with pytest.raises(SnapshotError, match="a store ends at"):
+        snapshot.restore(path, tmp_path / "b")
+    assert not list((tmp_path / "b").glob("*state*")) and not list((tmp_path / "b").glob(".*"))
+
+
+def test_a_journal_of_another_store_is_not_applied(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    snapshot.save(tmp_path / "a", tmp_path / "file")
+    for log in ("wal", "journal"):
+        left = tmp_path / "b" / f"state.db-{log}"
+        left.parent.mkdir(exist_ok=True)
+        left.symlink_to(tmp_path / "nowhere")
+        with pytest.raises(Unavailable, match=f"state.db-{log} exists"):
+            snapshot.restore(tmp_path / "file", tmp_path / "b")
+        left.unlink()
+    assert not (tmp_path / "b" / "state.db").exists()
+
+
+def test_links_in_the_directory_are_not_followed(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    snapshot.save(tmp_path / "a", tmp_path / "file")
+    other = tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / ".state.db.part").symlink_to(other)
+    snapshot.restore(tmp_path / "file", tmp_path / "b")
+    assert other.read_text() == "mine"
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+def test_a_file_that_changes_while_it_is_restored(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    path = tmp_path / "file"
+    saved = snapshot.save(tmp_path / "a", path)
+
+    def change(done: int, total: int) -> None:
+        if done == total == saved.rows:
+            path.write_bytes(path.read_bytes()[:-HASH].replace(b"ConfigMap", b"ConfigMob"))
+            signed(path)
+
+    with pytest.raises(SnapshotError, match="changed while it was read"):
+        snapshot.restore(path, tmp_path / "b", progress=change)
+    assert not (tmp_path / "b" / "state.db").exists()
 
 
 def signed(path: Path) -> None:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.gotext import short
 from pilothouse.instruments import digest
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.kms import wire as kms_wire
+from pilothouse.storage.kms.known import Known
 from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics
 from pilothouse.storage.kms.wire import KMSError
 
@@ -38,6 +40,8 @@ CALLS = 16
 """The most keys that are decrypted at the same time."""
 
 SEED_SIZE = INFO_SIZE = 32
+LONGEST_SEED = 1024
+"""Bytes of a seed that a plugin gives back. Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,7 +78,7 @@ class Seed:
     (HKDF-Expand of RFC 5869 with SHA-256, of which one block is taken)."""
 
     def __init__(self, seed: bytes, key_id: str) -> None:
-        if len(seed) < SEED_SIZE:
+        if not SEED_SIZE <= len(seed) <= LONGEST_SEED:
             raise ValueError(f"invalid seed length {len(seed)} used for key generation")
         self.key_id = key_id
         self._seed = seed
@@ -115,7 +119,7 @@ class _Writing:
 
 
 class KMS(Remote, BackgroundTask):
-    """The provider of one plugin. Known keys are kept, so values under them can be read without the plugin.
+    """The provider of one plugin. Known keys are kept, thousands of them, so values under them can be read without the plugin.
 
     `clock` gives the Unix time, by which seeds expire; `monotonic` what attempts and pauses are measured with.
     """
@@ -142,7 +146,7 @@ class KMS(Remote, BackgroundTask):
         self._version = ""
         self._writing: _Writing | None = None
         self._until = 0.0
-        self._keys: dict[bytes, Seed | Key] = {}
+        self._keys: Known[Seed | Key] = Known(lambda count: self._metrics.sources.set(count, settings.name))
         self._asked: dict[bytes, asyncio.Task[None]] = {}
         self._failed: dict[bytes, tuple[float, str]] = {}
         self._paused = 0.0
@@ -207,8 +211,7 @@ class KMS(Remote, BackgroundTask):
     async def _ask(self, source: bytes) -> None:
         start = self._monotonic()
         try:
-            self._keys[source] = await self._decrypt(source)
-            self._metrics.sources.set(len(self._keys), self.settings.name)
+            self._keys.add(source, await self._decrypt(source))
             self._failed.pop(source, None)
         except (KMSError, ValueError) as error:
             now = self._monotonic()
@@ -285,9 +288,9 @@ class KMS(Remote, BackgroundTask):
     async def _problems(self, status: kms_wire.Status) -> list[str]:
         out = []
         if status.healthz != "ok":
-            out.append(f"got unexpected healthz status: {status.healthz}")
+            out.append(f"got unexpected healthz status: {short(status.healthz)}")
         if status.version not in VERSIONS:
-            out.append(f"expected KMSv2 API version {VERSIONS[0]}, got {status.version}")
+            out.append(f"expected KMSv2 API version {VERSIONS[0]}, got {short(status.version)}")
         else:
             self._version = self._version or status.version
             if status.version != self._version:
@@ -333,8 +336,7 @@ class KMS(Remote, BackgroundTask):
         else:
             if found == key_id:
                 seed, encoded = Seed(secret, digest(key_id)), source.encode()
-                self._keys[encoded] = seed
-                self._metrics.sources.set(len(self._keys), self.settings.name)
+                self._keys.add(encoded, seed)
                 self._writing, self._until = _Writing(seed, key_id, encoded), until
                 log.info("A KMS plugin has a new key", provider=self.settings.name)
                 return ""

@@ -11,8 +11,12 @@ from urllib.parse import unquote, urlsplit
 import grpc
 import grpc.aio
 
+from pilothouse.gotext import short
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.wire import KMSError, Source, Status
+
+ANSWER_BYTES = 96 << 10
+"""Longest answer of a plugin: its annotations may have 32 KiB, and twice as much again where they are many and short."""
 
 OPTIONS = (
     ("grpc.default_authority", "localhost"),
@@ -22,6 +26,7 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", ANSWER_BYTES),
 )
 
 T = TypeVar("T")
@@ -80,7 +85,7 @@ class Plugin:
             return read(answer)
         except grpc.aio.AioRpcError as error:
             code = go_name(error.code())
-            raise KMSError(f"rpc error: code = {code} desc = {error.details()}") from None
+            raise KMSError(f"rpc error: code = {code} desc = {short(error.details() or '')}") from None
         except grpc.aio.UsageError:
             raise KMSError("the connection to the plugin is closed") from None
         except ValueError as error:

@@ -218,7 +218,10 @@ class SqliteStorage:
         future: asyncio.Future[int | KeyValue] = self._loop.create_future()
         timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
         self._group.add(Write(timed, future, many, need_last))
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # whose error holds this frame: the values would stay until the next collection
 
     def _deliver(self, batch: Batch) -> None:
         """Deliver a commit to the watchers, then answer its writers."""

@@ -4,17 +4,17 @@
 cannot contain: SQLite's own check covers pages and indexes, the rules of `storage/sqlite/file.py` cover the rows.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 
 import orjson
 
-from pilothouse.storage.sqlite.file import BITS, FORMAT, read_meta
+from pilothouse import gotext
+from pilothouse.storage.sqlite.file import BITS, FORMAT, SCHEMA, read_meta
 
-_COLUMNS = {
-    "history": ("id", "key", "created", "prev", "expires", "value"),
-    "meta": ("name", "number"),
-}
+DEFINITIONS = 100
+"""Tables, indexes, views and triggers that are looked at; a store has three."""
 _BINARY = (b"k8s\x00", b"k8s:enc:")
 """How stored values begin that are no JSON: protobuf of kube-apiserver, and encrypted ones."""
 
@@ -30,13 +30,39 @@ def untold(done: int, total: int) -> None:
 def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[str]:
     """Each problem as a sentence; nothing when the database is sound. A database that SQLite cannot read is one problem."""
     try:
-        yield from _file(db)
-        found = list(_tables(db))
-        yield from found
-        if not found:
-            yield from _rows(db, progress)
+        for look in (definitions, _file, _meta):
+            found = list(look(db))
+            yield from found
+            if found and look is not _file:
+                return
+        yield from _rows(db, progress)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         yield f"the database cannot be read: {error}"
+
+
+def definitions(db: sqlite3.Connection) -> Iterator[str]:
+    """How the format differs from a store's: read before SQLite runs a view, a trigger or an expression that is defined in it."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != FORMAT:
+        yield f"the database has format {version}, this version reads {FORMAT}"
+        return
+    found = _defined(db)
+    with contextlib.closing(sqlite3.connect(":memory:")) as sound:
+        sound.executescript(SCHEMA)
+        expected = _defined(sound)
+    for known, sql in expected.items():
+        if known not in found:
+            yield f"the {' '.join(known)} is missing"
+        elif found[known] != sql:
+            yield f"the {' '.join(known)} is not defined as in a store"
+    for kind, name in sorted(found.keys() - expected.keys()):
+        yield f"the {kind} {gotext.quote(name)} is not one of a store"
+
+
+def _defined(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """The definitions in a database, by type and name, without regard to white space."""
+    rows = db.execute("SELECT type, name, sql FROM sqlite_master LIMIT ?", (DEFINITIONS,))
+    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
 
 
 def _file(db: sqlite3.Connection) -> Iterator[str]:
@@ -45,16 +71,9 @@ def _file(db: sqlite3.Connection) -> Iterator[str]:
             yield f"the database file is damaged: {said}"
 
 
-def _tables(db: sqlite3.Connection) -> Iterator[str]:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != FORMAT:
-        yield f"the database has format {version}, this version reads {FORMAT}"
-    for table, columns in _COLUMNS.items():
-        there = tuple(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
-        if there != columns:
-            yield f"the table {table} has the columns {', '.join(there) or 'of none'}, expected {', '.join(columns)}"
-            return
-    if not set(read_meta(db)) >= {"compacted", "cleaned"}:
+def _meta(db: sqlite3.Connection) -> Iterator[str]:
+    meta: dict[str, object] = {**read_meta(db)}
+    if not all(isinstance(meta.get(name), int) for name in ("compacted", "cleaned")):
         yield "the table meta does not say up to where the history is compacted"
 
 
@@ -79,11 +98,16 @@ def _rows(db: sqlite3.Connection, progress: Progress) -> Iterator[str]:
 
 def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str]:
     """What is wrong with one row; `before` is the one that its key had until then."""
-    number, key, created, prev, _, value = row
+    number, key, created, prev, expires, value = row
+    if not isinstance(key, str) or not all(isinstance(one, int) for one in (created, prev or 0, expires)):
+        yield f"row {number}: a column has a value of another type"
+        return
     at = number >> BITS
     name = f"{key!r} at revision {at}"
     if not key.startswith("/"):
         yield f"{name}: the key is not one of the store"
+    if at < 1:
+        yield f"{name}: there is no such revision"
     if (created == 0) != (value is None):
         yield f"{name}: {'a deletion with a value' if created == 0 else 'no value'}"
     last, since = before if before and before[1] else (None, at)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pilothouse.gotext import quote
 from pilothouse.storage.interface import Event, KeyValue, Page, Unavailable
 
 BITS = 12
@@ -46,6 +47,8 @@ EVENTS = (
     "SELECT h.id, h.key, h.created, h.expires, h.value, p.id, p.created, p.expires, p.value "
     "FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id >= ? AND h.id < ? ORDER BY h.id LIMIT ?"
 )
+
+FOREIGN = "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'view' AND name IN ('history', 'meta'))"
 
 Row = tuple[int, str, int, int, bytes]
 
@@ -150,6 +153,10 @@ class DataDirectory:
                     db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "COMMIT;")
                 elif version != FORMAT:
                     raise Unavailable(f"{self.file} has format {version}, this version reads {FORMAT}")
+                elif (found := db.execute(FOREIGN).fetchone()) is not None:
+                    raise Unavailable(
+                        f"{self.file} has the {found[0]} {quote(found[1])}, by which writes can be lost"
+                    )
             except BaseException:
                 db.close()
                 raise

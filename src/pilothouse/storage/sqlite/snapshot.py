@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +25,12 @@ from pilothouse.storage.sqlite.file import BITS, HEADS, DataDirectory, newest_id
 HASH = hashlib.sha256().digest_size
 """Bytes of the hash at the end of a snapshot."""
 CHUNK = 1 << 20
+SHOWN = 100
+"""Problems of a snapshot, at most."""
 BUMP = 1_000_000_000
 """By how much the revision of a restored store is higher than that of its snapshot."""
+END = 1 << (63 - BITS)
+"""The first revision that a row cannot have."""
 RESTORED = "/pilothouse/restored"
 """The key whose deletion stands at the first revision of a restored store."""
 
@@ -68,6 +73,9 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
         except sqlite3.Error as error:
             raise Unavailable(f"{data.file} can not be copied: {error}") from error
         part.chmod(0o600)
+        with _opened(part) as db:
+            if found := list(check.definitions(db)):
+                raise Unavailable(f"no snapshot of {data.file} could be restored: {'; '.join(found)}")
         with part.open("r+b") as file:
             digest = _digest(part, part.stat().st_size, progress)
             file.seek(0, os.SEEK_END)
@@ -88,7 +96,7 @@ def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
     digest = verify_hash(path, progress)
     try:
         with _opened(path) as db:
-            found = tuple(check.problems(db, progress))
+            found = tuple(islice(check.problems(db, progress), SHOWN))
             if found:
                 raise SnapshotError(*found)
             return summary(db, path.stat().st_size, digest)
@@ -116,18 +124,24 @@ def restore(
 ) -> Summary:
     """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
 
-    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it.
-    The store is there as a whole or not at all.
+    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it, or
+    the journal of one, which SQLite would apply to what is restored. The store is there as a whole or not at all.
     """
-    verify(path, progress)
+    verified = verify(path, progress)
     data = DataDirectory(directory)
     data.lock()
     try:
-        if data.file.exists():
-            raise Unavailable(f"{data.file} exists: a snapshot is restored into a directory without a store")
+        for file in (
+            data.file,
+            *(data.file.with_name(f"{data.file.name}-{log}") for log in ("wal", "journal")),
+        ):
+            if os.path.lexists(file):
+                raise Unavailable(f"{file} exists: a snapshot is restored into a directory without a store")
         part = data.directory / ".state.db.part"
+        part.unlink(missing_ok=True)
         try:
-            _copy(path, part, progress)
+            if _copy(path, part, progress).hex() != verified.hash:
+                raise SnapshotError("the file was changed while it was read")
             with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as db:
                 if bump:
                     _bump(db, bump)
@@ -152,6 +166,8 @@ def summary(db: sqlite3.Connection, size: int, digest: str = "") -> Summary:
 def _bump(db: sqlite3.Connection, bump: int) -> None:
     """Continue at a later revision, at which the history begins."""
     first = (newest_id(db) >> BITS) + bump
+    if first >= END:
+        raise SnapshotError(f"its revision would be {first}, and a store ends at {END}")
     db.execute("BEGIN IMMEDIATE")
     db.execute("INSERT INTO history VALUES (?, ?, 0, NULL, 0, NULL)", (first << BITS, RESTORED))
     db.execute("UPDATE meta SET number = ? WHERE name = 'compacted'", (first,))
@@ -174,12 +190,14 @@ def _digest(path: Path, size: int, progress: check.Progress) -> bytes:
     return out.digest()
 
 
-def _copy(snapshot: Path, target: Path, progress: check.Progress) -> None:
-    """Copy the database of a snapshot without the hash."""
-    size = snapshot.stat().st_size - HASH
-    with snapshot.open("rb") as source, open(target, "wb", opener=private) as file:
+def _copy(snapshot: Path, target: Path, progress: check.Progress) -> bytes:
+    """Copy the database of a snapshot without the hash, to a file that must not exist; the SHA-256 of what was copied."""
+    size, out = snapshot.stat().st_size - HASH, hashlib.sha256()
+    with snapshot.open("rb") as source, open(target, "xb", opener=private) as file:
         for chunk in _chunks(source, size, progress):
             file.write(chunk)
+            out.update(chunk)
+    return out.digest()
 
 
 def _chunks(file: BinaryIO, size: int, progress: check.Progress) -> Iterator[bytes]:
