@@ -60,6 +60,7 @@ async def asked(rig: Rig, method: str, headers: dict[str, str], certificate: boo
         ("GET", {"Origin": EVIL}),
         ("GET", {"Origin": "null"}),
         ("GET", {"Origin": "https://api:6444"}),
+        ("GET", {"Origin": "http://["}),
         ("GET", {**ELSEWHERE, "X-Forwarded-For": "10.0.0.1"}),
     ],
 )

@@ -5,8 +5,6 @@ serves through the proxy. kube-apiserver answers such requests; here they are re
 is why browsers have certificates. Only browsers send the headers that are looked at, and no page can choose them.
 """
 
-from urllib.parse import urlsplit
-
 from pilothouse import errors
 from pilothouse.endpoints.edges import Edges
 from pilothouse.server.request import Request
@@ -32,9 +30,9 @@ def _is_foreign(request: Request) -> bool:
     site = headers.get("sec-fetch-site")
     if site is None:  # WebSockets of Chromium have the origin only
         origin = headers.get("origin")
-        return (
-            origin is not None and not is_relayed(request) and urlsplit(origin).netloc != headers.get("host")
-        )
+        if origin is None or is_relayed(request):
+            return False
+        return origin.partition("://")[2] != headers.get("host")  # an origin has no path
     if site in OWN:
         return False
     followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
