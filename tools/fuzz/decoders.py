@@ -24,10 +24,17 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkProcess
 from typing import NoReturn
 
-from fuzz import engine_frames, engine_http, engine_objects, engine_texts
+from fuzz import engine_frames, engine_http1, engine_http2, engine_json, engine_objects, engine_texts
 from fuzz.engines import LONGEST, Engine
 
-ENGINES = (*engine_frames.ENGINES, *engine_http.ENGINES, *engine_objects.ENGINES, *engine_texts.ENGINES)
+ENGINES = (
+    *engine_frames.ENGINES,
+    engine_http1.ENGINE,
+    engine_http2.ENGINE,
+    *engine_json.ENGINES,
+    *engine_objects.ENGINES,
+    *engine_texts.ENGINES,
+)
 
 PATIENCE = 20
 """Seconds that an input may take."""
