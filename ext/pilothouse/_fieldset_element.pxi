@@ -99,7 +99,7 @@ def canonical_of(str element):
 
 
 cdef str without_lone_surrogates(str element):
-    """The element as Go reads it, which has a replacement character for each; nothing else could be written."""
+    """The element as Go reads it, which replaces each of them; nothing else could be written."""
     if element.isascii():
         return element
     return element.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
