@@ -2,7 +2,8 @@
 
 PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with assertions and without much
 optimization. PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make
-test-asan`). PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
+test-asan`, `make fuzz-decoders`), from the same C as a build for use. PILOTHOUSE_TRACE=1 builds modules
+whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
 A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py).
 """
@@ -74,7 +75,7 @@ DIRECTIVES = {
 checks off again."""
 
 if SANITIZE:
-    MODE, FLAGS = "asan", ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+    MODE, FLAGS = "", ["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
 elif TRACE:
     MODE, FLAGS = "trace", ["-O0"]
 elif DEBUG:

@@ -546,3 +546,5 @@ cdef class Answers(Endpoint):
         else:
             self.phase = LINGERING
             self.since = now(self.service.clock)
+            self.read_paused = False  # it was refused behind requests that were waiting for their answers
+            self.regulate()

@@ -82,13 +82,13 @@ def canonical_of(str element):
     sort, text = element[0], element[2:]
     try:
         if sort == "v":
-            return "v:" + scalar_text(_loads(text))
+            return without_lone_surrogates("v:" + scalar_text(_loads(text)))
         if sort == "k":
             members = _loads(text)
             if not isinstance(members, dict):
                 raise FieldError(f"expected object in {element}")
             parts = [f"{scalar_text(name)}:{scalar_text(value)}" for name, value in sorted(members.items())]
-            return "k:{" + ",".join(parts) + "}"
+            return without_lone_surrogates("k:{" + ",".join(parts) + "}")
         if sort == "i":
             return f"i:{int(text)}"
     except FieldError:
@@ -96,6 +96,13 @@ def canonical_of(str element):
     except (ValueError, OverflowError, RecursionError) as err:
         raise FieldError(f"parsing key as path element: {err}") from None
     return ""
+
+
+cdef str without_lone_surrogates(str element):
+    """The element as Go reads it, which replaces each of them; nothing else could be written."""
+    if element.isascii():
+        return element
+    return element.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)

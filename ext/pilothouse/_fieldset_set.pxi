@@ -39,6 +39,8 @@ cdef dict read(dict fields):
         step()
         name, inner = <object>key, <object>value
         if name == SELF:
+            if out is None and inner != LEAF:
+                out = first_of(fields, same)   # Go skips whatever is there
             if out is not None:
                 out[SELF] = LEAF
             same += 1

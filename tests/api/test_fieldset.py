@@ -129,6 +129,12 @@ def test_parts_are_written_in_one_form() -> None:
         'k:{"a":2,"b":1}': {},
         "f:x": {},
     }
+    assert fieldset.parse({"f:a": {"f:b": {}, ".": {"f:x": {}}}, "f:c": {".": 1}}) == {
+        "f:a": {"f:b": {}, ".": {}},
+        "f:c": {},
+    }
+    lone = fieldset.parse({'v:"\\udbffé"': {}, 'k:{"\\udc00":"\\ud83d\\ude00"}': {}})
+    assert lone == {'v:"\ufffdé"': {}, 'k:{"\ufffd":"\U0001f600"}': {}}
     wrong: list[Any] = [{"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []]
     for bad in wrong:
         with pytest.raises(fieldset.FieldError):

@@ -222,6 +222,24 @@ async def test_upgrade_is_ignored() -> None:
 
 
 @run
+async def test_a_peer_whose_last_request_is_refused_is_read_on() -> None:
+    """Its answers would be lost if the connection were closed with bytes that nobody has read."""
+    wrong = b"GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"
+    waits = asyncio.get_running_loop().create_future()
+
+    async def slow(_: Request) -> Response:
+        return Response(200, await waits)
+
+    peer = Peer(slow).send(GET + GET + wrong)
+    assert peer.transport.reading_paused
+    waits.set_result(b"x")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [status for status, _, _ in peer.answers()] == [200, 200, 417]
+    assert not peer.transport.closed and not peer.transport.reading_paused
+
+
+@run
 async def test_expect_continue() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     peer = Peer().send(head)

@@ -4,15 +4,14 @@ import struct
 import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
 import pytest
+from fuzz.engine_frames import of_wsproto, whole
 from hypothesis import example, given
 from hypothesis import strategies as st
 from server.duplexes import frame
 from websockets.frames import Frame as Wire
 from websockets.protocol import Protocol, Side, State
-from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
 from pilothouse import _websocket
 from pilothouse._websocket import Reader
@@ -39,43 +38,6 @@ def read(parts: Iterable[bytes], units: int = 1 << 40) -> tuple[list[Event], int
         while reader.pending:
             out += reader.read(units)
     return whole(out), reader.error
-
-
-def whole(events: Iterable[Event]) -> list[Event]:
-    """The events with the parts of messages put together; without a part that nothing follows."""
-    out: list[Event] = []
-    parts: list[bytes] = []
-    for opcode, data, finished in events:
-        if opcode >= CLOSE:
-            out.append((opcode, data, finished))
-            continue
-        parts.append(data)
-        if finished:
-            out.append((opcode, b"".join(parts), True))
-            parts.clear()
-    return out
-
-
-def of_wsproto(raw: bytes) -> tuple[list[Event], int]:
-    """What wsproto reads in the same bytes, and the code with which it ends the connection."""
-    protocol, out, parts = FrameProtocol(client=False, extensions=[]), [], []
-    protocol.receive_bytes(raw)
-    try:
-        for found in protocol.received_frames():
-            payload: Any = found.payload
-            if found.opcode is Opcode.CLOSE:
-                code, reason = payload
-                out.append((CLOSE, (b"" if code == 1005 else code.to_bytes(2)) + reason.encode(), True))
-            elif found.opcode is Opcode.PING:
-                out.append((PING, bytes(payload), True))
-            elif found.opcode is not Opcode.PONG:
-                parts.append(payload.encode() if isinstance(payload, str) else bytes(payload))
-                if found.message_finished:
-                    out.append((int(found.opcode), b"".join(parts), True))
-                    parts.clear()
-    except ParseFailed as error:
-        return out, int(error.code)
-    return out, 0
 
 
 def of_websockets(raw: bytes) -> int:
