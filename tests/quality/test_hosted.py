@@ -1,8 +1,12 @@
 """The files by which a host of repositories checks changes, makes releases and asks who reports an error."""
 
 import json
+import os
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 TARGETS = set(re.findall(r"^([a-z][\w-]*)(?=[ a-z-]*:(?!=))", (ROOT / "Makefile").read_text(), re.M))
+CHART = "deploy/helm/pilothouse/Chart.yaml"
 KNOWN = {"markdown", "textarea", "input", "dropdown", "checkboxes"}
 
 
@@ -81,9 +86,24 @@ def test_the_container_for_development_can_be_built() -> None:
     assert packages and sorted(packages - set(file.read_text().split())) == []
 
 
-def test_a_release_is_of_a_tag_that_the_tree_knows() -> None:
-    """`make release` writes what the workflow asks for."""
-    checked = "\n".join(commands(ROOT / ".github/workflows/release.yml"))
-    makefile = (ROOT / "Makefile").read_text()
-    assert 'grep -q "^## $VERSION " CHANGELOG.md' in checked and "scriv collect --version" in makefile
-    assert "deploy/helm/pilothouse/Chart.yaml" in checked and "deploy/helm/pilothouse/Chart.yaml" in makefile
+def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> None:
+    """The check of the workflow passes after `make release`, and not before it or for another tag."""
+    for name in ("Makefile", "pyproject.toml", "CHANGELOG.md", "docs/install.md", CHART):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
+    (tmp_path / "changelog.d/later.md").write_text("### Fixed\n\n- A mistake.\n")
+    steps = read(ROOT / ".github/workflows/release.yml")["jobs"]["prepared"]["steps"]
+    [check] = [step["run"] for step in steps if "CHANGELOG.md" in step.get("run", "")]
+
+    def prepared(tag: str) -> bool:
+        tagged = {**os.environ, "VERSION": "7.8.9", "GITHUB_REF_NAME": tag}
+        return subprocess.run(["bash", "-ec", check], cwd=tmp_path, env=tagged, check=False).returncode == 0
+
+    assert not prepared("v7.8.9")
+    command = ["make", "release", "READY=", f"BIN={pathlib.Path(sys.executable).parent}", "VERSION=7.8.9"]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    subprocess.run(command, cwd=tmp_path, env=outside, check=True)
+    assert prepared("v7.8.9") and not prepared("v7.8.8")
+    assert "### Fixed\n\n- A mistake.\n" in (tmp_path / "CHANGELOG.md").read_text()
+    assert "registry.example/pilothouse:7.8.9\n" in (tmp_path / "docs/install.md").read_text()
