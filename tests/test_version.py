@@ -20,7 +20,7 @@ def test_the_version_is_that_of_the_build(tmp_path: pathlib.Path) -> None:
     assert built_version(built) == UNKNOWN
     built.write_text("1.2.3\n")
     assert built_version(built) == "1.2.3"
-    assert BUILT.exists() and VERSION in GIT_VERSION.replace(".g", "+g")
+    assert pathlib.Path(BUILT).exists() and VERSION in GIT_VERSION.replace(".g", "+g")
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
 """The version as /version and --version tell it."""
 
-import pathlib
+import os
 import re
 
-BUILT = pathlib.Path(__file__).with_name("version.txt")
+BUILT = os.path.join(os.path.dirname(__file__), "version.txt")
 UNKNOWN = "0.0"
 
 
-def built_version(file: pathlib.Path = BUILT) -> str:
+def built_version(file: str | os.PathLike[str] = BUILT) -> str:
     """Read the version that the build has taken from git and laid beside the package (docs/versions.md)."""
     try:
-        return file.read_text().strip()
+        with open(file, encoding="ascii") as built:
+            return built.read().strip()
     except FileNotFoundError:  # a tree of which nothing was built
         return UNKNOWN
 
