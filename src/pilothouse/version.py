@@ -1,11 +1,28 @@
 """The version as /version and --version tell it."""
 
+import os
 import re
 
-from pilothouse import __version__
+BUILT = os.path.join(os.path.dirname(__file__), "version.txt")
+UNKNOWN = "0.0"
 
-GIT_VERSION = f"v1.36.0+pilothouse.{__version__}"
-"""The Kubernetes release that is followed, and this server's own version."""
+
+def built_version(file: str | os.PathLike[str] = BUILT) -> str:
+    """Read the version that the build has taken from git and laid beside the package (docs/versions.md)."""
+    try:
+        with open(file, encoding="ascii") as built:
+            return built.read().strip()
+    except FileNotFoundError:  # a tree of which nothing was built
+        return UNKNOWN
+
+
+def git_version(own: str) -> str:
+    """Join the Kubernetes release that is followed and a version of ours. Semantic versions have one plus at most."""
+    return f"v1.36.0+pilothouse.{own.replace('+', '.')}"
+
+
+VERSION = built_version()
+GIT_VERSION = git_version(VERSION)
 
 _SEMANTIC = re.compile(r"v((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 

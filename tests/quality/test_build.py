@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tarfile
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -44,15 +46,17 @@ def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
     assert said[-1] == f"{tmp_path}/bin/pilothouse serve --data-dir {tmp_path}/data"
 
 
-def setup(*arguments: str) -> None:
-    """Run setup.py with no module to compile."""
-    subprocess.run(
+def setup(*arguments: str, folder: pathlib.Path = ROOT) -> str:
+    """Run setup.py with no module to compile, and without a change of the tree that servers of other tests run from."""
+    quiet = {"PILOTHOUSE_ONLY": "none", "PYTHONWARNINGS": "ignore", "SETUPTOOLS_SCM_WRITE_TO_SOURCE": "false"}
+    return subprocess.run(
         [sys.executable, "setup.py", "--quiet", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PILOTHOUSE_ONLY": "none", "PYTHONWARNINGS": "ignore"},
+        cwd=folder,
+        env={**os.environ, **quiet},
         capture_output=True,
         check=True,
-    )
+        text=True,
+    ).stdout
 
 
 def files(folder: pathlib.Path, *names: str) -> set[str]:
@@ -68,9 +72,30 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path: pathlib.Path) -> None
     assert files(tmp_path, "src/pilothouse") == files(ROOT, "src/pilothouse")
 
 
-def test_an_sdist_holds_what_a_build_needs(tmp_path: pathlib.Path) -> None:
-    setup("egg_info", f"--egg-base={tmp_path}", "sdist", f"--dist-dir={tmp_path}")
-    [archive] = tmp_path.glob("*.tar.gz")
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A source distribution of the tree."""
+    folder = tmp_path_factory.mktemp("sdist")
+    setup("egg_info", f"--egg-base={folder}", "sdist", f"--dist-dir={folder}")
+    [archive] = folder.glob("*.tar.gz")
+    return archive
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not on this host: the tree is no checkout")
+def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """By its metadata, whatever repository it is unpacked in."""
+    version = archive.name.removeprefix("pilothouse-").removesuffix(".tar.gz")
+    assert version == setup("--version").strip() != "0.0"
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    source = tmp_path / f"pilothouse-{version}"
+    library = tmp_path / "built"
+    setup("build_py", f"--build-lib={library}", folder=source)
+    assert setup("--version", folder=source).strip() == version
+    assert (library / "pilothouse/version.txt").read_text().strip() == version
+
+
+def test_an_sdist_holds_what_a_build_needs(archive: pathlib.Path) -> None:
     with tarfile.open(archive) as tar:
         names = {member.name.partition("/")[2] for member in tar if member.isfile()}
     made = {name for name in names if name.startswith("src/pilothouse.egg-info/")}

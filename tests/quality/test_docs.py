@@ -15,6 +15,7 @@ PAGES = sorted(
         *(ROOT / "deploy").rglob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
         *ROOT.glob("*/README.md"),
+        *(ROOT / "changelog.d").glob("*.md"),
     }
 )
 INDEX = ROOT / "docs/README.md"
@@ -68,6 +69,19 @@ def test_the_index_names_every_page() -> None:
     named = {(INDEX.parent / target.partition("#")[0]).resolve() for target in LINK.findall(prose(INDEX))}
     pages = {page for page in INDEX.parent.glob("*.md") if page != INDEX}
     assert sorted(page.name for page in pages - named) == []
+
+
+DECISIONS = sorted((ROOT / "docs/decisions").glob("0*.md"))
+PARTS = ["Context", "Decision", "Consequences", "What was weighed"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_is_one_page_in_four_parts(page: pathlib.Path) -> None:
+    text = page.read_text()
+    assert re.findall(r"^## (.+)$", text, re.M) == PARTS
+    assert text.startswith(f"# {int(page.name[:4])}. ") and text.count("\n") <= 60
+    title = text.partition("\n")[0].partition(". ")[2]
+    assert f"({page.name}) | {title} |" in (page.parent / "README.md").read_text(), "its index has its title"
 
 
 def test_paths_in_the_request_page_exist() -> None:

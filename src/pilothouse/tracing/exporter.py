@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from pilothouse import __version__
 from pilothouse.spans import CLIENT, INTERNAL, SERVER, Parent, Span, Trace
 from pilothouse.tracing.metrics import NOT_TAKEN, QUEUE_FULL, TracingMetrics
+from pilothouse.version import VERSION
 
 MOST = 2048
 """Spans that wait for the collector, those included that are being sent. What comes on top is dropped."""
@@ -29,7 +29,7 @@ CLOSING = 2.0
 
 KINDS = {INTERNAL: SpanKind.INTERNAL, SERVER: SpanKind.SERVER, CLIENT: SpanKind.CLIENT}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_SCOPE = InstrumentationScope("pilothouse", __version__)
+_SCOPE = InstrumentationScope("pilothouse", VERSION)
 
 
 class Exporter:

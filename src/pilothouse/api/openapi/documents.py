@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pilothouse import __version__
 from pilothouse.api import schema
 from pilothouse.api.openapi import version_2, version_3
 from pilothouse.api.openapi.custom import META, custom_list, custom_name, custom_schema, custom_schema_v2
@@ -28,6 +27,7 @@ from pilothouse.api.openapi.paths import (
     document_path,
 )
 from pilothouse.logs import Logger
+from pilothouse.version import VERSION
 
 log = Logger(__name__)
 
@@ -91,7 +91,7 @@ class OpenAPI:
     def hash(self, name: str) -> str:
         """The hash of a document: upper-case hexadecimal SHA-512; raises KeyError."""
         parts = self._parts(name)
-        basis: list[Any] = [name, INSTALLED.version, __version__, self._descriptions.digest]
+        basis: list[Any] = [name, INSTALLED.version, VERSION, self._descriptions.digest]
         if parts is not None:
             basis += [self._basis(kind) for kind in self._resources(*parts)]
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()

@@ -1,0 +1,109 @@
+"""The files by which a host of repositories checks changes, makes releases and asks who reports an error."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+TARGETS = set(re.findall(r"^([a-z][\w-]*)(?=[ a-z-]*:(?!=))", (ROOT / "Makefile").read_text(), re.M))
+CHART = "deploy/helm/pilothouse/Chart.yaml"
+KNOWN = {"markdown", "textarea", "input", "dropdown", "checkboxes"}
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    document = yaml.safe_load(path.read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def commands(path: pathlib.Path) -> Iterator[str]:
+    """The lines of all commands of a workflow."""
+    for job in read(path)["jobs"].values():
+        for step in job["steps"]:
+            yield from step.get("run", "").splitlines()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_can_run(path: pathlib.Path) -> None:
+    """Each job has a machine, a limit or a short list of steps, jobs before it that exist, and a checkout with the tags."""
+    jobs = read(path)["jobs"]
+    for name, job in jobs.items():
+        assert job["runs-on"], name
+        needed = job.get("needs", [])
+        assert {needed} if isinstance(needed, str) else set(needed) <= set(jobs), name
+        for step in job["steps"]:
+            assert ("run" in step) != ("uses" in step), (name, step)
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["fetch-depth"] == 0, f"{name}: the version comes from the tags"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_workflows_make_exists(path: pathlib.Path) -> None:
+    made = {target for line in commands(path) for target in re.findall(r"^make ([a-z][\w-]*)", line)}
+    assert sorted(made - TARGETS) == []
+    for line in commands(path):
+        for name in re.findall(r"\b(?:deploy|docs|tests|changelog\.d)/[\w./-]+|\b[A-Z]+\.md\b", line):
+            assert (ROOT / name).exists(), line
+
+
+def test_every_python_and_architecture_is_tried() -> None:
+    matrix = read(ROOT / ".github/workflows/ci.yml")["jobs"]["fast"]["strategy"]["matrix"]
+    assert f"PYTHONS ?= {' '.join(matrix['python'])}\n" in (ROOT / "Makefile").read_text()
+    assert any(runner.endswith("arm") for runner in matrix["runner"])
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_forms_ask_what_can_be_answered(path: pathlib.Path) -> None:
+    """GitHub shows no form in which something is missing or named twice."""
+    form = read(path)
+    assert form["name"] and form["description"]
+    assert {part["type"] for part in form["body"]} <= KNOWN
+    names = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+    assert names and len(names) == len(set(names))
+    assert all(part["attributes"].get("label") for part in form["body"] if part["type"] != "markdown")
+
+
+def test_the_container_for_development_can_be_built() -> None:
+    folder = ROOT / ".devcontainer"
+    settings = json.loads((folder / "devcontainer.json").read_text())
+    assert settings["postCreateCommand"].removeprefix("make ") in TARGETS
+    file = folder / settings["build"]["dockerfile"]
+    gate = (ROOT / ".ci/run").read_text()
+    packages = set(
+        re.findall(r"--no-install-recommends ([\w\s\\-]+?)>/dev/null", gate)[0].replace("\\", "").split()
+    )
+    assert packages and sorted(packages - set(file.read_text().split())) == []
+
+
+def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> None:
+    """The check of the workflow passes after `make release`, and not before it or for another tag."""
+    for name in ("Makefile", "pyproject.toml", "CHANGELOG.md", "docs/install.md", CHART):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
+    (tmp_path / "changelog.d/later.md").write_text("### Fixed\n\n- A mistake.\n")
+    steps = read(ROOT / ".github/workflows/release.yml")["jobs"]["prepared"]["steps"]
+    [check] = [step["run"] for step in steps if "CHANGELOG.md" in step.get("run", "")]
+
+    def prepared(tag: str) -> bool:
+        tagged = {**os.environ, "VERSION": "7.8.9", "GITHUB_REF_NAME": tag}
+        return subprocess.run(["bash", "-ec", check], cwd=tmp_path, env=tagged, check=False).returncode == 0
+
+    assert not prepared("v7.8.9")
+    command = ["make", "release", "READY=", f"BIN={pathlib.Path(sys.executable).parent}", "VERSION=7.8.9"]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    subprocess.run(command, cwd=tmp_path, env=outside, check=True)
+    assert prepared("v7.8.9") and not prepared("v7.8.8")
+    assert "### Fixed\n\n- A mistake.\n" in (tmp_path / "CHANGELOG.md").read_text()
+    assert "registry.example/pilothouse:7.8.9\n" in (tmp_path / "docs/install.md").read_text()
