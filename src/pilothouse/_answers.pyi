@@ -23,6 +23,7 @@ class Service:
     bytes_in: int
     refused_connections: int
     upgraded: int
+    wide: int
     def __init__(
         self,
         handler: Handler,

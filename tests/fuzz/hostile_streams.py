@@ -33,8 +33,9 @@ STREAMS = {
     "errors": next(spdy.data_frames(ERROR, b"e")),
     "nobody": next(spdy.data_frames(99, b"x")),
     "sink": b"",
+    "deaf": b"",
 }
-"""What follows the kubelet's grant, over and over."""
+"""What follows the kubelet's grant, over and over; without anything it reads, or for "deaf" does not."""
 
 ANSWERS = {
     "early": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
@@ -93,6 +94,9 @@ async def _streams(sort: str, reader: asyncio.StreamReader, writer: asyncio.Stre
         writer.write(spdy.goaway())
         await writer.drain()
         return
+    if sort == "deaf":
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
     while await reader.read(1 << 18):
         pass
 

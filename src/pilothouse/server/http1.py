@@ -15,7 +15,7 @@ from pilothouse.server.compress import Compressor
 from pilothouse.server.request import Handler, Judge, Response
 
 TRIM_AFTER = 64
-"""Connections that end before free memory is returned to the system; each had up to 512 KiB of buffers."""
+"""Connections that end before free memory is returned to the system; each had up to 600 KB of buffers."""
 
 CLOSE_GRACE = 0.5
 """Seconds for peers to read what was sent and to close their side when the server stops."""
@@ -28,10 +28,10 @@ class Limits:
     `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
     default transport). `last_handshakes` is for the TCP handshakes that have begun when the port is closed: some round trips
     in a data center. `body_budget` is what all bodies that are being received may have together, short ones not counted;
-    `unfinished_budget` is for heads and short bodies of which a part has come. At most `connections` are open, and on
-    at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for. An HTTP/2
-    connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets (kubernetes#74302 has it
-    for 250), because each of their watches is one.
+    `unfinished_budget` is for heads and short bodies of which a part has come, with TLS's buffers for them. At most
+    `connections` are open, and on at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are
+    descriptors for. An HTTP/2 connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets
+    (kubernetes#74302 has it for 250), because each of their watches is one.
     """
 
     header_bytes: int = 1 << 20
