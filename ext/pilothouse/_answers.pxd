@@ -27,6 +27,7 @@ cdef class Service:
     cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
     cdef public object on_change      # called when a connection was closed or has ended
+    cdef public object on_freed       # called when one with large buffers of TLS has ended
     cdef readonly long long accepted, requests, bytes_in
     cdef public long long refused_connections
     cdef readonly int wide            # connections of which TLS's buffers are large

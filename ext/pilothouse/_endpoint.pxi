@@ -73,6 +73,8 @@ cdef class Endpoint(Sink):
         """The connection has ended, and its buffers go."""
         if self.secure and self.largest > WIDE:
             self.service.wide -= 1
+            if self.service.on_freed is not None:
+                self.service.on_freed()
         self.secure = False
 
     cdef bint is_outgrown(self):

@@ -16,6 +16,7 @@ class Service:
     line: Line
     draining: bool
     on_change: Callable[[], None] | None
+    on_freed: Callable[[], None] | None
     connections: set[Endpoint]
     leaving: set[Endpoint]
     accepted: int

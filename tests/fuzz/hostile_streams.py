@@ -20,6 +20,9 @@ from pilothouse.pki import Authority
 SIZE = 8 << 20
 """Bytes that are sent of each sort."""
 
+DEAF = 5.0
+"""Seconds after which a kubelet that takes nothing ends its connection."""
+
 OUT, ERR, ERROR = 5, 7, 1
 """The streams that a session of exec opens with stdin, stdout and stderr."""
 
@@ -96,7 +99,8 @@ async def _streams(sort: str, reader: asyncio.StreamReader, writer: asyncio.Stre
         return
     if sort == "deaf":
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.Event().wait()
+        await asyncio.sleep(DEAF)
+        return
     while await reader.read(1 << 18):
         pass
 

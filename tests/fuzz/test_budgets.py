@@ -186,7 +186,7 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "a long message": lambda it: it.fill(
         100, get(f"{MAPS}?watch=1", "admin", WEBSOCKET) + message(1_000_000)
     ),
-    "small messages": lambda it: it.fill(100, keys(100_000)),
+    "small messages": lambda it: it.fill(50, keys(100_000)),
     "watches": watches,
     "answers": lambda it: it.fill(200, get("/openapi/v2", "admin") * 100),
 }

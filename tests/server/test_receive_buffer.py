@@ -23,7 +23,7 @@ from server.http2.peers import (
 from server.http2.test_http2_turns import HEAD, literal
 from server.test_accept import Door, ask
 
-from pilothouse.server import receive_buffer
+from pilothouse.server import http1, receive_buffer
 from pilothouse.server.http1 import Limits
 
 SO_BUF_LOCK = 72
@@ -186,6 +186,26 @@ def test_few_connections_have_large_buffers(
     for peer in peers:
         peer.close()
     eventually(lambda: it.service.wide == 0, "all are gone")
+
+
+def test_the_system_gets_large_buffers_back_soon(
+    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trims: list[None] = []
+    monkeypatch.setattr(http1, "TRIM_AFTER", 2)
+    monkeypatch.setattr(http1, "_trim", lambda: trims.append(None))
+    it = door()
+
+    def ask_thrice(length: int, trimmed: int) -> None:
+        peers = [it.secure() for _ in range(3)]
+        for peer in peers:
+            answer(it, peer, length)
+            peer.close()
+        eventually(lambda: it.acceptor.open == 0, "all are gone")
+        eventually(lambda: len(trims) == trimmed, "memory is returned")
+
+    ask_thrice(100, 0)
+    ask_thrice(LARGE, 1)
 
 
 def test_who_is_shed_reads_the_reason_and_does_not_stay(door: Callable[..., Door]) -> None:
