@@ -27,8 +27,10 @@ cdef class Service:
     cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
     cdef public object on_change      # called when a connection was closed or has ended
+    cdef public object on_freed       # called when one with large buffers of TLS has ended
     cdef readonly long long accepted, requests, bytes_in
     cdef public long long refused_connections
+    cdef readonly int wide            # connections of which TLS's buffers are large
     cdef readonly Py_ssize_t upgraded  # open connections that handlers have taken over
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
@@ -44,6 +46,8 @@ cdef class Service:
 cdef class Endpoint(Sink):
     cdef object transport
     cdef Service service
+    cdef bint secure                  # over TLS
+    cdef Py_ssize_t largest           # bytes that the largest read has brought
     cdef public object unauthenticated  # counts the connection until a request on it is authenticated
     cdef Turn turn
 
@@ -53,6 +57,12 @@ cdef class Endpoint(Sink):
     cdef bint is_idle(self)
     cdef drain(self)
     cdef authenticated(self)
+    cdef begin_tls(self, ssl_object)
+    cdef grow(self, Py_ssize_t size)
+    cdef end_tls(self)
+    cdef bint is_outgrown(self)
+    cdef Py_ssize_t with_buffers(self, Py_ssize_t size)
+    cdef abort_soon(self)
 
 cdef class Answers(Endpoint):
     cdef Pump pump

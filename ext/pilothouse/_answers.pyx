@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 
 from pilothouse.logs import Logger
+from pilothouse.server import receive_buffer
 from pilothouse.server.request import Response
 from pilothouse.server.upgrade import Duplex
 
@@ -133,46 +134,7 @@ cdef class Service:
         return self.heads.head(self.too_large, len(body), True, False, False, body)
 
 
-cdef class Endpoint(Sink):
-    """A connection of either protocol, as the listener's service sees it."""
-
-    cdef line_up(self):
-        """Wait for the connection's turn to go on with what has come."""
-        wait(self.service.line, &self.turn, self)
-
-    def take_turn(self):
-        """Go on; called by the line."""
-        resume(&self.turn)
-        begin(self.service.line, &self.turn)
-        self.advance()
-        end(self.service.line, &self.turn)
-
-    @property
-    def units(self):
-        """Units of work that the last callback has used, 0 if they are too few to be counted."""
-        return self.turn.had - self.turn.left
-
-    cdef advance(self):
-        """Go on with what has waited for the connection's turn."""
-        raise NotImplementedError
-
-    cdef check(self, double at):
-        """Close the connection if its time-out has expired."""
-        raise NotImplementedError
-
-    cdef bint is_idle(self):
-        """Whether no request is being received or answered."""
-        raise NotImplementedError
-
-    cdef drain(self):
-        """Close the connection, or have it end after its current answers."""
-        raise NotImplementedError
-
-    cdef authenticated(self):
-        """Note that a request on this connection was authenticated."""
-        if self.unauthenticated is not None:
-            self.unauthenticated.leave()
-            self.unauthenticated = None
+include "_endpoint.pxi"
 
 
 cdef class Answers(Endpoint):
@@ -233,6 +195,8 @@ cdef class Answers(Endpoint):
         self.service.connections.discard(self)
         self.service.leaving.add(self)
         self.transport.close()
+        if self.is_outgrown() and self.unauthenticated is not None and not self.pump.paused:
+            self.abort_soon()
         if self.service.on_change is not None:
             self.service.on_change()
 
@@ -363,7 +327,7 @@ cdef class Answers(Endpoint):
         body = response.body
         self.on_done = response.on_done
         self.head_size = 0
-        self.close_after = not request.keep_alive or self.service.draining
+        self.close_after = not request.keep_alive or self.service.draining or self.is_outgrown()
         if response.start is not None:
             self.begin_stream(response, bodyless, None)
             return

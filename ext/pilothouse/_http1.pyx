@@ -38,7 +38,6 @@ cdef tuple KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 cdef dict METHODS = {m.encode(): m for m in KNOWN_METHODS}
 cdef int MAX_NAMES = 1024             # cached header names
 cdef Py_ssize_t LONG_NAME = 64        # bytes; longer names are not cached
-cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may buffer for a connection that is not being read
 cdef Py_ssize_t HEADER = 150          # bytes of memory per header besides its text
 cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has none
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # bytes; a longer head is parsed line by line, or in growing parts
@@ -106,12 +105,7 @@ cdef class Connection(Message):
         self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
-            self.certificates = service.peer_chain(ssl_object)
-            # TLS has its own buffer, so a small one is enough here. With TLS 1.2 that buffer still holds the
-            # server's Finished message, so this pauses writing at once, until the transport has done its
-            # first read.
-            transport.set_write_buffer_limits(high=1)
-            transport.set_read_buffer_limits(high=READ_AHEAD)
+            self.certificates = self.begin_tls(ssl_object)
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request
@@ -126,6 +120,7 @@ cdef class Connection(Message):
         service.connections.discard(self)
         service.leaving.discard(self)
         self.phase = CLOSED
+        self.end_tls()
         self.drop_body()
         self.held_back = self.rest = self.left = None
         service.unfinished.note(self.incoming, 0)
@@ -171,6 +166,8 @@ cdef class Connection(Message):
 
     def data_received(self, bytes data not None):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
+        if PyBytes_GET_SIZE(data) > self.largest:
+            self.grow(PyBytes_GET_SIZE(data))
         begin(self.service.line, &self.turn)
         self.fresh = True
         self.receive(data)
@@ -296,7 +293,7 @@ cdef class Connection(Message):
             size += max(0, self.incoming.received - self.incoming.granted)
             if self.held_back is not None:
                 size += len(self.held_back)
-        return size
+        return self.with_buffers(size)
 
     cdef bint has_many_headers(self):
         return self.all_headers is not None and len(self.all_headers) > MAX_HEADERS
@@ -316,6 +313,8 @@ cdef class Connection(Message):
             self.refuse(plain_error("408 Request Timeout", ""))
         else:
             self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+        if self.phase >= LINGERING:
+            self.abort_soon()
 
     cdef drop_message(self):
         self.parser = self.headers = self.all_headers = self.held_back = self.rest = self.left = None

@@ -185,8 +185,7 @@ cdef class Connection(Blocks):
         self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
-            self.certificates = service.peer_chain(ssl_object)
-            transport.set_write_buffer_limits(high=1)   # TLS has its own buffer; as in `_http1`
+            self.certificates = self.begin_tls(ssl_object)
         service.accepted += 1
         service.connections.add(self)
         self.shared.connections.add(self)
@@ -210,8 +209,9 @@ cdef class Connection(Blocks):
         self.leaving = GONE
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
-        if self.transport.get_extra_info("ssl_object") is not None:
+        if self.secure:
             self.transport.set_protocol(NOBODY)   # uvloop's TLS keeps methods of this otherwise: a cycle
+            self.end_tls()
         self.end_input()
         for exchange in list(self.streams.values()):
             exchange.lost(exc or peer_left())
@@ -236,6 +236,8 @@ cdef class Connection(Blocks):
         cdef bytes joined
         cdef Py_ssize_t at
         self.service.bytes_in += size
+        if size > self.largest:
+            self.grow(size)
         if self.leaving == GONE:
             return
         begin(self.service.line, &self.turn)
@@ -279,7 +281,7 @@ cdef class Connection(Blocks):
                 self.fragment = Fragment()
                 self.fragment.connection = self
                 self.fragment.began = self.heard
-            self.service.unfinished.note(self.fragment, size)
+            self.service.unfinished.note(self.fragment, self.with_buffers(size))
         elif self.fragment is not None:
             fragment, self.fragment = self.fragment, None
             self.service.unfinished.note(fragment, 0)

@@ -170,3 +170,4 @@ cdef class Fragment(Incoming):
     cdef shed(self):
         if self.connection is not None:
             self.connection.fail(ENHANCE_YOUR_CALM, "the budget of unfinished requests is used up")
+            self.connection.abort_soon()

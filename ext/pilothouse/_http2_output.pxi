@@ -209,6 +209,8 @@ cdef class Output(Endpoint):
             self.transport.abort()
         else:
             self.transport.close()
+            if self.is_outgrown() and self.unauthenticated is not None:
+                self.abort_soon()
         if self.service.on_change is not None:
             self.service.on_change()
 

@@ -16,6 +16,7 @@ class Service:
     line: Line
     draining: bool
     on_change: Callable[[], None] | None
+    on_freed: Callable[[], None] | None
     connections: set[Endpoint]
     leaving: set[Endpoint]
     accepted: int
@@ -23,6 +24,7 @@ class Service:
     bytes_in: int
     refused_connections: int
     upgraded: int
+    wide: int
     def __init__(
         self,
         handler: Handler,

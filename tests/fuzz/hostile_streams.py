@@ -20,6 +20,9 @@ from pilothouse.pki import Authority
 SIZE = 8 << 20
 """Bytes that are sent of each sort."""
 
+DEAF = 5.0
+"""Seconds after which a kubelet that takes nothing ends its connection."""
+
 OUT, ERR, ERROR = 5, 7, 1
 """The streams that a session of exec opens with stdin, stdout and stderr."""
 
@@ -33,8 +36,9 @@ STREAMS = {
     "errors": next(spdy.data_frames(ERROR, b"e")),
     "nobody": next(spdy.data_frames(99, b"x")),
     "sink": b"",
+    "deaf": b"",
 }
-"""What follows the kubelet's grant, over and over."""
+"""What follows the kubelet's grant, over and over; without anything it reads, or for "deaf" does not."""
 
 ANSWERS = {
     "early": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
@@ -92,6 +96,10 @@ async def _streams(sort: str, reader: asyncio.StreamReader, writer: asyncio.Stre
         await _flood(writer, b"", STREAMS[sort])
         writer.write(spdy.goaway())
         await writer.drain()
+        return
+    if sort == "deaf":
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(DEAF)
         return
     while await reader.read(1 << 18):
         pass

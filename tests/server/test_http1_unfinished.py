@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from complexity import assert_linear
-from server.fake_transport import Peer
+from server.fake_transport import FakeTransport, Peer
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
@@ -128,6 +128,33 @@ async def test_the_limit_of_a_head_is_that_of_its_bytes() -> None:
 async def test_text_that_takes_more_than_its_bytes_counts_with_that() -> None:
     peer = Peer().send(BEGIN + "\U0001f600".encode() * 50_000 + b"\r\nY: ")
     assert peer.http1.service.unfinished.held >= 800_000
+
+
+class Secure(FakeTransport):
+    """Says that it is over TLS."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return () if name == "ssl_object" else super().get_extra_info(name, default)
+
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.read_ahead = high
+
+
+@run
+async def test_what_tls_keeps_counts_while_a_head_is_unfinished() -> None:
+    peer = Peer()
+    unfinished = peer.http1.service.unfinished
+    transport = Secure()
+    peer.connect(transport=transport)
+    assert transport.read_ahead == 16_384
+    peer.send(BEGIN + part(10_000))
+    assert 40_000 < unfinished.held < 41_000
+    peer.send(part(5_000), part(30_000), part(20_000))
+    assert 65_000 + 90_000 < unfinished.held < 66_000 + 90_000, "thrice the largest read"
+    peer.send(b"\r\n\r\n")
+    assert unfinished.held == 0
+    peer.send(GET)
+    assert unfinished.held == 0
 
 
 @run

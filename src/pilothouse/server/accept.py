@@ -14,7 +14,7 @@ import socket
 from collections import deque
 from typing import Any
 
-from pilothouse.server import tls
+from pilothouse.server import receive_buffer, tls
 from pilothouse.server.http1 import Http1
 from pilothouse.server.http2 import Http2, Negotiated
 from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
@@ -43,7 +43,8 @@ RESERVE = 128
 """Descriptors kept free for the store, the log, outbound connections and connections that are being closed."""
 
 UNAUTHENTICATED = 1024
-"""Default limit of connections that have begun a handshake but are not authenticated; each takes about 140 KB."""
+"""Default limit of connections that have begun a handshake but are not authenticated; each takes 45 KB,
+and up to 200 KB of TLS's buffers."""
 
 CLOSE_TIMEOUT = 30.0
 """Seconds for a peer to read the rest of an answer and to reply to TLS's close_notify."""
@@ -173,6 +174,8 @@ class Acceptor:
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return False
             sock.setblocking(False)
+            if self._contexts is not None:
+                receive_buffer.narrow(sock)
             who = origin(peer)
             if who not in self._near and sock.getsockname()[:1] == peer[:1]:
                 self._near.add(who)

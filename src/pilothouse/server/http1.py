@@ -15,7 +15,10 @@ from pilothouse.server.compress import Compressor
 from pilothouse.server.request import Handler, Judge, Response
 
 TRIM_AFTER = 64
-"""Connections that end before free memory is returned to the system; each had up to 512 KiB of buffers."""
+"""Connections that end before free memory is returned to the system; each had up to 600 KB of buffers."""
+
+TRIM_SECONDS = 1.0
+"""Seconds between two such returns while connections with large buffers end."""
 
 CLOSE_GRACE = 0.5
 """Seconds for peers to read what was sent and to close their side when the server stops."""
@@ -28,10 +31,10 @@ class Limits:
     `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
     default transport). `last_handshakes` is for the TCP handshakes that have begun when the port is closed: some round trips
     in a data center. `body_budget` is what all bodies that are being received may have together, short ones not counted;
-    `unfinished_budget` is for heads and short bodies of which a part has come. At most `connections` are open, and on
-    at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for. An HTTP/2
-    connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets (kubernetes#74302 has it
-    for 250), because each of their watches is one.
+    `unfinished_budget` is for heads and short bodies of which a part has come, with TLS's buffers for them. At most
+    `connections` are open, and on at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are
+    descriptors for. An HTTP/2 connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets
+    (kubernetes#74302 has it for 250), because each of their watches is one.
     """
 
     header_bytes: int = 1 << 20
@@ -69,6 +72,8 @@ class Http1:
         self._loop = loop or asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ended = 0
+        self._freed = 0
+        self._trimmed = 0.0
         self._compressor = Compressor()
         shortest = min(self.limits.header_timeout, self.limits.body_timeout, self.limits.idle_timeout)
         self._interval = max(0.05, min(4.0, shortest / 8))
@@ -89,6 +94,7 @@ class Http1:
             admit=admit,
             clock=clock,
         )
+        self.service.on_freed = self._on_freed
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
@@ -109,6 +115,14 @@ class Http1:
             self._loop.run_in_executor(None, _trim)
         if self.service.open:
             self._timer = self._loop.call_later(self._interval, self._sweep)
+
+    def _on_freed(self) -> None:
+        """Return the buffers of connections soon: those of a thousand are far apart in the heap, and others would grow it."""
+        self._freed += 1
+        now = self._loop.time()
+        if self._freed > TRIM_AFTER and now - self._trimmed > TRIM_SECONDS:
+            self._freed, self._trimmed = 0, now
+            self._loop.run_in_executor(None, _trim)
 
     async def drain(self, deadline: float) -> bool:
         """Close idle connections, let others finish their answer, cut the rest after `deadline` seconds.
@@ -136,6 +150,7 @@ class Http1:
 
     def close(self) -> None:
         """Cut all connections immediately."""
+        self.service.on_freed = None
         self.service.abort()
         self._compressor.close()
         if self._timer is not None:
