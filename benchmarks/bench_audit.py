@@ -25,12 +25,12 @@ import once
 import uvloop
 from in_process import TOKEN, answer, served
 
-from pilothouse import options
 from pilothouse.assembly.audit import auditor
 from pilothouse.assembly.server import Server
 from pilothouse.audit.auditor import Auditor
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration import options
 from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
 
 TARGET = "/api/v1/namespaces/default/configmaps/bench"

@@ -7,11 +7,11 @@ import orjson
 import pytest
 from crds import definition
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.structural.validate import Correlation, Validator, validate
 from pilothouse.api.validate.crd import definition as crd
+from pilothouse.api.values.fields import Errors, Object
 
 DEFINITION = definition(1, 1)
 SCHEMA = DEFINITION["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

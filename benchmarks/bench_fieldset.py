@@ -5,8 +5,10 @@ from typing import Any
 import orjson
 
 from pilothouse import _fieldset as fieldset
-from pilothouse.api import codec, managed, schema
-from pilothouse.api.fields import Object
+from pilothouse.api import codec
+from pilothouse.api.changes import managed
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 
 POD = schema.builtin("io.k8s.api.core.v1.Pod")
 NOW = "2026-01-01T00:00:00Z"

@@ -17,7 +17,7 @@ from bench_audit import TARGET, get
 from in_process import answer, served
 
 from pilothouse.assembly.server import Server
-from pilothouse.heap import relax_collector
+from pilothouse.process.heap import relax_collector
 from pilothouse.server.request import Request, Response
 
 ROUNDS, GETS, PODS = once.rounds(40), 2000, 60

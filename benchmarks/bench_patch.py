@@ -4,8 +4,10 @@ from typing import Any
 
 import orjson
 
-from pilothouse.api import apply, codec, patch, schema, strategic
-from pilothouse.api.fields import Object
+from pilothouse.api import codec
+from pilothouse.api.changes import apply, patch, strategic
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 
 DEPLOYMENT = schema.builtin("io.k8s.api.apps.v1.Deployment")
 CONFIG = {

@@ -11,7 +11,7 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.installed.calls import Calls
 from pilothouse.admission.installed.hosted import Hosted
 from pilothouse.admission.metrics import AdmissionMetrics
-from pilothouse.entry_points import Offered
+from pilothouse.configuration.entry_points import Offered
 from pilothouse.offload import Turns
 
 CALLS = 200

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from pilothouse.api.identity import RequestInfo
-from pilothouse.endpoints import requestinfo
+from pilothouse import _requestinfo as requestinfo
+from pilothouse.api.values.identity import RequestInfo
 
 TARGETS = [
     ("GET", "/api/v1/namespaces/default/pods/web-6d4cf56db6-x2x7k", ""),

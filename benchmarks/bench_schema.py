@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from pilothouse import _schema
-from pilothouse.api import codec, quantity, schema, times
-from pilothouse.api.schema import Type
+from pilothouse.api import codec
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values import quantity, times
 
 POD_KIND = ("", "v1", "Pod")
 

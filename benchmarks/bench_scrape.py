@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable
 
 import once
 
-from pilothouse.api.identity import RequestInfo
-from pilothouse.endpoints.metrics import RequestMetrics
-from pilothouse.endpoints.scrape import gzipped
-from pilothouse.exposition import OPENMETRICS, PROTOBUF, TEXT
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.api.values.identity import RequestInfo
+from pilothouse.endpoints.documents.scrape import gzipped
+from pilothouse.endpoints.request.metrics import RequestMetrics
+from pilothouse.metrics.exposition import OPENMETRICS, PROTOBUF, TEXT
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.registry.resource import Resource
-from pilothouse.workers import Workers
+from pilothouse.workers.metrics import Workers
 
 SERIES = 23_000
 GOAL = 0.005

@@ -19,7 +19,7 @@ from in_process import answer, served
 
 from pilothouse import errors
 from pilothouse._seats import Flow, Ticket
-from pilothouse.api.identity import RequestInfo, User
+from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.assembly.server import Server
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.flowcontrol.gate import FlowControl, Gate

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api import selectors
+from pilothouse.api.values import selectors
 
 LABELS = {"app": "web", "tier": "front", "pod-template-hash": "5d4f8c7b9", "controller-revision": "3"}
 TEXT = "app=web,tier in (front,back),!canary"

@@ -16,8 +16,8 @@ from bench_audit import TARGET
 from bench_journal import answered, gets, posted
 from in_process import served
 
-from pilothouse.endpoints.tracing import Tracing
-from pilothouse.heap import relax_collector
+from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.process.heap import relax_collector
 
 ROUNDS = once.rounds(60)
 GOAL = 0.5

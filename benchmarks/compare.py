@@ -25,7 +25,7 @@ import uvloop
 from in_process import TOKEN, answer, served
 
 from pilothouse.assembly.server import Server
-from pilothouse.heap import relax_collector
+from pilothouse.process.heap import relax_collector
 from pilothouse.server.request import Request, Response
 
 WATCHES, OBJECTS = 4000, 50
@@ -145,7 +145,7 @@ class Tree:
 
     def __init__(self, path: pathlib.Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--measure"],
+            [sys.executable, str(path.resolve() / "benchmarks/compare.py"), "--measure"],
             env={**os.environ, "PYTHONPATH": f"{path.resolve()}/src"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -62,7 +62,7 @@ MODULES = {
     "_cel": "api",
     "_entry": "storage",
     "_fieldset": "api",
-    "_gzip": "storage",
+    "_gzip": "api",
     "_head": "server",
     "_hpack": "server",
     "_http1": "server",

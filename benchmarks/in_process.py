@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pilothouse import options
 from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
 from pilothouse.server.listener import bind
 from pilothouse.server.request import Request, Response
 

@@ -13,7 +13,7 @@ from fuzz.scenario import APPLY, JSON, JSON_PATCH, MERGE, PARTIAL, PARTIAL_LIST,
 from fuzz.seeds import STATUSES, Object, seed
 from harness import Answer, Rig
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 from pilothouse.registry.resource import Resource
 
 SEED = int(os.environ.get("EXTREMES_SEED") or 1)

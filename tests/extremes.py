@@ -9,7 +9,7 @@ from typing import Any
 from filled import Path, fields, put
 from fuzz.seeds import Object
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 
 LONGEST = (1 << 63) - 1
 LEAST = -(1 << 63)

@@ -10,8 +10,8 @@ from typing import Any
 
 from complexity import assert_linear
 
-from pilothouse.api.fields import Object
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values.fields import Object
 
 Path = tuple[str | int, ...]
 """Members and, for the first item of a list, 0."""

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from virtual_time import VirtualLoop
 
-from pilothouse import options
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
@@ -21,10 +20,11 @@ from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.modes import Authorizers, entries_of
 from pilothouse.caches import Budget
-from pilothouse.endpoints.health import Health
-from pilothouse.endpoints.tracing import Tracing
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration import options
+from pilothouse.endpoints.documents.health import Health
+from pilothouse.endpoints.journal.tracing import Tracing
 from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry import encoding

@@ -1,6 +1,6 @@
 """What a group of metrics shows."""
 
-from pilothouse.instruments import Group
+from pilothouse.metrics.instruments import Group
 
 
 def samples(shown: Group | str) -> dict[str, str]:

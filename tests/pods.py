@@ -4,7 +4,7 @@ from typing import Any
 
 from rules import put
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 CONTAINER: Object = {
     "name": "c",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 
 Case = tuple[Callable[..., None], Object | tuple[Object, Object], list[str]]
 """A rule, the new object or new and old, and what it finds."""
@@ -40,7 +40,7 @@ GONE = ...
 def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> list[str]:
     """What a rule finds; upstream's text after the field says the reason (`Required value`, ...) and the detail.
 
-    The examples and patterns at the end of sentences about names are left out: the tests of `api/names.py` have them. Long
+    The examples and patterns at the end of sentences about names are left out: the tests of `api/values/names.py` have them. Long
     sentences have the short forms of SENTENCES.
     """
     objects = given if isinstance(given, tuple) else (given,)

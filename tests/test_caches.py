@@ -10,11 +10,12 @@ from coroutines import at_once
 from virtual_time import VirtualLoop
 
 from pilothouse import caches
-from pilothouse.api import managed, names, quantity
-from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.api.changes import managed
+from pilothouse.api.values import names, quantity
+from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
-from pilothouse.exposition import number
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.metrics.exposition import number
+from pilothouse.metrics.instruments import MetricsRegistry
 
 MB = 1 << 20
 

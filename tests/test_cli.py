@@ -9,9 +9,9 @@ import yaml
 
 from pilothouse import cli
 from pilothouse.commands.names import COMMANDS
-from pilothouse.config import Config
-from pilothouse.endpoints.nonresource import version_info
-from pilothouse.version import GIT_VERSION
+from pilothouse.configuration.config import Config
+from pilothouse.endpoints.documents.nonresource import version_info
+from pilothouse.process.version import GIT_VERSION
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from generators import load, run
 
-from pilothouse.api import schema
+from pilothouse.api.types import schema
 
 
 def test_every_type_with_a_schema_is_there_and_the_same_texts_make_the_same_bytes(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from generators import load, run
 
-from pilothouse.config import all_flags
+from pilothouse.configuration.config import all_flags
 
 
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from harness import CONFIG_MAPS, Rig, config_map
 import pilothouse
 from pilothouse import logs
 from pilothouse.admission.chain import Plugin
+from pilothouse.logs import BURST, Repeats
 from pilothouse.registry.admission import AdmissionAttributes
-from pilothouse.repeats import BURST, Repeats
 
 log = logs.Logger("pilothouse.test")
 

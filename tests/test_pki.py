@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.oid import NameOID
 
-from pilothouse import options, pki
-from pilothouse.addresses import advertised
-from pilothouse.config import Config
+from pilothouse import pki
+from pilothouse.configuration import options
+from pilothouse.configuration.addresses import advertised
+from pilothouse.configuration.config import Config
 from pilothouse.files import write_file
 
 
@@ -95,7 +96,8 @@ def test_what_expires_within_a_month_is_renewed(tmp_path: pathlib.Path, days: in
 
 ON_A_FULL_DISK = """
 import errno, pathlib, sys
-from pilothouse import options, pki
+from pilothouse.configuration import options
+from pilothouse import pki
 
 data = pathlib.Path(sys.argv[1])
 config = options.parse([f"--data-dir={data}"])
@@ -190,8 +192,9 @@ def test_service_address_is_the_first_of_each_range() -> None:
 def test_servers_that_start_together_make_everything_once(tmp_path: pathlib.Path) -> None:
     program = """
 import sys
-from pilothouse import options, pki
-from pilothouse.addresses import advertised
+from pilothouse.configuration import options
+from pilothouse import pki
+from pilothouse.configuration.addresses import advertised
 files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
 print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
 """

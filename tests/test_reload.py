@@ -12,7 +12,7 @@ from logged import pairs
 from virtual_time import VirtualLoop
 
 from pilothouse import reload
-from pilothouse.instruments import Group
+from pilothouse.metrics.instruments import Group
 from pilothouse.reload import LONGEST_PAUSE, POLL, Files, Followed, Follower, Outcome, ReloadMetrics, Reloads
 
 

@@ -1,8 +1,8 @@
-"""Write docs/files.md, which lists every file, and the table of packages in docs/architecture.md.
+"""Write docs/files.md, which lists every file, and layers and packages in docs/architecture.md.
 
     python tools/gen_map.py [--out FOLDER]
 
-Everything above the line `## Packages` of docs/architecture.md is written by hand.
+Everything else above the line `## Packages` of docs/architecture.md is written by hand.
 """
 
 import argparse
@@ -13,6 +13,11 @@ import re
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 MARK = "## Packages\n"
+DRAWN = re.compile(r"(<!-- layers -->\n).*?(<!-- end of layers -->\n)", re.S)
+LAYERS = re.compile(r'^containers = \["pilothouse\.?([\w.]*)"\].*?^layers = \[\n(.*?)^\]', re.S | re.M)
+"""A contract of import-linter: the package, and its layers from the top to the bottom."""
+LAYER = re.compile(r'^    "([^"]+)",(?: +# (.*))?$', re.M)
+"""A layer and the comment that says what is in it."""
 HEAD = """# Every file
 
 What each file is for, in the words of its own docstring. `make map` writes this page.
@@ -77,9 +82,22 @@ def packages() -> str:
     )
 
 
+def layers() -> str:
+    """The layers to which import-linter holds packages, a block for each package."""
+    blocks = []
+    for package, rows in LAYERS.findall((ROOT / "pyproject.toml").read_text()):
+        found = LAYER.findall(rows)
+        width = max(len(names) for names, _ in found)
+        lines = "".join(f"{names:<{width}}   {said}".rstrip() + "\n" for names, said in found)
+        inside = f"Inside `{package}/`:\n\n" if package else ""
+        blocks.append(f"{inside}```text\n{lines}```\n")
+    return "\n".join(blocks)
+
+
 def build() -> dict[str, str]:
     """File name in docs/ -> its new text."""
     head = (DOCS / "architecture.md").read_text().split(MARK)[0]
+    head = DRAWN.sub(lambda found: f"{found[1]}{layers()}{found[2]}", head)
     tables = "".join(table(folder) for folder in folders())
     return {
         "architecture.md": f"{head}{MARK}\n[files.md](files.md) lists every file.\n\n{packages()}",

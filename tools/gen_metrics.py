@@ -23,9 +23,9 @@ ABSENT = ROOT / "tools/data/absent_metrics.json"
 sys.path.insert(0, str(ROOT / "src"))
 
 import pilothouse  # noqa: E402
-from pilothouse import options  # noqa: E402
 from pilothouse.assembly.server import Server  # noqa: E402
-from pilothouse.instruments import Group, Metric  # noqa: E402
+from pilothouse.configuration import options  # noqa: E402
+from pilothouse.metrics.instruments import Group, Metric  # noqa: E402
 
 MARK = "## Metrics\n"
 OWN = "pilothouse_"

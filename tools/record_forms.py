@@ -28,7 +28,7 @@ from fuzz.differ import trusting
 from fuzz.growth_kinds import collection
 from fuzz.seeds import STATUSES, seed
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Resource
 

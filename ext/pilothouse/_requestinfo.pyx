@@ -6,7 +6,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from sys import intern
 
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 
 cdef object _Info = RequestInfo
 cdef dict _VERBS = {

@@ -20,7 +20,7 @@ cdef extern from "Python.h":
 from binascii import b2a_base64
 
 cdef enum:
-    DEPTH_LIMIT = 200  # levels of objects and arrays; api/depth.py has the reason
+    DEPTH_LIMIT = 200  # levels of objects and arrays; api/types/depth.py has the reason
 
 MAX_DEPTH = DEPTH_LIMIT
 

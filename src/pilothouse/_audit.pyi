@@ -1,7 +1,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.server.request import Request, Response
 
 def micros(nanoseconds: int) -> str: ...

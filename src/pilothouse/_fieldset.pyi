@@ -1,7 +1,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias, type_check_only
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 
 _Set: TypeAlias = dict[str, Any]
 _Path: TypeAlias = tuple[str, ...]

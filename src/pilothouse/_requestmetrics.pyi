@@ -1,8 +1,8 @@
 from typing import Protocol
 
 from pilothouse._instruments import Distribution
-from pilothouse.api.identity import RequestInfo
-from pilothouse.instruments import Histogram
+from pilothouse.api.values.identity import RequestInfo
+from pilothouse.metrics.instruments import Histogram
 from pilothouse.registry.resource import Resource
 
 DURATION: tuple[float, ...]

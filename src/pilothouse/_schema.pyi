@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 
 MAX_DEPTH: int
 

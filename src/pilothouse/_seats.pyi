@@ -2,7 +2,7 @@ from asyncio import Future
 from collections.abc import Callable
 
 from pilothouse._instruments import Distribution
-from pilothouse.api.identity import RequestInfo, User
+from pilothouse.api.values.identity import RequestInfo, User
 
 BUCKETS: dict[str, tuple[float, ...]]
 

@@ -13,8 +13,8 @@ from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
 
-from pilothouse.instruments import Gauge, Group, Labels
 from pilothouse.lifecycle import Background
+from pilothouse.metrics.instruments import Gauge, Group, Labels
 
 TOTAL = 64 << 20
 """Bytes of all caches of a server, when nothing else is said (--cache-memory-mb)."""

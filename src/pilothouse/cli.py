@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pilothouse.commands.names import COMMANDS
-from pilothouse.version import GIT_VERSION
+from pilothouse.process.version import GIT_VERSION
 
 if TYPE_CHECKING:
-    from pilothouse.config import Config
+    from pilothouse.configuration.config import Config
 
 
 USAGE = """Pilothouse is a Kubernetes API server.
@@ -89,11 +89,11 @@ def _fail(problem: str, program: str) -> int:
 
 def _run(config: "Config", command: Sequence[str]) -> int:
     """Serve in this process, or with --workers in several."""
-    from pilothouse.process import forbid_core_files
+    from pilothouse.process.core_files import forbid_core_files
 
     forbid_core_files()
     if config.workers > 1:
-        from pilothouse import supervisor
+        from pilothouse.workers import supervisor
 
         return supervisor.run(command, config)
     from pilothouse.assembly import process
@@ -103,9 +103,10 @@ def _run(config: "Config", command: Sequence[str]) -> int:
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
     """Serve; `ours` selects the defaults of `pilothouse serve` in place of those of `kube-apiserver`."""
-    from pilothouse import logs, options
-    from pilothouse.config import all_flags
-    from pilothouse.flags import FlagError
+    from pilothouse import logs
+    from pilothouse.configuration import options
+    from pilothouse.configuration.config import all_flags
+    from pilothouse.configuration.flags import FlagError
 
     try:
         asked = options.asks_for(arguments)
@@ -148,9 +149,9 @@ def _tell_ignored(names: Sequence[str]) -> None:
 
 def _command(name: str, arguments: Sequence[str]) -> int:
     """Run a command of the package `commands`, or print what it is for."""
-    from pilothouse import options
     from pilothouse.commands.api import ApiError
-    from pilothouse.flags import FlagError
+    from pilothouse.configuration import options
+    from pilothouse.configuration.flags import FlagError
 
     program = f"pilothouse {name}"
     try:

@@ -106,7 +106,7 @@ class Conflict(StatusError):
 
 
 class FieldConflicts(Conflict):
-    """The conflicts of an apply, one line for each field; api/apply.py bounds them."""
+    """The conflicts of an apply, one line for each field; api/changes/apply.py bounds them."""
 
     longest = 128 * QUOTED
 
@@ -141,7 +141,7 @@ class UnsupportedMediaType(StatusError):
 class Invalid(StatusError):
     code, reason = 422, "Invalid"
     longest = 256 * QUOTED
-    """The causes are bounded one by one, and all together (api/fields.py)."""
+    """The causes are bounded one by one, and all together (api/values/fields.py)."""
 
 
 class TooManyRequests(StatusError):

@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilothouse.addresses import advertised, url
-from pilothouse.config import Config
+from pilothouse.configuration.addresses import advertised, url
+from pilothouse.configuration.config import Config
 from pilothouse.files import NO_SPACE, try_to_write, write_file, written
 from pilothouse.logs import Logger
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pilothouse.instruments import Counter, Gauge, Group, digest
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.metrics.instruments import Counter, Gauge, Group, digest
 
 log = Logger(__name__)
 

@@ -20,7 +20,7 @@ from pilothouse.admission.certificates import (
     CertificateSubjectRestriction,
     ClusterTrustBundleAttest,
 )
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authz.authorizer import Decision
 
 RESOURCE = ("certificates.k8s.io", "v1", "certificatesigningrequests")

@@ -8,7 +8,7 @@ from harness import Rig, is_asked
 from pilothouse import errors
 from pilothouse.admission.eventratelimit import KEPT, VERSIONS, EventRateLimit, Limit, read
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 
 EVENTS = ("", "v1", "events")
 

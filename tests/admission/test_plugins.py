@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from pilothouse import options
 from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
-from pilothouse.checks import GATED_PLUGINS, PLUGINS
+from pilothouse.configuration import options
+from pilothouse.configuration.checks import GATED_PLUGINS, PLUGINS
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.service_resolver import ServiceResolver

@@ -21,7 +21,7 @@ from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import DefaultStorageClass, StorageObjectInUseProtection
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
-from pilothouse.api.equality import changes
+from pilothouse.api.values.equality import changes
 from pilothouse.registry.trail import Trail
 
 Object = dict[str, Any]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import _schema, errors
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
+from pilothouse.api.types import schema
 
 POD = ("", "v1", "Pod")
 CONFIG_MAP = ("", "v1", "ConfigMap")

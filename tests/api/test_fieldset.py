@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import _fieldset as fieldset
-from pilothouse.api.schema import Field, Type
+from pilothouse.api.types.schema import Field, Type
 
 CACHED = 40.0
 """See assert_linear: path elements are remembered, some thousands of them."""

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from complexity import assert_linear
 
-from pilothouse.api import meta, names
-from pilothouse.api.fields import Errors
+from pilothouse.api import meta
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors
 
 
 def causes(check: Any, *args: Any) -> list[str]:

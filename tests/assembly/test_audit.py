@@ -13,12 +13,12 @@ import pytest
 from audit.kept import policy
 from eventually import eventually
 
-from pilothouse import options
 from pilothouse.assembly.audit import auditor
 from pilothouse.audit.log_backend import LogBackend
 from pilothouse.audit.webhook_backend import WebhookBackend
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration import options
 from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.http import Outbound
 from pilothouse.testing.server import InProcess
 

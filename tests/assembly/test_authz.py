@@ -1,10 +1,10 @@
 """Anonymous requests, as the flags and the authorizers let them in."""
 
-from pilothouse import options
 from pilothouse.assembly.authz import anonymous_may_ask
 from pilothouse.assembly.jwt import authentication
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
 from pilothouse.authz.modes import AlwaysDeny, entries_of
+from pilothouse.configuration import options
 
 
 def let_in(*flags: str) -> bool:

@@ -10,10 +10,10 @@ from aiohttp import web
 from backend import Backend
 from connect_proxy import ConnectProxy, egress_file
 
-from pilothouse import options
 from pilothouse.assembly.egress import Ways, follow_kubelet_ca
-from pilothouse.endpoints.kubelet import Kubelets, trust_of
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration import options
+from pilothouse.endpoints.streams.kubelet import Kubelets, trust_of
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Trust
 from pilothouse.pki import Authority, pem

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pilothouse import options
 from pilothouse.assembly.jwt import authentication, jwt_tokens, username_prefix
 from pilothouse.authn.configuration import Anonymous, Mapping, Rule
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS
+from pilothouse.configuration import options
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress

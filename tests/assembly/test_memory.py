@@ -2,8 +2,9 @@
 
 import pytest
 
-from pilothouse import cgroup, options
 from pilothouse.assembly.memory import bodies, budget, size_of
+from pilothouse.configuration import options
+from pilothouse.process import cgroup
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from e2e.http_client import Connection
 
-from pilothouse import options
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
 
 DEFINITIONS, SERIES = 200, 3000
 CODES = {

@@ -12,10 +12,11 @@ import pytest
 from logged import pairs
 
 import pilothouse
-from pilothouse import cli, options
+from pilothouse import cli
 from pilothouse.assembly.process import serve
 from pilothouse.assembly.server import Server
-from pilothouse.config import Config
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage
 

@@ -10,10 +10,11 @@ from cryptography import x509
 from eventually import aeventually
 from virtual_time import VirtualLoop
 
-from pilothouse import options, pki
+from pilothouse import pki
 from pilothouse.assembly.intervals import Intervals
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
 from pilothouse.files import write_file
 
 

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives import serialization
 from eventually import aeventually, eventually
 
 import pilothouse
-from pilothouse import options, pki
+from pilothouse import pki
 from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
 from pilothouse.storage.interface import Unavailable
 from pilothouse.testing.ports import free_ports
 

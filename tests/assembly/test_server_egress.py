@@ -15,8 +15,8 @@ from backend import Backend
 from connect_proxy import ConnectProxy, egress_file
 from e2e.http_client import Connection
 
-from pilothouse import options
 from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.egress_config import EgressConfigError, load
 from pilothouse.outbound.metrics import EgressMetrics

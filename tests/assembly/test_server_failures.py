@@ -13,9 +13,9 @@ import pytest
 from eventually import aeventually
 from logged import pairs
 
-from pilothouse import options
 from pilothouse.assembly.server import Server
-from pilothouse.config import Config
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Opened
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage

@@ -13,10 +13,10 @@ pytest.importorskip("opentelemetry.sdk")
 from collector import Collector
 from connect_proxy import ConnectProxy, egress_file
 
-from pilothouse import options
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.assembly.tracing import Traces
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration import options
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound import egress_config
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.metrics import EgressMetrics
@@ -105,9 +105,9 @@ WITHOUT = """
 import sys
 
 sys.modules["opentelemetry"] = None
-from pilothouse import options
+from pilothouse.configuration import options
 from pilothouse.assembly.tracing import Traces
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.metrics.instruments import MetricsRegistry
 
 Traces(options.parse(["--tracing-config-file=" + sys.argv[1]]), MetricsRegistry())
 """

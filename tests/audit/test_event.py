@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilothouse import _audit
 from pilothouse._audit import Event
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.audit import event
 from pilothouse.audit.event import Fields, ObjectEvent
 

@@ -10,7 +10,7 @@ from audit.kept import policy
 from audit.lines import Lines, Lost, made, numbers
 from eventually import aeventually
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit.auditor import Auditor
 from pilothouse.audit.batching import Batching
 from pilothouse.audit.event import HEAD, LARGE, Fields, ObjectEvent

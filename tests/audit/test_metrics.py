@@ -9,7 +9,7 @@ from logged import pairs
 from virtual_time import VirtualLoop
 
 from pilothouse.audit.metrics import AuditMetrics, Losses, Telling
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.metrics.instruments import MetricsRegistry
 
 
 def test_names_and_values() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import pairs
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit.policy import LEVELS, STAGES, PolicyError, Verdict, load, parse
 
 Object = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.kept import Kept, auditor
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit import record as module
 from pilothouse.audit.event import ObjectEvent
 from pilothouse.audit.record import LARGEST, Record

@@ -10,7 +10,7 @@ import pytest
 from audit.kept import Kept, auditor
 from harness import CONFIG_MAPS, Rig
 
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import Decision, Member

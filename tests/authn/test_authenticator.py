@@ -10,7 +10,7 @@ from clocks import Clock
 from coroutines import at_once
 
 from pilothouse import errors
-from pilothouse.api.identity import ANONYMOUS, User
+from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.authenticator import (
     Recognition,
     TokenIdentity,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pilothouse import errors
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authn.claims import ClaimMapper
 from pilothouse.authn.configuration import (
     AuthenticationConfiguration,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pilothouse import errors
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authn.impersonation import Impersonation, wanted_user
 from pilothouse.server.request import Request
 

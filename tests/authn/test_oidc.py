@@ -23,7 +23,7 @@ from pilothouse.authn.configuration import (
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
 from pilothouse.authn.validation import validated
-from pilothouse.instruments import digest
+from pilothouse.metrics.instruments import digest
 
 ELSE = "https://else"
 

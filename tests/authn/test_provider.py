@@ -16,7 +16,7 @@ from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.authn.provider import MAX_KEYS, RETRY, Provider, registry_of
-from pilothouse.instruments import digest
+from pilothouse.metrics.instruments import digest
 
 REGISTRY = registry_of(ALGORITHMS)
 DISCOVERY, KEYS = f"{URL}/.well-known/openid-configuration", f"{URL}/keys"

@@ -7,7 +7,7 @@ import pytest
 from clocks import Clock
 
 from pilothouse import errors
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.webhook import WebhookTokens
 

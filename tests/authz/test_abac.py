@@ -8,7 +8,7 @@ from coroutines import at_once
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.abac import ABACAuthorizer, Policy, PolicyError, load
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
 

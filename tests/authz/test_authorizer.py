@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from coroutines import at_once
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import (
     ALLOW,
     NO_OPINION,

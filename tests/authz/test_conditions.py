@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.conditions import ConditionError, Conditions, compiled
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.webhook import review_spec

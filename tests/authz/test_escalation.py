@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
 from pilothouse.authz.cover import uncovered
 from pilothouse.authz.escalation import (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from coroutines import at_once
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.abac import ABACAuthorizer, Policy
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.configuration import Entry, Webhook

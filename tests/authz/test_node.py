@@ -7,7 +7,7 @@ from clocks import Clock
 from coroutines import at_once
 from metric_samples import samples
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer, PodsOfNodes
 

@@ -7,7 +7,7 @@ from coroutines import at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.rbac import RBACAuthorizer, rule_applies
 
 

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.rbac import rules_allow
 from pilothouse.authz.shortest import role_for, rule_for, yaml_for
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from clocks import Clock
 
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import Decision, Member, UnionAuthorizer
 from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics

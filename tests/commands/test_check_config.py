@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse import cli, options, pki
+from pilothouse import cli, pki
 from pilothouse.commands.config_files import READERS, located
+from pilothouse.configuration import options
 
 FILES = {
     "audit-policy-file": (
@@ -110,6 +111,6 @@ def test_yaml_that_cannot_be_read_has_its_line(tmp_path: Path) -> None:
 
 
 def test_each_reader_is_of_a_flag() -> None:
-    from pilothouse.config import all_flags
+    from pilothouse.configuration.config import all_flags
 
     assert READERS.keys() <= {flag.name for flag in all_flags() if flag.kind in ("file", "files")}

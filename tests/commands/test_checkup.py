@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pilothouse import cli, options, pki
+from pilothouse import cli, pki
 from pilothouse.commands import checkup
 from pilothouse.commands.checkup import Finding, Level
-from pilothouse.config import Config
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
 from pilothouse.pki import Authority
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports

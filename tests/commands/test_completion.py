@@ -7,7 +7,7 @@ import pytest
 
 from pilothouse import cli
 from pilothouse.commands.names import COMMANDS
-from pilothouse.config import all_flags
+from pilothouse.configuration.config import all_flags
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

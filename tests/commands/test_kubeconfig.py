@@ -8,7 +8,8 @@ import pytest
 import yaml
 from cryptography import x509
 
-from pilothouse import cli, options, pki
+from pilothouse import cli, pki
+from pilothouse.configuration import options
 
 
 def made(capfd: pytest.CaptureFixture[str], *arguments: str) -> Any:

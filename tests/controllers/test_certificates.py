@@ -19,7 +19,7 @@ from harness import ADMIN, Rig
 from virtual_time import VirtualLoop
 
 from pilothouse import pki
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.controllers.certificates import (
     API_CLIENT,
     KUBELET_CLIENT,

@@ -8,7 +8,7 @@ import pytest
 from eventually import aeventually
 from virtual_time import VirtualLoop
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.crd import Definitions
 

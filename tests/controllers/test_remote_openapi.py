@@ -31,7 +31,7 @@ from metric_samples import samples
 
 from pilothouse.controllers import remote_openapi
 from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI, Tags
-from pilothouse.endpoints.openapi_remote import Packed, RemoteDocuments, RemoteSpec
+from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocuments, RemoteSpec
 from pilothouse.outbound.http import ClientError
 from pilothouse.registry.resource import Backend as Service
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable

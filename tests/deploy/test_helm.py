@@ -18,7 +18,8 @@ from deploy.page import scripts
 from deploy.processes import get, running, wait_for_namespaces
 
 from deploy import render_chart
-from pilothouse import options, pki
+from pilothouse import pki
+from pilothouse.configuration import options
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports
 

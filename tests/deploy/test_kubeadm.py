@@ -11,9 +11,10 @@ from clients.drivers import Kubectl
 from deploy.processes import running, wait_for_namespaces
 
 from deploy import kubeadm_pod
-from pilothouse import options, pki
-from pilothouse.api import schema
-from pilothouse.api.strategic import apply
+from pilothouse import pki
+from pilothouse.api.changes.strategic import apply
+from pilothouse.api.types import schema
+from pilothouse.configuration import options
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from clients.drivers import Kubectl
 
-from pilothouse import options
+from pilothouse.configuration import options
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from e2e.access import UNLISTED, Ask, Attributes, Rules, asks, discovered, grant
 from eventually import eventually
 from harness import Stream
 
-from pilothouse.api.identity import ANONYMOUS
+from pilothouse.api.values.identity import ANONYMOUS
 from pilothouse.server.request import Request, Response
 from pilothouse.testing.server import InProcess
 

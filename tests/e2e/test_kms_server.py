@@ -18,11 +18,11 @@ import yaml
 from e2e.http_client import Connection, Lost
 from eventually import aeventually
 
-from pilothouse import options
 from pilothouse.assembly.intervals import Intervals
 from pilothouse.assembly.server import Server
-from pilothouse.storage.kms import provider as kms
-from pilothouse.storage.kms import wire as kms_wire
+from pilothouse.configuration import options
+from pilothouse.storage.encryption.kms import provider as kms
+from pilothouse.storage.encryption.kms import wire as kms_wire
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.kms import Plugin
 

@@ -409,9 +409,9 @@ def site_metrics(site: Site) -> str:
 
 
 def test_kubelet_authorities(site: Site) -> None:
-    """The connections themselves are tested in endpoints/test_kubelet.py."""
+    """The connections themselves are tested in endpoints/streams/test_kubelet.py."""
     other = pem(Authority.create("kubelets").certificate)
-    kubelets = site.server._server.handlers.verbs.kubelets
+    kubelets = site.server._server.handlers.streams.kubelets
     site.put("kubelet-ca", "kubelet-ca.crt", other.decode())
     assert kubelets._trust.ca == other
     site.put("kubelet-ca", "kubelet-ca.crt", "none", "failure")

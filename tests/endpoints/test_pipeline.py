@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
 
+from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints import requestinfo
-from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.pipeline import attributes_of
+from pilothouse.endpoints.request.context import Context
 from pilothouse.server.request import Request, Response
 
 

@@ -10,7 +10,7 @@ from harness import CONFIG_MAPS, PODS, Rig, config_map
 from virtual_time import VirtualLoop
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.audit.policy import parse
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.registry.admission import AdmissionAttributes

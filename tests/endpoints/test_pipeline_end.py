@@ -13,9 +13,9 @@ from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 from virtual_time import VirtualLoop
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authz.authorizer import ALLOW, Decision
-from pilothouse.endpoints.context import Context, Outcome
+from pilothouse.endpoints.request.context import Context, Outcome
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.server.http1 import Http1

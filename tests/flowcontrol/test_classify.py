@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flowcontrol.live import GROUP, REJECT, Live
 
-from pilothouse.api.identity import RequestInfo, User
+from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.controllers import bootstrap
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pilothouse._seats import Flow, Kinds, Level, Series, Ticket
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.flowcontrol.sharding import hand_of
 
 SERVICE = 0.003

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, Rig
 
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.flowcontrol.width import Widths, after_write, list_seats
 
 pytestmark = pytest.mark.usefixtures("virtual")

@@ -82,7 +82,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 def test_imports_of_all_kinds_are_seen() -> None:
     graph = imports()
     assert "pilothouse.assembly.process" in graph["pilothouse.cli"], "inside a function"
-    assert "pilothouse.config" in graph["pilothouse.cli"], "for types only"
+    assert "pilothouse.configuration.config" in graph["pilothouse.cli"], "for types only"
     assert "pilothouse._json" in graph["pilothouse._listbody"], "of a compiled module"
     assert "pilothouse.api.json" not in graph["pilothouse.lifecycle"]
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]

@@ -103,7 +103,7 @@ def test_both_are_found() -> None:
     text = """
 import time
 from pilothouse import pki
-from pilothouse.api import patch
+from pilothouse.api.changes import patch
 WAIT = 0.5
 def test(monkeypatch):
     time.sleep(WAIT)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 ENDPOINTS = pathlib.Path(__file__).parents[2] / "src/pilothouse/endpoints"
-FILES = sorted(ENDPOINTS.glob("*.py"))
+FILES = sorted(ENDPOINTS.rglob("*.py"))
 NAMES = {"kind", "plural", "singular", "group_resource"}
 
 

@@ -23,24 +23,24 @@ from server.fake_transport import Peer
 from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, SETTINGS, frame
 
 import pilothouse
-from pilothouse import options
-from pilothouse.api.identity import ANONYMOUS, RequestInfo
+from pilothouse.api.values.identity import ANONYMOUS, RequestInfo
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
-from pilothouse.endpoints.metrics import StandingMetrics
-from pilothouse.instruments import Group
+from pilothouse.configuration import options
+from pilothouse.endpoints.request.metrics import StandingMetrics
+from pilothouse.metrics.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.commit_metrics import CommitMetrics
-from pilothouse.storage.encryption.metrics import EncryptionMetrics
+from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
+from pilothouse.storage.encryption.metrics import TO_STORAGE, EncryptionMetrics
 from pilothouse.storage.etcd.metrics import EtcdMetrics
-from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
 from pilothouse.tracing.metrics import TracingMetrics
-from pilothouse.workers import WorkerMetrics
+from pilothouse.workers.metrics import WorkerMetrics
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -516,10 +516,10 @@ ELSEWHERE = {
     "apiserver_certificates_registry_csr_requested_duration_total": "registry/test_object_metrics.py",
     "apiserver_clusterip_repair_ip_errors_total": "controllers/test_services.py",
     "apiserver_clusterip_repair_reconcile_errors_total": "controllers/test_services.py",
-    "apiserver_current_inqueue_requests": "endpoints/test_metrics.py",
+    "apiserver_current_inqueue_requests": "endpoints/request/test_metrics.py",
     "apiserver_nodeport_repair_port_errors_total": "controllers/test_services.py",
     "apiserver_nodeport_repair_reconcile_errors_total": "controllers/test_services.py",
-    "apiserver_request_aborts_total": "endpoints/test_metrics.py",
+    "apiserver_request_aborts_total": "endpoints/request/test_metrics.py",
     "apiserver_storage_decode_errors_total": "storage/test_metrics.py",
     "apiserver_storage_list_evaluated_objects_total": "storage/test_metrics.py",
     "apiserver_storage_list_fetched_objects_total": "storage/test_metrics.py",
@@ -528,8 +528,8 @@ ELSEWHERE = {
     "etcd_bookmark_total": "storage/test_metrics.py",
     "kube_apiserver_clusterip_allocator_allocation_errors_total": "registry/test_allocators.py",
     "kube_apiserver_nodeport_allocator_allocation_errors_total": "registry/test_node_ports.py",
-    "kube_apiserver_pod_logs_backend_tls_failure_total": "endpoints/test_podlog.py",
-    "kube_apiserver_pod_logs_insecure_backend_total": "endpoints/test_podlog.py",
+    "kube_apiserver_pod_logs_backend_tls_failure_total": "endpoints/streams/test_podlog.py",
+    "kube_apiserver_pod_logs_insecure_backend_total": "endpoints/streams/test_podlog.py",
     "pilothouse_certificate_expiry_timestamp_seconds": "assembly/test_upkeep.py",
     "pilothouse_data_disk_bytes": "assembly/test_upkeep.py",
     "pilothouse_data_free_bytes": "assembly/test_upkeep.py",
@@ -540,7 +540,7 @@ ELSEWHERE = {
     "pilothouse_memory_refused_requests_total": "flowcontrol/test_memory.py",
     "pilothouse_memory_reliefs_total": "flowcontrol/test_memory.py",
     "node_authorizer_graph_actions_duration_seconds": "authz/test_node.py",
-    "pilothouse_objects_left_out_total": "endpoints/test_left_out.py",
+    "pilothouse_objects_left_out_total": "endpoints/answers/test_left_out.py",
     "pilothouse_storage_full": "e2e/test_full_disk.py",
     "rest_client_response_size_bytes": "outbound/test_http.py",
     "workqueue_depth": "controllers/test_queue.py",
@@ -589,19 +589,19 @@ ELSEWHERE = {
     "apiserver_authorization_webhook_duration_seconds": "authz/test_webhook.py",
     "apiserver_authorization_webhook_evaluations_fail_open_total": "authz/test_webhook.py",
     "apiserver_authorization_webhook_evaluations_total": "authz/test_webhook.py",
-    "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
-    "aggregator_discovery_aggregation_count_total": "endpoints/test_discovery.py",
+    "apiserver_current_inflight_requests": "endpoints/request/test_metrics.py",
+    "aggregator_discovery_aggregation_count_total": "endpoints/documents/test_discovery.py",
     "aggregator_unavailable_apiservice_total": "controllers/test_apiservices.py",
-    "apiserver_request_terminations_total": "endpoints/test_metrics.py",
+    "apiserver_request_terminations_total": "endpoints/request/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
-    "cardinality_enforcement_unexpected_categorizations_total": "test_metric_limits.py",
+    "cardinality_enforcement_unexpected_categorizations_total": "configuration/test_metric_limits.py",
     "apiserver_flowcontrol_request_concurrency_in_use": "assembly/test_metrics.py",
     "apiserver_flowcontrol_request_concurrency_limit": "assembly/test_metrics.py",
     "apiserver_request_slo_duration_seconds": "assembly/test_metrics.py",
     "apiserver_storage_db_total_size_in_bytes": "assembly/test_metrics.py",
-    "apiserver_stream_translator_requests_total": "endpoints/test_pod_streams.py",
-    "apiserver_stream_tunnel_requests_total": "endpoints/test_pod_streams.py",
-    "apiserver_websocket_streaming_requests_total": "endpoints/test_pod_streams.py",
+    "apiserver_stream_translator_requests_total": "endpoints/streams/test_pod_streams.py",
+    "apiserver_stream_tunnel_requests_total": "endpoints/streams/test_pod_streams.py",
+    "apiserver_websocket_streaming_requests_total": "endpoints/streams/test_pod_streams.py",
     "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
     "pilothouse_admission_webhook_skipped_total": "admission/webhooks/test_calling.py",
     "pilothouse_reload_last_timestamp_seconds": "test_reload.py",
@@ -630,7 +630,7 @@ ENVELOPE = {
     "apiserver_storage_data_key_generation_failures_total",
     "apiserver_storage_envelope_transformation_cache_misses_total",
 }
-"""What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
+"""What is declared where a KMS plugin is configured; storage/encryption/kms/test_provider.py moves it."""
 
 
 ON_REQUEST: tuple[Callable[[], Group], ...] = (
@@ -648,7 +648,7 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
 )
 """What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
 (outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
-(endpoints/test_standing.py), several workers (test_workers.py), a store in files (storage/sqlite/) or in etcd
+(endpoints/objects/test_standing.py), several workers (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd
 (storage/etcd/test_leases.py), traces (tracing/test_exporter.py)."""
 
 

@@ -13,6 +13,8 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 PARTS = sorted(COMPILED.glob("*.p*"))
 PACKAGES = sorted(PACKAGE.rglob("__init__.py"))
 LINES = 600
+GROUND_FLOOR = 13
+"""Modules at most that are in no package."""
 DOORS = {"deploy", "clients", "conformance", "docs", "e2e", "fuzz", "node", "quality"}
 """Folders of tests that are not about one module."""
 
@@ -91,3 +93,8 @@ def test_tests_mirror_the_tree() -> None:
 def test_every_package_has_tests() -> None:
     folders = {p.parent.relative_to(PACKAGE) for p in FILES if not p.is_relative_to(PACKAGE / "api/schemas")}
     assert sorted(str(f) for f in folders if not list((ROOT / "tests" / f).glob("test_*.py"))) == []
+
+
+def test_the_ground_floor_is_small() -> None:
+    modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert len(modules) <= GROUND_FLOOR, sorted(modules)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 import pilothouse
-from pilothouse.api.identity import RequestInfo
-from pilothouse.endpoints.requestinfo import parse
+from pilothouse._requestinfo import parse
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.conventions import BUILT_IN, CUSTOM
 

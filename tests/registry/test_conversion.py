@@ -1,4 +1,4 @@
-"""Objects that wait for their conversion, in every verb but watch (endpoints/test_watch_conversion.py)."""
+"""Objects that wait for their conversion, in every verb but watch (endpoints/objects/test_watch_conversion.py)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from converters import (
 from harness import plug
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.api import schema
-from pilothouse.api.managed import Unconverted
+from pilothouse.api.changes.managed import Unconverted
+from pilothouse.api.types import schema
 from pilothouse.offload import INLINE_WORK
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.conversion import Conversion, OtherVersions, converted

@@ -7,7 +7,7 @@ import pytest
 from harness import plug
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.crd import Definitions, storage_hash

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.admission.chain import Chain, Plugin
-from pilothouse.api import times
 from pilothouse.api.protobuf import writer as protobuf
+from pilothouse.api.values import times
 from pilothouse.registry import deletion
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.registry.write import Write

@@ -8,7 +8,7 @@ import pytest
 from harness import PODS, Rig, pod
 
 from pilothouse import wire
-from pilothouse.api import times
+from pilothouse.api.values import times
 from pilothouse.registry import repair
 
 KEY = "/registry/pods/default/a"

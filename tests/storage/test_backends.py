@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse import backends, options
 from pilothouse.assembly.server import Server
-from pilothouse.backends import BACKENDS, Backend
+from pilothouse.configuration import backends, options
+from pilothouse.configuration.backends import BACKENDS, Backend
 from pilothouse.lifecycle import Background
 from pilothouse.server.listener import bind
 from pilothouse.storage.backends import open_storage

@@ -8,7 +8,7 @@ from storage.cached_pods import P, Sink, fields, pod
 
 from pilothouse._json import JsonEncoder
 from pilothouse._selectors import Selector
-from pilothouse.api.selectors import parse
+from pilothouse.api.values.selectors import parse
 from pilothouse.storage.encryption.backend import DecryptionError
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.memory import MemoryStorage

@@ -11,9 +11,10 @@ from fuzz.seeds import creatable, seed
 
 from pilothouse import _fieldset as fieldset
 from pilothouse import _schema, errors
-from pilothouse.api import codec, scheme
+from pilothouse.api import codec
 from pilothouse.api import json as exact
 from pilothouse.api.protobuf import writer as protobuf
+from pilothouse.api.types import scheme
 from pilothouse.registry.resource import Resource
 
 KINDS = {f"{resource.api_version} {resource.kind}": resource for resource in creatable()}

@@ -8,10 +8,10 @@ from typing import Any
 
 from fuzz.engines import Engine, chance_of, same
 
-from pilothouse.api import selectors
 from pilothouse.api.cel import types
 from pilothouse.api.cel.environment import Budget, CompileError, Environment, EvaluationError
-from pilothouse.api.selectors import Requirement, Selector
+from pilothouse.api.values import selectors
+from pilothouse.api.values.selectors import Requirement, Selector
 from pilothouse.errors import BadRequest
 
 # Selectors: a line of label terms, and one of field terms

@@ -21,9 +21,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from pilothouse import options
 from pilothouse.assembly.server import Server
-from pilothouse.heap import relax_collector
+from pilothouse.configuration import options
+from pilothouse.process.heap import relax_collector
 from pilothouse.server.http1 import Http1
 from pilothouse.server.request import Handler
 

@@ -9,8 +9,8 @@ from fuzz.growth_fillers import Filler, dumped, example, fillers, numbered
 from fuzz.growth_kinds import HOLE, Path, around, collection, good, holed, members, shown, tree
 from fuzz.growth_requests import MAPS, ONE
 
-from pilothouse.api import schema
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
 from pilothouse.registry.resource import Resource
 
 MERGE = "application/merge-patch+json"

@@ -8,7 +8,7 @@ from typing import Any
 from fuzz.growth import Case, Group, http
 from fuzz.growth_fillers import Filler, fillers, numbered, repeated, text
 
-from pilothouse.api.schema import Field, Type
+from pilothouse.api.types.schema import Field, Type
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 FORMATS = [

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pilothouse.api.schema import Field, Type
+from pilothouse.api.types.schema import Field, Type
 
 Filler = Callable[[int], bytes]
 

@@ -10,7 +10,7 @@ from fuzz.growth import Case, Group, NotMadeError, http
 from fuzz.growth_fillers import NUMBERED, Filler, dumped, example, fillers
 
 from pilothouse.api.protobuf.writer import write
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Resource
 

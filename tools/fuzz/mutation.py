@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 
 Object = dict[str, Any]
 Node = tuple[Any, Any, Type]

@@ -18,7 +18,7 @@ from fuzz.growth_kinds import PROTOBUF, as_protobuf
 from fuzz.mutation import ANY, Mutation
 from fuzz.seeds import CHANGES_ALL, STATUSES, Object, creatable, seed
 
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 from pilothouse.registry.resource import Resource
 
 JSON = "application/json"

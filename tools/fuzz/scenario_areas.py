@@ -21,7 +21,7 @@ from fuzz.scenario import (
 from fuzz.scenario_custom import custom, definitions
 from fuzz.seeds import CHANGES_ALL, Object, creatable
 
-from pilothouse.api import schema
+from pilothouse.api.types import schema
 from pilothouse.registry.resource import Resource, Subresource
 
 RAW = (

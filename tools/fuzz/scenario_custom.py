@@ -8,7 +8,7 @@ from fuzz.mutation import ANY, JUNK, ODD_NUMBERS, ODD_TEXTS, Mutation, json_patc
 from fuzz.scenario import APPLY, JSON, JSON_PATCH, MERGE, PARTIAL, STRATEGIC, TABLE, YAML, Builder
 from fuzz.seeds import STATUSES, Object
 
-from pilothouse.api import schema as types
+from pilothouse.api.types import schema as types
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RULES = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object, show
+from pilothouse.api.values.fields import Object, show
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -1,6 +1,6 @@
 """The audit annotations that plugins give a request (apiserver admission/attributes.go)."""
 
-from pilothouse.api import names
+from pilothouse.api.values import names
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.values.identity import AuthorizationAttributes
 
 
 class Decision(Protocol):

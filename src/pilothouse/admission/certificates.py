@@ -8,10 +8,10 @@ from collections.abc import Awaitable
 from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
 from pilothouse.admission.authorization import Authorizer, allowed
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

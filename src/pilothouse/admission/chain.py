@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pilothouse._instruments import Distribution
 from pilothouse.admission.about import EVERYTHING, About
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.waiting import in_task

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pilothouse.api.configfile import ConfigurationError, expect, read, refuse_unknown
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 
 VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alpha1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 def default_class(classes: Iterable[Object], annotations: Sequence[str]) -> Object | None:

@@ -9,7 +9,7 @@ from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.configfile import expect, refuse, refuse_unknown
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 VERSIONS = ("eventratelimit.admission.k8s.io/v1alpha1",)

@@ -21,8 +21,8 @@ from pilothouse.api.cel.environment import (
 from pilothouse.api.cel.libraries import authorizer as cel
 from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
 from pilothouse.api.cel.types import Type
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.waiting import in_task

@@ -2,8 +2,8 @@
 
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.resources import is_extended
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.chain import Plugin
-from pilothouse.api import json, patch
+from pilothouse.api import json
+from pilothouse.api.changes import patch
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.api.duration import show_duration
-from pilothouse.api.fields import Object
+from pilothouse.api.values.duration import show_duration
+from pilothouse.api.values.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE
 from pilothouse.outbound.http import Outbound

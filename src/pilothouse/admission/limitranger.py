@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
-from pilothouse.api.quantity import Quantity, parse
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.quantity import Quantity, parse
 from pilothouse.registry.admission import AdmissionAttributes
 
 CONTAINER, POD, CLAIM = "Container", "Pod", "PersistentVolumeClaim"

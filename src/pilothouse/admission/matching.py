@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse._selectors import Selector
-from pilothouse.api import selectors
-from pilothouse.api.fields import Object
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource

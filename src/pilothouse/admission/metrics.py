@@ -1,7 +1,7 @@
 """The metrics of admission (apiserver admission/metrics)."""
 
 from pilothouse._instruments import Distribution
-from pilothouse.instruments import Counter, Group, Histogram, Summary
+from pilothouse.metrics.instruments import Counter, Group, Histogram, Summary
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5)
 POLICY_SECONDS = (0.0000005, 0.001, 0.01, 0.1, 1.0)

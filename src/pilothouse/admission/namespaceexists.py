@@ -5,7 +5,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, DELETE, UPDATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pilothouse.admission.about import UPDATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

@@ -3,10 +3,11 @@
 from pilothouse import errors
 from pilothouse._schema import DecodeError
 from pilothouse.admission.matching import Matched
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 

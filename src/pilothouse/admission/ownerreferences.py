@@ -6,9 +6,9 @@ from typing import Protocol
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.validate.common import equal
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource

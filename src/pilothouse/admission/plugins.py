@@ -44,9 +44,9 @@ from pilothouse.admission.webhooks import calling
 from pilothouse.admission.webhooks import configuration as webhooks
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
-from pilothouse.api.fields import Object
-from pilothouse.checks import GATED_PLUGINS
-from pilothouse.config import Config
+from pilothouse.api.values.fields import Object
+from pilothouse.configuration.checks import GATED_PLUGINS
+from pilothouse.configuration.config import Config
 from pilothouse.offload import Turns
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog

@@ -6,9 +6,9 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 ANNOTATION = "scheduler.alpha.kubernetes.io/node-selector"

@@ -3,9 +3,9 @@
 from pilothouse import errors
 from pilothouse.admission.about import UPDATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
-from pilothouse.api.pod_resources import effective_requests
-from pilothouse.api.quantity import parse
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.pod_resources import effective_requests
+from pilothouse.api.values.quantity import parse
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

@@ -9,9 +9,9 @@ from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.configfile import ConfigurationError, expect
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.resources import quality_of_service
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 DEFAULTS = "scheduler.alpha.kubernetes.io/defaultTolerations"

@@ -4,9 +4,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from pilothouse.api import equality
-from pilothouse.api.fields import Object
-from pilothouse.api.patch import copy
+from pilothouse.api.changes.patch import copy
+from pilothouse.api.values import equality
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 K = TypeVar("K", bound=Hashable)

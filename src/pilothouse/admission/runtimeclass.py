@@ -2,7 +2,7 @@
 
 from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "runtimeclasses.node.k8s.io"

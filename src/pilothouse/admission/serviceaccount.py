@@ -5,8 +5,8 @@ from typing import Any
 
 from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api import names
-from pilothouse.api.fields import Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 DEFAULT = "default"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from pilothouse.admission.matching import Criteria
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 

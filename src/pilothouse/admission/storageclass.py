@@ -3,8 +3,8 @@
 from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
-from pilothouse.api import quantity
-from pilothouse.api.fields import Object
+from pilothouse.api.values import quantity
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "storageclasses.storage.k8s.io"

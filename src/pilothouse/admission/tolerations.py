@@ -2,7 +2,7 @@
 
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"

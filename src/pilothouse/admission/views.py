@@ -4,7 +4,7 @@ from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.expressions import Authority, Scope
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.objects import converted, restored
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 import orjson
 
 from pilothouse import _schema, errors
-from pilothouse.api import json, quantity, schema, scheme, times
+from pilothouse.api import json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema, scheme
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values import quantity, times
+from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.gotext import QUOTED, quote, short
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.gotext import quote
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse._schema import DecodeError, ScanError, as_plain, scan, shape
-from pilothouse.api.depth import TOO_DEEP, is_too_deep
+from pilothouse.api.types.depth import TOO_DEEP, is_too_deep
 
 __all__ = [
     "DecodeError",

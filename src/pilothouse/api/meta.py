@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from pilothouse._uuid import new_uuid
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.selectors import validate_labels
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.selectors import validate_labels
 from pilothouse.gotext import quote
 
 SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")

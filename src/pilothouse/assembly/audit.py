@@ -8,10 +8,10 @@ from pilothouse.audit.auditor import Auditor, Backend
 from pilothouse.audit.metrics import AuditMetrics, Telling
 from pilothouse.audit.policy import Policy, load, parse
 from pilothouse.caches import Budget
-from pilothouse.config import Config
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import files_of, read_kubeconfig
 from pilothouse.reload import Followed, Reloads

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pilothouse.addresses import advertised
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.assembly.certificates import Authorities
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Method, TokenAuthenticator, UnionAuthenticator
@@ -28,7 +27,8 @@ from pilothouse.authn.serviceaccount import (
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
-from pilothouse.config import Config
+from pilothouse.configuration.addresses import advertised
+from pilothouse.configuration.config import Config
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import files_of

@@ -12,7 +12,7 @@ from pilothouse.authz.modes import Authorizers, Connect, entries_of
 from pilothouse.authz.reload import Reload
 from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import Budget
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.controllers import bootstrap
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import files_of

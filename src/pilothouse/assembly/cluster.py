@@ -45,8 +45,8 @@ from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
 from pilothouse.storage.backends import upkeep
+from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
-from pilothouse.storage.kms.metrics import EnvelopeMetrics
 
 
 @dataclass(slots=True, frozen=True)
@@ -212,7 +212,7 @@ def _wired(
             tracing=host.traces.tracing,
         )
     )
-    follow_kubelet_ca(config, handlers.verbs.kubelets, reloads)
+    follow_kubelet_ca(config, handlers.streams.kubelets, reloads)
     for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
         if part is not None:
             opened.start(part)

@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pilothouse.addresses import advertised
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
 from pilothouse.assembly.certificates import Authorities
 from pilothouse.assembly.services import Services, client_for
 from pilothouse.assembly.storage import Registry
-from pilothouse.config import Config
+from pilothouse.configuration.addresses import advertised
+from pilothouse.configuration.config import Config
 from pilothouse.controllers import bootstrap, clusterroles, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.authentication_trust import AuthenticationTrust
@@ -40,8 +40,8 @@ from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.controllers.signing import Signer
-from pilothouse.endpoints.aggregator import via_header
-from pilothouse.endpoints.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.streams.aggregator import via_header
 from pilothouse.lifecycle import Background
 from pilothouse.outbound.http import Outbound
 from pilothouse.pki import ADMINS, Files

@@ -1,9 +1,9 @@
 """Ways to other servers that are configured by files, which are followed: proxies, and how kubelets are known."""
 
-from pilothouse.config import Config
-from pilothouse.endpoints import kubelet
-from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration.config import Config
+from pilothouse.endpoints.streams import kubelet
+from pilothouse.endpoints.streams.kubelet import Kubelets
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound import egress_config
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.egress_config import Egress, Switched

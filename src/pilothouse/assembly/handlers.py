@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
 from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import Services
@@ -16,19 +15,28 @@ from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
-from pilothouse.config import Config, all_flags
-from pilothouse.endpoints import kubelet
-from pilothouse.endpoints.aggregator import Aggregator, new_via
-from pilothouse.endpoints.console import Console
-from pilothouse.endpoints.discovery import Discovery
+from pilothouse.configuration.addresses import advertised
+from pilothouse.configuration.config import Config, all_flags
+from pilothouse.endpoints.actions.parts import Actions
+from pilothouse.endpoints.actions.reviews import Judges
+from pilothouse.endpoints.answers.left_out import LeftOut, LeftOutMetrics
+from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.dispatch import Dispatcher
-from pilothouse.endpoints.edges import Edges
-from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
-from pilothouse.endpoints.health import Health
-from pilothouse.endpoints.journal import Journal
-from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.left_out import LeftOut, LeftOutMetrics
-from pilothouse.endpoints.metrics import (
+from pilothouse.endpoints.documents.console import Console
+from pilothouse.endpoints.documents.discovery import Discovery
+from pilothouse.endpoints.documents.flowcontrol_dumps import FlowControlDumps
+from pilothouse.endpoints.documents.health import Health
+from pilothouse.endpoints.documents.nonresource import Issuer, NonResource, version_info
+from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
+from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.journal.journal import Journal
+from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.why import Why
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.objects.standing import POLL, Judge, Standing
+from pilothouse.endpoints.pipeline import Pipeline, Stages
+from pilothouse.endpoints.request.edges import Edges
+from pilothouse.endpoints.request.metrics import (
     DiscoveryMetrics,
     FilterMetrics,
     RequestMetrics,
@@ -36,25 +44,19 @@ from pilothouse.endpoints.metrics import (
     StreamMetrics,
     WatchMetrics,
 )
-from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
-from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
-from pilothouse.endpoints.openapi_remote import RemoteDocuments
-from pilothouse.endpoints.permitted import Finder
-from pilothouse.endpoints.pipeline import Pipeline, Stages
-from pilothouse.endpoints.relay import Relay
-from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.reviews import Judges
-from pilothouse.endpoints.scope import Verbs
-from pilothouse.endpoints.standing import POLL, Judge, Standing
-from pilothouse.endpoints.tracing import Tracing
-from pilothouse.endpoints.why import Why
+from pilothouse.endpoints.request.permitted import Finder
+from pilothouse.endpoints.streams import kubelet
+from pilothouse.endpoints.streams.aggregator import Aggregator, new_via
+from pilothouse.endpoints.streams.kubelet import Kubelets
+from pilothouse.endpoints.streams.parts import Streams
+from pilothouse.endpoints.streams.relay import Relay
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
-from pilothouse.process import BuildInfo
+from pilothouse.process.metrics import BuildInfo
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -116,10 +118,14 @@ class Handlers:
         self.standing = self._standing(given)
         """Follows open requests, once it is started; None where no option asks for it."""
         self.verbs = self._verbs(given)
+        self.streams = self._streams(given)
+        self.actions = Actions(self.verbs, Judges(given.authorizer, given.authenticator), given.outbound)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         self.journal = Journal(config.explained_requests) if config.explained_requests else None
         self.dispatcher = Dispatcher(
             self.verbs,
+            self.streams,
+            self.actions,
             catalog,
             self.discovery,
             self._nonresource(given),
@@ -195,18 +201,6 @@ class Handlers:
             escalation=guard(authorizer, registry.readers),
             offload=given.offload,
             watch_metrics=given.metrics.add(WatchMetrics()),
-            stream_metrics=given.metrics.add(StreamMetrics()),
-            relay=self.relay,
-            kubelets=Kubelets(
-                registry.readers,
-                config.kubelet_preferred_address_types,
-                kubelet.trust_of(
-                    config.kubelet_certificate_authority,
-                    config.kubelet_client_certificate,
-                    config.kubelet_client_key,
-                ),
-            ),
-            judges=Judges(authorizer, given.authenticator),
             issuer=given.issuer,
             explained=bool(config.explained_requests or config.tracing_config_file or given.tracing.slow),
             watch_timeout=float(config.min_request_timeout),
@@ -214,6 +208,14 @@ class Handlers:
             most_unpaged=size_of(config.max_unpaged_list_bytes),
             sandboxes=config.console,
         )
+
+    def _streams(self, given: Inputs) -> Streams:
+        config = given.config
+        trust = kubelet.trust_of(
+            config.kubelet_certificate_authority, config.kubelet_client_certificate, config.kubelet_client_key
+        )
+        kubelets = Kubelets(given.registry.readers, config.kubelet_preferred_address_types, trust)
+        return Streams(self.verbs, self.relay, kubelets, given.metrics.add(StreamMetrics()))
 
     def _standing(self, given: Inputs) -> Standing | None:
         config = given.config

@@ -16,18 +16,18 @@ from pilothouse.assembly.tracing import Traces
 from pilothouse.assembly.upkeep import UpkeepMetrics
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.caches import Budget
-from pilothouse.config import Config
-from pilothouse.endpoints.health import Health
-from pilothouse.endpoints.metrics import HealthMetrics
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.features import FeatureMetrics
+from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.pipeline import Pipeline
-from pilothouse.event_loop import LoopLag
-from pilothouse.features import FeatureMetrics
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.endpoints.request.metrics import HealthMetrics
 from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.pki import Files
-from pilothouse.process import ProcessMetrics, RegisteredMetrics, StartTime
+from pilothouse.process.event_loop import LoopLag
+from pilothouse.process.metrics import ProcessMetrics, RegisteredMetrics, StartTime
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
@@ -35,13 +35,13 @@ from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.backends import open_storage
 from pilothouse.storage.interface import Storage
-from pilothouse.workers import WorkerMetrics, Workers
+from pilothouse.workers.metrics import WorkerMetrics, Workers
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Given:
     """What a server is made with. Bound `sockets` and a `storage` that is not started are taken over; by default the
-    flags name them. `worker` is the path of one of several workers (workers.py)."""
+    flags name them. `worker` is the path of one of several workers (workers/metrics.py)."""
 
     config: Config
     sockets: list[socket.socket] | None = None

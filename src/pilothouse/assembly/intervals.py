@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pilothouse import reload
 from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
-from pilothouse.endpoints import standing
+from pilothouse.endpoints.objects import standing
 from pilothouse.storage import watchcache
-from pilothouse.storage.kms import provider
+from pilothouse.storage.encryption.kms import provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

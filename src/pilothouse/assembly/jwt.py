@@ -19,7 +19,7 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
 from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads

@@ -1,12 +1,14 @@
 """The memory budget that --max-memory or the control group gives a server, and what is freed when it runs short."""
 
-from pilothouse import _gzip, cgroup, heap, process
-from pilothouse.api import quantity
+from pilothouse import _gzip
+from pilothouse.api.values import quantity
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import Budget
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.flowcontrol.memory import Memory
 from pilothouse.flowcontrol.width import Widths
+from pilothouse.process import cgroup, heap
+from pilothouse.process.metrics import resident
 
 RESERVE = 8
 """One in so many bytes of a control group's limit is left to sockets and files, which the kernel counts there, too."""
@@ -44,7 +46,7 @@ def memory_of(config: Config, registry: Registry, widths: Widths, caches: Budget
     relievers = [_halve_blocks, registry.store.cacher.end_slow_watches]
     if caches is not None:
         relievers.append(caches.halve)
-    return Memory(limit, widths, process.resident, relievers, heap.give_back)
+    return Memory(limit, widths, resident, relievers, heap.give_back)
 
 
 def _halve_blocks() -> None:

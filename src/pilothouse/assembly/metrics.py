@@ -1,7 +1,7 @@
 """What the flags leave out of the metrics."""
 
-from pilothouse.config import Config
-from pilothouse.metric_limits import MetricLimits, read_manifest
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.metric_limits import MetricLimits, read_manifest
 from pilothouse.registry.catalog import built_in
 
 

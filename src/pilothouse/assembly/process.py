@@ -7,16 +7,16 @@ import signal
 import time
 from collections.abc import Callable
 
-from pilothouse import stacks
 from pilothouse.assembly.server import Server
-from pilothouse.config import Config
-from pilothouse.hangup import Hangup
-from pilothouse.heap import Trim, relax_collector, share_arena
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
-from pilothouse.notify import Notifier, Watchdog
+from pilothouse.process import stacks
+from pilothouse.process.hangup import Hangup
+from pilothouse.process.heap import Trim, relax_collector, share_arena
+from pilothouse.process.notify import Notifier, Watchdog
 from pilothouse.server.accept import raise_descriptor_limit
-from pilothouse.workers import ENVIRONMENT
+from pilothouse.workers.metrics import ENVIRONMENT
 
 log = Logger(__name__)
 

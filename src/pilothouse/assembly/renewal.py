@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 
 from pilothouse import pki
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 

@@ -6,14 +6,14 @@ import socket
 from typing import NamedTuple
 
 from pilothouse import pki
-from pilothouse.addresses import reachable, url
 from pilothouse.admission.plugins import enabled
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.host import Given, Host
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.renewal import Renewal
-from pilothouse.config import Config
+from pilothouse.configuration.addresses import reachable, url
+from pilothouse.configuration.config import Config
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.files import try_to_write

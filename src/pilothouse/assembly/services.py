@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.policy import PodPolicy
+from pilothouse.api.values.fields import Object
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import Budget
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.client import Client, Companions

@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
-from pilothouse.config import OBJECT_LIMIT, Config
-from pilothouse.endpoints.health import Health
-from pilothouse.instruments import Group, MetricsRegistry
+from pilothouse.configuration.config import OBJECT_LIMIT, Config
+from pilothouse.endpoints.documents.health import Health
 from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import Group, MetricsRegistry
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.registry import encoding
@@ -20,10 +20,10 @@ from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
+from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
+from pilothouse.storage.encryption.kms.provider import KMS
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import KeyValue, Storage, Unavailable
-from pilothouse.storage.kms.metrics import EnvelopeMetrics
-from pilothouse.storage.kms.provider import KMS
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import RETRY, Cacher

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.config import Config
-from pilothouse.endpoints import trace
-from pilothouse.endpoints.tracing import Tracing
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.configuration.config import Config
+from pilothouse.endpoints.journal import trace
+from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.reload import Followed, Reloads

@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 
-from pilothouse.instruments import Gauge, Group, Labels
+from pilothouse.metrics.instruments import Gauge, Group, Labels
 from pilothouse.pki import Files
 
 

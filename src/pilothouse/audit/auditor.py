@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from pilothouse._audit import Desk, Event, Lines
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit import event
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.audit.policy import Policy, Verdict

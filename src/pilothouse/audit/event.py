@@ -12,8 +12,8 @@ import orjson
 
 from pilothouse._audit import Event
 from pilothouse.api import json
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.audit.sources import source_ips, user_agent
 from pilothouse.gotext import quote
 from pilothouse.server.request import Request

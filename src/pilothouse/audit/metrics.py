@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from pilothouse.audit.policy import LEVELS
-from pilothouse.instruments import Counter, Gauge, Group, Labels
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Labels
 
 log = Logger(__name__)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from pilothouse._audit import Draft, Event
 from pilothouse.api import json
-from pilothouse.api.duration import show_duration
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.duration import show_duration
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.audit import event
 from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pilothouse.api import names
+from pilothouse.api.values import names
 
 AGENT_BYTES = 1024
 """Bytes of a user agent that are recorded (apiserver pkg/audit/request.go)."""

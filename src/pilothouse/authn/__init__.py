@@ -1,1 +1,1 @@
-"""Authentication: determines the user of a request. Imports registry readers, server.request and api.identity."""
+"""Authentication: determines the user of a request. Imports registry readers, server.request and api.values.identity."""

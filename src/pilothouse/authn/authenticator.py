@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from pilothouse import errors
-from pilothouse.api.identity import ANONYMOUS, User
+from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.server.request import Request

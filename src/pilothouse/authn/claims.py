@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse._cel import EvaluationError
 from pilothouse.api.cel.environment import CompileError, Environment, Program, ProgramError, ResultError
 from pilothouse.api.cel.types import ANY, BOOL, STRING, Field, Type, list_of, map_of, struct
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.x509 import CREDENTIAL_ID
 from pilothouse.gotext import quote

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse_unknown
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthenticationConfiguration"

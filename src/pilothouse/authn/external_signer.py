@@ -76,7 +76,7 @@ class ExternalSigner(BackgroundTask):
             why = "--service-account-signing-endpoint needs the package grpcio: pip install pilothouse[kms]"
             raise SignerError(f"{why} ({error})") from error
 
-        from pilothouse.storage.kms.rpc import OPTIONS
+        from pilothouse.storage.encryption.kms.rpc import OPTIONS
 
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is raised; stderr is the log's
         self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
@@ -220,7 +220,7 @@ class ExternalSigner(BackgroundTask):
     async def _call(self, method: str, request: bytes) -> bytes:
         import grpc
 
-        from pilothouse.storage.kms.rpc import go_name
+        from pilothouse.storage.encryption.kms.rpc import go_name
 
         if self._channel is None:
             raise SignerError("the connection to the signer is closed")

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from pilothouse import errors
 from pilothouse._requestinfo import impersonates
-from pilothouse.api import names
-from pilothouse.api.fields import Errors
-from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors
+from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join
 from pilothouse.authn.metrics import ImpersonationMetrics

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 

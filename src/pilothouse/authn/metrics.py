@@ -4,7 +4,7 @@ import time
 from typing import Self
 
 from pilothouse._requestmetrics import Authenticated
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))

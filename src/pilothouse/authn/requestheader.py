@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from pilothouse import errors
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authn.x509 import verified
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse.api import fields, times
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values import fields, times
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.metrics import ServiceAccountMetrics

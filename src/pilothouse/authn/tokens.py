@@ -7,9 +7,9 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from pilothouse.api import times
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.registry.readers import Readers
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from pilothouse.api.cel.environment import Program
 from pilothouse.api.configfile import refuse
-from pilothouse.api.fields import Errors
-from pilothouse.api.names import domain_prefixed_path
 from pilothouse.api.urls import parsed
+from pilothouse.api.values.fields import Errors
+from pilothouse.api.values.names import domain_prefixed_path
 from pilothouse.authn import claims
 from pilothouse.authn.claims import ExpressionError, Expressions
 from pilothouse.authn.configuration import (

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.outbound.reviews import Post

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pilothouse import errors
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import with_authenticated
 from pilothouse.authn.metrics import CertificateMetrics
 from pilothouse.caches import Budget, Cache

@@ -1,1 +1,1 @@
-"""Authorization: whether a user may make a request. Imports registry readers and api.identity."""
+"""Authorization: whether a user may make a request. Imports registry readers and api.values.identity."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Decision, Rules
 from pilothouse.logs import Logger
 

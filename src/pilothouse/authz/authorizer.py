@@ -6,8 +6,8 @@ from html import escape
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.gotext import quote
 

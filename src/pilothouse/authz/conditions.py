@@ -14,7 +14,7 @@ from pilothouse.api.cel.environment import (
 )
 from pilothouse.api.cel.limits import PER_CALL
 from pilothouse.api.cel.types import BOOL, STRING, Field, Type, list_of, map_of, struct
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.authz.metrics import AuthorizationMetrics
 
 MAX_CONDITIONS = 64

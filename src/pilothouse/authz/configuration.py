@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse, refuse_unknown
-from pilothouse.api.duration import go_duration, show_duration
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.names import dns_subdomain
+from pilothouse.api.values.duration import go_duration, show_duration
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.names import dns_subdomain
 from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
 from pilothouse.gotext import quote
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule

@@ -1,7 +1,7 @@
 """The metrics of authorization (apiserver endpoints/filters/metrics.go and authorization/metrics)."""
 
 from pilothouse._requestmetrics import Authorized
-from pilothouse.instruments import Counter, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Group, Histogram, Labels
 from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Member, Rules
 from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.configuration import Entry, Webhook

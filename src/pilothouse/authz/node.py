@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User, node_name
-from pilothouse.api.selectors import field_terms
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User, node_name
+from pilothouse.api.values.selectors import field_terms
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
 from pilothouse.errors import BadRequest
 from pilothouse.gotext import quote
-from pilothouse.instruments import Histogram
+from pilothouse.metrics.instruments import Histogram
 from pilothouse.registry.readers import Readers
 
 _LEASES = "kube-node-lease"

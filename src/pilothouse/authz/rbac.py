@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pilothouse.api import json
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, weight
 from pilothouse.gotext import quote

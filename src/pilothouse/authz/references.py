@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 Vertex = tuple[str, str, str]
 """A resource name, a namespace and a name."""

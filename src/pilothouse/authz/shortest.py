@@ -2,8 +2,8 @@
 
 import re
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.api.yaml import writer as yaml
 
 GROUP = "rbac.authorization.k8s.io"

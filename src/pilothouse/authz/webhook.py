@@ -6,9 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
-from pilothouse.api import selectors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
 from pilothouse.authz.conditions import ConditionError, Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilothouse.api.fields import Object
-from pilothouse.config import Config
-from pilothouse.flags import FlagError
+from pilothouse.api.values.fields import Object
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import FlagError
 from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 

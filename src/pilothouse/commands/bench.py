@@ -14,12 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pilothouse import options
 from pilothouse.commands import machine
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.bench_load import OBJECTS, STEPS, Load, Own, Scraped, Server
 from pilothouse.commands.why_text import seconds as shown
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.server.listener import bind
 
 SERVER_FLAGS: tuple[str, ...] = ()

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pilothouse import options
 from pilothouse.commands import config_files
-from pilothouse.config import all_flags
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.config import all_flags
+from pilothouse.configuration.flags import Flag, FlagError
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = tuple(

@@ -20,9 +20,9 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from pilothouse import pki
-from pilothouse.addresses import reachable, url
 from pilothouse.commands.machine import syncs
-from pilothouse.config import Config
+from pilothouse.configuration.addresses import reachable, url
+from pilothouse.configuration.config import Config
 from pilothouse.server.accept import BACKLOG
 from pilothouse.server.listener import bind
 

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import NamedTuple
 
 from pilothouse.commands.names import COMMANDS
-from pilothouse.config import all_flags
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration.config import all_flags
+from pilothouse.configuration.flags import Flag, FlagError
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = ("help",)

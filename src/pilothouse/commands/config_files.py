@@ -12,7 +12,7 @@ from pilothouse.admission import configuration as admission
 from pilothouse.admission import eventratelimit, imagepolicy
 from pilothouse.admission.podsecurity import configuration as podsecurity
 from pilothouse.admission.quota.judge import limited_from
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml.lines import broken_at, line_of
 from pilothouse.audit import policy
 from pilothouse.authn import configuration as authentication
@@ -20,7 +20,7 @@ from pilothouse.authn import keys, validation
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz import abac
 from pilothouse.authz import configuration as authorization
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.outbound import egress_config
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 from pilothouse.outbound.metrics import EgressMetrics

@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from pilothouse import options
 from pilothouse.commands.checkup import CHECKS, Finding, Level
-from pilothouse.config import Config
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.storage.interface import StorageError
 
 FLAGS = (

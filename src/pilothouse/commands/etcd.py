@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pilothouse import options
 from pilothouse.commands.progress import shown
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.flags import Flag, FlagError
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")

@@ -5,11 +5,12 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from pilothouse import options, pki
-from pilothouse.addresses import reachable, url
-from pilothouse.config import Config
+from pilothouse import pki
+from pilothouse.configuration import options
+from pilothouse.configuration.addresses import reachable, url
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.files import write_file
-from pilothouse.flags import Flag, FlagError
 
 SERVER = Flag(
     "server",

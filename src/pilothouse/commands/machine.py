@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pilothouse.cgroup import memory_limit
+from pilothouse.process.cgroup import memory_limit
 
 TRIES, TRY_SECONDS = 5, 0.1
 SYNCS = 20

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pilothouse import options
 from pilothouse.commands.progress import shown
-from pilothouse.config import Config
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import snapshot
 from pilothouse.storage.sqlite.snapshot import SnapshotError, Summary

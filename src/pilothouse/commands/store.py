@@ -5,10 +5,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from pilothouse import options
 from pilothouse.commands.progress import shown
-from pilothouse.config import Config
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.file import HEADS, DataDirectory

@@ -11,7 +11,7 @@ import orjson
 from pilothouse.api import codec
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.commands.checkup import Finding, Level
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.registry import encoding, repair
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.printers import tables

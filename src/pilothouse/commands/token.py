@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilothouse import options, pki
-from pilothouse.addresses import advertised, url
-from pilothouse.api.fields import Object
+from pilothouse import pki
+from pilothouse.api.values.fields import Object
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put
-from pilothouse.config import Config
+from pilothouse.configuration import options
+from pilothouse.configuration.addresses import advertised, url
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.controllers.bootstrap_tokens import CLUSTER_INFO, PREFIX, TYPE, expires_at, token_text
-from pilothouse.flags import Flag, FlagError
 
 NODES = "system:bootstrappers:kubeadm:default-node-token"
 """The group of tokens for nodes, as kubeadm names it."""

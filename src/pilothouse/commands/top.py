@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pilothouse import options
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.commands import samples, why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.samples import Families, Labels, total
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.flags import Flag, FlagError
 
 SERVER_FLAGS = ("data-dir",)
 FLAGS = (

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pilothouse import options
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.commands import why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.progress import shown
-from pilothouse.flags import Flag, FlagError
+from pilothouse.configuration import options
+from pilothouse.configuration.flags import Flag, FlagError
 
 SERVER_FLAGS = ("data-dir", "cert-dir")
 USAGE = """Say why a request was answered as it was. Its ID is in the header Audit-Id of the answer.

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pilothouse.api import json
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 WIDTH = 100
 _LABEL = 15

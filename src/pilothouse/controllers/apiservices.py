@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.remote_discovery import RemoteDiscovery

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.bootstrap import TRUST
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import orjson
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.authz.cover import uncovered
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.api import times
-from pilothouse.api.fields import Object
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

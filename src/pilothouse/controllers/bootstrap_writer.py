@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pilothouse.api import apply, codec, managed, meta, schema
+from pilothouse.api import codec, meta
+from pilothouse.api.changes import apply, managed
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client import USER, Client

@@ -15,9 +15,6 @@ from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.authorization import allowed as is_allowed
-from pilothouse.api import times
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.validate.certificates import (
     APPROVED,
     DENIED,
@@ -25,6 +22,9 @@ from pilothouse.api.validate.certificates import (
     LEGACY_SIGNER,
     load_request,
 )
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.signing import Signer, SigningError, alternative_names
 from pilothouse.lifecycle import Background, BackgroundTask

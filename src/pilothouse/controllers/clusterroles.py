@@ -7,9 +7,9 @@ kube-controller-manager's clusterroleaggregation). What somebody else writes int
 from collections.abc import Iterable, Iterator
 
 from pilothouse import errors
-from pilothouse.api import selectors
-from pilothouse.api.equality import identity
-from pilothouse.api.fields import Object
+from pilothouse.api.values import selectors
+from pilothouse.api.values.equality import identity
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

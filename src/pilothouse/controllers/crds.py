@@ -12,9 +12,9 @@ import orjson
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.validate.crd import definition as rules
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background

@@ -10,7 +10,7 @@ import asyncio
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse._watchcache import ResourceCache
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

@@ -12,8 +12,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.api import meta, times
-from pilothouse.api.fields import Object
+from pilothouse.api import meta
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client

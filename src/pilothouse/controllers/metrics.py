@@ -1,6 +1,6 @@
 """The metrics of aggregated servers (kube-aggregator controllers), and of repairs (registry/core/service controller)."""
 
-from pilothouse.instruments import Counter, Gauge, Group
+from pilothouse.metrics.instruments import Counter, Gauge, Group
 
 
 class AggregationMetrics(Group):

@@ -5,7 +5,7 @@ from collections import Counter
 
 from pilothouse import errors
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

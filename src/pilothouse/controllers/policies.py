@@ -7,12 +7,12 @@ validatingadmissionpolicy-status-controller.
 from collections.abc import Iterator
 
 from pilothouse import errors
-from pilothouse.api import scheme
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import CompileError, Environment
 from pilothouse.api.cel.kind_types import declared
 from pilothouse.api.cel.types import DYN, Type
-from pilothouse.api.fields import Object
+from pilothouse.api.types import scheme
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.catalog import Catalog

@@ -8,8 +8,8 @@ from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO
 from pilothouse.admission.quota.evaluators import IGNORED, Evaluator, evaluator
 from pilothouse.admission.quota.ledger import Ledger
-from pilothouse.api.fields import Object
-from pilothouse.api.pod_resources import amounts
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.pod_resources import amounts
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

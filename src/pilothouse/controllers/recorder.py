@@ -4,7 +4,7 @@ import socket
 
 from pilothouse import errors
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.caches import short
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger

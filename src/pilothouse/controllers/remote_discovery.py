@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Answer, ClientError, Outbound
 from pilothouse.registry.resource import Backend
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable

@@ -9,13 +9,19 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 
-from pilothouse.api.fields import Object
 from pilothouse.api.openapi import aggregate
 from pilothouse.api.openapi.convert_v2 import to_v3
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.apiservices import backend_of
 from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
-from pilothouse.endpoints.openapi_remote import GroupVersion, Packed, RemoteSpec, document_name, pack
+from pilothouse.endpoints.documents.openapi_remote import (
+    GroupVersion,
+    Packed,
+    RemoteSpec,
+    document_name,
+    pack,
+)
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
 from pilothouse.outbound.http import Answer, ClientError, Outbound

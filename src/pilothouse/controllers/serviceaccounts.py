@@ -1,6 +1,6 @@
 """Keeps the service account `default` and the config map `kube-root-ca.crt` in every namespace."""
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 from pilothouse import errors
-from pilothouse.api import times
-from pilothouse.api.fields import Object
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.controllers.metrics import RepairMetrics
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask

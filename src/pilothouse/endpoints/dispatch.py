@@ -3,30 +3,24 @@
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
-from pilothouse.api.identity import RequestInfo
-from pilothouse.endpoints import (
-    connect,
-    create,
-    delete,
-    get,
-    patch,
-    podlog,
-    refusals,
-    subresources,
-    update,
-    watch,
-)
-from pilothouse.endpoints import (
+from pilothouse.api.values.identity import RequestInfo
+from pilothouse.endpoints.actions import subresources
+from pilothouse.endpoints.actions.parts import Actions
+from pilothouse.endpoints.answers.response import Responder
+from pilothouse.endpoints.documents.discovery import Discovery
+from pilothouse.endpoints.documents.nonresource import NonResource
+from pilothouse.endpoints.objects import create, delete, get, patch, update, watch
+from pilothouse.endpoints.objects import (
     list as list_verb,
 )
-from pilothouse.endpoints.aggregator import Aggregator
-from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.discovery import Discovery
-from pilothouse.endpoints.negotiation import negotiation_for, pass_router
-from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.endpoints.params import first
-from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.scope import Verbs
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.request import refusals
+from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.negotiation import negotiation_for, pass_router
+from pilothouse.endpoints.request.params import first
+from pilothouse.endpoints.streams import connect, podlog
+from pilothouse.endpoints.streams.aggregator import Aggregator
+from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Action, Resource
@@ -61,6 +55,8 @@ class Dispatcher:
     def __init__(
         self,
         verbs: Verbs,
+        streams: Streams,
+        actions: Actions,
         catalog: Catalog,
         discovery: Discovery,
         nonresource: NonResource,
@@ -70,6 +66,8 @@ class Dispatcher:
     ) -> None:
         """`consistent` makes the caches as new as the store, None where they always are."""
         self.verbs = verbs
+        self.streams = streams
+        self.actions = actions
         self.catalog = catalog
         self.discovery = discovery
         self.nonresource = nonresource
@@ -168,7 +166,7 @@ class Dispatcher:
         _route(ctx, resource)
         negotiation_for(ctx, resource)
         if resource.action is not None:
-            return subresources.virtual(self.verbs, ctx, resource)
+            return subresources.virtual(self.actions, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
             return self._retried(found[1], ctx, resource)
         return found[1](self.verbs, ctx, resource)
@@ -192,9 +190,9 @@ class Dispatcher:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
         if sub.action is Action.LOG:
-            return podlog.handle(self.verbs, ctx, resource)
+            return podlog.handle(self.streams, ctx, resource)
         if sub.action in connect.OPTIONS:
-            return connect.handle(self.verbs, ctx, resource, sub)
+            return connect.handle(self.streams, ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method
         )
@@ -203,7 +201,7 @@ class Dispatcher:
         _route(ctx, resource)
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
-            return subresources.handle(self.verbs, ctx, resource, sub)
+            return subresources.handle(self.actions, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
 
 

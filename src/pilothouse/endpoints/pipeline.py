@@ -15,31 +15,32 @@ from functools import partial
 from html import escape
 from typing import Any, Literal, overload
 
+from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors, logs, spans, waiting
-from pilothouse.api import names
-from pilothouse.api.duration import go_duration
-from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.api.meta import new_uid
-from pilothouse.api.selectors import field_terms
+from pilothouse.api.values import names
+from pilothouse.api.values.duration import go_duration
+from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
+from pilothouse.api.values.selectors import field_terms
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.endpoints import browsers, requestinfo
-from pilothouse.endpoints.console import PATH as CONSOLE
-from pilothouse.endpoints.console import Console
-from pilothouse.endpoints.context import Context, Refusal
+from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.dispatch import Dispatcher
-from pilothouse.endpoints.edges import Edges
-from pilothouse.endpoints.journal import Journal
-from pilothouse.endpoints.metrics import FilterMetrics, RequestMetrics
-from pilothouse.endpoints.params import Query, first
-from pilothouse.endpoints.permitted import Finder, told
-from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.standing import Standing
-from pilothouse.endpoints.tracing import Tracing
+from pilothouse.endpoints.documents.console import PATH as CONSOLE
+from pilothouse.endpoints.documents.console import Console
+from pilothouse.endpoints.journal.journal import Journal
+from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.objects.standing import Standing
+from pilothouse.endpoints.request import browsers
+from pilothouse.endpoints.request.context import Context, Refusal
+from pilothouse.endpoints.request.edges import Edges
+from pilothouse.endpoints.request.metrics import FilterMetrics, RequestMetrics
+from pilothouse.endpoints.request.params import Query, first
+from pilothouse.endpoints.request.permitted import Finder, told
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pilothouse._seats import Flow
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import RequestInfo, User
 from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.caches import Budget, Cache, weight
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State
 from pilothouse.flowcontrol.sharding import hand_of

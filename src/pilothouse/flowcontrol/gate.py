@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pilothouse import errors
 from pilothouse._seats import Flow, Kinds, Level, Series, Ticket
-from pilothouse.api.identity import RequestInfo, User
+from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.caches import Budget
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels, on_loop

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pilothouse import errors
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.flowcontrol.gate import refusal
 from pilothouse.flowcontrol.width import Query, Widths
-from pilothouse.instruments import Counter, Gauge, Group
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.metrics.instruments import Counter, Gauge, Group
 
 PERIOD = 0.25
 """Seconds between two looks at the memory of the process."""

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pilothouse._instruments import Distribution
 from pilothouse._seats import BUCKETS, Series
 from pilothouse.flowcontrol.levels import Levels, State
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 
 PREFIX = "apiserver_flowcontrol"
 LEVEL = ("priority_level",)

@@ -12,7 +12,7 @@ from math import ceil
 
 from pilothouse._entry import Entry, bytes_of
 from pilothouse._watchcache import ResourceCache
-from pilothouse.api.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.caches import Budget, Cache, short, weight
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource

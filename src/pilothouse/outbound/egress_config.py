@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, Switch

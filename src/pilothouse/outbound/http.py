@@ -16,7 +16,7 @@ from pilothouse._turns import Line
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
-from pilothouse.pem import pem_files
+from pilothouse.server.pem import pem_files
 
 if TYPE_CHECKING:
     import aiohttp

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.outbound.http import Trust
 

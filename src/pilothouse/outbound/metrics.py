@@ -4,7 +4,7 @@ providers and aggregated servers (component-base metrics/prometheus/restclient).
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pilothouse.instruments import Counter, Gauge, Group, Histogram
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram
 
 REQUEST_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 BYTES = (64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216)

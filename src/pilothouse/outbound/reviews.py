@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 

@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pilothouse.api import json, patch
-from pilothouse.api.fields import Object
+from pilothouse.api import json
+from pilothouse.api.changes import patch
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.outbound.http import TIMED_OUT, Answer, ClientError, Outbound, Trust, was_closed_idle
 from pilothouse.waiting import in_task

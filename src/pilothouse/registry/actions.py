@@ -5,7 +5,7 @@ from dataclasses import replace
 import orjson
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.registry import deletion
 from pilothouse.registry.catalog import Catalog

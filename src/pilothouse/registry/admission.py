@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource

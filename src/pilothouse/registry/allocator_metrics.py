@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STATIC, DYNAMIC = "static", "dynamic"

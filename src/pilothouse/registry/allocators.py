@@ -9,8 +9,8 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, AddressMetrics
 from pilothouse.registry.readers import Readers
 

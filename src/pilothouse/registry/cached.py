@@ -5,8 +5,8 @@ from functools import partial
 
 from pilothouse._entry import Entry
 from pilothouse._selectors import Selector
-from pilothouse.api import depth
-from pilothouse.api.fields import Object
+from pilothouse.api.types import depth
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from pilothouse import errors
 from pilothouse._json import text
-from pilothouse.api import apply, meta
+from pilothouse.api import meta
+from pilothouse.api.changes import apply
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
-from pilothouse.api.patch import copy
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry import deletion
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Callable
 
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = tuple(itertools.accumulate(range(9), lambda bound, _: bound * 10, initial=1e-8))
 

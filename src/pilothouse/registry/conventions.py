@@ -8,9 +8,9 @@ everybody else asks about the one thing that matters to them.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pilothouse.api.identity import RequestInfo
 from pilothouse.api.openapi import flavour
 from pilothouse.api.openapi.flavour import Flavour
+from pilothouse.api.values.identity import RequestInfo
 from pilothouse.registry.printers import tables
 from pilothouse.registry.printers.common import Columns, Printed
 

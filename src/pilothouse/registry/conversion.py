@@ -11,9 +11,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api import json
-from pilothouse.api.fields import Object
-from pilothouse.api.managed import ConversionError, Convert, Unconverted
-from pilothouse.api.schema import Type
+from pilothouse.api.changes.managed import ConversionError, Convert, Unconverted
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values.fields import Object
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.waiting import in_task
 
@@ -110,7 +110,7 @@ class OtherVersions:
         self._known: dict[tuple[str, bytes], list[Object] | errors.StatusError] = {}
 
     def __call__(self, api_version: str) -> tuple[Type, Convert] | None:
-        """The type of a version and the way there (api.managed.Versions)."""
+        """The type of a version and the way there (api.changes.managed.Versions)."""
         type_ = self._type_of(api_version)
         if type_ is None:
             return None

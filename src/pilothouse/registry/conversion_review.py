@@ -8,9 +8,9 @@ from typing import Any
 
 from pilothouse import gotext
 from pilothouse.api import json, meta
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.selectors import validate_labels
 from pilothouse.api.structural.codec import plain, whole_numbers
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.selectors import validate_labels
 from pilothouse.gotext import quote
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError

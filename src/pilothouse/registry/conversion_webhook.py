@@ -16,7 +16,7 @@ import orjson
 
 from pilothouse import errors, spans
 from pilothouse.api import json, meta
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.caches import Budget, Cache
 from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook

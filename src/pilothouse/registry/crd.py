@@ -14,14 +14,15 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import json, jsonpath
-from pilothouse.api.fields import Object
-from pilothouse.api.managed import Convert
-from pilothouse.api.patch import copy
-from pilothouse.api.schema import Type
+from pilothouse.api import json
+from pilothouse.api.changes.managed import Convert
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
+from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.common import is_true
+from pilothouse.api.values import jsonpath
+from pilothouse.api.values.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM

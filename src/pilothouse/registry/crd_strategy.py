@@ -6,15 +6,15 @@ from time import perf_counter
 from typing import Any
 
 from pilothouse import errors, gotext
-from pilothouse.api import names
 from pilothouse.api.cel.object_rules import ObjectRules, has_rules
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.patch import copy
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import ObjectMetrics

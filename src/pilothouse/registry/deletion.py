@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse._json import splice, strip
-from pilothouse.api import codec, times
-from pilothouse.api.fields import Object
+from pilothouse.api import codec
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import undo
 from pilothouse.registry.storage_errors import MODIFIED, storage_error

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import orjson
 
 from pilothouse import wire
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
 from pilothouse.api.convert import definitions
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 from pilothouse.registry import node_ports, repair
 from pilothouse.registry.catalog import Catalog
 from pilothouse.storage.keys import ROOT

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path
 

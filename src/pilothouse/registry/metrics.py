@@ -1,6 +1,6 @@
 """The metrics of consistent reads and of conversion webhooks."""
 
-from pilothouse.instruments import Counter, Group, Histogram
+from pilothouse.metrics.instruments import Counter, Group, Histogram
 
 WAIT_SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 import orjson
 
 from pilothouse._entry import Entry
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, PortMetrics
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.readers import Readers

@@ -1,7 +1,7 @@
 """What is counted of the writes of objects, and of the definitions of custom resources
 (apiserver endpoints/metrics, apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
 
-from pilothouse.instruments import Counter, Group, Histogram
+from pilothouse.metrics.instruments import Counter, Group, Histogram
 
 COMPARISON_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 5)
 RATCHETING_SECONDS = tuple(0.00001 * 4**n for n in range(10))

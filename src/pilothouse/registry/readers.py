@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 class ServedKind(Protocol):

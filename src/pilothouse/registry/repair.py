@@ -6,8 +6,8 @@ what such a time is read as. `pilothouse doctor --store --repair` writes it back
 
 import orjson
 
-from pilothouse.api import times
-from pilothouse.api.fields import Object
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.storage.keys import ROOT
 
 PODS = f"{ROOT}pods/"

@@ -4,14 +4,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
+from pilothouse.api.changes.managed import Convert
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.managed import Convert
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.openapi.paths import Declared
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.conventions import BUILT_IN, Conventions
 from pilothouse.registry.conversion import Conversion, OtherVersions
 from pilothouse.registry.printers.common import Columns

@@ -6,9 +6,10 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse._instruments import Distribution
-from pilothouse.api import codec, meta, names
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.semantic import same_meaning
+from pilothouse.api import codec, meta
+from pilothouse.api.types.semantic import same_meaning
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import EQUAL, UNEQUAL_FAST, UNEQUAL_SLOW

@@ -3,7 +3,7 @@
 import ipaddress
 import random
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Trust, bundle
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Backend

@@ -2,7 +2,7 @@
 
 from pilothouse import errors
 from pilothouse.api import codec
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import version_error
 from pilothouse.registry.storage_errors import MODIFIED

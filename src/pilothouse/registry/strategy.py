@@ -6,11 +6,11 @@ from enum import Enum, auto
 from typing import Protocol
 
 from pilothouse import errors
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import User
-from pilothouse.api.schema import Type
+from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.pod.policy import PodPolicy
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers

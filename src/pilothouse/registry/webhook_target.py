@@ -4,8 +4,8 @@ import posixpath
 from typing import Protocol
 from urllib.parse import quote as escape
 
-from pilothouse.api.fields import Object
 from pilothouse.api.urls import parsed
+from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Trust, bundle
 from pilothouse.outbound.kubeconfig import Users
 from pilothouse.outbound.webhook import HEADERS, Target, Unusable, WebhookError, query_for

@@ -25,10 +25,12 @@ import orjson
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse._json import splice
-from pilothouse.api import depth, managed, meta
-from pilothouse.api.fields import Object
-from pilothouse.api.managed import Versions
-from pilothouse.api.patch import copy
+from pilothouse.api import meta
+from pilothouse.api.changes import managed
+from pilothouse.api.changes.managed import Versions
+from pilothouse.api.changes.patch import copy
+from pilothouse.api.types import depth
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import Admission, AdmissionAttributes
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.resource import Resource

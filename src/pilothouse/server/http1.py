@@ -1,7 +1,6 @@
 """HTTP/1.1 connections of one listener: their limits, time-outs and draining."""
 
 import asyncio
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import orjson
 from pilothouse._answers import Service
 from pilothouse._http1 import Connection
 from pilothouse.errors import RequestEntityTooLarge
+from pilothouse.process.heap import give_back
 from pilothouse.server.compress import Compressor
 from pilothouse.server.request import Handler, Judge, Response
 
@@ -112,7 +112,7 @@ class Http1:
         ended = self.service.accepted - self.service.open
         if ended - self._ended > TRIM_AFTER:
             self._ended = ended
-            self._loop.run_in_executor(None, _trim)
+            self._loop.run_in_executor(None, give_back)
         if self.service.open:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
@@ -122,7 +122,7 @@ class Http1:
         now = self._loop.time()
         if self._freed > TRIM_AFTER and now - self._trimmed > TRIM_SECONDS:
             self._freed, self._trimmed = 0, now
-            self._loop.run_in_executor(None, _trim)
+            self._loop.run_in_executor(None, give_back)
 
     async def drain(self, deadline: float) -> bool:
         """Close idle connections, let others finish their answer, cut the rest after `deadline` seconds.
@@ -156,14 +156,6 @@ class Http1:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _trim() -> None:
-    """Make glibc return free heap memory to the system; other allocators do so by themselves."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        pass
 
 
 def _too_large(limit: int) -> Response:

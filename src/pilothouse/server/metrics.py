@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pilothouse.instruments import Counter, Gauge, Group, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Labels
 from pilothouse.server.listener import Listener
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.pem import pem_files
 from pilothouse.server import openssl, unknown_clients
+from pilothouse.server.pem import pem_files
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python's ssl has no name."""

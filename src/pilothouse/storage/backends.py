@@ -1,20 +1,20 @@
 """Opens the store that the flags name, and what looks after it.
 
-Each kind of store (backends.py) has a module with two functions, `open_storage` and `upkeep`, imported where it is used.
+Each kind of store (configuration/backends.py) has a module with two functions, `open_storage` and `upkeep`, imported where it is used.
 """
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
-from pilothouse.backends import BACKENDS, Backend
-from pilothouse.config import Config
+from pilothouse.configuration.backends import BACKENDS, Backend
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Background
 from pilothouse.storage.interface import Storage, Unavailable
 
 
 class Checks(Protocol):
-    """Takes the checks of a store that clients and load balancers ask for (endpoints/health.py)."""
+    """Takes the checks of a store that clients and load balancers ask for (endpoints/documents/health.py)."""
 
     def add_check(self, name: str, check: Callable[[], None], *, endpoints: tuple[str, ...] = ...) -> None:
         """Add one that raises what is wrong; `endpoints`: healthz, livez, readyz."""

@@ -1,6 +1,6 @@
 """The metrics of group commit: how many writes one commit carries, and how long it takes."""
 
-from pilothouse.instruments import Group, Histogram
+from pilothouse.metrics.instruments import Group, Histogram
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 WRITES = tuple(2**n for n in range(10))

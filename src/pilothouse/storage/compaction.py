@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Full, Op, Storage, StorageError

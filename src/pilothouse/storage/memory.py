@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 
 from pilothouse.api.json import compact
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.interface import (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pilothouse._instruments import Distribution
 from pilothouse._watchcache import CAPACITY, ResourceCache
 from pilothouse._watchers import DELAYS
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.storage.interface import Storage, StorageError
 from pilothouse.storage.watchcache import Cacher
 

@@ -17,7 +17,7 @@ import grpc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pilothouse.storage.kms import wire as kms_wire
+from pilothouse.storage.encryption.kms import wire as kms_wire
 from pilothouse.wire import message, parse
 
 ANNOTATION = "nonce.kms.pilothouse.test"

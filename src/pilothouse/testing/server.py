@@ -71,7 +71,7 @@ class APIServer:
 
     def fills_namespaces(self) -> bool:
         """Whether a controller creates a service account in every namespace."""
-        from pilothouse import options
+        from pilothouse.configuration import options
 
         return options.parse(self.arguments()).runs("serviceaccount")
 
@@ -119,8 +119,9 @@ class InProcess(APIServer):
     def start(self) -> Self:
         import uvloop
 
-        from pilothouse import options, stacks
         from pilothouse.assembly.server import Server
+        from pilothouse.configuration import options
+        from pilothouse.process import stacks
 
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse
-from pilothouse.api.fields import Errors
+from pilothouse.api.values.fields import Errors
 from pilothouse.spans import MILLION
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))

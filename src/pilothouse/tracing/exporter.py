@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from pilothouse.process.version import VERSION
 from pilothouse.spans import CLIENT, INTERNAL, SERVER, Parent, Span, Trace
 from pilothouse.tracing.metrics import NOT_TAKEN, QUEUE_FULL, TracingMetrics
-from pilothouse.version import VERSION
 
 MOST = 2048
 """Spans that wait for the collector, those included that are being sent. What comes on top is dropped."""

@@ -1,6 +1,6 @@
 """Metrics of traces. Upstream has none."""
 
-from pilothouse.instruments import Counter, Group
+from pilothouse.metrics.instruments import Counter, Group
 
 QUEUE_FULL, NOT_TAKEN = "queue_full", "export_failed"
 

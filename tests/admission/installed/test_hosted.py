@@ -16,7 +16,7 @@ from pilothouse.admission.installed.calls import Calls
 from pilothouse.admission.installed.hosted import Hosted
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.entry_points import Offered
+from pilothouse.configuration.entry_points import Offered
 from pilothouse.offload import Turns
 
 

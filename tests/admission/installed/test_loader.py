@@ -9,7 +9,7 @@ from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.installed.loader import load_hosted
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.entry_points import Offered
+from pilothouse.configuration.entry_points import Offered
 
 
 class Good(Plugin):

@@ -14,7 +14,7 @@ from harness import Rig, is_asked
 from pilothouse import errors
 from pilothouse.admission.noderestriction.plugin import NodeRestriction, forbidden_labels
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.authz.authorizer import ALLOW, Decision
 
 NODE = User("system:node:n1", groups=("system:nodes", "system:authenticated"))

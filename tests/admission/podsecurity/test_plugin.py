@@ -12,7 +12,7 @@ from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.podsecurity.configuration import Configuration
 from pilothouse.admission.podsecurity.plugin import TEMPLATES, PodSecurity
 from pilothouse.admission.podsecurity.policy import PREFIX, LevelVersion, Policy
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 
 HOST = {"hostNetwork": True}
 HOST_TEXT = "host namespaces (hostNetwork=true)"

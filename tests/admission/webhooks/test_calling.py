@@ -14,7 +14,7 @@ from webhooks import MUTATING, RULE, VALIDATING, Hooked, allow, deny, hang
 
 from pilothouse.admission.webhooks import breaker
 from pilothouse.admission.webhooks.calling import ANSWER_BYTES
-from pilothouse.instruments import MetricsRegistry
+from pilothouse.metrics.instruments import MetricsRegistry
 
 NOTHING = config_map("a", data={"a": "b"})
 LEAD = 'Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: '

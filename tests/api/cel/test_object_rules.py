@@ -6,8 +6,8 @@ import pytest
 
 from pilothouse.api.cel.limits import PER_OBJECT
 from pilothouse.api.cel.object_rules import ObjectRules, has_rules
-from pilothouse.api.fields import Errors
 from pilothouse.api.structural.schema import compile as structural
+from pilothouse.api.values.fields import Errors
 
 TEXT = {"type": "string"}
 

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
 from pilothouse.api.convert import kinds as convert
+from pilothouse.api.types import schema
 
 HPA = "HorizontalPodAutoscaler"
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
 from pilothouse.api.defaults import core as defaults_core
+from pilothouse.api.types import schema
 
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 CONTAINER = {

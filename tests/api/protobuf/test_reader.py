@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api import codec, depth, schema
+from pilothouse.api import codec
 from pilothouse.api.json import DecodeError
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.protobuf import writer as protobuf_writer
+from pilothouse.api.types import depth, schema
 from pilothouse.wire import field
 
 POD = ("", "v1", "Pod")

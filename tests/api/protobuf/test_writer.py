@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api import codec, schema
+from pilothouse.api import codec
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.protobuf.writer import dump, encode, frame, list_message, write
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
 from pilothouse.wire import varint
 
 KINDS = sorted(

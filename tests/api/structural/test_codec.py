@@ -3,10 +3,10 @@
 import pytest
 
 from pilothouse import _schema, errors
-from pilothouse.api import depth
-from pilothouse.api.fields import Object
 from pilothouse.api.structural.codec import StructuralCodec, plain, whole_numbers
 from pilothouse.api.structural.schema import compile
+from pilothouse.api.types import depth
+from pilothouse.api.values.fields import Object
 
 SCHEMA = compile(
     {

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.rules import coerce, read_metadata, validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
+from pilothouse.api.values.fields import Errors, Object
 
 SET = {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}
 MAP = {

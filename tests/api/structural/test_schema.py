@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.fields import Object
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.schema import Schema, compile, default, drop_nulls, prune
+from pilothouse.api.values.fields import Object
 
 TEXT = {"type": "string"}
 

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from complexity import assert_linear
 
-from pilothouse.api import jsonpath
-from pilothouse.api.equality import Correlation, identity
-from pilothouse.api.fields import Errors
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
+from pilothouse.api.structural.correlation import Correlation
 from pilothouse.api.structural.formats import FORMATS
 from pilothouse.api.structural.patterns import TooLong, compile_pattern, matches
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.validate import Validator, validate
+from pilothouse.api.values import jsonpath
+from pilothouse.api.values.equality import identity
+from pilothouse.api.values.fields import Errors
 
 Object = dict[str, Any]
 N = 300

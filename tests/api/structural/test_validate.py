@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import (
     Correlation,
@@ -16,6 +15,7 @@ from pilothouse.api.structural.validate import (
     is_whole,
     validate,
 )
+from pilothouse.api.values.fields import Errors, Object
 
 IN = "f in body"
 

@@ -2,8 +2,8 @@
 
 from rules import causes, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import admissionregistration as rules
+from pilothouse.api.values.fields import Errors, Object
 
 RULE = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}
 HOOK: Object = {"name": "h.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": {"url": "https://h.example.com/x"}, "rules": [RULE]}

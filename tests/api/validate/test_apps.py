@@ -4,8 +4,8 @@ import pytest
 from pods import POD
 from rules import GONE, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import apps as rules
+from pilothouse.api.values.fields import Errors, Object
 
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
 BASE: Object = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}}

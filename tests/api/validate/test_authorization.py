@@ -2,8 +2,8 @@
 
 import pytest
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import authorization as rules
+from pilothouse.api.values.fields import Errors, Object
 
 GET: Object = {"verb": "get", "resource": "pods"}
 

@@ -2,8 +2,8 @@
 
 from rules import at, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import autoscaling as rules
+from pilothouse.api.values.fields import Errors, Object
 
 HPA: Object = {"spec": {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
 UPDATE, STATUS = rules.validate_autoscaler_update, rules.validate_autoscaler_status

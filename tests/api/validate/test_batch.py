@@ -3,8 +3,8 @@
 from pods import CONTAINER, POD
 from rules import GONE, at, causes, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import batch as rules
+from pilothouse.api.values.fields import Errors, Object
 
 LABELS = {"controller-uid": "u", "job-name": "j", "batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "j"}
 TEMPLATE = {"metadata": {"labels": LABELS}, "spec": {**POD["spec"], "restartPolicy": "Never"}}

@@ -6,8 +6,8 @@ import certificates
 import pytest
 from rules import GONE, at, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import certificates as rules
+from pilothouse.api.values.fields import Object
 
 NEW, UPDATE, STATUS, APPROVAL = (rules.validate_request, rules.validate_request_update, rules.validate_request_status, rules.validate_request_approval)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from complexity import assert_linear
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate import admissionregistration, certificates, dra, node, policies, quota, rbac, storage
 from pilothouse.api.validate.common import equal
+from pilothouse.api.values.fields import Errors
 
 OLD: dict[str, Any] = {"metadata": {}}
 

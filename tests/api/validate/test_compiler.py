@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.tables import Rules, Table
+from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules()
 

@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import coordination as rules
+from pilothouse.api.values.fields import Object
 
 LEASE = rules.validate_lease
 

@@ -2,8 +2,8 @@
 
 from rules import GONE, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import core as rules
+from pilothouse.api.values.fields import Object
 
 NAMESPACE, FINALIZE, PHASE = (rules.validate_namespace, rules.validate_namespace_finalize, rules.validate_namespace_status)
 CONTROLLER, STATUS = rules.validate_replication_controller, rules.validate_replication_controller_status

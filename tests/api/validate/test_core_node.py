@@ -4,8 +4,8 @@ import json
 
 from rules import causes, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import core_node as rules
+from pilothouse.api.values.fields import Object
 
 NODE, UPDATE = rules.validate_node, rules.validate_node_update
 TAINT = {"key": "a", "value": "b", "effect": "NoSchedule"}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate import declare as d
+from pilothouse.api.values.fields import Errors
 
 
 def told(rule: d.Rule, value: Any) -> list[str]:

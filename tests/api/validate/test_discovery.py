@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import discovery as rules
+from pilothouse.api.values.fields import Object
 
 SLICE, UPDATE = rules.validate_slice, rules.validate_slice_update
 GOOD: Object = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"]}]}

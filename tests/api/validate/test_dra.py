@@ -2,8 +2,8 @@
 
 from rules import put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import dra as rules
+from pilothouse.api.values.fields import Object
 
 CLAIM, TEMPLATE, CLASS = rules.validate_claim, rules.validate_claim_template, rules.validate_device_class
 STATUS = rules.validate_claim_status

@@ -2,8 +2,8 @@
 
 from rules import GONE, at, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import dra_slices as rules
+from pilothouse.api.values.fields import Object
 
 SLICE, UPDATE = rules.validate_slice, rules.validate_slice_update
 BASE: Object = {"spec": {"driver": "d.example.com", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "nodeName": "n", "devices": [{"name": "a"}]}}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate.expressions import Expressions, device_selector
+from pilothouse.api.values.fields import Errors
 
 
 def causes(errs: Errors) -> list[tuple[str, str]]:

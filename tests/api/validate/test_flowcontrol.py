@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from rules import GONE, at, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import flowcontrol as rules
+from pilothouse.api.values.fields import Object
 
 SCHEMA, LEVEL, STATUS = (rules.validate_flow_schema, rules.validate_priority_level, rules.validate_conditions_status)
 RESOURCES = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "namespaces": ["n"]}

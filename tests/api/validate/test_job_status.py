@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import job_status as rules
+from pilothouse.api.values.fields import Object
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 

@@ -2,8 +2,8 @@
 
 from rules import at, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import networking as rules
+from pilothouse.api.values.fields import Errors, Object
 
 INGRESS, STATUS, CLASS = rules.validate_ingress, rules.validate_ingress_status, rules.validate_ingress_class
 POLICY, ADDRESS, CIDR = rules.validate_network_policy, rules.validate_ip_address, rules.validate_service_cidr

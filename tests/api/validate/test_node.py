@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import node as rules
+from pilothouse.api.values.fields import Object
 
 CLASS, UPDATE = rules.validate_runtime_class, rules.validate_runtime_class_update
 TOLERATION = {"key": "a", "operator": "Exists", "effect": "NoSchedule"}

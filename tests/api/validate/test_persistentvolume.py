@@ -3,8 +3,8 @@
 import pytest
 from rules import GONE, at, causes, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import persistentvolume as rules
+from pilothouse.api.values.fields import Errors, Object
 
 NEW, UPDATE = rules.validate_volume, rules.validate_volume_update
 BASE: Object = {

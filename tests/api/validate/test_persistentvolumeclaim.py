@@ -3,8 +3,8 @@
 import pytest
 from rules import GONE, at, causes, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import persistentvolumeclaim as rules
+from pilothouse.api.values.fields import Errors, Object
 
 NEW, UPDATE, STATUS = rules.validate_claim, rules.validate_claim_update, rules.validate_claim_status_update
 BASE: Object = {

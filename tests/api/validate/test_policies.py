@@ -2,8 +2,8 @@
 
 from rules import GONE, at, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import policies as rules
+from pilothouse.api.values.fields import Object
 
 RULE = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}
 MATCH = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [RULE]}

@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import policy as rules
+from pilothouse.api.values.fields import Object
 
 BUDGET, STATUS = rules.validate_budget, rules.validate_budget_status
 CONDITION = {"type": "Ok", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "Fine"}

@@ -4,8 +4,8 @@ from typing import Any
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import quota as rules
+from pilothouse.api.values.fields import Object
 
 QUOTA, UPDATE, STATUS, LIMITS = (rules.validate_quota, rules.validate_quota_update, rules.validate_quota_status, rules.validate_limit_range)
 

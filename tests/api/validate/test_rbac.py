@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import rbac as rules
+from pilothouse.api.values.fields import Errors, Object
 
 ROLE, CLUSTER_ROLE = rules.validate_role, rules.validate_cluster_role
 BINDING, CLUSTER_BINDING = rules.validate_role_binding, rules.validate_cluster_role_binding

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate.remembered import LARGEST, REMEMBERED, RememberedRule
+from pilothouse.api.values.fields import Errors
 
 
 class Counted:

@@ -4,9 +4,9 @@ import pytest
 from pods import container, pod
 from rules import table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import resources as rules
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
+from pilothouse.api.values.fields import Errors, Object
 
 
 def of(**resources: object) -> Object:

@@ -2,8 +2,8 @@
 
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import scheduling as rules
+from pilothouse.api.values.fields import Object
 
 CLASS, UPDATE = rules.validate_priority_class, rules.validate_priority_class_update
 

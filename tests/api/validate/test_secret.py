@@ -4,8 +4,8 @@ import base64
 
 from rules import put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import secret as rules
+from pilothouse.api.values.fields import Object
 
 SECRET, CONFIG = rules.validate_secret, rules.validate_config_map
 

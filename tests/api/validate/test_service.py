@@ -3,8 +3,8 @@
 import pytest
 from rules import GONE, at, put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import service as rules
+from pilothouse.api.values.fields import Errors, Object
 
 NEW, UPDATE, STATUS = (rules.validate_service, rules.validate_service_update, rules.validate_service_status_update)
 PORT = {"port": 80, "protocol": "TCP", "targetPort": 80}

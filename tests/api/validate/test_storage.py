@@ -2,8 +2,8 @@
 
 from rules import put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import storage as rules
+from pilothouse.api.values.fields import Errors, Object
 
 CLASS, DRIVER, NODE = rules.validate_storage_class, rules.validate_csi_driver, rules.validate_csi_node
 ATTRIBUTES, CAPACITY, ATTACHMENT = (rules.validate_volume_attributes_class, rules.validate_capacity, rules.validate_attachment)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from rules import table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.declare import Rule
 from pilothouse.api.validate.persistentvolume import validate_volume_spec
 from pilothouse.api.validate.volume_sources import rules
+from pilothouse.api.values.fields import Errors, Object
 
 
 def at_path(rule: Rule) -> Callable[[Object, Errors], None]:

@@ -22,9 +22,10 @@ from node.rig.node import ADDRESS, wanting
 from node.rig.runtime import Runtime
 
 from deploy import kubeadm_pod
-from pilothouse import options, pki
-from pilothouse.api import schema
-from pilothouse.api.strategic import apply
+from pilothouse import pki
+from pilothouse.api.changes.strategic import apply
+from pilothouse.api.types import schema
+from pilothouse.configuration import options
 
 DEPLOY = pathlib.Path(__file__).parents[3] / "deploy"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pilothouse.api.convert.kinds import TEMPLATE_GENERATION
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups import apps
 from pilothouse.registry.strategy import WriteContext
 

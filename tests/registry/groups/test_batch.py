@@ -1,7 +1,7 @@
 """Hooks of batch: the generated selector of a job, warnings, the selectable field."""
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups import batch
 from pilothouse.registry.strategy import WriteContext
 

@@ -9,8 +9,8 @@ from coroutines import at_once
 from cryptography import x509
 from metric_samples import samples
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups import certificates
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.strategy import WriteContext

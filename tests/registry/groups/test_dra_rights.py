@@ -4,7 +4,7 @@ from typing import Any
 
 from harness import Rig
 
-from pilothouse.api.identity import User
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups.dra_rights import changed_drivers, node_of, runs_on
 
 CLAIMS = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims"

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
 
-from pilothouse.instruments import digest
+from pilothouse.metrics.instruments import digest
 from pilothouse.reload import POLL, Followed, Reloads
 from pilothouse.storage.encryption.backend import Encryption
 from pilothouse.storage.encryption.config import EncryptionConfigError, Reload, load
+from pilothouse.storage.encryption.kms.provider import KMS, Settings
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Unavailable
-from pilothouse.storage.kms.provider import KMS, Settings
 from pilothouse.testing.kms import Plugin
 
 SECRET = base64.b64encode(b"0" * 32).decode()

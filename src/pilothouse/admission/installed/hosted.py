@@ -13,11 +13,11 @@ from pilothouse.admission.installed.calls import Busy, Calls
 from pilothouse.admission.installed.readers import DeclaredReaders
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.objects import completed, type_of
-from pilothouse.api import equality
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.api.fields import Object
-from pilothouse.api.patch import copy
-from pilothouse.entry_points import Offered
+from pilothouse.api.values import equality
+from pilothouse.api.values.fields import Object
+from pilothouse.configuration.entry_points import Offered
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation

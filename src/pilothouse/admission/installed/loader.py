@@ -8,7 +8,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.entry_points import Offered, offered
+from pilothouse.configuration.entry_points import Offered, offered
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
@@ -31,7 +31,7 @@ def load_hosted(
 ) -> list[Plugin]:
     """The plugins with these names, sorted by name; ConfigurationError when one cannot be used.
 
-    checks.py has refused names that no package, or more than one, offers. `packages` takes the place of what is
+    configuration/checks.py has refused names that no package, or more than one, offers. `packages` takes the place of what is
     installed.
     """
     if not names:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from pilothouse.admission.api import NotDeclared, Object
-from pilothouse.api.patch import copy
+from pilothouse.api.changes.patch import copy
 from pilothouse.registry.readers import Readers
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.configfile import ConfigurationError, refuse
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.rules import validate_lists
 from pilothouse.api.structural.validate import Validator, validate
 from pilothouse.api.validate.crd.schema import Options, validate_schema, walk
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 
 RULES = "x-kubernetes-validations"

@@ -8,12 +8,12 @@ from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
 from pilothouse.admission.noderestriction.tokens import check_audience
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import NODE_PREFIX, node_name
 from pilothouse.api.validate.certificates import common_name
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.shown import go, object_meta
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import NODE_PREFIX, node_name
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Sequence
 
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer, allowed
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

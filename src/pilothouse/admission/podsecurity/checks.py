@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 EMPTY: Object = {}
 

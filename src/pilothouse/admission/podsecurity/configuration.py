@@ -11,9 +11,9 @@ from pilothouse.admission.podsecurity.policy import (
     level_problem,
     parse_version,
 )
-from pilothouse.api import names
 from pilothouse.api.configfile import expect, refuse, refuse_unknown
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 VERSIONS = tuple(
     f"pod-security.admission.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1")

@@ -24,7 +24,7 @@ from pilothouse.admission.podsecurity.policy import (
     stricter,
     version_text,
 )
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pilothouse.api.fields import Errors, Object, key
+from pilothouse.api.values.fields import Errors, Object, key
 
 PREFIX = "pod-security.kubernetes.io/"
 """What the names of labels and audit annotations begin with."""

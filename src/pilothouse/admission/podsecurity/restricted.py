@@ -12,7 +12,7 @@ from pilothouse.admission.podsecurity.checks import (
     quoted,
     setters,
 )
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 VOLUMES = (
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"),

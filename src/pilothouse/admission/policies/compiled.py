@@ -4,7 +4,7 @@ from pilothouse.admission.expressions import Expression, MatchConditions
 from pilothouse.admission.metrics import ConditionCounts
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.types import BOOL
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 class CompiledPolicy:

@@ -23,11 +23,11 @@ from pilothouse.admission.policies.patches import (
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.admission.reinvocation import Reinvocations
-from pilothouse.api import equality
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.limits import PER_OBJECT
 from pilothouse.api.cel.types import list_of
-from pilothouse.api.fields import Object
+from pilothouse.api.values import equality
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.trail import PATHS

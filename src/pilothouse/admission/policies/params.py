@@ -1,7 +1,8 @@
 """The parameters of a policy: which objects a binding names (apiserver plugin/policy/generic CollectParams)."""
 
-from pilothouse.api import scheme, selectors
-from pilothouse.api.fields import Object
+from pilothouse.api.types import scheme
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers, ServedKind
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from pilothouse import _fieldset as fieldset
 from pilothouse._cel import EvaluationError, Struct
 from pilothouse._fieldset import FieldError
-from pilothouse.api import patch, schema
 from pilothouse.api.cel.native import misnamed, native
-from pilothouse.api.fields import Object
+from pilothouse.api.changes import patch
+from pilothouse.api.types import schema
+from pilothouse.api.values.fields import Object
 
 APPLY_CONFIGURATION, JSON_PATCH = "ApplyConfiguration", "JSONPatch"
 

@@ -8,7 +8,7 @@ from pilothouse.admission.matching import Matched, namespace_of
 from pilothouse.admission.policies.params import collect
 from pilothouse.admission.policies.source import Binding, Hook
 from pilothouse.admission.views import Views
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.waiting import as_task
 

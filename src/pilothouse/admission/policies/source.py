@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from pilothouse.admission.matching import Criteria
 from pilothouse.admission.policies.params import ConfigurationError, param_resource
 from pilothouse.admission.source import GROUP, POLICIES, Source
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers, ServedKind
 

@@ -23,7 +23,7 @@ from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import Budget
 from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.cel.types import BOOL, NULL, STRING
-from pilothouse.api.fields import Object, show
+from pilothouse.api.values.fields import Object, show
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 

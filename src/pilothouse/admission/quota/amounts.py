@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from pilothouse.api import quantity
-from pilothouse.api.pod_resources import Amounts
+from pilothouse.api.values import quantity
+from pilothouse.api.values.pod_resources import Amounts
 
 ZERO, ONE = quantity.parse("0"), quantity.parse("1")
 

@@ -7,8 +7,8 @@ from pilothouse import errors
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO, add, grown, show
 from pilothouse.admission.quota.evaluators import Evaluator
-from pilothouse.api.fields import Object
-from pilothouse.api.pod_resources import Amounts, amounts
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.pod_resources import Amounts, amounts
 from pilothouse.registry.admission import AdmissionAttributes
 
 

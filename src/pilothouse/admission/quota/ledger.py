@@ -15,8 +15,8 @@ from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO, add
 from pilothouse.admission.quota.evaluators import evaluators
 from pilothouse.admission.quota.judge import Account, Question
-from pilothouse.api.fields import Object
-from pilothouse.api.pod_resources import Amounts, amounts
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.pod_resources import Amounts, amounts
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import decode
 

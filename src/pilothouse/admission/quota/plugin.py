@@ -7,7 +7,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.admission.quota.evaluators import IGNORED, SPECIAL, evaluator
 from pilothouse.admission.quota.judge import Limited, Question, limited_from
 from pilothouse.admission.quota.ledger import Ledger
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from pilothouse.admission.quota.amounts import ONE, add, largest
 from pilothouse.admission.quota.scopes import selects
-from pilothouse.api import times
-from pilothouse.api.fields import Object
-from pilothouse.api.pod_resources import Amounts, aggregate, amounts, is_pod_level
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.resources import is_extended, is_native
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.pod_resources import Amounts, aggregate, amounts, is_pod_level
 
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
 HUGE_PAGES = "hugepages-"

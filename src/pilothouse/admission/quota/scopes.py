@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 def requirements(quota: Object) -> list[Object]:

@@ -16,8 +16,8 @@ from pilothouse.admission.views import Views
 from pilothouse.admission.webhooks.review import InvalidResponse, Response, decoded, encoded, verified
 from pilothouse.admission.webhooks.source import Webhook
 from pilothouse.api import meta
-from pilothouse.api.fields import Object
-from pilothouse.api.warnings import enough
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.warnings import enough
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pilothouse.api.configfile import ConfigurationError, expect
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.outbound.kubeconfig import Users, read_users
 

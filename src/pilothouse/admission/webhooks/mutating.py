@@ -13,8 +13,10 @@ from pilothouse.admission.webhooks.calling import Caller, Failed, Parts, interna
 from pilothouse.admission.webhooks.plugin import WebhookPlugin
 from pilothouse.admission.webhooks.review import JSON_PATCH, Response
 from pilothouse.admission.webhooks.source import MUTATING, Webhook
-from pilothouse.api import equality, json, managed, patch
-from pilothouse.api.fields import Object, show
+from pilothouse.api import json
+from pilothouse.api.changes import managed, patch
+from pilothouse.api.values import equality
+from pilothouse.api.values.fields import Object, show
 from pilothouse.gotext import quote
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation

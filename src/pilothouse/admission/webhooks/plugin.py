@@ -6,7 +6,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.admission.webhooks.calling import Caller
 from pilothouse.admission.webhooks.configuration import read
 from pilothouse.admission.webhooks.source import WebhookSource
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 

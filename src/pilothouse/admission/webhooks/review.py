@@ -5,8 +5,9 @@ import binascii
 from typing import Any, NamedTuple
 
 from pilothouse.admission.expressions import Scope, request_of
-from pilothouse.api import json, patch
-from pilothouse.api.fields import Object
+from pilothouse.api import json
+from pilothouse.api.changes import patch
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError

@@ -11,7 +11,7 @@ from pilothouse.admission.webhooks.breaker import Breaker
 from pilothouse.admission.webhooks.review import VERSIONS
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.types import BOOL
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers
 
 MUTATING, VALIDATING = f"mutatingwebhookconfigurations.{GROUP}", f"validatingwebhookconfigurations.{GROUP}"

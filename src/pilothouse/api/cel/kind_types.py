@@ -1,7 +1,6 @@
 """The types of expressions for the objects of a kind, as far as its schema tells them (apiserver pkg/cel/common
 SchemaDeclType)."""
 
-from pilothouse.api import schema
 from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.types import (
     BOOL,
@@ -17,6 +16,7 @@ from pilothouse.api.cel.types import (
     map_of,
     struct,
 )
+from pilothouse.api.types import schema
 
 _PLAIN = {
     "string": STRING,

@@ -11,11 +11,12 @@ from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.cel.schema_rules import Rule, compile_rules
 from pilothouse.api.cel.schema_types import Declared, declare
-from pilothouse.api.equality import Correlation, key_identity
-from pilothouse.api.fields import OMIT, Errors, Object
+from pilothouse.api.structural.correlation import Correlation
+from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.paths import Path, item, member, show
 from pilothouse.api.structural.schema import Schema
-from pilothouse.api.validate.crd.paths import PathError, valid_path
+from pilothouse.api.values.equality import key_identity
+from pilothouse.api.values.fields import OMIT, Errors, Object
 from pilothouse.logs import Logger
 
 log = Logger(__name__)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pilothouse.api.cel import types
 from pilothouse.api.cel.environment import CompileError, Environment, Program, ProgramError, ResultError
 from pilothouse.api.cel.schema_types import Declared, sizes
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 class Rule(NamedTuple):

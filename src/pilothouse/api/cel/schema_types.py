@@ -9,7 +9,7 @@ from pilothouse.api.cel import limits, types
 from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.sizes import Path, Range, Sizes
 from pilothouse.api.cel.types import Field, Type
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 _PLAIN = Shape("plain")
 _FORMATS = {

@@ -4,7 +4,7 @@ Its v1 conversion keeps what all versions have in common once (pkg/apis/apiexten
 writes the form of v1beta1 with v1beta1's names. No server has served that version since v1.22.
 """
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 KIND = "CustomResourceDefinition"
 OLD, NEW = "apiextensions.k8s.io/v1beta1", "apiextensions.k8s.io/v1"

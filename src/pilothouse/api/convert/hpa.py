@@ -8,7 +8,7 @@ from typing import Any
 from pilothouse._schema import is_deeper
 from pilothouse.api import json
 from pilothouse.api.defaults.workloads import cpu_utilization_metric
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from pilothouse.api.convert import hpa as convert_hpa
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"

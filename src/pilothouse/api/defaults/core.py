@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from pilothouse.api import pod_resources
-from pilothouse.api.fields import Object
+from pilothouse.api.values import pod_resources
+from pilothouse.api.values.fields import Object
 from pilothouse.caches import memo
 
 DEFAULT_MODE = 0o644

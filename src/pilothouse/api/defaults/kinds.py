@@ -6,7 +6,7 @@ The schema's own defaults, and the zero values of members that are always writte
 from collections.abc import Callable
 
 from pilothouse.api.defaults import core, others, workloads
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 _BY_KIND: dict[tuple[str, str], Callable[[Object], None]] = {
     ("", "Pod"): core.pod,

@@ -3,7 +3,7 @@
 import datetime
 
 from pilothouse.api.defaults.core import each, fill, fill_empty, volume_spec
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 

@@ -1,7 +1,7 @@
 """Defaults of the workload kinds: apps, batch, autoscaling and the ReplicationController."""
 
 from pilothouse.api.defaults.core import each, fill, fill_empty, persistent_volume_claim, pod_spec
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 MAX_INT32 = 2**31 - 1
 

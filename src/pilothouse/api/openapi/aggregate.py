@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pilothouse.api.depth import is_too_deep
 from pilothouse.api.openapi.paths import Document
+from pilothouse.api.types.depth import is_too_deep
 
 DEFINITIONS, PARAMETERS = "#/definitions/", "#/parameters/"
 GVK = "x-kubernetes-group-version-kind"

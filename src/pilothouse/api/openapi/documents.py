@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pilothouse.api import schema
 from pilothouse.api.openapi import version_2, version_3
 from pilothouse.api.openapi.custom import META, custom_list, custom_name, custom_schema, custom_schema_v2
 from pilothouse.api.openapi.descriptions import Descriptions
@@ -26,8 +25,9 @@ from pilothouse.api.openapi.paths import (
     Paths,
     document_path,
 )
+from pilothouse.api.types import schema
 from pilothouse.logs import Logger
-from pilothouse.version import VERSION
+from pilothouse.process.version import VERSION
 
 log = Logger(__name__)
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pilothouse.api import schema
 from pilothouse.api.openapi.descriptions import Described
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.openapi.parameters import Parameter, without
 from pilothouse.api.openapi.paths import CODES, Document, Operation, by_path, path_item
+from pilothouse.api.types import schema
 
 REFERENCE = "#/components/schemas/"
 _SECURITY: Document = {

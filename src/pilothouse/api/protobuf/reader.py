@@ -10,9 +10,11 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from pilothouse.api import json, schema, times
-from pilothouse.api.fields import Object
-from pilothouse.api.schema import Field, Type
+from pilothouse.api import json
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Field, Type
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 
 MAGIC = b"k8s\x00"
 _PREFIX = str(list(MAGIC)).replace(",", "")

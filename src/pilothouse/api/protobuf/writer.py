@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from pilothouse.api import json, times
-from pilothouse.api.fields import Object
-from pilothouse.api.meta_kinds import for_answer
+from pilothouse.api import json
 from pilothouse.api.protobuf.reader import MAGIC, Table, is_message, table
-from pilothouse.api.schema import Field, Type
+from pilothouse.api.types.meta_kinds import for_answer
+from pilothouse.api.types.schema import Field, Type
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.caches import memo
 from pilothouse.wire import KNOWN, SHORT, field, varint
 

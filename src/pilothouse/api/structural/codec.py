@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from pilothouse import _schema
-from pilothouse.api import codec, json, scheme
-from pilothouse.api.fields import Object
-from pilothouse.api.patch import repeated_members
+from pilothouse.api import codec, json
+from pilothouse.api.changes.patch import repeated_members
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.rules import coerce, read_metadata, unknown_field
 from pilothouse.api.structural.schema import Schema
+from pilothouse.api.types import scheme
+from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
 
 TOO_DEEP = "exceeded max depth"

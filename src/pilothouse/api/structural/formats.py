@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import re2
 
-from pilothouse.api import names
-from pilothouse.api.duration import go_duration
+from pilothouse.api.values import names
+from pilothouse.api.values.duration import go_duration
 
 _CARD = re.compile(
     "4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}"

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pilothouse.api import json
-from pilothouse.api.fields import Errors
 from pilothouse.api.structural.paths import Path, show
+from pilothouse.api.values.fields import Errors
 from pilothouse.gotext import quote
 
 MOST_PROBLEMS = 2000

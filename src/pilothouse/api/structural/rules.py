@@ -7,13 +7,15 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from pilothouse import _schema
-from pilothouse.api import meta, names, scheme
-from pilothouse.api import schema as types
+from pilothouse.api import meta
 from pilothouse.api.codec import decode_value
-from pilothouse.api.equality import identity, key_identity
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
+from pilothouse.api.types import schema as types
+from pilothouse.api.types import scheme
+from pilothouse.api.values import names
+from pilothouse.api.values.equality import identity, key_identity
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 
 # Lists

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pilothouse.api import json
-from pilothouse.api import schema as types
-from pilothouse.api.fields import Object
-from pilothouse.api.patch import copy
-from pilothouse.api.schema import Field, Type
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.structural.paths import Path, item, member, show_all
+from pilothouse.api.types import schema as types
+from pilothouse.api.types.schema import Field, Type
+from pilothouse.api.values.fields import Object
 
 TYPE_META = ("apiVersion", "kind", "metadata")
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

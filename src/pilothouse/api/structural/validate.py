@@ -9,12 +9,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from pilothouse import gotext
-from pilothouse.api.equality import Correlation, identity, same
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.structural.correlation import Correlation
 from pilothouse.api.structural.formats import FORMATS, known, normalise
 from pilothouse.api.structural.paths import Path, item, member
 from pilothouse.api.structural.patterns import TooLong, compile_pattern, matches
 from pilothouse.api.structural.problems import Problem, Result, report
+from pilothouse.api.values.equality import identity, same
+from pilothouse.api.values.fields import Errors, Object
 
 __all__ = ["Correlation", "Validator", "compile_pattern", "report", "same", "validate"]
 

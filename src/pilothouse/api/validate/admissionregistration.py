@@ -4,15 +4,15 @@ from collections.abc import Hashable
 from typing import NamedTuple
 from urllib.parse import SplitResult
 
-from pilothouse.api import names
-from pilothouse.api.equality import identity
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.urls import parsed
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import selector_has_invalid_value
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import Expressions
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.equality import identity
+from pilothouse.api.values.fields import Errors, Object
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_MATCH_CONDITIONS = 64

@@ -1,9 +1,9 @@
 """Validates apiregistration.k8s.io/v1: APIServices."""
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api import names, selectors
-from pilothouse.api.equality import same
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, report, validate_annotations, validate_labels
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
@@ -15,6 +12,9 @@ from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 from pilothouse.api.validate.tables import Kind, Rules
+from pilothouse.api.values import names, selectors
+from pilothouse.api.values.equality import same
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.errors import BadRequest
 
 MISMATCH = "`selector` does not match template `labels`"

@@ -1,9 +1,9 @@
 """Rules of access reviews. What is wrong with them is told once admission has seen them."""
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import object_meta
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules()
 

@@ -1,9 +1,9 @@
 """Validates autoscaling: horizontal pod autoscalers in their v2 form."""
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.resources import amount, validate_nonnegative_quantity
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 _METRICS = ("ContainerResource", "External", "Object", "Pods", "Resource")
 

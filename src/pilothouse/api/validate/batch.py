@@ -3,8 +3,6 @@
 import re
 from itertools import pairwise
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import (
     check_template_labels,
@@ -20,6 +18,8 @@ from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import go, label_selector, sorted_map
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object, key
 
 JOB_NAME, CONTROLLER_UID = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
 OLD_JOB_NAME, OLD_CONTROLLER_UID = "job-name", "controller-uid"

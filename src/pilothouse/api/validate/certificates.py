@@ -10,13 +10,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import pem
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.volumes import validate_signer_name
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600

@@ -4,9 +4,9 @@ from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pilothouse._fieldset import same
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.shown import META_MEMBERS
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"

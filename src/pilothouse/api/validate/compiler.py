@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from inspect import signature
 from typing import Any, NamedTuple
 
-from pilothouse.api import names
-from pilothouse.api.fields import OMIT, Object
 from pilothouse.api.validate import declare
 from pilothouse.api.validate.shown import go, shown
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import OMIT, Object
 
 _MEMBER = re.compile(r"([^\[\]?!*+=-][^\[\]?!*+=]*?|(?=\[))(\[=?\])?(=0)?(-\?|[?!*+-])?")
 _RANGE = re.compile(r"(-?\d+)\.\.(\d+)")

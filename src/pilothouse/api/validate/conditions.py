@@ -1,8 +1,8 @@
 """Validates lists of meta/v1 Condition (apimachinery meta/v1 validation ValidateConditions)."""
 
-from pilothouse.api import names
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
 
 rules = Rules(reason=d.matches(names.condition_reason))
 validate_conditions = rules.table(f"""

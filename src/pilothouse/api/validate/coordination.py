@@ -1,8 +1,8 @@
 """Validates coordination.k8s.io/v1: leases."""
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors
 
 rules = Rules()
 validate_lease = rules.kind("""

@@ -1,12 +1,12 @@
 """Validates smaller core kinds: namespaces, replication controllers, bindings, pod log options."""
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import only_always, validate_replica_set_status
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 from pilothouse.api.validate.shown import sorted_map
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 

@@ -5,14 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, show
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr
 from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object, show
 from pilothouse.gotext import quote
 
 TAINTS = "scheduler.alpha.kubernetes.io/taints"

@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from pilothouse.api.duration import go_duration
+from pilothouse.api.values.duration import go_duration
 from pilothouse.gotext import quote
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

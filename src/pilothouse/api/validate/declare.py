@@ -6,10 +6,10 @@ A rule is a function (value, path, errs) that adds causes.
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common
 from pilothouse.api.validate.shown import shown
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 Rule = Callable[[Any, str, Errors], None]
 """Adds the causes against a value at a path."""

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.service import validate_non_special_ip
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 

@@ -3,9 +3,6 @@
 import json
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.equality import identity
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, validate_template_metadata
 from pilothouse.api.validate.conditions import validate_conditions
@@ -15,6 +12,9 @@ from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
 from pilothouse.api.validate.uuids import normal_uuid
+from pilothouse.api.values import names
+from pilothouse.api.values.equality import identity
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_EXPRESSION = MAX_PARAMETERS = 10 * 1024
 _BAD_REF = (

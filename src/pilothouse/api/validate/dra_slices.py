@@ -2,9 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.patterns import Pattern
-from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.dra import (
@@ -16,6 +13,9 @@ from pilothouse.api.validate.dra import (
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.patterns import Pattern
+from pilothouse.api.values.quantity import Quantity
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
 MAX_PROPERTIES = 32

@@ -3,11 +3,11 @@
 Both groups' events are validated in their stored form, which is that of core/v1.
 """
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 LIMIT = 128
 NOTE_LIMIT = 1024

@@ -3,7 +3,7 @@
 from pilothouse.api.cel import admission, devices
 from pilothouse.api.cel.environment import CompileError, Environment, ProgramError, ResultError
 from pilothouse.api.cel.types import ANY, BOOL, NULL, STRING, Type, list_of
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 
 _MUTATIONS = {
     "ApplyConfiguration": admission.APPLY_CONFIGURATION,

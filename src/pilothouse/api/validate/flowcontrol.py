@@ -2,12 +2,12 @@
 
 from math import ceil, log2
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_QUEUES = 10_000_000
 MAX_HASH_BITS = 60

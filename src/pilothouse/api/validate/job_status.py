@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate.apps import status
 from pilothouse.api.validate.job_indexes import overlap, parse_indexes
+from pilothouse.api.values.fields import OMIT, Errors, Object
 
 
 class _Job:

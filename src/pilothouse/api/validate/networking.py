@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import IMMUTABLE, report, validate_cidr
 from pilothouse.api.validate.tables import Rules
-from pilothouse.api.warnings import enough
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.warnings import enough
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")

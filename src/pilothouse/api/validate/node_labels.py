@@ -1,7 +1,7 @@
 """Warns about node selectors that use deprecated node labels (pkg/api/node)."""
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 
 DEPRECATED = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',

@@ -1,6 +1,6 @@
 """Validates file paths in volumes and mounts (apis/core/validation)."""
 
-from pilothouse.api.fields import Errors
+from pilothouse.api.values.fields import Errors
 
 
 def has_backsteps(path_text: str) -> bool:

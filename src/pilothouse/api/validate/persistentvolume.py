@@ -3,7 +3,6 @@
 import posixpath
 from typing import NamedTuple
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import volume_sources as sources
 from pilothouse.api.validate.common import (
@@ -17,6 +16,7 @@ from pilothouse.api.validate.persistentvolumeclaim import validate_access_modes
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
 from pilothouse.api.validate.shown import go
+from pilothouse.api.values.fields import Errors, Object
 
 _INLINE = "in the context of inline volumes"
 _STABLE_LABELS = {

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.admissionregistration import rules
 from pilothouse.api.validate.expressions import Expressions
 from pilothouse.api.validate.shown import go
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION = 5 * 1024

@@ -1,10 +1,10 @@
 """Validates policy/v1: pod disruption budgets."""
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.apps import validate_at_most_100_percent, validate_int_or_percent
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
 

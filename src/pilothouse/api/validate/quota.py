@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import IMMUTABLE
 from pilothouse.api.validate.resources import (
@@ -18,6 +15,9 @@ from pilothouse.api.validate.resources import (
 )
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.quantity import Quantity
 
 LIMIT_TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 POD_SCOPES = ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity")

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from pilothouse.api.fields import Errors
+from pilothouse.api.values.fields import Errors
 from pilothouse.caches import Known
 
 REMEMBERED = 1024

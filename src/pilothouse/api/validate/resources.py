@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from pilothouse.api import names, quantity
-from pilothouse.api.fields import Errors, Object, show
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report
+from pilothouse.api.values import names, quantity
+from pilothouse.api.values.fields import Errors, Object, show
 from pilothouse.caches import memo
 from pilothouse.gotext import quote
 

@@ -1,8 +1,8 @@
 """Validates scheduling.k8s.io/v1: priority classes."""
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 HIGHEST_USER_PRIORITY = 1_000_000_000
 SYSTEM_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}

@@ -3,10 +3,10 @@
 import base64
 import json
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.go_json import syntax_error
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object, key
 
 MAX_SIZE = 1024 * 1024
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"

@@ -3,8 +3,6 @@
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import (
     Repeated,
@@ -14,6 +12,8 @@ from pilothouse.api.validate.common import (
     validate_port_number_or_name,
 )
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote
 
 FAMILIES = ("IPv4", "IPv6")

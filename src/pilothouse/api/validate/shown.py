@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pilothouse.api import schema
-from pilothouse.api.fields import Object
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
+from pilothouse.api.values.fields import Object
 
 META_MEMBERS = (
     "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",

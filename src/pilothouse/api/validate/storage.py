@@ -2,14 +2,14 @@
 
 from collections import Counter
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, selector_has_invalid_value
 from pilothouse.api.validate.persistentvolume import validate_volume_spec
 from pilothouse.api.validate.resources import validate_nonnegative_quantity
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_SIZE = 256 * 1024
 """Bytes of parameters, or of an attachment's metadata."""

@@ -42,10 +42,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.compiler import compiled
 from pilothouse.api.validate.declare import Change
+from pilothouse.api.values.fields import Errors, Object
 
 Function = TypeVar("Function", bound=Callable[..., None])
 

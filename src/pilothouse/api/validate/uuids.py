@@ -2,7 +2,7 @@
 
 import re
 
-from pilothouse.api import names
+from pilothouse.api.values import names
 from pilothouse.gotext import quote
 
 _SIZE = 36

@@ -2,12 +2,12 @@
 
 import re2
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending, validate_local_path, validate_no_backsteps
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 MORE_THAN_ONE = "may not specify more than 1 volume type"
 _IQN = re2.compile(r"iqn\.\d{4}-\d{2}\.([[:alnum:]\-.]+)(:[^,;*&$|\s]+)$")

@@ -18,7 +18,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from pilothouse.api.depth import MAX_DEPTH
+from pilothouse.api.types.depth import MAX_DEPTH
 from pilothouse.api.yaml.scalars import YAMLError, key_text, resolve
 from pilothouse.api.yaml.writer import dump
 

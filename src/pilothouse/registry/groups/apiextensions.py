@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.crd import definition as crd
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,

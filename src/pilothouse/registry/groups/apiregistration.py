@@ -1,8 +1,8 @@
 """apiregistration.k8s.io/v1: APIServices, local and aggregated."""
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import apiregistration as rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import (
     META,
     SPEC,

@@ -1,11 +1,11 @@
 """apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
-from pilothouse.api import names
 from pilothouse.api.convert.kinds import set_template_generation, template_generation
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import apps as rules
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,

@@ -1,10 +1,10 @@
 """batch/v1: jobs and cron jobs."""
 
-from pilothouse.api.fields import Object
-from pilothouse.api.names import label_value
 from pilothouse.api.validate import batch as rules
 from pilothouse.api.validate.job_status import validate_job_status
 from pilothouse.api.validate.pod.warnings import template_warnings
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.names import label_value
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,

@@ -4,9 +4,9 @@ import base64
 
 from cryptography import x509
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import certificates as rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import (
     SPEC,
     STATUS,

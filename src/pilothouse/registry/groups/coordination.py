@@ -1,7 +1,7 @@
 """coordination.k8s.io/v1: leases."""
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import coordination as rules
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import on_create, on_update, resource, spec_of
 from pilothouse.registry.strategy import Strategy, WriteContext
 

@@ -1,8 +1,8 @@
 """discovery.k8s.io/v1: endpoint slices."""
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import discovery as rules
 from pilothouse.api.validate.common import equal
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import on_create, on_update, resource
 from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, WriteContext
 

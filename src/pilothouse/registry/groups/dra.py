@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import dra as rules
 from pilothouse.api.validate import dra_slices as slice_rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.dra_rights import permit_status
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,

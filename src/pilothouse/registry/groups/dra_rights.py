@@ -7,10 +7,10 @@ with the driver's name for what drivers tell of devices.
 
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.equality import same
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import User
+from pilothouse.api.values import names
+from pilothouse.api.values.equality import same
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.strategy import WriteContext
 
 BINDING, DRIVER = "binding", "driver"

@@ -1,8 +1,8 @@
 """events.k8s.io/v1: events, a converted form of the stored core events."""
 
 from pilothouse.api.convert.kinds import convert
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import event as rules
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.strategies import EVENT as CORE_EVENT

@@ -1,7 +1,7 @@
 """networking.k8s.io/v1: ingresses, network policies, IP addresses, service CIDRs."""
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import networking as rules
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,

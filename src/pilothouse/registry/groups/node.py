@@ -1,8 +1,8 @@
 """node.k8s.io/v1: runtime classes."""
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import node as rules
 from pilothouse.api.validate.node_labels import DEPRECATED
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import on_create, on_update, resource
 from pilothouse.registry.strategy import Part, Strategy, WriteContext
 

@@ -1,7 +1,7 @@
 """policy/v1: pod disruption budgets (evictions are a subresource of pods)."""
 
-from pilothouse.api import names
 from pilothouse.api.validate import policy as rules
+from pilothouse.api.values import names
 from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
 from pilothouse.registry.strategy import Part, Strategy
 

@@ -1,7 +1,7 @@
 """rbac.authorization.k8s.io/v1: roles and bindings; authz/escalation.py decides who may grant what."""
 
-from pilothouse.api import names
 from pilothouse.api.validate import rbac as rules
+from pilothouse.api.values import names
 from pilothouse.registry.groups.records import on_create, on_update, resource
 from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api import schema
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.schema import Type
+from pilothouse.api.types import schema
+from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.autoscaling import validate_scale
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage.keys import ROOT
@@ -43,6 +43,7 @@ KEPT_METADATA: tuple[Path, ...] = tuple(
 """Metadata that a status update keeps from the stored object (metav1.ResetObjectMetaForStatus)."""
 
 _DEFINITIONS = {
+    "": "io.k8s.api.core",
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
     "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
 }
@@ -59,6 +60,7 @@ def resource(
     strategy: Strategy,
     *,
     version: str = "v1",
+    verbs: tuple[str, ...] = ALL_VERBS,
     key_prefix: str = "",
     subresources: tuple[Subresource, ...] = (),
     status: Strategy | None = None,
@@ -66,7 +68,7 @@ def resource(
     namespaced: bool = False,
     **more: Any,
 ) -> Resource:
-    """Declare a stored resource with all verbs; `status` is the strategy of the `status` subresource, if any."""
+    """Declare a stored resource; `status` is the strategy of the `status` subresource, if any."""
     named = {sub.name: sub for sub in subresources}
     if status is not None:
         named["status"] = own("status", group, version, kind, status)
@@ -77,7 +79,7 @@ def resource(
         kind=kind,
         singular=kind.lower(),
         namespaced=namespaced,
-        verbs=ALL_VERBS,
+        verbs=verbs,
         storage_version_hash=storage_version_hash,
         key_prefix=key_prefix or f"{ROOT}{plural}/",
         type_of=type_of(group, version, kind),

@@ -9,8 +9,8 @@ from functools import partial
 from typing import NoReturn
 
 from pilothouse import errors
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.logs import Logger
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.node_ports import TAKEN, ports_of

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from pilothouse.api import names, selectors
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.warnings import template_warnings
+from pilothouse.api.values import names, selectors
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import spec_of
 from pilothouse.registry.strategy import WriteContext
 

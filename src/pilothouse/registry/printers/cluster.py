@@ -1,6 +1,6 @@
 """Table cells of the kinds for networking, storage, RBAC, admission, flow control and other cluster-wide groups."""
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.errors import qualified
 from pilothouse.registry.printers.common import (
     NONE,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from pilothouse.api import times
-from pilothouse.api.fields import Object
+from pilothouse.api.values import times
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.conversion import Conversion
 
 Cells = list[Any]

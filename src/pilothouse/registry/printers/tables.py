@@ -7,9 +7,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from pilothouse.api import jsonpath, times
 from pilothouse.api.convert.kinds import as_internal
-from pilothouse.api.fields import Object
+from pilothouse.api.values import jsonpath, times
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.printers import cluster, core, workloads
 from pilothouse.registry.printers.common import (
     Cells,

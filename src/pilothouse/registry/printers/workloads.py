@@ -1,6 +1,6 @@
 """Table cells of the kinds in apps, batch, autoscaling and policy."""
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.printers.common import (
     NONE,
     UNKNOWN,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.logs import Logger
-from pilothouse.storage.encryption.metrics import EncryptionMetrics
+from pilothouse.storage.encryption.metrics import FROM_STORAGE, TO_STORAGE, EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
     Event,
@@ -28,7 +28,6 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 from pilothouse.storage.keys import PREFIX
-from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE
 
 log = Logger(__name__)
 

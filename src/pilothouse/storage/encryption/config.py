@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pilothouse.api.fields import OMIT, Errors
-from pilothouse.flags import duration, show_duration
+from pilothouse.api.values.fields import OMIT, Errors
+from pilothouse.configuration.flags import duration, show_duration
 from pilothouse.gotext import quote
 from pilothouse.reload import Files
 from pilothouse.storage.encryption.backend import (
@@ -24,8 +24,8 @@ from pilothouse.storage.encryption.backend import (
     Rule,
     SecretBox,
 )
+from pilothouse.storage.encryption.kms.provider import KMS, Settings
 from pilothouse.storage.interface import Unavailable
-from pilothouse.storage.kms.provider import KMS, Settings
 
 VERSION = "apiserver.config.k8s.io/v1"
 SIZES = {"aesgcm": (16, 24, 32), "aescbc": (16, 24, 32), "secretbox": (32,)}

@@ -1,9 +1,12 @@
 """The metrics of the configuration of encryption (apiserver options/encryptionconfig/metrics)."""
 
-from pilothouse.instruments import Counter, Group, Histogram
+from pilothouse.metrics.instruments import Counter, Group, Histogram
 from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.000005 * 2**n for n in range(25))
+
+
+FROM_STORAGE, TO_STORAGE = "from_storage", "to_storage"
 
 
 class EncryptionMetrics(ReloadMetrics, Group):

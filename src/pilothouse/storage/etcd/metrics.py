@@ -1,6 +1,6 @@
 """The metrics of a store in etcd alone (apiserver storage/etcd3/metrics)."""
 
-from pilothouse.instruments import Group, Histogram
+from pilothouse.metrics.instruments import Group, Histogram
 
 KEYS = (10, 50, 100, 500, 1000, 2500, 5000)
 

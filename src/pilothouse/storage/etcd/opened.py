@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.lifecycle import Background
 from pilothouse.storage.backends import Checks
 from pilothouse.storage.etcd.backend import EtcdStorage

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pilothouse.config import Config
+from pilothouse.configuration.config import Config
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.sqlite.backend import SqliteStorage

@@ -5,8 +5,8 @@ import base64
 import certificates
 from rules import at, causes, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.crd import definition as rules
+from pilothouse.api.values.fields import Object
 
 NEW, UPDATE = rules.validate_create, rules.validate_update
 SCHEMA: Object = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}}}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from complexity import assert_linear
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.openapi import custom, protobuf_v2, protobuf_v3, version_2
 from pilothouse.api.openapi.structural_v2 import simplified
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.validate import Validator
 from pilothouse.api.validate.crd import definition as crd
+from pilothouse.api.values.fields import Errors
 
 Object = dict[str, Any]
 TEXT = {"type": "string"}

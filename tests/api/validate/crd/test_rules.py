@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse.api.fields import Errors
 from pilothouse.api.validate.crd.rules import validate_rules
+from pilothouse.api.values.fields import Errors
 
 HINT = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
 TEXT: dict[str, Any] = {"type": "string"}

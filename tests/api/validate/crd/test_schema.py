@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rules import causes, table
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.crd.paths import PathError, valid_path
+from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import Options, go_schema, validate_schema
+from pilothouse.api.values.fields import Errors, Object
 
 TEXT: Object = {"type": "string"}
 OBJECT: Object = {"type": "object"}

@@ -3,9 +3,9 @@
 from pods import CONTAINER, annotated
 from rules import put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.pod import annotations as rules
 from pilothouse.api.validate.pod.spec import validate_pod
+from pilothouse.api.values.fields import Errors, Object
 
 NEW = validate_pod
 MIRROR, COST, SECCOMP = rules.MIRROR, "controller.kubernetes.io/pod-deletion-cost", rules.SECCOMP_POD

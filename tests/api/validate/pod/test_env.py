@@ -3,8 +3,8 @@
 from pods import container
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
+from pilothouse.api.values.fields import Object
 
 
 def of(**source: object) -> Object:

@@ -3,8 +3,8 @@
 from pods import CONTAINER, pod
 from rules import table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
+from pilothouse.api.values.fields import Object
 
 VOLUMES = [{"name": "v", "emptyDir": {}}, {"name": "w", "emptyDir": {}}, {"name": "p", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "q", "persistentVolumeClaim": {"claimName": "d"}}]
 

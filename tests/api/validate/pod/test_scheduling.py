@@ -3,10 +3,10 @@
 from pods import pod
 from rules import table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.pod import scheduling as rules
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
 from pilothouse.api.validate.pod.update import validate_pod_update as UPDATE
+from pilothouse.api.values.fields import Errors, Object
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

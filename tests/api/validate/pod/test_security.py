@@ -3,8 +3,8 @@
 from pods import CONTAINER, container, pod
 from rules import causes, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.spec import validate_pod
+from pilothouse.api.values.fields import Object
 
 NEW = validate_pod
 

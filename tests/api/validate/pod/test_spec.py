@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from pods import CONTAINER, POD, container, pod
 from rules import put, table
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
 from pilothouse.api.validate.pod.spec import validate_pod_spec, validate_pod_template
+from pilothouse.api.values.fields import Errors, Object
 
 
 def template(**changes: object) -> Object:

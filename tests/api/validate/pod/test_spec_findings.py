@@ -9,8 +9,6 @@ import pytest
 from complexity import seconds
 from filled import linear
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.pod_resources import aggregate
 from pilothouse.api.validate.apps import int_or_percent
 from pilothouse.api.validate.core_node import validate_node, validate_node_update
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
@@ -26,6 +24,8 @@ from pilothouse.api.validate.pod.status import validate_pod_status_update
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.api.validate.resources import huge_page_fault, is_whole, validate_claim_names
 from pilothouse.api.validate.volume_sources import rules as sources
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.pod_resources import aggregate
 from pilothouse.registry.printers.core import PRINTERS
 
 

@@ -19,9 +19,9 @@ from complexity import MOST
 
 from pilothouse.api import codec
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import User
 from pilothouse.api.validate.pod.policy import STRICT
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.identity import User
 from pilothouse.errors import StatusError
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.groups import apps, batch, discovery, networking

@@ -3,11 +3,11 @@
 from pods import CONTAINER, POD, annotated, container, pod
 from rules import causes, put, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.annotations import MIRROR
 from pilothouse.api.validate.pod.update import validate_ephemeral_update as EPHEMERAL
 from pilothouse.api.validate.pod.update import validate_pod_update as UPDATE
 from pilothouse.api.validate.pod.update import validate_resize as RESIZE
+from pilothouse.api.values.fields import Object
 
 DEBUGGER = {"name": "e", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File"}
 BOTH, RUNNING = {"cpu": "1", "memory": "1Gi"}, {"phase": "Running", "qosClass": "Burstable"}

@@ -3,8 +3,8 @@
 from pods import pod
 from rules import causes, table
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
+from pilothouse.api.values.fields import Object
 
 
 def test_names_of_claims_are_told_of_a_pod_whose_name_is_too_long() -> None:

@@ -4,10 +4,10 @@ import pytest
 from pods import CONTAINER, annotated, container, pod
 from rules import put
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod.warnings import pod_warnings as warn
 from pilothouse.api.validate.pod.warnings import template_warnings
+from pilothouse.api.values.fields import Object
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

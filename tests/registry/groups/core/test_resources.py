@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.pods import POD, grace_period
 from pilothouse.registry.groups.core.strategies import NAMESPACE

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.errors import StatusError
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.groups.core import resources as core

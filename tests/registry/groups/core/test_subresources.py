@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pilothouse import errors
-from pilothouse.api.fields import Object
-from pilothouse.api.identity import User
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.subresources import (
     apply_binding,

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pilothouse._cel import EvaluationError, Opaque, size_of
-from pilothouse.api import names
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import Functions, Overload, units
 from pilothouse.api.cel.limits import AUTHORIZER_CHECK
 from pilothouse.api.cel.types import BOOL, STRING, Type, struct
+from pilothouse.api.values import names
 
 _PACKAGE = "kubernetes.authorization."
 AUTHORIZER = struct(_PACKAGE + "Authorizer", {})

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse._cel import NONE, Opaque, Optional
-from pilothouse.api import names
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, units
 from pilothouse.api.cel.limits import MAX_NAME_REGEX
 from pilothouse.api.cel.types import STRING, list_of, optional, struct
 from pilothouse.api.structural import formats
+from pilothouse.api.values import names
 from pilothouse.gotext import quote
 
 FORMAT = struct("kubernetes.NamedFormat", {})

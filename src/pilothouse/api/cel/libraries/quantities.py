@@ -3,10 +3,10 @@
 from typing import Any
 
 from pilothouse._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
-from pilothouse.api import quantity
 from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, Type, struct
+from pilothouse.api.values import quantity
 
 QUANTITY = struct("kubernetes.Quantity", {})
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
 from pilothouse.api.cel.functions import Functions, Overload
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
-from pilothouse.api.duration import go_duration
-from pilothouse.api.times import LOCAL, fault
+from pilothouse.api.values.duration import go_duration
+from pilothouse.api.values.times import LOCAL, fault
 from pilothouse.gotext import plain
 
 _SECOND = 10**9

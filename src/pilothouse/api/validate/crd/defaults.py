@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.patch import copy
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.rules import coerce, validate_embedded, validate_resource
 from pilothouse.api.structural.schema import TYPE_META, Schema, prune_value
 from pilothouse.api.structural.validate import Validator, same, validate
+from pilothouse.api.values.fields import Errors, Object
 
 Surround = Callable[[Any], Object]
 """Returns a resource that contains only the given value, at its place."""

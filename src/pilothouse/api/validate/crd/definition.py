@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object, key
+from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.formats import known, request_uri
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.validate import admissionregistration
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, is_true
-from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (
     TYPES,
     Options,
@@ -29,6 +27,8 @@ from pilothouse.api.validate.crd.schema import (
 from pilothouse.api.validate.crd.structural import unsupported
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote
 
 APPROVED = "api-approved.kubernetes.io"

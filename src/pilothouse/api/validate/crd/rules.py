@@ -8,9 +8,9 @@ from pilothouse.api.cel.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
 from pilothouse.api.cel.schema_rules import Rule, compile_rules
 from pilothouse.api.cel.schema_types import Declared, declare
 from pilothouse.api.cel.sizes import MOST
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Trail
-from pilothouse.api.turns import sorted_members
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.turns import sorted_members
 
 _HINT = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
 _MOST_TOLD = 4

@@ -6,15 +6,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.schema import TYPE_META
-from pilothouse.api.turns import sorted_members
 from pilothouse.api.validate.crd.defaults import validate_defaults
-from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.rules import go_rule, validate_rules
 from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.turns import sorted_members
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")

@@ -5,10 +5,10 @@ Causes are sorted by their complete text.
 
 from typing import Any, NamedTuple
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.patterns import compile_pattern
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 
 class _Level(NamedTuple):

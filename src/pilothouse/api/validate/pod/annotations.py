@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 
-from pilothouse.api.fields import Errors, Object, key
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import DELETION_COST, is_int32
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.pod.visit import visit
+from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote
 
 MIRROR = "kubernetes.io/config.mirror"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.pod.env import validate_env, validate_env_from
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts
@@ -13,6 +12,7 @@ from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values.fields import Errors, Object
 
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.paths import validate_local_path
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 _OBJECT = ("metadata.name", "metadata.namespace", "metadata.uid")
 _STATUS = ("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")

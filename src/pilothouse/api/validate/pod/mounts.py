@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.paths import has_backsteps, validate_descending
+from pilothouse.api.values.fields import Errors, Object
 
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")

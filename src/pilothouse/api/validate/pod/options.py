@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common, resources
 from pilothouse.api.validate.paths import has_backsteps
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
+from pilothouse.api.values.fields import Errors, Object
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

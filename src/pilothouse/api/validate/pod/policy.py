@@ -1,6 +1,6 @@
 """A server's policy for pods (pkg/capabilities), and its memory of valid pod specs."""
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 from pilothouse.caches import Budget, Cache
 
 UID_BYTES = 88

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import validate_port_number_or_name
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
 

@@ -1,8 +1,5 @@
 """Validates pod-level requests and limits; computes a pod's QoS class (component-helpers/resource, helper/qos)."""
 
-from pilothouse.api.fields import Errors, Object
-from pilothouse.api.pod_resources import aggregate
-from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import (
     COMPUTE,
@@ -10,6 +7,9 @@ from pilothouse.api.validate.resources import (
     validate_pod_resource_name,
     validate_requirements,
 )
+from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.pod_resources import aggregate
+from pilothouse.api.values.quantity import Quantity
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.shown import go, sorted_map
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

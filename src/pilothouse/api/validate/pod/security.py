@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import re2
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending
@@ -14,6 +12,8 @@ from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 SYSCTL_MAX = 253
 _SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"

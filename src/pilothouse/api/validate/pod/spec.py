@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import report, validate_annotations, validate_ip, validate_labels
 from pilothouse.api.validate.pod import scheduling, security
@@ -20,6 +18,8 @@ from pilothouse.api.validate.pod.volumes import validate_volumes
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables import Rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 __all__ = [
     "NEW",

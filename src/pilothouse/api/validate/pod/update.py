@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 from pilothouse._fieldset import same
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import copy_members, equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.annotations import (
@@ -25,6 +23,8 @@ from pilothouse.api.validate.pod.scheduling import (
 from pilothouse.api.validate.pod.spec import validate_pod_metadata_and_spec
 from pilothouse.api.validate.resources import COMPUTE
 from pilothouse.api.validate.shown import go
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 
 UPDATABLE = (
     "`spec.containers[*].image`",

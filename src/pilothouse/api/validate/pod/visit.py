@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilothouse.api.fields import Object
+from pilothouse.api.values.fields import Object
 
 
 def visit(spec: Object, path: str) -> Iterator[tuple[Object, str]]:

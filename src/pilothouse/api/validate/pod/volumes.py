@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending, validate_local_path
@@ -12,6 +10,8 @@ from pilothouse.api.validate.pod.env import VOLUME_FIELDS, validate_field_ref, v
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.volume_sources import MORE_THAN_ONE, iscsi_name_too_long, rules
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 
 _DUPLICATE_PATH = "conflicting duplicate paths"

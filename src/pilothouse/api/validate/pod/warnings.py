@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import chain
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
 from pilothouse.api.validate.node_labels import DEPRECATED, term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.resources import fractional_warning
-from pilothouse.api.warnings import enough
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.warnings import enough
 from pilothouse.gotext import quote
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.records import Validate, ValidateUpdate, pod_policy
 from pilothouse.registry.strategy import WriteContext
 

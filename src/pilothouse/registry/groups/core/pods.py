@@ -3,8 +3,6 @@
 from collections import deque
 from collections.abc import Iterable
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.annotations import APPARMOR
 from pilothouse.api.validate.pod.resources import quality_of_service
@@ -17,6 +15,8 @@ from pilothouse.api.validate.pod.update import (
 )
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.warnings import pod_warnings
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api import schema
-from pilothouse.api.fields import Object
-from pilothouse.api.schema import Type
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.core import pods as core_pods
 from pilothouse.registry.groups.core import strategies as basic
 from pilothouse.registry.groups.core import subresources as core_subresources
 from pilothouse.registry.groups.core import volumes as core_volumes
 from pilothouse.registry.groups.core import workloads as core_workloads
-from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL, workload_scale
+from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL, resource, type_of, workload_scale
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Strategy
 from pilothouse.storage.keys import ROOT
@@ -20,49 +18,16 @@ _NOT_SUPPORTED = "field label not supported: {label}"
 _PROXY_VERBS = ("create", "delete", "get", "patch", "update")
 
 
-def _type(kind: str) -> Callable[[], Type]:
-    return lambda: schema.for_kind("", "v1", kind)
-
-
 def _record(
     kind: str,
     plural: str,
     storage_version_hash: str,
     strategy: Strategy,
     *,
-    key_prefix: str = "",
     namespaced: bool = True,
-    field_error: str = UNKNOWN_LABEL,
-    verbs: tuple[str, ...] = ALL_VERBS,
-    status: Strategy | None = None,
-    subresources: tuple[Subresource, ...] = (),
-    short_names: tuple[str, ...] = (),
-    categories: tuple[str, ...] = (),
-    selectable: dict[str, tuple[str, ...] | Callable[[Object], str]] | None = None,
-    deprecated: str = "",
     **more: Any,
 ) -> Resource:
-    own = (Subresource(name="status", kind=kind, strategy=status),) if status is not None else ()
-    return Resource(
-        group="",
-        version="v1",
-        plural=plural,
-        kind=kind,
-        singular=kind.lower(),
-        namespaced=namespaced,
-        verbs=verbs,
-        short_names=short_names,
-        categories=categories,
-        storage_version_hash=storage_version_hash,
-        key_prefix=key_prefix or f"{ROOT}{plural}/",
-        type_of=_type(kind),
-        strategy=strategy,
-        selectable=selectable or {},
-        field_error=field_error,
-        subresources={sub.name: sub for sub in (*own, *subresources)},
-        deprecated=deprecated,
-        **more,
-    )
+    return resource("", kind, plural, storage_version_hash, strategy, namespaced=namespaced, **more)
 
 
 def _text(*path: str, default: str = "") -> Callable[[Object], str]:
@@ -181,7 +146,7 @@ RESOURCES = [
         singular="binding",
         namespaced=True,
         verbs=("create",),
-        type_of=_type("Binding"),
+        type_of=type_of("", "v1", "Binding"),
         action=Action.BIND,
     ),
     Resource(
@@ -193,7 +158,7 @@ RESOURCES = [
         namespaced=False,
         verbs=("get", "list"),
         short_names=("cs",),
-        type_of=_type("ComponentStatus"),
+        type_of=type_of("", "v1", "ComponentStatus"),
         field_error=UNKNOWN_LABEL,
         action=Action.COMPONENT_STATUS,
         deprecated="v1 ComponentStatus is deprecated in v1.19+",

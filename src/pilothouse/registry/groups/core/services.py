@@ -4,7 +4,6 @@ What is chosen here is claimed when the service is written and released afterwar
 """
 
 from pilothouse import errors
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import Repeated, is_ipv6
 from pilothouse.api.validate.service import (
     FAMILIES,
@@ -13,6 +12,7 @@ from pilothouse.api.validate.service import (
     service_warnings,
     validate_cluster_ip_fields,
 )
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.strategy import Addresses, NodePorts, WriteContext
 

@@ -2,9 +2,10 @@
 
 import base64
 
-from pilothouse.api import meta, names
-from pilothouse.api.fields import Object
+from pilothouse.api import meta
 from pilothouse.api.validate import core, core_node, event, quota, secret
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.core.hooks import keep, updated
 from pilothouse.registry.groups.records import (
     SPEC,

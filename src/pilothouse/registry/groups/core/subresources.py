@@ -3,9 +3,10 @@
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import meta, selectors
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api import meta
 from pilothouse.api.validate.core import validate_binding
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.strategy import Strategy, WriteContext
 

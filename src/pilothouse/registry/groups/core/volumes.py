@@ -1,8 +1,8 @@
 """Strategies of persistent volumes and their claims (registry/core)."""
 
-from pilothouse.api.fields import Object
 from pilothouse.api.validate import persistentvolume as volume
 from pilothouse.api.validate import persistentvolumeclaim as claim
+from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import STATUS_APART, on_create, on_update, status_strategy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Part, Strategy, WriteContext
 

@@ -1,11 +1,11 @@
 """Strategies of pod templates, replication controllers, endpoints and services (registry/core)."""
 
-from pilothouse.api import names
-from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import core, service
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template
 from pilothouse.api.validate.pod.warnings import template_warnings
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups import service_objects
 from pilothouse.registry.groups.core import pods as core_pods
 from pilothouse.registry.groups.core import services as core_services

@@ -1,0 +1,1 @@
+"""The configuration of a server: flags, their values and checks, feature gates, addresses."""

@@ -1,0 +1,89 @@
+"""Turns a command line into a validated configuration."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pilothouse.configuration import flags
+from pilothouse.configuration.checks import check
+from pilothouse.configuration.config import Config, all_flags
+from pilothouse.configuration.flags import Flag, FlagError
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; `problems` has a sentence for each cause."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def help_text(program: str, width: int = 0) -> str:
+    """What --help prints."""
+    return (
+        "Pilothouse serves the Kubernetes API: it validates and keeps the objects of a cluster, and tells "
+        f"those who watch them.\n\nUsage:\n  {program} [flags]\n{flags.usage(all_flags(), width)}"
+    )
+
+
+def command_help(usage: str, own: Sequence[Flag], of_server: Sequence[str], width: int = 0) -> str:
+    """What --help of a command prints: its own flags, and those of the server's that mean something to it."""
+    known = {flag.name: flag for flag in all_flags()}
+    return f"{usage}{flags.usage((*own, *(known[name] for name in of_server)), width)}"
+
+
+def asks_for(arguments: Sequence[str]) -> str:
+    """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
+    values, _ = flags.parse(arguments, all_flags())
+    return "help" if values.get("help") else "version" if values.get("version") in ("true", "raw") else ""
+
+
+OURS = MappingProxyType({"enable_bootstrap_token_auth": True, "console": True})
+"""Settings whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
+
+
+def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False) -> Config:
+    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
+
+    `ours` selects the defaults of `pilothouse serve`.
+    """
+    values, rest = flags.parse(arguments, all_flags())
+    rest = [argument for argument in rest if argument]
+    if rest:
+        raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
+    return _config(values, OURS if ours else {})
+
+
+def parse_command(
+    arguments: Sequence[str], extra: Sequence[Flag]
+) -> tuple[Config, dict[str, Any], Sequence[str]]:
+    """Read the command line of a command with flags of its own beside the server's: also their values, and arguments.
+
+    Raises FlagError and ConfigError as parse() does.
+    """
+    values, rest = flags.parse(arguments, (*all_flags(), *extra))
+    own = {flag.name: values.pop(flag.name, flag.default) for flag in extra}
+    return _config(values, {}), own, rest
+
+
+def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
+    """Read a server's command line: the configuration, what is wrong with it, and the arguments. Raises FlagError."""
+    values, rest = flags.parse(arguments, all_flags())
+    return *_checked(values, OURS), rest
+
+
+def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
+    config, problems = _checked(values, defaults)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
+    config = Config(**{**defaults, **settings}, given=frozenset(values))
+    return config, list(check(config, all_flags()))
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '\\"') + '"'

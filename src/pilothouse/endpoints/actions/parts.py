@@ -1,0 +1,16 @@
+"""The parts of a server that its actions need: whom reviews ask, and how neighbours are reached."""
+
+from dataclasses import dataclass
+
+from pilothouse.endpoints.actions.reviews import Judges
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.outbound.http import Outbound
+
+
+@dataclass(slots=True)
+class Actions:
+    """The parts of one server that its actions work with."""
+
+    verbs: Verbs
+    judges: Judges
+    outbound: Outbound

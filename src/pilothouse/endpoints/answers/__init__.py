@@ -1,0 +1,1 @@
+"""Answers: objects, lists and statuses in the form that was negotiated."""

@@ -1,0 +1,254 @@
+"""Keeps what is known of the latest requests of a server, in few bytes, so that each can be explained later.
+
+No body is kept, no credential, and no header but the user agent. Of requests about Secrets no text is kept that a plugin,
+a rule or a decoder may have made out of the object.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import orjson
+
+from pilothouse._journal import Ring
+from pilothouse._requestinfo import parse, unescape_path
+from pilothouse.api.json import compact
+from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.authn.authenticator import BY_NOBODY, Recognition
+from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.request.context import Context, Refusal
+from pilothouse.registry.trail import Step, cut
+
+BYTES_EACH = 1024
+"""Bytes that the journal may take, for each request that it is to keep."""
+_FIXED = 300
+"""Bytes of an entry beside its texts: the record, and the heads of its detail and its decision."""
+_LONGEST_USER = 4096
+"""Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
+_LONGEST_NAME = 512
+"""Characters of a name or a group of such a user."""
+_LONGEST_TOLD = 4096
+"""Bytes of a head that are kept as they are; of a longer one each text is cut to a quarter of that many characters."""
+_USERS = 256
+"""Users whose JSON is remembered."""
+
+
+class Kept(NamedTuple):
+    """One request that has ended, as it is kept.
+
+    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
+    agent, each on a line of its own. user, caller: JSON of the effective
+    and of the authenticated user. flow: flow schema, priority level,
+    seats, and the seconds of waiting for them. started, recognised, decided,
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error: what
+    cut the answer short. detail: JSON, see `_detail`.
+    """
+
+    size: int
+    told: str
+    user: bytes
+    caller: bytes
+    recognition: Recognition | None
+    decision: Decision | None
+    flow: tuple[str, str, int, float] | None
+    code: int
+    started: float
+    recognised: float
+    decided: float
+    answered: float
+    ended: float
+    sent: int
+    acting: tuple[str, float] | None
+    error: str
+    detail: bytes
+
+
+class Entry:
+    """One request that has ended, as others look at it: what is kept, and what follows from it."""
+
+    __slots__ = ("agent", "audit_id", "info", "kept", "peer", "query")
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
+        try:
+            self.info = parse("GET", unescape_path(path), {})
+            self.info.verb = verb
+        except ValueError:
+            self.info = RequestInfo(path, verb)
+
+    @property
+    def recognition(self) -> Recognition:
+        """Which authenticator knew the user, and what others said."""
+        return self.kept.recognition or BY_NOBODY
+
+    @property
+    def seconds(self) -> float:
+        """How long the request took."""
+        return self.kept.ended - self.kept.started
+
+    def unpacked(self) -> "Detail":
+        """The detail."""
+        if not self.kept.detail:
+            return Detail()
+        told, *trail = json.loads(self.kept.detail)
+        refusal = None
+        if told is not None:
+            reason, message, causes, missing = told
+            if missing is not None:
+                missing = AuthorizationAttributes(User(missing[0]), *missing[1:])
+            refusal = Refusal(reason, message, tuple(map(tuple, causes)), missing)
+        if not trail:
+            return Detail(refusal)
+        steps, marks, revision, stored = trail
+        return Detail(
+            refusal,
+            tuple(Step(*step) for step in steps),
+            tuple((name, end) for name, end in marks),
+            revision,
+            stored,
+        )
+
+
+class Detail(NamedTuple):
+    """What most requests do not have. marks: stages, and when they ended, by time.perf_counter()."""
+
+    refusal: Refusal | None = None
+    steps: tuple[Step, ...] = ()
+    marks: tuple[tuple[str, float], ...] = ()
+    revision: int = 0
+    stored: float = 0.0
+
+
+class Journal:
+    """The last `most` requests that have ended, or as many of them as fit into `limit` bytes.
+
+    server: how this server is called, "" until that is known.
+    """
+
+    def __init__(self, most: int, limit: int = 0) -> None:
+        self.server = ""
+        self._ring = Ring(most, limit or most * BYTES_EACH, _LONGEST_TOLD, _shortened)
+        self._users: dict[int, tuple[User, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    @property
+    def size(self) -> int:
+        """What is kept, in bytes."""
+        return self._ring.size
+
+    def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
+        """Keep a request that ends now. PERF: called for every request."""
+        request, info, user = ctx.request, ctx.info, ctx.user
+        known = self._users.get(id(user))
+        who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
+        if ctx.caller is not user:
+            caller = self._describe(ctx.caller)
+        query = request.query
+        if query and (info.subresource or not info.is_resource):
+            query = ""  # what is proxied or run in a pod may carry anything
+        agent = request.headers.get("user-agent", "")
+        told = [ctx.audit_id, info.verb, request.path, query, request.peer[0], agent]
+        detail = b"" if ctx.trail is None and ctx.refusal is None else _detail(ctx)
+        weight = _FIXED + len(who) + len(detail)
+        recognition, decision = request.recognition, ctx.decision
+        if decision is not None:
+            weight += len(decision.reason)
+        if recognition is not None and recognition.said:
+            weight += sum([len(text) for _, text in recognition.said])
+        flow, seats, waited = None, 0, 0.0
+        ticket = ctx.flow
+        if ticket is not None:
+            flow, seats, waited = ticket.flow, ticket.seats, ticket.waited
+        self._ring.add(
+            told,
+            weight,
+            who,
+            caller,
+            recognition,
+            decision,
+            flow,
+            seats,
+            waited,
+            ctx.status,
+            ctx.started,
+            ctx.recognised,
+            ctx.decided,
+            ctx.answered,
+            now,
+            sent,
+            ctx.acting,
+            "" if error is None else type(error).__name__,
+            detail,
+        )
+
+    def _describe(self, user: User) -> bytes:
+        """A user as JSON. That of many requests is made once, and shared by them."""
+        groups = list(user.groups)
+        told: dict[str, Any] = {"username": user.name[:_LONGEST_NAME]}
+        if user.uid:
+            told["uid"] = user.uid[:_LONGEST_NAME]
+        told["groups"], told["extra"] = groups, user.extra
+        text = json.dumps({name: value for name, value in told.items() if value})
+        if len(text) > _LONGEST_USER:
+            told["groups"] = [group[:_LONGEST_NAME] for group in groups[:4]]
+            told["groups"].append(f"... {len(groups) - 4} more" if len(groups) > 4 else "...")
+            del told["extra"]
+            return json.dumps(told).encode()
+        made = text.encode()
+        if max(len(user.name), len(user.uid)) > _LONGEST_NAME:
+            return made
+        if len(self._users) >= _USERS:
+            self._users.clear()
+        self._users[id(user)] = user, made
+        return made
+
+    def numbers(self) -> range:
+        """The numbers of all that is kept, the newest first."""
+        return range(self._ring.end - 1, self._ring.first - 1, -1)
+
+    def entry(self, number: int) -> Entry | None:
+        """One request; None when newer ones have pushed it out."""
+        found = self._ring.get(number)
+        return None if found is None else Entry(Kept._make(found))
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    """Texts that are too long together, or that UTF-8 cannot tell, as they are kept."""
+    return [cut(text.encode(errors="backslashreplace").decode(), _LONGEST_TOLD // 4) for text in texts]
+
+
+def _detail(ctx: Context) -> bytes:
+    """The refusal and the trail of a request, as JSON."""
+    refusal, trail, info = ctx.refusal, ctx.trail, ctx.info
+    secret = info.resource == "secrets" and not info.group
+    missing = None
+    if refusal is not None and refusal.missing is not None:
+        a = refusal.missing
+        texts = (
+            a.user.name,
+            a.verb,
+            a.path,
+            a.group,
+            a.version,
+            a.resource,
+            a.subresource,
+            a.namespace,
+            a.name,
+        )
+        who, verb, path, *rest = [cut(text, _LONGEST_NAME) for text in texts]
+        missing = who, verb, path, a.is_resource, *rest
+    elif refusal is not None and secret and ctx.decided:
+        causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
+        refusal = Refusal(refusal.reason, "", causes, None)
+    told: list[Any] = [refusal and (refusal.reason, refusal.message, refusal.causes, missing)]
+    if trail is not None:
+        steps = trail.steps
+        if secret:
+            steps = [(*step[:6], "", *step[7:]) for step in steps]
+        told += (steps, trail.marks, trail.revision, trail.stored)
+    try:
+        return compact(orjson.dumps(told))
+    except orjson.JSONEncodeError:  # half a surrogate pair, out of a path
+        return json.dumps(told).encode()

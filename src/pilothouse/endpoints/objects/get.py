@@ -1,0 +1,40 @@
+"""GET of one object, or of a subresource that shows the object."""
+
+from pilothouse import errors
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.params import first, resource_version, uint_error
+from pilothouse.offload import INLINE, Work
+from pilothouse.registry import consistent
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.storage_errors import too_large
+from pilothouse.server.request import Response
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """The object as it is now; with resourceVersion, at least as new as that."""
+    store = verbs.store
+    asked = first(ctx.query, "resourceVersion") if ctx.query else ""
+    if asked and asked != "0":
+        why = uint_error(asked)
+        if why and resource.strategy.ttl is None:
+            raise errors.Unknown(f'resourceVersion: Invalid value: "{asked}": {why}')
+        if why:  # kinds whose objects expire have no watch cache upstream, and the store says it so
+            resource_version(asked)
+        if int(asked) > store.cacher.revision:
+            raise too_large(int(asked), store.cacher.revision)
+    if ctx.behind and not asked:
+        value = (await consistent.find(store, resource, ctx.info.namespace, ctx.info.name)).value
+    else:
+        value = store.find(resource, ctx.info.namespace, ctx.info.name).value
+    if ctx.trail is not None:
+        ctx.trail.mark("read")
+    responder = verbs.responder
+    if len(value) <= INLINE or responder.sends_as_stored(ctx, resource):
+        if resource.conversion is None or not responder.waits(ctx, resource):
+            return responder.value(ctx, resource, value)
+        return await responder.answer(ctx, resource, value)
+    # A large object in another form than the one in which it is stored.
+    ctx.work = work = Work(verbs.offload, ctx.user.name)
+    await work.enter(len(value))
+    return await responder.answer(ctx, resource, value)

@@ -1,0 +1,1 @@
+"""Connections to kubelets and other servers: exec, logs, proxies and aggregated servers."""

@@ -1,0 +1,18 @@
+"""The parts of a server that its streams need: where they lead, and what is counted of them."""
+
+from dataclasses import dataclass
+
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.request.metrics import StreamMetrics
+from pilothouse.endpoints.streams.kubelet import Kubelets
+from pilothouse.endpoints.streams.relay import Relay
+
+
+@dataclass(slots=True)
+class Streams:
+    """The parts of one server that its streams work with."""
+
+    verbs: Verbs
+    relay: Relay
+    kubelets: Kubelets
+    metrics: StreamMetrics

@@ -1,0 +1,1 @@
+"""Kinds of metrics, and the formats in which they are shown."""

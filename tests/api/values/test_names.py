@@ -1,0 +1,151 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import Errors
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "0-9", "a" * 253, "x--y.z"])
+def test_subdomains(name: str) -> None:
+    assert names.dns_subdomain(name) == []
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a..b", "a_b", "a\n", "ä"])
+def test_no_subdomains(name: str) -> None:
+    assert names.dns_subdomain(name) == [
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and"
+        " must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
+        r" '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    ]
+
+
+def test_length_is_told_before_form() -> None:
+    assert names.dns_subdomain("a" * 254) == ["must be no more than 253 characters"]
+    assert len(names.dns_label("A" * 64)) == 2
+
+
+def test_prefix_may_end_in_a_dash() -> None:
+    assert names.dns_subdomain("job-", True) == []
+    assert names.dns_subdomain("job-", False)
+    assert names.dns_label("a-", True) == []
+    assert names.dns1035_label("1a-", True)
+
+
+def test_label_with_dots() -> None:
+    assert names.dns_label("a.b") == ["must not contain dots"]
+
+
+def test_path_segment() -> None:
+    assert names.path_segment("..") == ["may not be '..'"]
+    assert names.path_segment("..", True) == []
+    assert names.path_segment("a%b/c") == ["may not contain '/'", "may not contain '%'"]
+    assert names.path_segment("system:A b") == []
+
+
+def test_qualified_names() -> None:
+    assert names.qualified_name("example.com/My_Name.1") == []
+    assert names.qualified_name("/a") == ["prefix part must be non-empty"]
+    assert names.qualified_name("a/")[0] == "name part must be non-empty"
+    assert names.qualified_name("a" * 64) == ["name part must be no more than 63 bytes"]
+    assert names.qualified_name("a/b/c")[0].startswith("a valid label key must consist of alphanumeric")
+    assert names.qualified_name("A/b")[0].startswith("prefix part a lowercase RFC 1123 subdomain")
+    assert names.annotation_key("Example.COM/x") == []
+
+
+def test_label_values() -> None:
+    assert names.label_value("") == []
+    assert names.label_value("a" * 64) == ["must be no more than 63 bytes"]
+    assert "(e.g. 'MyValue',  or 'my_value',  or '12345', regex used" in names.label_value("-")[0]
+
+
+def test_config_keys_and_variables() -> None:
+    assert names.config_map_key("a.b_c-D") == []
+    assert names.config_map_key("..") == ["must not be '..'"]
+    assert names.config_map_key("..a") == ["must not start with '..'"]
+    assert names.relaxed_env_var_name("1 x") == []
+    assert names.relaxed_env_var_name("") == ["environment variable name must be non-empty"]
+    assert len(names.relaxed_env_var_name("a=b")) == 1
+
+
+def test_ports_and_ids() -> None:
+    assert names.port_name("http-2") == []
+    assert names.port_name("-1--") == [
+        "must contain at least one letter (a-z)",
+        "must not contain consecutive hyphens",
+        "must not begin or end with a hyphen",
+    ]
+    assert names.port_number(0) == ["must be between 1 and 65535, inclusive"]
+    assert names.user_id(-1) == ["must be between 0 and 2147483647, inclusive"]
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("10.0.0.1", []),
+        ("2001:db8::1", []),
+        ("010.0.0.1", ["must not have leading 0s"]),
+        ("::ffff:1.2.3.4", ["must not be an IPv4-mapped IPv6 address"]),
+        ("FE80::1", ['must be in canonical form ("fe80::1")']),
+        ("1.2.3", ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]),
+        ("fe80::1%eth0", ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]),
+    ],
+)
+def test_addresses(value: str, wrong: list[str]) -> None:
+    assert names.ip(value) == wrong
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("10.0.0.0/8", []),
+        ("10.0.0.1/8", ["must not have bits set beyond the prefix length"]),
+        ("10.0.0.0/08", ["must not have leading 0s in IP or prefix length"]),
+        ("::ffff:1.2.3.0/120", ["must not have an IPv4-mapped IPv6 address"]),
+        ("FE80::/64", ['must be in canonical form ("fe80::/64")']),
+        ("10.0.0.0", ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]),
+        ("10.0.0.0/33", ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]),
+    ],
+)
+def test_subnets(value: str, wrong: list[str]) -> None:
+    assert names.cidr(value) == wrong
+
+
+def test_address_warnings() -> None:
+    assert names.ip_warnings("a", "010.0.0.1") == [
+        'a: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"'
+    ]
+    assert names.cidr_warnings("a", "10.0.0.1/8") == [
+        'a: CIDR value "10.0.0.1/8" is ambiguous in this context (should be "10.0.0.0/8" or "10.0.0.1/32"?)'
+    ]
+    assert names.interface_address("10.0.0.1/8") == []
+
+
+def test_rules_that_name_several_values() -> None:
+    errs = Errors()
+    names.domain_prefixed_path(errs, "a", "acme.io")
+    names.fully_qualified_name(errs, "c", "a.b")
+    names.fully_qualified_domain_name(errs, "d", "a.b.")
+    assert [c["field"] for c in errs.causes] == ["a", "c"]
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=40))
+def test_no_value_breaks_a_rule(value: Any) -> None:
+    for rule in (
+        names.dns_label,
+        names.qualified_name,
+        names.label_value,
+        names.ip,
+        names.cidr,
+        names.config_map_key,
+    ):
+        assert all(isinstance(text, str) for text in rule(value))
+    names.ip_warnings("p", value)
+    names.cidr_warnings("p", value)
+
+
+def test_a_declared_rule_judges_no_prefix() -> None:
+    assert names.long_name("A_", True) == [] and names.long_name("A_") == names.dns_subdomain("A_")

@@ -1,0 +1,191 @@
+"""What is kept of the latest requests, and in how many bytes."""
+
+import asyncio
+import gc
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from harness import ADMIN, CONFIG_MAPS, Rig, config_map
+
+from pilothouse import errors
+from pilothouse._journal import RECORD
+from pilothouse.api.values.identity import RequestInfo, User
+from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.journal.journal import BYTES_EACH, Entry, Journal
+from pilothouse.endpoints.request.context import Context, Refusal
+from pilothouse.registry.trail import Trail
+from pilothouse.server.request import Request
+
+SECRETS = "/api/v1/namespaces/default/secrets"
+
+
+def context(path: str = "/version", user: User = ADMIN, **info: Any) -> Context:
+    request = Request("GET", path, {"user-agent": "test"}, [("user-agent", "test")])
+    ctx = Context(request, RequestInfo(path, "get", **info), {}, "id")
+    ctx.user = ctx.caller = user
+    ctx.status = 200
+    return ctx
+
+
+def latest(journal: Journal) -> list[Entry]:
+    found = [journal.entry(number) for number in journal.numbers()]
+    return [entry for entry in found if entry is not None]
+
+
+def only(journal: Journal) -> Entry:
+    (entry,) = latest(journal)
+    return entry
+
+
+def test_the_newest_come_first_and_the_oldest_go() -> None:
+    journal = Journal(3)
+    for i in range(5):
+        journal.add(context(f"/{i}"), 1.0, 0, None)
+    assert [entry.info.path for entry in latest(journal)] == ["/4", "/3", "/2"]
+    assert len(journal) == 3 and journal.size == sum(entry.kept.size for entry in latest(journal))
+
+
+def test_long_heads_are_cut_and_long_requests_push_out_more_than_one() -> None:
+    journal = Journal(100)
+    for i in range(100):
+        journal.add(context(f"/{i}"), 1.0, 0, None)
+    journal.add(context("/" + "x" * 60_000), 1.0, 0, None)
+    path = latest(journal)[0].info.path
+    assert len(journal) == 100 and len(path) == 1024 and path.endswith("x…")
+    for _ in range(100):
+        journal.add(context("/" + "x" * 3_000), 1.0, 0, None)
+    assert journal.size <= 100 * BYTES_EACH
+    assert 10 < len(journal) < 40 and len(latest(journal)[0].info.path) == 3_001
+    small = Journal(1)
+    small.add(context("/" + "x" * 3_000), 1.0, 0, None)
+    assert len(small) == 0 and small.size == 0
+
+
+def test_what_is_counted_is_at_least_what_is_taken() -> None:
+    """The bytes of a record with all that belongs to it alone, as Python counts them."""
+    journal = Journal(10)
+    ctx = context(
+        "/apis/apps/v1/namespaces/default/deployments/one",
+        is_resource=True,
+        resource="deployments",
+        group="apps",
+    )
+    ctx.trail = trail = Trail()
+    for i in range(20):
+        trail.changed.append("spec.a")
+        trail.asked("admit", f"Plugin{i}", 0.123456789)
+    ctx.refusal = Refusal.of(errors.Forbidden("m" * 500))
+    journal.add(ctx, 1.0, 5, None)
+    kept = only(journal).kept
+    assert kept.size >= RECORD + len(kept.told) + sys.getsizeof(kept.detail)
+
+
+def test_requests_of_a_user_share_what_is_kept_of_them() -> None:
+    journal = Journal(10)
+    for user in (ADMIN, ADMIN, replace(ADMIN)):
+        journal.add(context(user=user), 1.0, 0, None)
+    users = [entry.kept.user for entry in latest(journal)]
+    assert users[1] is users[2] and users[0] == users[1]
+
+
+def test_users_in_many_groups_are_cut_and_not_remembered() -> None:
+    journal = Journal(2000)
+    for i in range(600):
+        user = User(
+            f"u{i}", groups=tuple(f"group-{j}-{'x' * 90}" for j in range(300)), extra={"a": ["b" * 9000]}
+        )
+        journal.add(context(user=user), 1.0, 0, None)
+        entry = latest(journal)[0]
+        assert len(entry.kept.user) < 4096 and b"296 more" in entry.kept.user
+    del user, entry
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is User and one.name.startswith("u5")]
+
+
+def test_the_remembered_users_are_bounded() -> None:
+    journal = Journal(10)
+    for i in range(1000):
+        journal.add(context(user=User(f"u{i}")), 1.0, 0, None)
+    assert len(journal._users) <= 256
+
+
+def test_an_error_and_a_trail_come_back_as_they_were() -> None:
+    journal = Journal(10)
+    ctx = context()
+    err = errors.invalid(
+        "", "Pod", "p", [{"reason": "FieldValueRequired", "message": "Required value", "field": "a"}]
+    )
+    ctx.refusal = Refusal.of(err)
+    ctx.trail = Trail()
+    ctx.trail.asked("admit", "One", 0.5)
+    ctx.trail.called("admit", "Hooks", "hook", "c", 0.25, "refused", "because", ("/a",))
+    ctx.trail.committed(7, 0.125)
+    ctx.trail.mark("commit")
+    ctx.decision = Decision(True, by="RBAC")
+    journal.add(ctx, 1.0, 5, ConnectionResetError())
+    entry = only(journal)
+    detail = entry.unpacked()
+    assert detail.refusal == ctx.refusal and (detail.revision, detail.stored) == (7, 0.125)
+    assert [tuple(step)[:3] for step in detail.steps] == [("admit", "One", 0.5), ("admit", "Hooks", 0.25)]
+    assert detail.steps[1].text == "because" and list(detail.steps[1].changed) == ["/a"]
+    assert detail.marks == tuple(ctx.trail.marks)
+    assert entry.kept.error == "ConnectionResetError" and entry.kept.decision is ctx.decision
+
+
+def test_text_that_is_no_unicode() -> None:
+    journal = Journal(10)
+    ctx = context("/half \ud800")
+    ctx.refusal = Refusal.of(errors.BadRequest("half \ud800"))
+    journal.add(ctx, 1.0, 0, None)
+    entry = only(journal)
+    refusal = entry.unpacked().refusal
+    assert refusal is not None and refusal.message == "half \ud800"
+    assert "\n/half \\ud800\n" in entry.kept.told
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("POST", SECRETS, {"metadata": {"name": "Canary_"}, "stringData": {"a": "canary"}}, 422),
+        ("POST", SECRETS, {"metadata": {"name": "s"}, "data": {"a": "canary!"}}, 400),
+        ("POST", SECRETS, {"metadata": {"name": "s"}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "canary"}}, 422),
+        ("POST", SECRETS, {"metadata": {"name": "s"}, "stringData": {"a": "canary"}}, 201),
+        ("GET", "/api/v1/namespaces/default/pods/p/exec?command=canary", None, 404),
+        ("GET", "/api/v1/namespaces/default/services/s/proxy/?password=canary", None, 404),
+    ],
+)  # fmt: skip
+async def test_no_body_no_credential_and_nothing_of_a_secret_is_kept(
+    rig: Rig, method: str, path: str, body: Any, code: int
+) -> None:
+    headers = {"Cookie": "canary", "X-Other": "canary"}
+    answer = await rig.call(method, path, body, headers=headers)
+    assert answer.status in (code, 403, 503), answer.body
+    await rig.call("GET", CONFIG_MAPS, user="canary")
+    journal = rig.handlers.journal
+    assert journal is not None and len(journal) > 1
+    assert "canary" not in repr([tuple(entry.kept) for entry in latest(journal)]).lower()
+
+
+def held(kind: type[Any]) -> list[Any]:
+    """The objects of a type that this process holds."""
+    gc.collect()
+    return [one for one in gc.get_objects() if type(one) is kind]
+
+
+async def test_no_request_is_held(rig: Rig) -> None:
+    """The body of a request that is kept is free as soon as it has been answered."""
+    marker = "m" * 5000
+    others = held(Context)  # of tests that failed before this one
+    await rig.call("POST", CONFIG_MAPS, config_map("kept", data={"a": marker}))
+    await rig.call("POST", CONFIG_MAPS, config_map("Bad_", data={"a": marker}))
+    await rig.call("GET", f"{CONFIG_MAPS}/missing")  # the last answer of the rig is held by its loop
+    assert [one for one in held(Request) if marker.encode() in one.body] == []
+    assert [one for one in held(Context) if one.info.verb == "create" and one not in others] == []
+
+
+async def test_none_is_kept_when_none_is_wanted(runner: asyncio.Runner) -> None:
+    async with Rig(flags=["--explained-requests=0"]) as rig:
+        assert rig.handlers.journal is None and rig.pipeline.stages.journal is None
+        assert (await rig.call("GET", "/debug/requests")).status == 404
