@@ -9,6 +9,8 @@ from pilothouse.api.fields import Errors
 from pilothouse.api.validate import admissionregistration, certificates, dra, node, policies, quota, rbac, storage
 from pilothouse.api.validate.common import equal
 
+pytestmark = pytest.mark.slow
+
 OLD: dict[str, Any] = {"metadata": {}}
 
 
