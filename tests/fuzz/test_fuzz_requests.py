@@ -73,6 +73,7 @@ VALUES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameter", OPTIONS)
 def test_parameters(target: Target, parameter: str) -> None:
     """Of every verb; watches are asked to end at once."""

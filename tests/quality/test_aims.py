@@ -10,6 +10,7 @@ pytestmark = pytest.mark.alone
 SLACK = 2
 
 
+@pytest.mark.slow
 def test_ready_and_idle() -> None:
     got = startup.measure(rounds=1)
     assert got["ready-empty"] < SLACK * startup.READY_SECONDS

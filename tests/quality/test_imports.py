@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 
+import pytest
 from quality.test_cycles import files, reached
 
 SRC = pathlib.Path(__file__).parents[2] / "src"
@@ -89,6 +90,7 @@ def test_layers() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_alone() -> None:
     """In a process that has nothing of ours but what the module imports itself, with warnings as errors."""
     done = python("-W", "error", "-c", ALONE, given=json.dumps(growing()))
