@@ -53,7 +53,7 @@ def suffered(siege: Siege, attack: Attack) -> str:
 
 
 def flooded(siege: Siege, name: str, count: int = FLOOD) -> str:
-    """What small requests leave behind, "" for no more than their share of KEPT bytes."""
+    """What small requests leave behind, "" for no more than KEPT bytes."""
     make = FLOODS[name]
     siege.flood([make(-i - 1) for i in range(BATCH)])
     before = siege.memory()
@@ -62,7 +62,7 @@ def flooded(siege: Siege, name: str, count: int = FLOOD) -> str:
     kept = siege.memory() - before
     told = f"{name}: {kept / 1e6:.1f} MB are left of {count} requests"
     print(told, flush=True)
-    return told if kept > KEPT * count // FLOOD else ""
+    return told if kept > KEPT else ""
 
 
 def attacks(only: str) -> Iterator[tuple[str, Callable[[Siege], str]]]:
