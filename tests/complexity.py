@@ -10,7 +10,7 @@ MOST = 30.0
 """Times as long that ten times as much may take: linear, or n log n, with room for caches that no longer fit and for other
 work on the same processor. Quadratic work takes 100 times as long. `make fuzz` is stricter."""
 
-WORTH = 0.004
+WORTH = 0.002
 """Seconds below which a clock says little."""
 
 LARGE = 3_000_000
@@ -47,12 +47,13 @@ def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int
     `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what refuses).
     `most` is greater where the small input is within a cache and the large one is not; quadratic work takes 100.
     """
-    while seconds(call, make, n, 2) < WORTH:
+    while (small := seconds(call, make, n, 2)) < WORTH:
         n *= 4
         if 10 * n > LARGE:
             return
     for attempt in range(TRIES):
-        small, large = seconds(call, make, n), seconds(call, make, 10 * n, 1 + attempt)
+        large = seconds(call, make, 10 * n, 1 + attempt)
         if large <= most * small:
             return
+        small = min(small, seconds(call, make, n))
     raise AssertionError(f"{n}: {small:.4f} s, {10 * n}: {large:.4f} s, {large / small:.1f} times")

@@ -14,7 +14,8 @@ from pilothouse.outbound.konnectivity import packet, read_packet
 
 
 class KonnectivityServer:
-    """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they closed.
+    """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they closed, `ended` those that are
+    over, whoever closed them first.
 
     `error` is answered instead of a connection; `closing` closes the dial instead; `answer` makes the whole answer out of the
     number of the dial.
@@ -36,6 +37,7 @@ class KonnectivityServer:
         self.names = names or {}
         self.targets: list[str] = []
         self.closed: list[int] = []
+        self.ended: list[int] = []
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class KonnectivityServer:
                 writer.write(payload[3])
                 await writer.drain()
         finally:
+            self.ended.append(number)
             back.cancel()
             writer.transport.abort()
 

@@ -226,6 +226,7 @@ def test_a_step_that_outlives_the_loop_ends_quietly() -> None:
         await running
 
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, told: None)  # of the task that is left behind
     try:
         task = loop.create_task(main())
         loop.run_forever()

@@ -408,6 +408,7 @@ MANY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MANY, ids=range(len(MANY)))
 def test_walks_take_linear_time(make: Any) -> None:
     assert_linear(lambda value: fieldset.validate(ROOT, value), make, 500, CACHED)

@@ -70,6 +70,7 @@ RULES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(RULES, RULES)
 @settings(max_examples=1000)
 def test_the_product_gives_the_same(held: Any, wanted: Any) -> None:

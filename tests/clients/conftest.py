@@ -9,12 +9,10 @@ from clients.drivers import Kubectl
 from pilothouse.testing.server import APIServer, InProcess, Subprocess
 
 
-@pytest.fixture(scope="session", params=["memory-thread", "sqlite-process"])
-def kubectl(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """kubectl against a server in this process and against one of its own on a durable store."""
-    backend, where = request.param.split("-")
-    make = InProcess if where == "thread" else Subprocess
-    with make([f"--storage-backend={backend}"]) as server:
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """kubectl against a server on a durable store; the clients in Python have one in memory."""
+    with Subprocess(["--storage-backend=sqlite"]) as server:
         yield Kubectl(server, tmp_path_factory.mktemp("home"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from clients.drivers import MANIFESTS, Kubectl
 from eventually import eventually
 
-pytestmark = pytest.mark.kubectl
+pytestmark = [pytest.mark.slow, pytest.mark.kubectl]
 
 TWENTY = str(MANIFESTS / "twenty.yaml")
 CHANGED_BY_DEFAULTS = {

@@ -1,6 +1,5 @@
 """Three servers on three etcd members behind HAProxy."""
 
-import pathlib
 from collections.abc import Iterator
 
 import pytest
@@ -8,12 +7,21 @@ import pytest
 from pilothouse.testing.ha import Ha
 
 
-@pytest.fixture
-def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
-    """A cluster of one test; it runs when the test begins."""
-    cluster = Ha(tmp_path, flags=("--shutdown-delay-duration=3s",))
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
+    cluster = Ha(tmp_path_factory.mktemp("ha"), flags=("--shutdown-delay-duration=3s",))
     cluster.start()
     try:
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def ha(cluster: Ha) -> Ha:
+    """The cluster of a module's tests; all its servers run when a test begins."""
+    for index, server in enumerate(cluster.servers):
+        if server is not None and server.poll() is not None:
+            cluster.start_server(index)
+            cluster.wait_server(index)
+    return cluster

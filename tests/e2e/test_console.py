@@ -56,8 +56,7 @@ def api(server: InProcess) -> Api:
     return Api(server.kubeconfig)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_view_can_be_read_by_everybody(console: Consoles, api: Api, width: int, scheme: str) -> None:
     """No view is wider than the screen, and none breaks a rule of axe: contrast, names, roles, landmarks, headings."""
     page = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -1,7 +1,7 @@
 """Three servers are replaced one after the other under load, by ours and back: nothing is lost.
 
 They are of ours all the time, or kube-apiservers at first if PILOTHOUSE_REFERENCE is the path of its binary.
-PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 80 by default.
+PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 40 by default.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
 ]
 
-CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "80"))
+CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "40"))
 GROUPS = max(1, CLIENTS // 10)
 """Each group of writers is followed by as many watchers."""
 PAUSE = 1.0
 """Seconds between two writes of a writer."""
-SETTLE = 4.0
+SETTLE = 2.0
 """Seconds between two restarts."""
 
 

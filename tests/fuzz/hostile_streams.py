@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from pilothouse.outbound import spdy
 from pilothouse.pki import Authority
 
-SIZE = 8 << 20
+SIZE = 4 << 20
 """Bytes that are sent of each sort."""
 
 DEAF = 5.0

@@ -22,16 +22,7 @@ from fuzz.hostile_streams import hostile
 from fuzz.siege import KEPT, Siege
 from fuzz.siege_runs import PEAK
 from fuzz.test_bystander_turns import close
-from server.http2.peers import (
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    PREFACE,
-    SETTINGS,
-    frame,
-)
+from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, literal
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
@@ -128,10 +119,10 @@ def who(token: str) -> bytes:
 def block(size: int, token: str = "") -> bytes:
     """A header block of HTTP/2 whose end does not come, behind a request."""
     fields = b"".join(literal(b"n%d" % i, b"v" * 1000) for i in range(size // 1010))
-    first = frame(HEADERS, END_HEADERS | END_STREAM, 1, HEAD + who(token))
+    first = frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, HEAD + who(token))
     parts = [fields[at : at + 16384] for at in range(0, size, 16384)]
-    begun = frame(HEADERS, 0, 3, HEAD) + b"".join(frame(CONTINUATION, 0, 3, part) for part in parts)
-    return PREFACE + frame(SETTINGS) + first + begun
+    begun = frame(Kind.HEADERS, 0, 3, HEAD) + b"".join(frame(Kind.CONTINUATION, 0, 3, part) for part in parts)
+    return PREFACE + frame(Kind.SETTINGS) + first + begun
 
 
 def bodies(count: int, size: int, token: str = "") -> bytes:
@@ -139,11 +130,11 @@ def bodies(count: int, size: int, token: str = "") -> bytes:
     head = HEAD.replace(b"\x82", b"\x83", 1) + who(token)
     parts = [b"x" * min(16384, size - at) for at in range(0, size, 16384)]
     streams = (
-        frame(HEADERS, END_HEADERS, 2 * i + 1, head)
-        + b"".join(frame(DATA, 0, 2 * i + 1, part) for part in parts)
+        frame(Kind.HEADERS, Flag.END_HEADERS, 2 * i + 1, head)
+        + b"".join(frame(Kind.DATA, 0, 2 * i + 1, part) for part in parts)
         for i in range(count)
     )
-    return PREFACE + frame(SETTINGS) + b"".join(streams)
+    return PREFACE + frame(Kind.SETTINGS) + b"".join(streams)
 
 
 def message(count: int) -> bytes:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 NAME = f"{DEFINITIONS}/boxes.{GROUP}"
 READERS, BOXES = 2, 20
-SECONDS = 1.2
+SECONDS = 0.8
 """How long the readers read."""
 TIMES, FLOOR = 2.0, 0.015
 """How much longer a bystander may wait in one of a hundred reads; what is below FLOOR seconds is noise."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fuzz.siege import KEPT, Damage, Siege
 from fuzz.watching import Bystander, context
-from server.http2.peers import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame
+from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, integer, literal, windows
 
 from pilothouse.testing.server import Subprocess
@@ -80,13 +80,15 @@ def close(connections: list[ssl.SSLSocket]) -> None:
 
 
 def head(stream: int, block: bytes, ends: bool = True) -> bytes:
-    return frame(HEADERS, END_HEADERS | (END_STREAM if ends else 0), stream, block)
+    return frame(Kind.HEADERS, Flag.END_HEADERS | (Flag.END_STREAM if ends else 0), stream, block)
 
 
 def block_frames(block: bytes) -> list[bytes]:
     parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
-    out = [frame(HEADERS, END_STREAM, 1, parts[0])]
-    return out + [frame(CONTINUATION, END_HEADERS if part is parts[-1] else 0, 1, part) for part in parts[1:]]
+    out = [frame(Kind.HEADERS, Flag.END_STREAM, 1, parts[0])]
+    return out + [
+        frame(Kind.CONTINUATION, Flag.END_HEADERS if part is parts[-1] else 0, 1, part) for part in parts[1:]
+    ]
 
 
 def tiny_windows(assault: Assault) -> None:
@@ -95,28 +97,25 @@ def tiny_windows(assault: Assault) -> None:
     get = b"\x82\x87\x01\x01a\x04" + integer(len(PATH), 7, 0) + PATH
     asked = b"".join(head(2 * i + 1, get) for i in range(342))
     grown = b"".join(windows(*range(i + 1, i + 65)) for i in range(0, 64 * 150, 64))
-    send(connection, PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + asked)
+    send(connection, PREFACE + frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + asked)
     send(connection, grown)
     close([connection])
 
 
 def settings_of_many_streams(assault: Assault) -> None:
     """A thousand open heads, then 1.5 MB of SETTINGS, each of which changes all windows."""
-    for _ in range(3):
-        (connection,) = assault.open(1, "h2")
-        posts = b"".join(head(2 * i + 1, b"\x83\x87\x84\x01\x01a", ends=False) for i in range(1000))
-        send(
-            connection,
-            PREFACE + frame(SETTINGS) + posts + b"".join(windows(*range(i, i + 64)) for i in range(3800)),
-        )
-        close([connection])
+    (connection,) = assault.open(1, "h2")
+    posts = b"".join(head(2 * i + 1, b"\x83\x87\x84\x01\x01a", ends=False) for i in range(1000))
+    settings = b"".join(windows(*range(i, i + 64)) for i in range(3800))
+    send(connection, PREFACE + frame(Kind.SETTINGS) + posts + settings)
+    close([connection])
 
 
 def named_again(assault: Assault) -> None:
     """519,000 fields of two bytes that refer to a name of 4,000 characters."""
     (connection,) = assault.open(1, "h2")
     block = HEAD + b"\x40" + integer(4000, 7, 0) + b"n" * 4000 + b"\x00" + b"\x7e\x00" * 519_000
-    send(connection, PREFACE + frame(SETTINGS) + b"".join(block_frames(block)))
+    send(connection, PREFACE + frame(Kind.SETTINGS) + b"".join(block_frames(block)))
     close([connection])
 
 
@@ -126,7 +125,7 @@ def blocks_that_end_together(assault: Assault) -> None:
               HEAD + b"\x40" + integer(4000, 7, 0) + b"n" * 4000 + b"\x00" + b"\x7e\x00" * 519_000]  # fmt: skip
     for i, connection in enumerate(connections):
         *parts, last = block_frames(blocks[i % 2])
-        connection.sendall(PREFACE + frame(SETTINGS) + b"".join(parts))
+        connection.sendall(PREFACE + frame(Kind.SETTINGS) + b"".join(parts))
         blocks.append(last)
     for i, connection in enumerate(connections):
         with contextlib.suppress(OSError):
@@ -139,7 +138,7 @@ def crumbs(assault: Assault) -> None:
     """Four thousand cookies, each named by a byte."""
     (connection,) = assault.open(1, "h2")
     block = HEAD + b"\x60" + integer(200, 7, 0) + b"c" * 200 + b"\xbe" * 4000
-    send(connection, PREFACE + frame(SETTINGS) + b"".join(head(2 * i + 1, block) for i in range(40)))
+    send(connection, PREFACE + frame(Kind.SETTINGS) + b"".join(head(2 * i + 1, block) for i in range(40)))
     close([connection])
 
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 WRITERS = 2
-SECONDS, PAUSE = 1.2, 0.03
+SECONDS, PAUSE = 0.8, 0.03
 """How long the writers write, with webhooks and without, and how long each waits between two objects."""
 TIMES = 2.0
 """How much longer a bystander may wait in one of a hundred reads than without webhooks; what is below FLOOR is noise:

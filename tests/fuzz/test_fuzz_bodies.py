@@ -109,6 +109,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_json(target: Target, path: str, body: bytes) -> None:

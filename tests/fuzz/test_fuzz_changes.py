@@ -10,6 +10,8 @@ from fuzzing import JSON, MAPS, WRONG, Target, refused, variants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.slow
+
 MERGE = {"Content-Type": "application/merge-patch+json"}
 STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
@@ -164,7 +166,6 @@ def _free(body: dict[str, object], at: int) -> dict[str, object]:
     return body | {"metadata": metadata}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(STORED)), ids=IDS)
 def test_replacements_with_one_thing_wrong(
     target: Target, stored: dict[str, dict[str, object]], at: int
@@ -181,7 +182,6 @@ def test_replacements_with_one_thing_wrong(
                 raise AssertionError(f"{path}: {body[:3000]!r}") from err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at", range(len(STORED)), ids=IDS)
 def test_patches_with_one_thing_wrong(

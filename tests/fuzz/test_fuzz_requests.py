@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from fuzz.growth_requests import OPTIONS
 from fuzzing import JSON, MAPS, Target, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,29 +11,6 @@ from hypothesis import strategies as st
 BOUNDED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-PARAMETERS = [
-    "watch",
-    "limit",
-    "continue",
-    "resourceVersion",
-    "resourceVersionMatch",
-    "labelSelector",
-    "fieldSelector",
-    "timeoutSeconds",
-    "timeout",
-    "pretty",
-    "sendInitialEvents",
-    "allowWatchBookmarks",
-    "dryRun",
-    "fieldManager",
-    "fieldValidation",
-    "force",
-    "gracePeriodSeconds",
-    "propagationPolicy",
-    "orphanDependents",
-    "ignoreStoreReadErrorWithClusterBreakingPotential",
-    "includeObject",
-]
 VALUES = [
     "",
     "0",
@@ -95,7 +73,8 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("parameter", PARAMETERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("parameter", OPTIONS)
 def test_parameters(target: Target, parameter: str) -> None:
     """Of every verb; watches are asked to end at once."""
     one = f"{MAPS}/kube-root-ca.crt"
@@ -141,7 +120,17 @@ def test_watches(target: Target, query: str) -> None:
 
 
 @BOUNDED
-@given(st.lists(st.tuples(st.sampled_from(PARAMETERS[1:6]), st.text(max_size=20)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["limit", "continue", "resourceVersion", "resourceVersionMatch", "labelSelector"]
+            ),
+            st.text(max_size=20),
+        ),
+        max_size=4,
+    )
+)
 def test_random_queries(target: Target, pairs: list[tuple[str, str]]) -> None:
     from urllib.parse import urlencode
 

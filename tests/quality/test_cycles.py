@@ -59,12 +59,13 @@ def imports() -> dict[str, set[str]]:
 
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Groups of modules each of which is reached from each other one."""
-    reached = {module: _reached(graph, module) for module in graph}
-    groups = {frozenset(m for m in reached[one] if one in reached[m]) for one in graph if one in reached[one]}
+    after = {module: reached(graph, module) for module in graph}
+    groups = {frozenset(m for m in after[one] if one in after[m]) for one in graph if one in after[one]}
     return sorted(sorted(group) for group in groups)
 
 
-def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    """The modules that are reached from one, and it itself only by a cycle."""
     out: set[str] = set()
     waiting = [start]
     while waiting:

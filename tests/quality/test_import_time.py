@@ -3,7 +3,7 @@
 import pytest
 from quality.test_imports import python
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 IMPORT_MS = 200
 

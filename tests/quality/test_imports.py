@@ -1,37 +1,74 @@
 """Import rules between layers, and import of each module alone."""
 
+import ast
+import json
 import pathlib
 import subprocess
 import sys
+from functools import cache
+
+import pytest
+from quality.test_cycles import files, reached
 
 SRC = pathlib.Path(__file__).parents[2] / "src"
-MODULES = sorted(
-    ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
-    for path in (SRC / "pilothouse").rglob("*.py")
-    if path.name != "__main__.py"
-)
 ALONE = """
-import os, sys
+import json, os, sys
 import aiohttp, cryptography.x509, httptools, joserfc.jwt, orjson, re2, uvloop, yaml  # they take longest
-for module in sys.argv[1:]:
-    child = os.fork()
-    if not child:
-        try:
-            __import__(module)
-        except BaseException as err:
-            print(f"{module}: {err!r}", file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
-    os.waitpid(child, 0)
+def grow(modules):
+    for module in modules:
+        child = os.fork()
+        if not child:
+            try:
+                __import__(module)
+            except BaseException as err:
+                print(f"{module}: {err!r}", file=sys.stderr)
+                sys.stderr.flush()
+                os._exit(1)
+            grow(above.get(module, ()))
+            os._exit(0)
+        os.waitpid(child, 0)
+above = json.load(sys.stdin)
+grow(above[""])
 """
 
 
-def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+@cache
+def at_once(path: pathlib.Path) -> set[str]:
+    """The modules of ours that a file imports whenever it is imported itself: those that stand outside of every block."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def growing() -> dict[str, list[str]]:
+    """Module -> those that are imported in a process which has imported this one, "" for none of ours.
+
+    A module is imported after the largest that it imports itself, so the process has nothing that the module does not
+    bring, and nothing is imported hundreds of times.
+    """
+    known = {
+        module: path for module, path in files().items() if path.name not in ("__main__.py", "__init__.py")
+    }
+    python = {module for module, path in known.items() if path.suffix == ".py"}
+    direct = {module: at_once(known[module]) & python - {module} for module in python}
+    size = {module: len(reached(direct, module)) for module in python}
+    out: dict[str, list[str]] = {"": sorted(files().keys() - python - {"pilothouse.__main__"})}
+    for module in sorted(python):
+        parent = max(sorted(direct[module]), key=size.__getitem__, default="")
+        out.setdefault(parent, []).append(module)
+    return out
+
+
+def python(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(SRC), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
         [sys.executable, *arguments],
         env=environment,
+        input=given,
         capture_output=True,
         text=True,
         timeout=110,
@@ -53,7 +90,23 @@ def test_layers() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_alone() -> None:
-    """In a process that has imported nothing else of ours, with warnings as errors."""
-    done = python("-W", "error", "-c", ALONE, *MODULES)
+    """In a process that has nothing of ours but what the module imports itself, with warnings as errors."""
+    done = python("-W", "error", "-c", ALONE, given=json.dumps(growing()))
     assert not done.stderr
+    assert done.returncode == 0
+
+
+def test_every_module_is_imported() -> None:
+    """Once, and after one that it imports itself; the process of a module whose import fails tries no others."""
+    above = growing()
+    assert sorted(module for some in above.values() for module in some) == sorted(
+        files().keys() - {"pilothouse.__main__"}
+    )
+    assert all(
+        parent in at_once(files()[module]) for parent, some in above.items() if parent for module in some
+    )
+    bad = {"": ["math", "nothing"], "math": ["missing", "json"], "nothing": ["never"]}
+    told = python("-c", ALONE, given=json.dumps(bad)).stderr.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["missing", "nothing"]

@@ -20,7 +20,7 @@ from converters import path as boxes
 from e2e.http_client import Connection
 from eventually import aeventually
 from server.fake_transport import Peer
-from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, SETTINGS, frame
+from server.http2.peers import PREFACE, Flag, Kind, frame
 
 import pilothouse
 from pilothouse.api.values.identity import ANONYMOUS, RequestInfo
@@ -426,9 +426,13 @@ async def speak_http2(run: Running) -> AsyncIterator[None]:
     opened = [await asyncio.open_connection("127.0.0.1", run.port, ssl=tls) for _ in range(2)]
     (_, writer), (reader, broken) = opened
     for one in (writer, broken):
-        one.write(PREFACE + frame(SETTINGS) + frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x84\x87"))
-    writer.write(frame(HEADERS, END_HEADERS, 3, b"\x83\x84\x87"))
-    broken.write(frame(PUSH, 0, 1))
+        one.write(
+            PREFACE
+            + frame(Kind.SETTINGS)
+            + frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, b"\x82\x84\x87")
+        )
+    writer.write(frame(Kind.HEADERS, Flag.END_HEADERS, 3, b"\x83\x84\x87"))
+    broken.write(frame(Kind.PUSH, 0, 1))
     await reader.read()
     yield
     for one in (writer, broken):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import uvloop
 from eventually import eventually
-from server.http2.peers import HEADERS, PREFACE, SETTINGS, frame
+from server.http2.peers import PREFACE, Kind, frame
 
 from pilothouse.files import write_file
 from pilothouse.pki import Authority
@@ -147,7 +147,7 @@ def test_connections_that_have_ended_leave_nothing(
         peers = [it.secure() for _ in range(5)]
         for peer in peers:
             if protocol == "h2":
-                peer.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 0, 1, b"\x82\x87"))
+                peer.sendall(PREFACE + frame(Kind.SETTINGS) + frame(Kind.HEADERS, 0, 1, b"\x82\x87"))
             else:
                 assert ask(peer, user)
                 peer.sendall(b"GET / HTTP/1.1\r\nX: ")

@@ -9,17 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from eventually import eventually
-from server.http2.peers import (
-    ACK,
-    CONTINUATION,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    PING,
-    PREFACE,
-    SETTINGS,
-    frame,
-)
+from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, literal
 from server.test_accept import Door, ask
 
@@ -150,10 +140,12 @@ def test_a_large_head_over_http2(door: Callable[..., Door], user: str) -> None:
     peer = it.secure()
     block = HEAD + literal(b"user", user.encode()) + literal(b"x", b"x" * LARGE)
     parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
-    frames = [frame(HEADERS, END_STREAM, 1, parts[0])]
-    frames += [frame(CONTINUATION, END_HEADERS if part is parts[-1] else 0, 1, part) for part in parts[1:]]
+    frames = [frame(Kind.HEADERS, Flag.END_STREAM, 1, parts[0])]
+    frames += [
+        frame(Kind.CONTINUATION, Flag.END_HEADERS if part is parts[-1] else 0, 1, part) for part in parts[1:]
+    ]
     hold(it)
-    peer.sendall(PREFACE + frame(SETTINGS) + b"".join(frames))
+    peer.sendall(PREFACE + frame(Kind.SETTINGS) + b"".join(frames))
     eventually(lambda: it.service.requests == 1, "it is answered")
     if user:
         assert it.acceptor.open == 1 and it.service.wide == 1
@@ -161,7 +153,7 @@ def test_a_large_head_over_http2(door: Callable[..., Door], user: str) -> None:
         data = b""
         while b"draining" not in data:
             data += peer.recv(1000)
-        peer.sendall(frame(PING, ACK, 0, b"draining"))
+        peer.sendall(frame(Kind.PING, Flag.ACK, 0, b"draining"))
         eventually(lambda: it.acceptor.open == 0, "it is gone")
     peer.close()
 

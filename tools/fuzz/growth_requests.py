@@ -10,7 +10,7 @@ ONE = f"{MAPS}/kube-root-ca.crt"
 LARGEST = 250_000
 """Bytes of the larger request: a head may have a megabyte."""
 
-PARAMETERS = [
+OPTIONS = [
     "labelSelector",
     "fieldSelector",
     "watch",
@@ -32,14 +32,10 @@ PARAMETERS = [
     "orphanDependents",
     "ignoreStoreReadErrorWithClusterBreakingPotential",
     "includeObject",
-    "shardSelector",
-    "path",
-    "verbose",
-    "exclude",
-    "hash",
-    "merge",
-    "unknown",
 ]
+"""Parameters of verbs, which tests/fuzz/test_fuzz_requests.py gives bad values."""
+
+PARAMETERS = [*OPTIONS, "shardSelector", "path", "verbose", "exclude", "hash", "merge", "unknown"]
 
 VALUES = {
     "letters": "a",

@@ -52,15 +52,15 @@ def suffered(siege: Siege, attack: Attack) -> str:
     return f"{harm(damage)}: {damage}"
 
 
-def flooded(siege: Siege, name: str) -> str:
-    """What FLOOD small requests leave behind, "" for no more than KEPT bytes."""
+def flooded(siege: Siege, name: str, count: int = FLOOD) -> str:
+    """What small requests leave behind, "" for no more than KEPT bytes."""
     make = FLOODS[name]
     siege.flood([make(-i - 1) for i in range(BATCH)])
     before = siege.memory()
-    for start in range(0, FLOOD, BATCH):
+    for start in range(0, count, BATCH):
         siege.flood([make(i) for i in range(start, start + BATCH)])
     kept = siege.memory() - before
-    told = f"{name}: {kept / 1e6:.1f} MB are left of {FLOOD} requests"
+    told = f"{name}: {kept / 1e6:.1f} MB are left of {count} requests"
     print(told, flush=True)
     return told if kept > KEPT else ""
 

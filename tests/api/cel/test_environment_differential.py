@@ -105,6 +105,7 @@ def theirs(text: str, bindings: dict[str, Any]) -> Any:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(EXPRESSIONS, VALUES, VALUES)
 def test_expressions(text: str, x: Any, y: Any) -> None:

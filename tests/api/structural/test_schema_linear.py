@@ -23,6 +23,8 @@ from pilothouse.api.values import jsonpath
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors
 
+pytestmark = pytest.mark.slow
+
 Object = dict[str, Any]
 N = 300
 
@@ -272,11 +274,11 @@ def test_a_path_looks_at_so_many_values(path: str) -> None:
 def test_sets_are_checked_in_little_memory() -> None:
     declared = {"type": "array", "x-kubernetes-list-type": "set"}
     cases = {
-        "numbers": ({**declared, "items": {"type": "integer"}}, list(range(100_000))),
-        "texts": ({**declared, "items": {"type": "string"}}, [f"item-{i}" for i in range(100_000)]),
-        "objects": ({**declared, "items": PAIR}, [{"a": f"item-{i}", "b": i} for i in range(40_000)]),
-        "list map": (keys("a", items=PAIR), [{"a": f"item-{i}", "b": i} for i in range(40_000)]),
-        "wrong types": ({**declared, "items": {"type": "string"}}, list(range(100_000))),
+        "numbers": ({**declared, "items": {"type": "integer"}}, list(range(30_000))),
+        "texts": ({**declared, "items": {"type": "string"}}, [f"item-{i}" for i in range(30_000)]),
+        "objects": ({**declared, "items": PAIR}, [{"a": f"item-{i}", "b": i} for i in range(12_000)]),
+        "list map": (keys("a", items=PAIR), [{"a": f"item-{i}", "b": i} for i in range(12_000)]),
+        "wrong types": ({**declared, "items": {"type": "string"}}, list(range(30_000))),
     }
     for name, (schema, value) in cases.items():
         compiled, validator = structural.compile(schema), Validator(schema)
@@ -287,9 +289,9 @@ def test_sets_are_checked_in_little_memory() -> None:
         validate_lists(value, compiled, errs)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 15 * size, (name, peak, size)
+        assert peak < 17 * size, (name, peak, size)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
-        assert grown < 100 << 20, (name, grown)  # what tracemalloc does not see, with its own records
+        assert grown < 30 << 20, (name, grown)  # what tracemalloc does not see, with its own records
 
 
 def test_defaults_do_not_make_a_small_object_huge() -> None:

@@ -9,6 +9,8 @@ from pilothouse.api.validate import admissionregistration, certificates, dra, no
 from pilothouse.api.validate.common import equal
 from pilothouse.api.values.fields import Errors
 
+pytestmark = pytest.mark.slow
+
 OLD: dict[str, Any] = {"metadata": {}}
 
 

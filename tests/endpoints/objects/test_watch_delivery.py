@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 from eventually import aeventually
-from server.http2.peers import WINDOW_UPDATE, Raw, number
+from server.http2.peers import Kind, Raw, number
 
 from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import ResourceCache
@@ -167,11 +167,11 @@ async def resume_http2() -> None:
             written.append(await create(store, len(written), 20_000))
             await asyncio.sleep(0)
         for stream in (0, slow):
-            peer.send(number(WINDOW_UPDATE, stream, 1 << 24))
+            peer.send(number(Kind.WINDOW_UPDATE, stream, 1 << 24))
         await aeventually(lambda: peer.answers_of()[slow].ended, "the watch to end cleanly")
         events = parsed(peer.answers_of()[slow].body)
         again = peer.ask("GET", f"/?{revision(events[-1])}")
-        peer.send(number(WINDOW_UPDATE, again, 1 << 24))
+        peer.send(number(Kind.WINDOW_UPDATE, again, 1 << 24))
         written += [await create(store, len(written) + i, 20_000) for i in range(3)]
         await aeventually(
             lambda: str(written[-1]).encode() in peer.answers_of()[again].body, "the last event"

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Callable, Iterable
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import h2.config
@@ -16,11 +17,29 @@ from pilothouse.server.http2 import Http2
 from pilothouse.server.request import Handler, Judge
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM = ACK = 1
-END_HEADERS, PADDED, PRIORITIZED = 4, 8, 32
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, _, STREAM_CLOSED, FRAME_SIZE_ERROR = range(7)
-REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, _, ENHANCE_YOUR_CALM = range(7, 12)
+
+
+class Kind(IntEnum):
+    """The types of frames (RFC 9113, 6)."""
+
+    DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+
+
+class Flag(IntFlag):
+    """What a frame says beside its type."""
+
+    END_STREAM = ACK = 1
+    END_HEADERS, PADDED, PRIORITIZED = 4, 8, 32
+
+
+class Code(IntEnum):
+    """Why a stream or a connection ends (RFC 9113, 7)."""
+
+    NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR = 0, 1, 2, 3
+    STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = 5, 6, 7, 8, 9
+    ENHANCE_YOUR_CALM = 11
+
+
 WIDE = struct.pack(">HI", 4, 0x7FFFFFFF)
 """A setting: the windows of all streams are as large as they can be."""
 
@@ -63,15 +82,15 @@ class Raw(Peer):
         self.protocol = self.transport.protocol = self.http2()
         self.protocol.connection_made(self.transport)
         if self.settings is not None:
-            self.send(PREFACE + frame(SETTINGS, 0, 0, self.settings))
-            self.send(number(WINDOW_UPDATE, 0, 0x7FFFFFFF - 65535) if self.settings == WIDE else b"")
+            self.send(PREFACE + frame(Kind.SETTINGS, 0, 0, self.settings))
+            self.send(number(Kind.WINDOW_UPDATE, 0, 0x7FFFFFFF - 65535) if self.settings == WIDE else b"")
 
     def head(self, *, stream: int = 0, ends: bool = True, of: Fields | None = None) -> bytes:
         """HEADERS of a request on the next stream, or on the one that is named."""
         if not stream:
             stream, self.next = self.next, self.next + 2
         block = self.encoder.encode(list(of or fields()), huffman=stream % 4 == 1)
-        return frame(HEADERS, END_HEADERS | (END_STREAM if ends else 0), stream, block)
+        return frame(Kind.HEADERS, Flag.END_HEADERS | (Flag.END_STREAM if ends else 0), stream, block)
 
     async def pour(self, *parts: bytes) -> None:
         """Send as a socket does: nothing more while the server does not read."""
@@ -86,8 +105,8 @@ class Raw(Peer):
         stream = self.next
         self.send(self.head(ends=not body, of=fields(method, path, *more)))
         for at in range(0, len(body), 16384):
-            end = END_STREAM if at + 16384 >= len(body) else 0
-            self.send(frame(DATA, end, stream, body[at : at + 16384]))
+            end = Flag.END_STREAM if at + 16384 >= len(body) else 0
+            self.send(frame(Kind.DATA, end, stream, body[at : at + 16384]))
         return stream
 
     def frames(self) -> list[tuple[int, int, int, bytes]]:
@@ -107,11 +126,11 @@ class Raw(Peer):
 
     def resets(self) -> dict[int, int]:
         """Stream -> code of each RST_STREAM."""
-        return {stream: int.from_bytes(payload) for _, stream, payload in self.of_kind(RST_STREAM)}
+        return {stream: int.from_bytes(payload) for _, stream, payload in self.of_kind(Kind.RST_STREAM)}
 
     def goaways(self) -> list[tuple[int, int]]:
         """(last stream, code) of each GOAWAY."""
-        return [struct.unpack(">II", payload[:8]) for _, _, payload in self.of_kind(GOAWAY)]
+        return [struct.unpack(">II", payload[:8]) for _, _, payload in self.of_kind(Kind.GOAWAY)]
 
     def answers_of(self) -> dict[int, "Answer"]:
         """Stream -> its answer, read by hpack."""
@@ -119,16 +138,16 @@ class Raw(Peer):
         out: dict[int, Answer] = {}
         block, of = b"", 0
         for kind, flags, stream, payload in self.frames():
-            if kind in (HEADERS, CONTINUATION):
+            if kind in (Kind.HEADERS, Kind.CONTINUATION):
                 block, of = block + payload, stream
-                if kind == HEADERS and flags & END_STREAM:
+                if kind == Kind.HEADERS and flags & Flag.END_STREAM:
                     out.setdefault(stream, Answer()).ended = True
-                if flags & END_HEADERS:
+                if flags & Flag.END_HEADERS:
                     out.setdefault(of, Answer()).take(decoder.decode(block))
                     block = b""
-            elif kind == DATA:
+            elif kind == Kind.DATA:
                 out[stream].body += payload
-                out[stream].ended |= bool(flags & END_STREAM)
+                out[stream].ended |= bool(flags & Flag.END_STREAM)
         return out
 
     def status(self, stream: int = 1) -> int:

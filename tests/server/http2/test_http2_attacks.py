@@ -12,24 +12,7 @@ import hpack
 import pytest
 from eventually import aeventually
 from server.fake_transport import run
-from server.http2.peers import (
-    CANCEL,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    ENHANCE_YOUR_CALM,
-    HEADERS,
-    PING,
-    PRIORITY,
-    RST_STREAM,
-    SETTINGS,
-    WINDOW_UPDATE,
-    Raw,
-    fields,
-    frame,
-    number,
-)  # fmt: skip
+from server.http2.peers import Code, Flag, Kind, Raw, fields, frame, number
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
@@ -61,7 +44,7 @@ def bounded(megabytes: float) -> Iterator[None]:
 
 def calmed(peer: Raw) -> bool:
     """Whether the connection was ended for what its peer did to it."""
-    return peer.transport.closed and ENHANCE_YOUR_CALM in [code for _, code in peer.goaways()]
+    return peer.transport.closed and Code.ENHANCE_YOUR_CALM in [code for _, code in peer.goaways()]
 
 
 async def never(_: Request) -> Response:
@@ -76,7 +59,7 @@ async def test_rapid_reset() -> None:
     peer = Raw(never, clock=clock)
     with bounded(8):
         for count in range(1, 3000):
-            peer.send(peer.head() + number(RST_STREAM, 2 * count - 1, CANCEL))
+            peer.send(peer.head() + number(Kind.RST_STREAM, 2 * count - 1, Code.CANCEL))
             if peer.transport.closed:
                 break
             if count % 50 == 0:
@@ -93,7 +76,7 @@ async def test_resets_at_a_human_rate_are_welcome() -> None:
     peer = Raw(never, clock=clock)
     for _ in range(3000):
         clock.now += 0.04
-        peer.send(number(RST_STREAM, peer.ask(), CANCEL))
+        peer.send(number(Kind.RST_STREAM, peer.ask(), Code.CANCEL))
         await asyncio.sleep(0)
     assert not peer.transport.closed and peer.http2.shared.open_streams == 0
 
@@ -110,7 +93,7 @@ async def test_resets_that_the_server_is_made_to_send(what: str) -> None:
         elif what == "refused":
             peer.send(peer.head())
         else:
-            peer.send(number(WINDOW_UPDATE, peer.ask(), 0))
+            peer.send(number(Kind.WINDOW_UPDATE, peer.ask(), 0))
         if peer.transport.closed:
             break
     assert calmed(peer) and peer.http2.shared.streams <= 1001
@@ -122,9 +105,9 @@ async def test_continuation_flood(size: int) -> None:
     peer = Raw()
     junk = b"\x00" * size
     with bounded(8):
-        peer.send(frame(HEADERS, END_STREAM, 1, b"\x82"))
+        peer.send(frame(Kind.HEADERS, Flag.END_STREAM, 1, b"\x82"))
         for count in range(2000):  # noqa: B007
-            peer.send(frame(CONTINUATION, 0, 1, junk))
+            peer.send(frame(Kind.CONTINUATION, 0, 1, junk))
             if peer.transport.closed:
                 break
     assert calmed(peer) and count * max(size, 1) <= 1 << 20 and (size > 1000 or count < 30)
@@ -133,12 +116,12 @@ async def test_continuation_flood(size: int) -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        frame(PING, 0, 0, b"12345678"),
-        frame(SETTINGS),
-        frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1000) * 60),
-        frame(PRIORITY, 0, 1, b"\0\0\0\0\1"),
+        frame(Kind.PING, 0, 0, b"12345678"),
+        frame(Kind.SETTINGS),
+        frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 4, 1000) * 60),
+        frame(Kind.PRIORITY, 0, 1, b"\0\0\0\0\1"),
         frame(0x77, 0, 0),
-        number(WINDOW_UPDATE, 0, 1),
+        number(Kind.WINDOW_UPDATE, 0, 1),
     ],
     ids=["ping", "settings", "long settings", "priority", "unknown", "window"],
 )
@@ -166,7 +149,7 @@ async def test_a_ping_flood_by_a_peer_that_does_not_read() -> None:
     with bounded(2):
         for _ in range(200):
             if not peer.transport.reading_paused:
-                peer.send(frame(PING, 0, 0, b"12345678") * 100)
+                peer.send(frame(Kind.PING, 0, 0, b"12345678") * 100)
     assert peer.transport.reading_paused and len(peer.transport.sent) < 10_000
 
 
@@ -175,7 +158,7 @@ async def test_a_ping_flood_by_a_peer_that_does_not_read() -> None:
 async def test_empty_data(flags: int) -> None:
     peer = Raw(clock=Clock())
     peer.send(peer.head(ends=False, of=fields("POST")))
-    one = frame(DATA, flags, 1, b"\xc8" + b"\0" * 200 if flags else b"")
+    one = frame(Kind.DATA, flags, 1, b"\xc8" + b"\0" * 200 if flags else b"")
     for _ in range(200):
         await peer.pour(one * 100)
         if peer.transport.closed:
@@ -189,8 +172,10 @@ async def test_a_header_bomb_of_one_request() -> None:
     peer = Raw()
     block = hpack.Encoder().encode([*fields(), ("x-bomb", "b" * 4000)])
     with bounded(4):
-        peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
-        peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, b"\x82\x84\x87\xbe" + b"\xbe" * 16000))
+        peer.send(frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, block))
+        peer.send(
+            frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 3, b"\x82\x84\x87\xbe" + b"\xbe" * 16000)
+        )
     assert peer.status(1) == 200 and peer.status(3) == 431 and len(peer.seen) == 1
 
 
@@ -199,10 +184,12 @@ async def test_a_header_bomb_of_many_requests() -> None:
     peer = Raw(never)
     block = hpack.Encoder().encode([*fields(), ("x-bomb", "b" * 4000)])
     with bounded(12):
-        peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
+        peer.send(frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, block))
         for stream in range(3, 2000, 2):
             peer.send(
-                frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x82\x84\x87" + b"\xbe" * 200),
+                frame(
+                    Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream, b"\x82\x84\x87" + b"\xbe" * 200
+                ),
             )
             await asyncio.sleep(0)
     assert peer.http2.shared.open_streams == 1000
@@ -216,7 +203,7 @@ async def test_a_table_that_is_filled_again_and_again() -> None:
             block = b"\x82\x84\x87" + b"".join(
                 b"\x40\x05x-%03d\x7f\xa1\x1e" % (j % 1000) + b"v" * 4000 for j in range(i, i + 3)
             )
-            await peer.pour(frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, block))
+            await peer.pour(frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 2 * i + 1, block))
             peer.seen.clear()
             peer.transport.writes = peer.transport.writes[-2:]
     assert peer.http1.service.requests == 300
@@ -242,7 +229,7 @@ BROKEN: dict[str, bytes] = {
 @run
 async def test_blocks_that_cannot_be_read(name: str) -> None:
     peer = Raw()
-    peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, BROKEN[name]))
+    peer.send(frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, BROKEN[name]))
     assert [code for _, code in peer.goaways()] == [9] and peer.transport.closed
     with pytest.raises(hpack.HPACKError):
         hpack.Decoder(max_header_list_size=1 << 20).decode(BROKEN[name])
@@ -257,7 +244,7 @@ async def test_tiny_windows() -> None:
         peer.ask()
     with bounded(4):
         for _ in range(400):
-            await peer.pour(b"".join(number(WINDOW_UPDATE, 2 * i + 1, 1) for i in range(50)))
+            await peer.pour(b"".join(number(Kind.WINDOW_UPDATE, 2 * i + 1, 1) for i in range(50)))
             peer.transport.writes = peer.transport.writes[-2:]
             if peer.transport.closed:
                 break
@@ -272,14 +259,14 @@ async def test_streams_that_are_opened_and_never_finished() -> None:
     with bounded(6):
         for _ in range(1000):
             stream = peer.next
-            peer.send(peer.head(ends=False, of=fields("POST")), frame(DATA, 0, stream, b"x" * 16000))
+            peer.send(peer.head(ends=False, of=fields("POST")), frame(Kind.DATA, 0, stream, b"x" * 16000))
             now.now += 0.01
             peer.transport.writes = peer.transport.writes[-2:]
     service = peer.http1.service
     assert service.unfinished.held <= 2_000_000 and service.unfinished.refused > 500
     assert peer.http2.shared.open_streams < 200
     now.now += 61
-    peer.send(frame(PING, 1, 0, b"12345678"))
+    peer.send(frame(Kind.PING, 1, 0, b"12345678"))
     service.sweep()
     assert peer.http2.shared.open_streams == 0 and service.unfinished.held == 0
 
@@ -291,7 +278,9 @@ async def test_header_blocks_that_are_never_finished() -> None:
     peers = [first, *(first.another() for _ in range(40))]
     for one in peers:
         clock.now += 0.1
-        one.send(frame(HEADERS, 0, 1, b"\0" * 16000), frame(CONTINUATION, 0, 1, b"\0" * 16000), b"\0\x40")
+        one.send(
+            frame(Kind.HEADERS, 0, 1, b"\0" * 16000), frame(Kind.CONTINUATION, 0, 1, b"\0" * 16000), b"\0\x40"
+        )
     assert first.http1.service.unfinished.held <= 500_000
     assert sum(one.transport.closed for one in peers) > 20 and not peers[-1].transport.closed
 
@@ -307,8 +296,8 @@ async def test_a_reset_within_an_answer() -> None:
 
     peer = Raw(handler, settings=struct.pack(">HI", 4, 10_000))
     for _ in range(300):
-        peer.send(number(RST_STREAM, peer.ask(), CANCEL))
-        peer.send(number(WINDOW_UPDATE, 0, 10_000))
+        peer.send(number(Kind.RST_STREAM, peer.ask(), Code.CANCEL))
+        peer.send(number(Kind.WINDOW_UPDATE, 0, 10_000))
         await asyncio.sleep(0)
     assert ends == [(10_000, ConnectionResetError)] * 300
     assert peer.http2.shared.open_streams == 0 and not peer.transport.closed

@@ -9,26 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
-from server.http2.peers import (
-    CANCEL,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    GOAWAY,
-    HEADERS,
-    PADDED,
-    PING,
-    PREFACE,
-    PRIORITY,
-    RST_STREAM,
-    SETTINGS,
-    WINDOW_UPDATE,
-    Raw,
-    fields,
-    frame,
-    number,
-)  # fmt: skip
+from server.http2.peers import PREFACE, Code, Flag, Kind, Raw, fields, frame, number
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream
@@ -129,11 +110,11 @@ async def test_a_peer_that_leaves_within_a_body_and_one_that_resets_it() -> None
     ends = Ends()
     peer = Raw(ends, settings=window(70_000))
     peer.ask("GET", "/long")
-    peer.send(number(WINDOW_UPDATE, 0, 1 << 20))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 20))
     peer.ask("GET", "/lazy")
     await turns()
     assert ends.ended == [[], []]
-    peer.send(number(RST_STREAM, 1, CANCEL))
+    peer.send(number(Kind.RST_STREAM, 1, Code.CANCEL))
     peer.protocol.connection_lost(TimeoutError("gone"))
     (first,), (second,) = ends.ended
     assert first[0] == second[0] == 70_000
@@ -163,7 +144,7 @@ async def test_streams() -> None:
     ends.streams[0].close()
     ends.streams[1].abort()
     await turns()
-    peer.send(number(RST_STREAM, 5, CANCEL))
+    peer.send(number(Kind.RST_STREAM, 5, Code.CANCEL))
     sent = [end[0][0] for end in ends.ended]
     assert sent == [4, 4, 4] and ends.closed == 3
     assert [type(end[0][1]) for end in ends.ended] == [
@@ -189,10 +170,10 @@ async def test_an_awaited_answer_that_comes_too_late() -> None:
     peer = Raw(stubborn)
     peer.ask()
     await turns()
-    peer.send(number(RST_STREAM, 1, CANCEL))
+    peer.send(number(Kind.RST_STREAM, 1, Code.CANCEL))
     await turns()
     ((sent, error),) = ends.ended[0]
-    assert sent == 0 and isinstance(error, ConnectionResetError) and not peer.of_kind(HEADERS)
+    assert sent == 0 and isinstance(error, ConnectionResetError) and not peer.of_kind(Kind.HEADERS)
 
 
 @run
@@ -260,18 +241,18 @@ def take(peer: Raw, ends: Ends, clock: list[float], step: tuple[Any, ...]) -> No
             peer.send(peer.head(ends=False, of=fields("POST", "/long", *more)))
         case ("data", stream, size, last, padded):
             payload = b"\5" + b"d" * size if padded else b"d" * size
-            flags = (END_STREAM if last else 0) | (PADDED if padded else 0)
-            peer.send(frame(DATA, flags, 2 * stream + 1, (payload + b"\0" * 5)[:16384]))
+            flags = (Flag.END_STREAM if last else 0) | (Flag.PADDED if padded else 0)
+            peer.send(frame(Kind.DATA, flags, 2 * stream + 1, (payload + b"\0" * 5)[:16384]))
         case ("reset", stream):
-            peer.send(number(RST_STREAM, 2 * stream + 1, CANCEL))
+            peer.send(number(Kind.RST_STREAM, 2 * stream + 1, Code.CANCEL))
         case ("window", stream, size):
-            peer.send(number(WINDOW_UPDATE, 2 * stream - 1 if stream else 0, size))
+            peer.send(number(Kind.WINDOW_UPDATE, 2 * stream - 1 if stream else 0, size))
         case ("settings", size):
-            peer.send(frame(SETTINGS, 0, 0, window(size)))
+            peer.send(frame(Kind.SETTINGS, 0, 0, window(size)))
         case ("trailers", stream):
             peer.send(peer.head(stream=2 * stream + 1, of=[("x", "y")]))
         case ("ping",):
-            peer.send(frame(PING, 1, 0, b"draining"), frame(PING, 0, 0, b"12345678"))
+            peer.send(frame(Kind.PING, 1, 0, b"draining"), frame(Kind.PING, 0, 0, b"12345678"))
         case ("write", which, size) if which < len(ends.streams):
             ends.streams[which].write(b"e" * size)
         case ("close", which) if which < len(ends.streams):
@@ -328,7 +309,7 @@ def test_exactly_once_whatever_happens(steps: list[tuple[Any, ...]], room: int, 
     asyncio.run(check())
 
 
-GOOD = PREFACE + frame(SETTINGS) + frame(HEADERS, 5, 1, b"\x82\x84\x87")
+GOOD = PREFACE + frame(Kind.SETTINGS) + frame(Kind.HEADERS, 5, 1, b"\x82\x84\x87")
 garbage = st.one_of(
     st.binary(max_size=200),
     st.lists(
@@ -342,8 +323,12 @@ garbage = st.one_of(
                     st.binary(max_size=40), st.sampled_from([b"\x82\x84\x87", b"\0\0\0\1", b"12345678"])
                 ),
             ),
-            st.sampled_from([frame(kind, 5, 3, b"\x82\x84\x87") for kind in (HEADERS, CONTINUATION)]),
-            st.sampled_from([frame(GOAWAY, 0, 0, b"12345678"), frame(PRIORITY, END_HEADERS, 3, b"12345")]),
+            st.sampled_from(
+                [frame(kind, 5, 3, b"\x82\x84\x87") for kind in (Kind.HEADERS, Kind.CONTINUATION)]
+            ),
+            st.sampled_from(
+                [frame(Kind.GOAWAY, 0, 0, b"12345678"), frame(Kind.PRIORITY, Flag.END_HEADERS, 3, b"12345")]
+            ),
         ),
         max_size=12,
     ).map(b"".join),

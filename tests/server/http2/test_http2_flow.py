@@ -9,23 +9,7 @@ from typing import Any
 import pytest
 from eventually import aeventually
 from server.fake_transport import run
-from server.http2.peers import (
-    CANCEL,
-    DATA,
-    END_STREAM,
-    FLOW_CONTROL_ERROR,
-    GOAWAY,
-    PING,
-    PREFACE,
-    PROTOCOL_ERROR,
-    RST_STREAM,
-    SETTINGS,
-    WINDOW_UPDATE,
-    Raw,
-    fields,
-    frame,
-    number,
-)  # fmt: skip
+from server.http2.peers import PREFACE, Code, Flag, Kind, Raw, fields, frame, number
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream
@@ -62,7 +46,7 @@ async def turns(count: int = 4) -> None:
 
 def data_of(peer: Raw, stream: int) -> int:
     """Bytes of DATA that were sent on a stream."""
-    return sum(len(payload) for _, one, payload in peer.of_kind(DATA) if one == stream)
+    return sum(len(payload) for _, one, payload in peer.of_kind(Kind.DATA) if one == stream)
 
 
 @run
@@ -92,14 +76,14 @@ async def test_what_streams_write_in_one_turn_goes_out_in_one_write() -> None:
 async def test_an_answer_uses_its_window_and_no_more(size: int) -> None:
     body = bytes(range(256)) * 1000
     peer = Raw(lambda _: Response(200, body), settings=window(size))
-    peer.send(number(WINDOW_UPDATE, 0, 1 << 24))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 24))
     peer.ask()
     await turns()
     assert data_of(peer, 1) == size
-    peer.send(number(WINDOW_UPDATE, 1, 1000))
+    peer.send(number(Kind.WINDOW_UPDATE, 1, 1000))
     await turns()
     assert data_of(peer, 1) == size + 1000
-    peer.send(number(WINDOW_UPDATE, 1, 1 << 20))
+    peer.send(number(Kind.WINDOW_UPDATE, 1, 1 << 20))
     await turns()
     assert peer.answers_of()[1].body == body and peer.answers_of()[1].ended
 
@@ -110,14 +94,14 @@ async def test_a_change_of_settings_moves_all_windows() -> None:
     peer.ask()
     peer.ask()
     await turns()
-    peer.send(frame(SETTINGS, 0, 0, window(400)), number(WINDOW_UPDATE, 1, 500))
+    peer.send(frame(Kind.SETTINGS, 0, 0, window(400)), number(Kind.WINDOW_UPDATE, 1, 500))
     await turns()
     assert data_of(peer, 1) == 1000, "its window is below zero, then it is what it was"
-    peer.send(number(WINDOW_UPDATE, 1, 200), frame(SETTINGS, 0, 0, window(500)))
+    peer.send(number(Kind.WINDOW_UPDATE, 1, 200), frame(Kind.SETTINGS, 0, 0, window(500)))
     await turns()
     assert (data_of(peer, 1), data_of(peer, 3)) == (1200, 1000)
-    peer.send(number(WINDOW_UPDATE, 1, 0x7FFFFF00), frame(SETTINGS, 0, 0, window(0x7FFFFFFF)))
-    assert peer.goaways() == [(3, FLOW_CONTROL_ERROR)]
+    peer.send(number(Kind.WINDOW_UPDATE, 1, 0x7FFFFF00), frame(Kind.SETTINGS, 0, 0, window(0x7FFFFFFF)))
+    assert peer.goaways() == [(3, Code.FLOW_CONTROL_ERROR)]
 
 
 @run
@@ -127,7 +111,7 @@ async def test_the_window_of_the_connection_is_shared_in_turn() -> None:
     await turns()
     assert data_of(peer, first) + data_of(peer, second) == 65535
     for _ in range(40):
-        peer.send(number(WINDOW_UPDATE, 0, 10_000))
+        peer.send(number(Kind.WINDOW_UPDATE, 0, 10_000))
         await turns()
     assert data_of(peer, first) == data_of(peer, second) == 200_000
     answers = peer.answers_of()
@@ -138,9 +122,9 @@ async def test_the_window_of_the_connection_is_shared_in_turn() -> None:
 async def test_a_stream_that_is_not_read_stops_no_other() -> None:
     handler = Streams()
     peer = Raw(handler, settings=window(1000))
-    peer.send(number(WINDOW_UPDATE, 0, 1 << 24))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 24))
     slow, fast = peer.ask("GET", "/watch/slow"), peer.ask("GET", "/watch/fast")
-    peer.send(number(WINDOW_UPDATE, fast, 1 << 24))
+    peer.send(number(Kind.WINDOW_UPDATE, fast, 1 << 24))
     for _ in range(100):
         for stream in handler.open.values():
             stream.write(b"e" * 5000)
@@ -148,7 +132,7 @@ async def test_a_stream_that_is_not_read_stops_no_other() -> None:
     assert data_of(peer, slow) == 1000 and data_of(peer, fast) == 500_000
     assert handler.open["/watch/slow"].buffered() >= 499_000 and handler.open["/watch/fast"].buffered() == 0
     assert peer.ask("GET", "/") == 5 and peer.status(5) == 200
-    peer.send(number(WINDOW_UPDATE, slow, 1 << 24))
+    peer.send(number(Kind.WINDOW_UPDATE, slow, 1 << 24))
     await turns()
     assert data_of(peer, slow) == 500_000 and "/watch/slow" in handler.drained
 
@@ -185,8 +169,8 @@ async def test_answers_to_many_streams_of_a_peer_that_takes_nothing_are_not_made
     assert held < 80, "no more than four megabytes of answers wait"
     assert size < 12_000_000 and not peer.transport.reading_paused, "its windows can still grow"
     for stream in range(1, 1800, 2):
-        peer.send(number(WINDOW_UPDATE, stream, 1 << 20))
-        peer.send(number(WINDOW_UPDATE, 0, 60_000))
+        peer.send(number(Kind.WINDOW_UPDATE, stream, 1 << 20))
+        peer.send(number(Kind.WINDOW_UPDATE, 0, 60_000))
         await turns(2)
     await aeventually(lambda: len(peer.seen) == 900, "the others get their answers", 5)
 
@@ -203,7 +187,7 @@ async def test_crowded_watches_have_no_queue_of_their_own() -> None:
                 stream.write(b"e" * 10_000)
         await turns()
     assert all(stream.buffered() > 1 << 20 for stream in handler.open.values())
-    peer.send(frame(SETTINGS, 0, 0, window(1 << 20)), number(WINDOW_UPDATE, 0, 1 << 25))
+    peer.send(frame(Kind.SETTINGS, 0, 0, window(1 << 20)), number(Kind.WINDOW_UPDATE, 0, 1 << 25))
     await turns(20)
     assert all(stream.buffered() == 0 for stream in handler.open.values())
     assert len(set(handler.drained)) == 20, "each is told that it may go on"
@@ -226,12 +210,12 @@ class Lazy:
 async def test_a_long_body_is_made_as_its_windows_grow() -> None:
     body = Lazy(100)
     peer = Raw(lambda _: Response(200, body), settings=window(50_000))
-    peer.send(number(WINDOW_UPDATE, 0, 1 << 25))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 25))
     peer.ask()
     await turns()
     assert body.made <= 4
     for _ in range(200):
-        peer.send(number(WINDOW_UPDATE, 1, 60_000))
+        peer.send(number(Kind.WINDOW_UPDATE, 1, 60_000))
         await turns(2)
     assert body.made == 100 and len(peer.answers_of()[1].body) == 10_000_000
 
@@ -239,12 +223,12 @@ async def test_a_long_body_is_made_as_its_windows_grow() -> None:
 @run
 async def test_windows_that_overflow_or_do_not_grow() -> None:
     never = asyncio.get_running_loop().create_future()
-    for size, code in ((0, PROTOCOL_ERROR), (0x7FFFFFFF, FLOW_CONTROL_ERROR)):
+    for size, code in ((0, Code.PROTOCOL_ERROR), (0x7FFFFFFF, Code.FLOW_CONTROL_ERROR)):
         peer = Raw(lambda _: never, settings=window(1000))
         peer.ask()
-        peer.send(number(WINDOW_UPDATE, 1, size))
+        peer.send(number(Kind.WINDOW_UPDATE, 1, size))
         assert peer.resets() == {1: code} and not peer.transport.closed
-        peer.send(number(WINDOW_UPDATE, 0, size))
+        peer.send(number(Kind.WINDOW_UPDATE, 0, size))
         assert peer.goaways() == [(1, code)]
 
 
@@ -254,15 +238,17 @@ async def test_the_windows_of_bodies() -> None:
     peer.send(peer.head(ends=False, of=fields("POST", "/")))
     sent, room, whole = 0, 256 * 1024, 256 * 1024 * 1000
     while sent + 16384 <= 900_000:
-        peer.send(frame(DATA, 0, 1, b"b" * 16384))
+        peer.send(frame(Kind.DATA, 0, 1, b"b" * 16384))
         sent += 16384
         grown = sum(
-            int.from_bytes(payload) for _, stream, payload in peer.of_kind(WINDOW_UPDATE) if stream == 1
+            int.from_bytes(payload) for _, stream, payload in peer.of_kind(Kind.WINDOW_UPDATE) if stream == 1
         )
         assert 0 < room + grown - sent <= room
-    peer.send(frame(DATA, END_STREAM, 1))
+    peer.send(frame(Kind.DATA, Flag.END_STREAM, 1))
     assert len(peer.seen[0].body) == sent
-    updates = [int.from_bytes(payload) for _, stream, payload in peer.of_kind(WINDOW_UPDATE) if not stream]
+    updates = [
+        int.from_bytes(payload) for _, stream, payload in peer.of_kind(Kind.WINDOW_UPDATE) if not stream
+    ]
     assert 65535 + updates[0] == whole and sum(updates[1:]) >= sent - 256 * 1024
 
 
@@ -272,16 +258,16 @@ async def test_more_than_a_window_is_an_error() -> None:
     peer = Raw(admit=lambda _: hold)
     peer.send(peer.head(ends=False, of=fields("POST", "/")))
     for _ in range(16):
-        peer.send(frame(DATA, 0, 1, b"b" * 16384))
-    assert not peer.resets() and not [s for _, s, _ in peer.of_kind(WINDOW_UPDATE) if s], (
+        peer.send(frame(Kind.DATA, 0, 1, b"b" * 16384))
+    assert not peer.resets() and not [s for _, s, _ in peer.of_kind(Kind.WINDOW_UPDATE) if s], (
         "nobody judged it yet"
     )
-    peer.send(frame(DATA, 0, 1, b"b"))
-    assert peer.resets() == {1: FLOW_CONTROL_ERROR} and peer.ask() == 3 and peer.status(3) == 200
+    peer.send(frame(Kind.DATA, 0, 1, b"b"))
+    assert peer.resets() == {1: Code.FLOW_CONTROL_ERROR} and peer.ask() == 3 and peer.status(3) == 200
     few = Raw(limits=Limits(streams=1), admit=lambda _: hold)
     few.send(few.head(ends=False, of=fields("POST", "/")))
-    few.send(*(frame(DATA, 0, 1, b"b" * size) for size in (*[16384] * 15, 16000, 16384)))
-    assert few.goaways() == [(1, FLOW_CONTROL_ERROR)]
+    few.send(*(frame(Kind.DATA, 0, 1, b"b" * size) for size in (*[16384] * 15, 16000, 16384)))
+    assert few.goaways() == [(1, Code.FLOW_CONTROL_ERROR)]
 
 
 @run
@@ -300,15 +286,15 @@ async def test_long_bodies_are_judged_and_wait_for_their_budget() -> None:
     assert peer.status(1) == 403 and peer.resets() == {1: 0} and not peer.seen
     for _ in range(2):
         peer.send(peer.head(ends=False, of=fields("POST", "/yes", long)))
-    peer.send(*(frame(DATA, 0, stream, b"b" * 16384) for _ in range(16) for stream in (3, 5)))
+    peer.send(*(frame(Kind.DATA, 0, stream, b"b" * 16384) for _ in range(16) for stream in (3, 5)))
     assert [request.path for request in judged] == ["/no", "/yes", "/yes"]
-    grown = [stream for _, stream, _ in peer.of_kind(WINDOW_UPDATE)]
+    grown = [stream for _, stream, _ in peer.of_kind(Kind.WINDOW_UPDATE)]
     assert 3 in grown and 5 not in grown, "the second one waits for the first"
     rest = 300_000 - 16 * 16384
     for stream in (3, 5):
         for at in range(0, rest, 16384):
             size = min(16384, rest - at)
-            peer.send(frame(DATA, END_STREAM if at + size == rest else 0, stream, b"c" * size))
+            peer.send(frame(Kind.DATA, Flag.END_STREAM if at + size == rest else 0, stream, b"c" * size))
     assert [len(request.body) for request in peer.seen] == [300_000, 300_000]
     assert peer.http1.service.bodies.reserved == 0 and peer.http1.service.unfinished.held == 0
 
@@ -335,7 +321,7 @@ async def test_time_outs_of_streams() -> None:
 
     def sweep(seconds: float) -> None:
         now[0] += seconds
-        peer.send(frame(PING, 1, 0, b"12345678"))  # it is not silent
+        peer.send(frame(Kind.PING, 1, 0, b"12345678"))  # it is not silent
         peer.http1.service.sweep()
 
     sweep(59)
@@ -343,10 +329,10 @@ async def test_time_outs_of_streams() -> None:
     assert not peer.resets()
     sweep(2)
     await turns()
-    assert peer.resets() == {1: CANCEL, 5: 0} and peer.status(5) == 408
+    assert peer.resets() == {1: Code.CANCEL, 5: 0} and peer.status(5) == 408
     assert ends[0][:2] == ("/stuck", 100) and isinstance(ends[0][2], TimeoutError)
     assert not handler.closed, "a watch that is not read stays"
-    peer.send(number(RST_STREAM, 3, CANCEL))
+    peer.send(number(Kind.RST_STREAM, 3, Code.CANCEL))
     sweep(89)
     assert not peer.transport.closed
     sweep(2)
@@ -363,14 +349,14 @@ async def test_a_silent_peer_is_asked_and_then_cut() -> None:
     await turns()
 
     def pings() -> int:
-        return len([flags for flags, _, _ in peer.of_kind(PING) if not flags])
+        return len([flags for flags, _, _ in peer.of_kind(Kind.PING) if not flags])
 
     for seconds, expected in ((29, 0), (2, 1), (5, 1)):
         now[0] += seconds
         peer.http1.service.sweep()
         await turns()
         assert pings() == expected
-    peer.send(frame(PING, 1, 0, b"alive?\0\0"))
+    peer.send(frame(Kind.PING, 1, 0, b"alive?\0\0"))
     now[0] += 29
     peer.http1.service.sweep()
     assert not peer.transport.closed
@@ -384,7 +370,7 @@ async def test_a_silent_peer_is_asked_and_then_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", PREFACE[:10], PREFACE, PREFACE + frame(SETTINGS) + frame(1, 0, 1, b"\x82")]
+    "sent", [b"", PREFACE[:10], PREFACE, PREFACE + frame(Kind.SETTINGS) + frame(1, 0, 1, b"\x82")]
 )
 @run
 async def test_a_connection_that_does_not_begin(sent: bytes) -> None:
@@ -397,7 +383,7 @@ async def test_a_connection_that_does_not_begin(sent: bytes) -> None:
     assert not peer.transport.closed
     now[0] += 2
     peer.http1.service.sweep()
-    assert peer.transport.closed and peer.of_kind(GOAWAY)
+    assert peer.transport.closed and peer.of_kind(Kind.GOAWAY)
 
 
 @run
@@ -425,7 +411,7 @@ async def test_a_stream_that_was_ended_has_the_time_of_an_answer() -> None:
     for seconds in (59, 2):
         assert not peer.resets()
         now[0] += seconds
-        peer.send(frame(PING, 1, 0, b"12345678"))  # it is not silent
+        peer.send(frame(Kind.PING, 1, 0, b"12345678"))  # it is not silent
         peer.http1.service.sweep()
     await turns()
-    assert peer.resets() == {1: CANCEL}
+    assert peer.resets() == {1: Code.CANCEL}

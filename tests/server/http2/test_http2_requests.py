@@ -9,36 +9,7 @@ from typing import Any
 import pytest
 from eventually import aeventually
 from server.fake_transport import run
-from server.http2.peers import (
-    ACK,
-    CANCEL,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    ENHANCE_YOUR_CALM,
-    FRAME_SIZE_ERROR,
-    GOAWAY,
-    HEADERS,
-    NO_ERROR,
-    PADDED,
-    PING,
-    PREFACE,
-    PRIORITIZED,
-    PRIORITY,
-    PROTOCOL_ERROR,
-    PUSH,
-    REFUSED_STREAM,
-    RST_STREAM,
-    SETTINGS,
-    STREAM_CLOSED,
-    WINDOW_UPDATE,
-    Client,
-    Raw,
-    fields,
-    frame,
-    number,
-)  # fmt: skip
+from server.http2.peers import PREFACE, Client, Code, Flag, Kind, Raw, fields, frame, number
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
@@ -70,10 +41,10 @@ async def test_a_request_and_its_answer() -> None:
 @run
 async def test_split_at_every_byte_and_all_at_once() -> None:
     peer = Raw(lambda r: Response(200, r.body), settings=None)
-    data = PREFACE + frame(SETTINGS)
+    data = PREFACE + frame(Kind.SETTINGS)
     for i in range(5):
         data += peer.head(ends=False, of=fields("POST", f"/{i}")) + frame(
-            DATA, END_STREAM, 2 * i + 1, b"x" * i
+            Kind.DATA, Flag.END_STREAM, 2 * i + 1, b"x" * i
         )
     peer.send(*(data[at : at + 1] for at in range(len(data))))
     other = Raw(lambda r: Response(200, r.body), settings=None).send(data)
@@ -110,7 +81,7 @@ async def test_cookies_are_joined_and_a_host_field_serves_as_authority() -> None
     peer.ask("GET", "/", ("host", "A"))
     assert peer.seen[2].all_headers == [("host", "a")]
     peer.ask("GET", "/", ("host", "other"))
-    assert len(peer.seen) == 3 and peer.resets() == {7: PROTOCOL_ERROR}
+    assert len(peer.seen) == 3 and peer.resets() == {7: Code.PROTOCOL_ERROR}
 
 
 BASE = fields()
@@ -151,7 +122,7 @@ MALFORMED = {
 async def test_a_malformed_request_ends_its_stream_alone(name: str) -> None:
     peer = Raw()
     peer.send(peer.head(of=MALFORMED[name]), peer.head())
-    assert peer.resets() == {1: PROTOCOL_ERROR}
+    assert peer.resets() == {1: Code.PROTOCOL_ERROR}
     assert len(peer.seen) == 1 and peer.status(3) == 200 and not peer.transport.closed
 
 
@@ -175,16 +146,23 @@ async def test_unusual_requests_that_are_good() -> None:
 async def test_bodies_trailers_and_padding() -> None:
     peer = Raw(lambda r: Response(200, r.body))
     peer.send(peer.head(ends=False, of=fields("POST", "/", ("content-length", "6"))))
-    peer.send(frame(DATA, PADDED, 1, b"\x03abc\0\0\0"), frame(DATA, 0, 1), frame(DATA, PADDED, 1, b"\0def"))
+    peer.send(
+        frame(Kind.DATA, Flag.PADDED, 1, b"\x03abc\0\0\0"),
+        frame(Kind.DATA, 0, 1),
+        frame(Kind.DATA, Flag.PADDED, 1, b"\0def"),
+    )
     assert not peer.seen
     peer.send(peer.head(stream=1, of=[("x-check", "1")]))
     assert peer.answers_of()[1].body == b"abcdef"
-    padded = frame(HEADERS, END_HEADERS | END_STREAM | PADDED | PRIORITIZED, 3)
+    padded = frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM | Flag.PADDED | Flag.PRIORITIZED, 3)
     block = peer.encoder.encode(fields())
     payload = b"\x02" + b"\0\0\0\0\x10" + block + b"\0\0"
-    peer.send(padded[:0] + frame(HEADERS, END_HEADERS | END_STREAM | PADDED | PRIORITIZED, 3, payload))
+    peer.send(
+        padded[:0]
+        + frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM | Flag.PADDED | Flag.PRIORITIZED, 3, payload)
+    )
     peer.next = 5
-    peer.send(frame(PRIORITY, 0, 9, b"\0\0\0\0\x10"), frame(0x77, 0xFF, 7, b"unknown"))
+    peer.send(frame(Kind.PRIORITY, 0, 9, b"\0\0\0\0\x10"), frame(0x77, 0xFF, 7, b"unknown"))
     assert peer.status(3) == 200 and not peer.resets() and not peer.transport.closed
 
 
@@ -195,8 +173,8 @@ async def test_bodies_trailers_and_padding() -> None:
 async def test_a_body_of_another_length_than_declared(declared: int, sent: bytes, ends: bool) -> None:
     peer = Raw()
     peer.send(peer.head(ends=False, of=fields("POST", "/", ("content-length", str(declared)))))
-    peer.send(frame(DATA, END_STREAM if ends else 0, 1, sent))
-    assert peer.resets() == {1: PROTOCOL_ERROR} and not peer.seen
+    peer.send(frame(Kind.DATA, Flag.END_STREAM if ends else 0, 1, sent))
+    assert peer.resets() == {1: Code.PROTOCOL_ERROR} and not peer.seen
     assert not peer.protocol.is_answering()
 
 
@@ -206,9 +184,9 @@ async def test_malformed_trailers() -> None:
     for trailers in ([(":path", "/")], [("Capital", "x")]):
         stream = peer.next
         peer.send(peer.head(ends=False), peer.head(stream=stream, of=trailers))
-        assert peer.resets()[stream] == PROTOCOL_ERROR
+        assert peer.resets()[stream] == Code.PROTOCOL_ERROR
     peer.send(peer.head(ends=False), peer.head(stream=5, ends=False, of=[("x", "y")]))
-    assert peer.resets()[5] == PROTOCOL_ERROR and not peer.seen
+    assert peer.resets()[5] == Code.PROTOCOL_ERROR and not peer.seen
 
 
 @run
@@ -216,9 +194,9 @@ async def test_a_head_in_many_frames() -> None:
     peer = Raw()
     block = peer.encoder.encode(fields("GET", "/long", ("x", "v" * 5000)))
     parts = [block[at : at + 700] for at in range(0, len(block), 700)]
-    peer.send(frame(HEADERS, END_STREAM, 1, parts[0]))
+    peer.send(frame(Kind.HEADERS, Flag.END_STREAM, 1, parts[0]))
     for part in parts[1:]:
-        peer.send(frame(CONTINUATION, END_HEADERS if part is parts[-1] else 0, 1, part))
+        peer.send(frame(Kind.CONTINUATION, Flag.END_HEADERS if part is parts[-1] else 0, 1, part))
     assert peer.seen[0].headers["x"] == "v" * 5000 and peer.status() == 200
 
 
@@ -230,24 +208,26 @@ async def test_expect_continue() -> None:
     )
     await asyncio.sleep(0)
     assert peer.answers_of()[1].continued
-    peer.send(frame(DATA, END_STREAM, 1, b"abc"))
+    peer.send(frame(Kind.DATA, Flag.END_STREAM, 1, b"abc"))
     assert peer.answers_of()[1].body == b"abc"
     peer.send(peer.head(ends=False, of=fields("POST", "/", ("expect", "200-ok"))))
-    assert peer.status(3) == 417 and peer.resets() == {3: NO_ERROR}
+    assert peer.status(3) == 417 and peer.resets() == {3: Code.NO_ERROR}
 
 
 @run
 async def test_a_body_that_is_too_long_is_refused_and_the_rest_of_it_ignored() -> None:
     peer = Raw(limits=Limits(body_bytes=100))
     peer.send(peer.head(ends=False, of=fields("POST", "/", ("content-length", "101"))))
-    peer.send(peer.head(ends=False, of=fields("POST", "/")), frame(DATA, 0, 3, b"x" * 101))
+    peer.send(peer.head(ends=False, of=fields("POST", "/")), frame(Kind.DATA, 0, 3, b"x" * 101))
     for stream in (1, 3):
         answer = peer.answers_of()[stream]
-        assert answer.status == 413 and answer.ended and peer.resets()[stream] == NO_ERROR
+        assert answer.status == 413 and answer.ended and peer.resets()[stream] == Code.NO_ERROR
         assert json.loads(answer.body)["message"] == "Request entity too large: limit is 100"
-        peer.send(frame(DATA, 0, stream, b"x" * 1000), frame(DATA, END_STREAM, stream, b"x"))
+        peer.send(frame(Kind.DATA, 0, stream, b"x" * 1000), frame(Kind.DATA, Flag.END_STREAM, stream, b"x"))
     peer.send(
-        peer.head(stream=1, of=[("x", "y")]), number(WINDOW_UPDATE, 3, 100), number(RST_STREAM, 3, CANCEL)
+        peer.head(stream=1, of=[("x", "y")]),
+        number(Kind.WINDOW_UPDATE, 3, 100),
+        number(Kind.RST_STREAM, 3, Code.CANCEL),
     )
     assert not peer.seen and not peer.transport.closed
     assert peer.ask() == 5 and peer.status(5) == 200
@@ -285,7 +265,7 @@ async def test_a_long_head_of_an_answer_goes_in_several_frames() -> None:
     peer.ask()
     answer = peer.answers_of()[1]
     assert answer.body == b"x" and len(answer.headers) == 43 and answer.headers["warning-39"] == "w" * 1000
-    assert len(peer.of_kind(CONTINUATION)) == 2
+    assert len(peer.of_kind(Kind.CONTINUATION)) == 2
 
 
 @run
@@ -318,11 +298,11 @@ async def test_a_thousand_streams_and_no_more() -> None:
         return Response(200)
 
     peer = Raw(wait, limits=Limits(streams=40))
-    assert struct.pack(">HI", 3, 40) in peer.of_kind(SETTINGS)[0][2]
+    assert struct.pack(">HI", 3, 40) in peer.of_kind(Kind.SETTINGS)[0][2]
     for _ in range(45):
         peer.send(peer.head())
     await asyncio.sleep(0.01)
-    assert peer.resets() == {2 * i + 1: REFUSED_STREAM for i in range(40, 45)}
+    assert peer.resets() == {2 * i + 1: Code.REFUSED_STREAM for i in range(40, 45)}
     done.set_result(None)
     await asyncio.sleep(0.01)
     assert len(peer.answers_of()) == 40 and peer.http2.shared.open_streams == 0
@@ -380,42 +360,45 @@ async def test_an_answer_that_cannot_be_written_ends_its_stream(caplog: pytest.L
 
 
 BAD_FRAMES: dict[str, tuple[bytes, int]] = {
-    "no settings first": (frame(PING, 0, 0, b"12345678"), PROTOCOL_ERROR),
-    "a frame that is too long": (frame(DATA, 0, 1, b"x" * 16385), FRAME_SIZE_ERROR),
-    "data of an idle stream": (frame(DATA, 0, 9, b"x"), PROTOCOL_ERROR),
-    "data of no stream": (frame(DATA, 0, 0, b"x"), PROTOCOL_ERROR),
-    "headers of an even stream": (frame(HEADERS, 5, 2, b"\x82\x84\x87"), PROTOCOL_ERROR),
-    "headers of no stream": (frame(HEADERS, 5, 0, b"\x82"), PROTOCOL_ERROR),
-    "padding": (frame(HEADERS, 5 | PADDED, 1, b"\x09\x82"), PROTOCOL_ERROR),
-    "padding of nothing": (frame(HEADERS, 5 | PADDED, 1), PROTOCOL_ERROR),
-    "continuation of nothing": (frame(CONTINUATION, 4, 1, b"\x82"), PROTOCOL_ERROR),
+    "no settings first": (frame(Kind.PING, 0, 0, b"12345678"), Code.PROTOCOL_ERROR),
+    "a frame that is too long": (frame(Kind.DATA, 0, 1, b"x" * 16385), Code.FRAME_SIZE_ERROR),
+    "data of an idle stream": (frame(Kind.DATA, 0, 9, b"x"), Code.PROTOCOL_ERROR),
+    "data of no stream": (frame(Kind.DATA, 0, 0, b"x"), Code.PROTOCOL_ERROR),
+    "headers of an even stream": (frame(Kind.HEADERS, 5, 2, b"\x82\x84\x87"), Code.PROTOCOL_ERROR),
+    "headers of no stream": (frame(Kind.HEADERS, 5, 0, b"\x82"), Code.PROTOCOL_ERROR),
+    "padding": (frame(Kind.HEADERS, 5 | Flag.PADDED, 1, b"\x09\x82"), Code.PROTOCOL_ERROR),
+    "padding of nothing": (frame(Kind.HEADERS, 5 | Flag.PADDED, 1), Code.PROTOCOL_ERROR),
+    "continuation of nothing": (frame(Kind.CONTINUATION, 4, 1, b"\x82"), Code.PROTOCOL_ERROR),
     "a frame within a block": (
-        frame(HEADERS, 1, 1, b"\x82") + frame(PING, 0, 0, b"12345678"),
-        PROTOCOL_ERROR,
+        frame(Kind.HEADERS, 1, 1, b"\x82") + frame(Kind.PING, 0, 0, b"12345678"),
+        Code.PROTOCOL_ERROR,
     ),
-    "another block": (frame(HEADERS, 1, 1, b"\x82") + frame(CONTINUATION, 4, 3, b"\x84"), PROTOCOL_ERROR),
-    "ping of a stream": (frame(PING, 0, 1, b"12345678"), PROTOCOL_ERROR),
-    "a short ping": (frame(PING, 0, 0, b"1234567"), FRAME_SIZE_ERROR),
-    "settings of a stream": (frame(SETTINGS, 0, 1), PROTOCOL_ERROR),
-    "half a setting": (frame(SETTINGS, 0, 0, b"12345"), FRAME_SIZE_ERROR),
-    "an acknowledgement with settings": (frame(SETTINGS, ACK, 0, b"123456"), FRAME_SIZE_ERROR),
-    "push": (frame(SETTINGS, 0, 0, struct.pack(">HI", 2, 2)), PROTOCOL_ERROR),
-    "a window that is too large": (frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 31)), 3),
-    "small frames": (frame(SETTINGS, 0, 0, struct.pack(">HI", 5, 16383)), PROTOCOL_ERROR),
-    "large frames": (frame(SETTINGS, 0, 0, struct.pack(">HI", 5, 1 << 24)), PROTOCOL_ERROR),
-    "too many settings": (frame(SETTINGS, 0, 0, struct.pack(">HI", 99, 1) * 65), ENHANCE_YOUR_CALM),
-    "reset of an idle stream": (number(RST_STREAM, 9, 8), PROTOCOL_ERROR),
-    "reset of no stream": (number(RST_STREAM, 0, 8), PROTOCOL_ERROR),
-    "a short reset": (frame(RST_STREAM, 0, 1, b"x"), FRAME_SIZE_ERROR),
-    "window of an idle stream": (number(WINDOW_UPDATE, 9, 8), PROTOCOL_ERROR),
-    "a window that does not grow": (number(WINDOW_UPDATE, 0, 0), PROTOCOL_ERROR),
-    "a short window": (frame(WINDOW_UPDATE, 0, 0, b"x"), FRAME_SIZE_ERROR),
-    "priority of no stream": (frame(PRIORITY, 0, 0, b"12345"), PROTOCOL_ERROR),
-    "a short priority": (frame(PRIORITY, 0, 1, b"1"), FRAME_SIZE_ERROR),
-    "a promise": (frame(PUSH, 4, 1, b"\0\0\0\2\x82"), PROTOCOL_ERROR),
-    "goaway of a stream": (frame(GOAWAY, 0, 1, b"12345678"), PROTOCOL_ERROR),
-    "a short goaway": (frame(GOAWAY, 0, 0, b"1234567"), FRAME_SIZE_ERROR),
-    "an index of nothing": (frame(HEADERS, 5, 1, b"\x80"), 9),
+    "another block": (
+        frame(Kind.HEADERS, 1, 1, b"\x82") + frame(Kind.CONTINUATION, 4, 3, b"\x84"),
+        Code.PROTOCOL_ERROR,
+    ),
+    "ping of a stream": (frame(Kind.PING, 0, 1, b"12345678"), Code.PROTOCOL_ERROR),
+    "a short ping": (frame(Kind.PING, 0, 0, b"1234567"), Code.FRAME_SIZE_ERROR),
+    "settings of a stream": (frame(Kind.SETTINGS, 0, 1), Code.PROTOCOL_ERROR),
+    "half a setting": (frame(Kind.SETTINGS, 0, 0, b"12345"), Code.FRAME_SIZE_ERROR),
+    "an acknowledgement with settings": (frame(Kind.SETTINGS, Flag.ACK, 0, b"123456"), Code.FRAME_SIZE_ERROR),
+    "push": (frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 2, 2)), Code.PROTOCOL_ERROR),
+    "a window that is too large": (frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 31)), 3),
+    "small frames": (frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 5, 16383)), Code.PROTOCOL_ERROR),
+    "large frames": (frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 5, 1 << 24)), Code.PROTOCOL_ERROR),
+    "too many settings": (frame(Kind.SETTINGS, 0, 0, struct.pack(">HI", 99, 1) * 65), Code.ENHANCE_YOUR_CALM),
+    "reset of an idle stream": (number(Kind.RST_STREAM, 9, 8), Code.PROTOCOL_ERROR),
+    "reset of no stream": (number(Kind.RST_STREAM, 0, 8), Code.PROTOCOL_ERROR),
+    "a short reset": (frame(Kind.RST_STREAM, 0, 1, b"x"), Code.FRAME_SIZE_ERROR),
+    "window of an idle stream": (number(Kind.WINDOW_UPDATE, 9, 8), Code.PROTOCOL_ERROR),
+    "a window that does not grow": (number(Kind.WINDOW_UPDATE, 0, 0), Code.PROTOCOL_ERROR),
+    "a short window": (frame(Kind.WINDOW_UPDATE, 0, 0, b"x"), Code.FRAME_SIZE_ERROR),
+    "priority of no stream": (frame(Kind.PRIORITY, 0, 0, b"12345"), Code.PROTOCOL_ERROR),
+    "a short priority": (frame(Kind.PRIORITY, 0, 1, b"1"), Code.FRAME_SIZE_ERROR),
+    "a promise": (frame(Kind.PUSH, 4, 1, b"\0\0\0\2\x82"), Code.PROTOCOL_ERROR),
+    "goaway of a stream": (frame(Kind.GOAWAY, 0, 1, b"12345678"), Code.PROTOCOL_ERROR),
+    "a short goaway": (frame(Kind.GOAWAY, 0, 0, b"1234567"), Code.FRAME_SIZE_ERROR),
+    "an index of nothing": (frame(Kind.HEADERS, 5, 1, b"\x80"), 9),
 }
 
 
@@ -425,7 +408,7 @@ async def test_a_frame_against_the_protocol_ends_the_connection(name: str) -> No
     data, code = BAD_FRAMES[name]
     peer = Raw(settings=None).send(PREFACE)
     if name != "no settings first":
-        peer.send(frame(SETTINGS))
+        peer.send(frame(Kind.SETTINGS))
     for at in range(0, len(data), 7):
         peer.send(data[at : at + 7])
     assert [code for _, code in peer.goaways()] == [code] and peer.transport.closed
@@ -436,24 +419,24 @@ async def test_a_frame_against_the_protocol_ends_the_connection(name: str) -> No
 async def test_what_is_no_http_2_gets_its_end_at_once() -> None:
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rx", b"\0"):
         peer = Raw(settings=None).send(data)
-        assert peer.transport.closed and peer.goaways() == [(0, PROTOCOL_ERROR)]
+        assert peer.transport.closed and peer.goaways() == [(0, Code.PROTOCOL_ERROR)]
 
 
 @run
 async def test_frames_of_closed_streams() -> None:
-    for late in (frame(DATA, 0, 1, b"x"), frame(HEADERS, 5, 1, b"\x82\x84\x87")):
+    for late in (frame(Kind.DATA, 0, 1, b"x"), frame(Kind.HEADERS, 5, 1, b"\x82\x84\x87")):
         peer = Raw()
         peer.ask()
-        peer.send(number(WINDOW_UPDATE, 1, 100), number(RST_STREAM, 1, CANCEL))
+        peer.send(number(Kind.WINDOW_UPDATE, 1, 100), number(Kind.RST_STREAM, 1, Code.CANCEL))
         assert not peer.transport.closed, "these may have crossed its end"
         peer.send(late)
-        assert peer.goaways() == [(1, STREAM_CLOSED)] and peer.transport.closed
+        assert peer.goaways() == [(1, Code.STREAM_CLOSED)] and peer.transport.closed
     never = asyncio.get_running_loop().create_future()
-    for late in (frame(DATA, 0, 1, b"x"), frame(HEADERS, 5, 1, b"\x82\x84\x87")):
+    for late in (frame(Kind.DATA, 0, 1, b"x"), frame(Kind.HEADERS, 5, 1, b"\x82\x84\x87")):
         peer = Raw(lambda _: never)
         peer.ask()
         peer.send(late)
-        assert peer.resets() == {1: STREAM_CLOSED} and not peer.transport.closed
+        assert peer.resets() == {1: Code.STREAM_CLOSED} and not peer.transport.closed
 
 
 @run

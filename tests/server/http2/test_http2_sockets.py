@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvloop
 from eventually import eventually
-from server.http2.peers import DATA, GOAWAY, PREFACE, SETTINGS, WIDE, WINDOW_UPDATE, fields, frame, number
+from server.http2.peers import PREFACE, WIDE, Kind, fields, frame, number
 from server.test_listener import Running, pem, write_pair
 
 from pilothouse.pki import Authority
@@ -53,7 +53,9 @@ class Socket:
     def __init__(self, running: Running, version: ssl.TLSVersion | None = None) -> None:
         self.socket = connected(running, "h2", version=version)
         self.encoder, self.data, self.next = hpack.Encoder(), b"", 1
-        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0, WIDE) + number(WINDOW_UPDATE, 0, 1 << 30))
+        self.socket.sendall(
+            PREFACE + frame(Kind.SETTINGS, 0, 0, WIDE) + number(Kind.WINDOW_UPDATE, 0, 1 << 30)
+        )
 
     def ask(self, path: str) -> int:
         self.socket.sendall(frame(1, 5, self.next, self.encoder.encode(fields("GET", path))))
@@ -78,7 +80,7 @@ class Socket:
         while (one := self.frame()) is not None:
             kind, flags, of, payload = one
             if of == stream:
-                out += payload if kind == DATA else b""
+                out += payload if kind == Kind.DATA else b""
                 if kind in (0, 1) and flags & 1:
                     return out
         raise ConnectionError("half an answer")
@@ -170,7 +172,7 @@ def test_a_peer_that_does_not_read_holds_little(running: Running) -> None:
     while got < 2_800_000:
         one = client.frame()
         assert one is not None
-        got += len(one[3]) if one[0] == DATA else 0
+        got += len(one[3]) if one[0] == Kind.DATA else 0
     client.socket.close()
 
 
@@ -187,7 +189,7 @@ def test_the_end_of_the_server_lets_answers_end(running: Running) -> None:
     ended = asyncio.run_coroutine_threadsafe(running.listener.stop(10, drain), running.loop)
     words = []
     while (one := idle.frame()) is not None:
-        if one[0] == GOAWAY:
+        if one[0] == Kind.GOAWAY:
             words.append(int.from_bytes(one[3][:4]))
     assert words == [0x7FFFFFFF, 1], "word that no more is wanted, then which streams were answered"
     running.loop.call_soon_threadsafe(running.finish.set)

@@ -10,23 +10,7 @@ from complexity import seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
-from server.http2.peers import (
-    CANCEL,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    PING,
-    PRIORITY,
-    RST_STREAM,
-    SETTINGS,
-    WINDOW_UPDATE,
-    Raw,
-    fields,
-    frame,
-    number,
-)  # fmt: skip
+from server.http2.peers import Code, Flag, Kind, Raw, fields, frame, number
 from server.http2.test_http2_attacks import bounded, calmed, never
 
 from pilothouse.server.http1 import Limits
@@ -41,7 +25,7 @@ STREAM, PER_BYTE, REST = 8_000, 16, 600_000
 
 
 def windows(*sizes: int) -> bytes:
-    return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", 4, size) for size in sizes))
+    return frame(Kind.SETTINGS, 0, 0, b"".join(struct.pack(">HI", 4, size) for size in sizes))
 
 
 def most(peer: Raw) -> int:
@@ -61,8 +45,8 @@ async def test_settings_that_enlarge_the_windows_of_waiting_answers_by_a_byte() 
             peer.send(windows(*range(at + 1, at + 65)))
             assert len(peer.transport.sent) - sent < 342 * 75 + 100, "one frame of each stream"
             await peer.pour()
-    assert sum(len(payload) for _, _, payload in peer.of_kind(DATA)) <= 342 * 64 * 150
-    assert len(peer.of_kind(DATA)) <= 342 * 150 and most(peer) <= TURN + PIECE
+    assert sum(len(payload) for _, _, payload in peer.of_kind(Kind.DATA)) <= 342 * 64 * 150
+    assert len(peer.of_kind(Kind.DATA)) <= 342 * 150 and most(peer) <= TURN + PIECE
 
 
 @run
@@ -89,7 +73,7 @@ async def test_settings_are_charged_for_the_streams_whose_windows_they_change() 
         if not peer.transport.closed:
             await peer.pour(flood[at : at + 100_000])
     assert calmed(peer) and most(peer) <= TURN + PIECE
-    assert len(peer.of_kind(SETTINGS)) < 700, "each costs as much as sixteen that change nothing"
+    assert len(peer.of_kind(Kind.SETTINGS)) < 700, "each costs as much as sixteen that change nothing"
 
 
 @run
@@ -97,17 +81,17 @@ async def test_settings_of_one_frame_are_applied_together() -> None:
     peer = Raw(lambda _: Response(200, b"x" * 60_000), settings=struct.pack(">HI", 4, 0))
     peer.ask()
     peer.send(windows(5, 50, 1000, 100, 7))
-    assert [len(payload) for _, _, payload in peer.of_kind(DATA)] == [7]
+    assert [len(payload) for _, _, payload in peer.of_kind(Kind.DATA)] == [7]
     peer.send(windows(0x7FFFFFFF, 10))
-    assert [len(payload) for _, _, payload in peer.of_kind(DATA)] == [7, 3] and not peer.transport.closed
+    assert [len(payload) for _, _, payload in peer.of_kind(Kind.DATA)] == [7, 3] and not peer.transport.closed
 
 
 @run
 async def test_a_stream_goes_on_once_for_all_updates_of_a_read() -> None:
     peer = Raw(lambda _: Response(200, b"x" * 60_000), settings=struct.pack(">HI", 4, 0))
     peer.ask()
-    peer.send(number(WINDOW_UPDATE, 1, 100) * 50)
-    assert [len(payload) for _, _, payload in peer.of_kind(DATA)] == [5000]
+    peer.send(number(Kind.WINDOW_UPDATE, 1, 100) * 50)
+    assert [len(payload) for _, _, payload in peer.of_kind(Kind.DATA)] == [5000]
 
 
 def integer(value: int, prefix: int, bits: int) -> bytes:
@@ -131,8 +115,8 @@ async def pour_block(peer: Raw, block: bytes, stream: int = 1) -> None:
     """Send a block in as few frames as it takes, its last one at the end."""
     parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
     for i, part in enumerate(parts):
-        flags = (END_STREAM if i == 0 else 0) | (END_HEADERS if i + 1 == len(parts) else 0)
-        await peer.pour(frame(CONTINUATION if i else HEADERS, flags, stream, part))
+        flags = (Flag.END_STREAM if i == 0 else 0) | (Flag.END_HEADERS if i + 1 == len(parts) else 0)
+        await peer.pour(frame(Kind.CONTINUATION if i else Kind.HEADERS, flags, stream, part))
 
 
 @pytest.mark.parametrize("field", [b"\x7e\x00", b"\x0f\x2f\x00"], ids=["indexed", "not indexed"])
@@ -165,10 +149,11 @@ async def test_blocks_of_many_connections_that_end_together() -> None:
     for peer in peers:
         parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
         peer.send(
-            frame(HEADERS, END_STREAM, 1, parts[0]), *(frame(CONTINUATION, 0, 1, p) for p in parts[1:-1])
+            frame(Kind.HEADERS, Flag.END_STREAM, 1, parts[0]),
+            *(frame(Kind.CONTINUATION, 0, 1, p) for p in parts[1:-1]),
         )
     for peer in peers:
-        peer.send(frame(CONTINUATION, END_HEADERS, 1, parts[-1]))
+        peer.send(frame(Kind.CONTINUATION, Flag.END_HEADERS, 1, parts[-1]))
     line, other = first.http1.service.line, first.another()
     assert line.used <= ROUND + TURN + 20 * 50_000 and len(line) >= 18
     other.ask()
@@ -197,13 +182,13 @@ def test_cookies_are_joined_in_linear_time() -> None:
 @run
 async def test_a_peer_that_does_not_read_is_not_read_either() -> None:
     peer = Raw(room=5000)
-    flood = frame(PING, 0, 0, b"12345678") * 7000
+    flood = frame(Kind.PING, 0, 0, b"12345678") * 7000
     with bounded(3):
         peer.send(flood)
         for _ in range(50):
             await asyncio.sleep(0)
     assert peer.transport.reading_paused and most(peer) <= TURN + PIECE
-    while len(peer.of_kind(PING)) < 7000:
+    while len(peer.of_kind(Kind.PING)) < 7000:
         peer.transport.drain()
         await asyncio.sleep(0)
     peer.transport.drain()
@@ -227,17 +212,17 @@ def frames() -> st.SearchStrategy[tuple[bytes, int]]:
     ]
     heads.append(HEAD + b"\x40" + integer(3000, 7, 0) + b"n" * 3000 + b"\x00" + b"\x7e\x00" * 500)
     one = st.one_of(
-        st.builds(lambda *entries: frame(SETTINGS, 0, 0, b"".join(*entries)), st.lists(entry, max_size=64)),
-        st.builds(lambda stream, size: number(WINDOW_UPDATE, stream, size), st.one_of(st.just(0), streams()), values),
-        st.builds(lambda stream: number(RST_STREAM, stream, CANCEL), streams()),
-        st.builds(lambda stream, size, flags: frame(DATA, flags, stream, b"d" * size), streams(),
-                  st.integers(0, 300), st.sampled_from([0, 0, 0, END_STREAM])),
+        st.builds(lambda *entries: frame(Kind.SETTINGS, 0, 0, b"".join(*entries)), st.lists(entry, max_size=64)),
+        st.builds(lambda stream, size: number(Kind.WINDOW_UPDATE, stream, size), st.one_of(st.just(0), streams()), values),
+        st.builds(lambda stream: number(Kind.RST_STREAM, stream, Code.CANCEL), streams()),
+        st.builds(lambda stream, size, flags: frame(Kind.DATA, flags, stream, b"d" * size), streams(),
+                  st.integers(0, 300), st.sampled_from([0, 0, 0, Flag.END_STREAM])),
         st.builds(lambda kind, stream, payload, flags: frame(kind, flags, stream, payload), st.integers(0, 12),
                   streams(), st.binary(max_size=20), st.integers(0, 40)),
-        st.just(frame(PING, 0, 0, b"12345678")),
-        st.just(frame(PRIORITY, 0, 1, b"\0\0\0\0\1")),
+        st.just(frame(Kind.PING, 0, 0, b"12345678")),
+        st.just(frame(Kind.PRIORITY, 0, 1, b"\0\0\0\0\1")),
     )  # fmt: skip
-    opening = st.builds(lambda block, ends: frame(HEADERS, END_HEADERS | ends, 0x7FFF, block),
+    opening = st.builds(lambda block, ends: frame(Kind.HEADERS, Flag.END_HEADERS | ends, 0x7FFF, block),
                         st.sampled_from(heads), st.integers(0, 1))  # fmt: skip
     counts = st.sampled_from([1, 1, 3, 100, 3000])
     return st.one_of(st.tuples(one, counts), st.tuples(opening, st.integers(1, 60)))
@@ -249,7 +234,7 @@ def numbered(data: bytes) -> bytes:
     while at + 9 <= len(data):
         size = int.from_bytes(data[at : at + 3])
         head, payload = data[at : at + 9], data[at + 9 : at + 9 + size]
-        if head[3] == HEADERS and head[5:] == b"\0\0\x7f\xff":
+        if head[3] == Kind.HEADERS and head[5:] == b"\0\0\x7f\xff":
             head, following = head[:5] + struct.pack(">I", following), following + 2
         out.append(head + payload)
         at += 9 + size

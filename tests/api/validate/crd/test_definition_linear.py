@@ -14,6 +14,8 @@ from pilothouse.api.structural.validate import Validator
 from pilothouse.api.validate.crd import definition as crd
 from pilothouse.api.values.fields import Errors
 
+pytestmark = pytest.mark.slow
+
 Object = dict[str, Any]
 TEXT = {"type": "string"}
 

@@ -33,6 +33,8 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = 0.006
 """Seconds that the large input may take without a look at the small one."""
 
@@ -194,7 +196,7 @@ def run(plural: str, source: Callable[..., Any], n: int, stride: int = 1) -> Non
 
 @pytest.mark.parametrize("plural", kinds())
 def test_many_items(plural: str) -> None:
-    run(plural, filled.collections, 60, stride=5)
+    run(plural, filled.collections, 60, stride=7)
 
 
 @pytest.mark.parametrize("plural", kinds())
@@ -204,4 +206,4 @@ def test_many_items_of_all_lists(plural: str) -> None:
 
 @pytest.mark.parametrize("plural", kinds())
 def test_long_texts(plural: str) -> None:
-    run(plural, filled.texts, 300, stride=17)
+    run(plural, filled.texts, 300, stride=29)
