@@ -185,7 +185,7 @@ def test_the_system_gets_large_buffers_back_soon(
 ) -> None:
     trims: list[None] = []
     monkeypatch.setattr(http1, "TRIM_AFTER", 2)
-    monkeypatch.setattr(http1, "_trim", lambda: trims.append(None))
+    monkeypatch.setattr(http1, "give_back", lambda: trims.append(None))
     it = door()
 
     def ask_thrice(length: int, trimmed: int) -> None:
