@@ -34,7 +34,7 @@ def value(i: int) -> bytes:
 
 
 def blocks(entries: list[Encoded]) -> int:
-    """As the server writes it; what was kept before is used."""
+    """The size of the body as the server writes it; compressed parts that were kept before are used."""
     parts = ListBody(PREFIX, entries, SUFFIX).gzip()
     return sum(len(part if isinstance(part, bytes) else part()) for part in parts)
 

@@ -1,4 +1,5 @@
-"""What priority and fairness and the memory budget cost a request that need not wait, in processor time.
+"""Measure what priority and fairness and the memory budget cost a request that need not wait,
+in processor time.
 
     python benchmarks/bench_seats.py
 

@@ -43,7 +43,7 @@ KEPT = (
 )
 """How the names begin of those that are not passed over."""
 LETTERS = string.ascii_letters + string.digits + "_.@$~<"
-"""What a name consists of."""
+"""The characters of a name."""
 LIBRARIES = {
     "_ssl": "tls",
     "libssl": "tls",
@@ -113,7 +113,7 @@ def passed_over(kept: Iterable[str] = KEPT, letters: str = LETTERS) -> list[str]
 
 
 class Costs(NamedTuple):
-    """What a profile says of functions, and of pairs of a caller and what it calls."""
+    """The instructions of functions in a profile, and of pairs of a caller and a function that it calls."""
 
     own: Counter[Function]
     """Instructions of a function itself."""

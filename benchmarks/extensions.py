@@ -1,4 +1,5 @@
-"""What policies and webhooks add to the create of a pod: of two servers that write in turns, one has them.
+"""Measure what policies and webhooks add to the create of a pod:
+of two servers that write in turns, one has them.
 
 Prints medians in microseconds. The servers run in this process, the webhooks in another one, over TLS.
 """
