@@ -241,7 +241,7 @@ def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersio
 def _kind_of(
     value: Any, expected: scheme.GroupVersionKind, accepted: Container[tuple[str, str]]
 ) -> scheme.GroupVersionKind:
-    """As `kind_of`; the expected kind in an accepted group version counts as what is expected."""
+    """Like `kind_of`; the expected kind in an accepted group version counts as what is expected."""
     actual = kind_of(value, expected)
     return expected if actual[2] == expected[2] and actual[:2] in accepted else actual
 

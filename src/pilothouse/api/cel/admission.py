@@ -125,7 +125,7 @@ class Composition:
 
 
 def _known(found: Type) -> Type:
-    """What remains of a type when it is declared: types of libraries become dyn."""
+    """The type that declarations use for a type: types of libraries become dyn."""
     if found.kind in ("list", "map"):
         return Type(found.kind, params=tuple(_known(one) for one in found.params))
     return found if found.kind in _PLAIN else DYN

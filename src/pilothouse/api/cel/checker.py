@@ -45,7 +45,7 @@ Structs = Callable[[str], Type | None]
 
 
 class Declarations(Protocol):
-    """What an environment declares."""
+    """The declarations of an environment."""
 
     @property
     def functions(self) -> Functions: ...
@@ -249,7 +249,7 @@ class Checker:
         return result
 
     def instance(self, one: Overload) -> tuple[tuple[Type, ...], Type]:
-        """What a signature takes and gives, with types of this expression for its parameters."""
+        """The types that a signature takes and gives, with types of this expression for its parameters."""
         names = one.names
         if not names:
             return one.params, one.result

@@ -43,7 +43,7 @@ _TYPE = struct("kubernetes.DRADevice", {name: Field(found.type, name) for name, 
 
 @cache
 def environment() -> Environment:
-    """What a selector of a device class, a claim or a claim template may use."""
+    """The environment of the selectors of a device class, a claim or a claim template."""
     return Environment({DEVICE: _TYPE}, extra=[BINDINGS])
 
 

@@ -79,8 +79,9 @@ KUBERNETES = (
     Library(semvers.FUNCTIONS),
     LISTS,
 )
-"""What every environment of Kubernetes 1.36 has: new and stored expressions know the same libraries by then, for its
-compatibility version is 1.35 and the last library came with 1.34 (apiserver pkg/cel/environment/base.go)."""
+"""The libraries of every environment of Kubernetes 1.36: new and stored expressions
+know the same libraries by then, because its compatibility version is 1.35 and the
+last library came with 1.34 (apiserver pkg/cel/environment/base.go)."""
 
 
 def no_structs(name: str) -> Type | None:
@@ -246,7 +247,7 @@ class Program:
         return value
 
     def cost(self, bindings: dict[str, Any], limit: int = PER_CALL) -> int:
-        """What an evaluation costs; EvaluationError as above."""
+        """The cost of an evaluation; raises EvaluationError like the evaluation itself."""
         return _cel.run(self._node, self.names, self._shapes, self._slots, bindings, limit)[1]
 
     def estimate(self, sizes: Sizes) -> Range:

@@ -8,7 +8,8 @@ from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
 from pilothouse.api.cel.types import Type
 
 Estimating = Callable[[Sizer, Sized | None, list[Sized]], Estimate | None]
-"""What a call may cost, from what is known of the sizes of target and arguments; None for the default of 1."""
+"""The estimate of a call's cost, from what is known of the sizes of target and arguments;
+None for the default of 1."""
 
 
 class Overload:

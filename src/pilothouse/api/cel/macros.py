@@ -33,7 +33,7 @@ Macros = Mapping[tuple[str, int, bool], Expander]
 
 
 def expand(known: Macros, at: int, name: str, target: Expr | None, args: list[Expr]) -> Expr | None:
-    """What a call stands for, None if it is no macro."""
+    """The expression that a call stands for, None if it is no macro."""
     expander = known.get((name, len(args), target is not None))
     return expander(at, target, args) if expander is not None else None
 

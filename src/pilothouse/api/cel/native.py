@@ -48,7 +48,7 @@ def native(value: Any) -> Any:
 
 
 def misnamed(value: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the names of objects that an expression has made: they are the way that leads to them."""
+    """The faults in the names of objects that an expression has made: a name is the path to the object."""
     if isinstance(value, Struct):
         wanted = ".".join(path)
         if value.type_name != wanted:

@@ -29,8 +29,9 @@ class _Stop(Exception):
 
 
 class _Around(NamedTuple):
-    """What an update has changed: at this place, None when old and new cannot be told to belong together here; and at
-    the nearest place around where they can. Where nothing has, broken rules only warn (ratcheting)."""
+    """The change that an update makes: at this place, None when old and new
+    cannot be told to belong together here; and at the nearest place around where
+    they can. Where nothing has changed, broken rules only warn (ratcheting)."""
 
     here: Correlation | None = None
     nearest: Correlation | None = None

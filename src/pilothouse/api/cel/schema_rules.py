@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What a message calls the rule."""
+        """The name of the rule in a message."""
         shown: str = self.declared.get("message") or self.declared["rule"]
         return shown.strip()
 

@@ -1,4 +1,5 @@
-"""What is known of sizes and costs before an expression is evaluated: the types that functions and estimates share."""
+"""Sizes and costs that are known before an expression is evaluated:
+the types that functions and estimates share."""
 
 import math
 from collections.abc import Callable

@@ -101,7 +101,7 @@ def unquote_bytes(literal: str) -> bytes:
 
 
 def _body(literal: str) -> tuple[str, bool]:
-    """What stands between the quotes, and whether it is raw."""
+    """The text between the quotes, and whether it is raw."""
     literal = literal.replace("\r\n", "\n").replace("\r", "\n")
     raw = literal[0] in "rR"
     if raw:

@@ -1,4 +1,4 @@
-"""What is checked of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
+"""The checks of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
 
 from pilothouse._cel import EvaluationError
 from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr

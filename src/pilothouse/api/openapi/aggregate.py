@@ -21,7 +21,7 @@ Find = Callable[[str], Document | None]
 
 
 class Part(NamedTuple):
-    """What a group version contributes to the document of version 2."""
+    """The contribution of a group version to the document of version 2."""
 
     paths: Document
     definitions: Document

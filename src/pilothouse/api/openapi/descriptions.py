@@ -35,12 +35,13 @@ class Descriptions:
 
     @cached_property
     def digest(self) -> str:
-        """What tells these descriptions from others, "" where there are none."""
+        """A text that differs where the descriptions differ, "" where there are none."""
         found = self._folder / "digest"
         return found.read_text() if found.is_file() else ""
 
     def reader(self) -> "Reader":
-        """What finds descriptions while one document is built; keeps the packages that it has read."""
+        """A reader of descriptions for the time that one document is built;
+        it keeps the packages that it has read."""
         return Reader(self._folder)
 
 

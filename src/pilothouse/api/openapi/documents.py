@@ -130,7 +130,8 @@ class OpenAPI:
         return version_3.document(flavour, operations, schemas)
 
     def part_v2(self, name: str) -> version_2.Part:
-        """What a group version adds to the version 2 document besides built-in definitions; raises KeyError."""
+        """The part that a group version adds to the version 2 document besides built-in definitions;
+        raises KeyError."""
         kinds = self.kinds(name)
         operations = self._operations(name, kinds)
         own = {found: version_2.definition(of) for found, of in self._custom(kinds, custom_schema_v2)}
@@ -145,7 +146,7 @@ class OpenAPI:
         return version_2.Part({}, {name: version_2.definition(of) for name, of in found.items()}, {})
 
     def built_in_key(self, uses: Iterable[str]) -> str:
-        """What tells the built-in definitions that parts use from others."""
+        """A key of the built-in definitions that parts use."""
         return hashlib.sha256(json.dumps([self._descriptions.digest, *sorted(uses)]).encode()).hexdigest()
 
     def finder_v2(self) -> Callable[[str], Document | None]:

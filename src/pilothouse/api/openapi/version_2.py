@@ -36,7 +36,8 @@ _OWN = ("name", "fieldValidation", "dryRun")
 
 
 class Part(NamedTuple):
-    """What a group version contributes to the document. `uses` names the built-in definitions that it needs."""
+    """The contribution of a group version to the document.
+    `uses` names the built-in definitions that it needs."""
 
     paths: Document
     definitions: Document

@@ -161,7 +161,8 @@ class _Writer:
             self._value(line, struct, value, at, line.message)
 
     def _zero(self, line: _Line) -> str:
-        """What stands for a member that is absent: that of a struct is a struct, by what its rules say they judge."""
+        """The value that stands for an absent member:
+        an empty struct for a struct; the rules say which type they judge."""
         if line.below or "by" in line.options():
             return " or EMPTY"
         if all(map(_is_number, line.rules())):
@@ -299,7 +300,7 @@ class _Writer:
             self._call(word, value, at)
 
     def _shown(self, line: _Line, value: str, default: str) -> str:
-        """What a message shows of a value: itself, or what `show:` says."""
+        """The form of a value in a message: the value itself, or what `show:` says."""
         form = line.options().get("show")
         if form is None or "by" in line.options():
             return default

@@ -39,7 +39,8 @@ _ingress = rules.table("""
 
 
 class _Excuses(NamedTuple):
-    """What a changed ingress may keep: invalid names of secrets, and what rules for wildcards lead to."""
+    """The faults that a changed ingress may keep:
+    invalid names of secrets, and what rules for wildcards lead to."""
 
     any_secret: bool = False
     any_wildcard: bool = False
@@ -215,7 +216,8 @@ peer
 
 
 class _Stored(NamedTuple):
-    """What a changed policy may keep: values of selectors that are no label values, and its CIDRs."""
+    """The faults that a changed policy may keep:
+    values of selectors that are no label values, and its CIDRs."""
 
     any_value: bool
     cidrs: frozenset[str]

@@ -52,7 +52,7 @@ class RequestInfo:
 
 @dataclass(slots=True)
 class AuthorizationAttributes:
-    """What an authorizer judges: a user, a verb and either a resource or a path."""
+    """The attributes that an authorizer judges: a user, a verb and either a resource or a path."""
 
     user: User
     verb: str

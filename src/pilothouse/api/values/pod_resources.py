@@ -59,7 +59,8 @@ def aggregate(spec: Object, member: str) -> Amounts:
 
 
 def effective_requests(spec: Object) -> Amounts:
-    """What a node must have for a pod: its containers or, where it says so, the pod as a whole, and its overhead."""
+    """The resources that a node must have for a pod:
+    its containers or, where it says so, the pod as a whole, and its overhead."""
     total = aggregate(spec, "requests")
     own = amounts((spec.get("resources") or {}).get("requests"))
     total.update((name, amount) for name, amount in own.items() if is_pod_level(name))

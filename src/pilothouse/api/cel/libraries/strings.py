@@ -19,7 +19,7 @@ _QUOTED = str.maketrans(
     }
 )  # fmt: skip
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What Go takes for white space (unicode.IsSpace)."""
+"""The characters that Go takes for white space (unicode.IsSpace)."""
 
 
 def bounded(size: int) -> None:

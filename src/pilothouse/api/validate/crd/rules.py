@@ -30,7 +30,7 @@ class _Node(NamedTuple):
 
 
 class _Total:
-    """What all rules of a definition may cost."""
+    """The cost of all rules of a definition."""
 
     def __init__(self) -> None:
         self.units = 0

@@ -97,7 +97,7 @@ _of_pod = rules.table("""
     initContainers[]
       image                             trimmed-image
 """)
-"""What a pod must not have, and a template may."""
+"""Rules for members that a template may have and a pod may not."""
 
 
 def validate_pod_spec(
