@@ -20,7 +20,7 @@ class StatusError(Exception):
     missing: Any = None
     """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
     warnings: Sequence[str] = ()
-    """What the decoder has to warn of although the body is refused."""
+    """The warnings of the decoder about a body that is refused."""
 
     def __init__(
         self,

@@ -43,7 +43,8 @@ class BackgroundTask(Background):
 
 
 class Opened(contextlib.AsyncExitStack):
-    """What has been opened so far. `aclose`, and leaving the `async with`, closes it: the last first.
+    """The parts that have been opened so far.
+    `aclose`, and leaving the `async with`, closes them: the last first.
 
     A close that fails is logged, and the rest is closed all the same.
     """

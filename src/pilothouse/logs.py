@@ -95,19 +95,20 @@ class Logger:
         self._source = source
 
     def info(self, message: str, /, **pairs: Any) -> None:
-        """What an administrator wants to know when all is well."""
+        """Log what an administrator wants to know when all is well."""
         self._write(logging.INFO, message, pairs)
 
     def warning(self, message: str, /, **pairs: Any) -> None:
-        """What went wrong and mends itself, or may need a look."""
+        """Log what went wrong and recovers by itself, or may need a look."""
         self._write(logging.WARNING, message, pairs)
 
     def error(self, message: str, /, **pairs: Any) -> None:
-        """What failed, without a traceback."""
+        """Log what failed, without a traceback."""
         self._write(logging.ERROR, message, pairs)
 
     def exception(self, message: str, /, *, err: BaseException | None = None, **pairs: Any) -> None:
-        """What failed and should not have: the traceback of `err`, or of the exception that is being handled."""
+        """Log what failed and should not have:
+        the traceback of `err`, or of the exception that is being handled."""
         self._write(logging.ERROR, message, pairs, err or sys.exc_info()[1])
 
     def verbose(self, level: int, message: str, /, **pairs: Any) -> None:

@@ -40,9 +40,10 @@ BACKDATED = datetime.timedelta(minutes=5)
 """Certificates begin a little in the past, for clients whose clock is behind."""
 
 KUBELET_CLIENT, ADMINS = "kube-apiserver-kubelet-client", "kubeadm:cluster-admins"
-"""As whom the server calls kubelets: user and group, as kubeadm names them. A binding lets the group do everything."""
+"""The identity with which the server calls kubelets: user and group, as kubeadm names them.
+A binding lets the group do everything."""
 FRONT_PROXY = "front-proxy-client"
-"""As whom the server calls aggregated servers."""
+"""The identity with which the server calls aggregated servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Files:
     serving_cert: str
     serving_key: str
     ca_cert: str
-    """What clients trust: our own CA, or the operator's serving certificate."""
+    """The certificate that clients trust: our own CA, or the operator's serving certificate."""
     client_ca: tuple[str, ...]
     """CAs of client certificates: the operator's and our own."""
     signing_key: str

@@ -29,7 +29,7 @@ LARGEST = 64 << 20
 Files = Mapping[str, bytes]
 """The content of files by their paths."""
 Snapshot = dict[str, str]
-"""What tells one content from another, by path: a digest, or why the file cannot be read."""
+"""A value that differs where the content differs, by path: a digest, or why the file cannot be read."""
 
 SUCCESS, FAILURE = "success", "failure"
 
@@ -93,7 +93,7 @@ class Followed(Generic[T]):
 
 
 class Outcome(NamedTuple):
-    """What has become of a change; `error` says why the files are refused, "" when they are in force."""
+    """The outcome of a change; `error` says why the files are refused, "" when they are in force."""
 
     kind: str
     paths: tuple[str, ...]

@@ -16,7 +16,7 @@ INTERNAL, SERVER, CLIENT = 1, 2, 3
 """Kinds of spans, with OpenTelemetry's numbers."""
 
 MILLION = 1_000_000
-"""What shares of sampled requests are counted of (component-base tracing/api/v1)."""
+"""The whole of which shares of sampled requests are counted (component-base tracing/api/v1)."""
 
 MOST = 1000
 """Spans that are kept of a request: a deletecollection calls webhooks for each object."""
@@ -71,7 +71,7 @@ class Event(NamedTuple):
 
 
 class Trace:
-    """What the spans of one request have in common, and those that have been made.
+    """The common part of the spans of one request, and the spans that have been made.
 
     remote: the client's span, which the first one has for its parent. link: the span of a client that is not trusted to
     decide what is traced. state, baggage: what is passed on in headers. ended: spans that are made from now on are lost.

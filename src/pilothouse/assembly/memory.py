@@ -39,7 +39,7 @@ def bodies(limit: int) -> int:
 
 
 def memory_of(config: Config, registry: Registry, widths: Widths, caches: Budget | None) -> Memory | None:
-    """What has requests wait for memory; None where it is not limited."""
+    """The object that has requests wait for memory; None where it is not limited."""
     limit = budget(config)
     if not limit:
         return None

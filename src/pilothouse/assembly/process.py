@@ -104,7 +104,7 @@ async def serve(
 
 
 def _said(error: BaseException) -> str:
-    """What an error says, without the number of one of the system that names no file."""
+    """The text of an error; an error of the system that names no file comes without its number."""
     if isinstance(error, OSError) and error.strerror and not error.filename:
         return error.strerror
     return str(error)

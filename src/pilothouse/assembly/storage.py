@@ -135,7 +135,8 @@ def _encryption(
     metrics: EncryptionMetrics,
     reloads: Reloads,
 ) -> Encryption:
-    """What --encryption-provider-config says; the file is followed where the flags ask for it."""
+    """The encryption that --encryption-provider-config declares;
+    the file is followed where the flags ask for it."""
     path = config.encryption_provider_config
     prefix = "/" + config.etcd_prefix.strip("/")
     made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)

@@ -49,7 +49,7 @@ class Backend(Protocol):
 
 
 class Auditor(Desk):
-    """What the pipeline asks, once for each request, for its record (`begin`)."""
+    """The auditor, which makes a record for each request of the pipeline (`begin`)."""
 
     def __init__(
         self,

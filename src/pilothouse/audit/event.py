@@ -19,7 +19,7 @@ from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
 HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
-"""What an event begins with in a file. In an EventList its items have neither kind nor version."""
+"""The beginning of an event in a file. In an EventList its items have neither kind nor version."""
 
 LARGE = 64 * 1024
 """Bytes of the objects of an event from which on it is encoded off the loop."""
@@ -111,7 +111,7 @@ def item(event: Event) -> bytes:
 
 
 class Fields(NamedTuple):
-    """What the legacy form shows of an event."""
+    """The fields of an event in the legacy form."""
 
     received: int
     """Nanoseconds since the epoch."""

@@ -42,7 +42,7 @@ CLOSE_SECONDS = 10.0
 
 
 class LineFile(Protocol):
-    """What lines are written to."""
+    """A file that takes lines."""
 
     def write(self, data: bytes) -> None:
         """Append whole lines; OSError."""

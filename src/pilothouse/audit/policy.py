@@ -39,7 +39,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is recorded of a request: its level, the stages that are left out, and whether managed fields are."""
+    """The verdict on a request: its level, the stages that are left out, and whether managed fields are."""
 
     level: int
     omitted: frozenset[str] = frozenset()
@@ -115,7 +115,7 @@ class Policy:
         """Whether a rule asks for the name of the object."""
 
     def decide(self, user: User | None, a: AuthorizationAttributes) -> Verdict:
-        """What is recorded of a request of an authenticated user, or of one that nobody was authenticated for."""
+        """The verdict on a request of an authenticated user, or of one for which nobody was authenticated."""
         for rule in self.rules:
             if rule.matches(user, a):
                 return rule.verdict

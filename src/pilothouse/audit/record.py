@@ -1,4 +1,5 @@
-"""What is recorded of one request: gathered while it is served, and made into an event at each of its stages.
+"""The audit record of one request: gathered while the request is served,
+and made into an event at each of its stages.
 
 Upstream's AuditContext (apiserver pkg/audit/context.go and request.go).
 """
@@ -38,7 +39,7 @@ _NAMING = (
 )
 _STATUS_MEMBERS = ("status", "message", "reason", "details")
 HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LEVELS)
-"""What an event of each level begins with."""
+"""The beginning of an event of each level."""
 
 
 class Sink(Protocol):
@@ -170,7 +171,7 @@ class Record(Draft):
         self._panic = what
 
     def answers(self, response: Response) -> None:
-        """As answered(), where more is known than the code."""
+        """Like answered(), where more is known than the code."""
         if self._shown and self.response_wanted:
             self._keep_response(response)
         self.status = self._response_status()

@@ -89,7 +89,7 @@ class Recognition:
 BY_NOBODY = Recognition("anonymous")
 """The recognition of a request without credentials."""
 NOT_MINE = "no token of this sort"
-"""What a sort of tokens has to say of others."""
+"""The error of an authenticator of tokens about a token of another kind."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -221,7 +221,7 @@ class UnionAuthenticator:
         return await self._ask(request)
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> Review:
-        """What a TokenReview answers for a token, with no other credentials beside it."""
+        """The answer of a TokenReview to a token, with no other credentials beside it."""
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:

@@ -61,10 +61,10 @@ class KeySource(Protocol):
     """Where the keys are that verify this cluster's tokens."""
 
     async def find(self, kid: str) -> Sequence[VerifyKey]:
-        """Those of a key ID; all for ""."""
+        """The keys of a key ID; all for ""."""
 
     def published(self) -> Sequence[VerifyKey]:
-        """Those that others are told of."""
+        """The keys that are published to others."""
 
 
 class StaticKeys:

@@ -21,7 +21,7 @@ from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
-"""Those that tokens may be signed with: all are asymmetric."""
+"""The algorithms with which tokens may be signed: all are asymmetric."""
 
 
 def check_algorithms(algorithms: Sequence[str]) -> None:
@@ -33,7 +33,8 @@ def check_algorithms(algorithms: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """What the authenticators of all issuers share. `clock` is monotonic, `now` gives Unix seconds."""
+    """The settings that the authenticators of all issuers share.
+    `clock` is monotonic, `now` gives Unix seconds."""
 
     algorithms: tuple[str, ...] = ALGORITHMS
     metrics: JWTMetrics
@@ -79,8 +80,8 @@ class IssuerTokens:
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
     async def identify(self, token: Compact, header: dict[str, Any]) -> TokenIdentity:
-        """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys, or
-        when distributed claims cannot be had."""
+        """The identity of a token's owner; errors.Unauthorized with the reason when the token does not count,
+        Undecided before there are keys, or when distributed claims cannot be had."""
         if self.provider.fault:
             raise Undecided("oidc: authenticator not initialized")
         try:
@@ -109,7 +110,7 @@ class JWTTokens(Background):
 
     @property
     def issuers(self) -> list[IssuerTokens]:
-        """Those in force."""
+        """The issuers in force."""
         return list(self._issuers.values())
 
     def start(self) -> None:

@@ -168,7 +168,7 @@ class Provider(BackgroundTask):
 
 
 def registry_of(algorithms: tuple[str, ...]) -> Any:
-    """What joserfc may verify: these algorithms, whatever other members a header has."""
+    """The algorithms that joserfc may verify: these, whatever other members a header has."""
     from joserfc.jws import JWSRegistry
 
     registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)

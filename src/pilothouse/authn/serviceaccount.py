@@ -350,7 +350,7 @@ class ServiceAccountTokens:
         return User(username(namespace, name), uid, groups(namespace), extra)
 
     def _staleness(self, claims: dict[str, Any], private: "_Claims") -> "_Told":
-        """What is told of a token that should have been renewed before it is refused."""
+        """The warnings about a token that should have been renewed before it is refused."""
         told, now, warn_after = _Told(), self._clock(), private.warn_after
         if not warn_after:
             return told

@@ -24,7 +24,7 @@ class PolicyError(ValueError):
 
 
 class Policy(NamedTuple):
-    """Who may do what. "*" matches all; "" matches only what is "" itself."""
+    """A user or a group, and what it may do. "*" matches all; "" matches only what is "" itself."""
 
     user: str = ""
     group: str = ""

@@ -44,7 +44,8 @@ class Authorizer(Protocol):
 
 @dataclass(slots=True)
 class Rules:
-    """What a user may do in a namespace, as far as it can be listed (SubjectRulesReviewStatus)."""
+    """The rules that say what a user may do in a namespace,
+    as far as they can be listed (SubjectRulesReviewStatus)."""
 
     resource: list[Object] = field(default_factory=list)
     non_resource: list[Object] = field(default_factory=list)

@@ -34,7 +34,8 @@ def uncovered(held: Sequence[Rule], wanted: Sequence[Rule]) -> list[Rule]:
 
 
 def first_uncovered(held: Sequence[Rule], wanted: Sequence[Rule]) -> tuple[list[Rule], bool]:
-    """As many uncovered atoms as a message may list, and whether these are all; may raise TooComplex."""
+    """The first uncovered atoms, at most as many as a message lists, and whether these are all;
+    may raise TooComplex."""
     out: list[Rule] = []
     told = 0
     try:
@@ -134,7 +135,7 @@ class _Cover:
         return found
 
     def _narrowed(self, name: str, ids: Ids, text: str | None) -> Ids:
-        """Those of the held rules whose member covers a text."""
+        """The held rules, of these, whose member covers a text."""
         self._step(1)
         if not ids:
             return ids

@@ -23,7 +23,8 @@ _FORGOTTEN_AFTER = 600.0
 
 
 class PodsOfNodes:
-    """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered.
+    """The objects that the pods of a node refer to.
+    A pod is read when its node asks for something, and then remembered.
 
     So this is never more than there are pods, but for nodes that went away: the longest silent one goes when another
     asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
@@ -62,7 +63,7 @@ class PodsOfNodes:
 
 
 Changed = Callable[[str, Object | None, Object | None], None]
-"""What is told of a change: key, new and old object."""
+"""A function that is called with each change: key, new and old object."""
 
 
 class Graph:

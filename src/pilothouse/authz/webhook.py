@@ -150,7 +150,7 @@ class WebhookAuthorizer:
 
 
 def _decision(status: Object, name: str) -> Decision:
-    """What a SubjectAccessReviewStatus of the webhook `name` says; both yes and no is no."""
+    """The decision in a SubjectAccessReviewStatus of the webhook `name`; both yes and no is no."""
     denied, allowed = status.get("denied") is True, status.get("allowed") is True
     both = denied and allowed
     return Decision(

@@ -84,7 +84,7 @@ class Api:
         return _object_in(self._send(method, path, body, seconds))
 
     def text(self, path: str, *, seconds: float = SECONDS) -> str:
-        """What GET answers, as text."""
+        """The answer to a GET, as text."""
         return self._send("GET", path, None, seconds).decode("utf-8", "replace")
 
     def _send(self, method: str, path: str, body: Object | None, seconds: float) -> bytes:

@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], bool, Sequence[str]]:
-    """What stands before `--`, whether it is there, and what stands behind it."""
+    """The arguments before `--`, whether it is there, and the arguments behind it."""
     if "--" not in arguments:
         return arguments, False, ()
     at = list(arguments).index("--")

@@ -37,7 +37,7 @@ _SENT = re.compile(rb'"sent":"(\d+)"')
 
 
 class Server(Protocol):
-    """What is known of the server's process."""
+    """The server's process, as far as it can be measured."""
 
     def processor(self) -> float:
         """Seconds of processor time that it has used."""
@@ -72,13 +72,13 @@ class Scraped:
         self._cost, self._scrapes = min(second - first, third - second), 0
 
     def processor(self) -> float:
-        """As the server counts it, without the scrapes so far."""
+        """The processor time that the server counts, without the scrapes so far."""
         read = self._read("process_cpu_seconds_total")
         self._scrapes += 1
         return read - self._cost * self._scrapes
 
     def memory(self) -> float:
-        """As the server tells it."""
+        """The resident memory that the server reports."""
         self._scrapes += 1
         return self._read("process_resident_memory_bytes")
 
@@ -88,7 +88,8 @@ class Scraped:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one operation takes, in seconds; `rate` is in operations a second, `processor` is the server's time for one."""
+    """The seconds that one operation takes;
+    `rate` is in operations a second, `processor` is the server's time for one."""
 
     name: str
     together: int

@@ -1,4 +1,4 @@
-"""What `pilothouse doctor` looks at: one function for each part of a host and of an installation.
+"""The checks of `pilothouse doctor`: one function for each part of a host and of an installation.
 
 Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small file and removes
 it.
@@ -49,7 +49,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and what to do about it."""
+    """A finding, and the advice about it."""
 
     level: Level
     text: str

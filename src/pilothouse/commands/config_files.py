@@ -61,7 +61,7 @@ SECTIONS: Mapping[str, Callable[[Object], object]] = MappingProxyType(
         "ImagePolicyWebhook": imagepolicy.read,
     }
 )
-"""What reads the configuration of an admission plugin."""
+"""The reader of each admission plugin's configuration."""
 
 
 def _admission(path: str, config: Config) -> list[str]:
@@ -104,7 +104,7 @@ READERS: Mapping[str, Callable[[str, Config], object]] = MappingProxyType(
         ),
     }
 )
-"""What reads the file of a flag; it raises ValueError, OSError or Unavailable."""
+"""The reader of each flag's file; it raises ValueError, OSError or Unavailable."""
 
 Naming = Callable[[str, Config], Iterable[str]]
 
@@ -168,7 +168,7 @@ def _pair(cert: str, key: str) -> None:
 
 
 def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) -> Iterator[Problem]:
-    """What a reader says of a file."""
+    """The problems that a reader finds in a file."""
     try:
         read(*arguments)
     except (ValueError, OSError, Unavailable) as error:

@@ -1,4 +1,5 @@
-"""What a sheet of figures says of the machine that it was made on, and a calibration by which two machines are compared."""
+"""The description of the machine on a sheet of figures,
+and a calibration by which two machines are compared."""
 
 import hashlib
 import json

@@ -71,7 +71,7 @@ def _stat(data: DataDirectory) -> None:
 
 
 def _resource(key: str) -> str:
-    """What stands before the namespace and name of a key: `/registry/pods`, `/registry/example.com/widgets`."""
+    """The part of a key before the namespace and name: `/registry/pods`, `/registry/example.com/widgets`."""
     parts = key.split("/")
     return "/".join(parts[: 4 if len(parts) > 3 and "." in parts[2] else 3])
 

@@ -146,7 +146,8 @@ def _server(api: Api, config: Config) -> str:
 
 
 def _rules() -> list[tuple[str, Object]]:
-    """What a node needs that joins by a token: it may ask for a certificate, which is approved, then and when it is renewed.
+    """The permissions of a node that joins by a token:
+    it may ask for a certificate, which is approved, then and when it is renewed.
 
     These are the roles and bindings that `kubeadm init` makes.
     """

@@ -42,7 +42,7 @@ FLOW = "apiserver_flowcontrol"
 
 
 class Reading(NamedTuple):
-    """What the server said at a time of the monotonic clock."""
+    """The server's metrics at a time of the monotonic clock."""
 
     at: float
     families: Families

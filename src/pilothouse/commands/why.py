@@ -80,7 +80,8 @@ def _last(api: Api, values: dict[str, Any]) -> str:
 
 
 def _explained(api: Api, audit_id: str) -> Object:
-    """What a server says of a request: the one of the kubeconfig, then all others. ApiError names those asked."""
+    """The explanation of a request by a server: the one of the kubeconfig, then all others.
+    ApiError names those asked."""
     asked: list[str] = []
     path = f"{PATH}/{quote(audit_id, safe='')}"
     for server in _servers(api, asked):
@@ -113,7 +114,7 @@ def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
 
 
 def _ask(api: Api, path: str, asked: list[str]) -> Object | None:
-    """What is found by one address; None when no process that answers there has it.
+    """The request as an address explains it; None when no process that answers there has it.
 
     Processes may share a port, and servers may stand behind a load balancer: connections are opened until no new process
     shows up.

@@ -1,4 +1,4 @@
-"""What `pilothouse why` prints: the explanation of requests, and lists of them, as text for a terminal."""
+"""The output of `pilothouse why`: the explanation of requests, and lists of them, as text for a terminal."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -120,7 +120,7 @@ def _remedy(found: Object) -> Iterable[str]:
 
 
 def _admission(steps: Sequence[Object], told: str) -> Iterable[str]:
-    """What plugins have done; their messages, unless the answer has told them."""
+    """The steps of the plugins; their messages, unless the answer has told them."""
     if not steps:
         return
     rows = [("PHASE", "PLUGIN", "WEBHOOK OR POLICY", "TIME", "VERDICT")]

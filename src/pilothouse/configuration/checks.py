@@ -241,7 +241,7 @@ PLUGINS = (
 """The admission plugins that there are."""
 
 GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation")
-"""Those that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
+"""The plugins that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
 
 
 def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> Iterator[str]:

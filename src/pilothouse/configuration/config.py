@@ -65,7 +65,7 @@ CONTROLLERS = {
 """Built-in controllers: the short name, and the one by which kube-controller-manager knows it today, which goes as well."""
 
 ON_REQUEST = frozenset(("bootstrapsigner", "csrapproving", "csrcleaner", "csrsigning", "tokencleaner"))
-"""Those that * does not stand for."""
+"""The controllers that `*` leaves off: they run when --controllers names them."""
 
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 

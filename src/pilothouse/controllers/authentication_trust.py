@@ -95,7 +95,8 @@ class AuthenticationTrust(Background):
 
 
 def merged(live: Mapping[str, str], own: Mapping[str, str], now: datetime.datetime) -> dict[str, str]:
-    """What the config map is to have: what is there, then what is missing of our own, without expired CAs."""
+    """The new content of the config map:
+    what is there, then what is missing of our own, without expired CAs."""
     out: dict[str, str] = {}
     client_ca = _certificates(live.get(CLIENT_CA, "") + "\n" + own.get(CLIENT_CA, ""), now)
     proxy_ca = _certificates(live.get(PROXY_CA, "") + "\n" + own.get(PROXY_CA, ""), now)

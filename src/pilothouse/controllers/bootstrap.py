@@ -452,7 +452,8 @@ def _endpoints(settings: Settings) -> Iterator[Planned]:
 
 
 def trust(settings: Settings) -> dict[str, str]:
-    """What aggregated servers must know of this server: the CAs of clients and front proxies, and the headers of these."""
+    """The data by which aggregated servers trust this server:
+    the CAs of clients and front proxies, and the headers of these."""
     out = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
     if settings.proxy_ca:
         out |= {

@@ -18,7 +18,7 @@ LONGEST = 1024
 """Characters of the longest note."""
 
 Key = tuple[str, str, str, str | bytes]
-"""What repetitions of an event have in common: the object, type, reason and note."""
+"""The common part of the repetitions of an event: the object, type, reason and note."""
 
 
 class Recorder:

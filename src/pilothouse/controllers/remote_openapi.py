@@ -159,7 +159,8 @@ class Fetch:
         self._packing = asyncio.Lock()
 
     async def __call__(self, backend: Backend, version: GroupVersion, known: Tags) -> Tags:
-        """What the server has now; raises Unroutable, ClientError, or ValueError for what is no document."""
+        """Read the documents that the server has now;
+        raises Unroutable, ClientError, or ValueError for what is no document."""
         base = self._resolver.url(backend)
         tag, proxied = await self._index(f"{base}/openapi/v3", backend, version, known)
         v2_tag, converted, part = await self._v2(
@@ -217,7 +218,7 @@ class Fetch:
 
 
 def _packed(data: bytes, version: GroupVersion, convert: bool) -> tuple[Packed | None, Packed | None]:
-    """What is kept of a document of version 2; ValueError for what is none."""
+    """The part of a version 2 document that is kept; ValueError for what is none."""
     document = aggregate.read(data)
     part = aggregate.part_of(document, *version)
     if not part.paths:

@@ -62,7 +62,7 @@ SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 @dataclass(slots=True)
 class Stages:
-    """What the pipeline leads through; built once by assembly/handlers.py."""
+    """The stages through which the pipeline leads a request; built once by assembly/handlers.py."""
 
     authenticator: Authenticator
     impersonation: Impersonation
@@ -117,7 +117,7 @@ class Pipeline:
         """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
         self._serving = logs.serving()
         self.edges: Edges | None = None
-        """What flags ask for around every request; None where they ask for nothing."""
+        """The work around every request that flags ask for; None where they ask for nothing."""
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
@@ -493,7 +493,7 @@ def refused(attributes: AuthorizationAttributes, decision: Decision) -> errors.S
 
 
 def attributes_of(ctx: Context) -> AuthorizationAttributes:
-    """What the authorizer judges."""
+    """The attributes that the authorizer judges."""
     info = ctx.info
     out = AuthorizationAttributes(
         ctx.user,
@@ -549,7 +549,7 @@ def _presents_credentials(request: Request) -> bool:
 
 
 def _runs_long(info: RequestInfo) -> bool:
-    """What no deadline ends."""
+    """Whether no deadline ends the request."""
     return info.verb in LONG_RUNNING_VERBS or info.subresource in LONG_RUNNING_SUBRESOURCES
 
 

@@ -14,7 +14,7 @@ LEAST = 0.001
 TOLERANCE = 1e-7
 
 DECAY = 0.977
-"""What remains of an earlier demand after each period of 10 s: half of it after five minutes."""
+"""The share of an earlier demand that remains after each period of 10 s: half of it after five minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ MESSAGE = "Too many requests, please try again later."
 
 
 class Gate(Protocol):
-    """What the pipeline asks for seats."""
+    """The gate that the pipeline asks for seats."""
 
     def flow(self, user: User, info: RequestInfo) -> Flow | None:
         """The flow of a request; None: it needs no seats."""
@@ -46,7 +46,7 @@ class Gate(Protocol):
         """Take seats for a request with a body of `size` bytes, stand in line, or be refused: see the ticket."""
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request that was refused is about, for the metrics."""
+        """The resource of a request that was refused, for the metrics."""
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
         """The error of a request that was refused."""
@@ -141,7 +141,7 @@ class MaxInFlight:
         self._reads, self._writes = _counted("reads", reads, kinds), _counted("writes", writes, kinds)
 
     def flow(self, user: User, info: RequestInfo) -> Flow | None:
-        """What a request counts among; None: nothing."""
+        """The flow in which a request counts; None: in none."""
         if info.verb == "watch":
             return None
         flow = self._reads if info.verb in READS else self._writes
@@ -154,7 +154,7 @@ class MaxInFlight:
         return flow.enter(user, info)
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request is about."""
+        """The resource of a request."""
         return self._catalog.get(info.group, info.version, info.resource) if info.is_resource else None
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
@@ -186,7 +186,7 @@ async def seated(ticket: Ticket, seconds: float) -> None:
 
 
 def why(ticket: Ticket) -> str:
-    """What stood in the way of a request that was refused."""
+    """The reason why a request was refused."""
     level = ticket.flow.level
     taken = f"{level.seats_in_use} of the {level.limit} seats of the priority level are taken"
     if ticket.heavy:

@@ -50,7 +50,7 @@ class State:
         self.demand = Demand()
         self.retry = RetryAfter()
         self.series: dict[str, Series] = {}
-        """What is counted, by flow schema."""
+        """The counts, by flow schema."""
 
     @property
     def exempt(self) -> bool:
@@ -71,7 +71,7 @@ class State:
 
     @property
     def shares(self) -> int:
-        """What part of the server's seats is its own, in relation to the shares of other levels."""
+        """The level's shares of the server's seats, in relation to the shares of other levels."""
         found: int | None = self.limits.get("nominalConcurrencyShares")
         return found if found is not None else 0 if self.exempt else SHARES
 

@@ -67,7 +67,7 @@ class Memory(BackgroundTask, Group):
         self._widths = widths
         self._ask, self._relievers, self._give_back = resident, relievers, give_back
         self._resident = self._idle = self._least = resident()
-        """What the process took at the last look, when nothing was charged, and at least."""
+        """The memory of the process: at the last look, when nothing was charged, and the least."""
         self._new = 0
         """Bytes charged since the last look."""
         self._relieved = float("-inf")

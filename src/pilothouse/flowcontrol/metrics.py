@@ -55,7 +55,7 @@ DEPRECATED = {"request_concurrency_in_use": "1.31.0", "request_concurrency_limit
 """Since when."""
 
 ALONE = frozenset(("current_r", "demand_seats_stdev", "dispatch_r", "latest_s"))
-"""Those of which the greatest of several workers is shown, for their sum means nothing."""
+"""The metrics of which the greatest of several workers is shown, for their sum means nothing."""
 
 BOUNDS = {
     "next_s_bounds": ("[ALPHA] Virtual starts of the oldest requests that wait.", "next"),

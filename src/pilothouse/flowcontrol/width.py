@@ -46,7 +46,7 @@ class Widths:
         )
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request is about, None if this server does not know it."""
+        """The resource of a request, None if this server does not know it."""
         return self._catalog.get(info.group, info.version, info.resource) if info.is_resource else None
 
     def expected(self, info: RequestInfo, query: Query) -> float:
@@ -144,7 +144,8 @@ def _sends_state(query: Query) -> bool:
 
 
 def _shape(resource: Resource, labels: str, fields: str) -> tuple[str | bytes, ...]:
-    """What lists have in common whose selectors differ in values only: those of kubelets for the pods of their node."""
+    """The common part of lists whose selectors differ in values only:
+    of kubelets' lists for the pods of their node."""
     if len(labels) + len(fields) > 4096:
         return (resource.key_prefix, "long")
     return (resource.key_prefix, short(_VALUE.sub("", labels)), short(_VALUE.sub("", fields)))

@@ -16,7 +16,7 @@ Labels = tuple[str, ...]
 """The values of a series' labels, in the order of their names."""
 
 QUANTILES = (0.5, 0.9, 0.99)
-"""Those that a summary tells."""
+"""The quantiles that a summary shows."""
 
 Value = float | Distribution
 """A number, or what a histogram or a summary has counted."""

@@ -257,7 +257,7 @@ class View(NamedTuple):
 
 
 class Limits(Protocol):
-    """What is left out of the metrics."""
+    """The limits that leave something out of the metrics."""
 
     def view(self, metric: Metric) -> View | None:
         """How a metric is shown now; None: not at all."""

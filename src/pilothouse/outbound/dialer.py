@@ -70,7 +70,7 @@ class Dialer:
     async def streams(
         self, host: str, port: int, context: ssl.SSLContext | None = None, server_name: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As `connect`, with a reader and a writer of the bytes."""
+        """Like `connect`, with a reader and a writer of the bytes."""
         reader = asyncio.StreamReader()
         transport, protocol = await self.connect(
             lambda: asyncio.StreamReaderProtocol(reader), host, port, context, server_name
@@ -125,11 +125,12 @@ def join(host: str, port: int) -> str:
 
 
 _UNVERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
-"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+"""Go's message where OpenSSL has these codes:
+self-signed, self-signed in the chain, no local issuer, no signer."""
 
 
 def why(error: BaseException, address: str, network: str = "tcp") -> str:
-    """What Go's dialer says of an error."""
+    """The message of Go's dialer about an error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = _UNVERIFIED.get(error.verify_code, error.verify_message)
         return f"{UNVERIFIED}: x509: {said}"

@@ -34,7 +34,7 @@ class Proxy(NamedTuple):
 
     @property
     def address(self) -> str:
-        """What error texts call it."""
+        """The name in error texts."""
         return self.path or join(self.host, self.port)
 
 
@@ -145,7 +145,7 @@ def check(answer: bytes, address: str, proxy: str) -> None:
 
 
 def _status(answer: bytes) -> tuple[str, str, str]:
-    """What is wrong with the head of an answer, its status code, and the code with the reason."""
+    """The fault in the head of an answer, its status code, and the code with the reason."""
     if not _END.search(answer):
         return "unexpected EOF", "", ""
     line = answer.split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")

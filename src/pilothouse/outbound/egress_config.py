@@ -17,7 +17,7 @@ from pilothouse.outbound.metrics import EgressMetrics
 VERSIONS = ("apiserver.k8s.io/v1beta1", "apiserver.k8s.io/v1alpha1")
 KIND = "EgressSelectorConfiguration"
 SCHEME = "k8s.io/apiserver/pkg/server/egressselector/config.go:33"
-"""What upstream calls its list of kinds, in the error about one that is not on it."""
+"""The name that upstream gives its list of kinds, in the error about one that is not on it."""
 
 NAMES = ("cluster", "controlplane", "etcd")
 PROTOCOLS = ("Direct", "HTTPConnect", "GRPC")
@@ -204,7 +204,7 @@ def _unknown(value: Any, shape: Any, path: str) -> list[str]:
 
 
 def validate(selections: list[Object]) -> Errors:
-    """What is wrong with selections, in upstream's words (egressselector/config.go)."""
+    """The faults in selections, in upstream's words (egressselector/config.go)."""
     errs = Errors()
     for one in selections:
         connection = one.get("connection") or {}

@@ -86,7 +86,7 @@ class Trust:
         return context
 
     def stamp(self) -> "Stamp":
-        """What changes when the files of our certificate are replaced; empty where there are none."""
+        """A value that changes when the files of our certificate are replaced; empty where there are none."""
         try:
             return tuple(os.stat(path).st_mtime_ns for path in (self.cert_file, self.key_file) if path)
         except OSError:
@@ -371,7 +371,7 @@ def joined(headers: Sequence[tuple[str, str]], more: spans.Headers) -> Sequence[
 
 
 def _attributes(method: str, url: str) -> dict[str, spans.Value]:
-    """What otelhttp says of a request that is sent (semantic conventions for HTTP clients)."""
+    """The attributes that otelhttp gives a request that is sent (semantic conventions for HTTP clients)."""
     parts = urlsplit(url)
     out: dict[str, spans.Value] = {
         "http.request.method": method,

@@ -15,7 +15,7 @@ from pilothouse.outbound.http import Trust
 
 
 class Kubeconfig(NamedTuple):
-    """What the current context of a kubeconfig says."""
+    """The settings of the current context of a kubeconfig."""
 
     server: str
     """URL of the cluster."""
@@ -152,7 +152,7 @@ def _impersonation(user: Object) -> list[tuple[str, str]]:
 
 
 def _why(error: Exception) -> str:
-    """What an error says; one of YAML without what it quotes, for that may be a password."""
+    """The text of an error; one of YAML without what it quotes, for that may be a password."""
     return (
         re.sub(r"'[^']*'|\"[^\"]*\"", "...", str(error)) if isinstance(error, yaml.YAMLError) else str(error)
     )

@@ -47,7 +47,7 @@ class Upgrade:
 
 @dataclass(slots=True)
 class _Head:
-    """What the parser has read of an answer."""
+    """The part of an answer that the parser has read."""
 
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)

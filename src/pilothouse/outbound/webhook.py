@@ -31,7 +31,7 @@ HEADERS = (
     ("Content-Type", "application/json"),
     ("User-Agent", "kube-apiserver-admission"),
 )
-"""What every review is sent with."""
+"""The headers of every review."""
 
 _TYPE_META = (
     r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'

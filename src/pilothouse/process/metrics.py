@@ -35,7 +35,7 @@ class StartTime(Group):
 
 
 class ProcessMetrics(Group):
-    """What the system knows of this process; a metric has no series where there is no /proc."""
+    """The system's figures about this process; a metric has no series where there is no /proc."""
 
     def __init__(self) -> None:
         self.cpu = Counter(

@@ -28,7 +28,7 @@ class Reinvocation:
 
 @dataclass(slots=True)
 class AdmissionAttributes:
-    """What a plugin judges (apiserver admission.Attributes).
+    """The attributes that a plugin judges (apiserver admission.Attributes).
 
     operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object of a
     CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in the version
@@ -94,7 +94,7 @@ class Admission(Protocol):
     """The chain of admission plugins (admission/chain.py). Both halves raise the StatusError of a refusal."""
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
-        """What the plugins make of the object."""
+        """The object that the plugins make of the object."""
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin whether the object is allowed."""

@@ -22,7 +22,7 @@ APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conventions:
-    """What differs between resources that are compiled in and custom ones.
+    """The differences between resources that are compiled in and custom ones.
 
     routed: a router stands in front of the handlers. It answers 404, 405 and 406 for what has no route, in general
     words, and tells an object's methods from a collection's by the path. Without it one handler goes by the verb

@@ -74,7 +74,7 @@ class ConversionWebhooks:
         self._numbers = itertools.count()
 
     def converter_of(self, definition: Object) -> "WebhookConverter | None":
-        """What converts the objects of a definition, None where only their API version changes."""
+        """The converter of a definition's objects, None where only their API version changes."""
         conversion = definition["spec"].get("conversion") or {}
         if conversion.get("strategy") != "Webhook":
             return None
@@ -97,7 +97,7 @@ class WebhookConverter:
         self._stored = next((f"{group}/{one['name']}" for one in versions if one.get("storage")), "")
 
     async def convert(self, objects: Sequence[Object], to: str) -> list[Object]:
-        """As Converter.convert; errors.Unknown with upstream's message when it fails."""
+        """Like Converter.convert; errors.Unknown with upstream's message when it fails."""
         self._check(objects, to)
         if any(map(_is_empty, objects)):
             full = [obj for obj in objects if not _is_empty(obj)]
@@ -185,7 +185,7 @@ class WebhookConverter:
     # The webhook
 
     async def _asked(self, objects: Sequence[Object], to: str) -> list[Object]:
-        """What the webhook makes of a batch, and its metrics."""
+        """The objects that the webhook makes of a batch; its metrics count the call."""
         metrics, began = self._shared.metrics, time.perf_counter()
         change = (self._name, objects[0]["apiVersion"].rpartition("/")[2], to.rpartition("/")[2])
         try:

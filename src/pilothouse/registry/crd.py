@@ -88,24 +88,25 @@ class CustomResource(Resource):
     def decode(
         self, body: bytes, content_type: str, validation: str, accepted: Collection[tuple[str, str]] = ()
     ) -> tuple[Object, list[str]]:
-        """As Resource.decode, by the schema that the definition declares."""
+        """Like Resource.decode, by the schema that the definition declares."""
         return self.codec.decode(body, content_type, validation)
 
     def decode_value(
         self, raw: Object, kept: Object | None = None, applied: bool = False
     ) -> tuple[Object, list[str]]:
-        """As Resource.decode_value, by the schema that the definition declares; `raw` is changed in place."""
+        """Like Resource.decode_value, by the schema that the definition declares;
+        `raw` is changed in place."""
         return self.codec.decode_value(raw, applied)
 
     def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
-        """As Resource.version_of, for versions that are not served too; only the API version changes."""
+        """Like Resource.version_of, for versions that are not served too; only the API version changes."""
         type_ = self.type_of_version(api_version)
         if type_ is None:
             return None
         return type_, lambda objects: [{**obj, "apiVersion": api_version} for obj in objects]
 
     def other_versions(self) -> OtherVersions | None:
-        """As Resource.other_versions()."""
+        """Like Resource.other_versions()."""
         return OtherVersions(self.converter, self.type_of_version) if self.converter is not None else None
 
 
@@ -252,7 +253,8 @@ class Definition:
         )
 
     def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
-        """What selectable fields are read from, given a stored object; None = the object itself.
+        """The function that makes, of a stored object, the form from which selectable fields are read;
+        None = the object itself.
 
         The watch cache cannot wait: where there is a converter the fields are those of the stored version, and whoever
         selects reads the others from the converted objects (Resource.converted_fields).
@@ -299,7 +301,7 @@ def _defaults_status(version: Object) -> bool:
 
 
 def storage_hash(group: str, version: str, kind: str) -> str:
-    """What discovery says of the version that is stored (apiserver discovery.StorageVersionHash)."""
+    """The hash in discovery of the version that is stored (apiserver discovery.StorageVersionHash)."""
     import base64
 
     digest = hashlib.sha256(f"{group}/{version}/{kind}".encode()).digest()
@@ -445,7 +447,7 @@ class Definitions:
         """Faults of definitions for which no record could be made, by name."""
 
     def get(self, name: str) -> Definition | None:
-        """What a definition is served as, by its name."""
+        """The definition as it is served, by its name."""
         return self._known.get(name)
 
     def load(self, objects: Iterable[tuple[bytes, Object]]) -> None:
@@ -533,7 +535,8 @@ def _versions(definition: Definition) -> set[tuple[str, str]]:
 
 
 class Digests:
-    """What tells whether the records of a definition change: a digest of each version's schema, and one of all.
+    """Digests that show whether the records of a definition change:
+    one of each version's schema, and one of all.
 
     fault: why they cannot be made.
     """

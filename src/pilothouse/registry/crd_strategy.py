@@ -281,7 +281,7 @@ class Instances:
                 errs.invalid(path, "", str(err))
 
     def _finish(self, obj: Object, errs: Errors) -> None:
-        """What is valid gets its numbers in the form in which they are stored."""
+        """Give the numbers of a valid object the form in which they are stored."""
         if not errs:
             whole_numbers(obj)
 

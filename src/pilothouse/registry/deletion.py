@@ -24,8 +24,8 @@ ATTEMPTS = 64
 
 @dataclass(slots=True)
 class Deleted:
-    """What a delete left. `value` is the object's bytes, or None when a Status answers with `obj`'s name and uid.
-    `gone` is False while grace or finalizers keep the object."""
+    """The result of a delete. `value` is the object's bytes, or None when a Status answers with `obj`'s name
+    and uid. `gone` is False while grace or finalizers keep the object."""
 
     obj: Object
     value: bytes | None
@@ -34,7 +34,7 @@ class Deleted:
 
 @dataclass(slots=True)
 class _Plan:
-    """What one delete does: `update` writes the changed `obj`, `remove` takes it out of the store."""
+    """The plan of one delete: `update` writes the changed `obj`, `remove` takes it out of the store."""
 
     obj: Object
     update: bool

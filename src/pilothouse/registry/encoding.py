@@ -47,7 +47,7 @@ def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
         return _encoded(protobuf.decode(raw, type_), api_version, kind)
 
     def _from_json(value: bytes) -> bytes:
-        """What another server has stored as JSON."""
+        """The value that another server has stored as JSON, in our form."""
         head = _HEAD.match(value)
         if head is not None:
             kind, api_version = (part.decode() for part in head.groups())

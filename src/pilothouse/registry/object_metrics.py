@@ -1,5 +1,5 @@
-"""What is counted of the writes of objects, and of the definitions of custom resources
-(apiserver endpoints/metrics, apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
+"""Metrics of the writes of objects, and of the definitions of custom resources (apiserver endpoints/metrics,
+apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
 
 from pilothouse.metrics.instruments import Counter, Group, Histogram
 

@@ -7,7 +7,8 @@ from pilothouse.api.values.fields import Object
 
 
 class ServedKind(Protocol):
-    """What readers tell of the resource that is served for a kind; a registry.resource.Resource."""
+    """The facts that readers tell about the resource that is served for a kind;
+    a registry.resource.Resource."""
 
     @property
     def group_resource(self) -> str: ...

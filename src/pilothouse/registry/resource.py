@@ -20,7 +20,7 @@ from pilothouse.registry.strategy import Path, Strategy
 
 
 class Action(Enum):
-    """What a request does where it neither reads nor writes an object by the rules of a Strategy.
+    """The action of a request that neither reads nor writes an object by the rules of a Strategy.
 
     A record names its action. `endpoints/` has one function for each, which carries it out.
     """
@@ -145,7 +145,7 @@ class Resource:
     escalation_checked: bool = False
     confidential: bool = False
     columns: Columns | None = None
-    """What a definition declares for Tables; None = what its conventions say."""
+    """The columns that a definition declares for Tables; None = those of its conventions."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 

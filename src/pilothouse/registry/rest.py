@@ -238,7 +238,7 @@ def drop_empty(resource: Resource, obj: Object) -> None:
 
 
 def version_error(text: str) -> str:
-    """What is wrong with a resourceVersion in an object, "" when nothing is."""
+    """The fault in a resourceVersion in an object, "" when there is none."""
     if not text.isascii() or not text.isdigit():
         return f"strconv.ParseUint: parsing {quote(text)}: invalid syntax"
     too_big = len(text) > 100 or int(text) >= 2**64

@@ -55,7 +55,8 @@ class Store:
         self._caches.pop(resource.key_prefix, None)
 
     def readable(self, resource: Resource, prefix: str = "") -> ResourceCache:
-        """As cache(), for readers of all objects or all under a prefix; InternalError when one of them cannot be read."""
+        """Like cache(), for readers of all objects or all under a prefix;
+        InternalError when one of them cannot be read."""
         if self.cacher.unreadable:
             prefix = prefix or (resource.storage or resource).key_prefix
             for key, error in self.cacher.unreadable.items():
@@ -70,11 +71,11 @@ class Store:
         return self.cache(resource).get(key)
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        """As get(), by namespace and name."""
+        """Like get(), by namespace and name."""
         return self.get(resource, resource.key(namespace, name))
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry:
-        """As entry(), but a missing object is a NotFound."""
+        """Like entry(), but a missing object is a NotFound."""
         entry = self.get(resource, key_of(resource, namespace, name))
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, name)

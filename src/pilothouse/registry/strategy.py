@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 
 class Resource(Protocol):
-    """What hooks may ask the record of a resource (registry/resource.py)."""
+    """The part of a resource's record that hooks may use (registry/resource.py)."""
 
     @property
     def group(self) -> str: ...
@@ -86,7 +86,7 @@ class Settings(Protocol):
 
 
 class Services(Protocol):
-    """What the hooks of a few kinds need beside the object."""
+    """The services that the hooks of a few kinds need beside the object."""
 
     @property
     def addresses(self) -> Addresses: ...
@@ -104,7 +104,7 @@ class Services(Protocol):
 
 @dataclass(slots=True)
 class WriteContext:
-    """What a hook may know of the write that it is part of.
+    """The write that a hook is part of, as far as the hook may know it.
 
     `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a quota
     charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook picked where
@@ -131,7 +131,7 @@ class WriteContext:
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
     """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name; "" = they may."""
     trail: Trail | None = None
-    """What is noted of the write; None: nothing is."""
+    """The trail on which the write is noted; None: nothing is noted."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]
@@ -214,11 +214,11 @@ class Strategy:
     settle: Callable[[WriteContext, Object | None, Object | None], Awaitable[None]] | None = None
     """Deletes what belonged to the old object and not to the new one, after the write; new is None after a delete."""
     delete_warnings: Callable[[Object], list[str]] | None = None
-    """What a client is told that deletes with these DeleteOptions."""
+    """The warnings for a client that deletes with these DeleteOptions."""
     return_deleted: bool = False
     """A delete answers with the object instead of a Status (upstream's ReturnDeletedObject)."""
     garbage_collection: str = "background"
-    """What becomes of dependents when the client does not say: background, orphan, or unsupported."""
+    """The fate of dependents when the client does not say: background, orphan, or unsupported."""
     mark_deleting: Callable[[WriteContext, Object], bool] | None = None
     """Turns a delete into an update of the object (namespaces, definitions): True = it stays for now."""
     may_vanish: Callable[[Object], bool] | None = None

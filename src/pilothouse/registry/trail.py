@@ -1,4 +1,5 @@
-"""What is noted of one request while it is carried out, so that it can be explained later: names, times and paths, no values."""
+"""Notes about one request while it is carried out, so that it can be explained later:
+names, times and paths, no values."""
 
 from time import perf_counter
 from typing import Any, NamedTuple

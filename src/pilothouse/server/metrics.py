@@ -7,7 +7,8 @@ from pilothouse.server.listener import Listener
 
 
 class ConnectionMetrics(Group):
-    """What a listener counts; one of the names is upstream's (apiserver server/filters and secure_serving)."""
+    """The counts of a listener; one of the names is upstream's
+    (apiserver server/filters and secure_serving)."""
 
     def __init__(self, listener: Listener) -> None:
         service = listener.http1.service

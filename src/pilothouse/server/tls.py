@@ -57,8 +57,9 @@ _VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate.
-    `http2` offers HTTP/2 beside HTTP/1.1. `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
+    """The settings that contexts are made from. `sni` has (certificate, key, names);
+    without names, those in the certificate. `http2` offers HTTP/2 beside HTTP/1.1.
+    `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
 
     cert_file: str
     key_file: str

@@ -45,7 +45,8 @@ def is_complete(context: ssl.SSLContext, chain: tuple[bytes, ...]) -> bool:
 
 @functools.cache
 def _setter() -> Callable[[ssl.SSLContext], bool] | None:
-    """What sets the callback, which lives as long as the process; None where the functions cannot be found."""
+    """The function that sets the callback, which lives as long as the process;
+    None where the functions cannot be found."""
     found = openssl.loaded()
     if found is None:
         return None

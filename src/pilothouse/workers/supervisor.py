@@ -20,7 +20,8 @@ from pilothouse.workers.metrics import ENVIRONMENT
 log = Logger(__name__)
 
 WORKER = ("--workers=1", "--permit-port-sharing=true")
-"""What a worker's command line has beside the supervisor's; a later flag beats an earlier one."""
+"""The arguments that a worker's command line has beside the supervisor's;
+a later flag beats an earlier one."""
 
 QUICK = 5.0
 """A worker that lived for fewer seconds is restarted after a pause only."""

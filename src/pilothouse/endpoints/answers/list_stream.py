@@ -248,7 +248,7 @@ class Lists:
     async def off_loop(
         self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: Pace | None = None
     ) -> T:
-        """What is made of one slice, on a thread; it waits for room and is never told to come again."""
+        """Make something of one slice, on a thread; it waits for room and is never told to come again."""
 
         def timed() -> tuple[T, float]:
             begun = time.thread_time()

@@ -258,7 +258,8 @@ class Responder:
         token: str = "",
         remaining: int | None = None,
     ) -> Response:
-        """As list(), of objects whose conversion has to be waited for: a short list in one batch, a long one by slices.
+        """Like list(), for objects whose conversion has to be waited for:
+        a short list in one batch, a long one by slices.
 
         The first slice of a long list is converted before the answer begins, so that a converter that does not work
         is told by the status of the answer. The connection is cut when a later slice cannot be converted.

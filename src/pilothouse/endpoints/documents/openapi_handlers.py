@@ -322,7 +322,8 @@ def _gathered(parts: list[bytes]) -> Joined:
 def _merged(
     write: Callable[[version_2.Part], protobuf_v2.Encoded], remote: list[Packed], own: Callable[[str], Any]
 ) -> bytes:
-    """What aggregated servers add to a version 2 document, as a part; a server whose document cannot be used adds none."""
+    """The part that aggregated servers add to a version 2 document;
+    a server whose document cannot be used adds none."""
     parts: list[Part] = []
     for packed in remote:
         try:

@@ -110,7 +110,8 @@ class Entry:
 
 
 class Detail(NamedTuple):
-    """What most requests do not have. marks: stages, and when they ended, by time.perf_counter()."""
+    """The details that most requests do not have.
+    marks: stages, and when they ended, by time.perf_counter()."""
 
     refusal: Refusal | None = None
     steps: tuple[Step, ...] = ()
@@ -135,7 +136,7 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """What is kept, in bytes."""
+        """The size of the kept requests, in bytes."""
         return self._ring.size
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:

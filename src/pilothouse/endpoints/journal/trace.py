@@ -48,7 +48,7 @@ class _Text:
         self._wall = time.time() - time.perf_counter()
 
     def texts(self, span: Span) -> Iterator[str]:
-        """What is logged of a span and those within it (Trace.logTrace)."""
+        """The log lines of a span and of the spans within it (Trace.logTrace)."""
         if not _long(span):
             for one in self._within[span.id]:
                 yield from self.texts(one)

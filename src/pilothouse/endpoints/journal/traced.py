@@ -34,7 +34,7 @@ FILTERS = ("audit", "constrainedimpersonation", "priorityandfairness", "authoriz
 STORED = {"create": "Write to database call succeeded", "update": "Write to database call succeeded"}
 STORED |= {"patch": "Object stored in database"}
 STORED |= dict.fromkeys(("delete", "deletecollection"), "Object deleted from database")
-"""What the span of a write says when the store has carried it out."""
+"""The message in the span of a write when the store has carried it out."""
 OPERATIONS = {"create": "Create", "delete": "Delete", "deletecollection": "Delete"}
 """The spans of the store; all other writes are updates (GuaranteedUpdate)."""
 WEBHOOKS = {
@@ -153,7 +153,8 @@ def baggage_of(request: Request) -> str:
 
 
 def _http(ctx: Context) -> dict[str, spans.Value]:
-    """What otelhttp says of a request (semantic conventions for HTTP servers), and what upstream adds."""
+    """The attributes that otelhttp gives a request (semantic conventions for HTTP servers),
+    and those that upstream adds."""
     request, addresses = ctx.request, source_ips(ctx.request.headers, ctx.request.peer[0])
     host, _, port = request.headers.get("host", "").rpartition(":")
     if not port.isdecimal() or not host:

@@ -50,7 +50,7 @@ class Tracing:
             ctx.trail = Trail()
 
     def _begin(self, ctx: Context) -> None:
-        """As begin(), of a request that names its client's span."""
+        """Like begin(), for a request that names its client's span."""
         headers = ctx.request.headers
         parent = Parent.of(headers["traceparent"], headers.get("tracestate", ""))
         if parent is not None and not TRUSTED.isdisjoint(ctx.user.groups):

@@ -120,7 +120,7 @@ def _cause(server: Object) -> Object:
 
 
 def _tests(query: Query) -> list[Test]:
-    """What the parameters of a list ask of a request."""
+    """The tests that the parameters of a list apply to a request."""
     tests: list[Test] = []
     texts: dict[str, Callable[[Entry], Any]] = {
         "user": _username,

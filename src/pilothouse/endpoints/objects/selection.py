@@ -71,7 +71,7 @@ class Selection:
         return self.store.cache(self.resource)
 
     def now(self, cache: ResourceCache) -> Listing:
-        """What is there now."""
+        """The objects that are there now."""
         if self.among is not None:
             return cache.list_among(self.scopes, self.selector)
         return cache.list(self.prefix, self.selector)
@@ -110,7 +110,7 @@ class Selection:
         return Listing(kept[:limit] if more else kept, listing.revision, more, -1)
 
     async def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those whose converted objects the fields select; they are converted in one batch."""
+        """The entries whose converted objects the fields select; they are converted in one batch."""
         resource = self.resource
         assert resource.conversion is not None and resource.conversion.converter is not None
         conversion = resource.conversion
@@ -126,7 +126,7 @@ class Selection:
         return self.late.matches_fields({label: read[label](obj) for label, _, _ in self.late.fields})
 
     async def _page(self) -> Listing:
-        """As read(), of what can be told from stored objects."""
+        """Like read(), for what can be told from stored objects."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
         cache = self.cache()
@@ -218,7 +218,7 @@ def select(verbs: Verbs, ctx: Context, resource: Resource) -> Selection:
 
 
 def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Selection:
-    """As select(), with the options decoded already."""
+    """Like select(), with the options decoded already."""
     selector = (
         selectors.parse(params.label_selector, params.field_selector) if ctx.query else selectors.EVERYTHING
     )

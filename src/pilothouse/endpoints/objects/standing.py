@@ -46,7 +46,7 @@ NAMESPACES_CHANGED = "the namespaces in which you may watch have changed: list a
 
 
 class Revoked(ConnectionAbortedError):
-    """What cuts an answer short whose user may no longer have it."""
+    """The error that cuts an answer short when its user may no longer have it."""
 
 
 class _Open:
@@ -113,7 +113,8 @@ class Judge:
         self._impersonation = impersonation
 
     async def user(self, ctx: Context, attributes: AuthorizationAttributes) -> User:
-        """As whom the request is made now; Unauthorized, Forbidden, or Undecided where nobody can say."""
+        """The user for whom the request is made now;
+        Unauthorized, Forbidden, or Undecided where nobody can say."""
         request = ctx.request
         user = await self._authenticator.authenticate(request)
         assert user is not None
@@ -323,7 +324,7 @@ _REASONS = {401: "credentials", 403: "rights"}
 def _key(
     ctx: Context, attributes: AuthorizationAttributes, namespaces: Namespaces | None
 ) -> tuple[object, ...]:
-    """What the verdict on a request depends on."""
+    """The facts on which the verdict on a request depends."""
     a, headers, chain = attributes, ctx.request.headers, ctx.request.peer_certificates
     return (
         ctx.caller,

@@ -46,7 +46,7 @@ class Encoder(Protocol):
 
     @property
     def key(self) -> object:
-        """What two encoders of the same frames have in common."""
+        """A key that is equal for two encoders of the same frames."""
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         """One event as it goes over the wire; nothing for an object that cannot be shown."""
@@ -172,7 +172,8 @@ def _wants_state(query: Selection, revision: int) -> bool:
 
 
 async def _already_seen(query: Selection, revision: int) -> Listing:
-    """What the client of a watch knows: what its fields selected at the revision that it goes on from.
+    """The objects that the client of a watch knows:
+    those that its fields selected at the revision that it goes on from.
 
     Nothing for one that is sent what is there, and for a revision that is too old to be watched from.
     """
@@ -214,7 +215,7 @@ def _nothing() -> None:
 
 
 class _Running(Deadline):
-    """What a watch keeps while it runs."""
+    """The state of a watch while it runs."""
 
     __slots__ = ("watcher",)
 

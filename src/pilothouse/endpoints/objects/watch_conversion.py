@@ -142,7 +142,7 @@ class ConvertedSink:
         self._stream.abort(error)
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """As of the stream."""
+        """Call `callback` when the stream is closed."""
         self._stream.on_close(callback)
 
     def on_drain(self, callback: Callable[[], None]) -> None:

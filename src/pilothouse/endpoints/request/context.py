@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
 
     @classmethod
     def of(cls, err: StatusError) -> "Refusal":
-        """What is kept of an error; not the error itself, which holds on to the whole request."""
+        """The part of an error that is kept; not the error itself, which holds on to the whole request."""
         causes = (err.details or {}).get("causes") or ()
         told = [
             (_text(one, "field"), _text(one, "reason"), _text(one, "message"))

@@ -1,4 +1,5 @@
-"""What flags ask for around every request: answers to browsers of other origins, HSTS, refusals while shutting down.
+"""The work around every request that flags ask for:
+answers to browsers of other origins, HSTS, refusals while shutting down.
 
 Upstream: apiserver server/filters cors.go, hsts.go and with_retry_after.go.
 """

@@ -13,7 +13,7 @@ from pilothouse.registry.resource import Resource
 
 SLI_DURATION = DURATION[2:]
 COARSE_DURATION = (0.05, 0.1, 0.4, 1, 5, 30)
-"""Those of the bounds by which objectives of latency are judged: 1 s for one object, 5 s and 30 s for lists."""
+"""The bounds by which objectives of latency are judged: 1 s for one object, 5 s and 30 s for lists."""
 BODY_SIZES = tuple(50_000 + 100_000 * n for n in range(31))
 WATCH_LIST_DURATION = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60)
 EVENT_SIZES = tuple(1024 * 2**n for n in range(8))
@@ -336,7 +336,7 @@ class HealthMetrics(Group):
 
 
 def scope_of(info: RequestInfo) -> str:
-    """What a request reaches: one object, a namespace or the cluster (metrics CleanScope)."""
+    """The scope of a request: one object, a namespace or the cluster (metrics CleanScope)."""
     if info.name or info.verb == "create":
         return "resource"
     return "namespace" if info.namespace else "cluster"

@@ -9,7 +9,7 @@ import re
 from pilothouse import errors
 
 REDACTED = "<secret contents redacted>"
-"""What stands in place of the values, in upstream's words for them."""
+"""The text in place of the values, in upstream's words for them."""
 
 _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""

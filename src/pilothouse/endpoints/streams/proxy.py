@@ -163,4 +163,4 @@ TARGETS: dict[Action, Callable[[Streams, Context, Resource], Awaitable[Target]]]
     Action.PROXY_POD: _pod,
     Action.PROXY_SERVICE: _service,
 }
-"""What finds the root behind each proxy subresource."""
+"""The function that finds the root behind each proxy subresource."""

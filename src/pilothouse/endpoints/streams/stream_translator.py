@@ -22,7 +22,7 @@ V5 = "v5.channel.k8s.io"
 """The subprotocol that is translated: it can end one channel."""
 
 PROTOCOLS = (V5, "v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
-"""What is offered to the kubelet, the best first."""
+"""The protocols that are offered to the kubelet, the best first."""
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 """The first byte of a message: its channel; CLOSE ends the channel that the second byte names."""
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, options: Object) -> "Wanted":
-        """Those that PodExecOptions or PodAttachOptions ask for."""
+        """The streams that PodExecOptions or PodAttachOptions ask for."""
         return cls(*(bool(options.get(name)) for name in cls._fields))
 
 

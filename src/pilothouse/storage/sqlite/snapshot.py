@@ -45,7 +45,7 @@ class SnapshotError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is in a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
+    """A summary of a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
 
     revision: int
     compacted: int
@@ -89,7 +89,7 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
 
 
 def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
-    """What a snapshot contains; SnapshotError when it is damaged, OSError when it cannot be read.
+    """The summary of a snapshot; SnapshotError when it is damaged, OSError when it cannot be read.
 
     `progress` is told bytes, then rows.
     """
@@ -157,7 +157,7 @@ def restore(
 
 
 def summary(db: sqlite3.Connection, size: int, digest: str = "") -> Summary:
-    """What is in a database of `size` bytes."""
+    """The summary of a database of `size` bytes."""
     (keys,) = db.execute(f"SELECT count(*) FROM ({HEADS})").fetchone()
     (rows,) = db.execute("SELECT count(*) FROM history").fetchone()
     return Summary(newest_id(db) >> BITS, read_meta(db)["compacted"], keys, rows, size, digest)

@@ -78,7 +78,7 @@ class Batch:
     began: float = 0.0
     """When the commit began, by time.perf_counter()."""
     writes: int = 0
-    """Those of the group that was committed or refused; 0 for answers of other sorts."""
+    """The writes of the group that was committed or refused; 0 for other answers."""
 
 
 @dataclass(slots=True)

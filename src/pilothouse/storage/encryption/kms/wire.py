@@ -38,7 +38,8 @@ class Status:
 
 @dataclass(slots=True, frozen=True)
 class Source:
-    """What a plugin made of a key (EncryptResponse), all that it needs to give that key back (DecryptRequest).
+    """The result of a plugin's encryption of a key (EncryptResponse),
+    all that it needs to give that key back (DecryptRequest).
 
     `kind` is what the key is for. It stands behind the encrypted data of every value that the key protects.
     """
