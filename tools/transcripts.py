@@ -50,7 +50,7 @@ CHANGING = (
     (r"\s+", " "),
     (r"SECONDS, most of it \(SECONDS\) in the stage", "SECONDS, most of it"),
 )
-"""What differs from one run to the next; columns move with it."""
+"""The parts that differ from one run to the next; columns move with them."""
 
 
 def settled(text: str) -> str:
@@ -84,7 +84,7 @@ class Stage:
         self.silent.close()
 
     def run(self, command: str) -> str:
-        """What a command prints, in the order in which a terminal shows it."""
+        """The output of a command, in the order in which a terminal shows it."""
         scripts = sysconfig.get_path("scripts")
         environment = {
             **os.environ,

@@ -139,7 +139,7 @@ def _of_fork(source: Any) -> bool:
 
 
 def compared(want: Answer, got: Answer) -> list[str]:
-    """What differs between two answers; of different statuses nothing else is told."""
+    """The differences between two answers; of different statuses nothing else is told."""
     if want.status != got.status:
         return [f"status: {want.status} wanted, {got.status} found"]
     return [

@@ -169,7 +169,7 @@ class Wire(asyncio.Transport):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one request took: the answer's status (0 where it was cut off) and processor seconds."""
+    """The cost of one request: the answer's status (0 where it was cut off) and processor seconds."""
 
     status: int
     seconds: float
@@ -177,7 +177,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a case has shown; `wrong` is "" when nothing was."""
+    """The result of a case; `wrong` is "" when nothing was."""
 
     case: str
     small: Cost
@@ -408,7 +408,7 @@ def slow(small: Cost, large: Cost) -> bool:
 
 
 def wrong(small: Cost, large: Cost, kept: int) -> str:
-    """What is wrong with two costs, "" when nothing is."""
+    """The fault of two costs, "" when there is none."""
     if large.status >= 500 or small.status >= 500:
         return f"answered {small.status}, {large.status}"
     if kept > KEPT:

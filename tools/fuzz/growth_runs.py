@@ -83,7 +83,7 @@ def everything(seed: int) -> Iterator[Case]:
 
 
 def wrong(meter: Meter, case: Case) -> Verdict | None:
-    """What is wrong with a case, however often it is measured; None when nothing is."""
+    """The verdict that a case is wrong, however often it is measured; None when it is not."""
     found = None
     for _ in range(1 + RETRIES):
         found = judged(meter, case)

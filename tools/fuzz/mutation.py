@@ -290,7 +290,7 @@ _ODD: dict[str, tuple[Any, ...]] = {
 
 
 def merge_patch(old: Any, new: Any) -> Any:
-    """What of a merge patch (RFC 7386) makes the one from the other."""
+    """The merge patch (RFC 7386) that makes the one from the other."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     out = {key: None for key in old if key not in new}

@@ -134,7 +134,7 @@ class Player:
         return Answer(answer.status, headers, _decoded(answer.read()))
 
     def _events(self, answer: http.client.HTTPResponse) -> list[Any]:
-        """What a watch says at once; its connection is closed."""
+        """The events that a watch sends at once; its connection is closed."""
         assert self.connection is not None and self.connection.sock is not None
         self.connection.sock.settimeout(EVENTS)
         events = []

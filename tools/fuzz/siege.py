@@ -33,8 +33,8 @@ TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\nmary,mary,3\n'
 
 @dataclass(frozen=True)
 class Damage:
-    """What an attack did: the last answer's status (0 for none), processor seconds, the longest that a bystander waited,
-    bytes taken at once and bytes kept."""
+    """The effects of an attack: the last answer's status (0 for none), processor seconds, the longest that a
+    bystander waited, bytes taken at once and bytes kept."""
 
     name: str
     status: int

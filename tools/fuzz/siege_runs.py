@@ -30,7 +30,7 @@ PROTOCOLS = ("http/1.1", "h2")
 
 
 def harm(damage: Damage) -> str:
-    """What an attack did that none may do, "" for nothing."""
+    """The harm of an attack, "" for none."""
     if not damage.status:
         return "no answer"
     if damage.status == 500:
@@ -43,7 +43,7 @@ def harm(damage: Damage) -> str:
 
 
 def suffered(siege: Siege, attack: Attack) -> str:
-    """What an attack does in each of TRIES attempts, "" when it does no harm in one of them."""
+    """The harm of an attack in each of TRIES attempts, "" when it does none in one of them."""
     for _ in range(TRIES):
         damage = siege.suffer(attack)
         print(damage, flush=True)
