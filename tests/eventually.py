@@ -13,7 +13,8 @@ PAUSE = 0.005
 
 
 def eventually(check: Callable[[], T], what: str, seconds: float = 10) -> T:
-    """What `check` returns as soon as that is true; AssertionError with `what` after this many seconds."""
+    """Return what `check` returns as soon as that is true;
+    AssertionError with `what` after this many seconds."""
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, f"waited {seconds} s for {what}"

@@ -36,7 +36,7 @@ PATTERNS = (
     "['", "']", "a.", "a-", "a/", "./", "../", "0-1,", "a:", "0h", "a=", "{}", "((", "a,", "a b ", "::", "TZ=",
     "iqn.2000-01.a", "BEGIN CERTIFICATE", "$(a)",
 )  # fmt: skip
-"""What long texts are made of."""
+"""The patterns of long texts."""
 
 _ADDRESSES = ("ip", "hostIP", "podIP", "externalIPs", "nameservers", "addresses", "clusterIPs", "address")
 _SUBNETS = ("cidr", "except", "podCIDRs", "cidrs", "loadBalancerSourceRanges")

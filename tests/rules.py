@@ -34,11 +34,12 @@ SENTENCES = {
 """Short forms of sentences that many causes end with. Tables have the short form, and a sentence in other words has none."""
 
 GONE = ...
-"""As a value of `put`: the member is taken away."""
+"""The value of `put` that takes the member away."""
 
 
 def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> list[str]:
-    """What a rule finds; upstream's text after the field says the reason (`Required value`, ...) and the detail.
+    """The causes that a rule finds; upstream's text after the
+    field says the reason (`Required value`, ...) and the detail.
 
     The examples and patterns at the end of sentences about names are left out: the tests of `api/values/names.py` have them. Long
     sentences have the short forms of SENTENCES.

@@ -45,7 +45,7 @@ class StreamingKubelet:
         self.folder = folder
         self.port = 0
         self.requests: list[tuple[str, str, list[tuple[str, str]]]] = []
-        """What came: method, target and headers, their names in lower case."""
+        """The requests that came: method, target and headers, their names in lower case."""
         self.log: list[bytes] = [b"first\n"]
         self.following = 0
         self.hanging: list[asyncio.StreamWriter] = []

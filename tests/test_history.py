@@ -29,7 +29,7 @@ def test_every_line_names_its_commit() -> None:
 
 
 def test_a_commit_has_one_line() -> None:
-    """What is measured later joins what is known of it."""
+    """A later measurement joins the facts that are known of a landing."""
     before = [landing("a", 2.0), landing("b", 3.0)]
     assert history.with_line(before, landing("c", 4.0)) == [*before, landing("c", 4.0)]
     more = {"commit": "a", "suite": {"cases": 9, "seconds": 60}}

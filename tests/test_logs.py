@@ -110,7 +110,8 @@ def test_a_500_is_logged_with_its_audit_id_path_and_error(stream: io.StringIO, f
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO) -> None:
-    """Those that are written before it waits, afterwards, on a thread and by a library; and no others do."""
+    """The lines that are written before the request waits, afterwards, on a thread and by a library tell it;
+    no others do."""
 
     class Telling(Plugin):
         name = "Telling"

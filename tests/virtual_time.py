@@ -66,7 +66,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """What a loop waits with: looks once whether a file is ready, and has the loop jump when none is."""
+    """A loop's selector: it looks once whether a file is ready, and has the loop jump when none is."""
 
     def __init__(self, jump: Callable[[float], bool]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What expressions of policies see, what they may ask and what they may cost."""
+"""Expressions of policies: the variables they see, the questions they may ask and the costs they may have."""
 
 import asyncio
 from collections.abc import Iterator

@@ -208,7 +208,7 @@ def test_settings() -> None:
 
 
 async def test_another_service_is_asked_at_once(service: Service) -> None:
-    """What the former one has said is forgotten; settings that cannot be used change nothing."""
+    """Verdicts of the former service are forgotten; settings that cannot be used change nothing."""
     rig = service.rig
     await rig.ok("POST", PODS, pod("a"))
     folder = service.folder / "other"

@@ -1,4 +1,4 @@
-"""Who may make an object depend on another."""
+"""Only users with the right permission may make an object depend on another."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class Authorizer:
 
 
 async def judge(rig: Rig, new: Any, old: Any, *allowed: Any) -> tuple[Any, str]:
-    """What was asked, and the message of a refusal."""
+    """Return the questions to the authorizer, and the message of a refusal."""
     authorizer = Authorizer(allowed)
     plugin = OwnerReferencesPermissionEnforcement(authorizer, rig.catalog)
     before = None if old is None else config_map("o", ownerReferences=old)

@@ -27,7 +27,7 @@ CODES = {
     "delete": (200, 404),
     "deletecollection": (200, 403),
 }
-"""What requests that are usual are answered with."""
+"""The status codes of ordinary requests."""
 
 
 @asynccontextmanager

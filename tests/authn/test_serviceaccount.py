@@ -62,7 +62,7 @@ def tokens(readers: Any, clock: Clock, metrics: ServiceAccountMetrics) -> Servic
 
 
 def used(metrics: ServiceAccountMetrics) -> dict[str, float]:
-    """What was counted: part of the name -> number."""
+    """The counts by part of the metric's name."""
     names = ("legacy", "manual", "automatic", "invalid", "stale", "valid")
     return {name: value for name in names if (value := getattr(metrics, name).values[()])}
 

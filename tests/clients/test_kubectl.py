@@ -17,7 +17,8 @@ CHANGED_BY_DEFAULTS = {
     "statefulset.apps/db",
     "poddisruptionbudget.policy/web",
 }
-"""What kubectl calls configured although nothing changes: stringData, lists without keys, replaced fields."""
+"""The objects that kubectl calls configured although nothing changes:
+stringData, lists without keys, replaced fields."""
 
 
 def words(line: str) -> list[str]:
@@ -162,7 +163,7 @@ def test_apply_server_side(kubectl: Kubectl, namespace: str) -> None:
 
 
 def test_apply_server_side_of_an_unmanaged_object(kubectl: Kubectl, namespace: str) -> None:
-    """What was created without apply is taken over without a conflict when nothing differs."""
+    """An object that was created without apply is taken over without a conflict when nothing differs."""
     kubectl(f"-n {namespace} create configmap a --from-literal=x=1")
     manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
     kubectl(f"-n {namespace} apply --server-side -f -", stdin=manifest)

@@ -155,7 +155,7 @@ class Shirts:
 
 
 def refused(call: Any, *args: Any, **kwargs: Any) -> str:
-    """What a request is refused with."""
+    """The body of a request's refusal."""
     with pytest.raises(ApiException) as caught:
         call(*args, **kwargs)
     return str(caught.value.body)

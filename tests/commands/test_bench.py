@@ -31,7 +31,7 @@ MEASURED = [
 
 
 def judge(sheet: Any) -> None:
-    """What every sheet has."""
+    """Check the properties that every sheet has."""
     assert [(one["name"], one["together"]) for one in sheet["figures"]] == MEASURED
     for one in sheet["figures"]:
         assert (

@@ -1,4 +1,4 @@
-"""What `pilothouse doctor` finds."""
+"""`pilothouse doctor` finds faults."""
 
 import http.server
 import pathlib

@@ -13,7 +13,8 @@ from eventually import eventually
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter", "podman", "nft")
 """nft is what podman makes a container's network with."""
 CONTENTS = "python3-venv,ca-certificates,systemd-sysv,dbus"
-"""What the root has beside the base of the distribution: what an image is built from, and what boots."""
+"""The packages that the root has beside the base of the distribution:
+what an image is built from, and what boots."""
 HALT = signal.SIGRTMIN + 3
 """Has systemd halt (systemd(1), Signals)."""
 
@@ -54,7 +55,7 @@ class Machine:
         return said.strip() in ("running", "degraded")
 
     def __call__(self, *command: str) -> str:
-        """What a command prints; CalledProcessError when it fails."""
+        """The output of a command; CalledProcessError when it fails."""
         done = self.run(*command)
         done.check_returncode()
         return done.stdout

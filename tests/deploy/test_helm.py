@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SHARED = ("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key")
-"""What docs/install.md puts into the secret of the CA and keys."""
+"""The files that docs/install.md puts into the secret of the CA and keys."""
 SEVERAL = {
     "replicas": 3,
     "etcd": {"servers": ["https://etcd-0:2379", "https://etcd-1:2379"], "secretName": "etcd"},

@@ -41,7 +41,7 @@ SECONDS = 300
 PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001", "8443")
 FOLDERS = ("/var/lib/pilothouse", "/etc/kubernetes", "/etc/pilothouse", "/etc/containerd", "/etc/cni")
 HOSTS = ("192.0.2.10",)
-"""What is replaced in commands and files."""
+"""The addresses that are replaced in commands and files."""
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 MARK = re.compile(r"^<!-- (file|refused|needs|not run): ([^\n]+?) -->$", re.M)
 BLOCK = re.compile(
@@ -72,7 +72,7 @@ class Block:
 
     @property
     def command(self) -> str:
-        """What bash makes of the block."""
+        """The command that bash runs for the block."""
         if "not run" in self.marks or not (self.runs or "file" in self.marks):
             return ""
         if "file" in self.marks:
@@ -107,7 +107,8 @@ def script(page: str) -> str:
 
 
 def environment(folder: pathlib.Path) -> dict[str, str]:
-    """What a reader has: the programs of this Python's environment, and a home directory that is empty."""
+    """The environment of a reader: the programs of this Python's environment,
+    and a home directory that is empty."""
     out = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KUBE"))}
     path = [sysconfig.get_path("scripts"), os.environ["PATH"], os.environ.get("PILOTHOUSE_NODE_BIN", "")]
     return out | {"PATH": ":".join(filter(None, path)), "HOME": str(folder), "LC_ALL": "C.UTF-8"}

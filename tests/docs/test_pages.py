@@ -12,7 +12,7 @@ DOCS = ROOT / "docs"
 ALL = sorted(DOCS.glob("*.md"))
 PAGES = [page for page in ALL if any(b.runs for b in blocks(page.read_text()))]
 PROGRAMS = {"testing.md": ("etcd",), "backup.md": ("etcd", "etcdutl"), "production.md": ("etcd", "haproxy")}
-"""What a page needs beside the development environment."""
+"""The programs that a page needs beside the development environment."""
 NOT_RUN = {
     "changes the host; tests/deploy/test_systemd.py checks the units": 1,
     "installs packages of the system": 1,

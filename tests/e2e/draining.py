@@ -16,8 +16,8 @@ WRITES = 5
 
 @dataclass
 class Outcome:
-    """What the clients saw: when each request was answered, what failed, how often a connection was refused before
-    anything was sent, refusals with 429, watches by how they ended, and events."""
+    """The clients' observations: when each request was answered, what failed, how often a connection was
+    refused before anything was sent, refusals with 429, watches by how they ended, and events."""
 
     answered: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What etcd itself has in its history, asked by its own client."""
+"""The history of etcd itself, asked by its own client."""
 
 import base64
 import json

@@ -1,4 +1,5 @@
-"""What kube-apiservers have stored, with the answers that they gave to a GET of it: tests/data/stored_forms.tar.xz.
+"""The values that kube-apiservers have stored, with their answers to a GET of them:
+tests/data/stored_forms.tar.xz.
 
 The archive has a folder for each variant, which is one way to run a kube-apiserver. Below it, `stored/` has the values
 by their keys in etcd, and `answers/` the JSON answers by their paths. tools/record_forms.py makes it. The revision of a

@@ -37,7 +37,7 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
 
 
 class Given(NamedTuple):
-    """What somebody was answered."""
+    """An answer to a user."""
 
     status: int
     text: str
@@ -58,7 +58,7 @@ class Cluster:
         return granted(self.rules[user, about.namespace if about.namespace in NAMESPACES else ""], about)
 
     def all(self, user: str, wanted: Iterable[Ask]) -> list[Given]:
-        """What a user is answered to each request."""
+        """The answers to a user's requests."""
         return self.server.run(self._all(user, list(wanted)))
 
     async def _all(self, user: str, wanted: list[Ask]) -> list[Given]:
@@ -247,7 +247,7 @@ def _templates(cluster: Cluster) -> list[str]:
 
 
 def _rules(cluster: Cluster, user: str, namespace: str) -> Rules:
-    """What the review says; nobody lets the anonymous user ask, so the authorizer is asked."""
+    """The rules in the review; nobody lets the anonymous user ask, so the authorizer is asked."""
     if not user:
         authorizer = cluster.server._server.pipeline.stages.authorizer
         rules = authorizer.rules_for(ANONYMOUS, namespace)

@@ -125,7 +125,7 @@ class Cluster:
         self.server, self.outside, self.log, self.folder = server, outside, log, folder
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """What an administrator asks for."""
+        """The answer to an administrator's request."""
         request = urllib.request.Request(
             self.server.url + path,
             None if body is None else json.dumps(body).encode(),

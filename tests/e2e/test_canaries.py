@@ -56,7 +56,7 @@ class Canaries:
         self.texts[what] = text
 
     def found(self, data: bytes) -> list[str]:
-        """What the data hold of them: as they are, in base64 at any offset, or percent-encoded."""
+        """The secrets that the data hold: as they are, in base64 at any offset, or percent-encoded."""
         return [what for what, text in self.texts.items() if any(form in data for form in forms(text))]
 
 
@@ -71,7 +71,8 @@ def forms(text: str) -> set[bytes]:
 
 
 class Outside:
-    """Whom the server asks: the audit webhook, the token webhook, a provider of identities, admission webhooks."""
+    """The services that the server asks: the audit webhook,
+    the token webhook, a provider of identities, admission webhooks."""
 
     def __init__(self, folder: pathlib.Path, good_token: str) -> None:
         self.good_token = good_token

@@ -214,8 +214,8 @@ def test_pausing_stops_the_requests(console: Consoles) -> None:
 
 
 def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
-    """What the browser takes to paint a line of text from the same server is its own time. The best of five counts: the
-    machine may be busy with something else."""
+    """The time that the browser needs to paint a line of text from the same server is its own. The best of
+    five counts: the machine may be busy with something else."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():

@@ -33,7 +33,7 @@ SHOWN = {
     "objects": ("table", r"configmaps"),
     "events": ("main", r"Live"),
 }
-"""What a view shows of the load: where, and a pattern of its text."""
+"""The signs of the load in a view: the place, and a pattern of its text."""
 
 
 @pytest.fixture

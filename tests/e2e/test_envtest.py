@@ -26,7 +26,7 @@ pytestmark = [
 
 
 def files(directory: pathlib.Path) -> ssl.SSLContext:
-    """What envtest writes into --cert-dir; returns the TLS settings of its administrator.
+    """Write the files that envtest writes into --cert-dir; return the TLS settings of its administrator.
 
     Three CAs that know nothing of each other: of the server, of clients, and for tokens of service accounts, where the
     certificate takes the place of a public key.

@@ -169,7 +169,7 @@ class Trouble:
 
 
 def etcd_log(ha: Ha, since: int, until: int) -> dict[str, Log]:
-    """What etcd has in its history; also checks each compare-and-set."""
+    """The changes in etcd's history; also checks each compare-and-set."""
     logs: dict[str, Log] = {}
     for change in changes(ha.etcd, "/registry/configmaps/checked/", since, until):
         log = logs.setdefault(change.name, Log())

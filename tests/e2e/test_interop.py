@@ -108,7 +108,8 @@ async def prepare(server: Subprocess) -> None:
 
 
 async def same(one: Connection, other: Connection, path: str, written: Any) -> Any:
-    """What both have at a path: what was written, or what a controller has made of it meanwhile; equal in any case."""
+    """The object that both have at a path:
+    as it was written, or as a controller has changed it meanwhile; equal in any case."""
     end = time.monotonic() + 5
     while True:
         status, there = await other.request("GET", path)
@@ -152,7 +153,8 @@ async def pass_through(writer: Connection, reader: Connection, watcher: Connecti
 
 
 async def annotate(client: Connection, path: str, there: Any) -> tuple[Any, Any]:
-    """What was sent to change an object, and the answer. A controller that was faster is why it is tried again."""
+    """The object that was sent as a change, and the answer.
+    It is tried again where a controller was faster."""
     end = time.monotonic() + 5
     while True:
         annotations = {"interop.example.com/by": "the reader"}

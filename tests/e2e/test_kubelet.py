@@ -19,7 +19,7 @@ MERGE = "application/merge-patch+json"
 
 
 class User:
-    """Whoever a TLS context stands for."""
+    """The user for whom a TLS context stands."""
 
     def __init__(self, server: InProcess, context: ssl.SSLContext) -> None:
         self.server, self.context = server, context

@@ -337,7 +337,7 @@ def test_audit_policy(site: Site) -> None:
 
 
 def test_webhooks(site: Site, services: tuple[Service, Service]) -> None:
-    """Who asks a webhook asks the other one at once; what the first has said is forgotten."""
+    """A user of one webhook asks the other one at once; answers of the first are forgotten."""
     one, two = services
     assert (site.who("one"), site.who("two")) == ("one", "")
     site.put("authentication-webhook", "authn.kubeconfig", kubeconfig(two))

@@ -95,7 +95,8 @@ class Move:
         )
 
     def problems(self) -> list[str]:
-        """What was lost, seen twice or out of order, or broken without a restart."""
+        """The changes that were lost, seen twice or out of order,
+        and the streams that broke without a restart."""
         happened: dict[int, list[tuple[int, str, bool]]] = {group: [] for group in range(GROUPS)}
         revisions: dict[str, list[int]] = {}
         deletions: dict[str, int] = {}

@@ -39,7 +39,7 @@ PATCHES: dict[str, Any] = {
     "application/apply-patch+yaml": NOTED,
 }
 VIEWS = ("application/json;as=Table", "application/json;as=PartialObjectMetadata{}", "application/yaml")
-"""What a single object and, with `List` in the braces, a list of them can be asked for as."""
+"""The media types of a single object and, with `List` in the braces, of a list of them."""
 
 
 def custom(form: Form) -> bool:

@@ -75,7 +75,7 @@ def anyone(server: Subprocess) -> ssl.SSLContext:
 
 
 async def measured(server: Subprocess) -> Waits:
-    """What others wait for some seconds."""
+    """The waits of others for some seconds."""
     small = Connection(server.port, anyone(server), token="small-token")
     admin = Connection(server.port, anyone(server), token="admin-token")
     path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"

@@ -61,7 +61,7 @@ def inodes(port: int, state: str) -> set[str]:
 
 
 def sockets(pid: int, port: int, state: str) -> set[str]:
-    """Those of a process."""
+    """The sockets of a process."""
     mine = set()
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile

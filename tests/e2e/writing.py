@@ -61,7 +61,8 @@ class Writer:
         self.writes.append((name, text, version, time.monotonic()))
 
     def states(self, revision: int) -> list[State]:
-        """What may be there at a revision: all that is known to be written until then, without or with the deletions after it."""
+        """The states that are possible at a revision:
+        all that is known to be written until then, without or with the deletions after it."""
         known = max((i for i, write in enumerate(self.writes) if 0 < write[2] <= revision), default=-1)
         state: State = {}
         out: list[State] = [state] if known < 0 else []

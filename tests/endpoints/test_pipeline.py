@@ -106,7 +106,7 @@ async def test_forbidden_tells_who_and_what(rig: Rig) -> None:
 
 
 async def test_forbidden_comes_before_not_found(rig: Rig) -> None:
-    """Who may not ask learns nothing about what is there."""
+    """A user who may not ask learns nothing about the objects that are there."""
     assert (await rig.call("GET", "/apis/none.example/v1/x", user="jane")).status == 403
     assert (await rig.call("GET", CONFIG_MAPS + "?limit=x", user="jane")).status == 403
     assert (await rig.call("PUT", CONFIG_MAPS + "/a", b"{", user="jane")).status == 403

@@ -1,4 +1,4 @@
-"""What audit records of requests on their way through the pipeline."""
+"""Audit records of requests on their way through the pipeline."""
 
 import asyncio
 import json

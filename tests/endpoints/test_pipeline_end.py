@@ -106,7 +106,7 @@ class Ends:
         self.outcomes.append(outcome)
 
     def take(self) -> tuple[list[int], list[Outcome]]:
-        """What has ended since the last look."""
+        """The requests that have ended since the last call."""
         counted, outcomes = self.counted, self.outcomes
         self.counted, self.outcomes = [], []
         return counted, outcomes
@@ -251,7 +251,8 @@ async def test_a_watch_ends_with_its_stream(rig: Rig, cut: bool) -> None:
 
 
 async def test_a_request_leaves_no_cycle(rig: Rig) -> None:
-    """What a request has held is free when it has ended: a full garbage collection comes every ten minutes only."""
+    """The objects of a request are free when it has ended:
+    a full garbage collection comes every ten minutes only."""
     gc.collect()
     gc.disable()
     try:

@@ -40,7 +40,7 @@ FLOODS = {
     "keys": frame(BINARY, b"\x00k"),
     "fragments": frame(0, b"k", fin=False),
 }
-"""What a client sends over and over, after the beginning of a message for `fragments`."""
+"""The frames that a client sends over and over, after the beginning of a message for `fragments`."""
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 UPGRADE = (

@@ -27,7 +27,7 @@ FLOOR = 0.025
 TRIES = 3
 HARMLESS = ("/warnings", "/grow", "/many")
 REFUSING = ("/metadata",)
-"""What is the object's fault and not that of the call: no failure policy lets it pass."""
+"""The faults that are the object's and not the call's: no failure policy lets them pass."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def configuration(port: int, ca: bytes, sort: str, policy: str) -> Any:
 
 
 def lived(siege: Siege, writers: Writers) -> Seen:
-    """What a bystander sees while the writers write."""
+    """The answers to a bystander while the writers write."""
     siege.bystander.seen()
     asyncio.run(writers.run(SECONDS))
     return siege.bystander.seen()
@@ -98,7 +98,7 @@ def lived(siege: Siege, writers: Writers) -> Seen:
 
 @pytest.fixture(scope="module")
 def quiet(siege: Siege) -> Seen:
-    """What a bystander sees while the writers write and there is no webhook."""
+    """The answers to a bystander while the writers write and there is no webhook."""
     return lived(siege, Writers(siege))
 
 

@@ -171,7 +171,7 @@ def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
 
 
 def test_new_connections_for_what_comes(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """What is under way keeps its connection, and everything is given back in the end."""
+    """Requests under way keep their connection, and everything is given back in the end."""
 
     async def test(outbound: Any, base: Any, backend: Any) -> None:
         old = await outbound.open("GET", f"{base}/chunked")

@@ -22,7 +22,7 @@ KUBECTL = bytes.fromhex(
     "800300010000001500000007000000000000c229975a5404000000ffff"
     "000000030000000568656c6c6f0000000301000000"
 )
-"""What `kubectl exec -i` of v1.37 sends over SPDY when its standard input is `hello`."""
+"""The bytes that `kubectl exec -i` of v1.37 sends over SPDY when its standard input is `hello`."""
 
 FEW = 5000
 """Units for one event."""
@@ -50,7 +50,7 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 
 def expected(raw: bytes) -> tuple[list[Event], str]:
-    """What the model makes of the same bytes."""
+    """The events that the model makes of the same bytes."""
     model, out = Model(), []
     try:
         for frame in model.feed(raw):

@@ -1,4 +1,4 @@
-"""What SIGHUP means: that a terminal is closed, or that somebody wants files to be read again."""
+"""SIGHUP means that a terminal is closed, or that somebody wants files to be read again."""
 
 import os
 import pathlib

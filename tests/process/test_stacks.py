@@ -13,7 +13,7 @@ from pilothouse.process import stacks
 from pilothouse.testing.server import InProcess, Subprocess
 
 MUSL = 128 << 10
-"""What musl gives a thread."""
+"""The stack that musl gives a thread."""
 DEEP = b'{"metadata":{"name":"m","managedFields":' + b"[" * 9900 + b"]" * 9900 + b"}}"
 """Enough bytes to be read on a thread."""
 RUN = f"""

@@ -104,7 +104,7 @@ def group_values(group: Group) -> Values:
 
 Action = Callable[[Running], AbstractAsyncContextManager[None]]
 ACTIONS: dict[Action, tuple[str, ...]] = {}
-"""What is done, and the metrics that it moves while the action's context lasts."""
+"""The actions, and the metrics that an action moves while its context lasts."""
 
 
 def moves(*names: str) -> Callable[[Callable[[Running], AsyncIterator[None]]], Action]:
@@ -508,7 +508,7 @@ AT_THE_START = {
     "process_start_time_seconds",
     "watch_cache_capacity",
 }
-"""What is told from the start and stays as it is."""
+"""The metrics that are there from the start and stay as they are."""
 
 ELSEWHERE = {
     "aggregator_openapi_v2_regeneration_count": "controllers/test_remote_openapi.py",
@@ -621,7 +621,7 @@ ELSEWHERE = {
     "serviceaccount_stale_tokens_total": "authn/test_serviceaccount.py",
     "serviceaccount_valid_tokens_total": "authn/test_serviceaccount.py",
 }
-"""What needs more than a server with a store in memory, and the test that moves it."""
+"""The metrics that need more than a server with a store in memory, and the test that moves each."""
 
 ENVELOPE = {
     "apiserver_envelope_encryption_invalid_key_id_from_status_total",

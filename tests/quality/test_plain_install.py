@@ -1,4 +1,4 @@
-"""What a plain install needs: its dependencies are all that is imported, apart from what an extra brings."""
+"""A plain install imports its dependencies and nothing else, apart from what an extra brings."""
 
 import ast
 import pathlib

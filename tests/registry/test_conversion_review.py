@@ -1,4 +1,4 @@
-"""What of the answers of a conversion webhook is refused, in upstream's words, and servers that give none."""
+"""Wrong answers of a conversion webhook are refused, in upstream's words; some servers give no answer."""
 
 import asyncio
 from contextlib import ExitStack
@@ -206,7 +206,8 @@ async def test_answers_that_are_no_reviews(
 
 
 async def test_a_webhook_that_sleeps(rig: Any, virtual: VirtualLoop, runner: Any, boxes: Hooked) -> None:
-    """Who waits for the same object is told at the same time; the time stands still until the request has come."""
+    """Requests that wait for the same object are told at the same time;
+    the time stands still until the request has come."""
     await boxes.fill("a")
     held = ExitStack()
     held.enter_context(virtual.hold())

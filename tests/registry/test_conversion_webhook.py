@@ -492,7 +492,8 @@ async def test_watches_are_in_order(rig: Any, runner: Any, boxes: Hooked) -> Non
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), st.integers())
 def test_the_order_of_a_batch_is_kept(boxes_given: list[tuple[int, bool]], seed: int) -> None:
-    """Whatever of a batch is remembered, repeated, or in the right version already."""
+    """The order is kept, whichever objects of a batch are remembered,
+    repeated, or in the right version already."""
     asyncio.run(_ordered(boxes_given, seed))
 
 

@@ -217,7 +217,8 @@ async def test_versions(rig: Any, runner: Any, define: Any) -> None:
 async def test_defaults_are_those_of_the_request_and_of_what_is_stored(
     rig: Any, runner: Any, define: Any
 ) -> None:
-    """What is read gets the defaults of the version that it is stored in (upstream's TestCustomResourceDefaulting)."""
+    """An object that is read gets the defaults of the version that
+    it is stored in (upstream's TestCustomResourceDefaulting)."""
 
     def defaulting(first: str, second: str) -> list[Object]:
         both = {name: {**TEXT, "default": name} for name in (first, second)}

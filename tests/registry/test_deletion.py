@@ -251,7 +251,7 @@ async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig: Rig
 
 
 class Model:
-    """What becomes of one pod with a node, by the rules in the documentation of Kubernetes."""
+    """The fate of one pod with a node, by the rules in the documentation of Kubernetes."""
 
     def __init__(self) -> None:
         self.there = True
@@ -357,7 +357,8 @@ async def kept(rig: Rig) -> Any:
 
 @pytest.mark.parametrize("grace", [LONGEST, LONGEST - 1, 253402300800, 1 << 62, 10**10])
 async def test_a_long_grace_wraps_as_go_wraps_it(rig: Rig, grace: int) -> None:
-    """What is stored can be read in every form, also after the period was made shorter; and the pod can be deleted."""
+    """The stored object can be read in every form, also after the period was made shorter;
+    and the pod can be deleted."""
     await bound(rig)
     await delete(rig, gracePeriodSeconds=grace)
     metadata = await kept(rig)

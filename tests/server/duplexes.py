@@ -30,7 +30,7 @@ class Peer:
             self.duplex.on_data(part)
 
     def take(self) -> bytes:
-        """What was sent since the last look."""
+        """The bytes that were sent since the last call."""
         data = self.transport.sent
         self.transport.writes.clear()
         return data

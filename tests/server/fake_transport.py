@@ -117,7 +117,8 @@ class Peer:
         self.protocol.connection_lost(None)
 
     def answers(self, *methods: str) -> list[tuple[int, dict[str, str], bytes]]:
-        """What was sent, read by the standard library's client: (status, headers, body) of each answer."""
+        """The answers that were sent, read by the standard library's client:
+        (status, headers, body) of each."""
         return read_answers(self.transport.sent, *methods)
 
 

@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 connection does in one callback is bounded by units of work; see `_turns`."""
+"""The work of an HTTP/1.1 connection in one callback is bounded by units of work; see `_turns`."""
 
 import asyncio
 from typing import Any

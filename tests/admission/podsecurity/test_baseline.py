@@ -1,4 +1,4 @@
-"""What pods of the level `baseline` may not do."""
+"""Pods of the level `baseline` are refused what it forbids."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What pods of the level `restricted` must do."""
+"""Pods of the level `restricted` must have what it requires."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What MutatingAdmissionPolicies make of objects."""
+"""MutatingAdmissionPolicies change objects."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What mutating webhooks make of objects."""
+"""Mutating webhooks change objects."""
 
 import asyncio
 import base64

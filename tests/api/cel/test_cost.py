@@ -1,4 +1,4 @@
-"""What an expression may cost before its values are known."""
+"""The estimated cost of an expression before its values are known."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What schemas declare for expressions: types, sizes, and how values are seen."""
+"""The declarations of schemas for expressions: types, sizes, and how values are seen."""
 
 from typing import Any
 

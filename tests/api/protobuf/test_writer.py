@@ -89,7 +89,7 @@ def dropped(value: Any, type: Type | None = None) -> Any:
 
 
 def test_known_bodies() -> None:
-    """As kube-apiserver writes them."""
+    """The bodies are those that kube-apiserver writes."""
     status = {
         "kind": "Status",
         "apiVersion": "v1",

@@ -18,7 +18,7 @@ LIMITS = {"spec": {"containers": [{"name": "c", "image": "i", "securityContext":
 
 
 async def explained(rig: Rig, *sent: Any, headers: dict[str, str] | None = None, **more: Any) -> Object:
-    """What is said of a request that is sent now."""
+    """The explanation of a request that is sent now."""
     answer = await rig.call(*sent, headers=headers, **more)
     (found,) = (await rig.ok("GET", f"/debug/requests/{answer.headers['audit-id']}"))["requests"]
     assert found["answer"]["code"] == answer.status

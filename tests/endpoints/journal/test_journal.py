@@ -1,4 +1,4 @@
-"""What is kept of the latest requests, and in how many bytes."""
+"""The content of the journal of requests, and its size in bytes."""
 
 import asyncio
 import gc

@@ -221,7 +221,7 @@ ASKED = [
 
 
 async def may(rig: Rig) -> list[Object]:
-    """What `kubectl auth can-i --list` shows jane of resources."""
+    """The rules about resources that `kubectl auth can-i --list` shows jane."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",

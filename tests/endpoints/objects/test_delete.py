@@ -280,7 +280,7 @@ async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
 
 
 async def test_events_have_no_dependents(rig: Rig) -> None:
-    """Whatever the options and finalizers for dependents say, an event is gone at once."""
+    """An event is gone at once, whatever the options and finalizers for dependents say."""
     events = "/api/v1/namespaces/default/events"
     involved = {"kind": "Pod", "name": "p", "namespace": "default"}
     metadata = {"name": "a", "finalizers": ["foregroundDeletion"]}

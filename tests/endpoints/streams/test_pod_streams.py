@@ -230,7 +230,7 @@ async def test_the_client_leaves_before_it_is_told(rig: Rig, kubelet: StreamingK
 
 
 def longrunning(text: str) -> set[str]:
-    """What the gauge of requests that run long shows for exec."""
+    """The gauge of requests that run long, for exec."""
     lines = [line for line in text.splitlines() if line.startswith("apiserver_longrunning_requests{")]
     return {line.rpartition(" ")[2] for line in lines if 'subresource="exec"' in line}
 

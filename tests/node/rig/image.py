@@ -24,7 +24,7 @@ FILES = {
 
 
 class Files:
-    """What a layer consists of; the same files make the same bytes."""
+    """The files of a layer; the same files make the same bytes."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[tarfile.TarInfo, bytes]] = {}

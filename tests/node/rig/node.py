@@ -90,7 +90,7 @@ class Node:
         return self.namespace.enter(str(BINARY), f"--kubeconfig={self.data}/admin.kubeconfig", *arguments)
 
     def kubectl(self, *arguments: str, seconds: float = 120) -> str:
-        """What kubectl says; it must succeed."""
+        """The output of kubectl; it must succeed."""
         return run(*self.command(*arguments), seconds=seconds)
 
     def run(

@@ -95,7 +95,7 @@ class Standalone:
         return found
 
     def logs(self) -> str:
-        """What the containers said."""
+        """The logs of the containers."""
         paths = sorted((self.directory / "pods").rglob("*.log"))
         return "".join(f"\n--- {path}\n{path.read_text()[-3000:]}" for path in paths)
 

@@ -42,7 +42,7 @@ class Contended(MemoryStorage):
             await self.rivals.pop(0)(key, value)
 
     async def elsewhere(self, key: str, value: Any) -> None:
-        """What another server writes."""
+        """Write an object as another server does."""
         known = await self.get(key)
         if known is None:
             await super().create(key, value)

@@ -30,7 +30,7 @@ class Clock:
 
 @contextmanager
 def bounded(megabytes: float) -> Iterator[None]:
-    """What is done within takes no more memory at any time."""
+    """Require that the block takes no more memory at any time."""
     tracemalloc.start()
     try:
         tracemalloc.reset_peak()

@@ -1,4 +1,5 @@
-"""What a connection does in one callback, and what it queues, is bounded by units of work; see `_turns`."""
+"""The work of a connection in one callback, and the output that it queues, are bounded by units of work;
+see `_turns`."""
 
 import asyncio
 import struct

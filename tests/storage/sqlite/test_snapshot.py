@@ -343,7 +343,7 @@ def test_an_index_that_differs_from_its_table(tmp_path: Path) -> None:
 
 
 def test_a_sound_store_has_no_problems(tmp_path: Path) -> None:
-    """Whatever a store does, the check agrees with it."""
+    """The check finds no fault, whatever a store does."""
 
     async def main(seed: int) -> None:
         rand = random.Random(seed)
