@@ -40,7 +40,7 @@ def blocks(entries: list[Encoded]) -> int:
 
 
 def level_1(entries: list[Encoded]) -> int:
-    """Everything through one compressor, as upstream."""
+    """The size when one compressor takes everything, as upstream does."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
     size = sum(len(compressor.compress(piece)) for piece in ListBody(PREFIX, entries, SUFFIX))
     return size + len(compressor.flush())

@@ -55,15 +55,15 @@ class Open:
         return None
 
     def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
-        """Nobody enters."""
+        """No request enters."""
         raise AssertionError
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """Nobody is refused."""
+        """No request is refused."""
         return None
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
-        """Nobody is refused."""
+        """No request is refused."""
         raise AssertionError
 
 

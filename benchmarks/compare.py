@@ -44,7 +44,7 @@ class Sink:
         """Take bytes."""
 
     def buffered(self) -> int:
-        """Nothing is left."""
+        """No byte is left."""
         return 0
 
     def close(self) -> None:
@@ -54,10 +54,10 @@ class Sink:
         """Be cut."""
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """It is not told."""
+        """The callback is never called."""
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """It never has a backlog."""
+        """The callback is never called: there is never a backlog."""
 
 
 def request(method: str, target: str, body: object = None, media: str = "application/json") -> Request:

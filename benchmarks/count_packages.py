@@ -190,7 +190,7 @@ def _share(own: Counter[Function], function: Function, shares: dict[Function, in
 
 
 def place(function: Function, files: dict[int, str]) -> tuple[str, str] | None:
-    """The package of a function and the file inside it; None if it works for whoever called it."""
+    """The package of a function and the file inside it; None if it works for its callers."""
     module = function.object.partition(".")[0]
     if found := ENTERED.fullmatch(function.name):
         path = files[int(found[1], 16)]

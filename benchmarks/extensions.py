@@ -48,7 +48,7 @@ def policies(rig: Rig, count: int = 10) -> None:
 
 
 def webhooks(rig: Rig, sort: str, resource: str, count: int, port: int, ca: bytes) -> None:
-    """Webhooks of one sort (mutating, validating) about one resource."""
+    """Webhooks of one type (mutating, validating) about one resource."""
     for i in range(count):
         hook = {
             "name": f"h{i}.example.com",

@@ -1,4 +1,4 @@
-"""Flame graphs of the server while it answers one sort of request:
+"""Flame graphs of the server while it answers one kind of request:
 what the time of a get, a list, a create, an event is.
 
     python benchmarks/flame.py --loadgen build/loadgen [--out docs] [STEP ...]
