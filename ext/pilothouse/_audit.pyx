@@ -1,6 +1,6 @@
 """Encodes audit events: the members around their objects, in one pass and with one allocation.
 
-It is done once or twice for every request that the audit policy names.
+Every request that the audit policy names has one or two events.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -122,7 +122,7 @@ cdef class ListView:
         return iter(self.items())
 
     cdef list items(self):
-        """Its items as they are seen."""
+        """The items of the list as expressions see them."""
         cdef Shape items = self.shape.items
         if items is None or items.plain:
             return self.value

@@ -201,7 +201,7 @@ cdef class Level:
         return not queue.length or queue.size + size <= QUEUE_BYTES
 
     cdef Queue choose(self, tuple hand):
-        """Of the queues that a flow may use, the one with the least work waiting. Each request looks at them
+        """The queue with the least work waiting, of those that a flow may use. Each request looks at them
         from another start, so that flows that share queues spread over those that are equal."""
         cdef Py_ssize_t size = len(hand), i, offset
         cdef Queue queue, best = None

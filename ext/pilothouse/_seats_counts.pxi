@@ -2,7 +2,7 @@
 
 
 cdef class Timing:
-    """For how many nanoseconds a number, divided by a limit, was in each bucket
+    """The nanoseconds for which a number, divided by a limit, was in each bucket
     (component-base TimingHistogram)."""
 
     cdef readonly Distribution distribution
