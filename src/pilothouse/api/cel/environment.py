@@ -61,7 +61,7 @@ LISTS = Library(lists.EXTENSION, macros.SORTING)
 BINDINGS = Library(macros=macros.BINDINGS)
 """`cel.bind`, which only the environment of device selectors has."""
 JSON_PATCH = Library(jsonpatch.FUNCTIONS)
-"""Only the environment of mutating policies has it."""
+"""The library of JSON patches; only the environment of mutating policies has it."""
 ENCODERS = Library(encoders.FUNCTIONS)
 KUBERNETES = (
     STANDARD,

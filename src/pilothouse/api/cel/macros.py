@@ -29,7 +29,7 @@ class MacroError(Exception):
 
 Expander = Callable[[int, Expr | None, list[Expr]], Expr | None]
 Macros = Mapping[tuple[str, int, bool], Expander]
-"""By name, number of arguments, and whether it is a member."""
+"""Expanders by name, number of arguments, and whether the macro is a member."""
 
 
 def expand(known: Macros, at: int, name: str, target: Expr | None, args: list[Expr]) -> Expr | None:

@@ -25,7 +25,7 @@ _OUT_OF_BUDGET = "running out of cost budget, no further validation rules will b
 
 
 class _Stop(Exception):
-    """No further rule is carried out."""
+    """The error that ends the evaluation: no further rule is carried out."""
 
 
 class _Around(NamedTuple):

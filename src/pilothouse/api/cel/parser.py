@@ -43,7 +43,7 @@ _BINARY = {
 }  # fmt: skip
 """The operators between two operands: their rank, from weak to strong, and the function that each is."""
 _STOPS = frozenset((*_BINARY, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
-"""Where the parser goes on after an error."""
+"""The tokens at which the parser goes on after an error."""
 
 
 class _TooDeep(Exception):

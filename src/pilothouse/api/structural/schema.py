@@ -110,7 +110,7 @@ def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
 
 
 def _prune(value: Any, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool = False) -> None:
-    """With `skip`, unknown members are kept, but known members below are pruned by their own schemas."""
+    """Prune a value. With `skip`, unknown members are kept, but known members below are pruned by their own schemas."""
     skip = schema is not None and (schema.preserve or skip)
     if isinstance(value, dict):
         _prune_object(
@@ -295,4 +295,4 @@ _SCALARS = {
     "boolean": Type("bool"),
     "": Type("any"),
 }
-"""By the `type` of a schema; one that says x-kubernetes-int-or-string has none."""
+"""Types by the `type` of a schema; one that says x-kubernetes-int-or-string has none."""

@@ -274,7 +274,7 @@ _stateful_set = rules.kind("""
       if not matchLabels and not matchExpressions
         invalid                         show:label-selector : empty selector is invalid for statefulset
 """)
-"""Its selector and what is before; around is whether it is new."""
+"""Rules of a StatefulSet's spec up to its selector; `around` is whether it is new."""
 
 
 def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:

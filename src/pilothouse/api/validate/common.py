@@ -171,7 +171,7 @@ def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, 
 
 
 def check_values_by_operator(operator: str, values: Sequence[str], path: str, errs: Errors) -> None:
-    """In and NotIn need values; Exists and DoesNotExist must not have any."""
+    """Check that In and NotIn have values, and that Exists and DoesNotExist have none."""
     if operator in ("In", "NotIn") and not values:
         errs.required(path, "must be specified when `operator` is 'In' or 'NotIn'")
     if operator in ("Exists", "DoesNotExist") and values:

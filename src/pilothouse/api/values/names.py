@@ -461,7 +461,7 @@ def _mapped(address: Address | None) -> bool:
 
 
 def ip_legacy(value: str, strict: bool = True) -> list[str]:
-    """For fields older than strict IP validation: the canonical form is not required."""
+    """Validate a field older than strict IP validation: the canonical form is not required."""
     if parse_ip(value) is None:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
     if not strict:
@@ -513,7 +513,7 @@ def _network(address: Address, length: int) -> str:
 
 
 def cidr_legacy(value: str, strict: bool = True) -> list[str]:
-    """For CIDR fields older than strict validation: the canonical form is not required."""
+    """Validate a CIDR field older than strict validation: the canonical form is not required."""
     parsed = parse_cidr(value)
     if parsed is None:
         return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]

@@ -32,7 +32,7 @@ _MAX_DIGITS = 3000
 _MAX_SUM = 2980
 """About the longest sum, in digits: the last ones of a longer one are rounded away. What is written must be parsed again."""
 _MAX_SPREAD = 1000
-"""If two amounts differ by more powers of ten, the smaller one is ignored, which keeps extreme sums cheap."""
+"""The most powers of ten by which two amounts may differ: beyond, the smaller one is ignored, which keeps extreme sums cheap."""
 
 
 class QuantityError(ValueError):

@@ -230,7 +230,7 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
 
 @rules
 def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """With the host's network, ports must equal host ports; a template may leave that to the pod's defaults."""
+    """Check that ports equal host ports where the pod uses the host's network; a template may leave that to the pod's defaults."""
     for i, container in enumerate(spec.get("containers") or ()):
         for j, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)

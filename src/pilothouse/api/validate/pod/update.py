@@ -184,7 +184,7 @@ def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: Po
 
 
 def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Only cpu and memory may change, nothing may be removed, and the QoS class must stay."""
+    """Check that only cpu and memory change, that nothing is removed, and that the QoS class stays."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     refusal = ""
     if MIRROR in _annotations(old):
