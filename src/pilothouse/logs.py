@@ -65,7 +65,7 @@ _of_thread = _OfThread()
 
 
 def serving() -> Serving:
-    """Where the calling thread notes which request it serves."""
+    """The place where the calling thread notes which request it serves."""
     return _of_thread.serving
 
 

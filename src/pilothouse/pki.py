@@ -48,7 +48,7 @@ FRONT_PROXY = "front-proxy-client"
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the server finds its keys. Empty paths: not made, because the operator brings their own."""
+    """The paths of the server's keys. Empty paths: not made, because the operator brings their own."""
 
     serving_cert: str
     serving_key: str
@@ -65,7 +65,7 @@ class Files:
     """Our own CA, which signs the certificates of clients and kubelets."""
     kubelet_cert: str = ""
     kubelet_key: str = ""
-    """By which kubelets know the server; empty: the flags name others."""
+    """The key by which kubelets know the server; empty: the flags name others."""
     proxy_ca: str = ""
     proxy_cert: str = ""
     proxy_key: str = ""
@@ -491,7 +491,7 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
 
 
 def _signing_key(path: pathlib.Path) -> str:
-    """The key of service account tokens; beside it is its public half, for whoever checks them."""
+    """The key of service account tokens; beside it is its public half, for those who check them."""
     from cryptography.hazmat.primitives import serialization as s
 
     if not path.exists():

@@ -20,7 +20,7 @@ T = TypeVar("T")
 POLL = 5.0
 """Seconds between two looks at the files of a configuration."""
 SETTLE = 0.25
-"""Seconds for which a file must stay as it is before it counts: whoever writes it may not be done yet."""
+"""Seconds for which a file must stay as it is before it counts: its writer may not be done yet."""
 LONGEST_PAUSE = 60.0
 """Seconds, at most, between two attempts to put the same files in force after they were refused."""
 LARGEST = 64 << 20

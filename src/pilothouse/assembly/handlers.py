@@ -146,7 +146,7 @@ class Handlers:
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
         self.memory = memory_of(config, registry, self.widths, given.caches)
-        """Has requests wait for memory, once it is started; None where it is not limited."""
+        """The limit that has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
@@ -247,7 +247,7 @@ class Handlers:
 
 
 def resolver_for(config: Config, readers: Readers) -> ServiceResolver:
-    """Where the Services of aggregated servers and webhooks lead."""
+    """The resolver of the Services of aggregated servers and webhooks."""
     return ServiceResolver(
         readers,
         by_endpoints=config.enable_aggregator_routing,

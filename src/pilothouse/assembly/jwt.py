@@ -25,7 +25,7 @@ from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
 
 Follow = Callable[[Reloads, Callable[[], None]], None]
-"""Has the file of issuers followed, given what empties the cache of tokens."""
+"""A function that has the file of issuers followed; its second argument empties the cache of tokens."""
 
 
 @dataclass(frozen=True, slots=True)

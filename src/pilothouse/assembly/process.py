@@ -22,7 +22,7 @@ log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
-"""Has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
+"""The signal that has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
 process can handle it."""
 
 

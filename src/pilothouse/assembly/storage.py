@@ -56,7 +56,7 @@ class Registry:
         self.store = Store(storage, self.cacher, object_limit, stale)
         self.readers = CachedReaders(self.store, catalog)
         self.client_metrics = ClientMetrics()
-        """Of the clients that controllers read and write by."""
+        """Metrics of the clients by which controllers read and write."""
 
     async def start(self, opened: Opened) -> None:
         """Open the storage and fill the watch cache."""
@@ -94,7 +94,7 @@ def registry_over(
     """The registry. The storage is put behind encryption where that is configured."""
     resource_of = encoding.resources_by_key(catalog)
     own = getattr(storage, "metrics", None)
-    if isinstance(own, Group):  # what only this sort of store can count
+    if isinstance(own, Group):  # metrics that only this kind of store has
         metrics.add(own)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
     if (

@@ -20,7 +20,7 @@ LONGEST_CALLER = 1024
 
 
 class Backend(Protocol):
-    """Where events are kept."""
+    """A back end, which keeps events."""
 
     name: str
     strict: bool
@@ -28,11 +28,11 @@ class Backend(Protocol):
     waits: bool
     """store() may have to be awaited."""
     legacy: bool
-    """It writes the legacy form."""
+    """Whether it writes the legacy form."""
 
     @property
     def lines(self) -> Lines | None:
-        """Where whole lines may go at once: all that the back end does is write them."""
+        """The file that takes whole lines at once: the back end does nothing but write them."""
 
     @property
     def buffered(self) -> int:

@@ -136,7 +136,7 @@ class LogBackend(Background):
 
     @property
     def lines(self) -> Lines | None:
-        """Where lines may go at once: they are gathered, and neither cut nor of another form."""
+        """The file that takes lines at once: they are gathered, and neither cut nor of another form."""
         return self._gathered if self._gathers and self._truncation is None else None
 
     def _begin(self) -> None:

@@ -43,7 +43,7 @@ HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LE
 
 
 class Sink(Protocol):
-    """Where the events of a request go: the Auditor."""
+    """The receiver of the events of a request: the Auditor."""
 
     legacy: bool
     """Whether events need the members of the legacy form."""

@@ -186,7 +186,7 @@ class RotatedFile:
 
 
 def _written(path: Path) -> float:
-    """When a file was rotated, by its name."""
+    """The time at which a file was rotated, by its name."""
     found = _STAMP.search(path.name)
     assert found is not None
     head, _, millis = found[0].partition(".")

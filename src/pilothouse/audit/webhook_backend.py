@@ -124,7 +124,7 @@ class WebhookBackend(Background):
         return good
 
     def flush(self) -> None:
-        """Nothing: events are on their way."""
+        """Do nothing: events are on their way."""
 
     def _fitting(self, events: Sequence[Event]) -> Sequence[Event]:
         if self._truncation is None:

@@ -69,18 +69,18 @@ class TokenIdentity:
 
 
 class TokenAuthenticator(Protocol):
-    """One sort of bearer token."""
+    """An authenticator of one kind of bearer token."""
 
     name: str
     """How people know it."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
-        """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
+        """The identity; None for a token of another kind; errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
 class Recognition:
-    """By which method a request's user was recognised ("" = by none), and what those asked before it have said."""
+    """The method by which a request's user was recognised ("" = by none), and the answers of those asked before it."""
 
     by: str
     said: tuple[tuple[str, str], ...] = ()

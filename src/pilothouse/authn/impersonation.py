@@ -38,7 +38,7 @@ _EXTRA = "impersonate-extra-"
 _NODE_PREFIX = "system:node:"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 _SEVERAL = 4
-"""From so many groups or extras on, one check for all of them is tried first."""
+"""The number of groups or extras from which on one check for all of them is tried first."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -274,7 +274,7 @@ _MODES = (
     _Mode("serviceaccount", lambda wanted, _: _only_name(wanted) and _account_of(wanted.name) is not None),
     _Mode("user-info", lambda wanted, _: _node_of(wanted.name) is None and _account_of(wanted.name) is None),
 )
-"""From the narrowest to the widest; the legacy `impersonate` verb comes after them."""
+"""The modes from the narrowest to the widest; the legacy `impersonate` verb comes after them."""
 
 
 def _fault_of_extra(extra: dict[str, list[str]]) -> str:

@@ -58,7 +58,7 @@ class SigningKey:
 
 
 class KeySource(Protocol):
-    """Where the keys are that verify this cluster's tokens."""
+    """A source of the keys that verify this cluster's tokens."""
 
     async def find(self, kid: str) -> Sequence[VerifyKey]:
         """The keys of a key ID; all for ""."""

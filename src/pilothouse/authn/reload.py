@@ -13,7 +13,7 @@ PATIENCE = 60.0
 
 
 class Reload:
-    """Has tokens judged by other issuers; `anonymous` is what the content in force says of anonymous requests.
+    """A reload, which has other issuers judge tokens; `anonymous` is what the content in force says of anonymous requests.
 
     `make` validates a configuration and makes its issuers; `forget` is called when others are in force.
     """

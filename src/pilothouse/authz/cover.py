@@ -1,4 +1,4 @@
-"""Which rights that rules grant are covered by no other rule, without the product of the lists that a rule is.
+"""Find the rights of rules that no other rule covers, without the product of the lists that a rule is.
 
 A rule grants one right for each combination of its groups, resources, verbs and names, which may be millions.
 So combinations are not tried one by one: from member to member, those of the held rules are kept that still

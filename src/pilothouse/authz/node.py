@@ -34,7 +34,7 @@ class PodsOfNodes:
         self._readers = readers
         self._clock = clock
         self._known: dict[str, tuple[int, float, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
-        """By node: the revision of all pods, when that was, and for each of the node's its own revision and what it
+        """Facts by node: the revision of all pods, when that was, and for each of the node's its own revision and what it
         refers to. The node that asked last stands last."""
 
     def refer_to(self, node: str, vertex: Vertex) -> bool:
@@ -67,7 +67,7 @@ Changed = Callable[[str, Object | None, Object | None], None]
 
 
 class Graph:
-    """Which nodes an object is related to, through the pods that run there (or by its own node name)."""
+    """The nodes to which an object is related, through the pods that run there (or by its own node name)."""
 
     def __init__(self, readers: Readers, actions: Histogram | None = None) -> None:
         """`actions` counts the seconds of changes by operation, as AddPV."""

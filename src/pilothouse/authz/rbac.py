@@ -123,7 +123,7 @@ class RBACAuthorizer:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
         self._scopes: dict[str, _Scope] = {}
         self._places: dict[tuple[str, str], dict[str, int]] = {}
-        """For each subject, how many bindings in which namespace are to it."""
+        """The number of bindings to each subject, by namespace."""
         self.listeners: list[Callable[[], None]] = []
         """Called when a role or a binding has changed."""
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(

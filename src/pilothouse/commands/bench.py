@@ -43,7 +43,7 @@ compared with another machine's.
 """
 
 VERSION = 1
-"""Of the sheet: figures of another version are not comparable."""
+"""The version of the sheet: figures of another version are not comparable."""
 START_SECONDS = 30.0
 BUSY = 1.15
 """How far two calibrations may be apart on a machine that does nothing else."""

@@ -31,7 +31,7 @@ WATCHES, CHANGES = 100, 20
 IDLE = 200
 """Connections whose memory is measured."""
 SECONDS = 60.0
-"""After which an answer is given up."""
+"""The time after which an answer is given up."""
 
 _SENT = re.compile(rb'"sent":"(\d+)"')
 

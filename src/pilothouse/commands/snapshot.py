@@ -37,7 +37,7 @@ are encrypted.
 """
 _BOLT = 0xED0CDAED.to_bytes(4, "little")
 _BOLT_AT = 16
-"""Where the database of etcd (bbolt) has its magic number."""
+"""The offset of the magic number in the database of etcd (bbolt)."""
 
 
 def run(arguments: Sequence[str]) -> None:

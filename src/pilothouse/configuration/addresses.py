@@ -1,4 +1,4 @@
-"""By which addresses a server is reached."""
+"""The addresses by which a server is reached."""
 
 import ipaddress
 import socket

@@ -19,7 +19,7 @@ TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 def check(
     config: Config, all_flags: Iterable[Flag], installed: Callable[[], list[Offered]] = offered
 ) -> Iterator[str]:
-    """Everything that is wrong with a configuration, in upstream's words where it has some.
+    """Yield every fault of a configuration, in upstream's words where it has some.
 
     `installed` gives the admission plugins of installed packages; it is called where flags may mean them.
     """

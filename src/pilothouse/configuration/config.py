@@ -446,7 +446,7 @@ class Config:
 
     @property
     def data_directory(self) -> pathlib.Path:
-        """Where this server keeps what it makes: --data-dir, else --cert-dir, else a state directory.
+        """The directory where this server keeps what it makes: --data-dir, else --cert-dir, else a state directory.
 
         A server that was given its own --cert-dir (as envtest does) so gets its own data without being asked.
         """
@@ -476,7 +476,7 @@ class Config:
 
     @property
     def certificate_directory(self) -> pathlib.Path:
-        """Where the serving certificate is looked for, and made."""
+        """The directory where the serving certificate is looked for, and made."""
         return pathlib.Path(self.cert_dir) if self.cert_dir else self.data_directory
 
     @property

@@ -1,4 +1,4 @@
-"""Which admission plugins the installed packages offer: the entry points of the group `pilothouse.admission`.
+"""The admission plugins that the installed packages offer: the entry points of the group `pilothouse.admission`.
 
 A package is not imported here. `importlib.metadata` is imported only where a flag asks for plugins, as it takes some
 30 ms.

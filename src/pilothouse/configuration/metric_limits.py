@@ -40,7 +40,7 @@ NOT_SMALL = frozenset(
 because each resource has a series of them, whatever happens."""
 
 NOT_ZERO = frozenset(("aggregator_unavailable_apiservice",))
-"""Of what the small profile shows no zeros, besides what is told by resource: each group version has a series of it."""
+"""The metrics of which the small profile shows no zeros, besides what is told by resource: each group version has a series of it."""
 
 PERIODS = {"STABLE": 3, "BETA": 1}
 """Minor releases for which a deprecated metric is shown, by its stability; others are hidden at once."""

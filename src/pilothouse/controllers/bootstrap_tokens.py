@@ -36,7 +36,7 @@ def token_text(secret: Object, key: str) -> str:
 
 
 def expires_at(secret: Object) -> float | None:
-    """When a token expires, in Unix seconds; None = never, 0 for an expiration that cannot be read."""
+    """The time at which a token expires, in Unix seconds; None = never, 0 for an expiration that cannot be read."""
     text = token_text(secret, "expiration")
     if not text:
         return None

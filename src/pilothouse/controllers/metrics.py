@@ -4,7 +4,7 @@ from pilothouse.metrics.instruments import Counter, Gauge, Group
 
 
 class AggregationMetrics(Group):
-    """Which APIServices are unavailable, and how often they have become so."""
+    """Metrics of the APIServices that are unavailable, and of how often they have become so."""
 
     def __init__(self) -> None:
         self.unavailable = Gauge(

@@ -49,7 +49,7 @@ USER = ("X-Remote-User", "system:aggregator")
 
 
 class Documents(Protocol):
-    """Where the documents are kept."""
+    """The place that keeps the documents."""
 
     def set(self, version: GroupVersion, spec: RemoteSpec) -> RemoteSpec:
         """Keep what is known of a group version; returns what there is room for."""

@@ -82,7 +82,7 @@ class Stages:
     finder: Finder | None = None
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
     memory: Memory | None = None
-    """Has requests wait for memory; None: nobody counts it."""
+    """The limit that has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
     console: Console | None = None
@@ -114,7 +114,7 @@ class Pipeline:
         self.deadline = deadline
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
-        """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
+        """Whether every answer says `Connection: close`, so that the load balancer sends clients elsewhere."""
         self._serving = logs.serving()
         self.edges: Edges | None = None
         """The work around every request that flags ask for; None where they ask for nothing."""

@@ -1,7 +1,7 @@
 """The gate that a request passes before it is authorized: it takes seats, waits for them, or is refused (KEP-1040).
 
 Requests take seats of the priority level that their flow schema names, unless --enable-priority-and-fairness=false has
-reads and writes counted alone. The seats are given back when the answer has been sent. Whoever has been taking an
+reads and writes counted alone. The seats are given back when the answer has been sent. A client that has been taking an
 answer for `HELD` seconds keeps it, but its seats go to others.
 """
 

@@ -1,6 +1,6 @@
 """The formats in which Prometheus reads metrics: text 0.0.4, OpenMetrics 1.0 and protobuf (prometheus/common expfmt).
 
-A family is encoded series by series, so that whoever encodes a large one can pause in between.
+A family is encoded series by series, so that the caller can pause in between when one is large.
 """
 
 import math

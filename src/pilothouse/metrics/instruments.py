@@ -1,6 +1,6 @@
 """Instruments of measurement: counters, gauges, histograms and summaries, and the registry that shows them to Prometheus.
 
-A package declares its metrics in a `Group` beside the code that moves them; whoever assembles a server makes the groups,
+A package declares its metrics in a `Group` beside the code that moves them; the assembly of a server makes the groups,
 adds them to the server's `MetricsRegistry` and hands them in. There is no state of the process, so two servers share nothing.
 Everything runs on the event loop's thread, so nothing is locked. Text is made only when somebody asks for it.
 """

@@ -110,7 +110,7 @@ Address = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 async def addresses(host: str, port: int) -> Sequence[Address]:
-    """Where a host is; an address is not looked up, which would take a thread."""
+    """The addresses of a host; an address is not looked up, which would take a thread."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:

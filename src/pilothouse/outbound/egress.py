@@ -19,7 +19,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class Proxy(NamedTuple):
-    """Where a proxy listens: a host and a port, with TLS where there is a context, or the path of a Unix socket."""
+    """The address of a proxy: a host and a port, with TLS where there is a context, or the path of a Unix socket."""
 
     host: str = ""
     port: int = 0

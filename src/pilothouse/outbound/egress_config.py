@@ -55,16 +55,16 @@ class Egress(NamedTuple):
     """How connections are opened, by what lies at their other end."""
 
     cluster: Dialer
-    """For what the cluster runs: kubelets, pods, services, webhooks and aggregated servers behind services."""
+    """The dialer for what the cluster runs: kubelets, pods, services, webhooks and aggregated servers behind services."""
 
     controlplane: Dialer
-    """For what stands beside this server: webhooks with a URL, the webhooks of authentication and authorization."""
+    """The dialer for what stands beside this server: webhooks with a URL, the webhooks of authentication and authorization."""
 
     direct: Dialer
-    """For what no selection stands for."""
+    """The dialer for hosts that no selection covers."""
 
     etcd: Dialer | None = None
-    """For the members of etcd; None when they are reached directly."""
+    """The dialer for the members of etcd; None when they are reached directly."""
 
     async def close(self) -> None:
         """Give up what belongs to the connections."""

@@ -147,7 +147,7 @@ class Answer:
     def close(self) -> None:
         """Give the connection up, unless the body has been read to its end.
 
-        It is aborted: whoever closes TLS properly reads on until the other side has done so too, up to 30 s, and a
+        It is aborted: a proper close of TLS reads on until the other side has closed too, up to 30 s, and a
         hostile server sends all the while.
         """
         connection = self._response.connection
@@ -274,7 +274,7 @@ class Outbound:
 
     @property
     def line(self) -> Line:
-        """Where connections wait for the turn in which their answers are read."""
+        """The line in which connections wait for the turn in which their answers are read."""
         if self._line is None:
             self._line = Line(asyncio.get_running_loop())
         return self._line

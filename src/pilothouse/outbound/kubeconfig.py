@@ -74,7 +74,7 @@ class Credentials(NamedTuple):
 
     headers: Sequence[tuple[str, str]] = ()
     trust: Trust = Trust()
-    """Of which the client certificate counts."""
+    """The CAs and files of TLS, of which the client certificate counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Unusable(WebhookError):
 
 
 class Target(NamedTuple):
-    """Where a review goes.
+    """The target of a review.
 
     shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved. service:
     whether that is so.

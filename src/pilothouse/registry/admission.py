@@ -52,7 +52,7 @@ class AdmissionAttributes:
     annotations: dict[str, str] = field(default_factory=dict)
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     work: Work | Inline = INLINE_WORK
-    """Where plugins run when the object is large."""
+    """The executor of plugins when the object is large."""
     reinvocation: Reinvocation | None = None
     """None until a plugin needs it."""
     pending: Callable[[], Awaitable[None]] | None = None
@@ -62,12 +62,12 @@ class AdmissionAttributes:
     request_annotations: dict[str, str] = field(default_factory=dict)
     """Audit annotations for the levels Request and RequestResponse only: they show parts of the object."""
     deadline: Callable[[], float | None] | None = None
-    """When the request's time is up, by the clock of the event loop; None, or a call that gives None: it never is.
+    """The time at which the request must end, by the clock of the event loop; None, or a call that gives None: it never must.
     A deadline is known once the request has waited."""
     webhook_seconds: float = 0.0
     """How long webhooks have kept the request: those that change objects one after another, others side by side."""
     trail: Trail | None = None
-    """Where plugins, webhooks and policies note what they have done; None: nobody will ask."""
+    """The trail on which plugins, webhooks and policies note what they have done; None: nobody will ask."""
 
     @property
     def kind(self) -> tuple[str, str, str]:

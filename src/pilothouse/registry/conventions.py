@@ -1,4 +1,4 @@
-"""How a resource is served where kube-apiserver's two sorts of resources differ: one value for each sort.
+"""How a resource is served where kube-apiserver's two kinds of resources differ: one value for each kind.
 
 Resources that are compiled in have a route for each path and method and pass through Go types. Custom resources share
 one handler and stay unstructured (apiextensions-apiserver customresource_handler.go). A record refers to its value, and

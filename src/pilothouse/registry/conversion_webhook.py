@@ -41,9 +41,9 @@ Key = tuple[int, str, bytes]
 
 @dataclass(slots=True)
 class _Settled:
-    """How the conversion of an object by somebody else has ended: with its bytes, or because nobody answers.
+    """The end of the conversion of an object by another request: with its bytes, or because nobody answers.
 
-    Neither of the two: whoever waits for it has to ask, for the batch failed by another object or was given up.
+    Neither of the two: the request that waits for it has to ask, for the batch failed by another object or was given up.
     """
 
     made: bytes | None = None
@@ -149,7 +149,7 @@ class WebhookConverter:
         return out
 
     async def _share(self, objects: Sequence[Object], keys: Sequence[Key], to: str) -> dict[Key, Object]:
-        """Convert in one batch, for whoever waits for these objects as well."""
+        """Convert in one batch, also for the requests that wait for these objects."""
         running, loop = self._shared.running, asyncio.get_running_loop()
         for key in keys:
             running[key] = loop.create_future()
@@ -242,4 +242,4 @@ def _digest(obj: Object) -> bytes:
 
 
 class _Unanswered(errors.Unknown):
-    """Nobody answers at the webhook: asking once more for the same objects would take as long again."""
+    """The error when nobody answers at the webhook: asking once more for the same objects would take as long again."""

@@ -256,7 +256,7 @@ class Definition:
         """The function that makes, of a stored object, the form from which selectable fields are read;
         None = the object itself.
 
-        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and whoever
+        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and a list that
         selects reads the others from the converted objects (Resource.converted_fields).
         """
         if conversion is None or conversion.converter is None:

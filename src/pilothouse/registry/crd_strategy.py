@@ -232,7 +232,7 @@ class Instances:
         errs.raise_if_any(group, obj.get("kind", ""), obj["metadata"].get("name", ""))
 
     def _validate_changed_lists(self, obj: Object, live: Object, schema: Schema, errs: Errors) -> None:
-        """An update need not mend lists that were wrong already."""
+        """Validate lists; an update need not fix lists that were wrong already."""
         before = Errors()
         validate_lists(live, schema, before)
         if not before:

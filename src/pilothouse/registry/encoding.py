@@ -24,7 +24,7 @@ RANGES = {
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
 _HEAD = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([^"]+)"')
-"""How kube-apiserver begins the JSON of a built-in kind. It sorts the members of custom resources."""
+"""The beginning of the JSON of a built-in kind by kube-apiserver. It sorts the members of custom resources."""
 
 
 def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:

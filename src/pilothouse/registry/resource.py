@@ -74,7 +74,7 @@ class Subresource:
     validate: Callable[[Object, Errors], None] | None = None
     """The rules of such a body; None = the object's own rules say it all."""
     replicas: Path = ()
-    """Where the object has the replicas of a Scale."""
+    """The path to the replicas of a Scale in the object."""
     undecodable: str = ""
     """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
 
@@ -114,7 +114,7 @@ class Resource:
     conventions: what differs between built-in and custom resources.
     action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
     names_namespace: an object's name is the namespace that admission sees (namespaces).
-    escalation_checked: an object grants rights, so whoever writes it must hold them (RBAC).
+    escalation_checked: an object grants rights, so the user who writes it must hold them (RBAC).
     confidential: errors about patches do not show what objects contain (secrets).
     """
 

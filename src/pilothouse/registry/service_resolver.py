@@ -10,7 +10,7 @@ from pilothouse.registry.resource import Backend
 
 
 class Unroutable(Exception):
-    """No URL can be found for a Service; the message is upstream's."""
+    """The error when no URL can be found for a Service; the message is upstream's."""
 
 
 class ServiceResolver:

@@ -120,14 +120,14 @@ class WriteContext:
     dry_run: bool = False
     now: str = ""
     warnings: list[str] = field(default_factory=list)
-    # Given by whoever serves a request; hooks that ask neither are tested without.
+    # The pipeline gives these; hooks that use neither are tested without.
     readers: Readers = None  # type: ignore[assignment]
     services: Services = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     chosen: set[str | int] = field(default_factory=set)
     work: Work | Inline = INLINE_WORK
-    """Where the long steps of the write run."""
+    """The executor of the long steps of the write."""
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
     """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name; "" = they may."""
     trail: Trail | None = None

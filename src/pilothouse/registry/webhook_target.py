@@ -16,7 +16,7 @@ PORT = 443
 """The port of a Service or URL that names none."""
 
 NOBODY = Users()
-"""No credentials for any host."""
+"""Users without credentials for any host."""
 
 
 class Resolver(Protocol):
@@ -27,7 +27,7 @@ class Resolver(Protocol):
 
 
 def target_of(config: Object, resolver: Resolver, seconds: float, users: Users = NOBODY) -> Target:
-    """Where to post a review that has so many seconds.
+    """The target of a review that has so many seconds.
 
     Unusable when no client can be made of the clientConfig or of the credentials that `users` have for its host;
     WebhookError when the Service cannot be resolved. A Service is asked as `NAME.NAMESPACE.svc`, whatever address it

@@ -13,7 +13,7 @@ class Request:
     part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
     name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
-    was authenticated. `warnings` is what whoever authenticated the client has to tell it, `annotations` what the audit
+    was authenticated. `warnings` are the authenticator's messages to the client, `annotations` what the audit
     log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
     """
 

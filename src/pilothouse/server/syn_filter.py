@@ -1,7 +1,7 @@
 """Drops attempts to connect to a listening socket that is about to be closed (Linux).
 
 The system completes TCP handshakes by itself and resets connections that nobody has accepted when the socket is closed. A
-packet filter that drops SYN segments ends that: what has begun is completed and accepted, and whoever is dropped sends the
+packet filter that drops SYN segments ends that: what has begun is completed and accepted, and a client whose SYN is dropped sends the
 SYN again after a second, when the system refuses it or another socket of the port answers.
 """
 

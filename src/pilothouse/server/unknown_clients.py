@@ -21,7 +21,7 @@ UNKNOWN_CA = frozenset((2, 7, 18, 19, 20, 21))
 Every signature is checked once more by the authenticator.
 """
 INVALID_PURPOSE = 26
-"""That of a certificate for other uses. The authenticator looks at the client's own, not at those of the CAs above it."""
+"""The error code of a certificate for other uses. The authenticator looks at the client's own, not at those of the CAs above it."""
 
 
 def admit(context: ssl.SSLContext) -> bool:

@@ -40,7 +40,7 @@ class Receiver(Protocol):
 
 
 class Duplex:
-    """The bytes of one connection, for its receiver. Whoever owns the transport calls the methods that begin with `on_`.
+    """The bytes of one connection, for its receiver. The owner of the transport calls the methods that begin with `on_`.
 
     Bytes that arrive before there is a receiver are kept, and nothing more is read until then. An end of the peer's
     input ends the connection as a whole, as upstream's proxy does (apimachinery util/proxy, tryUpgrade): TLS knows no
@@ -67,7 +67,7 @@ class Duplex:
     def __init__(self, transport: asyncio.Transport, line: Line | None = None) -> None:
         self._transport = transport
         self.line = line
-        """Where connections of the server wait for their turn; None for one that this server has opened."""
+        """The line in which connections of the server wait for their turn; None for one that this server has opened."""
         self._gathered: list[bytes | memoryview | bytearray] | None = None
         self._gathered_size = 0
         self._receiver: Receiver | None = None

@@ -32,7 +32,7 @@ Event = tuple[int, bytes, bool]
 _MOST = 128
 """Protocols of a header that are looked at."""
 _HTTP = ("h2c", "http/", "tls/")
-"""How protocols begin that are HTTP again. Whoever was given one by a server that trusts this one could send it requests
+"""The beginnings of protocols that are HTTP again. A client that got one from a server that trusts this one could send it requests
 in anybody's name, so that a wish for them is ignored (RFC 9110, 7.8); upstream passes it on."""
 
 

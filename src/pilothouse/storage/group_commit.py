@@ -22,8 +22,10 @@ Write = TypeVar("Write")
 
 
 class GroupCommit(Generic[Write]):
-    """`commit` is called with the writes of each group, at most `limit`; whoever carries it out calls done() once for
-    each."""
+    """Groups writes into commits: `commit` is called with the writes of each group, at most `limit`.
+
+    The code that carries a group out calls done() once for it.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, commit: Callable[[list[Write]], None], limit: int = LIMIT

@@ -166,7 +166,7 @@ class Ha:
         return out | {name: p.pid for name, p in others.items() if p is not None}
 
     def addresses(self) -> dict[str, list[str]]:
-        """Where the parts of the cluster listen, by their names."""
+        """The addresses of the cluster's parts, by their names."""
         out = {"HAProxy": [self.url], "servers": [f"https://127.0.0.1:{port}" for port in self.ports]}
         out["etcd"] = self.etcd.urls
         return out | ({"Prometheus": [self.prometheus.url]} if self.prometheus.process is not None else {})

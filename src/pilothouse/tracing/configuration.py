@@ -10,7 +10,7 @@ from pilothouse.spans import MILLION
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 ENDPOINT = "localhost:4317"
-"""Where a collector listens that the file does not name."""
+"""The address of a collector that the file does not name."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md"

@@ -2,7 +2,7 @@
 
 The supervisor makes a directory that only its user may enter, and names each worker a path in it: PATH/0, PATH/1 and so on.
 A worker listens on the socket PATH/0.sock. When it is asked to, and whenever it is scraped itself, it writes what it has
-counted to the file PATH/0.metrics. Whoever is scraped asks the others and adds up the files. So nothing that was ever shown is
+counted to the file PATH/0.metrics. The worker that is scraped asks the others and adds up the files. So nothing that was ever shown is
 lost: the counts of a worker that is dead or slow are read from what it wrote last, and the one that takes its place goes on
 from there.
 """

@@ -1,6 +1,6 @@
 """Serves the console at /console: pages, scripts and styles of the package, which anybody may read.
 
-The files hold no data: whatever the console shows, the browser asks for with the credentials of whoever looks at it, so
+The files hold no data: the browser asks for everything that the console shows with the user's credentials, so
 these files are served without authentication. Otherwise nobody could paste a token where anonymous requests are refused.
 """
 
@@ -46,7 +46,7 @@ HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-cache"),
 )
-"""Of every answer. A browser keeps the files, and asks whether they are still the same."""
+"""The headers of every answer. A browser keeps the files, and asks whether they are still the same."""
 
 
 class Console:

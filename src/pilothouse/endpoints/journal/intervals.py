@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Moments(Protocol):
-    """When the stages of a request ended, as in Context and in the journal: by time.perf_counter(), 0 = not reached."""
+    """The times at which the stages of a request ended, as in Context and in the journal: by time.perf_counter(), 0 = not reached."""
 
     @property
     def started(self) -> float: ...

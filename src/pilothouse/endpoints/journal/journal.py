@@ -78,7 +78,7 @@ class Entry:
 
     @property
     def recognition(self) -> Recognition:
-        """Which authenticator knew the user, and what others said."""
+        """The authenticator that knew the user, and the answers of the others."""
         return self.kept.recognition or BY_NOBODY
 
     @property

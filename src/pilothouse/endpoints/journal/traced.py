@@ -68,11 +68,11 @@ class Traced:
         self.verb = Span(trace, name, at.id, threshold=USUAL) if name else None
 
     def judging(self) -> None:
-        """From now on calls to other servers belong to the stages before the verb."""
+        """Let calls to other servers, from now on, belong to the stages before the verb."""
         spans.current.set(self._filters[-1])
 
     def dispatched(self) -> None:
-        """From now on they belong to the verb."""
+        """Let calls to other servers, from now on, belong to the verb."""
         spans.current.set(self.verb or self._filters[-1])
 
     def complete(
@@ -238,7 +238,7 @@ def _error(ctx: Context) -> dict[str, spans.Value]:
 
 
 def _last(ctx: Context, trail: Trail) -> float:
-    """When the answer began to be made."""
+    """The time at which the answer began to be made."""
     return trail.marks[-1][1] if trail.marks else ctx.decided or ctx.recognised
 
 

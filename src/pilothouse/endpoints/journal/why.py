@@ -1,6 +1,6 @@
 """Serves GET /debug/requests: the latest requests of this server, and why each was answered as it was.
 
-Whoever asks needs the right to `get` the path, like for any other that names no resource; no role of a fresh cluster grants
+A user needs the right to `get` the path, like for any other that names no resource; no role of a fresh cluster grants
 it but cluster-admin.
 """
 
@@ -111,7 +111,7 @@ class Why:
         return out, False
 
     def _server(self) -> Object:
-        """Which process has been asked: another worker, or another server, keeps other requests."""
+        """The process that has been asked: another worker, or another server, keeps other requests."""
         return {"name": self._journal.server, "process": os.getpid()}
 
 

@@ -60,7 +60,7 @@ class Selection:
     scopes: tuple[str, ...] = ()
     """The prefixes of keys that `among` stands for, in the order of keys."""
     charge: Callable[[int], Awaitable[None]] | None = None
-    """Has the request wait for so many bytes of memory; None where nothing counts them."""
+    """A function that has the request wait for so many bytes of memory; None where nothing counts them."""
 
     def cache(self) -> ResourceCache:
         """The watch cache; InternalError when something that is asked for cannot be read."""
@@ -265,7 +265,7 @@ def _known_fields(resource: Resource, selector: Selector) -> Selector:
 
 
 def _place(s: Selection) -> None:
-    """Where in the collection and when: limit, continue, resourceVersion and its match."""
+    """Set the place in the collection and the time: limit, continue, resourceVersion and its match."""
     p = s.params
     revision = resource_version(p.resource_version)
     s.limit = (

@@ -36,7 +36,7 @@ READ_ONLY = frozenset(("get", "list", "watch"))
 
 KIND = ("group", "resource")
 SORT = ("component", "group", "resource", "scope", "subresource", "verb", "version")
-"""The labels that tell one sort of request from another."""
+"""The labels that tell one kind of request from another."""
 
 
 Key = tuple[str, str, str, str, str, str, str, str, int]

@@ -1,4 +1,4 @@
-"""Where a CONNECT goes: the proxy subresource of nodes, pods and services, and the streams of a pod."""
+"""The targets of a CONNECT: the proxy subresource of nodes, pods and services, and the streams of a pod."""
 
 import asyncio
 import socket

@@ -52,7 +52,7 @@ def _requests(ctx: WriteContext, spec: Object, errs: Errors) -> None:
 
 
 def _results(claim: Object) -> list[bool]:
-    """Which results of a claim's allocation have admin access."""
+    """Whether each result of a claim's allocation has admin access."""
     allocation = (claim.get("status") or {}).get("allocation") or {}
     results = (allocation.get("devices") or {}).get("results") or ()
     return [bool(result.get("adminAccess")) for result in results]

@@ -38,7 +38,7 @@ SETTLE_SECONDS = 3.0
 """Seconds that a read waits for events whose keys are being fetched."""
 
 READY_SECONDS = 10.0
-"""For the providers of a new configuration to be usable, at least; longer when their time-outs are long."""
+"""The least time for the providers of a new configuration to become usable; longer when their time-outs are long."""
 
 
 class EncryptionError(StorageError):
@@ -97,7 +97,7 @@ class Remote(Provider):
 
 
 class PlainText(Provider):
-    """No encryption."""
+    """A provider that does not encrypt."""
 
     prefix = b""
 
@@ -345,7 +345,7 @@ def _fits(resource: str, names: Sequence[str]) -> bool:
 class EncryptedStorage:
     """A store that keeps values encrypted. What is written is given back as it came.
 
-    get, range and watch give what is stored, once the keys that it needs were fetched: whoever reads decrypts each
+    get, range and watch give what is stored, once the keys that it needs were fetched: the reader decrypts each
     value by itself, so that one that is damaged does not hide the others.
     """
 

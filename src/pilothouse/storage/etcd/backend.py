@@ -341,7 +341,7 @@ class EtcdStorage:
         return answer
 
     async def _read_after(self, before: "asyncio.Task[int] | None") -> int:
-        """The revision, read once `before` is done: whoever comes until then shares this read.
+        """The revision, read once `before` is done: all callers until then share this read.
 
         When etcd hangs, the time that was waited for `before` counts, so that nobody waits for two reads to fail.
         """

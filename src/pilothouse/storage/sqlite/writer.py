@@ -76,7 +76,7 @@ class Batch:
     answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
     complete: bool = False
     began: float = 0.0
-    """When the commit began, by time.perf_counter()."""
+    """The time at which the commit began, by time.perf_counter()."""
     writes: int = 0
     """The writes of the group that was committed or refused; 0 for other answers."""
 
