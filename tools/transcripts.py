@@ -34,7 +34,7 @@ ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 BLOCK = re.compile(r"(?:<!-- run: (?P<run>\w+) -->)|(?:```console\n(?P<console>.*?)```)", re.S)
 
 EXPIRED = int(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp())
-"""When the expired token has expired."""
+"""The time at which the expired token has expired."""
 
 CHANGING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),

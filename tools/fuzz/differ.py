@@ -31,7 +31,7 @@ FLAGS = (
     "--allow-privileged",
     "--controllers=-*",
 )
-"""Of our server: what a bare kube-apiserver of a test cluster has."""
+"""The flags of our server: those of a bare kube-apiserver of a test cluster."""
 
 REVIEW = Step(
     "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", b"{}", {"content-type": "application/json"}
@@ -87,7 +87,7 @@ class Report:
 
 
 def differences(want: Any, got: Any, path: str = "") -> Iterator[str]:
-    """Where two normalised values differ, as `path: one, other`; items of lists have no number."""
+    """The places where two normalised values differ, as `path: one, other`; items of lists have no number."""
     if isinstance(want, dict) and isinstance(got, dict):
         for key in sorted({**want, **got}):
             if key not in want or key not in got:
@@ -180,7 +180,7 @@ def trusting(ca: str = "") -> ssl.SSLContext:
 
 
 def known_as(server: Player) -> str:
-    """How a server calls whoever asks, as a line of a token file without the token."""
+    """The user whom a server recognises, as a line of a token file without the token."""
     answer = server.send(REVIEW)
     if answer.status != 201:
         raise SystemExit(f"the reference does not say who asks: {answer.status} {answer.body}")

@@ -27,7 +27,7 @@ LONG_TEXTS = 0.15
 
 
 def sources() -> dict[str, Source]:
-    """Where cases come from, by name."""
+    """The sources of cases, by name."""
     made: dict[str, Source] = {}
     for resource in growth_kinds.resources():
         name = f"{resource.group_resource}/{resource.version}"

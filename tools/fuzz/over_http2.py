@@ -10,7 +10,7 @@ import hpack
 
 
 class Encoder(hpack.Encoder):
-    """Without Huffman codes, which take hpack a minute for a megabyte."""
+    """An encoder without Huffman codes, which take hpack a minute for a megabyte."""
 
     def encode(self, headers: Any, huffman: bool = False) -> bytes:
         return bytes(super().encode(headers, huffman=False))
