@@ -91,7 +91,7 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """For a test that sets logging up to write into it; afterwards logging is as it was."""
+    """A stream for a test that sets logging up to write into it; afterwards logging is as it was."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield io.StringIO()
@@ -115,7 +115,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With PILOTHOUSE_CI=1, fail a test that is skipped because something is not installed."""
+    """Fail a test that is skipped because something is not installed, where PILOTHOUSE_CI=1."""
     report = yield
     if CI and report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")

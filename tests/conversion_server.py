@@ -91,4 +91,4 @@ def setting(*where: Any, value: Any) -> Any:
 
 FIRST = ("response", "convertedObjects", 0)
 META = (*FIRST, "metadata")
-"""Where the first converted object of an answer is, and its metadata."""
+"""The paths to the first converted object of an answer, and to its metadata."""

@@ -233,7 +233,7 @@ def test_the_data_directory_is_closed_to_others(
 
 
 def test_a_data_directory_that_cannot_be_used_is_told_with_its_owner() -> None:
-    """In a process of its own that is nobody, for whoever runs the tests may be root."""
+    """The process of the test is the user nobody, because the tests may run as root."""
     script = """
 import os, pathlib, sys
 from pilothouse import pki

@@ -255,7 +255,7 @@ def test_set_image_and_rollout(kubectl: Kubectl, web: str) -> None:
 
 
 def test_rollout_status(kubectl: Kubectl, web: str) -> None:
-    """It follows the statuses that the test sets in the controller's place."""
+    """kubectl follows the statuses that the test sets in the controller's place."""
     waiting = kubectl.start(f"-n {web} rollout status deployment web --timeout=20s")
     for ready in (1, 2):
         status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready}
@@ -495,7 +495,7 @@ def test_delete_collects_dependents(kubectl: Kubectl, namespace: str) -> None:
 
 
 def test_delete_namespace(kubectl: Kubectl, namespace: str) -> None:
-    """With everything in it, and for good."""
+    """The namespace goes with everything in it, and for good."""
     kubectl(f"-n {namespace} create deployment web --image=example.org/web:1")
     kubectl(f"-n {namespace} create configmap a")
     kubectl(f"-n {namespace} run one --image=example.org/one:1")

@@ -164,7 +164,7 @@ async def test_serves_what_was_stored_before(rig: Any, runner: Any, served: Any)
     await again.close()
 
 
-# A definition that is stored and cannot be served: it says so, all others are served, and it can be mended.
+# A definition that is stored and cannot be served: it says so, all others are served, and it can be fixed.
 
 DEEPS = "/apis/example.com/v1/namespaces/default/deeps"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"

@@ -16,7 +16,7 @@ CONTENTS = "python3-venv,ca-certificates,systemd-sysv,dbus"
 """The packages that the root has beside the base of the distribution:
 what an image is built from, and what boots."""
 HALT = signal.SIGRTMIN + 3
-"""Has systemd halt (systemd(1), Signals)."""
+"""The signal on which systemd halts (systemd(1), Signals)."""
 
 
 def wanting(which: Callable[[str], str | None], user: int) -> str:
@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def leader(self) -> int:
-        """Its first process, as the host numbers it; 0 before there is one. systemd-nspawn has another child before."""
+        """The machine's first process, as the host numbers it; 0 before there is one. systemd-nspawn has another child before."""
         assert self._process.poll() is None, "systemd-nspawn ended"
         number = self._process.pid
         children = pathlib.Path(f"/proc/{number}/task/{number}/children").read_text().split()

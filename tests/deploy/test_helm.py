@@ -97,7 +97,7 @@ def test_it_is_of_the_version_of_the_image(deploy: pathlib.Path) -> None:
 def test_a_server_takes_it(
     kubectl: Kubectl, deploy: pathlib.Path, values: dict[str, Any], kinds: list[str]
 ) -> None:
-    """Also in a namespace where pods have to be restricted: nothing is warned about."""
+    """The server has no warning, also in a namespace where pods have to be restricted."""
     namespace = f"control-{len(kinds)}"
     kubectl(f"create namespace {namespace}")
     kubectl(f"label namespace {namespace} pod-security.kubernetes.io/warn=restricted")
@@ -165,7 +165,7 @@ def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> 
 
 @pytest.mark.kubectl
 def test_the_page_can_be_followed(kubectl: Kubectl, deploy: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Its commands are run one after another; only the image is not pushed, and the chart is rendered, not installed."""
+    """The commands of the page are run one after another; only the image is not pushed, and the chart is rendered, not installed."""
     script = "".join(scripts("With Helm"))
     cli = "import sys; from pilothouse import cli; sys.exit(cli.main(sys.argv[1:]))"
     render = f"{shlex.quote(sys.executable)} {shlex.quote(str(render_chart.__file__))}"

@@ -17,7 +17,7 @@ from pilothouse.testing.ports import free_ports
 
 ROOT = pathlib.Path(__file__).parents[2]
 OF_THE_HOST = ("/etc/ssl/certs", "/etc/pip.conf")
-"""By what the host reaches the registry of packages; mounted when the image is built."""
+"""The files by which the host reaches the registry of packages; mounted when the image is built."""
 HYBRID = "/sys/fs/cgroup/unified"
 """crun starts nothing where both versions of cgroups are mounted."""
 

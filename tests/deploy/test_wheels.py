@@ -35,7 +35,7 @@ def wheel(folder: pathlib.Path, tag: str, *extensions: pathlib.Path) -> pathlib.
     ],
 )
 def test_a_wheel_is_compiled_for_its_target(goal: str, target: str, suffix: str) -> None:
-    """Only shown by make; the name of an extension says which Python may load it."""
+    """make only prints its commands; the name of an extension says which Python may load it."""
     said = subprocess.check_output(
         ["make", "--dry-run", goal, "MAKEFLAGS="], cwd=ROOT, text=True, env=os.environ | {"MAKELEVEL": "0"}
     )

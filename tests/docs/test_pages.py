@@ -35,7 +35,7 @@ NOT_RUN = {
 
 @pytest.fixture
 def variables(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Has pip install into the folder of the page, out of what is there: nothing comes from the network."""
+    """Variables that have pip install into the folder of the page, out of what is there: nothing comes from the network."""
     site = str(tmp_path / "site")
     return {
         "PIP_TARGET": site,

@@ -54,7 +54,7 @@ class Cluster(Ha):
         ]
 
     def name(self, index: int) -> str:
-        """By this name in its certificate clients know which server has answered."""
+        """The name in the server's certificate, by which clients know which server has answered."""
         return f"{'ours' if self.programs[index] == OURS else 'other'}-{index}"
 
     def _certify(self, name: str) -> None:
@@ -75,7 +75,7 @@ class Cluster(Ha):
 
 @dataclass
 class Restart:
-    """When a server was replaced by another one, and what clients noticed of it."""
+    """The time at which a server was replaced by another one, and what clients noticed of it."""
 
     server: str
     start: float
@@ -228,7 +228,7 @@ class Watcher:
         """(last seen revision, revision of the list, versions by name in it)"""
         self.connection = Connection(cluster.port, cluster.context(), TIMEOUT)
         self._server = ""
-        """Which one has begun to answer the watch."""
+        """The server that has begun to answer the watch."""
         self._query = f"labelSelector=group%3D{group}"
 
     async def run(self) -> None:

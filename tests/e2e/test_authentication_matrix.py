@@ -341,7 +341,7 @@ GOOD: dict[str, Make] = {
     "the other key": lambda c: signed(c, OTHER),
     "the other key, no kid": lambda c: signed(c, OTHER, kid=None),
 }
-"""With both keys: an API server has several, and so has a provider."""
+"""Good tokens, signed with both keys: an API server has several, and so has a provider."""
 
 
 def oidc(cluster: Cluster, **changes: Any) -> dict[str, Any]:

@@ -380,7 +380,7 @@ def signed(run: Run, **changes: Any) -> str:
 
 
 def authenticate(run: Run) -> None:
-    """Credentials of every sort, good ones and bad ones."""
+    """Send credentials of every kind, good ones and bad ones."""
     canary = run.canary
     account = "/api/v1/namespaces/default/serviceaccounts/default/token"
     token = run.good("POST", account, {"spec": {"expirationSeconds": 600}})["status"]["token"]
@@ -505,7 +505,7 @@ def test_no_page_tells_a_secret(run: Run, path: str) -> None:
 
 
 def test_the_process_tells_no_secret(run: Run) -> None:
-    """Its arguments and its environment; and it leaves no core file, nor is it handed to a program that keeps cores."""
+    """The arguments and the environment hold no secret; the process leaves no core file, nor is its core handed to a program that keeps cores."""
     assert run.server.process is not None
     proc = pathlib.Path(f"/proc/{run.server.process.pid}")
     for file in ("cmdline", "environ"):

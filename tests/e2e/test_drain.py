@@ -24,7 +24,7 @@ BEFORE = 2.0
 
 
 DELAY = "--shutdown-delay-duration=2s"
-"""For the clients to learn that they should connect elsewhere. Without it a request can meet the end of its idle connection,
+"""The time in which clients learn that they should connect elsewhere. Without it a request can meet the end of its idle connection,
 which HTTP/1.1 cannot rule out (RFC 9112, 9.6) and clients repeat."""
 
 

@@ -157,7 +157,7 @@ def test_a_disk_that_becomes_full(server: OnSmallDisk) -> None:
 @pytest.mark.parametrize("end", [OnSmallDisk.end, OnSmallDisk.crash])
 @pytest.mark.parametrize("full", [False, True], ids=["full-before-the-start", "full-before-the-end"])
 def test_a_start_on_a_full_disk(server: OnSmallDisk, end: Callable[[OnSmallDisk], None], full: bool) -> None:
-    """Also when the server before it has met the full disk, and another program takes what it leaves."""
+    """The start works, also when the server before it has met the full disk, and another program takes what it leaves."""
     ballast = server.disk / "ballast"
 
     async def met(client: Client) -> None:

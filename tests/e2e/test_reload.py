@@ -419,7 +419,7 @@ def test_kubelet_authorities(site: Site) -> None:
 
 
 def test_every_change_is_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """By a metric, a log line and an Event about this server's lease, in which repetitions are counted."""
+    """A metric, a log line and an Event about this server's lease tell of every change; the Event counts repetitions."""
     good = "first,jane,1,system:masters\n"
     for _ in range(2):
         site.put("token-file", "tokens.csv", "a,b\n", "failure")

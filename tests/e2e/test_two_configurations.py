@@ -232,7 +232,7 @@ def test_versions_that_are_served(pair: Pair) -> None:
 
 
 def test_managed_fields_of_a_version_that_one_server_does_not_serve(pair: Pair) -> None:
-    """Records and what they know of each other are the same, whoever serves them."""
+    """Records and what they know of each other are the same on both servers."""
     scaler = {
         "metadata": {"name": "h"},
         "spec": {

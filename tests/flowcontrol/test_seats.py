@@ -372,7 +372,7 @@ def test_full_queues_refuse() -> None:
 
 
 def test_long_bodies_do_not_fill_the_memory() -> None:
-    """Of one queue 4 MB wait, of all levels 64 MB; a body that is alone in its queue may be longer."""
+    """At most 4 MB of one queue wait, and 64 MB of all levels; a body that is alone in its queue may be longer."""
     mb, kinds, clock = 1 << 20, Kinds(), Clock()
     levels = [Level(str(i), kinds, clock.later, clock) for i in range(2)]
     for level in levels:

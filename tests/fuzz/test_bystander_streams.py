@@ -169,6 +169,6 @@ def test_frames_of_clients(site: Site, flood: str) -> None:
 
 
 def test_no_traceback(site: Site) -> None:
-    """After all of the above."""
+    """The log has no traceback after all of the above."""
     log = pathlib.Path(site.siege.server.log).read_text(errors="replace")
     assert "Traceback" not in log, log[-6000:]

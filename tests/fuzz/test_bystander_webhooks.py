@@ -126,5 +126,5 @@ def test_nobody_else_waits(siege: Siege, quiet: Seen, tmp_path: pathlib.Path, so
 
 
 def test_no_traceback(siege: Siege) -> None:
-    """After all of the above."""
+    """The log has no traceback after all of the above."""
     assert "Traceback" not in siege.log(), siege.log()[-6000:]

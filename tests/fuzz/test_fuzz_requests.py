@@ -76,7 +76,7 @@ VALUES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("parameter", OPTIONS)
 def test_parameters(target: Target, parameter: str) -> None:
-    """Of every verb; watches are asked to end at once."""
+    """Each parameter is sent with every verb; watches are asked to end at once."""
     one = f"{MAPS}/kube-root-ca.crt"
     for value in VALUES:
         query = f"{parameter}={value.replace(' ', '+')}" + (

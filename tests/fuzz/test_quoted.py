@@ -112,7 +112,7 @@ DEFINITION = {
 
 
 class Served:
-    """A server that has one object of each sort."""
+    """A server that has one object of each kind."""
 
     def __init__(self, runner: asyncio.Runner, rig: Rig) -> None:
         self._runner = runner

@@ -114,7 +114,7 @@ def test_a_stream_opened_by_hand() -> None:
 
 
 def test_the_dictionary() -> None:
-    """Its length and checksum are those that a compressed block names (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
+    """The length and checksum of the dictionary are those that a compressed block names (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
     assert len(DICTIONARY) == 1423
     assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2
 

@@ -26,7 +26,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 while True:
     signal.pause()
 """
-PLAIN = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # whoever runs the tests may ignore it
+PLAIN = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # the shell that runs the tests may ignore it
 IGNORED = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
 BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))"
 

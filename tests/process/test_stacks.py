@@ -73,7 +73,7 @@ def test_a_server_within_a_test_does_as_well() -> None:
 
 @pytest.mark.slow
 def test_a_deep_value_ends_no_process() -> None:
-    """It takes CPython 3.13 and a small stack to end it."""
+    """A deep value would end a process of CPython 3.13 with a small stack."""
     with Small() as server:
         target = Target(server)
         for _ in range(3):

@@ -24,7 +24,7 @@ EXTRAS = {
     "tracing/": "tracing",
     "testing/": "dev",
 }
-"""Where packages of an extra are imported. Commands and flags that lead there name the extra when it is missing."""
+"""The files that import packages of an extra. Commands and flags that lead there name the extra when it is missing."""
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -415,7 +415,7 @@ async def test_nobody_listens(rig: Any, runner: Any, boxes: Hooked) -> None:
 async def test_garbage_collection_and_deletes_of_what_is_stored_in_an_older_version(
     rig: Any, runner: Any, boxes: Hooked
 ) -> None:
-    """With a dead webhook: owners, dependents, namespaces and the definition itself can go."""
+    """Owners, dependents, namespaces and the definition itself can go while the webhook is dead."""
     controllers = [GarbageCollector(rig.client()), NamespaceDeletion(rig.client())]
     owner = await rig.config_map("owner")
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}

@@ -189,7 +189,7 @@ def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> No
 
 
 def test_a_connection_that_was_taken_over_counts_twice(door: Callable[..., Door]) -> None:
-    """It leads to another server, by a connection of this process."""
+    """The connection leads to another server, by a connection of this process."""
     it, known = door(connections=4), list[ssl.SSLSocket]()
     for _ in range(2):
         known.append(it.secure())
@@ -252,7 +252,7 @@ def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> 
 
 
 def test_who_comes_last_does_not_wait_for_all_others(door: Callable[..., Door]) -> None:
-    """Of two handshakes that begin in a turn of the loop, one is of the origin that has waited longest, and one of the
+    """One of two handshakes that begin in a turn of the loop is of the origin that has waited longest, and one of the
     origin that came last; an origin with many has one turn among the others."""
     it = door(unauthenticated=5)
     begun = list[str]()

@@ -12,7 +12,7 @@ TURN, ROUND, FREE = 1_000_000, 2_000_000, 32_000
 
 
 class Engine:
-    """Has `pieces` of `cost` units each to do, as an engine has frames."""
+    """An engine that has `pieces` of `cost` units each to do, as a real one has frames."""
 
     def __init__(self, line: Line, pieces: int, cost: int) -> None:
         self.turn = Taker(line, self.work)

@@ -367,7 +367,7 @@ async def test_a_namespace_without_quota_is_not_asked(rig: Quotas) -> None:
 
 @pytest.fixture
 def counted(rig: Quotas, runner: asyncio.Runner) -> Iterator[Any]:
-    """With the controller."""
+    """Quotas whose controller runs."""
     controller = ResourceQuotas(rig.client("kube-controller-manager"), rig.plugin.ledger, delay=0)
 
     async def start() -> None:
@@ -412,7 +412,7 @@ async def test_of_two_creates_of_a_name_one_gives_back(rig: Quotas, counted: Any
 
 
 async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Quotas, counted: Any) -> None:
-    """Of two updates one loses: its charge is not in a count that comes before it is given back."""
+    """One of two updates loses: its charge is not in a count that comes before it is given back."""
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"services.nodeports": "5"}}})
     spec = {"type": "NodePort", "ports": [{"port": 80, "name": "a"}]}
     old = await create(rig, {"metadata": {"name": "s"}, "spec": spec}, "services")

@@ -1,4 +1,4 @@
-"""Which webhooks are called, what their failures lead to, and what is counted."""
+"""Calls of webhooks: which are called, their failures, and the counts."""
 
 import asyncio
 import base64

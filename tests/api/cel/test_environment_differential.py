@@ -1,4 +1,4 @@
-"""Expressions of all sorts against another implementation of the language, cel-expr-python (cel-cpp)."""
+"""Expressions of all kinds against another implementation of the language, cel-expr-python (cel-cpp)."""
 
 from typing import Any
 

@@ -210,5 +210,5 @@ def test_what_is_written_can_be_read(digits: int, suffix: str) -> None:
     "text", ["1000e2147483647", "100000e2147483646", "1e2147483647", "1" + "0" * 2999 + "e2147483647"]
 )
 def test_exponents_overflow_as_in_go(text: str) -> None:
-    """They have 32 bits, also in the canonical form; what is written can be read."""
+    """Exponents have 32 bits, also in the canonical form; what is written can be read."""
     quantity.parse(quantity.canonical(text))

@@ -1,4 +1,4 @@
-"""Which requests are traced, and what those that are not pass on."""
+"""The requests that are traced, and what the others pass on."""
 
 import asyncio
 import logging

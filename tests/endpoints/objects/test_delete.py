@@ -255,7 +255,7 @@ async def test_a_service_gives_its_address_back(rig: Rig) -> None:
 
 
 class Orphan(Plugin):
-    """Has the dependents of what is deleted stay."""
+    """A plugin that has the dependents of what is deleted stay."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []

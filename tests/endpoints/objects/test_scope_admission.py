@@ -410,7 +410,7 @@ async def test_a_later_refusal_gives_back_what_was_reserved(rig: Rig) -> None:
 
 
 class Racing(MemoryStorage):
-    """Other writers come before each of the next writes of a config map."""
+    """A store in which other writers come before each of the next writes of a config map."""
 
     races = 0
     stuck: asyncio.Event | None = None

@@ -162,7 +162,7 @@ def test_logs_follow_over_a_rotation(node: Node) -> None:
 
 
 def test_a_debug_container(node: Node, client: str) -> None:
-    """Its input stays open: containerd lets go of the output of a debug container when the input ends."""
+    """The container's input stays open: containerd lets go of the output of a debug container when the input ends."""
     flags = ["-i", f"--image={NAME}", "--container=debugger"]
     command = node.command("debug", client, *flags, "--", "sh", "-c", 'read line; echo "debugged $line"')
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attached:

@@ -143,7 +143,7 @@ async def test_a_list_that_is_too_large_keeps_the_table_in_step() -> None:
 
 @run
 async def test_blocks_of_many_connections_that_end_together() -> None:
-    """They are decoded in turns, and what others want is done between these."""
+    """The blocks are decoded in turns, and what others want is done between these."""
     first = Raw()
     peers: list[Raw] = [first, *(first.another() for _ in range(19))]
     block = HEAD + b"".join(literal(b"n%d" % i, b"v" * 200) for i in range(4000))

@@ -269,7 +269,7 @@ async def test_reads_while_the_plugin_is_away_and_after(runner: asyncio.Runner, 
 
 
 async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> None:
-    """Nobody waits for it again and again."""
+    """Callers do not wait for a hanging plugin again and again."""
     clock = Clock()
     async with opened(plugin) as writer, opened(plugin) as another:
         data, other = writer.encrypt(b"x", CONTEXT), another.encrypt(b"y", CONTEXT)
