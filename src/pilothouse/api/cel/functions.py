@@ -15,8 +15,10 @@ None for the default of 1."""
 class Overload:
     """One signature. The types of a member begin with that of its target.
 
-    cost: units of a call, or what computes them from the arguments. estimate: the same before the values are known.
-    guarded: whether arguments of another type are refused before the function sees them. names: of its type parameters.
+    cost: units of a call, or what computes them from the arguments.
+    estimate: the same before the values are known.
+    guarded: whether arguments of another type are refused before the function sees them.
+    names: of its type parameters.
     """
 
     __slots__ = ("cost", "estimate", "function", "guarded", "id", "member", "names", "params", "result")

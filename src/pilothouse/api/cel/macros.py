@@ -1,6 +1,8 @@
-"""Macros, expanded as cel-go expands them (parser/macro.go, ext/comprehensions.go, ext/bindings.go, cel/libraries.go).
+"""Macros, expanded as cel-go expands them
+(parser/macro.go, ext/comprehensions.go, ext/bindings.go, cel/libraries.go).
 
-The loops that they become are what the checker and the estimate of costs see; the evaluator has nodes of its own for them.
+The loops that they become are what the checker and the estimate of costs see;
+the evaluator has nodes of its own for them.
 """
 
 from collections.abc import Callable, Mapping

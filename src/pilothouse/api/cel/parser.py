@@ -1,4 +1,5 @@
-"""Parses an expression (cel-go parser/parser.go, CEL.g4). Syntax errors are told as ANTLR's parser tells them."""
+"""Parses an expression (cel-go parser/parser.go, CEL.g4).
+Syntax errors are told as ANTLR's parser tells them."""
 
 from typing import Any
 
@@ -51,7 +52,8 @@ class _TooDeep(Exception):
 
 
 def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
-    """The tree of an expression, macros expanded. CompileError if there is none, with whatever else is wrong."""
+    """The tree of an expression, macros expanded.
+    CompileError if there is none, with whatever else is wrong."""
     if len(text) > MAX_EXPRESSION:
         size = f"size: {len(text)}, limit {MAX_EXPRESSION}"
         issues.add(-1, f"expression code point size exceeds limit: {size}")
@@ -172,7 +174,8 @@ class _Parser:
         return Call(at, "_&&_", terms)
 
     def chain(self, rank: int = 1) -> Expr:
-        """Operands with operators of this or a stronger rank between them, those of one rank from left to right."""
+        """Operands with operators of this or a stronger rank between them,
+        those of one rank from left to right."""
         out = self.unary()
         levels = 0
         while (found := _BINARY.get(self.token.kind)) is not None and found[0] >= rank:

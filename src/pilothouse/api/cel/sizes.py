@@ -63,8 +63,8 @@ class Entries(NamedTuple):
 
 
 class Sized(NamedTuple):
-    """A part of an expression: where its value comes from, its type, its value if it is a literal, its size if the
-    expression tells it.
+    """A part of an expression: where its value comes from, its type,
+    its value if it is a literal, its size if the expression tells it.
     """
 
     path: Path

@@ -1,4 +1,5 @@
-"""The text of an expression cut into tokens, with the lexical errors of cel-go (parser/gen/CEL.g4, unescape.go)."""
+"""The text of an expression cut into tokens,
+with the lexical errors of cel-go (parser/gen/CEL.g4, unescape.go)."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +10,8 @@ EOF = "<EOF>"
 
 
 class Token(NamedTuple):
-    """kind: the text itself of operators and keywords, else NUM_INT, STRING, IDENTIFIER and so on, or <EOF>."""
+    """kind: the text itself of operators and keywords,
+    else NUM_INT, STRING, IDENTIFIER and so on, or <EOF>."""
 
     kind: str
     text: str

@@ -7,7 +7,8 @@ from typing import NamedTuple
 class Type:
     """A type: `kind` tells the sort, `params` are the types it is made of.
 
-    fields: of a struct, by the names that expressions use; None when it has whatever fields are asked for, as dyn.
+    fields: of a struct, by the names that expressions use;
+    None when it has whatever fields are asked for, as dyn.
     """
 
     __slots__ = ("fields", "kind", "name", "open", "params", "text")

@@ -1,7 +1,8 @@
-"""Descriptions of the built-in types and their fields, which the build lays beside this package (tools/gen_descriptions.py).
+"""Descriptions of the built-in types and their fields,
+which the build lays beside this package (tools/gen_descriptions.py).
 
-They are more than half of a document, and few servers are asked for one: files are read while a document is built, and
-nothing is kept. A server that was built without them serves documents without descriptions.
+They are more than half of a document, and few servers are asked for one: files are read while a document is
+built, and nothing is kept. A server that was built without them serves documents without descriptions.
 """
 
 import zlib
@@ -28,7 +29,8 @@ Package = dict[str, tuple[str, dict[str, str]]]
 
 
 class Descriptions:
-    """The descriptions in a folder: one file of zlib-compressed JSON for each Go package, as `schema.load` has it."""
+    """The descriptions in a folder: one file of zlib-compressed JSON for each Go package,
+    as `schema.load` has it."""
 
     def __init__(self, folder: Traversable | None = None) -> None:
         self._folder = folder or resources.files("pilothouse.api") / "descriptions"

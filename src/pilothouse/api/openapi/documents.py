@@ -1,4 +1,5 @@
-"""Builds OpenAPI documents on demand: version 3 documents per group version, and the parts of the version 2 document.
+"""Builds OpenAPI documents on demand:
+version 3 documents per group version, and the parts of the version 2 document.
 
 A document depends only on the served resources and their schemas. Its hash is computed from these without
 building the document, so the index of version 3 is cheap.
@@ -150,7 +151,8 @@ class OpenAPI:
         return hashlib.sha256(json.dumps([self._descriptions.digest, *sorted(uses)]).encode()).hexdigest()
 
     def finder_v2(self) -> Callable[[str], Document | None]:
-        """A function that finds a definition of version 2 by its name; for threads, it does not see later changes."""
+        """A function that finds a definition of version 2 by its name;
+        for threads, it does not see later changes."""
         described = self._descriptions.reader()
         own = {
             custom_name(kind.group, kind.version, kind.kind): kind
@@ -211,7 +213,8 @@ class OpenAPI:
         return operations
 
     def _schema(self, kind: Kind, declared: Declared) -> Document:
-        """A declared schema; an unreadable one is replaced by one that allows anything, so others are served."""
+        """A declared schema; an unreadable one is replaced by one that allows anything,
+        so others are served."""
         try:
             return declared.document
         except Exception:
@@ -221,7 +224,8 @@ class OpenAPI:
     def _custom(
         self, kinds: Iterable[Kind], write: Callable[[Kind, Document], Document]
     ) -> Iterator[tuple[str, Document]]:
-        """The definitions of custom resources, which `write` makes of declared schemas, and those of their lists."""
+        """The definitions of custom resources,
+        which `write` makes of declared schemas, and those of their lists."""
         for kind in kinds:
             if kind.declared is not None:
                 own = custom_name(kind.group, kind.version, kind.kind)

@@ -18,7 +18,8 @@ class Clock:
 
 
 class Correlation:
-    """A new value, the old value at the same place, and their schema (apiserver cel/common CorrelatedObject)."""
+    """A new value, the old value at the same place,
+    and their schema (apiserver cel/common CorrelatedObject)."""
 
     __slots__ = ("_children", "_equal", "_identify", "_old_items", "clock", "new", "old", "schema")
 

@@ -219,8 +219,8 @@ webhook-service
     port=0                              valid-port
     path+                               service-path
 """)
-"""A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
-is reported as the other."""
+"""A reference to a service with a port and an optional path.
+Upstream swaps name and namespace in this check, so a missing one is reported as the other."""
 
 
 @rules

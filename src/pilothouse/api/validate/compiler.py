@@ -1,7 +1,8 @@
-"""Compiles tables of rules (tables.py) to Python: what a table checks costs what it would cost if it were written by hand.
+"""Compiles tables of rules (tables.py) to Python:
+what a table checks costs what it would cost if it were written by hand.
 
-The function has a line or two for each check. It looks into each struct once, and makes a path only where a cause or a called
-rule needs it.
+The function has a line or two for each check. It looks into each struct once, and makes a path only where a
+cause or a called rule needs it.
 """
 
 import re
@@ -59,7 +60,8 @@ class _Line(NamedTuple):
 
 
 def compiled(text: str, functions: Mapping[str, Callable[..., None]], path: str) -> Callable[..., None]:
-    """The function for a table; `path` is how paths begin: "{path}" with what it is called with, "" at the root."""
+    """The function for a table; `path` is how paths begin:
+    "{path}" with what it is called with, "" at the root."""
     writer = _Writer(functions)
     writer.steps(_lines(text), "value", path)
     source = "\n".join(["def check(value, path, errs, around):", *writer.lines])
@@ -89,8 +91,8 @@ def _lines(text: str) -> list[_Line]:
 class _Writer:
     """Writes the function's lines.
 
-    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list around, the
-    number of the line before which its loop begins, and how deep that is.
+    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list
+    around, the number of the line before which its loop begins, and how deep that is.
     """
 
     def __init__(self, functions: Mapping[str, Callable[..., None]]) -> None:

@@ -198,7 +198,8 @@ def fixed(
 ) -> Change:
     """A member, found by a path such as `spec.selector`, must not change.
 
-    show: gives the value for the message, or names its form (shown.shown). forbidden: why, if the change is forbidden.
+    show: gives the value for the message, or names its form (shown.shown).
+    forbidden: why, if the change is forbidden.
     """
     steps, path = member.split("."), member if at is None else at
 

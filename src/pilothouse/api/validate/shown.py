@@ -1,7 +1,8 @@
-"""Formats values as messages show upstream's internal types: Go's names of members, all of them, in Go's order.
+"""Formats values as messages show upstream's internal types:
+Go's names of members, all of them, in Go's order.
 
-Members come in the order of the served Go type, where the internal one (pkg/apis/*/types.go) has no other. ObjectMeta and
-LabelSelector have JSON names in Go as well.
+Members come in the order of the served Go type, where the internal one (pkg/apis/*/types.go) has no other.
+ObjectMeta and LabelSelector have JSON names in Go as well.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""Users, request info and authorization attributes: shared by authentication, authorization, admission and audit."""
+"""Users, request info and authorization attributes:
+shared by authentication, authorization, admission and audit."""
 
 from dataclasses import dataclass, field
 

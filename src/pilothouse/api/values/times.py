@@ -100,7 +100,8 @@ class _Reader:
 
 
 def _quote(text: str) -> str:
-    """Quote as Go's package time does: bytes that are not printable ASCII are escaped. Of a long text, the beginning."""
+    """Quote as Go's package time does: bytes that are not printable ASCII are escaped.
+    Of a long text, the beginning."""
     out = []
     for char in text if len(text) <= QUOTED else text[:BEGINNING]:
         if char in '"\\':
@@ -244,7 +245,8 @@ def to_unix(text: str) -> tuple[int, int]:
 
 
 def to_seconds(text: str) -> float:
-    """Seconds since 1970 of a time that a user wrote, with its fraction; ValueError when Go cannot parse it (RFC 3339)."""
+    """Seconds since 1970 of a time that a user wrote, with its fraction;
+    ValueError when Go cannot parse it (RFC 3339)."""
     seconds, _ = _parse(text, SECONDS)
     fraction = _FRACTION.search(text)
     return seconds - _UNIX_EPOCH + (float(f"0.{fraction[1]}") if fraction else 0.0)

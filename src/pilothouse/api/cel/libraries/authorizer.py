@@ -1,7 +1,7 @@
 """Authorization checks (Kubernetes' pkg/cel/library/authz.go).
 
-Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`, `authorizer.requestResource` a
-`ResourceCheck`.
+Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`,
+`authorizer.requestResource` a `ResourceCheck`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""`text.format(list)` (cel-go ext/formatting.go), and the check of its clauses when an expression is compiled."""
+"""`text.format(list)` (cel-go ext/formatting.go),
+and the check of its clauses when an expression is compiled."""
 
 import math
 from collections.abc import Callable, Sequence

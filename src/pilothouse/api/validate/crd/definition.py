@@ -137,10 +137,11 @@ _spec = rules.table("""
 
 @dataclass(frozen=True, slots=True)
 class _Options(Options):
-    """Further rules that an update need not fulfil, and what the rules of one version must know of the others.
+    """Further rules that an update need not fulfil,
+    and what the rules of one version must know of the others.
 
-    require_review: a known review version; any_bundle: an invalid CA bundle is accepted; many: versions, "" for all, that
-    may have too many selectable fields; top: the values that all versions have in common.
+    require_review: a known review version; any_bundle: an invalid CA bundle is accepted; many: versions, ""
+    for all, that may have too many selectable fields; top: the values that all versions have in common.
     """
 
     require_review: bool = True

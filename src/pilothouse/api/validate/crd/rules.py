@@ -1,4 +1,5 @@
-"""The CEL rules of a definition: whether they compile, and what they may cost (apiextensions cel_validation.go)."""
+"""The CEL rules of a definition: whether they compile,
+and what they may cost (apiextensions cel_validation.go)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,8 +19,10 @@ _MOST_TOLD = 4
 
 
 class _Node(NamedTuple):
-    """A node of a schema. times: how often it can occur by the limits of the schemas around it, None when these have none;
-    uncorrelated: the part around it in which old and new values cannot be told to belong together, "" for none."""
+    """A node of a schema. times: how often it can occur by the limits of the schemas around it,
+    None when these have none;
+    uncorrelated: the part around it in which old and new values cannot be told to belong together,
+    "" for none."""
 
     schema: Object
     path: Trail

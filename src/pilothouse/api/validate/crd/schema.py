@@ -1,4 +1,5 @@
-"""An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema)."""
+"""An openAPIV3Schema as part of a definition (apiextensions/validation
+ValidateCustomResourceDefinitionOpenAPISchema)."""
 
 import re
 from collections.abc import Iterator, Sequence
