@@ -17,7 +17,8 @@ from pilothouse.registry.trail import Trail
 class Reinvocation:
     """Whether the mutating half runs a second time (apiserver admission ReinvocationContext).
 
-    needed: a plugin has changed the object in a way that earlier ones may have to see. again: it is the second time.
+    needed: a plugin has changed the object in a way that earlier ones may have to see.
+    again: it is the second time.
     state: what plugins remember from the first, by their names.
     """
 
@@ -30,11 +31,11 @@ class Reinvocation:
 class AdmissionAttributes:
     """The attributes that a plugin judges (apiserver admission.Attributes).
 
-    operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object of a
-    CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in the version
-    that the request names. `options` is the CreateOptions, UpdateOptions or DeleteOptions object of the request.
-    `warnings` reach the client. `undo` takes callbacks that give back what a plugin has reserved: they are called
-    when the write fails, is retried or was a dry run.
+    operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object
+    of a CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in
+    the version that the request names. `options` is the CreateOptions, UpdateOptions or DeleteOptions object
+    of the request. `warnings` reach the client. `undo` takes callbacks that give back what a plugin has
+    reserved: they are called when the write fails, is retried or was a dry run.
     """
 
     operation: str
@@ -56,22 +57,24 @@ class AdmissionAttributes:
     reinvocation: Reinvocation | None = None
     """None until a plugin needs it."""
     pending: Callable[[], Awaitable[None]] | None = None
-    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first plugin
-    that wants them. None = they are in the request's version."""
+    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first
+    plugin that wants them. None = they are in the request's version."""
 
     request_annotations: dict[str, str] = field(default_factory=dict)
     """Audit annotations for the levels Request and RequestResponse only: they show parts of the object."""
     deadline: Callable[[], float | None] | None = None
-    """The time at which the request must end, by the clock of the event loop; None, or a call that gives None: it never must.
-    A deadline is known once the request has waited."""
+    """The time at which the request must end, by the clock of the event loop; None, or a call that gives
+    None: it never must. A deadline is known once the request has waited."""
     webhook_seconds: float = 0.0
-    """How long webhooks have kept the request: those that change objects one after another, others side by side."""
+    """How long webhooks have kept the request:
+    those that change objects one after another, others side by side."""
     trail: Trail | None = None
     """The trail on which plugins, webhooks and policies note what they have done; None: nobody will ask."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """Group, version and kind of `obj`: those of the resource, or of a subresource with a body of its own."""
+        """Group, version and kind of `obj`:
+        those of the resource, or of a subresource with a body of its own."""
         sub = self.resource.subresources.get(self.subresource)
         record = self.resource if sub is None else sub
         return record.group, record.version, record.kind

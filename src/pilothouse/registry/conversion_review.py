@@ -113,7 +113,8 @@ def _mistyped(value: object, path: str, wanted: str) -> str:
 
 
 def _accepted(original: Object, obj: Any, to: str, about: str, index: int) -> Object:
-    """A converted object with the metadata that it must have; `index` is its place in a batch, -1 = it came alone."""
+    """A converted object with the metadata that it must have;
+    `index` is its place in a batch, -1 = it came alone."""
 
     def refuse(what: str, why: str, where: int) -> Failure:
         return Failure(
@@ -153,7 +154,8 @@ def _changed(before: Object, after: Any) -> str:
 
 
 def _metadata(before: Object, obj: Object) -> Object:
-    """The original's metadata with the labels and annotations of a converted object (restoreObjectMeta); ValueError."""
+    """The original's metadata with the labels and annotations of a converted object (restoreObjectMeta);
+    ValueError."""
     if "metadata" not in obj:
         raise ValueError("missing metadata in converted object")
     after = obj["metadata"]

@@ -1,7 +1,8 @@
 """Converts custom resources by the webhook that their definition names.
 
-Stored objects that were converted are remembered by their content, so that a list that is read again, and watchers of
-one version, ask the webhook once. A definition that changes gets a new converter, which remembers nothing.
+Stored objects that were converted are remembered by their content, so that a list that is read again, and
+watchers of one version, ask the webhook once.
+A definition that changes gets a new converter, which remembers nothing.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.webhook_target import Resolver, target_of
 
 SLOW, SLOW_EACH = 0.05, 0.008
-"""Seconds of a call, and of each object in it, from which on the log tells of it (conversion/webhook_converter.go)."""
+"""Seconds of a call, and of each object in it,
+from which on the log tells of it (conversion/webhook_converter.go)."""
 LARGEST = 256 * 1024
 """Bytes of the largest converted object that is remembered."""
 
@@ -43,7 +45,8 @@ Key = tuple[int, str, bytes]
 class _Settled:
     """The end of the conversion of an object by another request: with its bytes, or because nobody answers.
 
-    Neither of the two: the request that waits for it has to ask, for the batch failed by another object or was given up.
+    Neither of the two: the request that waits for it has to ask,
+    for the batch failed by another object or was given up.
     """
 
     made: bytes | None = None
@@ -233,7 +236,8 @@ class WebhookConverter:
 
 
 def _is_empty(obj: Object) -> bool:
-    """Whether an object has nothing but its type: no webhook is asked for such ones (isEmptyUnstructuredObject)."""
+    """Whether an object has nothing but its type:
+    no webhook is asked for such ones (isEmptyUnstructuredObject)."""
     return obj.keys() == {"kind", "apiVersion"}
 
 
@@ -242,4 +246,5 @@ def _digest(obj: Object) -> bytes:
 
 
 class _Unanswered(errors.Unknown):
-    """The error when nobody answers at the webhook: asking once more for the same objects would take as long again."""
+    """The error when nobody answers at the webhook:
+    asking once more for the same objects would take as long again."""

@@ -1,7 +1,7 @@
 """Serves custom resources: each version of a CustomResourceDefinition becomes a record of the catalog.
 
-A version's schema is compiled when its first object is written. A definition that cannot be served has a fault, which
-its conditions show; it does not affect the others.
+A version's schema is compiled when its first object is written. A definition that cannot be served has a
+fault, which its conditions show; it does not affect the others.
 """
 
 import contextlib
@@ -44,7 +44,8 @@ TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
 
 FEW_VERSIONS = 8
-"""Most versions whose schemas are read from the bytes of the whole definition; beyond, each version keeps its own."""
+"""Most versions whose schemas are read from the bytes of the whole definition;
+beyond, each version keeps its own."""
 
 
 class CustomCodec(StructuralCodec):
@@ -114,8 +115,8 @@ class Definition:
     """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
     converter: what converts the objects between versions, None = only their API version changes.
-    fault: why its resources are not served, "" when they are; the record that is stored is there all the same, for
-    its objects have to be deleted.
+    fault: why its resources are not served, "" when they are; the record that is stored is there all the
+    same, for its objects have to be deleted.
     """
 
     def __init__(
@@ -217,10 +218,11 @@ class Definition:
         )
 
     def _conversion(self, codec: CustomCodec, name: str, stored: str) -> Conversion:
-        """How objects come from the stored version to another one, or to the same one after the schema has changed.
+        """How objects come from the stored version to another one,
+        or to the same one after the schema has changed.
 
-        A stored object gets the defaults of the version that it is stored in, and what comes of it is pruned by the
-        schema of the version that is served (apiextensions-apiserver crdConversionRESTOptionsGetter).
+        A stored object gets the defaults of the version that it is stored in, and what comes of it is pruned
+        by the schema of the version that is served (apiextensions-apiserver crdConversionRESTOptionsGetter).
         """
         stored_version = f"{self.group}/{stored}"
 
@@ -256,8 +258,8 @@ class Definition:
         """The function that makes, of a stored object, the form from which selectable fields are read;
         None = the object itself.
 
-        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and a list that
-        selects reads the others from the converted objects (Resource.converted_fields).
+        The watch cache cannot wait: where there is a converter the fields are those of the stored version,
+        and a list that selects reads the others from the converted objects (Resource.converted_fields).
         """
         if conversion is None or conversion.converter is None:
             return conversion.present if conversion is not None else None
@@ -265,7 +267,8 @@ class Definition:
         return lambda obj: codec.restore(copy(obj))
 
     def compile(self) -> None:
-        """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
+        """Compile the schemas of what is served and stored;
+        one that cannot be stays an error for its requests."""
         for name in {record.version for record in (*self.records, self.storage)}:
             with contextlib.suppress(errors.InternalError):
                 self._checked[name].compiled()
@@ -438,7 +441,8 @@ class Definitions:
         catalog: Catalog,
         converter_of: Callable[[Object], Converter | None] = no_converter,
     ) -> None:
-        """`converter_of` gives what converts the objects of a definition, None where only the API version changes."""
+        """`converter_of` gives what converts the objects of a definition,
+        None where only the API version changes."""
         self._converter_of = converter_of
         self._store = store
         self._catalog = catalog

@@ -1,4 +1,5 @@
-"""The strategy of custom resources: rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
+"""The strategy of custom resources:
+rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
 
 import threading
 from collections.abc import Callable
@@ -41,8 +42,8 @@ _TERMINATING = "create not allowed while custom resource definition is terminati
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects.
 
-    digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an error for
-    those who ask for it, and is not tried again.
+    digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an
+    error for those who ask for it, and is not tried again.
     """
 
     __slots__ = (
@@ -292,7 +293,8 @@ def split(path: str) -> list[str]:
 
 
 def nested(obj: Object, path: str, wanted: Any) -> Any:
-    """The member at a simple path, None when it is absent; ValueError as Go's unstructured.Nested* words it."""
+    """The member at a simple path, None when it is absent;
+    ValueError as Go's unstructured.Nested* words it."""
     steps = split(path)
     value: Any = obj
     for i, step in enumerate(steps):

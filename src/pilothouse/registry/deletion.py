@@ -1,4 +1,5 @@
-"""Deletion: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
+"""Deletion: preconditions, grace, finalizers and propagation
+(apiserver registry/generic/registry Store.Delete)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -172,7 +173,8 @@ def _plan(resource: Resource, obj: Object, options: Object, now: str) -> _Plan |
 
 
 def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool | None:
-    """Graceful deletion (rest.BeforeDelete): True = `obj` was marked, False = not graceful, None = nothing to do."""
+    """Graceful deletion (rest.BeforeDelete):
+    True = `obj` was marked, False = not graceful, None = nothing to do."""
     metadata = obj["metadata"]
     asked: int | None = options.get("gracePeriodSeconds")
     if asked is not None and asked < 0:
@@ -266,7 +268,8 @@ def _text(moment: int) -> str:
 
 
 async def delete_collection(writes: Sequence[Write], options: Object) -> None:
-    """Delete many objects, a bounded number at a time; those already gone do not matter, the first other error does."""
+    """Delete many objects, a bounded number at a time;
+    those already gone do not matter, the first other error does."""
     limit = asyncio.Semaphore(COLLECTION_WORKERS)
 
     async def one(write: Write) -> None:

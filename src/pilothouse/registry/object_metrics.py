@@ -68,7 +68,8 @@ class ObjectMetrics(Group):
         )
 
     def published(self, name: str, reason: str, versions: set[tuple[str, str]]) -> None:
-        """The documents of these groups and versions have changed with a definition: add, update or remove."""
+        """The documents of these groups and versions have changed with a definition:
+        add, update or remove."""
         if versions:
             self.v2.inc(name, reason)
         for group, version in sorted(versions):

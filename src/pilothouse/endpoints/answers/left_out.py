@@ -1,8 +1,8 @@
 """Stored objects that cannot be shown in some form: each fails alone, lists and watches leave it out.
 
-What is written through this server can be read. An earlier version, another server or somebody with a tool for the store
-may have stored something else. GET of such an object is an InternalError that names it; `pilothouse doctor --store` finds
-all of them. Upstream's lists fail as a whole.
+What is written through this server can be read. An earlier version, another server or somebody with a tool
+for the store may have stored something else. GET of such an object is an InternalError that names it;
+`pilothouse doctor --store` finds all of them. Upstream's lists fail as a whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ class LeftOut:
         self._metrics = metrics or LeftOutMetrics()
 
     def note(self, resource: Resource, value: bytes, error: Exception) -> str:
-        """Count and log an object that cannot be shown; the sentence that says so. `error` is raised if it tells something
-        else than that: a StatusError that is no InternalError."""
+        """Count and log an object that cannot be shown; the sentence that says so. `error` is raised if it
+        tells something else than that: a StatusError that is no InternalError."""
         if isinstance(error, errors.StatusError) and not isinstance(error, errors.InternalError):
             raise error
         namespace, name = (_json.text(value, ("metadata", member)) for member in ("namespace", "name"))

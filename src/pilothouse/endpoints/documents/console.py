@@ -1,7 +1,8 @@
 """Serves the console at /console: pages, scripts and styles of the package, which anybody may read.
 
 The files hold no data: the browser asks for everything that the console shows with the user's credentials, so
-these files are served without authentication. Otherwise nobody could paste a token where anonymous requests are refused.
+these files are served without authentication.
+Otherwise nobody could paste a token where anonymous requests are refused.
 """
 
 import hashlib
@@ -37,7 +38,8 @@ POLICY = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
-"""The Content-Security-Policy (CSP Level 3): nothing from elsewhere, no script within a page, no frame around one."""
+"""The Content-Security-Policy (CSP Level 3):
+nothing from elsewhere, no script within a page, no frame around one."""
 
 HEADERS = (
     NOSNIFF,

@@ -108,7 +108,8 @@ class OpenAPIHandlers:
         return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
 
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
-        """Build the current document and return its ETag and gzip bytes; the loop serves requests between its parts."""
+        """Build the current document and return its ETag and gzip bytes;
+        the loop serves requests between its parts."""
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
@@ -296,7 +297,8 @@ def _packed(encoded: protobuf_v2.Encoded, uses: tuple[str, ...] = ()) -> bytes:
 
 @dataclass(slots=True)
 class Joined:
-    """The members of all parts by name, a later one before an earlier one, and the built-in definitions that they use."""
+    """The members of all parts by name, a later one before an earlier one,
+    and the built-in definitions that they use."""
 
     members: protobuf_v2.Encoded
     uses: set[str]
@@ -359,7 +361,8 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def matches(request: Request, tag: str) -> bool:
-    """Whether If-None-Match contains the ETag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
+    """Whether If-None-Match contains the ETag,
+    by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
     given = request.headers.get("if-none-match", "").strip()
     if not given or request.method not in ("GET", "HEAD"):
         return False

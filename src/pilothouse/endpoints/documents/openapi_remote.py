@@ -1,4 +1,5 @@
-"""Keeps what aggregated servers say about their API: the paths of version 3, and documents made of their version 2."""
+"""Keeps what aggregated servers say about their API:
+the paths of version 3, and documents made of their version 2."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -27,8 +28,9 @@ class Packed:
 class RemoteSpec:
     """The documents of a group version.
 
-    `proxied` are the names of the version 3 documents that its server answers itself, with their hashes. `converted` is
-    made of version 2 where it answers none. `part` is what the group version adds to the document of version 2.
+    `proxied` are the names of the version 3 documents that its server answers itself, with their hashes.
+    `converted` is made of version 2 where it answers none.
+    `part` is what the group version adds to the document of version 2.
     """
 
     proxied: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Says of one request why it was answered as it was: what GET /debug/requests shows of an entry of the journal."""
+"""Says of one request why it was answered as it was:
+what GET /debug/requests shows of an entry of the journal."""
 
 import json
 from collections.abc import Iterator

@@ -1,8 +1,10 @@
-"""The spans of one request: its own, those of its stages, and that of its verb, with upstream's names and attributes.
+"""The spans of one request: its own, those of its stages,
+and that of its verb, with upstream's names and attributes.
 
-Spans of calls to other servers are made while they last (`spans.py`). The others are made at the end, out of what the
-stages have noted for the journal: moments in the Context, marks and steps in the Trail. Upstream: apiserver
-pkg/endpoints/filters/traces.go, filterlatency, handlers/{create,update,patch,delete,get,trace_util}.go.
+Spans of calls to other servers are made while they last (`spans.py`). The others are made at the end, out of
+what the stages have noted for the journal: moments in the Context, marks and steps in the Trail. Upstream:
+apiserver pkg/endpoints/filters/traces.go, filterlatency,
+handlers/{create,update,patch,delete,get,trace_util}.go.
 """
 
 from collections.abc import Iterable
@@ -42,7 +44,8 @@ WEBHOOKS = {
     "ValidatingAdmissionWebhook": "Call validating webhook",
 }
 USUAL, WRITING = 0.5, 5.0
-"""Seconds from which on upstream writes a step to the log; that of an answer which is written to the client."""
+"""Seconds from which on upstream writes a step to the log;
+that of an answer which is written to the client."""
 
 
 class Traced:
@@ -78,10 +81,11 @@ class Traced:
     def complete(
         self, ctx: Context, now: float, sent: int, error: BaseException | None, *, store: str, sampled: bool
     ) -> None:
-        """Give all spans their times and attributes; the request has ended `now` and `sent` bytes of its body went out.
+        """Give all spans their times and attributes;
+        the request has ended `now` and `sent` bytes of its body went out.
 
-        store: how the storage is called. sampled: whether the spans of calls to other servers are there. Those of webhooks
-        and of the store are made out of the trail otherwise, for the log.
+        store: how the storage is called. sampled: whether the spans of calls to other servers are there.
+        Those of webhooks and of the store are made out of the trail otherwise, for the log.
         """
         trace = self.trace
         self.verb = verb = self.verb if has_verb(ctx) else None
@@ -202,7 +206,8 @@ def _fields(ctx: Context) -> dict[str, spans.Value]:
 
 
 def _tell_events(verb: Span, ctx: Context, trail: Trail, now: float) -> None:
-    """Upstream's events of the verb's span, and one for each stage of a write that upstream does not tell of."""
+    """Upstream's events of the verb's span,
+    and one for each stage of a write that upstream does not tell of."""
     kind, length = ctx.info.verb, {"len": len(ctx.request.body)}
     if kind == "get":
         verb.event("About to Get from storage", at=verb.started)

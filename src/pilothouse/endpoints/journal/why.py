@@ -1,7 +1,7 @@
 """Serves GET /debug/requests: the latest requests of this server, and why each was answered as it was.
 
-A user needs the right to `get` the path, like for any other that names no resource; no role of a fresh cluster grants
-it but cluster-admin.
+A user needs the right to `get` the path, like for any other that names no resource; no role of a fresh
+cluster grants it but cluster-admin.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ Test = Callable[[Entry], bool]
 
 
 class Why:
-    """Answers PATH and the paths below it, each the audit ID of a request. `types`: the modes of authorization."""
+    """Answers PATH and the paths below it, each the audit ID of a request.
+    `types`: the modes of authorization."""
 
     def __init__(self, journal: Journal, types: Callable[[], Sequence[str]]) -> None:
         self._journal = journal

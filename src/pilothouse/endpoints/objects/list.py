@@ -49,9 +49,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
 
 def _weigh(ctx: Context, entries: Sequence[Entry], most: int) -> None:
-    """Warn of a list that was asked for without a limit and is long; BadRequest for one that is too long (kubernetes#94477).
+    """Warn of a list that was asked for without a limit and is long;
+    BadRequest for one that is too long (kubernetes#94477).
 
-    Informers are not concerned: they ask with resourceVersion=0, or for a watch that begins with what is there.
+    Informers are not concerned: they ask with resourceVersion=0,
+    or for a watch that begins with what is there.
     """
     size = bytes_of(entries)
     if size < most * WARNED:

@@ -34,7 +34,8 @@ TOKEN_EXPIRED = (
 )
 VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
 COPIES = 2
-"""How often the bytes of an object are in memory when it was read from the store: as they were read, and as an entry."""
+"""How often the bytes of an object are in memory when it was read from the store:
+as they were read, and as an entry."""
 RIGHTS_CHANGED = "The namespaces that you may list have changed since the provided continue token was made: start a new list."
 
 
@@ -91,8 +92,8 @@ class Selection:
     async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind.
 
-        What the store has compacted is gone, even where the cache still knows it: a token must not live longer for a
-        resource that changes less.
+        What the store has compacted is gone, even where the cache still knows it: a token must not live
+        longer for a resource that changes less.
         """
         if 0 < self.at < self.store.storage.compacted:
             raise self._expired()

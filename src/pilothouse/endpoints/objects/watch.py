@@ -64,7 +64,8 @@ class Converting(EventEncoder, Protocol):
 
 
 class Transformed:
-    """Events of another version, of a PartialObjectMetadata, or of a Table; a Table's first event brings the columns."""
+    """Events of another version, of a PartialObjectMetadata, or of a Table;
+    a Table's first event brings the columns."""
 
     def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
         self._left_out = left_out
@@ -158,7 +159,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
 
 
 def _sent(ctx: Context, metrics: WatchMetrics, query: Selection) -> None:
-    """The client has been sent what its watch begins with: the watch costs no more than its events from now on."""
+    """The client has been sent what its watch begins with:
+    the watch costs no more than its events from now on."""
     if ctx.flow is not None:
         ctx.flow.release()
     if query.params.send_initial:
@@ -243,7 +245,8 @@ class _Session:
     ) -> None:
         self.chosen = chosen
         self.sent: Callable[[], None] = _nothing
-        """Called when the client has been sent what it begins with, and its watch costs no more than its events."""
+        """Called when the client has been sent what it begins with,
+        and its watch costs no more than its events."""
         self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.follow: Callable[[Watcher], None] | None = None
         self.metrics = metrics

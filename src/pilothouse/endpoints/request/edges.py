@@ -24,8 +24,9 @@ _CLOSING = b"The apiserver is shutting down, please try again later.\n"
 
 
 class Edges:
-    """origins: regular expressions (RE2) of which one must be found in a browser's Origin. directives: of HSTS. refusing:
-    whether requests are refused once `stopping` is set; probes of health are answered all the same."""
+    """origins: regular expressions (RE2) of which one must be found in a
+    browser's Origin. directives: of HSTS. refusing: whether requests are refused
+    once `stopping` is set; probes of health are answered all the same."""
 
     def __init__(
         self, origins: Sequence[str] = (), directives: Sequence[str] = (), *, refusing: bool = False

@@ -104,8 +104,8 @@ class RequestMetrics(Group):
         self._leaves: dict[Labels, Callable[[Outcome], None]] = {}
         self._requests = Cells(self.body_sizes, self.validated)
         self.observe = self._requests.observe
-        """Called once for each answered request: info, resource, status code, seconds, bytes of its body, bytes sent,
-        headers, query, and the seconds that it has waited for seats and for webhooks."""
+        """Called once for each answered request: info, resource, status code, seconds, bytes of its body,
+        bytes sent, headers, query, and the seconds that it has waited for seats and for webhooks."""
         self.in_flight = Gauge(
             "apiserver_current_inflight_requests",
             "[STABLE] Requests that wait for something.",

@@ -1,9 +1,9 @@
 """Exec, attach and port-forward of pods: finds the kubelet and brings the client's streams to it
 (registry core/pod/rest, apiserver util/proxy).
 
-SPDY and the older WebSockets pass to the kubelet as they are. The client's WebSocket of `v5.channel.k8s.io` becomes
-SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of it, unless the node declares that its kubelet
-takes them itself (KEP-4006).
+SPDY and the older WebSockets pass to the kubelet as they are. The client's WebSocket of `v5.channel.k8s.io`
+becomes SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of it, unless the node declares
+that its kubelet takes them itself (KEP-4006).
 """
 
 from urllib.parse import urlencode

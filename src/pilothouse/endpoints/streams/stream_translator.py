@@ -1,4 +1,5 @@
-"""Exec and attach: a client's WebSocket of `v5.channel.k8s.io`, translated to a kubelet's SPDY (StreamTranslatorHandler)."""
+"""Exec and attach: a client's WebSocket of `v5.channel.k8s.io`,
+translated to a kubelet's SPDY (StreamTranslatorHandler)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -56,7 +57,8 @@ class Wanted(NamedTuple):
 class Translator:
     """One session, from the client's WebSocket to its end. `dial` asks the kubelet for SPDY.
 
-    `counted` is called once with the status code of the session: 200 when the command ran, whatever its exit code.
+    `counted` is called once with the status code of the session:
+    200 when the command ran, whatever its exit code.
     """
 
     def __init__(

@@ -26,7 +26,8 @@ ADMIN_LABEL = "resource.kubernetes.io/admin-access"
 
 
 def _admin_access(ctx: WriteContext, asked: list[bool], path: str, errs: Errors) -> None:
-    """Allow admin access to devices only in namespaces with the label for it (KEP-5018, pkg/registry/resource).
+    """Allow admin access to devices only in namespaces with the label for it
+    (KEP-5018, pkg/registry/resource).
 
     `asked` says which items of the list at `path` ask for it; the cause names the first.
     """
