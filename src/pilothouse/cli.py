@@ -1,4 +1,5 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`, and `kube-apiserver`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`,
+and `kube-apiserver`."""
 
 import shutil
 import signal
@@ -51,7 +52,8 @@ Usage:
 
 
 Run = Callable[["Config", Sequence[str]], int]
-"""Serves with a configuration until a signal; returns the exit status. The words start one more such process."""
+"""Serves with a configuration until a signal; returns the exit status.
+The words start one more such process."""
 
 
 def version() -> str:

@@ -18,7 +18,8 @@ class StatusError(Exception):
     longest = 4 * QUOTED
     reason = "InternalError"
     missing: Any = None
-    """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
+    """The attributes that authorization has refused (AuthorizationAttributes), when that is the error;
+    never sent."""
     warnings: Sequence[str] = ()
     """The warnings of the decoder about a body that is refused."""
 
@@ -53,7 +54,8 @@ class StatusError(Exception):
 
 
 def _bounded(value: Any, longest: int = QUOTED) -> Any:
-    """A member of details without the long texts that a client may have sent; those of causes may be longer."""
+    """A member of details without the long texts that a client may have sent;
+    those of causes may be longer."""
     if isinstance(value, str):
         return short(value, longest)
     if isinstance(value, list):

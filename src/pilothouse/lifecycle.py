@@ -50,7 +50,8 @@ class Opened(contextlib.AsyncExitStack):
     """
 
     def on_close(self, name: str, close: Callable[[], Awaitable[object] | object]) -> None:
-        """Have `close` called, and awaited where it is a coroutine; `name` says in the log what could not be closed.
+        """Have `close` called, and awaited where it is a coroutine;
+        `name` says in the log what could not be closed.
 
         To be called before the thing is opened, so that one that fails half-way is closed, too.
         """

@@ -1,9 +1,10 @@
-"""Structured logging: klog's text form or one JSON object a line, written by a thread so that no caller waits.
+"""Structured logging: klog's text form or one JSON object a line,
+written by a thread so that no caller waits.
 
 A module makes `log = Logger(__name__)`. Every message is a constant, what varies goes into pairs:
-`log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion). Detail has
-a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule for the file,
-is at least 4.
+`log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion).
+Detail has a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule
+for the file, is at least 4.
 
 Lines that are written while a request is served tell its audit ID, whoever writes them. Lines that repeat are limited
 (`Repeats`).
@@ -45,7 +46,8 @@ _modules: tuple[tuple[str, int], ...] = ()
 
 
 class Serving:
-    """The audit ID of the request whose first steps a thread runs, before it has a task (`waiting.py`); "" between requests.
+    """The audit ID of the request whose first steps a thread runs, before it has a task (`waiting.py`);
+    "" between requests.
 
     PERF: setting a context variable takes ten times as long, and most requests never have a task.
     """
@@ -85,7 +87,8 @@ def context() -> Context:
 class Logger:
     """The log of one module. Pairs are keywords; `err` is the error that the line is about and comes first.
 
-    `source` names the file of a compiled module: its functions have no frames from which a line could be told.
+    `source` names the file of a compiled module:
+    its functions have no frames from which a line could be told.
     """
 
     __slots__ = ("_log", "_source")

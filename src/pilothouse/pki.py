@@ -1,9 +1,9 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They are files in the data directory, by kubeadm's names: ca, admin and sa; apiserver-kubelet-client, by which kubelets
-know the server; front-proxy-ca and front-proxy-client, by which aggregated servers and webhooks do. apiserver.crt and its
-key are in --cert-dir. What is there and good is used; what is missing, broken or about to expire is made again. Keys are
-ECDSA P-256.
+They are files in the data directory, by kubeadm's names: ca, admin and sa; apiserver-kubelet-client, by which
+kubelets know the server; front-proxy-ca and front-proxy-client, by which aggregated servers and webhooks do.
+apiserver.crt and its key are in --cert-dir. What is there and good is used; what is missing, broken or about
+to expire is made again. Keys are ECDSA P-256.
 """
 
 import contextlib
@@ -69,7 +69,8 @@ class Files:
     proxy_ca: str = ""
     proxy_cert: str = ""
     proxy_key: str = ""
-    """The CA of front proxies, and the certificate by which this server is one; empty: the flags name others."""
+    """The CA of front proxies, and the certificate by which this server is one;
+    empty: the flags name others."""
 
 
 @dataclass(slots=True)
@@ -113,7 +114,8 @@ class Authority:
         server: bool,
         days: float = LEAF_DAYS,
     ) -> tuple[bytes, bytes]:
-        """A certificate and its key in PEM, for a server under `hosts` or for a client; it is good for `days`.
+        """A certificate and its key in PEM, for a server under `hosts` or for a client;
+        it is good for `days`.
 
         It does not outlive the CA.
         """
@@ -298,7 +300,8 @@ def make_private(directory: pathlib.Path) -> None:
 
 
 def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
-    """The error of a data directory that this user cannot use: it names who owns it, or the part of its path that is there."""
+    """The error of a data directory that this user cannot use:
+    it names who owns it, or the part of its path that is there."""
     there = directory
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -323,7 +326,8 @@ def record_port(config: Config, port: int) -> None:
 
 
 def last_port(config: Config) -> int:
-    """The port that the server of this data directory was last reached at; that of the flags when none has run."""
+    """The port that the server of this data directory was last reached at;
+    that of the flags when none has run."""
     try:
         return int((config.data_directory / "port").read_text())
     except (OSError, ValueError):
@@ -334,8 +338,9 @@ def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = T
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
     Several servers may share a data directory; those that differ in address need a --cert-dir each. With
-    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by. Without
-    `serving` the serving certificate is left alone: commands do not know all flags of the server, by which it is made.
+    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by.
+    Without `serving` the serving certificate is left alone:
+    commands do not know all flags of the server, by which it is made.
     """
     make_private(config.data_directory)
     with _alone(config.data_directory):
@@ -428,7 +433,8 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
 
 
 def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -> tuple[str, str]:
-    """The client certificate in PATH.crt and its key, made when it is missing, not of this CA or about to expire."""
+    """The client certificate in PATH.crt and its key,
+    made when it is missing, not of this CA or about to expire."""
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
     pair = _load(cert, key)
     if pair is None or not _covers_issuer(pair[0], authority):
@@ -439,7 +445,8 @@ def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -
 
 
 def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes, usable: bool) -> bool:
-    """Write a certificate and its key, both or none. False when the disk is full and those that are there are `usable`."""
+    """Write a certificate and its key, both or none.
+    False when the disk is full and those that are there are `usable`."""
     try:
         with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
             os.replace(new_key, key)
@@ -513,7 +520,8 @@ def kubeconfig(
     name: str = "pilothouse",
     user: str = "kubernetes-admin",
 ) -> bytes:
-    """A kubeconfig (v1) with everything embedded, for a client certificate or a token; `user` is its name in the file."""
+    """A kubeconfig (v1) with everything embedded, for a client certificate or a token;
+    `user` is its name in the file."""
     import base64
 
     import yaml
@@ -537,7 +545,8 @@ def kubeconfig(
 
 
 def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
-    """A kubeconfig (v1) with the address and the CA of a cluster and no user, as the config map cluster-info has it."""
+    """A kubeconfig (v1) with the address and the CA of a cluster and no user,
+    as the config map cluster-info has it."""
     import base64
 
     import yaml
@@ -549,7 +558,8 @@ def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
 
 
 def admin_kubeconfig(config: Config, files: Files, port: int | None = None, server: str = "") -> bytes:
-    """The administrator's kubeconfig, for `server` or by the bind address or, when that is all, the loopback."""
+    """The administrator's kubeconfig, for `server` or by the bind address or,
+    when that is all, the loopback."""
     address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
     return kubeconfig(
         server or url(address, port or config.secure_port),
@@ -562,7 +572,8 @@ def admin_kubeconfig(config: Config, files: Files, port: int | None = None, serv
 def issued_kubeconfig(
     files: Files, server: str, user: str, groups: Sequence[str] = (), seconds: float = LEAF_DAYS * 86400
 ) -> bytes:
-    """A kubeconfig with a new client certificate of the data directory's CA; OSError when the CA cannot be read."""
+    """A kubeconfig with a new client certificate of the data directory's CA;
+    OSError when the CA cannot be read."""
     authority = Authority.load(
         pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
     )

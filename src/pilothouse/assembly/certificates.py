@@ -74,7 +74,8 @@ def _authorities(
     keep: Callable[[bytes], None],
     methods: Iterable[CertificateAuthenticator | RequestHeaderAuthenticator],
 ) -> Followed[Made]:
-    """Follows files of CAs, by which the handshake and these methods go; `keep` takes note of those in force."""
+    """Follows files of CAs, by which the handshake and these methods go;
+    `keep` takes note of those in force."""
 
     def read(files: Files) -> Made:
         for path in paths:

@@ -1,4 +1,5 @@
-"""Creates what writes on its own: bootstrap objects, this server's lease and endpoint, and the controllers."""
+"""Creates what writes on its own: bootstrap objects,
+this server's lease and endpoint, and the controllers."""
 
 import socket
 from collections.abc import Callable

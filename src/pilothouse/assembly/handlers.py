@@ -66,10 +66,11 @@ from pilothouse.registry.service_resolver import ServiceResolver
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
-    """The parts that the handlers are made of. A test hands in its own; `issuer` and `documents` may be missing.
+    """The parts that the handlers are made of.
+    A test hands in its own; `issuer` and `documents` may be missing.
 
-    The handlers add their metrics to `metrics`; `slis` are those of the health checks. `authorization` are the metrics
-    that the authorizer counts in.
+    The handlers add their metrics to `metrics`; `slis` are those of the health checks. `authorization` are
+    the metrics that the authorizer counts in.
 
     `caches` is the budget of what is remembered between requests; None: each cache has one of its own.
     """

@@ -1,4 +1,5 @@
-"""Creates the authenticators of JWT issuers that --authentication-config, or the --oidc-* flags, configure."""
+"""Creates the authenticators of JWT issuers that --authentication-config,
+or the --oidc-* flags, configure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

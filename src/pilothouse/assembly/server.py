@@ -48,10 +48,10 @@ class Server:
     6. `listen`: requests are answered
     7. `announce`: other servers are told of this one
 
-    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load balancers get
-    time to notice, controllers end, requests are drained, and then what requests need is closed: the outbound client,
-    what looks after the storage, threads, the watch cache, the storage. A start that fails or is cancelled closes what
-    has been opened so far, in the same order.
+    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load
+    balancers get time to notice, controllers end, requests are drained, and then what requests need is
+    closed: the outbound client, what looks after the storage, threads, the watch cache, the storage. A start
+    that fails or is cancelled closes what has been opened so far, in the same order.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Opens the storage that the flags configure, with encryption and watch cache, and creates the store over it."""
+"""Opens the storage that the flags configure,
+with encryption and watch cache, and creates the store over it."""
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,7 +34,8 @@ ETCD_PORT = 2379
 
 
 class Registry:
-    """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
+    """The objects of one cluster: their storage, the watch cache,
+    the catalog of resources, store and readers.
 
     `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too. `stale` is the
     store's.

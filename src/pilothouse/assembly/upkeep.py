@@ -1,4 +1,5 @@
-"""Metrics of what an operator looks after: room on the disk of the data directory, certificates that expire."""
+"""Metrics of what an operator looks after:
+room on the disk of the data directory, certificates that expire."""
 
 import contextlib
 import os

@@ -30,7 +30,8 @@ TRUNCATED = "audit.k8s.io/truncated"
 class ObjectEvent(Event):
     """An event that shows objects. Its line is made when it is asked for, which takes long for large ones.
 
-    around: the members in front of the objects, and the times behind them. response: the parts of the response object.
+    around: the members in front of the objects, and the times behind them.
+    response: the parts of the response object.
     objects: the bytes of both objects.
     """
 

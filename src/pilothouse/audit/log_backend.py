@@ -1,10 +1,10 @@
 """The log back end: writes each event as one line into a file (apiserver plugin/pkg/audit/log).
 
-In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes: appending to the
-page cache takes a few microseconds. `blocking-strict` does so before the request goes on, `blocking` before it waits for
-anything. The lines of reads, which are answered without a wait, are written within GATHER_BLOCKING in the mode `blocking`,
-so those of many requests are one write. Events with large objects are encoded and written by the thread in these modes
-as well: they are those of a request's end.
+In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes:
+appending to the page cache takes a few microseconds. `blocking-strict` does so before the request goes on,
+`blocking` before it waits for anything. The lines of reads, which are answered without a wait, are written
+within GATHER_BLOCKING in the mode `blocking`, so those of many requests are one write. Events with large
+objects are encoded and written by the thread in these modes as well: they are those of a request's end.
 """
 
 import asyncio
@@ -68,7 +68,8 @@ class LogBackend(Background):
         budget: int = BUDGET,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`lost` is told of events that could not be written: plugin, number and reason, also on the thread."""
+        """`lost` is told of events that could not be written:
+        plugin, number and reason, also on the thread."""
         self._file = file
         self._lost = lost
         self.strict = mode == STRICT
@@ -210,7 +211,8 @@ class LogBackend(Background):
             left -= GATHER
 
     def drain(self) -> None:
-        """Write all that waits. Where the rate of batches is not limited, as many events as there are go at once."""
+        """Write all that waits. Where the rate of batches is not limited,
+        as many events as there are go at once."""
         most = self._batching.most if self._batching.rate else self._batching.buffer
         while True:
             events, size = self._buffer.take(most, WRITE_BYTES)

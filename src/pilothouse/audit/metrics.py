@@ -91,7 +91,8 @@ class Losses:
         self.tell()
 
     def tell(self, *, last: bool = False) -> None:
-        """Log what was lost since the last line, unless that was less than a minute ago; `last`: in any case."""
+        """Log what was lost since the last line, unless that was less than a minute ago;
+        `last`: in any case."""
         with self._lock:
             now = self._clock()
             if not self._untold or (now < self._due and not last):

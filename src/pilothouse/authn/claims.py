@@ -1,4 +1,5 @@
-"""Turns the claims of a token into a user: claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
+"""Turns the claims of a token into a user:
+claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""AuthenticationConfiguration: the JWT authenticators of --authentication-config (apiserver pkg/apis/apiserver, KEP-3331)."""
+"""AuthenticationConfiguration: the JWT authenticators of --authentication-config
+(apiserver pkg/apis/apiserver, KEP-3331)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ KIND = "AuthenticationConfiguration"
 class Issuer:
     """The issuer who signs the tokens, and the place of its keys.
 
-    discovery_url: of the discovery document, when that is not at the issuer's well-known path. certificate_authority:
-    PEM; the host's when empty. egress_selector_type: the egress that fetches use; "" dials directly.
+    discovery_url: of the discovery document, when that is not at the issuer's well-known path.
+    certificate_authority: PEM; the host's when empty.
+    egress_selector_type: the egress that fetches use; "" dials directly.
     """
 
     url: str = ""

@@ -1,4 +1,5 @@
-"""Distributed claims: those that a token leaves to another endpoint (OpenID Connect Core 1.0, section 5.6.2)."""
+"""Distributed claims: those that a token leaves to another endpoint
+(OpenID Connect Core 1.0, section 5.6.2)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

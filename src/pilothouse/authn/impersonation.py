@@ -43,8 +43,8 @@ _SEVERAL = 4
 
 @dataclass(slots=True, frozen=True)
 class _Mode:
-    """A mode of impersonation: the caller needs `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB`
-    on the request."""
+    """A mode of impersonation: the caller needs `impersonate:NAME`
+    on the wanted user and `impersonate-on:NAME:VERB` on the request."""
 
     name: str
     fits: Callable[[User, User], bool]
@@ -54,7 +54,8 @@ class _Mode:
 class Impersonation:
     """Decides who a request acts as.
 
-    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason; authn does not import authz.
+    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason;
+    authn does not import authz.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Impersonation:
             self.metrics.attempts.observe(time.perf_counter() - began, decision, mode)
 
     async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> tuple[User, str]:
-        """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
+        """Try each mode, first the one that succeeded last for this caller;
+        the first refusal is raised when all fail."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
         last = self._last[caller]

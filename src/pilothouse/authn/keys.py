@@ -1,4 +1,5 @@
-"""Keys that sign and verify JSON web tokens: read from PEM, published as JWKS. Imports its libraries lazily."""
+"""Keys that sign and verify JSON web tokens: read from PEM, published as JWKS.
+Imports its libraries lazily."""
 
 import base64
 import functools
@@ -94,7 +95,8 @@ def signing_with(key: SigningKey) -> Sign:
 
 
 def of_der(kid: str, der: bytes) -> VerifyKey:
-    """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it; ValueError when it is none for tokens."""
+    """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it;
+    ValueError when it is none for tokens."""
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     public = load_der_public_key(der)
@@ -127,7 +129,8 @@ def generate() -> bytes:
 
 @dataclass(slots=True, frozen=True)
 class Compact:
-    """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it: its JSON is not parsed yet."""
+    """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:
+    its JSON is not parsed yet."""
 
     text: str
     _header: bytes
@@ -136,8 +139,8 @@ class Compact:
     def issuers(self) -> list[str]:
         """The texts of members `iss`, at whatever depth: the issuer is one of them, or the token has none.
 
-        The scan is bounded, and nothing is parsed. The caller compares the claim itself when it has verified the signature. An `iss`
-        that is spelled with escapes is not found.
+        The scan is bounded, and nothing is parsed. The caller compares the claim itself when it has verified
+        the signature. An `iss` that is spelled with escapes is not found.
         """
         found = (match[1] for match in islice(_ISSUER.finditer(self._payload), _MAX_ISSUERS))
         return list(dict.fromkeys(filter(None, map(_text, found))))
@@ -170,7 +173,8 @@ def compact(token: str) -> Compact | None:
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The header and the claims of a token that comes from somebody trusted; None when it is no compact JWS."""
+    """The header and the claims of a token that comes from somebody trusted;
+    None when it is no compact JWS."""
     parts = compact(token)
     header, claims = (parts.header(), parts.claims()) if parts is not None else (None, None)
     return None if header is None or claims is None else (header, claims)
@@ -216,7 +220,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def seconds(value: Any) -> int:
-    """A moment out of a claim, in whole seconds (go-jose's NumericDate). ValueError when it is no finite number.
+    """A moment out of a claim, in whole seconds (go-jose's NumericDate).
+    ValueError when it is no finite number.
 
     What is beyond 64 bits becomes the smallest number, as Go's conversion does: such a token has expired.
     """
@@ -238,7 +243,8 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def plain(header: dict[str, Any]) -> bool:
-    """Whether a header asks for no other way of signing: no extension that must be understood, no unencoded payload."""
+    """Whether a header asks for no other way of signing:
+    no extension that must be understood, no unencoded payload."""
     return "crit" not in header and header.get("b64", True) is True
 
 

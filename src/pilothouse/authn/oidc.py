@@ -1,4 +1,5 @@
-"""Authenticates the tokens of OpenID Connect issuers (--authentication-config, --oidc-*; token/oidc upstream)."""
+"""Authenticates the tokens of OpenID Connect issuers
+(--authentication-config, --oidc-*; token/oidc upstream)."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
-"""An OpenID provider as token verification needs it: found by discovery, its keys fetched and kept (go-oidc's Provider)."""
+"""An OpenID provider as token verification needs it:
+found by discovery, its keys fetched and kept (go-oidc's Provider)."""
 
 import asyncio
 import contextlib
@@ -33,15 +34,16 @@ class Fetch(Protocol):
     """Reads https URLs."""
 
     def __call__(self, url: str, token: str = "") -> Awaitable[bytes]:
-        """The body that a GET is answered with; `token` is sent as bearer token. Raises OSError without a success."""
+        """The body that a GET is answered with; `token` is sent as bearer token.
+        Raises OSError without a success."""
 
 
 class Provider(BackgroundTask):
     """One provider. `start` begins discovery, which is tried until it succeeds.
 
-    Keys are fetched after discovery, and whenever none that is known verifies a token; two fetches are at least RETRY
-    seconds of `clock` apart. What cannot be fetched leaves the known keys as they are. `metrics` are told of fetches,
-    except for those of providers that only distributed claims need.
+    Keys are fetched after discovery, and whenever none that is known verifies a token; two fetches are at
+    least RETRY seconds of `clock` apart. What cannot be fetched leaves the known keys as they are. `metrics`
+    are told of fetches, except for those of providers that only distributed claims need.
     """
 
     def __init__(
@@ -109,7 +111,8 @@ class Provider(BackgroundTask):
         return ""
 
     async def verify(self, token: str, header: dict[str, Any], registry: Any) -> None:
-        """BadSignature unless one of the provider's keys signed the token; `registry` names the algorithms."""
+        """BadSignature unless one of the provider's keys signed the token;
+        `registry` names the algorithms."""
         if not keys.plain(header):
             raise BadSignature("the header asks for an extension")
         if await self._signed(token, header, registry):
@@ -189,7 +192,8 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _verifying_keys(data: bytes) -> list[Any]:
-    """The public RSA and EC keys of a set that may verify signatures; others, secrets among them, are left out."""
+    """The public RSA and EC keys of a set that may verify signatures;
+    others, secrets among them, are left out."""
     from joserfc.errors import JoseError
     from joserfc.jwk import ECKey, RSAKey
 

@@ -95,7 +95,8 @@ class ABACAuthorizer:
 
 
 def load(path: str) -> list[Policy]:
-    """The policies of a file: one JSON object a line, with lines that are empty or begin with `#` between them.
+    """The policies of a file: one JSON object a line,
+    with lines that are empty or begin with `#` between them.
 
     PolicyError names the line that cannot be used; OSError when the file cannot be read.
     """

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pilothouse.authz.rbac import Rule
 
 MAX_STEPS = 1_000_000
-"""Comparisons in one check of a user's rules. A body of 3 MB lists fewer texts; only rules that are made to overlap
-in ever new ways need more."""
+"""Comparisons in one check of a user's rules.
+A body of 3 MB lists fewer texts; only rules that are made to overlap in ever new ways need more."""
 MAX_TOLD = 64 * 1024
 """Characters of the rights that a refusal lists."""
 

@@ -73,7 +73,8 @@ class AuthorizationMetrics(ReloadMetrics, Group):
         )
 
     def tally(self, type_: str, name: str) -> tuple[list[int], list[int]]:
-        """The counts of what an authorizer allowed, and of what it denied; its type is a mode of --authorization-mode.
+        """The counts of what an authorizer allowed, and of what it denied;
+        its type is a mode of --authorization-mode.
 
         PERF: the authorizer adds to them itself.
         """

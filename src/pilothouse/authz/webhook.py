@@ -31,9 +31,11 @@ _FACTOR = 1.5
 
 
 class WebhookAuthorizer:
-    """Asks the service about requests that meet the conditions, and caches its decisions for seconds of `clock`.
+    """Asks the service about requests that meet the conditions,
+    and caches its decisions for seconds of `clock`.
 
-    name: the one in metrics. deny: what a failure of the service or of a condition means; otherwise no opinion.
+    name: the one in metrics. deny: what a failure of the service or of a condition means;
+    otherwise no opinion.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""`pilothouse bench`: a short sheet of figures of a server, and of the machine, that can be compared with another sheet."""
+"""`pilothouse bench`: a short sheet of figures of a server,
+and of the machine, that can be compared with another sheet."""
 
 import asyncio
 import contextlib
@@ -117,7 +118,8 @@ def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) ->
 
 
 def _of_own(flags: Sequence[str], length: float, tell: Callable[[str], None]) -> Sheet:
-    """The sheet of a server that is started twice in a temporary folder: in an empty one, then with its data."""
+    """The sheet of a server that is started twice in a temporary folder:
+    in an empty one, then with its data."""
     options.parse(flags)  # before anything is started
     with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
         data, starts = Path(folder) / "data", {}
@@ -159,7 +161,8 @@ def _started(data: Path, flags: Sequence[str]) -> "Iterator[tuple[Api, subproces
 
 
 def _ready(process: "subprocess.Popen[bytes]", kubeconfig: Path, log: str) -> Api:
-    """A client of a server that has just been started, once it is ready. ValueError when it ends, or takes too long."""
+    """A client of a server that has just been started, once it is ready.
+    ValueError when it ends, or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if kubeconfig.exists():

@@ -1,7 +1,8 @@
-"""The load of `pilothouse bench`: requests for config maps over HTTP/1.1, what they take, and what the server takes for them.
+"""The load of `pilothouse bench`: requests for config maps over HTTP/1.1,
+what they take, and what the server takes for them.
 
-The client is a single process, so rates and latencies contain its own share; the server's processor time for an operation
-does not.
+The client is a single process, so rates and latencies contain its own share; the server's processor time for
+an operation does not.
 """
 
 import asyncio
@@ -117,7 +118,8 @@ def quantile(share: float, times: Sequence[float]) -> float:
 
 
 class Load:
-    """Measures a server step by step in a namespace of its own. `seconds` is how long a step takes that has no fixed count."""
+    """Measures a server step by step in a namespace of its own.
+    `seconds` is how long a step takes that has no fixed count."""
 
     def __init__(self, api: Api, server: Server, seconds: float, namespace: str) -> None:
         self._api = api
@@ -132,7 +134,8 @@ class Load:
         self.memory = Memory()
 
     async def run(self, tell: Callable[[str], None]) -> None:
-        """Take all steps; `tell` is told the name of each when it begins. ApiError when the server refuses a request."""
+        """Take all steps; `tell` is told the name of each when it begins.
+        ApiError when the server refuses a request."""
         self.memory.empty = self._server.memory()
         body = {"metadata": {"name": self._namespace}}
         await asyncio.to_thread(self._api.ensure, "/api/v1/namespaces", body)
@@ -285,7 +288,8 @@ class Load:
     async def _measure(
         self, name: str, one: Callable[[], Awaitable[None]], together: int, *, count: int = 0
     ) -> None:
-        """Do something `count` times, or for half of a step's time, from so many tasks; the first goes uncounted."""
+        """Do something `count` times, or for half of a step's time, from so many tasks;
+        the first goes uncounted."""
         if not count:
             await _all([one() for _ in range(together)])  # opens the connections
         times: list[float] = []

@@ -1,4 +1,5 @@
-"""`pilothouse check-config`: tells everything that is wrong with the flags of a server and with the files that they name."""
+"""`pilothouse check-config`: tells everything that is wrong
+with the flags of a server and with the files that they name."""
 
 from collections.abc import Sequence
 
@@ -26,7 +27,8 @@ class Wrong(ValueError):
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print all errors; raises FlagError for a command line that cannot be read, and Wrong when there are errors."""
+    """Print all errors; raises FlagError for a command line that cannot be read,
+    and Wrong when there are errors."""
     config, said, rest = options.read_flags(arguments)
     if rest:
         raise FlagError(f'"pilothouse check-config" does not take any arguments, got {list(rest)}')

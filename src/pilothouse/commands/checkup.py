@@ -1,7 +1,7 @@
 """The checks of `pilothouse doctor`: one function for each part of a host and of an installation.
 
-Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small file and removes
-it.
+Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small
+file and removes it.
 """
 
 import ctypes
@@ -68,7 +68,8 @@ def _error(text: str) -> Finding:
 
 
 def certificates(config: Config) -> Iterator[Finding]:
-    """Certificates of the data directory and of the flags: when they expire, and whether their keys belong to them."""
+    """Certificates of the data directory and of the flags:
+    when they expire, and whether their keys belong to them."""
     from cryptography import x509
 
     now = datetime.datetime.now(datetime.UTC)
@@ -133,7 +134,8 @@ def _key(path: pathlib.Path, certificate: object) -> Iterator[Finding]:
 
 
 def synchronized() -> bool | None:
-    """Whether the kernel says that a time service keeps the clock right (adjtimex(2)); None where it does not say."""
+    """Whether the kernel says that a time service keeps the clock right (adjtimex(2));
+    None where it does not say."""
     try:
         state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX))
     except (OSError, AttributeError):
@@ -142,7 +144,8 @@ def synchronized() -> bool | None:
 
 
 def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Iterator[Finding]:
-    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it. `kept` says if it is kept right."""
+    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it.
+    `kept` says if it is kept right."""
     for server in config.etcd_servers:
         began = time.time()
         try:

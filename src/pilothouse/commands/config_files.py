@@ -30,7 +30,8 @@ from pilothouse.tracing import configuration as tracing
 
 
 class Problem(NamedTuple):
-    """An error in a file. `line` counts from 1; it is 0 when the error belongs to no line. `flag` names the file."""
+    """An error in a file. `line` counts from 1; it is 0 when the error belongs to no line.
+    `flag` names the file."""
 
     file: str
     line: int
@@ -124,7 +125,8 @@ PAIRS = (
 
 
 def problems(config: Config) -> Iterator[Problem]:
-    """Every error in the files that flags name. Files that cannot be opened are left to the check of the flags."""
+    """Every error in the files that flags name.
+    Files that cannot be opened are left to the check of the flags."""
     for flag, reader in READERS.items():
         for path in _paths(config, flag):
             yield from _read(flag, path, reader, path, config)

@@ -1,4 +1,5 @@
-"""`pilothouse doctor`: looks at the host, the installation and the stored objects of a server, whether it runs or not."""
+"""`pilothouse doctor`: looks at the host,
+the installation and the stored objects of a server, whether it runs or not."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence

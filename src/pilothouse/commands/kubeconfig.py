@@ -80,7 +80,8 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
 
 
 def put(config: Config, text: bytes) -> None:
-    """Write a file that only its owner can read, as a whole or not at all; without --write-kubeconfig print the text."""
+    """Write a file that only its owner can read, as a whole or not at all;
+    without --write-kubeconfig print the text."""
     if config.write_kubeconfig:
         write_file(pathlib.Path(config.write_kubeconfig), text)
     else:

@@ -1,6 +1,7 @@
 """`pilothouse token create | list | delete`: bootstrap tokens, as `kubeadm token` has them.
 
-A token is the secret kube-system/bootstrap-token-ID of a running server; --enable-bootstrap-token-auth lets it in.
+A token is the secret kube-system/bootstrap-token-ID of a running server;
+--enable-bootstrap-token-auth lets it in.
 """
 
 import base64
@@ -136,7 +137,8 @@ def _random(length: int) -> str:
 
 
 def _server(api: Api, config: Config) -> str:
-    """The server's URL for other hosts: the kubeconfig's, or the advertised address where that is the loopback."""
+    """The server's URL for other hosts:
+    the kubeconfig's, or the advertised address where that is the loopback."""
     where = urlsplit(api.config.server)
     try:
         loopback = ipaddress.ip_address(where.hostname or "").is_loopback
@@ -176,7 +178,8 @@ def _binding(name: str, role: str, group: str) -> tuple[str, Object]:
 
 
 def _cluster_info(server: str, ca: bytes) -> list[tuple[str, Object]]:
-    """The config map by which a token's holder finds the server's CA, readable by everybody (kubeadm's clusterinfo)."""
+    """The config map by which a token's holder finds the server's CA,
+    readable by everybody (kubeadm's clusterinfo)."""
     name, place = "kubeadm:bootstrap-signer-clusterinfo", f"{_RBAC}/namespaces/kube-public"
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [CLUSTER_INFO], "verbs": ["get"]}
     subject = {"kind": "User", "apiGroup": _RBAC_GROUP, "name": "system:anonymous"}

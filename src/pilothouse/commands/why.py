@@ -1,4 +1,5 @@
-"""`pilothouse why`: asks the servers of a cluster why a request was answered as it was, or which the latest ones are."""
+"""`pilothouse why`: asks the servers of a cluster why a request was answered as it was,
+or which the latest ones are."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,8 @@ _SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
 PATIENCE = 5.0
 """Seconds within which another server has to answer."""
 QUIET, MOST = 12, 64
-"""Connections in a row that may lead to processes which were asked before, and processes behind one address."""
+"""Connections in a row that may lead to processes which were asked before,
+and processes behind one address."""
 
 FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
 FLAGS = (
@@ -116,8 +118,8 @@ def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
 def _ask(api: Api, path: str, asked: list[str]) -> Object | None:
     """The request as an address explains it; None when no process that answers there has it.
 
-    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no new process
-    shows up.
+    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no
+    new process shows up.
     """
     processes: set[str] = set()
     quiet = 0

@@ -433,7 +433,8 @@ def _check_auth(config: Config) -> Iterator[str]:
 
 
 def _check_front_proxy(config: Config) -> Iterator[str]:
-    """The flags of a front proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
+    """The flags of a front
+    proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
     if config.requestheader_client_ca_file and not config.requestheader_username_headers:
         yield "--requestheader-client-ca-file needs --requestheader-username-headers"
     for name in ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers"):

@@ -62,7 +62,8 @@ CONTROLLERS = {
     "tokencleaner": "token-cleaner-controller",
     "validatingadmissionpolicy-status": "validatingadmissionpolicy-status-controller",
 }
-"""Built-in controllers: the short name, and the one by which kube-controller-manager knows it today, which goes as well."""
+"""Built-in controllers: the short name,
+and the one by which kube-controller-manager knows it today, which goes as well."""
 
 ON_REQUEST = frozenset(("bootstrapsigner", "csrapproving", "csrcleaner", "csrsigning", "tokencleaner"))
 """The controllers that `*` leaves off: they run when --controllers names them."""
@@ -446,7 +447,8 @@ class Config:
 
     @property
     def data_directory(self) -> pathlib.Path:
-        """The directory where this server keeps what it makes: --data-dir, else --cert-dir, else a state directory.
+        """The directory where this server keeps what it makes:
+        --data-dir, else --cert-dir, else a state directory.
 
         A server that was given its own --cert-dir (as envtest does) so gets its own data without being asked.
         """
@@ -488,7 +490,8 @@ class Config:
 
     @property
     def authorization_modes(self) -> tuple[str, ...]:
-        """The authorizers in their order; unlike upstream's AlwaysAllow, the default lets nobody in without a rule."""
+        """The authorizers in their order; unlike upstream's AlwaysAllow,
+        the default lets nobody in without a rule."""
         return self.authorization_mode or ("Node", "RBAC")
 
     @property

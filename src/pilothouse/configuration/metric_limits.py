@@ -20,7 +20,8 @@ UNEXPECTED = "unexpected"
 """Stands for values of a label that are not allowed."""
 
 CUSTOM = "custom"
-"""Stands in the small profile for the group and the resource of custom resources, and of aggregated servers' ones."""
+"""Stands in the small profile for the group and the resource of custom resources,
+and of aggregated servers' ones."""
 
 EMPTY = frozenset(("crd", "crd_name", "subresource", "version"))
 """Labels that are empty in the small profile."""
@@ -40,7 +41,8 @@ NOT_SMALL = frozenset(
 because each resource has a series of them, whatever happens."""
 
 NOT_ZERO = frozenset(("aggregator_unavailable_apiservice",))
-"""The metrics of which the small profile shows no zeros, besides what is told by resource: each group version has a series of it."""
+"""The metrics of which the small profile shows no zeros, besides what is told by resource:
+each group version has a series of it."""
 
 PERIODS = {"STABLE": 3, "BETA": 1}
 """Minor releases for which a deprecated metric is shown, by its stability; others are hidden at once."""
@@ -101,8 +103,9 @@ class MetricLimits(Group):
     """The parts that are left out of the metrics of a server,
     and how often values of labels were not allowed.
 
-    `allowed` gives the values that a label may have, with commas between them, by "metric,label"; `groups` are those of the built-in resources. What was
-    not allowed is counted while the metrics are gathered, so the counter is read after the others.
+    `allowed` gives the values that a label may have, with commas between them, by "metric,label"; `groups`
+    are those of the built-in resources. What was not allowed is counted while the metrics are gathered,
+    so the counter is read after the others.
     """
 
     def __init__(
@@ -128,13 +131,15 @@ class MetricLimits(Group):
         )
 
     def hides(self, metric: Metric) -> bool:
-        """Whether a metric is left out because a flag disables it, or because it has been deprecated for too long."""
+        """Whether a metric is left out because a flag disables it,
+        or because it has been deprecated for too long."""
         if metric.name in self._disabled:
             return True
         return bool(metric.deprecated) and not self._show_hidden and _expired(metric)
 
     def view(self, metric: Metric) -> View | None:
-        """How a metric is shown now; None: not at all. The count of its values that are not allowed begins anew."""
+        """How a metric is shown now; None: not at all.
+        The count of its values that are not allowed begins anew."""
         self._unexpected.pop(metric.name, None)
         if self.hides(metric):
             return None

@@ -58,7 +58,8 @@ def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bo
 def parse_command(
     arguments: Sequence[str], extra: Sequence[Flag]
 ) -> tuple[Config, dict[str, Any], Sequence[str]]:
-    """Read the command line of a command with flags of its own beside the server's: also their values, and arguments.
+    """Read the command line of a command with flags of its own beside the server's:
+    also their values, and arguments.
 
     Raises FlagError and ConfigError as parse() does.
     """
@@ -68,7 +69,8 @@ def parse_command(
 
 
 def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
-    """Read a server's command line: the configuration, what is wrong with it, and the arguments. Raises FlagError."""
+    """Read a server's command line: the configuration, what is wrong with it, and the arguments.
+    Raises FlagError."""
     values, rest = flags.parse(arguments, all_flags())
     return *_checked(values, OURS), rest
 

@@ -1,7 +1,8 @@
-"""Keeps the config map by which aggregated servers know clients and front proxies (clusterauthenticationtrust).
+"""Keeps the config map by which aggregated servers know clients and front proxies
+(clusterauthenticationtrust).
 
-kube-system/extension-apiserver-authentication has the CAs and headers of all servers of the cluster: each adds its own,
-and CAs that have expired go.
+kube-system/extension-apiserver-authentication has the CAs and headers of all servers of the cluster: each
+adds its own, and CAs that have expired go.
 """
 
 import datetime
@@ -111,7 +112,8 @@ def merged(live: Mapping[str, str], own: Mapping[str, str], now: datetime.dateti
 
 
 def _certificates(pem: str, now: datetime.datetime) -> str:
-    """Each certificate of a bundle once, without those that have expired; ValueError when it cannot be read."""
+    """Each certificate of a bundle once, without those that have expired;
+    ValueError when it cannot be read."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 

@@ -1,4 +1,5 @@
-"""The metrics of aggregated servers (kube-aggregator controllers), and of repairs (registry/core/service controller)."""
+"""The metrics of aggregated servers (kube-aggregator controllers),
+and of repairs (registry/core/service controller)."""
 
 from pilothouse.metrics.instruments import Counter, Gauge, Group
 

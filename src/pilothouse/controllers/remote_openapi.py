@@ -1,4 +1,5 @@
-"""Reads the OpenAPI documents of aggregated servers, and again each minute (kube-aggregator controllers/openapi{,v3})."""
+"""Reads the OpenAPI documents of aggregated servers,
+and again each minute (kube-aggregator controllers/openapi{,v3})."""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,7 +33,8 @@ from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 log = Logger(__name__)
 
 AGAIN, LONGEST = 60.0, 3600.0
-"""Seconds until a server is asked again, and the longest such time after failures, each of which doubles it."""
+"""Seconds until a server is asked again,
+and the longest such time after failures, each of which doubles it."""
 
 SECONDS = 60.0
 """Time for all documents of a server."""
@@ -171,7 +173,8 @@ class Fetch:
     async def _index(
         self, url: str, backend: Backend, version: GroupVersion, known: Tags
     ) -> tuple[str, dict[str, str] | None]:
-        """ETag and documents of version 3 that the group version has; None where the server knows no version 3."""
+        """ETag and documents of version 3 that the group version has;
+        None where the server knows no version 3."""
         answer = await self._get(url, backend, known.v3)
         if answer.status == 304:
             answer.close()
@@ -192,7 +195,8 @@ class Fetch:
     async def _v2(
         self, url: str, backend: Backend, version: GroupVersion, known: Tags, convert: bool
     ) -> tuple[str, Packed | None, Packed | None]:
-        """ETag, the document of version 3 made of it if `convert`, and the part of the document of version 2."""
+        """ETag, the document of version 3 made of it if `convert`,
+        and the part of the document of version 2."""
         answer = await self._get(url, backend, known.v2 if convert == bool(known.spec.converted) else "")
         if answer.status == 304:
             answer.close()

@@ -29,7 +29,8 @@ INTERVAL = 180.0
 """Seconds between two comparisons."""
 
 LEAK_LOOKS = 3
-"""Comparisons at which a port must be unused before it is released, because a write may still be in progress."""
+"""Comparisons at which a port must be unused before it is released,
+because a write may still be in progress."""
 
 GRACE = 60
 """Seconds that a service may take to appear after its IPAddress was created."""
@@ -48,7 +49,8 @@ _FAULTS = {
 
 
 class ServiceRepair(BackgroundTask):
-    """The loop of one server, over the cluster IPs and the node ports that it allocates. `clock` is the Unix time."""
+    """The loop of one server, over the cluster IPs and the node ports that it allocates.
+    `clock` is the Unix time."""
 
     def __init__(
         self,

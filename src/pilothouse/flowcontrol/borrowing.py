@@ -1,7 +1,7 @@
 """Divides the seats of a server between its priority levels by what they need (KEP-1040, borrowing).
 
-Each level gets the same multiple of what it needs, within bounds: less than its lower bound would take what is its own,
-more than its upper bound what it may not borrow.
+Each level gets the same multiple of what it needs, within bounds: less than its lower bound would take what
+is its own, more than its upper bound what it may not borrow.
 """
 
 from bisect import bisect_left

@@ -1,8 +1,10 @@
-"""The gate that a request passes before it is authorized: it takes seats, waits for them, or is refused (KEP-1040).
+"""The gate that a request passes before it is authorized:
+it takes seats, waits for them, or is refused (KEP-1040).
 
-Requests take seats of the priority level that their flow schema names, unless --enable-priority-and-fairness=false has
-reads and writes counted alone. The seats are given back when the answer has been sent. A client that has been taking an
-answer for `HELD` seconds keeps it, but its seats go to others.
+Requests take seats of the priority level that their flow schema names, unless
+--enable-priority-and-fairness=false has reads and writes counted alone. The seats are given back when the
+answer has been sent. A client that has been taking an answer for `HELD` seconds keeps it,
+but its seats go to others.
 """
 
 import asyncio
@@ -26,8 +28,8 @@ TICK = 1.0
 PERIOD = 10
 """Ticks between two divisions of the seats: upstream's 10 s."""
 HELD = 10.0
-"""Seconds for which an answer that its client takes slowly keeps its seats. It is less than a queued request waits
-(a quarter of 60 s), so clients that do not read cannot have others refused."""
+"""Seconds for which an answer that its client takes slowly keeps its seats. It is less than a queued request
+waits (a quarter of 60 s), so clients that do not read cannot have others refused."""
 LONGEST_WAIT = 60.0
 """Seconds that a request waits at the most, whatever its deadline."""
 
@@ -43,7 +45,8 @@ class Gate(Protocol):
         """The flow of a request; None: it needs no seats."""
 
     def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
-        """Take seats for a request with a body of `size` bytes, stand in line, or be refused: see the ticket."""
+        """Take seats for a request with a body of `size` bytes, stand in line, or be refused:
+        see the ticket."""
 
     def resource(self, info: RequestInfo) -> Resource | None:
         """The resource of a request that was refused, for the metrics."""

@@ -19,7 +19,8 @@ class Clients:
             made.setdefault(dialer, Outbound(dialer, self.metrics))
         self._made = tuple(made.values())
         self.cluster = made[egress.cluster]
-        """The client for kubelets, pods and services, and for webhooks and aggregated servers behind services."""
+        """The client for kubelets, pods and services,
+        and for webhooks and aggregated servers behind services."""
         self.controlplane = made[egress.controlplane]
         """The client for webhooks with a URL, and for those of authentication, authorization and audit."""
         self.direct = made[egress.direct]

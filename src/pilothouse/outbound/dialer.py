@@ -37,8 +37,8 @@ class Dialer:
     ) -> tuple[asyncio.Transport, P]:
         """Connect to a host name or address, with TLS where there is a `context`; DialError when it fails.
 
-        The certificate is checked for `server_name`, for the host when there is none. What `factory` makes is called
-        as by `loop.create_connection`: `connection_made` before this returns, and data afterwards.
+        The certificate is checked for `server_name`, for the host when there is none. What `factory` makes is
+        called as by `loop.create_connection`: `connection_made` before this returns, and data afterwards.
         """
         await in_task()
         try:
@@ -79,7 +79,8 @@ class Dialer:
 
 
 class Switch(Dialer):
-    """Opens connections by another dialer, in whose place a further one may be put. Open connections stay as they are."""
+    """Opens connections by another dialer, in whose place a further one may be put.
+    Open connections stay as they are."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer

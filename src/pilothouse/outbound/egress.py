@@ -19,7 +19,8 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class Proxy(NamedTuple):
-    """The address of a proxy: a host and a port, with TLS where there is a context, or the path of a Unix socket."""
+    """The address of a proxy: a host and a port,
+    with TLS where there is a context, or the path of a Unix socket."""
 
     host: str = ""
     port: int = 0
@@ -39,7 +40,8 @@ class Proxy(NamedTuple):
 
 
 class ProxyDialer(Dialer):
-    """Opens connections by a CONNECT request to a proxy. TLS to the server goes through it, the proxy sees none of it."""
+    """Opens connections by a CONNECT request to a proxy.
+    TLS to the server goes through it, the proxy sees none of it."""
 
     def __init__(self, proxy: Proxy, metrics: EgressMetrics) -> None:
         self._proxy = proxy

@@ -35,7 +35,8 @@ class ClientError(Exception):
 
 
 class Unanswered(OSError):
-    """A request that got no answer, or one that is no success; `status` is the code of an answer, 0 without one."""
+    """A request that got no answer, or one that is no success;
+    `status` is the code of an answer, 0 without one."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -190,8 +191,8 @@ class Outbound:
     ) -> Answer:
         """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError.
 
-        counted: whether the metrics have it, as the other side is one that the configuration names. It takes part in the
-        trace of the request that is being served, and its headers say so.
+        counted: whether the metrics have it, as the other side is one that the configuration names. It takes
+        part in the trace of the request that is being served, and its headers say so.
         """
         if counted:
             return await self._counted(method, url, headers, body, trust, timeout)
@@ -263,7 +264,8 @@ class Outbound:
     async def upgrade(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], trust: Trust = INSECURE
     ) -> "Upgrade":
-        """Send a request to upgrade, with exactly these headers; `outbound.upgrade.UpgradeError` without an answer."""
+        """Send a request to upgrade, with exactly these headers;
+        `outbound.upgrade.UpgradeError` without an answer."""
         from pilothouse.outbound.upgrade import UpgradeError, upgrade
 
         try:

@@ -1,5 +1,5 @@
-"""The metrics of connections through proxies (apiserver server/egressselector/metrics), and of requests to webhooks,
-providers and aggregated servers (component-base metrics/prometheus/restclient)."""
+"""The metrics of connections through proxies (apiserver server/egressselector/metrics), and of requests to
+webhooks, providers and aggregated servers (component-base metrics/prometheus/restclient)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +47,8 @@ class EgressMetrics(Group):
 class RestClientMetrics(Group):
     """The requests to servers that the configuration of this one or of the cluster names, by host and port.
 
-    What clients have relayed, to kubelets and pods among others, is not counted: of such hosts there are any number.
+    What clients have relayed, to kubelets and pods among others, is not counted:
+    of such hosts there are any number.
     """
 
     def __init__(self, contexts: Callable[[], int] = lambda: 0) -> None:

@@ -1,8 +1,8 @@
 """SPDY/3.1 without I/O: writes the frames of one connection, for streams of pods; `_spdy` reads them.
 
-Only what Go's moby/spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY and data. SETTINGS and
-WINDOW_UPDATE are read and have no effect, because spdystream ignores them as well: its peers hold each other back by
-the connection alone. The specification is SPDY Protocol - Draft 3.1.
+Only what Go's moby/spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY and data.
+SETTINGS and WINDOW_UPDATE are read and have no effect, because spdystream ignores them as well: its peers
+hold each other back by the connection alone. The specification is SPDY Protocol - Draft 3.1.
 """
 
 import struct

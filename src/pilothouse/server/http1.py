@@ -53,10 +53,11 @@ class Limits:
 
 
 class Http1:
-    """Protocol factory for asyncio: makes the connections of a listener, checks their time-outs and ends them.
+    """Protocol factory for asyncio: makes the connections of a listener,
+    checks their time-outs and ends them.
 
-    One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are measured by,
-    in seconds; None is the monotonic clock, which is read without a call into Python.
+    One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are
+    measured by, in seconds; None is the monotonic clock, which is read without a call into Python.
     """
 
     def __init__(

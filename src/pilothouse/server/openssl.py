@@ -1,6 +1,7 @@
 """Functions of OpenSSL that Python's ssl does not offer, called in the library that ssl itself uses.
 
-Where they cannot be found (another Python, a library without its names) callers go on without what they would have done.
+Where they cannot be found (another Python, a library without its names) callers go
+on without what they would have done.
 """
 
 import ctypes
@@ -66,9 +67,11 @@ def read(context: ssl.SSLContext) -> ctypes.c_void_p | None:
 
 
 def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> bool:
-    """Tell clients in the handshake the subjects of these CAs (PEM), by which one with several certificates chooses.
+    """Tell clients in the handshake the subjects of these CAs (PEM),
+    by which one with several certificates chooses.
 
-    Go's servers do the same with the CAs that they are given for clients. False where OpenSSL cannot be reached.
+    Go's servers do the same with the CAs that they are given for clients.
+    False where OpenSSL cannot be reached.
     """
     found, at = loaded(), pointer(context)
     if found is None or at is None:
@@ -90,7 +93,8 @@ def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> b
 
 
 def choose_groups(context: ssl.SSLContext, names: Sequence[str]) -> bool:
-    """Offer these key exchanges only, the first as the preferred one; False where OpenSSL cannot, or does not know one."""
+    """Offer these key exchanges only, the first as the preferred one;
+    False where OpenSSL cannot, or does not know one."""
     found, at = loaded(), pointer(context)
     if found is None or at is None:
         return False

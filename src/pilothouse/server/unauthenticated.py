@@ -62,7 +62,8 @@ class Unauthenticated:
         return connection
 
     def evict(self, before: float = float("inf")) -> bool:
-        """Cut the oldest idle connection of the origin with the most; returns False if there is none from before a time.
+        """Cut the oldest idle connection of the origin with the most;
+        returns False if there is none from before a time.
 
         If the first TRIES connections of that origin are all being answered, one of those is cut.
         """

@@ -1,4 +1,5 @@
-"""The TracingConfiguration: which collector gets spans, and of how many requests (KEP-647; component-base tracing/api/v1)."""
+"""The TracingConfiguration: which collector gets spans,
+and of how many requests (KEP-647; component-base tracing/api/v1)."""
 
 import re
 from pathlib import Path
@@ -17,8 +18,8 @@ _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.co
 
 
 class TracingConfiguration(NamedTuple):
-    """endpoint: the collector, as gRPC names it. per_million: requests of a million that are sampled where the client
-    does not decide it."""
+    """endpoint: the collector, as gRPC names it.
+    per_million: requests of a million that are sampled where the client does not decide it."""
 
     endpoint: str = ENDPOINT
     per_million: int = 0
@@ -78,7 +79,8 @@ def _check_endpoint(value: Any, errs: Errors) -> None:
 
 
 def target(endpoint: str) -> str:
-    """An endpoint as gRPC's C core reads it. Only a host and port go by TCP, and then `dns://host/` has no name server."""
+    """An endpoint as gRPC's C core reads it.
+    Only a host and port go by TCP, and then `dns://host/` has no name server."""
     return re.sub(r"^dns://[^/]*/", "dns:///", endpoint)
 
 

@@ -1,10 +1,10 @@
 """Workers that share a port show their metrics together, whichever of them is asked.
 
-The supervisor makes a directory that only its user may enter, and names each worker a path in it: PATH/0, PATH/1 and so on.
-A worker listens on the socket PATH/0.sock. When it is asked to, and whenever it is scraped itself, it writes what it has
-counted to the file PATH/0.metrics. The worker that is scraped asks the others and adds up the files. So nothing that was ever shown is
-lost: the counts of a worker that is dead or slow are read from what it wrote last, and the one that takes its place goes on
-from there.
+The supervisor makes a directory that only its user may enter, and names each worker a path in it: PATH/0,
+PATH/1 and so on. A worker listens on the socket PATH/0.sock. When it is asked to, and whenever it is scraped
+itself, it writes what it has counted to the file PATH/0.metrics. The worker that is scraped asks the others
+and adds up the files. So nothing that was ever shown is lost: the counts of a worker that is dead or slow are
+read from what it wrote last, and the one that takes its place goes on from there.
 """
 
 import asyncio
@@ -63,7 +63,8 @@ class WorkerMetrics(Group):
 
 
 class Workers(BackgroundTask):
-    """One worker's place among the others: answers them, and asks them when `registries`, by name, are scraped."""
+    """One worker's place among the others:
+    answers them, and asks them when `registries`, by name, are scraped."""
 
     def __init__(self, path: pathlib.Path, registries: Mapping[str, MetricsRegistry]) -> None:
         self._socket = path.with_name(f"{path.name}.sock")

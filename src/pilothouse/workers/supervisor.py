@@ -88,8 +88,8 @@ class Supervisor:
     def run(self) -> int:
         """Return when all workers have ended: 0, or the first status of one that failed.
 
-        A worker that is told to end before it can handle signals dies of the signal, which is no failure. None is
-        started once stop() was called.
+        A worker that is told to end before it can handle signals dies of the signal, which is no failure.
+        None is started once stop() was called.
         """
         if not self._over.is_set():
             for worker in self.workers:

@@ -1,4 +1,5 @@
-"""Reads and validates the EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
+"""Reads and validates the EncryptionConfiguration,
+and reloads it when the file changes (encryptionconfig)."""
 
 import base64
 import binascii
@@ -81,7 +82,8 @@ def parse(data: bytes, path: str, make: Make = KMS) -> list[Rule]:
 
 
 class _Reader:
-    """Adds to `errs` what is wrong, in upstream's words (apis/apiserver/validation/validation_encryption.go)."""
+    """Adds to `errs` what is wrong, in upstream's words
+    (apis/apiserver/validation/validation_encryption.go)."""
 
     def __init__(self, errs: Errors, make: Make) -> None:
         self.errs = errs
@@ -292,7 +294,8 @@ def _resource_problem(name: str) -> str:
 
 
 class Reload:
-    """Puts other rules in force once the plugins that they name answer; those that stay keep their connections."""
+    """Puts other rules in force once the plugins that they name answer;
+    those that stay keep their connections."""
 
     def __init__(self, path: str, encryption: Encryption, make: Make = KMS) -> None:
         self._path = path

@@ -1,7 +1,8 @@
 """Looks for damage in a database of the embedded store: of the file, of the history, of what is stored.
 
-`problems` reads everything once, in the order of the history. It finds whatever a store that was written by this package
-cannot contain: SQLite's own check covers pages and indexes, the rules of `storage/sqlite/file.py` cover the rows.
+`problems` reads everything once, in the order of the history. It finds whatever a store that was written by
+this package cannot contain: SQLite's own check covers pages and indexes,
+the rules of `storage/sqlite/file.py` cover the rows.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ def untold(done: int, total: int) -> None:
 
 
 def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[str]:
-    """Each problem as a sentence; nothing when the database is sound. A database that SQLite cannot read is one problem."""
+    """Each problem as a sentence; nothing when the database is sound.
+    A database that SQLite cannot read is one problem."""
     try:
         for look in (definitions, _file, _meta):
             found = list(look(db))

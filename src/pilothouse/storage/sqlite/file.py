@@ -65,8 +65,8 @@ class DataDirectory:
         self.directory = Path(directory)
         self.file = self.directory / "state.db"
         self.alone = False
-        """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room for. Other
-        processes cannot open the store then."""
+        """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room
+        for. Other processes cannot open the store then."""
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -109,7 +109,8 @@ class DataDirectory:
         return total
 
     def copy(self, file: str | os.PathLike[str], step: Callable[[], None] = lambda: None) -> None:
-        """Write a compact copy of the database to a file that must not exist; `step` is called now and then meanwhile."""
+        """Write a compact copy of the database to a file that must not exist;
+        `step` is called now and then meanwhile."""
         db = self.connect()
         try:
             db.set_progress_handler(step, STEP)
@@ -138,7 +139,8 @@ class DataDirectory:
         return db
 
     def open(self) -> sqlite3.Connection:
-        """The writer's connection; makes the tables in a new file. Raises sqlite3.Error, Unavailable for another format."""
+        """The writer's connection; makes the tables in a new file.
+        Raises sqlite3.Error, Unavailable for another format."""
         old_mask = os.umask(0o077)
         try:
             db = self.connect()

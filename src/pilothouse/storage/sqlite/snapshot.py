@@ -1,9 +1,10 @@
-"""Snapshots of the embedded store: a copy of the database in one file, with its SHA-256 behind it as etcd's have.
+"""Snapshots of the embedded store:
+a copy of the database in one file, with its SHA-256 behind it as etcd's have.
 
-A snapshot is made while a server writes: SQLite copies what one read transaction sees. A restored store continues at a
-revision far behind the snapshot's, and its history begins there. So a client that has seen later revisions than the
-snapshot's is told that its resourceVersion is gone and lists anew, instead of missing what was written meanwhile
-(etcdutl snapshot restore --bump-revision --mark-compacted does the same).
+A snapshot is made while a server writes: SQLite copies what one read transaction sees. A restored store
+continues at a revision far behind the snapshot's, and its history begins there. So a client that has seen
+later revisions than the snapshot's is told that its resourceVersion is gone and lists anew, instead of
+missing what was written meanwhile (etcdutl snapshot restore --bump-revision --mark-compacted does the same).
 """
 
 import contextlib
@@ -58,8 +59,8 @@ class Summary:
 def save(directory: Path, target: Path, progress: check.Progress = check.untold) -> Summary:
     """Write a snapshot of the store in a data directory, also while a server uses it.
 
-    `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or it cannot be read.
-    The file is there as a whole or not at all.
+    `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or
+    it cannot be read. The file is there as a whole or not at all.
     """
     if target.exists():
         raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
@@ -105,7 +106,8 @@ def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
 
 
 def verify_hash(path: Path, progress: check.Progress = check.untold) -> str:
-    """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits; SnapshotError when it is wrong."""
+    """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits;
+    SnapshotError when it is wrong."""
     size = path.stat().st_size - HASH
     if size <= 0:
         raise SnapshotError("the file is too short for a snapshot")

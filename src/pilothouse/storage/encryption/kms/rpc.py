@@ -36,7 +36,8 @@ Observe = Callable[[str, str, float], None]
 
 
 class Plugin:
-    """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`. Calls raise KMSError."""
+    """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`.
+    Calls raise KMSError."""
 
     def __init__(self, endpoint: str, timeout: float, observe: Observe) -> None:
         path = unquote(urlsplit(endpoint).path)
