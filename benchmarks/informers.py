@@ -229,8 +229,8 @@ def served(directory: pathlib.Path, port: int, *, in_etcd: bool) -> "Iterator[su
 def measure(
     megabytes: int = 1000, *, in_etcd: bool = False, only: str = "", most: float = 8.0
 ) -> tuple[float, bool]:
-    """Measure a server that is started for it: the most bytes for a byte of the objects, and whether everybody got
-    everything."""
+    """Measure a server that is started for it:
+    the most bytes for a byte of the objects, and whether everybody got everything."""
     port, context = startup.free_port(), ssl._create_unverified_context()
     with tempfile.TemporaryDirectory() as directory:
         files = pathlib.Path(directory)

@@ -1,4 +1,5 @@
-"""Runs coroutine tests, those with the fixture `rig` on the rig's loop; orders files; refuses some skips in CI."""
+"""Runs coroutine tests, those with the fixture `rig` on the rig's loop;
+orders files; refuses some skips in CI."""
 
 import asyncio
 import inspect
@@ -18,7 +19,8 @@ from pilothouse import logs
 
 CI = os.environ.get("PILOTHOUSE_CI") == "1"
 
-# Neighbours decide how long an example takes. The gate tries the same examples each time; other runs try new ones.
+# Neighbours decide how long an example takes.
+# The gate tries the same examples each time; other runs try new ones.
 hypothesis.settings.register_profile(
     "pilothouse",
     deadline=None,
@@ -30,7 +32,8 @@ hypothesis.settings.load_profile("pilothouse")
 pytest.register_assert_rewrite("rules")
 
 ACCEPTED = ("on request: ", "not on this host: ")
-"""How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
+"""How the reason of a skip begins that is right in CI as well.
+Any other means that something is not installed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,5 @@
-"""Waiting for what another thread, process or socket does: by short polls, with an error that says what did not come."""
+"""Waiting for what another thread, process or socket does:
+by short polls, with an error that says what did not come."""
 
 import asyncio
 import inspect

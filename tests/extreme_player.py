@@ -193,7 +193,8 @@ class Player:
     # Deleting
 
     async def delete_all(self) -> None:
-        """Delete every object with extreme options, by eviction where there is one, and show what is left of it."""
+        """Delete every object with extreme options,
+        by eviction where there is one, and show what is left of it."""
         for path, resource in list(self.paths.items()):
             periods = self.chance.sample(PERIODS, 3)
             if resource.plural == "pods":

@@ -1,4 +1,5 @@
-"""Objects of every kind whose members are at the ends of what their types hold, as far as a server takes them."""
+"""Objects of every kind whose members are at the ends of what their types hold,
+as far as a server takes them."""
 
 import copy
 import json
@@ -117,7 +118,8 @@ class Extremes:
     ) -> Object:
         """An object like `base` with as many extreme members as `takes` accepts together.
 
-        They are tried in groups, which are halved when they are refused: a member that no rule looks at costs little.
+        They are tried in groups, which are halved when they are refused:
+        a member that no rule looks at costs little.
         """
         kept = copy.deepcopy(base)
         groups: list[Sequence[tuple[Path, Any]]] = []

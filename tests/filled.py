@@ -57,7 +57,8 @@ _KNOWN: dict[str, Any] = {
     "containerPort": 80,
     "terminated": None,
 }
-"""Values that rules let pass, by the name of their member; the number of an item would be refused too early."""
+"""Values that rules let pass, by the name of their member;
+the number of an item would be refused too early."""
 
 
 class _Salt:

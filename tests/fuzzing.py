@@ -107,7 +107,8 @@ def refused(answer: Answer, *, allowed: tuple[int, ...] = ()) -> None:
     """Require of an answer to garbage that it is a 4xx with a Status that says why, or one of `allowed`.
 
     A few mistakes of clients are plain Go errors upstream, which become a 500 without a reason, and one makes
-    it panic; those answers are kept. What goes wrong here has the reason InternalError and a traceback in the log.
+    it panic; those answers are kept. What goes wrong here
+    has the reason InternalError and a traceback in the log.
     """
     if answer.status in allowed:
         return

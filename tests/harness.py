@@ -49,7 +49,8 @@ P = TypeVar("P", bound=Plugin)
 
 
 class Stream:
-    """The peer of a watch: keeps what was written, and tells at its end how much that was, as the server does."""
+    """The peer of a watch: keeps what was written,
+    and tells at its end how much that was, as the server does."""
 
     def __init__(self, on_done: Callable[[int, BaseException | None], None] | None = None) -> None:
         self.data = b""
@@ -106,7 +107,8 @@ class Answer(NamedTuple):
 
 
 class Rig:
-    """`call` goes the whole way of a request; the parts are attributes, and arguments replace some of them."""
+    """`call` goes the whole way of a request;
+    the parts are attributes, and arguments replace some of them."""
 
     def __init__(
         self,
@@ -218,7 +220,8 @@ class Rig:
         return self.pipeline.handle(self.request(*args, **kwargs))
 
     async def respond(self, *args: Any, **kwargs: Any) -> Response:
-        """The pipeline's answer. The loop calls the handler as it calls the parser: there is no current task."""
+        """The pipeline's answer. The loop calls the handler as it calls the parser:
+        there is no current task."""
         loop = asyncio.get_running_loop()
         parsed: asyncio.Future[Response | Awaitable[Response]] = loop.create_future()
 

@@ -1,4 +1,5 @@
-"""A konnectivity server of the tests' own: it speaks the gRPC protocol on a Unix socket and connects by itself."""
+"""A konnectivity server of the tests' own:
+it speaks the gRPC protocol on a Unix socket and connects by itself."""
 
 import asyncio
 import contextlib

@@ -31,7 +31,8 @@ SENTENCES = {
     "<IP address>": "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
     "<CIDR>": "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
 }
-"""Short forms of sentences that many causes end with. Tables have the short form, and a sentence in other words has none."""
+"""Short forms of sentences that many causes end with.
+Tables have the short form, and a sentence in other words has none."""
 
 GONE = ...
 """The value of `put` that takes the member away."""

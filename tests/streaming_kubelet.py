@@ -1,7 +1,9 @@
-"""The streaming server of a kubelet, for tests with real clients: exec, attach, port-forward and logs over TLS.
+"""The streaming server of a kubelet, for tests with real clients:
+exec, attach, port-forward and logs over TLS.
 
-Commands run on this host. It speaks SPDY with the Reader and Writer of `outbound/spdy.py`, which kubectl's own SPDY
-holds to the specification, and WebSockets with `websockets`, as a kubelet does to whom they are passed on.
+Commands run on this host. It speaks SPDY with the Reader and Writer of `outbound/spdy.py`, which kubectl's
+own SPDY holds to the specification, and WebSockets with `websockets`,
+as a kubelet does to whom they are passed on.
 """
 
 import asyncio
@@ -398,7 +400,8 @@ class _Socket:
         self._writer.close()
 
     async def forward(self, ports: list[int]) -> None:
-        """Port-forward by channels: two for each port, for data and errors, each of which begins with the port."""
+        """Port-forward by channels: two for each port,
+        for data and errors, each of which begins with the port."""
         targets: dict[int, asyncio.StreamWriter] = {}
         tasks: list[asyncio.Task[None]] = []
 

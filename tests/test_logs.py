@@ -194,7 +194,8 @@ METHODS = ("info", "warning", "error", "exception")
 
 
 def test_all_logging_goes_through_the_helper() -> None:
-    """Messages are constants, what varies is in pairs: everything else would be lost or could not be searched for."""
+    """Messages are constants, what varies is in pairs:
+    everything else would be lost or could not be searched for."""
     root = pathlib.Path(pilothouse.__file__).parent
     odd = []
     for path in root.rglob("*.py"):

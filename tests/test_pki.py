@@ -131,7 +131,8 @@ else:
 assert pki.prepare(config) == files
 assert all(path.read_bytes() != old for path, old in kept.items() if path.suffix == ".crt")
 """
-"""Certificates that are good for twenty days yet are to be renewed, on a full disk and when there is space again."""
+"""Certificates that are good for twenty days yet are to be renewed,
+on a full disk and when there is space again."""
 
 
 @pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")

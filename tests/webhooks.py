@@ -1,4 +1,5 @@
-"""Admission webhooks for tests: a server over TLS with a webhook on each path, and configurations that name them."""
+"""Admission webhooks for tests: a server over TLS with a webhook on each path,
+and configurations that name them."""
 
 import asyncio
 import base64

@@ -57,7 +57,8 @@ def kubeconfig(folder: Path, backend: Backend) -> Path:
 
 
 async def test_each_destination_has_its_proxy(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """The webhook of authorization is reached as part of the control plane, a kubelet as part of the cluster."""
+    """The webhook of authorization is reached as part of the control plane,
+    a kubelet as part of the cluster."""
     folders = tmp_path / "a", tmp_path / "b"
     for folder in folders:
         folder.mkdir()

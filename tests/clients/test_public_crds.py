@@ -1,4 +1,5 @@
-"""Custom resources of cert-manager, Gateway API, Argo CD, the Prometheus operator and KEDA, as users use them."""
+"""Custom resources of cert-manager, Gateway API, Argo CD,
+the Prometheus operator and KEDA, as users use them."""
 
 import copy
 import json

@@ -1,4 +1,5 @@
-"""`pilothouse bench`: a sheet of a server that it starts, of one that runs, and two sheets beside each other."""
+"""`pilothouse bench`: a sheet of a server that it starts,
+of one that runs, and two sheets beside each other."""
 
 import json
 import os
@@ -50,7 +51,8 @@ def judge(sheet: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_its_own_server(tmp_path: Path) -> None:
-    """The server is a process in a temporary folder, of which nothing is left; the sheet is compared with itself."""
+    """The server is a process in a temporary folder, of which nothing is left;
+    the sheet is compared with itself."""
     command = [sys.executable, "-m", "pilothouse", "bench", "--seconds=200ms", "--json", "--", "--v=0"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

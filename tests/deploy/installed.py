@@ -1,7 +1,7 @@
 """Tries the Pilothouse that is installed beside this Python: `python tests/deploy/installed.py`.
 
-The server has to serve what comes with the package (schemas, descriptions, the console, first objects); the time that it
-needed to get ready is printed. Nothing but the standard library is used.
+The server has to serve what comes with the package (schemas, descriptions, the console, first objects); the
+time that it needed to get ready is printed. Nothing but the standard library is used.
 """
 
 import json

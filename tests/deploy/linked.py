@@ -1,7 +1,8 @@
-"""Looks at the extensions of a wheel: `python tests/deploy/linked.py WHEEL` fails when one is not what the wheel's tag says.
+"""Looks at the extensions of a wheel: `python tests/deploy/linked.py WHEEL` fails
+when one is not what the wheel's tag says.
 
-Each has to be compiled for the machine of the tag, linked against its C library, and to need no version of glibc's symbols that
-is newer than the tag's. Nothing but the standard library and readelf is used.
+Each has to be compiled for the machine of the tag, linked against its C library, and to need no version of
+glibc's symbols that is newer than the tag's. Nothing but the standard library and readelf is used.
 """
 
 import pathlib

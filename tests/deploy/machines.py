@@ -43,7 +43,8 @@ class Machine:
 
     @property
     def leader(self) -> int:
-        """The machine's first process, as the host numbers it; 0 before there is one. systemd-nspawn has another child before."""
+        """The machine's first process, as the host numbers it; 0 before there is one.
+        systemd-nspawn has another child before."""
         assert self._process.poll() is None, "systemd-nspawn ended"
         number = self._process.pid
         children = pathlib.Path(f"/proc/{number}/task/{number}/children").read_text().split()

@@ -40,7 +40,8 @@ class Podman:
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
-        # One mount namespace for all commands: what podman mounts for the network of a container is found again there.
+        # One mount namespace for all commands:
+        # what podman mounts for the network of a container is found again there.
         hidden = f"! mountpoint --quiet {HYBRID} || umount {HYBRID}; echo; exec cat"
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "sh", "-euc", hidden], stdin=subprocess.PIPE, stdout=subprocess.PIPE

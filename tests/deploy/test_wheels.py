@@ -74,7 +74,8 @@ def test_a_wheel_without_extensions_is_found(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheels_that_have_been_made() -> None:
-    """Every wheel in the folder of `make test-packages`, each with as many extensions as this installation has."""
+    """Every wheel in the folder of `make test-packages`,
+    each with as many extensions as this installation has."""
     folder = os.environ.get("PILOTHOUSE_PACKAGES")
     if not folder:
         pytest.skip("on request: make test-packages")

@@ -2,17 +2,19 @@
 
     python tests/docs/pages.py PAGE...     with the Pilothouse that is installed beside this Python (`make docs`)
 
-Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python. Comments before a block say otherwise:
+Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python.
+Comments before a block say otherwise:
 
     <!-- file: NAME -->        the block, whatever its language, is the content of a file in the folder
     <!-- refused: REASON -->   the last command of the block must fail
     <!-- needs: PROGRAMS -->   the block is run where all these programs are installed
     <!-- not run: REASON -->   the block is only shown
 
-Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which tools/transcripts.py runs.
-A page with the comment `<!-- server: FLAGS -->` expects a server that runs with these flags, and KUBECONFIG to lead to it; one
-with the comment `<!-- checkout -->` is read in a checkout of the repository. Ports and addresses of a page are replaced by
-free ones and by loopback, folders of the system by some in the new folder.
+Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which
+tools/transcripts.py runs. A page with the comment `<!-- server: FLAGS -->` expects a server that runs with
+these flags, and KUBECONFIG to lead to it; one with the comment `<!-- checkout -->` is read in a checkout of
+the repository. Ports and addresses of a page are replaced by free ones and by loopback,
+folders of the system by some in the new folder.
 """
 
 import dataclasses
@@ -53,7 +55,8 @@ SHOWN = frozenset({"text", "mermaid", "console"})
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block: the line where its content begins, its language, what comments say of it, and its content."""
+    """A fenced block: the line where its content begins,
+    its language, what comments say of it, and its content."""
 
     line: int
     language: str
@@ -169,7 +172,8 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
 
 
 def main(pages: list[str]) -> int:
-    """Run pages, and print what those have printed that do not work; the exit status is 1 when there is one."""
+    """Run pages, and print what those have printed that do not work;
+    the exit status is 1 when there is one."""
     failed = 0
     for page in map(pathlib.Path, pages):
         count = sum(block.runs for block in blocks(page.read_text()))

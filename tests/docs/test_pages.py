@@ -35,7 +35,8 @@ NOT_RUN = {
 
 @pytest.fixture
 def variables(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Variables that have pip install into the folder of the page, out of what is there: nothing comes from the network."""
+    """Variables that have pip install into the folder of the page, out of what is there:
+    nothing comes from the network."""
     site = str(tmp_path / "site")
     return {
         "PIP_TARGET": site,
@@ -65,7 +66,8 @@ def test_the_index_marks_the_pages_that_are_run() -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
 def test_it_is_told_what_becomes_of_each_block(page: pathlib.Path) -> None:
-    """A program is run or says why not, a file is written; nothing is hidden by an indent or an unknown comment."""
+    """A program is run or says why not, a file is written;
+    nothing is hidden by an indent or an unknown comment."""
     text = page.read_text()
     assert [block.line for block in blocks(text) if not block.clear] == []
     assert len(blocks(text)) * 2 == len(re.findall(r"^ *```", text, re.M))

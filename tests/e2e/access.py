@@ -1,8 +1,8 @@
 """The requests that a server could be asked,
 generated from its own documents, and what the rules of a user grant of them.
 
-Nothing here is taken from the server's code: a path template is read by its own words, and a rule is applied as the
-API's documentation of PolicyRule says.
+Nothing here is taken from the server's code: a path template is read by its own words, and a rule is applied
+as the API's documentation of PolicyRule says.
 """
 
 from collections.abc import Iterable, Iterator

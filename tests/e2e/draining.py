@@ -1,4 +1,5 @@
-"""Clients and watchers of servers that are told to stop: they count every request that fails and every watch that is cut."""
+"""Clients and watchers of servers that are told to stop:
+they count every request that fails and every watch that is cut."""
 
 import asyncio
 import itertools
@@ -38,9 +39,11 @@ class Outcome:
 
 
 class Load:
-    """`clients` connections that send `rate` requests a second in all, and `watches` watches, against one port.
+    """`clients` connections that send `rate` requests a second in all,
+    and `watches` watches, against one port.
 
-    A refused connection ends a client unless `stays`: then it tries again, as behind a balancer; so do watches.
+    A refused connection ends a client unless `stays`:
+    then it tries again, as behind a balancer; so do watches.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class Load:
         self._connections: list[Connection] = []
 
     async def start(self) -> None:
-        """Create what is written to and begin; returns when every client and every watch has been answered."""
+        """Create what is written to and begin;
+        returns when every client and every watch has been answered."""
         setup = self._connection()
         for number in range(self.clients):
             body = {"metadata": {"name": f"drain-{number}"}, "data": {"n": "0"}}

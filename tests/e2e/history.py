@@ -60,8 +60,8 @@ def check(operations: list[Operation], logs: dict[str, Log]) -> list[str]:
 
 
 def _check_key(key: str, operations: list[Operation], log: Log) -> list[str]:
-    """Give each operation, in the order of their starts, the earliest moment that fits: there is no better choice,
-    as an operation binds only those that start after its end."""
+    """Give each operation, in the order of their starts, the earliest moment that fits: there is no better
+    choice, as an operation binds only those that start after its end."""
     problems = []
     running: list[tuple[float, int]] = []
     floor = 0

@@ -88,7 +88,8 @@ class Connection:
                 "127.0.0.1", self.port, ssl=self.context, limit=1 << 22
             )
         reader, writer = self._streams
-        # without spaces, as Go's clients write it: kube-apiserver compares the data of revisions by their bytes
+        # without spaces, as Go's clients write it:
+        # kube-apiserver compares the data of revisions by their bytes
         data = json.dumps(body, separators=(",", ":")).encode() if body is not None else b""
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         if self.token:

@@ -1,7 +1,7 @@
 """A cluster whose servers are replaced one by one under load, and the clients that notice what is lost.
 
-Three servers with three members of etcd behind HAProxy. Every server is started with kube-apiserver's flags, so each
-can be one of ours or a real kube-apiserver.
+Three servers with three members of etcd behind HAProxy. Every server is started with kube-apiserver's flags,
+so each can be one of ours or a real kube-apiserver.
 """
 
 import asyncio
@@ -95,7 +95,8 @@ class Restarts:
     done: list[Restart] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     forced: Counter[str] = field(default_factory=Counter)
-    """How often a kube-apiserver has ended watches without being restarted, as it does when it gets no processor."""
+    """How often a kube-apiserver has ended watches without being restarted,
+    as it does when it gets no processor."""
 
     def note(self, what: str, detail: str) -> Restart | None:
         """Something that only a restart may bring about."""
@@ -128,7 +129,8 @@ def version(obj: Any) -> int:
 class Writer:
     """Creates an object of its own, changes it by compare-and-set and by patches, deletes it, and so on.
 
-    After an answer that did not come it looks what is there, which must be what was acknowledged last or what it tried.
+    After an answer that did not come it looks what is there,
+    which must be what was acknowledged last or what it tried.
     """
 
     def __init__(self, number: int, group: int, cluster: Cluster, restarts: Restarts) -> None:
@@ -215,7 +217,8 @@ class Writer:
 class Watcher:
     """Follows the objects of a group; after a break it goes on from the last version that it has seen.
 
-    Where the server does not have that any more (410) it lists, as client-go's reflectors do, and notes the gap.
+    Where the server does not have that any more (410) it lists,
+    as client-go's reflectors do, and notes the gap.
     """
 
     def __init__(self, number: int, group: int, cluster: Cluster, since: int, restarts: Restarts) -> None:

@@ -1,7 +1,9 @@
-"""Everything that a server lists, asked for by users with few rights: they get what their rules grant, and nothing else.
+"""Everything that a server lists, asked for by users with few rights:
+they get what their rules grant, and nothing else.
 
-Paths come from discovery and from /openapi/v2, custom resources and an aggregated server included; the oracle is
-the rules review, applied by access.py. Requests go through the whole pipeline of a whole server, without sockets.
+Paths come from discovery and from /openapi/v2, custom resources and an aggregated server included; the oracle
+is the rules review, applied by access.py.
+Requests go through the whole pipeline of a whole server, without sockets.
 """
 
 import asyncio
@@ -44,7 +46,8 @@ class Given(NamedTuple):
 
 
 class Cluster:
-    """A whole server whose pipeline is called on its own loop. `rules` are those of each user in each namespace."""
+    """A whole server whose pipeline is called on its own loop.
+    `rules` are those of each user in each namespace."""
 
     def __init__(self, server: InProcess) -> None:
         self.server = server

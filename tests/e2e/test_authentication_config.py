@@ -1,4 +1,5 @@
-"""A server with --authentication-config: a real OpenID provider, one of the tests' own that fails, anonymous paths, reload."""
+"""A server with --authentication-config:
+a real OpenID provider, one of the tests' own that fails, anonymous paths, reload."""
 
 import asyncio
 import json

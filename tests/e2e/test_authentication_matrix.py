@@ -1,6 +1,7 @@
 """Every authenticator of a whole server against every way in which a credential can be wrong.
 
-Each case says who is recognised, or nobody; the metrics must agree, and no part of a credential may be told to anybody.
+Each case says who is recognised, or nobody;
+the metrics must agree, and no part of a credential may be told to anybody.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Backups under 1,000 writes a second: what was acknowledged up to the snapshot's revision is in a server restored from it."""
+"""Backups under 1,000 writes a second:
+what was acknowledged up to the snapshot's revision is in a server restored from it."""
 
 import asyncio
 import json

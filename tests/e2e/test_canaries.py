@@ -1,8 +1,9 @@
-"""A server with everything on is given secrets in every way there is; none of them may be told where it has no business.
+"""A server with everything on is given secrets in every way there is;
+none of them may be told where it has no business.
 
-Each secret is a canary: a text that occurs nowhere else. After a run of good and bad requests they are looked for, raw
-and in base64, in the log, the audit log at the level Metadata and its webhook, errors, metrics, debug pages, events, the
-process's arguments and environment, and the files of an encrypted store.
+Each secret is a canary: a text that occurs nowhere else. After a run of good and bad requests they are looked
+for, raw and in base64, in the log, the audit log at the level Metadata and its webhook, errors, metrics,
+debug pages, events, the process's arguments and environment, and the files of an encrypted store.
 """
 
 import asyncio
@@ -505,7 +506,8 @@ def test_no_page_tells_a_secret(run: Run, path: str) -> None:
 
 
 def test_the_process_tells_no_secret(run: Run) -> None:
-    """The arguments and the environment hold no secret; the process leaves no core file, nor is its core handed to a program that keeps cores."""
+    """The arguments and the environment hold no secret;
+    the process leaves no core file, nor is its core handed to a program that keeps cores."""
     assert run.server.process is not None
     proc = pathlib.Path(f"/proc/{run.server.process.pid}")
     for file in ("cmdline", "environ"):

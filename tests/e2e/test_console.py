@@ -58,7 +58,8 @@ def api(server: InProcess) -> Api:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_view_can_be_read_by_everybody(console: Consoles, api: Api, width: int, scheme: str) -> None:
-    """No view is wider than the screen, and none breaks a rule of axe: contrast, names, roles, landmarks, headings."""
+    """No view is wider than the screen, and none breaks a rule of axe:
+    contrast, names, roles, landmarks, headings."""
     page = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)
     for view in VIEWS:
         page.goto(page.url.partition("#")[0] + f"#/{view}")
@@ -268,7 +269,8 @@ def test_metrics_are_read_as_others_read_them(console: Consoles) -> None:
 
 
 def test_rates_and_quantiles(console: Consoles) -> None:
-    """Quantiles are those of histogram_quantile; a counter that has become smaller was reset and counts from zero."""
+    """Quantiles are those of histogram_quantile;
+    a counter that has become smaller was reset and counts from zero."""
     page = console()
     found = page.evaluate(
         """async (text) => {

@@ -1,4 +1,5 @@
-"""The console behind a load balancer, of three servers under load: every view shows what they do, on any screen."""
+"""The console behind a load balancer, of three servers under load:
+every view shows what they do, on any screen."""
 
 import pathlib
 import re

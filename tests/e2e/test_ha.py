@@ -1,4 +1,5 @@
-"""Clients of three servers on three etcd members behind HAProxy, while processes are killed and paused at random.
+"""Clients of three servers on three etcd members behind HAProxy,
+while processes are killed and paused at random.
 
 PILOTHOUSE_HA_SECONDS sets how long (default 12), PILOTHOUSE_HA_SEED repeats a run.
 """

@@ -124,7 +124,8 @@ async def same(one: Connection, other: Connection, path: str, written: Any) -> A
 
 
 async def pass_through(writer: Connection, reader: Connection, watcher: Connection, collection: str) -> None:
-    """Make an object through one, read, list, watch and change it through the other, and delete it through the first."""
+    """Make an object through one, read, list,
+    watch and change it through the other, and delete it through the first."""
     obj = OBJECTS[collection]
     path = f"{collection}/{obj['metadata']['name']}"
     _, listed = await reader.request("GET", collection)
@@ -167,7 +168,8 @@ async def annotate(client: Connection, path: str, there: Any) -> tuple[Any, Any]
 
 
 async def vanish(reader: Connection, path: str) -> None:
-    """Until an object is gone; one that waits for a controller first must be marked, and is rid of its finalizers."""
+    """Until an object is gone; one that waits for a controller first must be marked,
+    and is rid of its finalizers."""
     status, found = await reader.request("GET", path)
     if status == 200:
         assert found["metadata"]["deletionTimestamp"]

@@ -1,4 +1,5 @@
-"""A kubelet's credential and a whole server: its usual requests work, and it cannot become an administrator."""
+"""A kubelet's credential and a whole server:
+its usual requests work, and it cannot become an administrator."""
 
 import json
 import ssl

@@ -1,4 +1,5 @@
-"""A server that ends what its users may no longer have: every kind of credential, every kind of stream, and thousands."""
+"""A server that ends what its users may no longer have:
+every kind of credential, every kind of stream, and thousands."""
 
 import asyncio
 import base64

@@ -80,7 +80,8 @@ def content(obj: Any) -> Any:
 
 
 def exact(body: bytes) -> Any:
-    """An answer with the digits of its numbers. The order of members is not looked at: it has no meaning in JSON."""
+    """An answer with the digits of its numbers.
+    The order of members is not looked at: it has no meaning in JSON."""
     return json.loads(body, parse_float=lambda text: ("float", text), parse_int=lambda text: ("int", text))
 
 

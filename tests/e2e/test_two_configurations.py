@@ -327,7 +327,8 @@ def test_metrics_and_caches(pair: Pair) -> None:
 
 
 def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
-    """A store that was copied: the pod has its UID here too, and what is allowed there is not allowed here."""
+    """A store that was copied: the pod has its UID here too,
+    and what is allowed there is not allowed here."""
     flags = ["--controllers=-*", "--disable-admission-plugins=ServiceAccount"]
     with InProcess(["--allow-privileged", *flags]) as one, InProcess(flags) as two:
         sides = Side(one, ""), Side(two, "")

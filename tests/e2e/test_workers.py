@@ -48,7 +48,8 @@ def workers(server: Subprocess) -> list[int]:
 
 
 async def kill(pid: int, port: int) -> None:
-    """Kill a worker and wait until it does not listen: until then the kernel gives it connections, which are reset."""
+    """Kill a worker and wait until it does not listen:
+    until then the kernel gives it connections, which are reset."""
     its = sockets(pid, port, LISTENING)
     os.kill(pid, signal.SIGKILL)
     await aeventually(lambda: not its & inodes(port, LISTENING), "it has ended")

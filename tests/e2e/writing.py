@@ -18,14 +18,16 @@ State = dict[str, tuple[str, int]]
 
 @dataclass
 class Writer:
-    """Creates, changes and deletes objects of its own, one write after the other, `pace` seconds apart or longer."""
+    """Creates, changes and deletes objects of its own,
+    one write after the other, `pace` seconds apart or longer."""
 
     name: str
     port: int
     context: ssl.SSLContext
     pace: float
     writes: list[tuple[str, str, int, float]] = field(default_factory=list)
-    """Name, text ("" for a deletion), resourceVersion (0 for a deletion, which does not tell it), and when it was answered."""
+    """Name, text ("" for a deletion), resourceVersion (0 for a deletion, which does not tell it),
+    and when it was answered."""
 
     async def run(self, over: asyncio.Event) -> None:
         """Write until that is over."""

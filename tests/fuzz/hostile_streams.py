@@ -1,4 +1,5 @@
-"""A process that stands for a kubelet and an aggregated server which send very many small pieces; a path chooses the sort.
+"""A process that stands for a kubelet and an aggregated server which send very many small pieces;
+a path chooses the sort.
 
 The argument is a directory. Prints the port once it serves.
 """

@@ -1,4 +1,5 @@
-"""Very many small frames, chunks and answers delay no other client: of clients, kubelets, pods and aggregated servers."""
+"""Very many small frames, chunks and answers delay no other client:
+of clients, kubelets, pods and aggregated servers."""
 
 import contextlib
 import pathlib
@@ -20,14 +21,15 @@ from websockets.typing import Subprotocol
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 LONGEST, P99 = 0.25, 0.05
-"""Seconds that a bystander's read may wait, beside what it waits without an attack, at the longest: a machine of tests
-is shared."""
+"""Seconds that a bystander's read may wait, beside what it waits without an attack, at the longest:
+a machine of tests is shared."""
 
 PEAK = 64_000_000
 """Bytes that a flood may take."""
 
 TRIES = 3
-"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
+"""Times that an attack is tried before it is said to harm:
+the machine of a test has other things to do as well."""
 
 SECONDS = 0.4
 """For how long a client sends."""

@@ -1,4 +1,5 @@
-"""Nobody waits for a connection whose frames, headers or chunks make as much work as they can: attacks without a credential."""
+"""Nobody waits for a connection whose frames, headers or chunks make as much work as they can:
+attacks without a credential."""
 
 import contextlib
 import select

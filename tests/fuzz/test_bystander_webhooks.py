@@ -21,8 +21,8 @@ WRITERS = 2
 SECONDS, PAUSE = 0.8, 0.03
 """How long the writers write, with webhooks and without, and how long each waits between two objects."""
 TIMES = 2.0
-"""How much longer a bystander may wait in one of a hundred reads than without webhooks; what is below FLOOR is noise:
-the machine of a test is shared."""
+"""How much longer a bystander may wait in one of a hundred reads than without webhooks;
+what is below FLOOR is noise: the machine of a test is shared."""
 FLOOR = 0.025
 TRIES = 3
 HARMLESS = ("/warnings", "/grow", "/many")

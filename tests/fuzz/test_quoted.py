@@ -1,4 +1,5 @@
-"""No answer repeats much of what was sent: malformed bodies, names and parameters of every verb, in process."""
+"""No answer repeats much of what was sent:
+malformed bodies, names and parameters of every verb, in process."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pilothouse.server.request import Response
 
 MOST = 8 << 10
-"""Bytes of an answer. One long text is quoted with 1,024 characters at the most, here by several causes and with escapes."""
+"""Bytes of an answer. One long text is quoted with 1,024 characters at the most,
+here by several causes and with escapes."""
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/d"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 CUSTOM = "/apis/x.io/v1/namespaces/default/foos"

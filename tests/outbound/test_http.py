@@ -117,7 +117,8 @@ def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_p
 
 
 async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """The files are those of a flag: a new certificate is shown from the next request on, without a restart."""
+    """The files are those of a flag:
+    a new certificate is shown from the next request on, without a restart."""
     async with Backend(tmp_path, respond) as backend:
         outbound = Outbound()
         trust = Trust(backend.ca, False, "", *backend.client_files("first"))

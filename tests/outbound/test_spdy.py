@@ -1,4 +1,5 @@
-"""SPDY's frames: bytes that Go's client has sent, bytes worked out from the specification, and hostile ones."""
+"""SPDY's frames: bytes that Go's client has sent,
+bytes worked out from the specification, and hostile ones."""
 
 import struct
 import tracemalloc
@@ -102,7 +103,8 @@ def test_frames_of_the_specification() -> None:
 
 
 def test_a_stream_opened_by_hand() -> None:
-    """SYN_STREAM is 10 bytes and a header block: a count, then names and values with their lengths (2.6.1, 2.6.10)."""
+    """SYN_STREAM is 10 bytes and a header block:
+    a count, then names and values with their lengths (2.6.1, 2.6.10)."""
     raw = Writer().syn_stream(9, {"StreamType": "data", "port": "80"}, fin=True)
     assert raw[:8] == struct.pack(">HHI", 0x8003, 1, 1 << 24 | len(raw) - 8)
     assert raw[8:18] == struct.pack(">IIH", 9, 0, 0)
@@ -114,7 +116,8 @@ def test_a_stream_opened_by_hand() -> None:
 
 
 def test_the_dictionary() -> None:
-    """The length and checksum of the dictionary are those that a compressed block names (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
+    """The length and checksum of the dictionary are those that a compressed block names
+    (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
     assert len(DICTIONARY) == 1423
     assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2
 

@@ -1,4 +1,5 @@
-"""Reviews that are posted, and the words for what comes back (tests/registry/test_conversion_webhook.py has more)."""
+"""Reviews that are posted, and the words for what comes back
+(tests/registry/test_conversion_webhook.py has more)."""
 
 import asyncio
 import json

@@ -66,7 +66,8 @@ def files(folder: pathlib.Path, *names: str) -> set[str]:
 
 
 def test_a_wheel_holds_every_file_of_the_package(tmp_path: pathlib.Path) -> None:
-    """A wheel holds the files that are no modules, too: schemas, descriptions, first objects, the console, stubs."""
+    """A wheel holds the files that are no modules, too:
+    schemas, descriptions, first objects, the console, stubs."""
     library = str(tmp_path / "src")
     setup("build_py", f"--build-lib={library}", "build_descriptions", f"--build-lib={library}")
     assert files(tmp_path, "src/pilothouse") == files(ROOT, "src/pilothouse")

@@ -1,4 +1,5 @@
-"""Tests neither wait for real time nor change our modules: they hand in a clock, a loop, a store or a function."""
+"""Tests neither wait for real time nor change our modules:
+they hand in a clock, a loop, a store or a function."""
 
 import ast
 import functools
@@ -64,7 +65,8 @@ def sleeps(tree: ast.Module) -> Iterator[int]:
 
 
 def patches(tree: ast.Module) -> Iterator[int]:
-    """The lines that replace something: by pytest's monkeypatch, by mock, or by an assignment in a module of ours."""
+    """The lines that replace something: by pytest's monkeypatch,
+    by mock, or by an assignment in a module of ours."""
     ours: set[str] = set()
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):

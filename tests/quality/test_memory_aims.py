@@ -30,7 +30,8 @@ def test_rules_of_many_definitions() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_informers_that_begin_at_once() -> None:
-    """A tenth of the objects; what does not grow with them may take 120 MB besides: caches, buffers, slices."""
+    """A tenth of the objects; what does not grow with them may take 120 MB besides:
+    caches, buffers, slices."""
     worst, complete = informers.measure(100, only="^(watch|list rv=0 json$|list rv=0 protobuf$)")
     assert complete
     assert worst < informers.MOST + 1.2

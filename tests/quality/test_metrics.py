@@ -1,4 +1,5 @@
-"""Every metric that is declared is moved by what it says, so none can be declared without code that counts."""
+"""Every metric that is declared is moved by what it says,
+so none can be declared without code that counts."""
 
 import asyncio
 import importlib

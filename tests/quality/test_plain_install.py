@@ -24,7 +24,8 @@ EXTRAS = {
     "tracing/": "tracing",
     "testing/": "dev",
 }
-"""The files that import packages of an extra. Commands and flags that lead there name the extra when it is missing."""
+"""The files that import packages of an extra.
+Commands and flags that lead there name the extra when it is missing."""
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -79,7 +79,8 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "endpoints/request/negotiation.py:_plain",
     "endpoints/request/negotiation.py:_unstructured",
 }
-"""Bounded memory of functions whose answer depends on their argument alone, so it is right for every server."""
+"""Bounded memory of functions whose answer depends on their argument alone,
+so it is right for every server."""
 
 OF_THE_PROCESS = {
     "caches.py:MEMOS": "sizes of the memos above, for metrics",

@@ -1,4 +1,5 @@
-"""Boxes that a real webhook converts: what it is asked, what of its answers is taken, and what it cannot break."""
+"""Boxes that a real webhook converts:
+what it is asked, what of its answers is taken, and what it cannot break."""
 
 import asyncio
 import base64

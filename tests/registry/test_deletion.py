@@ -326,7 +326,8 @@ def test_a_pod_s_end_against_a_model(actions: Any) -> None:
 
 
 async def test_what_another_server_stored_is_deleted(rig: Rig) -> None:
-    """kube-apiserver stores protobuf, and JSON that ends with a newline; the answer is JSON in either case."""
+    """kube-apiserver stores protobuf, and JSON that ends with a newline;
+    the answer is JSON in either case."""
     path = "/apis/apps/v1/namespaces/default/controllerrevisions"
     made = {"metadata": {"name": "a", "namespace": "default", "uid": "u"}, "revision": 7, "data": {"b": [1]}}
     obj = {"kind": "ControllerRevision", "apiVersion": "apps/v1", **made}
@@ -350,7 +351,8 @@ LONGEST = (1 << 63) - 1
 
 
 async def kept(rig: Rig) -> Any:
-    """The metadata of the pod as the store has it; what is served of a time of an earlier version differs from that."""
+    """The metadata of the pod as the store has it;
+    what is served of a time of an earlier version differs from that."""
     kv = await rig.storage.get("/registry/pods/default/a")
     return orjson.loads(kv.value)["metadata"]
 

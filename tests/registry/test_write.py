@@ -98,7 +98,8 @@ async def test_a_generated_name_is_given_up_at_last(rig: Rig) -> None:
 
 
 async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig: Rig) -> None:
-    """A write may fail by anything: a rule, a judge, the store, a bug, a cancellation before the store was asked."""
+    """A write may fail by anything: a rule, a judge, the store,
+    a bug, a cancellation before the store was asked."""
     given_back = []
 
     async def attempt(judge: Any, obj: Any) -> None:

@@ -239,7 +239,8 @@ def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door])
 
 
 def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> None:
-    """Clients that come all at once, each from its own address, are served one after the other: none is cut."""
+    """Clients that come all at once, each from its own address, are served one after the other:
+    none is cut."""
     it = door(unauthenticated=5)
 
     def one(number: int) -> bool:
@@ -252,8 +253,8 @@ def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> 
 
 
 def test_who_comes_last_does_not_wait_for_all_others(door: Callable[..., Door]) -> None:
-    """One of two handshakes that begin in a turn of the loop is of the origin that has waited longest, and one of the
-    origin that came last; an origin with many has one turn among the others."""
+    """One of two handshakes that begin in a turn of the loop is of the origin that has waited longest, and
+    one of the origin that came last; an origin with many has one turn among the others."""
     it = door(unauthenticated=5)
     begun = list[str]()
     acceptor = it.acceptor

@@ -1,4 +1,5 @@
-"""Connections take turns: what one does in a callback and all do in a turn of the loop is bounded, in units of work."""
+"""Connections take turns: what one does in a callback and all do in a turn of the loop is bounded,
+in units of work."""
 
 import asyncio
 

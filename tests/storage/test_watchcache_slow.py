@@ -1,4 +1,5 @@
-"""Watches whose clients are too slow: they end so that the client can resume, and take a bounded memory until then."""
+"""Watches whose clients are too slow:
+they end so that the client can resume, and take a bounded memory until then."""
 
 import asyncio
 import json

@@ -1,7 +1,9 @@
-"""Plays grown scenarios on a kube-apiserver and on a fresh server of ours, and tells how often the answers differ.
+"""Plays grown scenarios on a kube-apiserver and on a fresh server of ours,
+and tells how often the answers differ.
 
-`make differ REFERENCE=https://host:port TOKEN=...` runs it; TOKEN is one of an administrator of the reference (group
-system:masters). Both servers should have no controllers beside the built-in ones and the same ranges of Services.
+`make differ REFERENCE=https://host:port TOKEN=...` runs it; TOKEN is one of an administrator of the reference
+(group system:masters). Both servers should have no controllers
+beside the built-in ones and the same ranges of Services.
 """
 
 import argparse
@@ -46,9 +48,11 @@ OF_A_BUILD = {
 }
 """Members at the top of an answer that no rule can make equal, with the reason."""
 SCHEME = re.compile(r'(scheme \\?")k8s\.io/[\w-]+/')
-"""Schemes have the name of the file that makes them: with or without the module, which depends on the Go build."""
+"""Schemes have the name of the file that makes them:
+with or without the module, which depends on the Go build."""
 FORK = "openshift-service-ca.crt"
-"""A config map that kube-apiservers of OpenShift project into every pod beside the three sources of upstream."""
+"""A config map that kube-apiservers of OpenShift project
+into every pod beside the three sources of upstream."""
 
 SHOWN = 300
 """Characters of a step that are shown."""
@@ -109,7 +113,8 @@ def _short(value: Any) -> str:
 
 
 def comparable(answer: Answer) -> Answer:
-    """The answer without what follows from how its server was built, and from the random order of Go's maps."""
+    """The answer without what follows from how its server was built,
+    and from the random order of Go's maps."""
     body = answer.body
     if isinstance(body, dict):
         body = _sorted_causes({name: value for name, value in body.items() if name not in OF_A_BUILD})
@@ -148,7 +153,8 @@ def compared(want: Answer, got: Answer) -> list[str]:
 
 
 def play_both(scenario: Scenario, reference: Player, ours: Player) -> Iterator[tuple[Step, Answer, Answer]]:
-    """The steps with both answers, normalised; it ends after one that only one of the servers has carried out."""
+    """The steps with both answers, normalised;
+    it ends after one that only one of the servers has carried out."""
     normalisers = Normaliser(scenario.namespace), Normaliser(scenario.namespace)
     for (step, want), (_, got) in zip(reference.play(scenario), ours.play(scenario), strict=False):
         wanted, found = normalisers[0].answer(want), normalisers[1].answer(got)

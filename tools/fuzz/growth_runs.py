@@ -20,7 +20,8 @@ from fuzz.growth_fillers import TEXTS
 Source = Callable[[], Iterator[Group]]
 
 RETRIES = 2
-"""Times that a case which was found wrong is measured again: a noisy machine makes one seem slow now and then."""
+"""Times that a case which was found wrong is measured again:
+a noisy machine makes one seem slow now and then."""
 
 LONG_TEXTS = 0.15
 """Share of long texts in a sample: there are many kinds of them, and most members take them alike."""
@@ -52,7 +53,8 @@ def _ones(kind: Callable[[str], Iterator[Case]], user: str) -> Iterator[Group]:
 
 
 def sample(seed: int) -> Iterator[Case]:
-    """One case of each source in turn, of a member that it has not shown yet, in an order that the seed gives."""
+    """One case of each source in turn, of a member that it has not shown yet,
+    in an order that the seed gives."""
     chooser = random.Random(seed)
     waiting = [list(source()) for source in sources().values()]
     for groups in waiting:

@@ -32,7 +32,8 @@ def fields_of(head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def exchange(sock: ssl.SSLSocket, request: bytes) -> tuple[int, bytes]:
-    """Send a request on a new connection as fast as its windows allow; the status and the body of the answer."""
+    """Send a request on a new connection as fast as its windows allow;
+    the status and the body of the answer."""
     head, _, body = request.partition(b"\r\n\r\n")
     config = h2.config.H2Configuration(
         client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False

@@ -181,7 +181,8 @@ def _learn(body: Any, known: dict[str, str]) -> None:
 
 
 class Normaliser:
-    """Gives what a server chooses the number of its first appearance in a scenario: uids, versions, addresses, ports.
+    """Gives what a server chooses the number of its first appearance in a scenario:
+    uids, versions, addresses, ports.
 
     Lists and tables lose what is not the scenario's: its objects have `place` as namespace or in their name.
     """

@@ -1,4 +1,5 @@
-"""A valid object of every built-in kind that can be created, and statuses of those that have one: scenarios grow from them."""
+"""A valid object of every built-in kind that can be created, and statuses of those that have one:
+scenarios grow from them."""
 
 import copy
 from typing import Any

@@ -178,7 +178,8 @@ class Siege:
 
 
 def _status(connection: ssl.SSLSocket) -> int:
-    """Read one answer whole; its status, 413 as well where upstream's store says 500 to what is too large for it."""
+    """Read one answer whole; its status,
+    413 as well where upstream's store says 500 to what is too large for it."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = connection.recv(65536)

@@ -1,7 +1,7 @@
 """Carries out every attack on a server beside which another client reads, and tells which of them do harm.
 
-`python -m fuzz.siege_runs` is the long run of `make siege`, some 20 minutes: SIEGE_SECONDS limits it, SIEGE_ONLY selects the
-attacks whose name contains a text.
+`python -m fuzz.siege_runs` is the long run of `make siege`, some 20 minutes: SIEGE_SECONDS limits it,
+SIEGE_ONLY selects the attacks whose name contains a text.
 """
 
 import itertools
@@ -21,7 +21,8 @@ PEAK = 256_000_000
 """Bytes that a request may take at once."""
 
 TRIES = 5
-"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
+"""Times that an attack is tried before it is said to harm:
+the machine of a test has other things to do as well."""
 
 FLOOD = 10_000
 BATCH = 500
@@ -77,7 +78,8 @@ def attacks(only: str) -> Iterator[tuple[str, Callable[[Siege], str]]]:
 
 
 def run(chosen: Iterable[tuple[str, Callable[[Siege], str]]], seconds: float) -> tuple[int, list[str]]:
-    """Attack until the time is over, servers one after the other: how many attacks, and what harm they did."""
+    """Attack until the time is over, servers one after the other:
+    how many attacks, and what harm they did."""
     count, found, ends = 0, list[str](), time.monotonic() + seconds
     begun = itertools.takewhile(lambda _: time.monotonic() < ends, chosen)
     for protocol, group in itertools.groupby(begun, key=lambda one: one[0]):

@@ -1,4 +1,5 @@
-"""ResourceQuota: what is charged, what is refused and with which words, and that nothing gets past a limit."""
+"""ResourceQuota: what is charged, what is refused and with which words,
+and that nothing gets past a limit."""
 
 import asyncio
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,8 @@
 """The language's public conformance cases, when told where they lie: CEL_SPEC=<checkout of google/cel-spec>.
 
-Left out are cases that need protobuf messages, enums or wrappers, which the API's objects do not have; expressions that are
-not checked; and what came with versions of the libraries, or with options, that Kubernetes does not use (LATER).
+Left out are cases that need protobuf messages, enums or wrappers, which the API's objects do not have;
+expressions that are not checked; and what came with versions of the libraries,
+or with options, that Kubernetes does not use (LATER).
 """
 
 import math

@@ -69,7 +69,8 @@ def test_every_kind_comes_back(version: str, kind: str) -> None:
 
 
 def dropped(value: Any, type: Type | None = None) -> Any:
-    """The value without the members that JSON has and protobuf has not (selfLink and the like are in both)."""
+    """The value without the members that JSON has and protobuf has not
+    (selfLink and the like are in both)."""
     if value is None:
         return None
     if type is None or type.kind != "struct":

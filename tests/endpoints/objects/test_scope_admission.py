@@ -450,7 +450,8 @@ class Racing(MemoryStorage):
     ids=["update", "delete", "generated name"],
 )
 def test_each_attempt_gives_back_its_own(races: int, call: tuple[Any, ...], undone: int) -> None:
-    """Names are generated after the object was mutated, once: only what validation has reserved is given back."""
+    """Names are generated after the object was mutated, once:
+    only what validation has reserved is given back."""
 
     async def main() -> None:
         storage = Racing()

@@ -1,4 +1,5 @@
-"""Lists and watches across namespaces by users who may see some of them only (--list-permitted-namespaces)."""
+"""Lists and watches across namespaces by users who may see some of them only
+(--list-permitted-namespaces)."""
 
 import asyncio
 import base64

@@ -147,7 +147,8 @@ class Node:
         return self.directory / f"{user.rpartition(':')[2]}.kubeconfig"
 
     def _with(self, user: str) -> list[str]:
-        """The flags by which the controller manager and the scheduler call the server, and judge who calls them."""
+        """The flags by which the controller manager and the scheduler call the server,
+        and judge who calls them."""
         names = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
         return [
             *(f"--{name}={self._path(user)}" for name in names),

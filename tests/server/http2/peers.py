@@ -60,7 +60,8 @@ def fields(method: str = "GET", path: str = "/", *more: tuple[str, str]) -> list
 
 
 class Raw(Peer):
-    """A connection on which any frames can be sent. Windows are as large as they can be unless `settings` says else."""
+    """A connection on which any frames can be sent.
+    Windows are as large as they can be unless `settings` says else."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Attacks on HTTP/2, each with a limit: what it may cost in memory and time, and when it ends the connection."""
+"""Attacks on HTTP/2, each with a limit:
+what it may cost in memory and time, and when it ends the connection."""
 
 import asyncio
 import struct

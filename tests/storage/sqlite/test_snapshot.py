@@ -78,7 +78,8 @@ def test_a_snapshot_is_restored(tmp_path: Path) -> None:
 
 
 def test_clients_of_the_old_store_list_anew(tmp_path: Path) -> None:
-    """A revision that only the old store has known is gone; what is written after the restore is later than all of them."""
+    """A revision that only the old store has known is gone;
+    what is written after the restore is later than all of them."""
 
     async def main() -> None:
         old = SqliteStorage(tmp_path / "a")

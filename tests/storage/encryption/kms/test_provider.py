@@ -39,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("runner")
 
 
 class Bent(Plugin):
-    """One whose status names another key than it uses (`named`), or that answers Encrypt with these bytes (`made`)."""
+    """One whose status names another key than it uses (`named`),
+    or that answers Encrypt with these bytes (`made`)."""
 
     named: str | None = None
     made: bytes | None = None
