@@ -340,8 +340,9 @@ def _comparison(
 
 _CHEAP = frozenset(
     (
-        "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.Semver", "kubernetes.authorization.Authorizer",
-        "kubernetes.authorization.PathCheck", "kubernetes.authorization.GroupCheck",
+        "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.Semver",
+        "kubernetes.authorization.Authorizer", "kubernetes.authorization.PathCheck",
+        "kubernetes.authorization.GroupCheck",
         "kubernetes.authorization.ResourceCheck", "kubernetes.authorization.Decision",
     )
 )  # fmt: skip

@@ -53,8 +53,8 @@ def misnamed(value: Any, path: tuple[str, ...]) -> Iterator[str]:
         wanted = ".".join(path)
         if value.type_name != wanted:
             yield (
-                f'unexpected type name "{value.type_name}", expected "{wanted}", which matches field name path from '
-                "root Object type"
+                f'unexpected type name "{value.type_name}", expected "{wanted}", which matches field name'
+                " path from root Object type"
             )
         for name, member in value.fields.items():
             yield from misnamed(member, (*path, name))

@@ -15,7 +15,8 @@ _RUNTIME_NAMES = {
 }
 _TEXTUAL = frozenset(
     (
-        "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type", "null",
+        "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type",
+        "null",
     )
 )  # fmt: skip
 _TAKEN = {

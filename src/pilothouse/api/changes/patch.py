@@ -378,8 +378,8 @@ class _Document:
         self.moved += count
         if self.moved > MAX_MOVED:
             raise errors.RequestEntityTooLarge(
-                "Request entity too large: The operations of a JSON patch may move items of lists by no more than"
-                f" {MAX_MOVED} places"
+                "Request entity too large: The operations of a JSON patch may move items of lists by no more"
+                f" than {MAX_MOVED} places"
             )
 
     def _find(self, path: str, missing: str) -> tuple[Any, str]:

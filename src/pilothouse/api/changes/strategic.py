@@ -157,7 +157,8 @@ def _check_order(change: List, order: List, key: str) -> None:
                 break
         else:
             raise errors.Unknown(
-                f"The order in patch list:\n{gotext.value(change)}\n doesn't match {_ORDER} list:\n{gotext.value(order)}\n"
+                f"The order in patch list:\n{gotext.value(change)}\n doesn't match {_ORDER}"
+                f" list:\n{gotext.value(order)}\n"
             )
 
 

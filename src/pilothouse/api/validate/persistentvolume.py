@@ -27,13 +27,14 @@ _STABLE_LABELS = {
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
 SOURCES = (
-    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc flexVolume"
-    " azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local storageos csi"
+    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc"
+    " flexVolume azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local"
+    " storageos csi"
 )
 _MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 _TAKES_MOUNT_OPTIONS = (
-    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile vsphereVolume azureDisk"
-    " photonPersistentDisk"
+    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile"
+    " vsphereVolume azureDisk photonPersistentDisk"
 )
 
 

@@ -15,8 +15,8 @@ COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
 _PARTS = frozenset(f"{kind}.{name}" for kind in ("requests", "limits") for name in CONTAINER)
 _COUNTED = (
-    "pods resourcequotas services replicationcontrollers secrets configmaps persistentvolumeclaims services.nodeports"
-    " services.loadbalancers"
+    "pods resourcequotas services replicationcontrollers secrets configmaps persistentvolumeclaims"
+    " services.nodeports services.loadbalancers"
 )
 COUNTED = frozenset(_COUNTED.split())
 QUOTA = CONTAINER | _PARTS | COUNTED | {"requests.storage"}

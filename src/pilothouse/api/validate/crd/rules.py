@@ -13,7 +13,10 @@ from pilothouse.api.structural.paths import Trail
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
 
-_HINT = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+_HINT = (
+    "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and"
+    " strings are declared)"
+)
 _MOST_TOLD = 4
 """The most expensive rules that are named when all together cost too much."""
 
