@@ -48,7 +48,7 @@ Usage:
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
-"""
+"""  # noqa: E501
 
 
 Run = Callable[["Config", Sequence[str]], int]

@@ -228,8 +228,8 @@ class Work:
     def exhausted(self) -> errors.RequestEntityTooLarge:
         """The error of a request that took too much processor time."""
         return errors.RequestEntityTooLarge(
-            f"Request takes too much work: it has used the {self.given:.1f} seconds of processor time that a request "
-            "of its size is given; send less at a time"
+            f"Request takes too much work: it has used the {self.given:.1f} seconds of processor time that a"
+            " request of its size is given; send less at a time"
         )
 
 

@@ -308,8 +308,9 @@ def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
     found = there.lstat()
     return type(error)(
         error.errno,
-        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by {_user(found.st_uid)} "
-        f"with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as {_user(os.geteuid())}",
+        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by"
+        f" {_user(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as"
+        f" {_user(os.geteuid())}",
     )
 
 

@@ -65,8 +65,8 @@ async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSig
         longest = config.service_account_max_token_expiration
         if longest > signer.max_lifetime:
             raise ValueError(
-                "service-account-max-token-expiration cannot be set longer than the token expiration supported by "
-                f"service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
+                "service-account-max-token-expiration cannot be set longer than the token expiration"
+                f" supported by service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
             )
     except BaseException:
         await signer.close()

@@ -36,8 +36,8 @@ class AuditMetrics(Group):
         )
         self.errors = Counter(
             "apiserver_audit_error_total",
-            "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by "
-            "the error.",
+            "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin"
+            " affected by the error.",
             ("plugin",),
             self.losses.totals,
         )

@@ -121,7 +121,8 @@ def _authenticator(found: Any, path: str) -> JWTAuthenticator:
 
 def _issuer(found: Any, path: str) -> Issuer:
     members = (
-        "url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType",
+        "url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy",
+        "egressSelectorType",
     )  # fmt: skip
     found = refuse_unknown(found, members, f"{path}.")
     audiences = _list(found, "audiences", path)

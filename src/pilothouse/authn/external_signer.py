@@ -94,8 +94,8 @@ class ExternalSigner(BackgroundTask):
             raise SignerError(f"while setting up external-jwt-signer: {err}") from None
         if self.max_lifetime < MIN_LIFETIME:
             raise SignerError(
-                f"max token life supported by external-jwt-signer ({self.max_lifetime}s) is less than acceptable "
-                f"(min {MIN_LIFETIME}s)"
+                f"max token life supported by external-jwt-signer ({self.max_lifetime}s) is less than"
+                f" acceptable (min {MIN_LIFETIME}s)"
             )
 
     async def close(self) -> None:

@@ -22,9 +22,9 @@ MAX_AUTHENTICATORS = 64
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")
 _MATCH_ANY = "MatchAny"
 _NO_EMAIL_VERIFIED = (
-    "claims.email_verified must be used in claimMappings.username.expression or "
-    "claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used in "
-    "claimMappings.username.expression"
+    "claims.email_verified must be used in claimMappings.username.expression or"
+    " claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used"
+    " in claimMappings.username.expression"
 )
 
 

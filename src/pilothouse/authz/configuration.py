@@ -22,8 +22,8 @@ MAX_SECONDS = 30
 _SECOND = 10**9
 _MEMBERS = (
     "authorizedTTL", "cacheAuthorizedRequests", "unauthorizedTTL", "cacheUnauthorizedRequests", "timeout",
-    "subjectAccessReviewVersion", "matchConditionSubjectAccessReviewVersion", "failurePolicy", "connectionInfo",
-    "matchConditions",
+    "subjectAccessReviewVersion", "matchConditionSubjectAccessReviewVersion", "failurePolicy",
+    "connectionInfo", "matchConditions",
 )  # fmt: skip
 
 

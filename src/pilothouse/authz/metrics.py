@@ -62,7 +62,8 @@ class AuthorizationMetrics(ReloadMetrics, Group):
         )
         self.conditions_excluded = Counter(
             "apiserver_authorization_match_condition_exclusions_total",
-            "[ALPHA] Requests of which an authorization webhook was not asked because of its match conditions.",
+            "[ALPHA] Requests of which an authorization webhook was not asked because of its match"
+            " conditions.",
             matched,
         )
         self.conditions_seconds = Histogram(

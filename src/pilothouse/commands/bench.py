@@ -25,11 +25,13 @@ from pilothouse.server.listener import bind
 
 SERVER_FLAGS: tuple[str, ...] = ()
 FLAGS = (
-    Flag("kubeconfig", "file", "", "command", "Measure this server, in a namespace that is removed at the end. Default: a "
+    Flag("kubeconfig", "file", "", "command",
+         "Measure this server, in a namespace that is removed at the end. Default: a "
          "server of its own in a temporary folder."),
     Flag("seconds", "duration", 2.0, "command", "How long each step takes that has no fixed count."),
     Flag("json", "bool", False, "command", "Print the sheet as JSON, with times in seconds."),
-    Flag("against", "file", "", "command", "A sheet in JSON to compare with: how many times as many rounds that one took."),
+    Flag("against", "file", "", "command",
+         "A sheet in JSON to compare with: how many times as many rounds that one took."),
 )  # fmt: skip
 USAGE = """Measure a server in half a minute: start, create, get, list, patch, watch, connections, delete, memory.
 
@@ -41,7 +43,7 @@ Usage:
 Latencies and rates contain the share of the client, which is a single process; the server's processor time for an operation
 does not. Its last column is that time in rounds of a fixed work, whose time on this machine stands above the table: it can be
 compared with another machine's.
-"""
+"""  # noqa: E501
 
 VERSION = 1
 """The version of the sheet: figures of another version are not comparable."""
@@ -211,28 +213,35 @@ def lines(sheet: Sheet, other: Sheet | None = None) -> Iterator[str]:
     """A sheet as text; with another one, how many times as many rounds that one took."""
     facts, calibration, memory = sheet["machine"], sheet["calibration"], sheet["memoryBytes"]
     yield f"server       {sheet['server']['version']}, {sheet['server']['what']}"
-    yield f"machine      {facts['processor']}, {facts['cores']} cores, {_size(facts['memoryBytes'])}, {facts['system']}"
     yield (
-        f"             Python {facts['python']}, OpenSSL {facts['openssl']}, SQLite {facts['sqlite']}, load {facts['load']}, "
-        f"a durable write takes {shown(facts['durableWriteSeconds'])}"
+        f"machine      {facts['processor']}, {facts['cores']} cores, {_size(facts['memoryBytes'])},"
+        f" {facts['system']}"
+    )
+    yield (
+        f"             Python {facts['python']}, OpenSSL {facts['openssl']}, SQLite {facts['sqlite']}, load"
+        f" {facts['load']}, a durable write takes {shown(facts['durableWriteSeconds'])}"
     )
     yield f"calibration  a round takes {calibration['roundSeconds'] * 1e6:.1f}us{_busy(calibration)}"
     if sheet["startSeconds"]:
         starts = sheet["startSeconds"]
         yield f"start        {starts['empty']:.2f}s in an empty folder, {starts['again']:.2f}s again"
     yield (
-        f"memory       {_size(memory['empty'])} empty, {_size(memory['filled'])} with {OBJECTS} objects, "
-        f"{_size(memory['last'])} at the end; {_size(memory['connection'])} for a connection, {_size(memory['watch'])} "
-        "for a watch"
+        f"memory       {_size(memory['empty'])} empty, {_size(memory['filled'])} with {OBJECTS} objects,"
+        f" {_size(memory['last'])} at the end; {_size(memory['connection'])} for a connection,"
+        f" {_size(memory['watch'])} for a watch"
     )
     yield ""
     last = " OTHER/THIS" if other else ""
-    yield f"{'OPERATION':12} {'AT ONCE':>7} {'COUNT':>7} {'RATE/S':>8} {'P50':>8} {'P99':>8} {'CPU/OP':>8} {'ROUNDS':>7}{last}"
+    yield (
+        f"{'OPERATION':12} {'AT ONCE':>7} {'COUNT':>7} {'RATE/S':>8} {'P50':>8} {'P99':>8} {'CPU/OP':>8}"
+        f" {'ROUNDS':>7}{last}"
+    )
     theirs = {(one["name"], one["together"]): one["rounds"] for one in (other or {}).get("figures", ())}
     for one in sheet["figures"]:
         row = (
-            f"{one['name']:12} {one['together']:>7} {one['count']:>7} {one['rate']:>8.0f} {shown(one['p50']):>8} "
-            f"{shown(one['p99']):>8} {shown(one['processor']):>8} {one['rounds']:>7.1f}"
+            f"{one['name']:12} {one['together']:>7} {one['count']:>7} {one['rate']:>8.0f}"
+            f" {shown(one['p50']):>8} {shown(one['p99']):>8} {shown(one['processor']):>8}"
+            f" {one['rounds']:>7.1f}"
         )
         if other:
             rounds = theirs.get((one["name"], one["together"]))

@@ -19,7 +19,7 @@ Usage:
 
 It takes all flags of `pilothouse serve`; those that name files are below. Nothing is started, changed or connected to. The exit
 status is 1 when there is an error.
-"""
+"""  # noqa: E501
 
 
 class Wrong(ValueError):
@@ -39,5 +39,6 @@ def run(arguments: Sequence[str]) -> None:
         raise Wrong(f"{len(found)} {'error' if len(found) == 1 else 'errors'}")
     number = len(config_files.files(config))
     print(
-        f"the flags are right, and so {'is' if number == 1 else 'are'} {number} {'file' if number == 1 else 'files'}"
+        f"the flags are right, and so {'is' if number == 1 else 'are'} {number}"
+        f" {'file' if number == 1 else 'files'}"
     )

@@ -182,7 +182,10 @@ def disk(config: Config) -> Iterator[Finding]:
     if space.f_files and space.f_favail < 1000:
         yield _warning(f"{space.f_favail} inodes are free at {directory}")
     times = sorted(syncs(directory))
-    text = f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)} {times[-1] * 1e3:.1f} ms"
+    text = (
+        f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)}"
+        f" {times[-1] * 1e3:.1f} ms"
+    )
     yield _warning(f"{text}: every write to the API waits for one") if times[-1] > SLOW_SYNC else _ok(text)
 
 

@@ -17,7 +17,8 @@ SERVER = Flag(
     "string",
     "",
     "command",
-    "URL of the server in the kubeconfig. Default: by its flags --bind-address, --advertise-address and --secure-port.",
+    "URL of the server in the kubeconfig. Default: by its flags --bind-address, --advertise-address and"
+    " --secure-port.",
 )
 FLAGS = (
     Flag("user", "string", "", "command", "Issue a client certificate for this user."),
@@ -43,7 +44,7 @@ Usage:
 
 The server need not run. Without --server, --advertise-address and --secure-port, the kubeconfig leads to where the server
 of the data directory was last reached.
-"""
+"""  # noqa: E501
 TOKEN_USER = "tls-bootstrap-token-user"
 """How a kubeconfig with a token calls its user, as kubeadm does."""
 

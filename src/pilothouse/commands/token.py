@@ -54,7 +54,7 @@ Usage:
   pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
 
 The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
-"""
+"""  # noqa: E501
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _ID = re.compile(r"[a-z0-9]{6}")
 _GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")

@@ -35,13 +35,15 @@ and processes behind one address."""
 
 FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
 FLAGS = (
-    Flag("kubeconfig", "file", "", "command", "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
+    Flag("kubeconfig", "file", "", "command",
+         "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
          "~/.kube/config."),
     Flag("output", "string", "", "command", "json: as the server says it.", short="o"),
     Flag("last", "bool", False, "command", "Explain the latest of the requests that would be listed."),
     Flag("user", "string", "", "command", "List requests of this user."),
     Flag("verb", "string", "", "command", "List requests of this verb."),
-    Flag("resource", "string", "", "command", "List requests about this resource, such as deployments.apps/scale."),
+    Flag("resource", "string", "", "command",
+         "List requests about this resource, such as deployments.apps/scale."),
     Flag("namespace", "string", "", "command", "List requests in this namespace.", short="n"),
     Flag("code", "string", "", "command", "List requests that were answered with this code."),
     Flag("slow", "string", "", "command", "List requests that took this long, such as 500ms."),

@@ -22,7 +22,8 @@ def listed(found: Object) -> str:
     """The answer of GET /debug/requests."""
     rows = [("RECEIVED", "USER", "VERB", "PATH", "CODE", "TIME", "AUDIT-ID")]
     rows += [
-        (one["received"], one["user"], one["verb"], one["path"], str(one["code"]), seconds(one["seconds"]), one["auditID"])
+        (one["received"], one["user"], one["verb"], one["path"], str(one["code"]), seconds(one["seconds"]),
+         one["auditID"])
         for one in found["requests"]
     ]  # fmt: skip
     text = "\n".join(_columns(rows))

@@ -169,7 +169,10 @@ class ServiceRepair(BackgroundTask):
             await self._recreate(service, ip)
         elif other["metadata"]["uid"] != service["metadata"]["uid"]:
             if ip in ips_of(other):
-                note = f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate service"
+                note = (
+                    f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate"
+                    " service"
+                )
                 await self._about_address(service, "ClusterIPAlreadyAllocated", note)
         elif not _labelled(obj):
             await self._recreate(service, ip)

@@ -97,7 +97,8 @@ class Memory(BackgroundTask, Group):
         )
         self.refused = Counter(
             "pilothouse_memory_refused_requests_total",
-            "[ALPHA] Requests that were refused for want of memory, by reason: too-large, time-out, queue-full.",
+            "[ALPHA] Requests that were refused for want of memory, by reason: too-large, time-out,"
+            " queue-full.",
             ("reason",),
         )
         self.reliefs = Counter(

@@ -18,7 +18,8 @@ class EgressMetrics(Group):
         names = ("protocol", "transport")
         self.starts = Counter(
             "apiserver_egress_dialer_dial_start_total",
-            "[ALPHA] Connections begun, by the protocol (http_connect) and transport (tcp or uds) of the proxy.",
+            "[ALPHA] Connections begun, by the protocol (http_connect) and transport (tcp or uds) of the"
+            " proxy.",
             names,
         )
         self.seconds = Histogram(
@@ -29,8 +30,8 @@ class EgressMetrics(Group):
         )
         self.failures = Counter(
             "apiserver_egress_dialer_dial_failure_count",
-            "[ALPHA] Connections that failed, by the proxy's protocol and transport and the stage: connect to the "
-            "proxy, or proxy.",
+            "[ALPHA] Connections that failed, by the proxy's protocol and transport and the stage: connect to"
+            " the proxy, or proxy.",
             ("protocol", "stage", "transport"),
         )
 

@@ -130,7 +130,10 @@ class Addresses:
             raise AllocationError("the provided network does not match the current range")
         pool, number = found
         if not pool.first <= number <= pool.last:
-            text = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {pool.network}"
+            text = (
+                f"the provided IP ({address}) is not in the valid range. The range of valid IPs is"
+                f" {pool.network}"
+            )
             raise AllocationError(text)
         if not dry_run:
             if pool.taken(number):

@@ -109,7 +109,10 @@ def _objects(review: Object, version: str, uid: str) -> list[Any]:
 
 def _mistyped(value: object, path: str, wanted: str) -> str:
     name = {"map[string]interface {}": "object", "[]interface {}": "array"}.get(gotext.type_name(value))
-    return f"json: cannot unmarshal {name or gotext.type_name(value)} into Go struct field ConversionReview.{path} of type {wanted}"
+    return (
+        f"json: cannot unmarshal {name or gotext.type_name(value)} into Go struct field"
+        f" ConversionReview.{path} of type {wanted}"
+    )
 
 
 def _accepted(original: Object, obj: Any, to: str, about: str, index: int) -> Object:

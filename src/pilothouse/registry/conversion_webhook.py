@@ -130,7 +130,10 @@ class WebhookConverter:
             if len(objects) == 1:
                 text = f"request to convert CR from an invalid group/version: {obj['apiVersion']}"
             else:
-                text = f"request to convert CR list failed, list index {i} has invalid group/version: {obj['apiVersion']}"
+                text = (
+                    f"request to convert CR list failed, list index {i} has invalid group/version:"
+                    f" {obj['apiVersion']}"
+                )
             raise errors.Unknown(text)
 
     # What others convert already

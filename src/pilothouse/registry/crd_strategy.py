@@ -33,8 +33,8 @@ BLOCKING = {
     "FieldValueTypeInvalid",
 }
 UNCHECKED = (
-    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
-    "validation"
+    "some validation rules were not checked because the object was invalid; correct the existing errors to"
+    " complete validation"
 )
 _TERMINATING = "create not allowed while custom resource definition is terminating"
 
@@ -302,8 +302,8 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
             return None
         if not isinstance(value, dict):
             raise ValueError(
-                f".{'.'.join(steps[: i + 1])} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected "
-                "map[string]interface{}"
+                f".{'.'.join(steps[: i + 1])} accessor error: {gotext.value(value)} is of the type"
+                f" {gotext.type_name(value)}, expected map[string]interface{{}}"
             )
         if step not in value:
             return None
@@ -312,7 +312,8 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
         return value
     expected = gotext.TYPES[wanted]
     raise ValueError(
-        f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected {expected}"
+        f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)},"
+        f" expected {expected}"
     )
 
 
@@ -328,7 +329,7 @@ def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
         if "/" not in name and name not in STANDARD_FINALIZERS:
             path = " including a path (/)" if "." in name else ""
             out.append(
-                f"{about}prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other "
-                "finalizer writers"
+                f"{about}prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with"
+                " other finalizer writers"
             )
     return out

@@ -25,7 +25,8 @@ class ObjectMetrics(Group):
         """The seconds of comparisons by how they ended."""
         self._ratcheting = Histogram(
             "apiextensions_apiserver_validation_ratcheting_seconds",
-            "[ALPHA] Seconds to compare a custom resource with what it was, for what an update has not changed.",
+            "[ALPHA] Seconds to compare a custom resource with what it was, for what an update has not"
+            " changed.",
             (),
             RATCHETING_SECONDS,
         )

@@ -54,8 +54,8 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
         if ctx.dry_run:  # it never reaches the storage that puts the prefix before the key
             key = key.removeprefix(PREFIX)
         why = (
-            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
-            f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg:"
+            f" Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
         )
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)
 

@@ -54,7 +54,8 @@ class ConnectionMetrics(Group):
         )
         self.faults = Counter(
             "pilothouse_http2_faults_total",
-            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the GOAWAY.",
+            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the"
+            " GOAWAY.",
             ("error",),
             lambda: {(name,): count for name, count in shared.faults.items()},
         )
@@ -81,7 +82,8 @@ class ConnectionMetrics(Group):
         )
         self.bodies = Counter(
             "pilothouse_http_refused_requests_total",
-            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much for.",
+            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much"
+            " for.",
             ("budget",),
             lambda: _positive(
                 {("bodies",): service.bodies.refused, ("unfinished",): service.unfinished.refused}

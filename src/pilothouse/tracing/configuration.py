@@ -33,7 +33,8 @@ def load(path: str, data: bytes | None = None) -> TracingConfiguration:
         except OSError as err:
             why = (err.strerror or str(err)).lower()
             raise ConfigurationError(
-                f'failed to read tracing config: unable to read tracing configuration from "{path}": open {path}: {why}'
+                f'failed to read tracing config: unable to read tracing configuration from "{path}": open'
+                f" {path}: {why}"
             ) from None
     lead = "failed to read tracing config: unable to decode tracing configuration data:"
     found = parse(data, lead)

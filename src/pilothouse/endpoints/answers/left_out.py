@@ -25,7 +25,8 @@ class LeftOutMetrics(Group):
     def __init__(self) -> None:
         self.objects = Counter(
             "pilothouse_objects_left_out_total",
-            "[ALPHA] Stored objects that lists and watches left out, and reads of them that failed, as they cannot be shown.",
+            "[ALPHA] Stored objects that lists and watches left out, and reads of them that failed, as they"
+            " cannot be shown.",
             ("group", "resource"),
         )
 
@@ -47,7 +48,10 @@ class LeftOut:
         log.warning(
             "A stored object cannot be shown", resource=resource.group_resource, name=named, err=error
         )
-        return f'{resource.group_resource} "{named}" cannot be shown in this form: {type(error).__name__}: {error}'
+        return (
+            f'{resource.group_resource} "{named}" cannot be shown in this form: {type(error).__name__}:'
+            f" {error}"
+        )
 
     def refusal(self, resource: Resource, value: bytes, error: Exception) -> errors.InternalError:
         """The answer to a GET of the object."""

@@ -191,7 +191,8 @@ class Responder:
             ):  # Go's unstructured objects have the methods of lists as well
                 raise errors.Unknown("content is not a list")
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(resource)})"
+                "you requested PartialObjectMetadataList, but the requested object is not a list"
+                f" ({_go_type(resource)})"
             )
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return tables.table_for(
@@ -398,7 +399,8 @@ class Responder:
             }
         elif media.transform == negotiation.PARTIAL:
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadata, but the requested object is a list ({_go_type(resource, 'List')})"
+                "you requested PartialObjectMetadata, but the requested object is a list"
+                f" ({_go_type(resource, 'List')})"
             )
         elif media.transform:
             out = tables.table_for(

@@ -58,7 +58,10 @@ class _Text:
         number, took = random.getrandbits(31), span.ended - span.started
         fields = f"{_fields(span.attributes)} " if span.attributes else ""
         begun = time.strftime("%d-%b-%Y %H:%M:%S", time.localtime(span.started + self._wall))
-        head = f'Trace[{number}]: "{span.name}" {fields}({begun}.{self._milliseconds(span.started)}) (total time: {_ms(took)}):'
+        head = (
+            f'Trace[{number}]: "{span.name}" {fields}({begun}.{self._milliseconds(span.started)}) (total'
+            f" time: {_ms(took)}):"
+        )
         lines = self._steps(span, f"\nTrace[{number}]: ", self._share(span))
         shown = show_duration(int(took * 1e9))
         yield f"{head}{''.join(lines)}\nTrace[{number}]: [{shown}] [{shown}] END"

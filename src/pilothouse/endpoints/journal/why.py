@@ -66,8 +66,8 @@ class Why:
         server = self._server()
         if not entries:
             err = errors.NotFound(
-                f"request {quote(audit_id)} is not among the last {len(self._journal)} requests that have ended in "
-                f"process {os.getpid()} of {self._journal.server or 'this server'}",
+                f"request {quote(audit_id)} is not among the last {len(self._journal)} requests that have"
+                f" ended in process {os.getpid()} of {self._journal.server or 'this server'}",
                 details={"name": audit_id, "kind": "requests", "causes": [_cause(server)]},
             )
             raise err

@@ -58,7 +58,10 @@ def _weigh(ctx: Context, entries: Sequence[Entry], most: int) -> None:
     size = bytes_of(entries)
     if size < most * WARNED:
         return
-    text = f"the list has {size} bytes; without the parameter limit a list may have {most} (--max-unpaged-list-bytes)"
+    text = (
+        f"the list has {size} bytes; without the parameter limit a list may have {most}"
+        " (--max-unpaged-list-bytes)"
+    )
     if size > most:
         raise errors.BadRequest(f"{text}: ask for pages with limit and continue")
     ctx.warn(f"{text}, longer ones are refused: ask for pages with limit and continue")

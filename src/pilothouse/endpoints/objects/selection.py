@@ -27,16 +27,20 @@ from pilothouse.storage import interface, keys
 from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
 
 TOKEN_EXPIRED = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
-    "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
-    "time the first chunk was returned and now may show up in the list."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list"
+    " without the continue parameter, or use the continue token in this response to retrieve the remainder of"
+    " the results. Continuing with the provided token results in an inconsistent list - objects that were"
+    " created, modified, or deleted between the time the first chunk was returned and now may show up in the"
+    " list."
 )
 VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
 COPIES = 2
 """How often the bytes of an object are in memory when it was read from the store:
 as they were read, and as an entry."""
-RIGHTS_CHANGED = "The namespaces that you may list have changed since the provided continue token was made: start a new list."
+RIGHTS_CHANGED = (
+    "The namespaces that you may list have changed since the provided continue token was made: start a new"
+    " list."
+)
 
 
 @dataclass(slots=True)

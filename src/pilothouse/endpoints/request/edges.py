@@ -14,7 +14,10 @@ _CORS: tuple[Header, ...] = (
     ("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE, PATCH"),
     (
         "Access-Control-Allow-Headers",
-        "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, X-Requested-With, If-Modified-Since",
+        (
+            "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, X-Requested-With,"
+            " If-Modified-Since"
+        ),
     ),
     ("Access-Control-Expose-Headers", "Date"),
     ("Access-Control-Allow-Credentials", "true"),

@@ -313,7 +313,8 @@ class StandingMetrics(Group):
     def __init__(self) -> None:
         self.ended = Counter(
             "pilothouse_revoked_requests_total",
-            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have changed.",
+            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have"
+            " changed.",
             ("reason",),
         )
 

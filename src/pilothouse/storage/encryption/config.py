@@ -143,8 +143,8 @@ class _Reader:
             self.errs.invalid(
                 path,
                 names,
-                "using overlapping resources such as 'secrets' and '*.' in the same resource list is not allowed "
-                "as they will be masked",
+                "using overlapping resources such as 'secrets' and '*.' in the same resource list is not"
+                " allowed as they will be masked",
             )
 
     def _providers(self, path: str, entry: Any) -> list[Provider]:
@@ -153,14 +153,16 @@ class _Reader:
             self.errs.invalid(
                 path,
                 [_text(kind) for kind in entry],
-                "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity",
+                "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox,"
+                " Identity",
             )
             return []
         if len(entry) > 1:
             self.errs.invalid(
                 path,
                 [_text(kind) for kind in entry],
-                "more than one provider specified in a single element, should split into different list elements",
+                "more than one provider specified in a single element, should split into different list"
+                " elements",
             )
             return []
         [(kind, settings)] = entry.items()
