@@ -33,8 +33,8 @@ DISTINCT, SAME, PREFIXED = "distinct", "same", "prefixed"
 STYLES = (DISTINCT, SAME, PREFIXED)
 PATTERNS = (
     *"['\"./-:,={(aA0\n@~*",
-    "['", "']", "a.", "a-", "a/", "./", "../", "0-1,", "a:", "0h", "a=", "{}", "((", "a,", "a b ", "::", "TZ=",
-    "iqn.2000-01.a", "BEGIN CERTIFICATE", "$(a)",
+    "['", "']", "a.", "a-", "a/", "./", "../", "0-1,", "a:", "0h", "a=", "{}", "((", "a,", "a b ", "::",
+    "TZ=", "iqn.2000-01.a", "BEGIN CERTIFICATE", "$(a)",
 )  # fmt: skip
 """The patterns of long texts."""
 

@@ -50,7 +50,10 @@ def test_a_line_is_made_of_what_the_programs_wrote(tmp_path: Path) -> None:
 
 
 def test_parts_of_the_page_are_filled() -> None:
-    page = "before\n<!-- generated: steps -->\nold\n<!-- end -->\nafter\n<!-- generated: landings -->\n<!-- end -->\n"
+    page = (
+        "before\n<!-- generated: steps -->\nold\n<!-- end -->\nafter\n<!-- generated: landings -->\n<!-- end"
+        " -->\n"
+    )
     more = {
         "memory": {"empty": 64.4, "pods": 108.0},
         "start": 0.34,

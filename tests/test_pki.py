@@ -197,7 +197,8 @@ from pilothouse.configuration import options
 from pilothouse import pki
 from pilothouse.configuration.addresses import advertised
 files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
-print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
+paths = (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)
+print(*(hash(open(path).read()) for path in paths))
 """
     environment = {
         **os.environ,

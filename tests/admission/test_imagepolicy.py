@@ -173,7 +173,10 @@ async def test_pods_that_are_let_in_though_the_service_fails(
         ),
         (
             {"auditAnnotations": {"a": 1}},
-            "json: cannot unmarshal number into Go struct field ImageReview.status.auditAnnotations of type string",
+            (
+                "json: cannot unmarshal number into Go struct field ImageReview.status.auditAnnotations of"
+                " type string"
+            ),
         ),
     ],
 )

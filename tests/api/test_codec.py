@@ -205,13 +205,16 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
     [
         (
             {"kind": "configmap"},
-            'configmap in version "v1" cannot be handled as a ConfigMap: '
-            'no kind "configmap" is registered for version "v1" '
-            'in scheme "pkg/api/legacyscheme/scheme.go:30"',
+            (
+                'configmap in version "v1" cannot be handled as a ConfigMap: '
+                'no kind "configmap" is registered for version "v1" '
+                'in scheme "pkg/api/legacyscheme/scheme.go:30"'
+            ),
         ),
         (
             {"apiVersion": "a\nb", "kind": "C"},
-            r'C in version "a\nb" cannot be handled as a ConfigMap: no kind "C" is registered for version "a\nb" '
+            r'C in version "a\nb" cannot be handled as a ConfigMap: no kind "C" is registered for version'
+            r' "a\nb" '
             'in scheme "pkg/api/legacyscheme/scheme.go:30"',
         ),
         (
@@ -221,13 +224,17 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
         ),
         (
             {"apiVersion": "apps/v1", "kind": "Deployment"},
-            'Deployment in version "v1" cannot be handled as a ConfigMap: '
-            "converting (v1.Deployment) to (core.ConfigMap): unknown conversion",
+            (
+                'Deployment in version "v1" cannot be handled as a ConfigMap: '
+                "converting (v1.Deployment) to (core.ConfigMap): unknown conversion"
+            ),
         ),
         (
             {"apiVersion": "a/b/c"},
-            "the object provided is unrecognized (must be of type ConfigMap): "
-            'unexpected GroupVersion string: a/b/c ({"apiVersion": "a/b/c"})',
+            (
+                "the object provided is unrecognized (must be of type ConfigMap): "
+                'unexpected GroupVersion string: a/b/c ({"apiVersion": "a/b/c"})'
+            ),
         ),
     ],
 )

@@ -142,8 +142,8 @@ async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any
     widget["metadata"] = {"name": "x"}
     why = await rig.fail(403, "POST", WIDGETS, widget)
     assert (
-        why
-        == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is terminating'
+        why == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is'
+        " terminating"
     )
     headers = {"content-type": "application/merge-patch+json"}
     await rig.ok("PATCH", f"{WIDGETS}/w", {"metadata": {"finalizers": None}}, headers=headers)

@@ -23,7 +23,10 @@ def wanting(which: Callable[[str], str | None], user: int) -> str:
     """Why this user cannot try packages where `which` finds programs; empty if they can."""
     missing = [program for program in PROGRAMS if which(program) is None]
     if missing:
-        return f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman nftables"
+        return (
+            f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman"
+            " nftables"
+        )
     return "" if user == 0 else "only root makes other roots"
 
 

@@ -1,6 +1,6 @@
 """Runs the commands of a page of docs/ in their order, in a new folder, as a reader would.
 
-    python tests/docs/pages.py PAGE...     with the Pilothouse that is installed beside this Python (`make docs`)
+    python tests/docs/pages.py PAGE...     with the Pilothouse beside this Python (`make docs`)
 
 Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python.
 Comments before a block say otherwise:

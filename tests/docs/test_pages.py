@@ -20,7 +20,8 @@ NOT_RUN = {
     "needs a checkout with an environment for development; tests/deploy/test_monitoring.py runs all of it": 1,
     "it takes another half a minute": 2,
     "needs a kubelet; tests/deploy/test_static_pod.py tries the manifest": 1,
-    "needs a module of Go with tests that use envtest; tests/e2e/test_envtest.py starts the server by the same flags": 1,
+    "needs a module of Go with tests that use envtest; "
+    "tests/e2e/test_envtest.py starts the server by the same flags": 1,
     "needs an image of Grafana; tests/test_gen_dashboards.py checks the files": 1,
     "changes the host; tests/deploy/test_debian.py runs it on request": 1,
     "changes the host; tests/deploy/test_image.py runs it on request": 2,

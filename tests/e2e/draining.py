@@ -33,8 +33,8 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.answered)} answered, {len(self.failed)} failed, {self.refused} refused, {self.told_to_wait} "
-            f"times 429; watches {dict(self.watches)}, {self.events} events"
+            f"{len(self.answered)} answered, {len(self.failed)} failed, {self.refused} refused,"
+            f" {self.told_to_wait} times 429; watches {dict(self.watches)}, {self.events} events"
         )
 
 

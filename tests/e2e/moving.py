@@ -278,7 +278,10 @@ class Watcher:
         """How what was seen differs from what has happened to the group, all but what a list has replaced."""
         wanted = [c for c in happened if not any(since < c[0] <= at for since, at, _ in self.gaps)]
         if self.seen != wanted:
-            yield f"group {self.group}: {len(self.seen)} events seen of {len(wanted)}, {sorted(set(wanted) ^ set(self.seen))[:5]}"
+            yield (
+                f"group {self.group}: {len(self.seen)} events seen of {len(wanted)},"
+                f" {sorted(set(wanted) ^ set(self.seen))[:5]}"
+            )
         for _, at, there in self.gaps:
             state: dict[str, int] = {}
             for revision, name, deleted in happened:

@@ -498,7 +498,8 @@ def test_legacy_tokens(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("token", "wanted"),
-    [("file-token", "bob"), ("file-toke", NOBODY), ("file-tokenn", NOBODY), ("FILE-TOKEN", NOBODY), ("*" * 9000, NOBODY)],
+    [("file-token", "bob"), ("file-toke", NOBODY), ("file-tokenn", NOBODY), ("FILE-TOKEN", NOBODY),
+     ("*" * 9000, NOBODY)],
 )  # fmt: skip
 def test_static_tokens(cluster: Cluster, token: str, wanted: str) -> None:
     cluster.bear(wanted, token)

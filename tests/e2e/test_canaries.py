@@ -33,7 +33,8 @@ SECRETS = "/api/v1/namespaces/default/secrets"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 METADATA = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
-DEBUG = ("/flagz", "/statusz", "/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/cmdline", "/configz", "/",
+DEBUG = ("/flagz", "/statusz", "/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/cmdline",
+         "/configz", "/",
          "/debug/api_priority_and_fairness/dump_priority_levels", "/readyz?verbose", "/debug/flags/v",
          "/debug/requests", "/api/v1/events?limit=500", "/apis/events.k8s.io/v1/events")  # fmt: skip
 
@@ -425,10 +426,12 @@ def authenticate(run: Run) -> None:
     run.ask("GET", SECRETS, Authorization=f"Bearer {text} {text}")
     run.ask("GET", SECRETS, Proxy_Authorization=f"Basic {basic}", Cookie=f"session={text}")
     for one in (token, text):
-        subprotocol = f"base64url.bearer.authorization.k8s.io.{base64.urlsafe_b64encode(one.encode()).decode().rstrip('=')}"
+        encoded = base64.urlsafe_b64encode(one.encode()).decode().rstrip("=")
+        subprotocol = f"base64url.bearer.authorization.k8s.io.{encoded}"
         run.ask(
             "GET", "/api/v1/namespaces/default/pods/p/exec?command=x",
-            Sec_WebSocket_Protocol=f"{subprotocol}, v5.channel.k8s.io", Upgrade="websocket", Connection="Upgrade",
+            Sec_WebSocket_Protocol=f"{subprotocol}, v5.channel.k8s.io", Upgrade="websocket",
+            Connection="Upgrade",
             Sec_WebSocket_Version="13", Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
         )  # fmt: skip
 

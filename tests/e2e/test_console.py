@@ -254,7 +254,8 @@ def test_metrics_are_read_as_others_read_them(console: Consoles) -> None:
         """async (text) => {
             const { parse, labels } = await import("/console/exposition.js");
             const all = [...parse(text, () => true)];
-            return all.flatMap(([name, series]) => [...series].map(([row, value]) => [name, labels(row), String(value)]));
+            return all.flatMap(([name, series]) =>
+                [...series].map(([row, value]) => [name, labels(row), String(value)]));
         }""",
         TEXT,
     )

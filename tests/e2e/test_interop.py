@@ -40,7 +40,9 @@ LARGE = [
 ]
 """Objects of all built-in kinds in which nearly every member is set."""
 FACES = {
-    f"/apis/autoscaling/v2{IN}/horizontalpodautoscalers": f"/apis/autoscaling/v1{IN}/horizontalpodautoscalers",
+    f"/apis/autoscaling/v2{IN}/horizontalpodautoscalers": (
+        f"/apis/autoscaling/v1{IN}/horizontalpodautoscalers"
+    ),
     f"/api/v1{IN}/events": f"/apis/events.k8s.io/v1{IN}/events",
 }
 """Collections that can be read in another group version."""

@@ -131,7 +131,10 @@ async def served(rig: Rig) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.
 
 def post(name: str, user: str = "admin") -> bytes:
     body = json.dumps(config_map(name)).encode()
-    head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user}\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user}\r\nContent-Length:"
+        f" {len(body)}\r\n"
+    )
     return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
 
 

@@ -98,7 +98,10 @@ class Site:
         """Ask the aggregated server, and read what comes."""
         with self.siege.connect() as connection:
             connection.settimeout(60)
-            request = f"GET /apis/hostile.example.com/v1/{sort} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer admin\r\n\r\n"
+            request = (
+                f"GET /apis/hostile.example.com/v1/{sort} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer"
+                " admin\r\n\r\n"
+            )
             connection.sendall(request.encode())
             with contextlib.suppress(OSError):
                 while data := connection.recv(1 << 20):
@@ -145,8 +148,8 @@ def nobody_waits(site: Site, name: str, attack: Callable[[], None]) -> None:
         seen = siege.bystander.seen()
         peak = siege._memory("VmHWM") - before
         print(
-            f"{name:40} {took:5.1f} s, bystander longest {seen.longest * 1000:5.0f} ms, p99 {seen.p99 * 1000:5.1f} ms, "
-            f"peak {peak / 1e6:5.1f} MB"
+            f"{name:40} {took:5.1f} s, bystander longest {seen.longest * 1000:5.0f} ms, p99"
+            f" {seen.p99 * 1000:5.1f} ms, peak {peak / 1e6:5.1f} MB"
         )
         if seen.longest <= LONGEST + quiet.longest and seen.p99 <= P99 + quiet.longest and peak <= PEAK:
             return

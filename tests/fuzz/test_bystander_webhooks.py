@@ -113,9 +113,9 @@ def test_nobody_else_waits(siege: Siege, quiet: Seen, tmp_path: pathlib.Path, so
             during = lived(siege, writers)
             assert asyncio.run(writers.once("DELETE", f"{MUTATING}/hostile")) == 200
             print(
-                f"{sort:10} {policy:6} writes {writers.longest * 1000:6.0f} ms {writers.statuses}, bystander p99 "
-                f"{before.p99 * 1000:5.1f} -> {during.p99 * 1000:5.1f} ms, longest {before.longest * 1000:.0f} -> "
-                f"{during.longest * 1000:.0f} ms"
+                f"{sort:10} {policy:6} writes {writers.longest * 1000:6.0f} ms {writers.statuses}, bystander"
+                f" p99 {before.p99 * 1000:5.1f} -> {during.p99 * 1000:5.1f} ms, longest"
+                f" {before.longest * 1000:.0f} -> {during.longest * 1000:.0f} ms"
             )
             assert writers.longest < 5, "the time-out is a second"
             good = sort in HARMLESS or (policy == "Ignore" and sort not in REFUSING)

@@ -90,9 +90,10 @@ PATCHES = [f"application/{form}+json" for form in ("json-patch", "merge-patch", 
 PATCHES.append("application/apply-patch+yaml")
 READS = ["GET", "HEAD", "DELETE", "PUT", "POST", "PATCH", "OPTIONS"]
 PARAMETERS = [
-    "fieldManager", "fieldSelector", "labelSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch",
-    "dryRun", "fieldValidation", "timeoutSeconds", "timeout", "propagationPolicy", "pretty", "gracePeriodSeconds", "watch",
-    "sendInitialEvents", "force", "includeObject", "tailLines", "container", "command", "path",
+    "fieldManager", "fieldSelector", "labelSelector", "limit", "continue", "resourceVersion",
+    "resourceVersionMatch", "dryRun", "fieldValidation", "timeoutSeconds", "timeout", "propagationPolicy",
+    "pretty", "gracePeriodSeconds", "watch", "sendInitialEvents", "force", "includeObject", "tailLines",
+    "container", "command", "path",
 ]  # fmt: skip
 NAMED = [CONFIG_MAPS, PODS, "/api", "/apis", CUSTOM, "/openapi/v3", "/api/v1/namespaces", "/logs", ""]
 DEFINITION = {

@@ -19,7 +19,8 @@ exec(sys.argv[2])
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from pilothouse.process.hangup import Hangup
 hangup = Hangup()
-signal.signal(signal.SIGHUP, lambda *_: (out / "told").write_text(f"{(out / 'told').read_text()}{hangup.gone()} "))
+told = out / "told"
+signal.signal(signal.SIGHUP, lambda *_: told.write_text(f"{told.read_text()}{hangup.gone()} "))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 (out / "told").write_text("")
 (out / "ready").touch()

@@ -29,7 +29,9 @@ SLEEPS = {
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {
-    "assembly/test_server_failures.py": "the directory of temporary files, which Python keeps for the whole process",
+    "assembly/test_server_failures.py": (
+        "the directory of temporary files, which Python keeps for the whole process"
+    ),
     "outbound/test_kubeconfig.py": "the same",
 }
 FILES = sorted(TESTS.rglob("*.py"))

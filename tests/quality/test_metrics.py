@@ -329,9 +329,11 @@ async def ask_without_a_name(run: Running) -> AsyncIterator[None]:
 
 
 @moves("kube_apiserver_clusterip_allocator_allocated_ips", "kube_apiserver_clusterip_allocator_available_ips",
-       "kube_apiserver_nodeport_allocator_allocated_ports", "kube_apiserver_nodeport_allocator_available_ports",
+       "kube_apiserver_nodeport_allocator_allocated_ports",
+       "kube_apiserver_nodeport_allocator_available_ports",
        "kube_apiserver_clusterip_allocator_allocation_duration_seconds",
-       "kube_apiserver_clusterip_allocator_allocation_total", "kube_apiserver_nodeport_allocator_allocation_total")  # fmt: skip
+       "kube_apiserver_clusterip_allocator_allocation_total",
+       "kube_apiserver_nodeport_allocator_allocation_total")  # fmt: skip
 async def make_a_service(run: Running) -> AsyncIterator[None]:
     service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
     await run.ok("POST", "/api/v1/namespaces/default/services", service)
@@ -570,7 +572,9 @@ ELSEWHERE = {
     "apiserver_flowcontrol_target_seats": "flowcontrol/test_metrics.py",
     "apiserver_flowcontrol_watch_count_samples": "flowcontrol/test_metrics.py",
     "pilothouse_flowcontrol_seats_let_go_total": "flowcontrol/test_metrics.py",
-    "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": "authn/test_reload.py",
+    "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": (
+        "authn/test_reload.py"
+    ),
     "apiserver_authentication_config_controller_automatic_reloads_total": "authn/test_reload.py",
     "apiserver_authentication_config_controller_last_config_info": "authn/test_reload.py",
     "apiserver_authentication_jwt_authenticator_jwks_fetch_last_key_set_info": "authn/test_provider.py",
@@ -585,7 +589,9 @@ ELSEWHERE = {
     "apiserver_impersonation_attempts_total": "authn/test_impersonation.py",
     "apiserver_impersonation_authorization_attempts_duration_seconds": "authn/test_impersonation.py",
     "apiserver_impersonation_authorization_attempts_total": "authn/test_impersonation.py",
-    "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": "authz/test_reload.py",
+    "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": (
+        "authz/test_reload.py"
+    ),
     "apiserver_authorization_config_controller_automatic_reloads_total": "authz/test_reload.py",
     "apiserver_authorization_config_controller_last_config_info": "authz/test_reload.py",
     "apiserver_authorization_match_condition_evaluation_errors_total": "authz/test_conditions.py",

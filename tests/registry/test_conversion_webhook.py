@@ -391,7 +391,10 @@ async def test_nobody_listens(rig: Any, runner: Any, boxes: Hooked) -> None:
     await boxes.fill("a", "b")
     await boxes.fill("c", finalizers=["x/y"])
     await boxes.hook.__aexit__()
-    refused = f'Post "{boxes.hook.url}?timeout=30s": dial tcp 127.0.0.1:{boxes.hook.port}: connect: connection refused'
+    refused = (
+        f'Post "{boxes.hook.url}?timeout=30s": dial tcp 127.0.0.1:{boxes.hook.port}: connect: connection'
+        " refused"
+    )
     for method, target, body, headers in (
         ("GET", path(name="a"), None, {}),
         ("GET", path(), None, {}),

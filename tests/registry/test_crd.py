@@ -89,7 +89,8 @@ async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     why = await rig.fail(422, "PATCH", path(name="w"), {"spec": {"n": 9}}, headers=MERGE)
     assert (
         why
-        == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than or equal to 5'
+        == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than'
+        " or equal to 5"
     )
     why = await rig.fail(422, "PUT", path(name="w"), widget(a="y"))
     assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in why

@@ -398,7 +398,10 @@ class Meter:
             if isinstance(third, str):
                 text = third
             elif third.seconds > MOST_OF_MORE * second.seconds:
-                text = f"{second.seconds / first.seconds:.0f} times the time, then {third.seconds / second.seconds:.1f}"
+                text = (
+                    f"{second.seconds / first.seconds:.0f} times the time, then"
+                    f" {third.seconds / second.seconds:.1f}"
+                )
         kept = (
             0 if case.before(small) else allocated() - before
         )  # what is stored first stays in the history of watches

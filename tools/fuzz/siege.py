@@ -46,8 +46,9 @@ class Damage:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:45} {self.status or '---'} {self.processor:7.2f} s, bystander {self.longest * 1000:6.0f} ms "
-            f"(p99 {self.p99 * 1000:5.1f}), peak {self.peak / 1e6:6.0f} MB, kept {self.kept / 1e6:6.1f} MB"
+            f"{self.name:45} {self.status or '---'} {self.processor:7.2f} s, bystander"
+            f" {self.longest * 1000:6.0f} ms (p99 {self.p99 * 1000:5.1f}), peak {self.peak / 1e6:6.0f} MB,"
+            f" kept {self.kept / 1e6:6.1f} MB"
         )
 
 

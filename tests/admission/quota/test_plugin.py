@@ -219,7 +219,8 @@ async def test_services_are_charged_for_what_they_become(rig: Any) -> None:
     assert await used(rig) == {"services": "2", "services.loadbalancers": "1", "services.nodeports": "1"}
     why = await rig.fail(403, "PATCH", f"{NS}/services/b", {"spec": {"type": "LoadBalancer"}}, headers=MERGE)
     assert why.endswith(
-        "requested: services.loadbalancers=1, used: services.loadbalancers=1, limited: services.loadbalancers=1"
+        "requested: services.loadbalancers=1, used: services.loadbalancers=1, limited:"
+        " services.loadbalancers=1"
     )
     await rig.ok("PATCH", f"{NS}/services/a", {"metadata": {"labels": {"a": "b"}}}, headers=MERGE)
     assert (await used(rig))["services.nodeports"] == "1"

@@ -12,8 +12,8 @@ from pilothouse.api.cel.types import INT, STRING, list_of, map_of
 
 KNOWN = Environment(
     {
-        "s": STRING, "n": INT, "list": list_of(STRING), "map": map_of(STRING, STRING), "authorizer": AUTHORIZER,
-        "b": types.BOOL, "ints": list_of(INT),
+        "s": STRING, "n": INT, "list": list_of(STRING), "map": map_of(STRING, STRING),
+        "authorizer": AUTHORIZER, "b": types.BOOL, "ints": list_of(INT),
     },
     extra=[BINDINGS],
 )  # fmt: skip

@@ -125,7 +125,8 @@ async def test_a_write(runner: asyncio.Runner) -> None:
         assert str(found["commit"]["revision"]) == made["metadata"]["resourceVersion"]
         names = [stage["name"] for stage in found["stages"]]
         assert names[2:] == [
-            "body", "mutating admission", "rules of the kind", "validating admission", "commit", "answer", "sending",
+            "body", "mutating admission", "rules of the kind", "validating admission", "commit", "answer",
+            "sending",
         ]  # fmt: skip
         assert sum(stage["seconds"] for stage in found["stages"]) == pytest.approx(found["seconds"], abs=1e-6)
         deleted = await explained(rig, "DELETE", f"{PODS}/p?gracePeriodSeconds=0")

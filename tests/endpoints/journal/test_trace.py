@@ -46,7 +46,10 @@ def slow_patch() -> Span:
 def test_a_request_that_took_long(stream: io.StringIO) -> None:
     text = told(stream, slow_patch())
     assert re.sub(r"^I\d{4} \S+ +\d+ trace\.py:\d+\] ", "", text).splitlines() == [
-        'Trace[N]: "Patch" accept:*/*,api-group:,name:a\\nE1127 forged,watch:true (DATE) (total time: 750ms):',
+        (
+            'Trace[N]: "Patch" accept:*/*,api-group:,name:a\\nE1127 forged,watch:true (DATE) (total time:'
+            " 750ms):"
+        ),
         'Trace[N]: ---"About to apply patch" 250ms (TIME)',
         'Trace[N]: ["GuaranteedUpdate etcd3" 31ms (TIME)]',
         'Trace[N]: ["SerializeObject" 437ms (TIME)]',

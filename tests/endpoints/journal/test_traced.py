@@ -127,7 +127,8 @@ async def test_a_create(rig: Rig) -> None:
         ),
         (
             "DELETE", "/a", None, ["Delete", "Delete/SerializeObject"],
-            ["limitedReadBody succeeded", "About to delete object from database", "Object deleted from database"],
+            ["limitedReadBody succeeded", "About to delete object from database",
+             "Object deleted from database"],
         ),
         ("DELETE", "", None, ["Delete", "Delete/SerializeObject"], []),
     ],

@@ -249,8 +249,14 @@ async def test_sessions_are_counted(rig: Rig, kubelet: StreamingKubelet) -> None
         'apiserver_stream_translator_requests_total{code="200"} 1',
         'apiserver_stream_translator_requests_total{code="400"} 1',
         'apiserver_stream_tunnel_requests_total{code="101"} 1',
-        'apiserver_websocket_streaming_requests_total{proxy_type="translated_at_apiserver",subresource="exec"} 2',
-        'apiserver_websocket_streaming_requests_total{proxy_type="translated_at_apiserver",subresource="portforward"} 1',
+        (
+            "apiserver_websocket_streaming_requests_total"
+            '{proxy_type="translated_at_apiserver",subresource="exec"} 2'
+        ),
+        (
+            "apiserver_websocket_streaming_requests_total"
+            '{proxy_type="translated_at_apiserver",subresource="portforward"} 1'
+        ),
     ):
         assert line in text.splitlines(), line
 

@@ -243,7 +243,8 @@ def numbered(data: bytes) -> bytes:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(frames(), min_size=1, max_size=12), st.lists(st.integers(1000, 128 * 1024), min_size=1, max_size=6),
+@given(st.lists(frames(), min_size=1, max_size=12),
+       st.lists(st.integers(1000, 128 * 1024), min_size=1, max_size=6),
        st.sampled_from(["at once", "later", "window"]))  # fmt: skip
 def test_any_frames_cut_anywhere(parts: list[tuple[bytes, int]], cuts: list[int], how: str) -> None:
     """No callback works for longer than its turn, and memory grows with what is received."""

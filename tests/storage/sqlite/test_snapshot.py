@@ -184,7 +184,10 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
         ("DELETE FROM meta WHERE name = 'cleaned'", "does not say up to where"),
         ("ALTER TABLE history DROP COLUMN expires", "the table history is not defined as in a store"),
         (
-            "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM history))",
+            (
+                "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM"
+                " history))"
+            ),
             "follows",
         ),
         (
@@ -205,7 +208,10 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
         ),
         ("UPDATE history SET value = x'7b7d' WHERE created = 0", "a deletion with a value"),
         (
-            "UPDATE history SET created = created + 1 WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            (
+                "UPDATE history SET created = created + 1 WHERE id = (SELECT max(id) FROM history WHERE"
+                " created > 0)"
+            ),
             "created",
         ),
         ("UPDATE history SET key = 'x' WHERE id = (SELECT max(id) FROM history)", "is not one of the store"),

@@ -213,7 +213,8 @@ async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, p
         plugin.stop()
         await provider._look()
         assert provider.problem.startswith(
-            "failed to perform status section of the healthz check for KMS Provider one, error: rpc error: code = "
+            "failed to perform status section of the healthz check for KMS Provider one, error: rpc error:"
+            " code = "
         )
         clock.now += DEFAULT_INTERVALS.write_ttl
         provider.encrypt(b"x", CONTEXT)
