@@ -39,7 +39,8 @@ STREAMS = {
     "sink": b"",
     "deaf": b"",
 }
-"""What follows the kubelet's grant, over and over; without anything it reads, or for "deaf" does not."""
+"""The bytes that follow the kubelet's grant, over and over;
+without anything it reads, or for "deaf" does not."""
 
 ANSWERS = {
     "early": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),

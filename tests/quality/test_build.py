@@ -47,7 +47,8 @@ def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
 
 
 def setup(*arguments: str, folder: pathlib.Path = ROOT) -> str:
-    """Run setup.py with no module to compile, and without a change of the tree that servers of other tests run from."""
+    """Run setup.py with no module to compile,
+    and without a change of the tree that servers of other tests run from."""
     quiet = {"PILOTHOUSE_ONLY": "none", "PYTHONWARNINGS": "ignore", "SETUPTOOLS_SCM_WRITE_TO_SOURCE": "false"}
     return subprocess.run(
         [sys.executable, "setup.py", "--quiet", *arguments],

@@ -150,7 +150,8 @@ class Writers:
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
-        """The publishers of this server's identity lease and endpoint, for stores shared with other servers."""
+        """The publishers of this server's identity lease and endpoint,
+        for stores shared with other servers."""
         if not self.registry.storage.others_write:
             return []
         client = self.client(SERVER)

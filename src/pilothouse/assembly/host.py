@@ -1,4 +1,5 @@
-"""What a process has, whatever it serves: metrics, health, certificates, caches, threads, ways to other servers, the store."""
+"""The parts of a process, whatever it serves:
+metrics, health, certificates, caches, threads, ways to other servers, the store."""
 
 import asyncio
 import pathlib

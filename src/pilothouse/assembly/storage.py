@@ -37,8 +37,8 @@ class Registry:
     """The objects of one cluster: their storage, the watch cache,
     the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too. `stale` is the
-    store's.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
+    `stale` is the store's.
     """
 
     def __init__(

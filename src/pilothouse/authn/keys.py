@@ -18,10 +18,12 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
 _FAILURE = "go-jose/go-jose: error in cryptographic primitive"
 MAX_HEADER = 4 << 10
-"""Bytes of a token's header. It is parsed before the signature is verified, as it names the algorithm and the key."""
+"""Bytes of a token's header. It is parsed before the signature is verified,
+as it names the algorithm and the key."""
 MAX_PLAIN, MAX_PARTS = 16 << 10, 10_000
-"""Bytes of a payload from which on its members, objects and arrays are counted, and how many it may have. Tokens of clients
-are shorter, those of distributed claims are not, and they are read before their signature is verified."""
+"""Bytes of a payload from which on its members, objects and arrays are counted,
+and how many it may have. Tokens of clients are shorter, those of distributed
+claims are not, and they are read before their signature is verified."""
 _ISSUER = re.compile(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_ISSUERS = 8
@@ -152,7 +154,8 @@ class Compact:
         return header if all(text is None or isinstance(text, str) for text in texts) else None
 
     def claims(self) -> dict[str, Any] | None:
-        """The claims; None when the payload is no object in JSON, or a long one with too many parts to be read at once."""
+        """The claims; None when the payload is no object in JSON,
+        or a long one with too many parts to be read at once."""
         if len(self._payload) > MAX_PLAIN:
             members, containers, _ = shape(self._payload)
             if members + containers > MAX_PARTS:

@@ -125,7 +125,8 @@ class JWTTokens(Background):
             await one.close()
 
     async def replace(self, issuers: Sequence[IssuerTokens], forget: Callable[[], None]) -> None:
-        """Put other issuers, which have been started, in force; `forget` empties the cache of tokens at once."""
+        """Put other issuers, which have been started, in force;
+        `forget` empties the cache of tokens at once."""
         old, self._issuers = self.issuers, {one.url: one for one in issuers}
         forget()
         for one in old:
@@ -152,7 +153,8 @@ class JWTTokens(Background):
                     refusals.append(error)
             raise refusals[0]
         finally:
-            refusals.clear()  # an error that its own frame holds would keep the token until the next collection
+            # An error that its own frame holds would keep the token until the next collection.
+            refusals.clear()
 
     async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"

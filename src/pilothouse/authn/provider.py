@@ -24,7 +24,8 @@ RETRY = 10.0
 MAX_KEYS = 100
 """Keys of one provider. Without a key ID in a token each of them is tried."""
 MAX_MODULUS, MAX_EXPONENT = 1366, 6
-"""Digits in base64 of an RSA key: 8,192 bits, and 32 (31 in Go). Signatures by longer ones take milliseconds to verify."""
+"""Digits in base64 of an RSA key: 8,192 bits, and 32 (31 in Go).
+Signatures by longer ones take milliseconds to verify."""
 MAX_TOKEN_PAYLOAD, MAX_SIGNATURE = 1 << 20, 4 << 10
 """Characters of a token's parts; --max-token-bytes limits those of clients."""
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -125,7 +126,8 @@ class Provider(BackgroundTask):
         raise BadSignature("failed to verify id token signature")
 
     async def _signed(self, token: str, header: dict[str, Any], registry: Any) -> bool:
-        """Whether a key signed the token. Where several may have, they are tried in turns of the loop, for one token at a time."""
+        """Whether a key signed the token. Where several may have,
+        they are tried in turns of the loop, for one token at a time."""
         from joserfc import jws
         from joserfc.errors import JoseError
 

@@ -94,7 +94,8 @@ def _read(path: str) -> Sheet:
 
 @contextlib.contextmanager
 def _progress(steps: int) -> Iterator[Callable[[str], None]]:
-    """What shows the step that is taken, of so many: a bar on a terminal, lines elsewhere; on standard error."""
+    """Yield a function that shows the current step, of so many:
+    a bar on a terminal, lines elsewhere; on standard error."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda what: print(f"measuring: {what}", file=sys.stderr)
         return

@@ -54,7 +54,9 @@ def check(
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and not _shared(config):
-        yield f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
+        yield (
+            f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
+        )
     if config.logging_format not in ("text", "json"):
         yield f'format: Invalid value: "{config.logging_format}": Unsupported log format'
     if config.enable_priority_and_fairness:

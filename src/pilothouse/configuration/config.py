@@ -515,7 +515,8 @@ class Config:
     def runs(self, controller: str) -> bool:
         """Whether --controllers asks for this controller: a name beats *, and -name beats both.
 
-        Over a store that others write to none runs unless asked for: a cluster of several servers has its own controller manager.
+        Over a store that others write to none runs unless asked for:
+        a cluster of several servers has its own controller manager.
         """
         if BACKENDS[self.backend].others_write and "controllers" not in self.given:
             return False

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 CHUNK = 64 * 1024
 LONGEST = 1 << 63
-"""A Content-Length that Go's client does not read, nor longer ones; of more than 64 bits the parser refuses it."""
+"""A Content-Length that Go's client does not read, nor longer ones;
+of more than 64 bits the parser refuses it."""
 BROKEN = "net/http: HTTP/1.x transport connection broken"
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 

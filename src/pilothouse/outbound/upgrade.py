@@ -106,7 +106,8 @@ class _Client(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.head = _Head()
         self.head_read: asyncio.Future[str] = loop.create_future()
-        """Why there is no head, "" once there is one: an error would hold the frames that it passes, and the request in them."""
+        """Why there is no head, "" once there is one:
+        an error would hold the frames that it passes, and the request in them."""
         self.body_read: asyncio.Future[None] = loop.create_future()
         self.body = bytearray()
         self._raw = bytearray()

@@ -12,7 +12,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.storage.keys import ROOT
 
 PODS = f"{ROOT}pods/"
-"""Only pods are deleted with a grace period."""
+"""The keys to look at: only pods are deleted with a grace period."""
 _MEMBER = b'"deletionTimestamp":"'
 """How the member stands in a stored object.
 The quotation marks within a text are escaped, so it is in none."""

@@ -30,8 +30,9 @@ class Store:
         object_limit: int = OBJECT_LIMIT,
         stale: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """`object_limit`: bytes that a stored object may have at the most. `stale` tells of a key whether its value is to be
-        written anew though it has not changed, as after a change of the encryption; None = none is."""
+        """`object_limit`: bytes that a stored object may have at the most.
+        `stale` tells of a key whether its value is to be written anew though it
+        has not changed, as after a change of the encryption; None = none is."""
         self.storage = storage
         self.cacher = cacher
         self.object_limit = object_limit
@@ -39,7 +40,8 @@ class Store:
         self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.others_write else None
-        """Waits until the caches are as new as the store; None where they always are. Concurrent callers share one read."""
+        """Waits until the caches are as new as the store; None where they always are.
+        Concurrent callers share one read."""
 
     def cache(self, resource: Resource) -> ResourceCache:
         """The watch cache of what is stored for a resource."""

@@ -43,7 +43,8 @@ def loaded() -> ctypes.CDLL | None:
 
 @functools.cache
 def readable() -> bool:
-    """Whether a context can be read: a version of Python that is not known tries it in another process, which may crash."""
+    """Whether a context can be read: a version of Python that is not known tries it in another process,
+    which may crash."""
     if sys.version_info[:2] in _KNOWN:
         return True
     tried = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False)
@@ -58,7 +59,8 @@ def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
 
 
 def read(context: ssl.SSLContext) -> ctypes.c_void_p | None:
-    """The first member of CPython's PySSLContext; None if it does not look like an SSL_CTX. Another layout may crash."""
+    """The first member of CPython's PySSLContext; None if it does not look like an SSL_CTX.
+    Another layout may crash."""
     found = loaded()
     if found is None:
         return None

@@ -46,6 +46,6 @@ class CompactionLoop(BackgroundTask):
 
 
 def upkeep(storage: Storage, config: Config, checks: object) -> list[Background]:
-    """What runs beside an embedded store (storage/backends.py)."""
+    """The background work beside an embedded store (storage/backends.py)."""
     interval = config.etcd_compaction_interval
     return [CompactionLoop(storage, interval)] if interval else []

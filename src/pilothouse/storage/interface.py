@@ -109,8 +109,8 @@ class Subscription:
 class Storage(Protocol):
     """The operations of a store. Keys are text (`/registry/pods/default/a`).
 
-    `others_write` says that other processes write to it as well: what its watches have delivered may be stale until
-    current_revision() has returned, and other servers may serve what it holds.
+    `others_write` says that other processes write to it as well: what its watches have delivered may be stale
+    until current_revision() has returned, and other servers may serve what it holds.
     """
 
     others_write: bool

@@ -267,7 +267,10 @@ def test_a_view_that_never_ends_is_not_read(tmp_path: Path) -> None:
     made(tmp_path / "a")
     path = tmp_path / "file"
     snapshot.save(tmp_path / "a", path)
-    endless = "WITH RECURSIVE r(name, number) AS (SELECT 'a', 1 UNION ALL SELECT name, number + 1 FROM r) SELECT * FROM r"
+    endless = (
+        "WITH RECURSIVE r(name, number) AS (SELECT 'a', 1 UNION ALL SELECT name, number + 1 FROM r) SELECT *"
+        " FROM r"
+    )
     rewritten(path, f"DROP TABLE meta; CREATE VIEW meta AS {endless}")
     with pytest.raises(
         SnapshotError, match='the table meta is missing; the view "meta" is not one of a store'

@@ -142,10 +142,10 @@ def _parse(text: str, layout: str) -> tuple[int, int]:
 
 
 def _parse_any(text: str, layout: str) -> tuple[int, int]:
-    """As _parse, and times that Go writes and does not parse.
+    """Like _parse, for the times, too, that Go writes and does not parse.
 
-    An offset brings the year of a time that Go parses down to -1 or up to 10000. A grace period that wraps brings the end
-    of a pod to any second that 64 bits count.
+    An offset brings the year of a time that Go parses down to -1 or up to 10000. A grace period that wraps
+    brings the end of a pod to any second that 64 bits count.
     """
     try:
         return _parse(text, layout)
@@ -161,7 +161,7 @@ def _parse_any(text: str, layout: str) -> tuple[int, int]:
 
 
 def _kept(text: str, layout: str) -> tuple[int, int]:
-    """As _parse_any, of a time whose seconds fit into 64 bits, as protobuf has them."""
+    """Like _parse_any, for a time whose seconds fit into 64 bits, as protobuf has them."""
     seconds, micro = _parse_any(text, layout)
     if seconds - _UNIX_EPOCH != int64(seconds - _UNIX_EPOCH):
         raise ValueError(f"parsing time {_quote(text)}: year out of range")
@@ -209,9 +209,11 @@ _is_canonical_micro = re.compile(rf"{_DATE}T{_CLOCK}\.\d{{6}}Z", re.ASCII).fullm
 
 
 def time(text: str) -> str | None:
-    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message.
+    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time;
+    ValueError with Go's message.
 
-    A time that was written can be read, in any year: else a stored object that has one could not be changed any more.
+    A time that was written can be read, in any year:
+    else a stored object that has one could not be changed any more.
     """
     if _is_canonical(text):
         return text
@@ -242,7 +244,8 @@ def from_unix(seconds: int) -> str:
 
 
 def to_unix(text: str) -> tuple[int, int]:
-    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored; ValueError for a text that is no time."""
+    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored;
+    ValueError for a text that is no time."""
     seconds, micro = _parse_any(text, MICROSECONDS if "." in text else SECONDS)
     return seconds - _UNIX_EPOCH, micro
 

@@ -156,7 +156,7 @@ class Responder:
         return conversion is not None and conversion.converter is not None
 
     async def answer(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
-        """As value(), also where the conversion has to be waited for; in the request's `work`."""
+        """Like value(), also where the conversion has to be waited for; in the request's `work`."""
         conversion, work = needed(resource, ctx.media), ctx.work
         if conversion is None or conversion.converter is None:
             if not work.bytes:

@@ -55,7 +55,7 @@ class Edges:
         return None
 
     def headers(self, request: Request) -> list[Header]:
-        """What the answer carries beside its own headers."""
+        """The headers that the answer carries beside its own."""
         if not self._origins or not self.allows(request):
             return self._always
         return [*self._always, ("Access-Control-Allow-Origin", request.headers["origin"]), *_CORS]

@@ -43,7 +43,8 @@ def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[st
 
 
 def definitions(db: sqlite3.Connection) -> Iterator[str]:
-    """How the format differs from a store's: read before SQLite runs a view, a trigger or an expression that is defined in it."""
+    """How the format differs from a store's:
+    read before SQLite runs a view, a trigger or an expression that is defined in it."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:
         yield f"the database has format {version}, this version reads {FORMAT}"
@@ -99,7 +100,7 @@ def _rows(db: sqlite3.Connection, progress: Progress) -> Iterator[str]:
 
 
 def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str]:
-    """What is wrong with one row; `before` is the one that its key had until then."""
+    """The faults in one row; `before` is the one that its key had until then."""
     number, key, created, prev, expires, value = row
     if not isinstance(key, str) or not all(isinstance(one, int) for one in (created, prev or 0, expires)):
         yield f"row {number}: a column has a value of another type"

@@ -48,7 +48,10 @@ EVENTS = (
     "FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id >= ? AND h.id < ? ORDER BY h.id LIMIT ?"
 )
 
-FOREIGN = "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'view' AND name IN ('history', 'meta'))"
+FOREIGN = (
+    "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'view' AND name IN ('history',"
+    " 'meta'))"
+)
 
 Row = tuple[int, str, int, int, bytes]
 

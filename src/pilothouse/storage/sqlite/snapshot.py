@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 SHOWN = 100
 """Problems of a snapshot, at most."""
 BUMP = 1_000_000_000
-"""By how much the revision of a restored store is higher than that of its snapshot."""
+"""The distance of a restored store's revision from that of its snapshot."""
 END = 1 << (63 - BITS)
 """The first revision that a row cannot have."""
 RESTORED = "/pilothouse/restored"
@@ -126,8 +126,9 @@ def restore(
 ) -> Summary:
     """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
 
-    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it, or
-    the journal of one, which SQLite would apply to what is restored. The store is there as a whole or not at all.
+    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a
+    store in it, or the journal of one, which SQLite would apply to what is restored.
+    The store is there as a whole or not at all.
     """
     verified = verify(path, progress)
     data = DataDirectory(directory)
@@ -193,7 +194,8 @@ def _digest(path: Path, size: int, progress: check.Progress) -> bytes:
 
 
 def _copy(snapshot: Path, target: Path, progress: check.Progress) -> bytes:
-    """Copy the database of a snapshot without the hash, to a file that must not exist; the SHA-256 of what was copied."""
+    """Copy the database of a snapshot without the hash, to a file that must not exist;
+    the SHA-256 of what was copied."""
     size, out = snapshot.stat().st_size - HASH, hashlib.sha256()
     with snapshot.open("rb") as source, open(target, "xb", opener=private) as file:
         for chunk in _chunks(source, size, progress):

@@ -43,7 +43,8 @@ CALLS = 16
 
 SEED_SIZE = INFO_SIZE = 32
 LONGEST_SEED = 1024
-"""Bytes of a seed that a plugin gives back. Upstream has no such limit; all servers make seeds of SEED_SIZE."""
+"""Bytes of a seed that a plugin gives back.
+Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -122,7 +123,8 @@ class _Writing:
 
 
 class KMS(Remote, BackgroundTask):
-    """The provider of one plugin. Known keys are kept, thousands of them, so values under them can be read without the plugin.
+    """The provider of one plugin. Known keys are kept, thousands of them,
+    so values under them can be read without the plugin.
 
     `clock` gives the Unix time, by which seeds expire;
     `monotonic` what attempts and pauses are measured with.

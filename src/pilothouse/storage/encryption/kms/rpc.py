@@ -16,7 +16,8 @@ from pilothouse.storage.encryption.kms import wire as kms_wire
 from pilothouse.storage.encryption.kms.wire import KMSError, Source, Status
 
 ANSWER_BYTES = 96 << 10
-"""Longest answer of a plugin: its annotations may have 32 KiB, and twice as much again where they are many and short."""
+"""Longest answer of a plugin: its annotations may have 32 KiB,
+and twice as much again where they are many and short."""
 
 OPTIONS = (
     ("grpc.default_authority", "localhost"),
