@@ -52,8 +52,8 @@ def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> 
     """The causes that a rule finds; upstream's text after the
     field says the reason (`Required value`, ...) and the detail.
 
-    The examples and patterns at the end of sentences about names are left out: the tests of `api/values/names.py` have them. Long
-    sentences have the short forms of SENTENCES.
+    The examples and patterns at the end of sentences about names are left out: the tests of
+    `api/values/names.py` have them. Long sentences have the short forms of SENTENCES.
     """
     objects = given if isinstance(given, tuple) else (given,)
     errs = Errors()

@@ -6,7 +6,7 @@ A module makes `log = Logger(__name__)`. Every message is a constant, what varie
 Detail has a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule
 for the file, is at least 4.
 
-Lines that are written while a request is served tell its audit ID, whoever writes them. Lines that repeat are limited
+Lines that any module writes while a request is served tell its audit ID. Lines that repeat are limited
 (`Repeats`).
 """
 
@@ -219,7 +219,8 @@ PERIOD = 10.0
 """Seconds of a period; it begins with the first line of a message."""
 
 MESSAGES = 1024
-"""Messages that are counted at a time. Messages of this project are constants; those of libraries may be anything."""
+"""Messages that are counted at a time.
+Messages of this project are constants; those of libraries may be anything."""
 
 Key = tuple[str, str]
 """The name of a logger and a message, without what varies."""
@@ -268,7 +269,8 @@ class Repeats:
         return False
 
     def ended(self, now: float) -> Iterator[logging.LogRecord]:
-        """Forget the periods that have ended at `now`; a line for each message of which lines were left out."""
+        """Forget the periods that have ended at `now`;
+        a line for each message of which lines were left out."""
         crowded = len(self._counts) > MESSAGES
         if self._looked <= now < self._ends and not crowded:
             return

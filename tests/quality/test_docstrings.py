@@ -14,7 +14,13 @@ NOT_YET = (
     "src/pilothouse/admission/",
     *(
         f"src/pilothouse/endpoints/{name}.py"
-        for name in ("connect", "delete", "patch", "scope", "subresources")
+        for name in (
+            "actions/subresources",
+            "objects/delete",
+            "objects/patch",
+            "objects/scope",
+            "streams/connect",
+        )
     ),
     *(f"src/pilothouse/registry/{name}.py" for name in ("client", "write")),
 )

@@ -641,7 +641,8 @@ ENVELOPE = {
     "apiserver_storage_data_key_generation_failures_total",
     "apiserver_storage_envelope_transformation_cache_misses_total",
 }
-"""What is declared where a KMS plugin is configured; storage/encryption/kms/test_provider.py moves it."""
+"""The metrics that are declared where a KMS plugin is configured;
+storage/encryption/kms/test_provider.py moves them."""
 
 
 ON_REQUEST: tuple[Callable[[], Group], ...] = (
@@ -657,10 +658,11 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     CommitMetrics,
     EtcdMetrics,
 )
-"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
-(outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
-(endpoints/objects/test_standing.py), several workers (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd
-(storage/etcd/test_leases.py), traces (tracing/test_exporter.py)."""
+"""The metrics that are declared where a flag asks for them: a KMS plugin, encryption
+(storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit back end
+(audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
+(workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
+traces (tracing/test_exporter.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

@@ -89,7 +89,9 @@ OF_THE_PROCESS = {
     "logs.py:_modules": "--v and --vmodule: standard error is one",
     "server/openssl.py:loaded": "the library that the process has loaded",
     "server/openssl.py:readable": "whether the Python of the process has a known layout",
-    "server/unknown_clients.py:_setter": "OpenSSL's functions, and the one that they call: the library is one",
+    "server/unknown_clients.py:_setter": (
+        "OpenSSL's functions, and the one that they call: the library is one"
+    ),
     "testing/ports.py:_given": "ports that tests of this process were given",
 }
 

@@ -1,4 +1,5 @@
-"""Objects that wait for their conversion, in every verb but watch (endpoints/objects/test_watch_conversion.py)."""
+"""Objects that wait for their conversion,
+in every verb but watch (endpoints/objects/test_watch_conversion.py)."""
 
 import asyncio
 from collections.abc import Iterator

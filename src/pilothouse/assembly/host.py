@@ -41,8 +41,9 @@ from pilothouse.workers.metrics import WorkerMetrics, Workers
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Given:
-    """What a server is made with. Bound `sockets` and a `storage` that is not started are taken over; by default the
-    flags name them. `worker` is the path of one of several workers (workers/metrics.py)."""
+    """The parts that a server is made with. Bound `sockets` and a `storage`
+    that is not started are taken over; by default the flags name them.
+    `worker` is the path of one of several workers (workers/metrics.py)."""
 
     config: Config
     sockets: list[socket.socket] | None = None

@@ -1,6 +1,7 @@
 """Opens the store that the flags name, and what looks after it.
 
-Each kind of store (configuration/backends.py) has a module with two functions, `open_storage` and `upkeep`, imported where it is used.
+Each kind of store (configuration/backends.py) has a module with two functions,
+`open_storage` and `upkeep`, imported where it is used.
 """
 
 from collections.abc import Callable, Mapping

@@ -31,7 +31,8 @@ PAUSES = (0.1, 5.0)
 
 
 class Worker:
-    """One process, and when it may be started again. It is told its path (see workers/metrics.py) in the environment."""
+    """One process, and when it may be started again.
+    It is told its path (see workers/metrics.py) in the environment."""
 
     def __init__(self, command: Sequence[str], path: pathlib.Path) -> None:
         self._command = list(command)

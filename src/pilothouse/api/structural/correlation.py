@@ -1,4 +1,5 @@
-"""Correlates a new value of a custom resource with the old one at the same place (apiserver cel/common CorrelatedObject)."""
+"""Correlates a new value of a custom resource with the old one at the same place
+(apiserver cel/common CorrelatedObject)."""
 
 from collections.abc import Hashable
 from time import perf_counter

@@ -459,6 +459,9 @@ async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
 
 
 def test_a_server_without_plugins_does_not_load_grpc() -> None:
-    code = "import sys, pilothouse.assembly.process, pilothouse.storage.encryption.kms.provider; print('grpc' in sys.modules)"
+    code = (
+        "import sys, pilothouse.assembly.process, pilothouse.storage.encryption.kms.provider; print('grpc' in"
+        " sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
