@@ -32,7 +32,7 @@ WATCHES, OBJECTS = 4000, 50
 COLLECTION = "/api/v1/namespaces/default/configmaps"
 ONE = f"{COLLECTION}/c1"
 STEPS = {"get": 400, "list": 200, "create": 30, "patch": 40, "event": 20}
-"""How often each is done in a batch."""
+"""How often a batch has each step."""
 
 numbers = itertools.count()
 

@@ -41,7 +41,7 @@ KEPT = (
     "Future",
     "future_",
 )
-"""How the names begin of those that are not passed over."""
+"""The beginnings of the names of functions that are kept."""
 LETTERS = string.ascii_letters + string.digits + "_.@$~<"
 """The characters of a name."""
 LIBRARIES = {

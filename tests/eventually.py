@@ -32,7 +32,7 @@ async def aeventually(check: Callable[[], T], what: str, seconds: float = 10) ->
 
 
 async def aeventually(check: Callable[[], T | Awaitable[T]], what: str, seconds: float = 10) -> T:
-    """The same on the loop, by its time; `check` may be a coroutine function."""
+    """Like eventually(), on the loop, by its time; `check` may be a coroutine function."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:

@@ -31,7 +31,7 @@ NOT_RUN = {
     "takes hours, and a load generator that is not part of the project": 1,
     "the tests run where the package is installed": 2,
 }
-"""Why blocks are not run, and how many for each reason."""
+"""The reasons why blocks are not run, and the number of blocks for each."""
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class Restart:
 
 @dataclass
 class Restarts:
-    """All of them, in order. What happens outside of them is a fault."""
+    """The restarts, in order. An event outside of them is a fault."""
 
     done: list[Restart] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from pilothouse.testing.server import Subprocess
 
 WRITERS, RATE = 20, 1000
 SECONDS = 2.0
-"""How long it is written before the first snapshot, and after the last."""
+"""The seconds of writing before the first snapshot, and after the last."""
 SNAPSHOTS = 2
 ETCDUTL = shutil.which("etcdutl")
 

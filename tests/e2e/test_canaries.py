@@ -54,7 +54,7 @@ class Canaries:
         return text
 
     def keep(self, what: str, text: str) -> None:
-        """One that others have made."""
+        """Keep a secret that others have made."""
         self.texts[what] = text
 
     def found(self, data: bytes) -> list[str]:

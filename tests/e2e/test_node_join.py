@@ -121,7 +121,7 @@ def context_of(server: InProcess, directory: pathlib.Path, cert: bytes, key: Any
 
 @pytest.fixture(scope="module")
 def kubelet(server: InProcess, bootstrap: User, tmp_path_factory: pytest.TempPathFactory) -> User:
-    """The same node, with the certificate that it has got."""
+    """The node with the certificate that it has got."""
     key = new_key()
     cert = certified(bootstrap, bootstrap.ok("POST", REQUESTS, signing_request(key, CLIENT)))
     return User(server.url, context_of(server, tmp_path_factory.mktemp("kubelet"), cert, key))

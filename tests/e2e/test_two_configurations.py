@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class Side:
-    """One of the servers as its administrator, or as who has a token."""
+    """One of the servers, as its administrator or as the user of a token sees it."""
 
     def __init__(self, server: InProcess, token: str) -> None:
         self.server = server

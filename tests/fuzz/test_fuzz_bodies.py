@@ -193,7 +193,7 @@ def test_objects_with_one_thing_wrong(target: Target, data: st.DataObject) -> No
 
 @pytest.mark.parametrize(("path", "body"), GOOD, ids=[path.strip("/").replace("/", "-") for path, _ in GOOD])
 def test_every_member_of_a_wrong_type(target: Target, path: str, body: dict[str, object]) -> None:
-    """Each member of a good object in turn is made each of a few other things."""
+    """Each member of a good object in turn gets each of a few other values."""
     for wrong in WRONG:
         for changed in variants(body, wrong):
             answer = target.send("POST", f"{path}?dryRun=All", json.dumps(changed).encode(), JSON)

@@ -138,7 +138,7 @@ async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, t
 
 
 def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
-    """The other side sends on, whatever it is told."""
+    """The other side goes on sending, whatever it is told."""
     backend = Backend(tmp_path, respond)
     cert, key = backend.authority.issue("backend", hosts=backend.hosts, server=True)
     (tmp_path / "endless.pem").write_bytes(cert + key)

@@ -38,7 +38,7 @@ def of_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def of_cython(text: str) -> Iterator[tuple[int, str]]:
-    """The same of a compiled module, whose docstrings begin a line."""
+    """The line and the text of each docstring of a compiled module: each begins a line."""
     for found in re.finditer(r'^[ \t]*"""(.*?)"""', text, re.M | re.S):
         yield text.count("\n", 0, found.start()) + 1, found[1]
 

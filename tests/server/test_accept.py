@@ -133,7 +133,7 @@ def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..
 def test_connections_that_have_ended_leave_nothing(
     door: Callable[..., Door], protocol: str, user: str
 ) -> None:
-    """Each has large buffers, and collections of garbage are rare."""
+    """Each connection has large buffers, and collections of garbage are rare."""
 
     def count() -> int:
         return sum(type(each).__name__ in ("SSLProtocol", "Connection") for each in gc.get_objects())

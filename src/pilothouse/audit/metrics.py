@@ -19,7 +19,7 @@ TURN = 5.0
 
 
 class AuditMetrics(Group):
-    """How many events there were and what became of them."""
+    """Counts of events, and of those that were lost."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.event_counts = [0]

@@ -54,7 +54,7 @@ class Method(Authenticator, Protocol):
     """One of the methods of a union."""
 
     name: str
-    """How people know it."""
+    """The name by which people know it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,7 +75,7 @@ class TokenAuthenticator(Protocol):
     """An authenticator of one kind of bearer token."""
 
     name: str
-    """How people know it."""
+    """The name by which people know it."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         """The identity; None for a token of another kind;

@@ -101,7 +101,7 @@ class TokenCacheMetrics(Group):
             f"{cache}active_fetch_count", "[ALPHA] Tokens that are being checked.", ("status",), self._active
         )
         self.fetching: int | None = None
-        """How many are; None before the first one."""
+        """The number of fetches under way; None before the first one."""
         self.hit = self.seconds.series("hit").observe
         """Called for each token that is in the cache."""
 

@@ -23,7 +23,7 @@ status is 1 when there is an error.
 
 
 class Wrong(ValueError):
-    """There are errors; they have been printed."""
+    """The error when a configuration has faults, which have been printed."""
 
 
 def run(arguments: Sequence[str]) -> None:

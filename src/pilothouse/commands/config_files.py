@@ -112,7 +112,7 @@ Naming = Callable[[str, Config], Iterable[str]]
 NAMING: Mapping[str, Naming] = MappingProxyType(
     {"authorization-config": _authorization, "admission-control-config-file": _admission}
 )
-"""The same for files that name kubeconfigs, which it gives."""
+"""The reader of each flag's file that names kubeconfigs; it returns them."""
 
 PAIRS = (
     ("tls-cert-file", "tls-private-key-file"),

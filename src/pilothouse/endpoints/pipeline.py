@@ -77,7 +77,7 @@ class Stages:
     authentication: AuthenticationMetrics
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
-    """None: nothing is recorded."""
+    """The auditor; None: nothing is recorded."""
     journal: Journal | None = None
     """Keeps what is known of the latest requests; None: nobody can ask for it."""
     finder: Finder | None = None

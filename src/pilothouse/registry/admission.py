@@ -55,7 +55,7 @@ class AdmissionAttributes:
     work: Work | Inline = INLINE_WORK
     """The executor of plugins when the object is large."""
     reinvocation: Reinvocation | None = None
-    """None until a plugin needs it."""
+    """The state of reinvocation; None until a plugin needs it."""
     pending: Callable[[], Awaitable[None]] | None = None
     """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first
     plugin that wants them. None = they are in the request's version."""

@@ -172,7 +172,7 @@ class Instances:
             obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
     def _prepare_status(self, ctx: WriteContext, obj: Object, old: Object) -> None:
-        """All but the status and the tracked fields is as it was."""
+        """Keep everything but the status and the tracked fields as it was."""
         live = copy(old)
         sent, metadata = dict(obj), obj["metadata"]
         tracked = metadata.get("managedFields")

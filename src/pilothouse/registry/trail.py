@@ -44,7 +44,7 @@ class Trail:
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        """Each has the first members of a Step."""
+        """The steps; each has the first members of a Step."""
         self.marks: list[tuple[str, float]] = []
         self.changed: list[str] = []
         self.revision = 0

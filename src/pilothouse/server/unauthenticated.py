@@ -47,7 +47,7 @@ class Unauthenticated:
         self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
         self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins with that number
         self.most = 0
-        """How many the origin with most of them has."""
+        """How many connections the origin with most of them has."""
         self._count = 0
 
     def __len__(self) -> int:

@@ -332,7 +332,7 @@ async def creator(rig: Any, number: Any, pods: Any) -> list[bool]:
 
 
 async def test_two_servers_over_one_store(rig: Any) -> None:
-    """Each has a cache of its own of what both write."""
+    """Each server has a cache of its own of the objects that both write."""
     other = Quotas(rig.storage, namespaces=())
     async with other:
         plugin = other.plugin

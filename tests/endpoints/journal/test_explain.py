@@ -1,4 +1,4 @@
-"""Why a request was answered as it was."""
+"""The explanation of a request's answer."""
 
 import asyncio
 import pathlib

@@ -308,7 +308,7 @@ async def test_a_token_goes_with_no_version(rig: Rig, three: Any) -> None:
     st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcdefgh")), max_size=12),
 )
 def test_pages_together_are_the_list_at_their_revision(there: Any, limit: Any, writes: Any) -> None:
-    """While others write between the pages."""
+    """The pages are right, also while others write between them."""
 
     async def main() -> None:
         async with Rig() as rig:

@@ -148,7 +148,7 @@ def _one_term(selector: Object, path: str, errs: Errors) -> None:
 
 
 def _one_of(members: tuple[str, ...], why: str, more: str) -> d.Rule:
-    """One of these must be given; `more` is the message if there are several."""
+    """The holder must have one of these members; `more` is the message if there are several."""
 
     def check(holder: Object, path: str, errs: Errors) -> None:
         given = [m for m in members if holder.get(m) or (m == "nodeSelector" and holder.get(m) is not None)]

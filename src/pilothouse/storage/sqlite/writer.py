@@ -49,7 +49,7 @@ class Write:
     else each has its own and the KeyValue of the last one is the answer."""
 
     ops: list[tuple[Op, int]]
-    """Each with its deadline in Unix milliseconds, 0 = none."""
+    """Operations, each with its deadline in Unix milliseconds, 0 = none."""
     future: "asyncio.Future[int | KeyValue]"
     many: bool = False
     need_last: bool = False

@@ -102,7 +102,7 @@ def test_keys_are_derived_as_rfc_5869_says() -> None:
 
 
 def test_a_value_that_kube_apiserver_wrote() -> None:
-    """The one by which upstream's aes_test.go holds itself to its own format."""
+    """The value is the one by which upstream's aes_test.go holds itself to its own format."""
     secret = bytes.fromhex("5d40323a820ff95561675e3b95e81867c5fdd561d35a88a2d08b08aa9d4fcf5c")
     sealed = bytes.fromhex(
         "2442759e33945fbad709db577a0f037fd8a709fc76979b8942209debcecb9d57efe3d6ff6a1ef6ee"

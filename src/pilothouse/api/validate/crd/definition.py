@@ -44,7 +44,7 @@ _FORMATS = "must be one of byte,date,date-time,double,float,int32,int64,password
 
 
 def _listed(why: str) -> d.Rule:
-    """One of those that the message lists."""
+    """The value must be one of those that the message lists."""
     valid = why.rpartition(" ")[2].split(",")
     return d.holds(lambda value: value in valid, why)
 

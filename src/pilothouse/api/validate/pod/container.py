@@ -207,7 +207,7 @@ rules.add("ports", _ports)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
-    """Each host port may be requested only once."""
+    """Check that each host port is requested only once."""
     seen: set[str] = set()
     for i, container in enumerate(containers):
         for j, port in enumerate(container.get("ports") or ()):
