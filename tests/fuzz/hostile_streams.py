@@ -19,7 +19,7 @@ from pilothouse.outbound import spdy
 from pilothouse.pki import Authority
 
 SIZE = 4 << 20
-"""Bytes that are sent of each sort."""
+"""Bytes that are sent of each kind."""
 
 DEAF = 5.0
 """Seconds after which a kubelet that takes nothing ends its connection."""

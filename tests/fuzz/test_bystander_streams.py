@@ -32,7 +32,7 @@ TRIES = 3
 the machine of a test has other things to do as well."""
 
 SECONDS = 0.4
-"""For how long a client sends."""
+"""The seconds for which a client sends."""
 
 CLOSE, BINARY, PING = 8, 2, 9
 FLOODS = {

@@ -13,7 +13,8 @@ COUNT = 10_000
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_memory_of_many_objects() -> None:
-    """A tenth of the objects may take what an idle server may, and a tenth of the rest; `make aims` takes all."""
+    """A tenth of the objects may take what an idle server may, and a tenth of the rest;
+    `make aims` takes all."""
     rows = memory.measure(COUNT)
     most = max(megabytes for _, _, megabytes in rows)
     assert most < startup.IDLE_MB + (memory.AFTER_MB - startup.IDLE_MB) * COUNT / 100_000, rows

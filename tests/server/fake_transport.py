@@ -15,7 +15,8 @@ from pilothouse.server.request import Handler, Judge, Request, Response
 
 
 def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on a loop of its own, whose time is virtual: a sleep ends when nothing else is left to do."""
+    """Run a test on a loop of its own, whose time is virtual:
+    a sleep ends when nothing else is left to do."""
 
     @functools.wraps(test)
     def wrapper(*args: Any, **kwargs: Any) -> None:

@@ -54,7 +54,7 @@ def suffered(siege: Siege, attack: Attack) -> str:
 
 
 def flooded(siege: Siege, name: str, count: int = FLOOD) -> str:
-    """What small requests leave behind, "" for no more than KEPT bytes."""
+    """The bytes that small requests leave behind, "" for no more than KEPT bytes."""
     make = FLOODS[name]
     siege.flood([make(-i - 1) for i in range(BATCH)])
     before = siege.memory()

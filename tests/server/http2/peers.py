@@ -26,7 +26,7 @@ class Kind(IntEnum):
 
 
 class Flag(IntFlag):
-    """What a frame says beside its type."""
+    """The flags of a frame."""
 
     END_STREAM = ACK = 1
     END_HEADERS, PADDED, PRIORITIZED = 4, 8, 32

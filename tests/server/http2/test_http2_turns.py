@@ -213,12 +213,15 @@ def frames() -> st.SearchStrategy[tuple[bytes, int]]:
     ]
     heads.append(HEAD + b"\x40" + integer(3000, 7, 0) + b"n" * 3000 + b"\x00" + b"\x7e\x00" * 500)
     one = st.one_of(
-        st.builds(lambda *entries: frame(Kind.SETTINGS, 0, 0, b"".join(*entries)), st.lists(entry, max_size=64)),
-        st.builds(lambda stream, size: number(Kind.WINDOW_UPDATE, stream, size), st.one_of(st.just(0), streams()), values),
+        st.builds(lambda *entries: frame(Kind.SETTINGS, 0, 0, b"".join(*entries)),
+                  st.lists(entry, max_size=64)),
+        st.builds(lambda stream, size: number(Kind.WINDOW_UPDATE, stream, size),
+                  st.one_of(st.just(0), streams()), values),
         st.builds(lambda stream: number(Kind.RST_STREAM, stream, Code.CANCEL), streams()),
         st.builds(lambda stream, size, flags: frame(Kind.DATA, flags, stream, b"d" * size), streams(),
                   st.integers(0, 300), st.sampled_from([0, 0, 0, Flag.END_STREAM])),
-        st.builds(lambda kind, stream, payload, flags: frame(kind, flags, stream, payload), st.integers(0, 12),
+        st.builds(lambda kind, stream, payload, flags: frame(kind, flags, stream, payload),
+                  st.integers(0, 12),
                   streams(), st.binary(max_size=20), st.integers(0, 40)),
         st.just(frame(Kind.PING, 0, 0, b"12345678")),
         st.just(frame(Kind.PRIORITY, 0, 1, b"\0\0\0\0\1")),
