@@ -1,4 +1,4 @@
-"""What auditing costs a GET over TLS: processor time of a whole server with an audit log and without.
+"""Measure what auditing costs a GET over TLS: processor time of a whole server with an audit log and without.
 
     python benchmarks/audit_sockets.py [CONNECTIONS [ROUNDS]]
 

@@ -1,4 +1,4 @@
-"""What auditing costs a GET: processor time with an audit log and without, in turns, in one process.
+"""Measure what auditing costs a GET: processor time with an audit log and without, in turns, in one process.
 
     python benchmarks/bench_audit.py [REQUESTS A TURN ...]
 

@@ -1,4 +1,4 @@
-"""What an object of a custom resource costs:
+"""Measure what an object of a custom resource costs:
 compiling its schema once, then decoding, checking and restoring it."""
 
 from typing import Any

@@ -34,13 +34,13 @@ def value(i: int) -> bytes:
 
 
 def blocks(entries: list[Encoded]) -> int:
-    """As the server writes it; what was kept before is used."""
+    """The size of the body as the server writes it; compressed parts that were kept before are used."""
     parts = ListBody(PREFIX, entries, SUFFIX).gzip()
     return sum(len(part if isinstance(part, bytes) else part()) for part in parts)
 
 
 def level_1(entries: list[Encoded]) -> int:
-    """Everything through one compressor, as upstream."""
+    """The size when one compressor takes everything, as upstream does."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
     size = sum(len(compressor.compress(piece)) for piece in ListBody(PREFIX, entries, SUFFIX))
     return size + len(compressor.flush())

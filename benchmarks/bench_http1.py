@@ -42,7 +42,7 @@ class Sink:
 
 
 class PlainConnection(asyncio.Protocol):
-    """What the compiled protocol does for a plain request, in Python: parse, call, write the head."""
+    """The work of the compiled protocol for a plain request, in Python: parse, call, write the head."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler

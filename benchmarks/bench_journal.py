@@ -1,4 +1,5 @@
-"""What the journal of requests costs a GET and a create: processor time with and without it, in turns.
+"""Measure what the journal of requests costs a GET and a create:
+processor time with and without it, in turns.
 
     python benchmarks/bench_journal.py
 

@@ -29,7 +29,7 @@ def plain_splice(value: bytes, revision: int) -> bytes:
 
 
 def sliced(prefix: bytes, entries: list[Encoded], suffix: bytes) -> int:
-    """As the server writes it: one slice at a time."""
+    """The size of the body as the server writes it: one slice at a time."""
     return sum(len(piece) for piece in ListBody(prefix, entries, suffix))
 
 

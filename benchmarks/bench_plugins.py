@@ -1,4 +1,5 @@
-"""What a plugin of a package adds to a create: a look where it is not asked, else a call on its thread."""
+"""Measure what a plugin of a package adds to a create:
+a look where it is not asked, else a call on its thread."""
 
 import asyncio
 from typing import Any

@@ -28,7 +28,8 @@ RESOURCE = re.compile(
 
 
 def plain(method: str, path: str, query: str) -> tuple[RequestInfo, dict[str, list[str]]]:
-    """By a regular expression and the standard library; it knows the paths of resources only."""
+    """The work in plain Python, by a regular expression and the standard library;
+    for paths of resources only."""
     values = parse_qs(query, keep_blank_values=True)
     path = unquote(path)
     found = RESOURCE.fullmatch(path)

@@ -1,4 +1,4 @@
-"""How long a scrape of 23,000 series holds the event loop at a time, and what it costs in all.
+"""Measure how long a scrape of 23,000 series holds the event loop at a time, and what it costs in all.
 
     python benchmarks/bench_scrape.py [SERIES]
 

@@ -1,4 +1,5 @@
-"""What priority and fairness and the memory budget cost a request that need not wait, in processor time.
+"""Measure what priority and fairness and the memory budget cost a request that need not wait,
+in processor time.
 
     python benchmarks/bench_seats.py
 
@@ -54,15 +55,15 @@ class Open:
         return None
 
     def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
-        """Nobody enters."""
+        """No request enters."""
         raise AssertionError
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """Nobody is refused."""
+        """No request is refused."""
         return None
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
-        """Nobody is refused."""
+        """No request is refused."""
         raise AssertionError
 
 

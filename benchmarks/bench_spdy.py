@@ -15,7 +15,8 @@ READS = {
     "lines": next(data_frames(5, b"x" * 80)) * 500,
     "copies": next(data_frames(5, os.urandom(32_000))) * 8,
 }
-"""What one read may bring: a process that writes byte by byte, one that writes lines, and `kubectl cp`."""
+"""The content of one read: from a process that writes byte by byte,
+from one that writes lines, from `kubectl cp`."""
 
 
 def frames(data: bytes) -> Iterator[tuple[int, int, bool, memoryview]]:

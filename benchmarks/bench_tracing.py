@@ -1,4 +1,4 @@
-"""What tracing costs a GET: processor time without a configuration, and at sampling rates of 0 and 1.
+"""Measure what tracing costs a GET: processor time without a configuration, and at sampling rates of 0 and 1.
 
     python benchmarks/bench_tracing.py
 

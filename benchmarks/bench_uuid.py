@@ -10,7 +10,7 @@ from pilothouse._uuid import new_uuid
 
 
 def plain() -> str:
-    """One question to the system for each."""
+    """A UUID in plain Python, which asks the system once for each."""
     text = os.urandom(16).hex()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

@@ -25,7 +25,7 @@ READS = {
     "packets": masked(os.urandom(1400)) * 40,
     "copies": masked(os.urandom(32_000)) * 8,
 }
-"""What one read may bring: keys typed very fast, small packets of a port-forward, and `kubectl cp`."""
+"""The content of one read: keys typed very fast, small packets of a port-forward, and `kubectl cp`."""
 
 
 def plain(data: bytes) -> int:

@@ -32,7 +32,7 @@ WATCHES, OBJECTS = 4000, 50
 COLLECTION = "/api/v1/namespaces/default/configmaps"
 ONE = f"{COLLECTION}/c1"
 STEPS = {"get": 400, "list": 200, "create": 30, "patch": 40, "event": 20}
-"""How often each is done in a batch."""
+"""How often a batch has each step."""
 
 numbers = itertools.count()
 
@@ -44,7 +44,7 @@ class Sink:
         """Take bytes."""
 
     def buffered(self) -> int:
-        """Nothing is left."""
+        """No byte is left."""
         return 0
 
     def close(self) -> None:
@@ -54,10 +54,10 @@ class Sink:
         """Be cut."""
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """It is not told."""
+        """The callback is never called."""
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """It never has a backlog."""
+        """The callback is never called: there is never a backlog."""
 
 
 def request(method: str, target: str, body: object = None, media: str = "application/json") -> Request:

@@ -37,7 +37,7 @@ def per_operation(costs: dict[str, int]) -> dict[str, int]:
 
 
 def by_place(costs: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """The same for each file in which the instructions were spent."""
+    """The costs by the file in which the instructions were spent."""
     places = sorted({place for step in costs.values() for place in step})
     out: dict[str, dict[str, int]] = {}
     for place in places:

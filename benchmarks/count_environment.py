@@ -1,4 +1,4 @@
-"""What instructions depend on besides the server: the programs and libraries around it."""
+"""The programs and libraries around the server, on which the number of instructions depends as well."""
 
 import importlib.metadata
 import platform

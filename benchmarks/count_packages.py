@@ -41,9 +41,9 @@ KEPT = (
     "Future",
     "future_",
 )
-"""How the names begin of those that are not passed over."""
+"""The beginnings of the names of functions that are kept."""
 LETTERS = string.ascii_letters + string.digits + "_.@$~<"
-"""What a name consists of."""
+"""The characters of a name."""
 LIBRARIES = {
     "_ssl": "tls",
     "libssl": "tls",
@@ -113,7 +113,7 @@ def passed_over(kept: Iterable[str] = KEPT, letters: str = LETTERS) -> list[str]
 
 
 class Costs(NamedTuple):
-    """What a profile says of functions, and of pairs of a caller and what it calls."""
+    """The instructions of functions in a profile, and of pairs of a caller and a function that it calls."""
 
     own: Counter[Function]
     """Instructions of a function itself."""
@@ -190,7 +190,7 @@ def _share(own: Counter[Function], function: Function, shares: dict[Function, in
 
 
 def place(function: Function, files: dict[int, str]) -> tuple[str, str] | None:
-    """The package of a function and the file inside it; None if it works for whoever called it."""
+    """The package of a function and the file inside it; None if it works for its callers."""
     module = function.object.partition(".")[0]
     if found := ENTERED.fullmatch(function.name):
         path = files[int(found[1], 16)]

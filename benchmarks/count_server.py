@@ -66,7 +66,8 @@ class Server:
             self._answers = (folder / "answers").open()
 
     def _probe(self) -> dict[str, str]:
-        """What makes the server load the probe, with which this process shares a page and two pipes."""
+        """The environment by which the server loads the probe,
+        with which this process shares a page and two pipes."""
         for name in ("commands", "answers"):
             os.mkfifo(self.folder / name)
         (self.folder / "page").write_bytes(bytes(mmap.PAGESIZE))

@@ -13,7 +13,7 @@ STORED = 500
 LABELS = 10
 """Values of the label that a list of 50 selects by."""
 CHANGING = 20
-"""How many of them are patched, in turn."""
+"""How many objects are patched, in turn."""
 RENEWED = 32
 WATCHERS = 100
 Operation = Callable[[Client, int], Any]

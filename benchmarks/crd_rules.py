@@ -40,7 +40,7 @@ def plain(i: int) -> dict[str, Any]:
 
 
 def ruled(i: int) -> dict[str, Any]:
-    """The same with twenty rules, none of which is that of another definition."""
+    """The definition with twenty rules, none of which is that of another definition."""
     made = copy.deepcopy(plain(i))
     spec = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rules = []

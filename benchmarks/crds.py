@@ -256,7 +256,7 @@ async def fill(server: Server) -> None:
 
 
 async def with_definitions(loaded: Server, empty: Server, count: int) -> dict[str, float]:
-    """What is measured between two running servers."""
+    """Measure, between two running servers, what the definitions change."""
     out: dict[str, float] = {}
     await asyncio.gather(fill(loaded), fill(empty))
     await asyncio.sleep(SETTLE_SECONDS)

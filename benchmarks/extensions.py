@@ -1,4 +1,5 @@
-"""What policies and webhooks add to the create of a pod: of two servers that write in turns, one has them.
+"""Measure what policies and webhooks add to the create of a pod:
+of two servers that write in turns, one has them.
 
 Prints medians in microseconds. The servers run in this process, the webhooks in another one, over TLS.
 """
@@ -47,7 +48,7 @@ def policies(rig: Rig, count: int = 10) -> None:
 
 
 def webhooks(rig: Rig, sort: str, resource: str, count: int, port: int, ca: bytes) -> None:
-    """Webhooks of one sort (mutating, validating) about one resource."""
+    """Webhooks of one type (mutating, validating) about one resource."""
     for i in range(count):
         hook = {
             "name": f"h{i}.example.com",

@@ -1,4 +1,4 @@
-"""Flame graphs of the server while it answers one sort of request:
+"""Flame graphs of the server while it answers one kind of request:
 what the time of a get, a list, a create, an event is.
 
     python benchmarks/flame.py --loadgen build/loadgen [--out docs] [STEP ...]
@@ -30,7 +30,7 @@ LEAST = 0.002
 """The share of all samples that a frame needs to be drawn."""
 
 WAITS = ("PyThread_acquire_lock_timed", "epoll_pwait", "epoll_wait")
-"""Who is there is not working."""
+"""The functions in which a thread waits and does not work."""
 
 LOOP = "uv_run (core.c)"
 INLINED = ("Py_DECREF", "Py_XDECREF", "Py_INCREF", "uv__queue_")

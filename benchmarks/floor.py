@@ -48,7 +48,7 @@ class Floor:
         self.watchers: dict[asyncio.Transport, None] = {}
 
     def listed(self, query: bytes) -> list[bytes]:
-        """As many pods as the real server would find: 1 of 100 by a label, 1 of 500 by a node."""
+        """The pods that the real server would find: 1 of 100 by a label, 1 of 500 by a node."""
         count = len(self.pods)
         if b"labelSelector" in query:
             count = max(1, count // 100)

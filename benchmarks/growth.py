@@ -1,5 +1,5 @@
-"""What a server with more objects costs: memory, one object, a list by node, by label,
-and the start with all of them.
+"""Measure what a server with more objects costs:
+memory, one object, a list by node, by label, and the start with all of them.
 
     python benchmarks/growth.py --loadgen build/loadgen [--markdown FILE] [PODS ...]
 
@@ -17,7 +17,7 @@ import versus
 
 COUNTS = (1_000, 10_000, 50_000, 200_000)
 MOST_MB = 2200.0
-"""What 200,000 pods may take."""
+"""The most memory that 200,000 pods may take."""
 NODES, LABELS = 500, 100
 STEPS = ["setup", "create", "get", "node", "label"]
 HEAD = "| pods | memory | a pod | create | get | by node | a pod of it | by label | a pod of it | start |"

@@ -27,7 +27,7 @@ HISTORY = pathlib.Path(__file__).with_name("history.jsonl")
 DOCS = ROOT / "docs"
 PAGE, DRAWING = "performance.md", "history.svg"
 Landing = dict[str, Any]
-"""What is known of a landing: date, commit, machine, count, ratio, us, floor, memory, start, suite."""
+"""The facts about a landing: date, commit, machine, count, ratio, us, floor, memory, start, suite."""
 SHOWN = mark.GATE
 """Columns of the table of landings."""
 COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8338ec", "#bc6c25", "#d90429", "#219ebc", "#fb8500")

@@ -43,6 +43,6 @@ async def served(*flags: str, tokens: str = ADMIN) -> AsyncIterator[Server]:
 
 
 async def answer(server: Server, request: Request) -> Response:
-    """What the server answers to a request."""
+    """The server's answer to a request."""
     found = server.pipeline.handle(request)
     return found if isinstance(found, Response) else await found

@@ -39,7 +39,7 @@ from pilothouse.testing import etcd
 SIZE = 100_000
 INFORMERS = 16
 MOST = 1.6
-"""What is aimed at: bytes of memory for a byte of the objects."""
+"""The goal: at most so many bytes of memory for a byte of the objects."""
 PATH = "/api/v1/namespaces/default/configmaps"
 LOOK = 0.1
 """Seconds between two looks at whether the server takes too much."""
@@ -54,7 +54,7 @@ FORMS = {"json": "application/json", "protobuf": "application/vnd.kubernetes.pro
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What all clients ask for at once."""
+    """A request that all clients send at once."""
 
     query: str
     form: str
@@ -151,7 +151,7 @@ class Run:
         return str(got["status"]["token"])
 
     def ask(self, case: Case, token: str) -> list[dict[str, object]]:
-        """What each client tells of its request."""
+        """The reports of the clients about their requests."""
         target = f"{PATH}?{QUERIES[case.query]}"
         command = [sys.executable, "-S", str(CLIENT), str(self.port), token, FORMS[case.form]]
         command += ["gzip" if case.gzip else "", target]
@@ -229,8 +229,8 @@ def served(directory: pathlib.Path, port: int, *, in_etcd: bool) -> "Iterator[su
 def measure(
     megabytes: int = 1000, *, in_etcd: bool = False, only: str = "", most: float = 8.0
 ) -> tuple[float, bool]:
-    """Of a server that is started for it: the most bytes for a byte of the objects, and whether everybody got
-    everything."""
+    """Measure a server that is started for it:
+    the most bytes for a byte of the objects, and whether everybody got everything."""
     port, context = startup.free_port(), ssl._create_unverified_context()
     with tempfile.TemporaryDirectory() as directory:
         files = pathlib.Path(directory)

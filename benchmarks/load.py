@@ -258,7 +258,7 @@ class Load:
         return out
 
     def _renewals(self, seconds: float) -> tuple[float, int]:
-        """Each lease is renewed in the version that the last answer gave."""
+        """Renew each lease in the version that the last answer gave."""
         if not self._leases:
             for start in range(0, RENEWED, CONNECTIONS):
                 these = range(start, start + CONNECTIONS)

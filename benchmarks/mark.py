@@ -221,7 +221,7 @@ def markdown(table: Iterator[list[str]]) -> str:
 
 
 def document(sitting: Sitting, found: dict[str, float]) -> dict[str, object]:
-    """What history.py keeps of a sitting; microseconds are medians of the rounds."""
+    """The part of a sitting that history.py keeps; microseconds are medians of the rounds."""
 
     def medians(side: Side) -> dict[str, float]:
         return {step: round(statistics.median(rounds), 2) for step, rounds in side.rounds.items()}

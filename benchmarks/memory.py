@@ -19,7 +19,7 @@ import processes
 import startup
 
 AFTER_MB = 400.0
-"""What is aimed at with 100,000."""
+"""The goal for memory with 100,000."""
 CONNECTIONS = 16
 PAGE = 500
 PATH = "/api/v1/namespaces/default/configmaps"

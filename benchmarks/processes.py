@@ -1,4 +1,4 @@
-"""What a process has used so far, as the kernel tells it."""
+"""Read what a process has used so far, as the kernel reports it."""
 
 import pathlib
 import time

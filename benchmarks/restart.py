@@ -42,7 +42,7 @@ AWAY = (0.2, 1.0)
 SILENCE = 60.0
 """Seconds without an answer after which a node gives a request up."""
 BYSTANDER_MS, ALL_SECONDS = 1000.0, 60.0
-"""What is aimed at: the 99th percentile of the bystander, and until all nodes are served."""
+"""The goals: the 99th percentile of the bystander, and the time until all nodes are served."""
 OBJECT = "/api/v1/namespaces/default/configmaps/bystander"
 LISTS = (
     "/api/v1/nodes?fieldSelector=metadata.name%3D{0}",
@@ -294,7 +294,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def measure(nodes: int = NODES, *, certificates: bool = False) -> dict[str, float]:
-    """What is printed, by name; what the nodes counted of things that went wrong is in "failed"."""
+    """The figures to print, by name; the errors that the nodes counted are in "failed"."""
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         files, port = pathlib.Path(directory), startup.free_port()
         credentials(files, nodes, certificates=certificates)

@@ -26,7 +26,7 @@ KUBE_APISERVER = "KUBE_APISERVER"
 TOKEN = "benchmark"
 CORES = sorted(os.sched_getaffinity(0))
 SERVER, CLIENT = 0, 1
-"""Which of the cores is whose."""
+"""The cores of the server and of the client."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ import time
 import processes
 
 READY_SECONDS, IDLE_MB, IMPORT_MS = 1.0, 120.0, 200.0
-"""What is aimed at."""
+"""The goals."""
 SETTLE_SECONDS = 2.0
 
 

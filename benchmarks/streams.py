@@ -26,7 +26,7 @@ from hpack import Encoder
 
 CONNECTIONS, WATCHES = 600, 17
 NODE_KB, WATCH_KB = 110.0, 6.0
-"""What is aimed at: for a node with 18 watches, for a watch of 10,000 on 600 connections."""
+"""The goals: for a node with 18 watches, for a watch of 10,000 on 600 connections."""
 TOKEN = "watcher"
 AT_ONCE = 50
 """Connections that are opened at a time."""

@@ -80,8 +80,8 @@ READY_GOAL = 0.6
 
 @dataclass
 class Figures:
-    """What one server took: microseconds of CPU an operation by row, seconds to ready,
-    megabytes four times."""
+    """The figures of one server: microseconds of CPU an operation by row,
+    seconds to ready, megabytes four times."""
 
     ready: float
     empty: float
@@ -155,7 +155,8 @@ def seconds(time: float) -> str:
 
 
 Row = tuple[str, float, Callable[[float], str], list[float]]
-"""What, the goal, how it is shown, the figure of each side; 0 where there is none."""
+"""The quantity, the goal, a function that formats a figure, the figure of each side;
+0 where there is none."""
 
 
 def rows(results: dict[str, Figures]) -> Iterator[Row]:

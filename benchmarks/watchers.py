@@ -30,7 +30,7 @@ from memory import PATH, Connection
 
 WATCHERS = 10_000
 IDLE_KB, ALL_SECONDS, P99_MS = 25.0, 1.0, 100.0
-"""What is aimed at with 10,000."""
+"""The goals with 10,000."""
 TOKEN = "watcher"
 AT_ONCE = 50
 """Connections that are opened at a time."""
@@ -96,7 +96,7 @@ class Crowd:
 
 
 class Bare(asyncio.Protocol):
-    """What a watch is to the transport alone: a request comes, a head goes out, the connection stays."""
+    """A watch as the transport alone sees it: a request comes, a head goes out, the connection stays."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

@@ -1,4 +1,4 @@
-"""What a real cluster asks of its API server: kubelets, controllers, people,
+"""The requests of a real cluster to its API server: kubelets, controllers, people,
 and those who overdo it. For Locust.
 
 usage: make load-ha (against `make ha`), or

@@ -63,7 +63,7 @@ class Small(Tenant):
 
 
 class Administrator(Tenant):
-    """What `kubectl get` asks: discovery is cached, so it is one table."""
+    """The requests of `kubectl get`: discovery is cached, so it is one table."""
 
     role = "admin"
     fixed_count = 1

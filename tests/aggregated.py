@@ -1,4 +1,5 @@
-"""An aggregated API server of the tests' own: discovery, OpenAPI in both versions, and one kind with list and watch."""
+"""An aggregated API server of the tests' own:
+discovery, OpenAPI in both versions, and one kind with list and watch."""
 
 import asyncio
 import hashlib
@@ -30,7 +31,8 @@ RESOURCE: dict[str, Any] = {
 
 
 def document_v2() -> dict[str, Any]:
-    """A document of version 2 with a shared parameter, an equal and a different definition of meta/v1, and foreign paths."""
+    """A document of version 2 with a shared parameter,
+    an equal and a different definition of meta/v1, and foreign paths."""
     answer = {"200": {"description": "OK", "schema": {"$ref": f"#/definitions/{FLUNDER}"}}}
     pretty = {"name": "pretty", "in": "query", "type": "string", "uniqueItems": True}
     operation = {
@@ -63,7 +65,8 @@ def document_v2() -> dict[str, Any]:
 
 
 class Aggregated:
-    """Answers as an aggregated server; attributes say with what. `watchers` are the queues of open watches."""
+    """Answers as an aggregated server; attributes say with what.
+    `watchers` are the queues of open watches."""
 
     def __init__(self) -> None:
         self.resources = [RESOURCE]

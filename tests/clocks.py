@@ -2,7 +2,7 @@
 
 
 class Clock:
-    """What code calls that takes a clock; `now` is in seconds."""
+    """A clock for code that takes one; `now` is in seconds."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now

@@ -9,7 +9,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 
 class Received(NamedTuple):
-    """A span, with ids as text. links: the trace ids of linked spans. service: the attributes of the resource."""
+    """A span, with ids as text. links: the trace ids of linked spans.
+    service: the attributes of the resource."""
 
     name: str
     kind: int

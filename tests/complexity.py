@@ -7,17 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 MOST = 30.0
-"""Times as long that ten times as much may take: linear, or n log n, with room for caches that no longer fit and for other
-work on the same processor. Quadratic work takes 100 times as long. `make fuzz` is stricter."""
+"""Times as long that ten times as much may take: linear, or n log n, with room for caches that no longer fit
+and for other work on the same processor. Quadratic work takes 100 times as long. `make fuzz` is stricter."""
 
 WORTH = 0.002
 """Seconds below which a clock says little."""
 
 LARGE = 3_000_000
-"""Size of the larger input that is not raised any more: work of less than WORTH on a tenth of it is not quadratic."""
+"""Size of the larger input that is not raised any more:
+work of less than WORTH on a tenth of it is not quadratic."""
 
 TRIES = 3
-"""How often it is measured before it counts: others use the same processor's caches. Quadratic work never passes."""
+"""How often it is measured before it counts: others use the same processor's caches.
+Quadratic work never passes."""
 
 
 def seconds(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs: int = 3) -> float:
@@ -42,10 +44,12 @@ def seconds(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs
 
 
 def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, most: float = MOST) -> None:
-    """Fail when ten times as much takes more than `most` times as long; a small n is raised until it can be timed.
+    """Fail when ten times as much takes more than `most` times as long;
+    a small n is raised until it can be timed.
 
-    `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what refuses).
-    `most` is greater where the small input is within a cache and the large one is not; quadratic work takes 100.
+    `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what
+    refuses). `most` is greater where the small input is within a cache and the large one is not;
+    quadratic work takes 100.
     """
     while (small := seconds(call, make, n, 2)) < WORTH:
         n *= 4

@@ -1,4 +1,5 @@
-"""Runs coroutine tests, those with the fixture `rig` on the rig's loop; orders files; refuses some skips in CI."""
+"""Runs coroutine tests, those with the fixture `rig` on the rig's loop;
+orders files; refuses some skips in CI."""
 
 import asyncio
 import inspect
@@ -18,7 +19,8 @@ from pilothouse import logs
 
 CI = os.environ.get("PILOTHOUSE_CI") == "1"
 
-# Neighbours decide how long an example takes. The gate tries the same examples each time; other runs try new ones.
+# Neighbours decide how long an example takes.
+# The gate tries the same examples each time; other runs try new ones.
 hypothesis.settings.register_profile(
     "pilothouse",
     deadline=None,
@@ -30,7 +32,8 @@ hypothesis.settings.load_profile("pilothouse")
 pytest.register_assert_rewrite("rules")
 
 ACCEPTED = ("on request: ", "not on this host: ")
-"""How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
+"""How the reason of a skip begins that is right in CI as well.
+Any other means that something is not installed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,7 +94,7 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """For a test that sets logging up to write into it; afterwards logging is as it was."""
+    """A stream for a test that sets logging up to write into it; afterwards logging is as it was."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield io.StringIO()
@@ -115,7 +118,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With PILOTHOUSE_CI=1, fail a test that is skipped because something is not installed."""
+    """Fail a test that is skipped because something is not installed, where PILOTHOUSE_CI=1."""
     report = yield
     if CI and report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")

@@ -13,8 +13,8 @@ from pilothouse.pki import Authority, pem
 class ConnectProxy:
     """Joins its clients with what they ask for while it is entered; `targets` keeps what that was.
 
-    `answer` is sent instead of the usual one; `refuse` are the targets that it answers with 503. `names` maps host names
-    that only the proxy can resolve to addresses.
+    `answer` is sent instead of the usual one; `refuse` are the targets that it answers with 503. `names` maps
+    host names that only the proxy can resolve to addresses.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""A conversion webhook for the boxes of converters.py: a real server with TLS, whose answers a test may change."""
+"""A conversion webhook for the boxes of converters.py:
+a real server with TLS, whose answers a test may change."""
 
 import base64
 import json
@@ -55,7 +56,8 @@ class ConversionServer(Backend):
         return f"https://{self.address}:{self.port}/convert"
 
     def conversion(self, *versions: str, **client: Any) -> Object:
-        """The `conversion` of a definition that names this server, by its URL unless `client` says otherwise."""
+        """The `conversion` of a definition that names this server,
+        by its URL unless `client` says otherwise."""
         config = {"caBundle": base64.b64encode(self.ca).decode(), **(client or {"url": self.url})}
         hook = {"clientConfig": config, "conversionReviewVersions": list(versions) or ["v1"]}
         return {"strategy": "Webhook", "webhook": hook}
@@ -91,4 +93,4 @@ def setting(*where: Any, value: Any) -> Any:
 
 FIRST = ("response", "convertedObjects", 0)
 META = (*FIRST, "metadata")
-"""Where the first converted object of an answer is, and its metadata."""
+"""The paths to the first converted object of an answer, and to its metadata."""

@@ -1,4 +1,5 @@
-"""Boxes: a custom resource of two versions whose objects a converter converts by waiting. No sockets, no sleeps."""
+"""Boxes: a custom resource of two versions whose objects a converter converts by waiting.
+No sockets, no sleeps."""
 
 import asyncio
 from collections.abc import Callable, Sequence

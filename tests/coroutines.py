@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def at_once(coro: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns or raises without waiting for anything: no loop is needed."""
+    """Return or raise the result of a coroutine that waits for nothing: no loop is needed."""
     try:
         waits_for = coro.send(None)
     except StopIteration as done:

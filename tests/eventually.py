@@ -1,4 +1,5 @@
-"""Waiting for what another thread, process or socket does: by short polls, with an error that says what did not come."""
+"""Waiting for what another thread, process or socket does:
+by short polls, with an error that says what did not come."""
 
 import asyncio
 import inspect
@@ -13,7 +14,8 @@ PAUSE = 0.005
 
 
 def eventually(check: Callable[[], T], what: str, seconds: float = 10) -> T:
-    """What `check` returns as soon as that is true; AssertionError with `what` after this many seconds."""
+    """Return what `check` returns as soon as that is true;
+    AssertionError with `what` after this many seconds."""
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
@@ -30,7 +32,7 @@ async def aeventually(check: Callable[[], T], what: str, seconds: float = 10) ->
 
 
 async def aeventually(check: Callable[[], T | Awaitable[T]], what: str, seconds: float = 10) -> T:
-    """The same on the loop, by its time; `check` may be a coroutine function."""
+    """Like eventually(), on the loop, by its time; `check` may be a coroutine function."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:

@@ -50,7 +50,7 @@ class Player:
         self.chance = chance
         self.wrong: list[str] = []
         self.paths: dict[str, Resource] = {}
-        """Of the objects that are there."""
+        """The resources of the objects that are there, by path."""
 
     async def send(
         self, method: str, path: str, content: Any = None, media: str = JSON, accept: str = JSON
@@ -171,7 +171,7 @@ class Player:
     # Changing
 
     async def change_all(self) -> None:
-        """Send patches of every sort, and what was read."""
+        """Send patches of every kind, and what was read."""
         for path, resource in list(self.paths.items()):
             live = (await self.send("GET", path)).body
             again = await self.send("PUT", path, body(live))
@@ -193,7 +193,8 @@ class Player:
     # Deleting
 
     async def delete_all(self) -> None:
-        """Delete every object with extreme options, by eviction where there is one, and show what is left of it."""
+        """Delete every object with extreme options,
+        by eviction where there is one, and show what is left of it."""
         for path, resource in list(self.paths.items()):
             periods = self.chance.sample(PERIODS, 3)
             if resource.plural == "pods":
@@ -211,7 +212,7 @@ class Player:
 
 
 def check(player: Player, mistakes: Mistakes) -> None:
-    """Fail with one traceback of each sort, or with answers that must not be."""
+    """Fail with one traceback of each kind, or with answers that must not be."""
     sorts = {found.splitlines()[-1]: found for found in mistakes.found}
     assert not sorts, f"{len(mistakes.found)}:\n" + "\n\n".join([*sorts.values(), *sorts])
     assert not player.wrong, f"{len(player.wrong)}:\n" + "\n".join(player.wrong[:10])

@@ -1,4 +1,5 @@
-"""Objects of every kind whose members are at the ends of what their types hold, as far as a server takes them."""
+"""Objects of every kind whose members are at the ends of what their types hold,
+as far as a server takes them."""
 
 import copy
 import json
@@ -63,14 +64,16 @@ ENDS: dict[str, tuple[Any, ...]] = {
     "microtime": tuple(text.format(part) for text in _TIMES for part in (".000000", ".999999")),
     "duration": ("0s", "-1ns", "2562047h47m16.854775807s", "-2562047h47m16.854775808s", "0h0m0.000000001s"),
     "quantity": (
-        "0", "-0", "1n", "-1n", "0.000000001", "1e-30", "1e30", "-1e30", str(LONGEST), str(LEAST), "9" * 300, "9" * 2990 + "e2001",
-        "0." + "0" * 300 + "1", f"{LONGEST}E", f"{LONGEST}Ei", f"{LONGEST}n", "1Ki", "-1Ei", "1e2147483647", "-1e2147483647",
-        "1e-2147483648", "9" * 2990 + "e3000",
+        "0", "-0", "1n", "-1n", "0.000000001", "1e-30", "1e30", "-1e30", str(LONGEST), str(LEAST), "9" * 300,
+        "9" * 2990 + "e2001", "0." + "0" * 300 + "1", f"{LONGEST}E", f"{LONGEST}Ei", f"{LONGEST}n", "1Ki",
+        "-1Ei", "1e2147483647", "-1e2147483647", "1e-2147483648", "9" * 2990 + "e3000",
     ),
-    "intorstring": (-(1 << 31), -1, 0, (1 << 31) - 1, "", "0%", "100%", f"{(1 << 31) - 1}%", "9" * 300 + "%", "a"),
+    "intorstring": (-(1 << 31), -1, 0, (1 << 31) - 1, "", "0%", "100%", f"{(1 << 31) - 1}%", "9" * 300 + "%",
+                    "a"),
     "scalar": (0, LEAST, LONGEST, 1.5, "", True),
     "any": (
-        None, 0, LEAST, LONGEST, 1 << 64, 1e308, 5e-324, -0.0, "", "\x00", [], {}, {"": LONGEST}, [[[]]], {"a": [LEAST, 1e22]},
+        None, 0, LEAST, LONGEST, 1 << 64, 1e308, 5e-324, -0.0, "", "\x00", [], {}, {"": LONGEST}, [[[]]],
+        {"a": [LEAST, 1e22]},
     ),
     "schemaor": (True, False, {"type": "object"}),
 }  # fmt: skip
@@ -117,7 +120,8 @@ class Extremes:
     ) -> Object:
         """An object like `base` with as many extreme members as `takes` accepts together.
 
-        They are tried in groups, which are halved when they are refused: a member that no rule looks at costs little.
+        They are tried in groups, which are halved when they are refused:
+        a member that no rule looks at costs little.
         """
         kept = copy.deepcopy(base)
         groups: list[Sequence[tuple[Path, Any]]] = []

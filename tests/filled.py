@@ -33,10 +33,10 @@ DISTINCT, SAME, PREFIXED = "distinct", "same", "prefixed"
 STYLES = (DISTINCT, SAME, PREFIXED)
 PATTERNS = (
     *"['\"./-:,={(aA0\n@~*",
-    "['", "']", "a.", "a-", "a/", "./", "../", "0-1,", "a:", "0h", "a=", "{}", "((", "a,", "a b ", "::", "TZ=",
-    "iqn.2000-01.a", "BEGIN CERTIFICATE", "$(a)",
+    "['", "']", "a.", "a-", "a/", "./", "../", "0-1,", "a:", "0h", "a=", "{}", "((", "a,", "a b ", "::",
+    "TZ=", "iqn.2000-01.a", "BEGIN CERTIFICATE", "$(a)",
 )  # fmt: skip
-"""What long texts are made of."""
+"""The patterns of long texts."""
 
 _ADDRESSES = ("ip", "hostIP", "podIP", "externalIPs", "nameservers", "addresses", "clusterIPs", "address")
 _SUBNETS = ("cidr", "except", "podCIDRs", "cidrs", "loadBalancerSourceRanges")
@@ -57,7 +57,8 @@ _KNOWN: dict[str, Any] = {
     "containerPort": 80,
     "terminated": None,
 }
-"""Values that rules let pass, by the name of their member; the number of an item would be refused too early."""
+"""Values that rules let pass, by the name of their member;
+the number of an item would be refused too early."""
 
 
 class _Salt:

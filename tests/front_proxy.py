@@ -1,4 +1,5 @@
-"""Certificates and flags of servers that ask others on behalf of their users, and of those that trust them."""
+"""Certificates and flags of servers that ask others on behalf of their users,
+and of those that trust them."""
 
 from pathlib import Path
 

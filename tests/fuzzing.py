@@ -30,7 +30,7 @@ WRONG: tuple[Any, ...] = (
     [[]],
     [{}],
 )
-"""What a member is replaced with."""
+"""The values that replace a member."""
 
 
 @dataclass
@@ -104,10 +104,11 @@ class Target:
 
 
 def refused(answer: Answer, *, allowed: tuple[int, ...] = ()) -> None:
-    """What every answer to garbage must be: a 4xx with a Status that says why, or what `allowed` says.
+    """Require of an answer to garbage that it is a 4xx with a Status that says why, or one of `allowed`.
 
     A few mistakes of clients are plain Go errors upstream, which become a 500 without a reason, and one makes
-    it panic; those answers are kept. What goes wrong here has the reason InternalError and a traceback in the log.
+    it panic; those answers are kept. What goes wrong here
+    has the reason InternalError and a traceback in the log.
     """
     if answer.status in allowed:
         return

@@ -49,7 +49,8 @@ P = TypeVar("P", bound=Plugin)
 
 
 class Stream:
-    """The peer of a watch: keeps what was written, and tells at its end how much that was, as the server does."""
+    """The peer of a watch: keeps what was written,
+    and tells at its end how much that was, as the server does."""
 
     def __init__(self, on_done: Callable[[int, BaseException | None], None] | None = None) -> None:
         self.data = b""
@@ -86,7 +87,7 @@ class Stream:
         pass
 
     def events(self) -> list[Object]:
-        """What has come since the last look."""
+        """The events that have come since the last call."""
         data, self.data = self.data, b""
         return [json.loads(line) for line in data.splitlines()]
 
@@ -96,7 +97,7 @@ class Stream:
 
 
 class Answer(NamedTuple):
-    """What a client sees; `body` is decoded JSON, or text where the answer is none."""
+    """An answer as a client sees it; `body` is decoded JSON, or text where the answer is none."""
 
     status: int
     headers: dict[str, str]
@@ -106,7 +107,8 @@ class Answer(NamedTuple):
 
 
 class Rig:
-    """`call` goes the whole way of a request; the parts are attributes, and arguments replace some of them."""
+    """`call` goes the whole way of a request;
+    the parts are attributes, and arguments replace some of them."""
 
     def __init__(
         self,
@@ -214,11 +216,12 @@ class Rig:
         return Request(method, target, named, list(named.items()), data)
 
     def handle(self, *args: Any, **kwargs: Any) -> Any:
-        """What the pipeline says at once: a Response, or an awaitable of one. The test knows which."""
+        """The pipeline's immediate result: a Response, or an awaitable of one. The test knows which."""
         return self.pipeline.handle(self.request(*args, **kwargs))
 
     async def respond(self, *args: Any, **kwargs: Any) -> Response:
-        """The pipeline's answer. The loop calls the handler as it calls the parser: there is no current task."""
+        """The pipeline's answer. The loop calls the handler as it calls the parser:
+        there is no current task."""
         loop = asyncio.get_running_loop()
         parsed: asyncio.Future[Response | Awaitable[Response]] = loop.create_future()
 
@@ -240,7 +243,7 @@ class Rig:
         return self.answer(await self.respond(*args, **kwargs))
 
     def answer(self, response: Response) -> Answer:
-        """What the client is sent, and the end of the request when it has that."""
+        """The answer that the client is sent, and the end of the request when it has that."""
         headers = {name.lower(): value for name, value in response.headers}
         headers["content-type"] = response.content_type
         texts = [v.removeprefix("299 - ")[1:-1] for n, v in response.headers if n == "Warning"]
@@ -299,7 +302,7 @@ class Rig:
         namespace: str = "default",
         name: str = "",
     ) -> AdmissionAttributes:
-        """What an admission plugin is given."""
+        """The attributes that an admission plugin is given."""
         found = self.catalog.get(*resource)
         assert found is not None
         return AdmissionAttributes(

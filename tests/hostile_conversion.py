@@ -22,7 +22,7 @@ REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS, ENDLESS, SAYS = (
 )
 SORTS = ("/huge", REDIRECT, HANG, DEEP, VALUES, GROWN, LOST, LABELS, ENDLESS, SAYS)
 TAKEN = (GROWN,)
-"""Those whose answers are good ones."""
+"""The modes whose answers are good ones."""
 
 
 async def answer(request: web.Request) -> web.StreamResponse:

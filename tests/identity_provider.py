@@ -1,4 +1,5 @@
-"""A real OpenID Connect provider (oidc-provider-mock) over TLS, in a process, and a client that logs in with it."""
+"""A real OpenID Connect provider (oidc-provider-mock) over TLS,
+in a process, and a client that logs in with it."""
 
 import json
 import pathlib

@@ -1,4 +1,5 @@
-"""A konnectivity server of the tests' own: it speaks the gRPC protocol on a Unix socket and connects by itself."""
+"""A konnectivity server of the tests' own:
+it speaks the gRPC protocol on a Unix socket and connects by itself."""
 
 import asyncio
 import contextlib
@@ -14,11 +15,11 @@ from pilothouse.outbound.konnectivity import packet, read_packet
 
 
 class KonnectivityServer:
-    """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they closed, `ended` those that are
-    over, whoever closed them first.
+    """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they
+    closed, `ended` those that are over, whoever closed them first.
 
-    `error` is answered instead of a connection; `closing` closes the dial instead; `answer` makes the whole answer out of the
-    number of the dial.
+    `error` is answered instead of a connection; `closing` closes the dial instead; `answer` makes the whole
+    answer out of the number of the dial.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a group of metrics shows."""
+"""Read the samples that a group of metrics shows."""
 
 from pilothouse.metrics.instruments import Group
 

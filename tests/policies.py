@@ -66,7 +66,8 @@ def config_map(name: str = "one", labels: Object | None = None, **data: str) -> 
 
 
 class Judge:
-    """An authorizer that allows the verb "get", waits for its answer if it is told to, and keeps what it was asked."""
+    """An authorizer that allows the verb "get",
+    waits for its answer if it is told to, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

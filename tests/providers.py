@@ -13,7 +13,8 @@ SIGNING, OTHER = keys.load_private(PEM), keys.load_private(OTHER_PEM)
 
 
 class Documents:
-    """What a Fetch is given; an exception is raised. `fetched` has the URLs, `tokens` the bearer tokens."""
+    """A provider's documents for a Fetch; an exception is raised.
+    `fetched` has the URLs, `tokens` the bearer tokens."""
 
     def __init__(self, pem: bytes = PEM, url: str = URL) -> None:
         self.url = url

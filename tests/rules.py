@@ -18,30 +18,42 @@ Case = tuple[Callable[..., None], Object | tuple[Object, Object], list[str]]
 _EXAMPLES = re.compile(r" \(e\.g\. .*?regex used for validation is '.*?'\)", re.S)
 
 SENTENCES = {
-    "<RFC 1123 subdomain>": "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-    "and must start and end with an alphanumeric character",
-    "<RFC 1123 label>": "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
-    "and must start and end with an alphanumeric character",
-    "<DNS-1035 label>": "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-    "start with an alphabetic character, and end with an alphanumeric character",
-    "<label value>": "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-    "and must start and end with an alphanumeric character",
-    "<name part>": "name part must consist of alphanumeric characters, '-', '_' or '.', "
-    "and must start and end with an alphanumeric character",
+    "<RFC 1123 subdomain>": (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+        "and must start and end with an alphanumeric character"
+    ),
+    "<RFC 1123 label>": (
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+        "and must start and end with an alphanumeric character"
+    ),
+    "<DNS-1035 label>": (
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+        "start with an alphabetic character, and end with an alphanumeric character"
+    ),
+    "<label value>": (
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+        "and must start and end with an alphanumeric character"
+    ),
+    "<name part>": (
+        "name part must consist of alphanumeric characters, '-', '_' or '.', "
+        "and must start and end with an alphanumeric character"
+    ),
     "<IP address>": "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
     "<CIDR>": "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
 }
-"""Short forms of sentences that many causes end with. Tables have the short form, and a sentence in other words has none."""
+"""Short forms of sentences that many causes end with.
+Tables have the short form, and a sentence in other words has none."""
 
 GONE = ...
-"""As a value of `put`: the member is taken away."""
+"""The value of `put` that takes the member away."""
 
 
 def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> list[str]:
-    """What a rule finds; upstream's text after the field says the reason (`Required value`, ...) and the detail.
+    """The causes that a rule finds; upstream's text after the
+    field says the reason (`Required value`, ...) and the detail.
 
-    The examples and patterns at the end of sentences about names are left out: the tests of `api/values/names.py` have them. Long
-    sentences have the short forms of SENTENCES.
+    The examples and patterns at the end of sentences about names are left out: the tests of
+    `api/values/names.py` have them. Long sentences have the short forms of SENTENCES.
     """
     objects = given if isinstance(given, tuple) else (given,)
     errs = Errors()

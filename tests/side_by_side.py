@@ -1,7 +1,9 @@
-"""Runs the suite on several workers of pytest-xdist: whole files, long ones first, some of them alone at the end.
+"""Runs the suite on several workers of pytest-xdist:
+whole files, long ones first, some of them alone at the end.
 
-`durations.json` has the seconds that files took; a file that is not in it counts as short. `--save-durations` writes
-it anew after a run of the whole suite. A file in which the mark `alone` stands begins when every other file has ended.
+`durations.json` has the seconds that files took; a file that is not in it counts as short. `--save-durations`
+writes it anew after a run of the whole suite.
+A file in which the mark `alone` stands begins when every other file has ended.
 """
 
 import functools
@@ -45,7 +47,8 @@ def arrange(items: list[pytest.Item]) -> None:
 
 
 class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # without types
-    """Gives workers whole files in the order in which they were collected; the files that run alone go to one worker."""
+    """Gives workers whole files in the order in which they were collected;
+    the files that run alone go to one worker."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         config.option.loadscopereorder = False

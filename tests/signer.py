@@ -1,4 +1,5 @@
-"""A signer of service account tokens (externaljwt v1) on a unix socket: what --service-account-signing-endpoint names."""
+"""A signer of service account tokens (externaljwt v1) on a unix socket:
+what --service-account-signing-endpoint names."""
 
 import base64
 import json
@@ -21,7 +22,8 @@ from pilothouse.wire import message, parse
 
 
 class Signer:
-    """Serves while it is entered. `pems` are its keys by ID, the last of which signs; `hidden` are not published.
+    """Serves while it is entered. `pems` are its keys by ID, the last of which signs;
+    `hidden` are not published.
 
     `header` changes the header of tokens, `refuse` is an error, `refresh` and `lifetime` are what it says.
     """

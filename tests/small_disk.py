@@ -1,4 +1,5 @@
-"""Programs on a small file system of their own: a tmpfs in a mount namespace, which ends with its last program."""
+"""Programs on a small file system of their own:
+a tmpfs in a mount namespace, which ends with its last program."""
 
 import contextlib
 import functools
@@ -25,7 +26,8 @@ def run(directory: Path, mebibytes: int, *program: str) -> str:
 
 @contextlib.contextmanager
 def kept(directory: Path, mebibytes: int) -> Iterator[int]:
-    """Keep such a file system for several programs; the id of the process that does so, for `inside` and `seen`."""
+    """Keep such a file system for several programs;
+    the id of the process that does so, for `inside` and `seen`."""
     program = command(directory, mebibytes, ["sh", "-c", "echo mounted; exec cat"])
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
         try:

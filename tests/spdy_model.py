@@ -1,4 +1,5 @@
-"""Reads SPDY in plain Python, whole frames with their headers: for kubelets of tests, and to hold `_spdy` against."""
+"""Reads SPDY in plain Python, whole frames with their headers:
+for kubelets of tests, and to hold `_spdy` against."""
 
 import struct
 import zlib
@@ -8,7 +9,8 @@ from typing import NamedTuple
 from pilothouse.outbound.spdy import DICTIONARY
 
 LEAST = {1: 10, 2: 4, 3: 8, 6: 4, 7: 8, 8: 4}
-"""Bytes of a control frame before its header block: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS."""
+"""Bytes of a control frame before its header block:
+SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS."""
 
 
 class Frame(NamedTuple):

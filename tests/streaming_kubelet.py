@@ -1,7 +1,9 @@
-"""The streaming server of a kubelet, for tests with real clients: exec, attach, port-forward and logs over TLS.
+"""The streaming server of a kubelet, for tests with real clients:
+exec, attach, port-forward and logs over TLS.
 
-Commands run on this host. It speaks SPDY with the Reader and Writer of `outbound/spdy.py`, which kubectl's own SPDY
-holds to the specification, and WebSockets with `websockets`, as a kubelet does to whom they are passed on.
+Commands run on this host. It speaks SPDY with the Reader and Writer of `outbound/spdy.py`, which kubectl's
+own SPDY holds to the specification, and WebSockets with `websockets`,
+as a kubelet does to whom they are passed on.
 """
 
 import asyncio
@@ -45,7 +47,7 @@ class StreamingKubelet:
         self.folder = folder
         self.port = 0
         self.requests: list[tuple[str, str, list[tuple[str, str]]]] = []
-        """What came: method, target and headers, their names in lower case."""
+        """The requests that came: method, target and headers, their names in lower case."""
         self.log: list[bytes] = [b"first\n"]
         self.following = 0
         self.hanging: list[asyncio.StreamWriter] = []
@@ -398,7 +400,8 @@ class _Socket:
         self._writer.close()
 
     async def forward(self, ports: list[int]) -> None:
-        """Port-forward by channels: two for each port, for data and errors, each of which begins with the port."""
+        """Port-forward by channels: two for each port,
+        for data and errors, each of which begins with the port."""
         targets: dict[int, asyncio.StreamWriter] = {}
         tasks: list[asyncio.Task[None]] = []
 

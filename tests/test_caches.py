@@ -189,7 +189,7 @@ def test_a_memo_is_told_of() -> None:
 
 
 def test_all_memos_together_are_small() -> None:
-    """In a process of its own: tests make memos, too."""
+    """The memos are those of a fresh process, because tests make memos, too."""
     program = (
         "import pilothouse.assembly.server\n"
         "from pilothouse.caches import MEMOS, MEMO_ENTRY\n"
@@ -242,7 +242,7 @@ def test_memo_registers_once() -> None:
 
 
 class Readers:
-    """No objects at all."""
+    """Readers of no objects at all."""
 
     def subscribe(self, resource: str, callback: Any) -> None:
         pass

@@ -1,4 +1,5 @@
-"""Counting instructions: what profiles say, where the instructions belong, and what is held against the mark."""
+"""Counting instructions: what profiles say,
+where the instructions belong, and what is held against the mark."""
 
 import pathlib
 

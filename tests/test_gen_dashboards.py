@@ -52,7 +52,8 @@ GIVEN = {"__rate_interval", "__all"}
 
 
 def test_dashboards_are_whole() -> None:
-    """Panels are beside each other, ask the chosen data source, have units that Grafana knows, and use variables that exist."""
+    """Panels are beside each other, ask the chosen data source,
+    have units that Grafana knows, and use variables that exist."""
     uids = []
     for path in sorted((ROOT / "deploy/monitoring/dashboards").glob("*.json")):
         board = json.loads(path.read_text())

@@ -1,4 +1,5 @@
-"""The layers and tables of docs/architecture.md and docs/files.md show pyproject.toml and contain the docstrings of packages and files."""
+"""The layers and tables of docs/architecture.md and docs/files.md show
+pyproject.toml and contain the docstrings of packages and files."""
 
 from pathlib import Path
 

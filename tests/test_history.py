@@ -29,7 +29,7 @@ def test_every_line_names_its_commit() -> None:
 
 
 def test_a_commit_has_one_line() -> None:
-    """What is measured later joins what is known of it."""
+    """A later measurement joins the facts that are known of a landing."""
     before = [landing("a", 2.0), landing("b", 3.0)]
     assert history.with_line(before, landing("c", 4.0)) == [*before, landing("c", 4.0)]
     more = {"commit": "a", "suite": {"cases": 9, "seconds": 60}}
@@ -50,7 +50,10 @@ def test_a_line_is_made_of_what_the_programs_wrote(tmp_path: Path) -> None:
 
 
 def test_parts_of_the_page_are_filled() -> None:
-    page = "before\n<!-- generated: steps -->\nold\n<!-- end -->\nafter\n<!-- generated: landings -->\n<!-- end -->\n"
+    page = (
+        "before\n<!-- generated: steps -->\nold\n<!-- end -->\nafter\n<!-- generated: landings -->\n<!-- end"
+        " -->\n"
+    )
     more = {
         "memory": {"empty": 64.4, "pods": 108.0},
         "start": 0.34,

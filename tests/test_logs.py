@@ -110,7 +110,8 @@ def test_a_500_is_logged_with_its_audit_id_path_and_error(stream: io.StringIO, f
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO) -> None:
-    """Those that are written before it waits, afterwards, on a thread and by a library; and no others do."""
+    """The lines that are written before the request waits, afterwards, on a thread and by a library tell it;
+    no others do."""
 
     class Telling(Plugin):
         name = "Telling"
@@ -193,7 +194,8 @@ METHODS = ("info", "warning", "error", "exception")
 
 
 def test_all_logging_goes_through_the_helper() -> None:
-    """Messages are constants, what varies is in pairs: everything else would be lost or could not be searched for."""
+    """Messages are constants, what varies is in pairs:
+    everything else would be lost or could not be searched for."""
     root = pathlib.Path(pilothouse.__file__).parent
     odd = []
     for path in root.rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Which lines of a message that repeats are written."""
+"""The lines of a message that repeats: some are written, the others counted."""
 
 import logging
 

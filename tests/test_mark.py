@@ -1,4 +1,5 @@
-"""The mark: medians of ratios, the tolerance, a second measure before a failure, and a best that never rises."""
+"""The mark: medians of ratios, the tolerance,
+a second measure before a failure, and a best that never rises."""
 
 import json
 import subprocess

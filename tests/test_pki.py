@@ -131,7 +131,8 @@ else:
 assert pki.prepare(config) == files
 assert all(path.read_bytes() != old for path, old in kept.items() if path.suffix == ".crt")
 """
-"""Certificates that are good for twenty days yet are to be renewed, on a full disk and when there is space again."""
+"""Certificates that are good for twenty days yet are to be renewed,
+on a full disk and when there is space again."""
 
 
 @pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
@@ -196,7 +197,8 @@ from pilothouse.configuration import options
 from pilothouse import pki
 from pilothouse.configuration.addresses import advertised
 files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
-print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
+paths = (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)
+print(*(hash(open(path).read()) for path in paths))
 """
     environment = {
         **os.environ,
@@ -233,7 +235,7 @@ def test_the_data_directory_is_closed_to_others(
 
 
 def test_a_data_directory_that_cannot_be_used_is_told_with_its_owner() -> None:
-    """In a process of its own that is nobody, for whoever runs the tests may be root."""
+    """The process of the test is the user nobody, because the tests may run as root."""
     script = """
 import os, pathlib, sys
 from pilothouse import pki

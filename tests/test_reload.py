@@ -190,7 +190,8 @@ async def test_all_files_or_none(virtual: VirtualLoop, file: pathlib.Path, tmp_p
 
 
 async def test_the_links_of_a_mounted_config_map(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
-    """kubelet writes the files into a new folder and renames one link; the path that is followed stays a link."""
+    """kubelet writes the files into a new folder and renames one link;
+    the path that is followed stays a link."""
     for name, text in (("one", "1"), ("two", "2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a").write_text(text)
@@ -252,7 +253,8 @@ async def test_a_bug_changes_nothing_either(
 
 
 async def test_what_is_no_file_is_left_alone(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
-    """A pipe, as a shell's <(...) is: to read it would wait for ever, and take what somebody else is to read."""
+    """A pipe, as a shell's <(...) is:
+    to read it would wait for ever, and take what somebody else is to read."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     rig = Rig(pipe)

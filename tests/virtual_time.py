@@ -1,4 +1,5 @@
-"""An event loop whose time the test moves: timers, deadlines, back-off and leases without waiting for them."""
+"""An event loop whose time the test moves:
+timers, deadlines, back-off and leases without waiting for them."""
 
 import asyncio
 import selectors
@@ -14,10 +15,10 @@ Ts = TypeVarTuple("Ts")
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop that jumps to its next timer when nothing else is left to do.
 
-    `time` is the clock to hand to code that reads one: in seconds, it moves with the timers and never by itself. It
-    stands still while a function runs in an executor of this loop, inside `hold()`, and while something is under way
-    that it was told of by `hold_while()`; the loop then waits for real. A socket of another process or a thread that
-    the loop did not start needs one of these, or a real loop.
+    `time` is the clock to hand to code that reads one: in seconds, it moves with the timers and never by
+    itself. It stands still while a function runs in an executor of this loop, inside `hold()`, and while
+    something is under way that it was told of by `hold_while()`; the loop then waits for real. A socket of
+    another process or a thread that the loop did not start needs one of these, or a real loop.
     """
 
     def __init__(self, start: float = 1000.0) -> None:
@@ -66,7 +67,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """What a loop waits with: looks once whether a file is ready, and has the loop jump when none is."""
+    """A loop's selector: it looks once whether a file is ready, and has the loop jump when none is."""
 
     def __init__(self, jump: Callable[[float], bool]) -> None:
         super().__init__()

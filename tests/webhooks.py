@@ -1,4 +1,5 @@
-"""Admission webhooks for tests: a server over TLS with a webhook on each path, and configurations that name them."""
+"""Admission webhooks for tests: a server over TLS with a webhook on each path,
+and configurations that name them."""
 
 import asyncio
 import base64
@@ -94,7 +95,7 @@ class WebhookServer(Backend):
         return [request for at, request in self.reviews if at == path]
 
     def client_config(self, path: str) -> Object:
-        """Where a webhook is, by URL."""
+        """The clientConfig of a webhook, by URL."""
         ca = base64.b64encode(self.ca).decode()
         return {"url": f"https://127.0.0.1:{self.port}{path}", "caBundle": ca}
 

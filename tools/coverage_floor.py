@@ -40,7 +40,7 @@ def read(report: Path) -> dict[str, Count]:
 
 
 def percent(counts: list[Count]) -> float:
-    """What is reached of all of them; a file without code is reached."""
+    """The share of all of them that is reached; a file without code is reached."""
     total = sum(count.all for count in counts)
     return 100.0 * sum(count.reached for count in counts) / total if total else 100.0
 

@@ -19,7 +19,7 @@ DESCRIPTIONS = {
     "but can be moved to another node if necessary.",
     "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
 }
-"""Of the priority classes; the dump leaves descriptions out."""
+"""Descriptions of the priority classes; the dump leaves descriptions out."""
 
 
 def build(source: pathlib.Path = SOURCE) -> dict[str, str]:

@@ -20,7 +20,7 @@ LAYER = re.compile(r'^    "([^"]+)",(?: +# (.*))?$', re.M)
 """A layer and the comment that says what is in it."""
 HEAD = """# Every file
 
-What each file is for, in the words of its own docstring. `make map` writes this page.
+The purpose of each file, in the words of its own docstring. `make map` writes this page.
 [architecture.md](architecture.md) says how the packages fit together.
 """
 SUFFIXES = (".py", ".pyx", ".pxi", ".pxd")
@@ -49,7 +49,7 @@ def about(path: pathlib.Path) -> str:
         users = [p.name for p in sorted(path.parent.glob("*.p*")) if _includes(p, path)]
         said = f"Included by {' and '.join(users)}."
     if not said and path.suffix == ".pxd":
-        said = "What other compiled modules may cimport."
+        said = "The declarations that other compiled modules may cimport."
     first = " ".join(said.split("\n\n")[0].split())
     return first.replace("|", "\\|")
 

@@ -97,7 +97,8 @@ def terminal(lines: Sequence[Line], title: str) -> str:
 
 
 def make_run(folder: pathlib.Path) -> Iterator[Line]:
-    """What `make run` prints in a new data directory until the server is ready, then what kubectl does."""
+    """Yield the lines that `make run` prints in a new data directory until the server is ready,
+    then what kubectl does."""
     data = folder / "var"
     began = time.monotonic()
     yield Line(0, "$ make run", typed=True)

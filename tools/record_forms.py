@@ -35,9 +35,9 @@ from pilothouse.registry.resource import Resource
 Object = dict[str, Any]
 
 LAST = ("limitranges", "resourcequotas")
-"""They restrict what can be created after them."""
+"""The resources that come last, because they restrict what can be created after them."""
 OWN_SEED = ("apiservices", "customresourcedefinitions")
-"""Of these the seeds get into the way of each other."""
+"""The resources whose seeds get into the way of each other."""
 
 
 class Server:
@@ -148,7 +148,7 @@ def key_of(resource: Resource, path: str) -> str:
 
 
 def record(server: Server, only: list[str]) -> Iterator[Form]:
-    """Everything that is made, after all of it is."""
+    """Yield every object that is made, after all of them are."""
     kinds = [r for r in built_in() if not r.virtual and not (only and r.plural not in only)]
     views = [r for r in kinds if r.storage is not None]
     made: dict[str, list[str]] = {}

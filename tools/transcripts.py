@@ -34,7 +34,7 @@ ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 BLOCK = re.compile(r"(?:<!-- run: (?P<run>\w+) -->)|(?:```console\n(?P<console>.*?)```)", re.S)
 
 EXPIRED = int(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp())
-"""When the expired token has expired."""
+"""The time at which the expired token has expired."""
 
 CHANGING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
@@ -50,7 +50,7 @@ CHANGING = (
     (r"\s+", " "),
     (r"SECONDS, most of it \(SECONDS\) in the stage", "SECONDS, most of it"),
 )
-"""What differs from one run to the next; columns move with it."""
+"""The parts that differ from one run to the next; columns move with them."""
 
 
 def settled(text: str) -> str:
@@ -84,7 +84,7 @@ class Stage:
         self.silent.close()
 
     def run(self, command: str) -> str:
-        """What a command prints, in the order in which a terminal shows it."""
+        """The output of a command, in the order in which a terminal shows it."""
         scripts = sysconfig.get_path("scripts")
         environment = {
             **os.environ,

@@ -1,6 +1,6 @@
 """Encodes audit events: the members around their objects, in one pass and with one allocation.
 
-It is done once or twice for every request that the audit policy names.
+Every request that the audit policy names has one or two events.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -52,7 +52,7 @@ cdef long long _now() noexcept:
 
 
 cdef double _monotonic() noexcept:
-    """What time.perf_counter() tells."""
+    """The time that time.perf_counter() returns."""
     cdef timespec at
     clock_gettime(CLOCK_MONOTONIC, &at)
     return at.tv_sec + at.tv_nsec * 1e-9
@@ -122,7 +122,7 @@ cdef class Lines:
 
 
 cdef class Draft:
-    """What the events of one request have in common, and its stages where there is nothing special about it.
+    """The common part of the events of one request, and its stages where there is nothing special about it.
 
     `special` tells that more is known than the caller, the target, the decision of authorization and the
     code of the answer: a subclass is then told of the answer (`answers`) and makes the event (`event`). It
@@ -208,7 +208,7 @@ cdef class Draft:
             self.answers(response)
 
     def renamed(self):
-        """What events tell of the caller or of the target has changed."""
+        """Note that what events say of the caller or of the target has changed."""
         self._first = None
 
     def flush(self):

@@ -130,7 +130,7 @@ def order(left, right):
 
 
 cdef object find_in(object container, object key, Frame frame):
-    """What stands under a key of a map, MISSING for none."""
+    """The value under a key of a map, MISSING for none."""
     cdef PyObject* found
     if type(container) is dict:
         if type(key) is str:

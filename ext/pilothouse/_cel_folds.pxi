@@ -5,8 +5,8 @@
 # a new list 10.
 
 cdef class Fold(Node):
-    """What all of them have: the range, the slots of the variables (the second one is -1
-    if there is none)."""
+    """The common part of all folds: the range,
+    the slots of the variables (the second one is -1 if there is none)."""
 
     cdef Node range
     cdef Py_ssize_t first

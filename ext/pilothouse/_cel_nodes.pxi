@@ -131,7 +131,7 @@ cdef class Select(Node):
 
 
 cdef cost_t base_cost(Node operand):
-    """What it costs to reach the start of a path."""
+    """The cost of reaching the start of a path."""
     if isinstance(operand, Select):
         return (<Select>operand).base
     if isinstance(operand, Index):
@@ -204,7 +204,7 @@ cdef class Index(Node):
 
 
 cdef object item(object value, object key, Frame frame):
-    """What stands at an index of a list or under a key of a map, MISSING for nothing."""
+    """The value at an index of a list or under a key of a map, MISSING for nothing."""
     if type(value) is dict or isinstance(value, MapView):
         return find_in(value, key, frame)
     if type(value) is list or isinstance(value, ListView):

@@ -183,7 +183,7 @@ cdef int kind_of(object value):
 
 
 def type_name(value):
-    """What CEL calls the type of a value."""
+    """The name that CEL gives the type of a value."""
     cdef int kind = kind_of(value)
     if kind != K_OTHER:
         return KIND_NAMES[kind]

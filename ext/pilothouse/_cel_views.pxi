@@ -122,14 +122,14 @@ cdef class ListView:
         return iter(self.items())
 
     cdef list items(self):
-        """Its items as they are seen."""
+        """The items of the list as expressions see them."""
         cdef Shape items = self.shape.items
         if items is None or items.plain:
             return self.value
         return [adapt(item, items) for item in self.value]
 
     cdef object identity(self, object item, Frame frame):
-        """What tells the items of a set or a map apart."""
+        """The key by which the items of a set or a map are told apart."""
         item = plain(item)
         if self.shape.form == F_SET or type(item) is not dict:
             return hashable(item, frame)
@@ -151,7 +151,7 @@ cdef class ListView:
         return True
 
     cdef object joined(self, object other, Frame frame):
-        """What `self + other` gives: the items of a set or a map once, else one behind the other."""
+        """The value of `self + other`: the items of a set or a map once, else one behind the other."""
         cdef list out = list(self.value)
         cdef dict places
         if self.shape.form == F_LIST:
@@ -182,7 +182,7 @@ cdef object hashable(object item, Frame frame):
 
 
 cdef object plain(object value):
-    """What stands behind a view."""
+    """The value behind a view."""
     if type(value) is MapView:
         return (<MapView>value).value
     if type(value) is ListView:
@@ -191,7 +191,7 @@ cdef object plain(object value):
 
 
 def unwrapped(value):
-    """What stands behind a view; the value itself when it is none."""
+    """The value behind a view; the value itself when it is none."""
     return plain(value)
 
 

@@ -81,7 +81,7 @@ cdef inline bint is_field(str element):
 
 
 def ordered(dict fields):
-    """The same set with its elements in upstream's order."""
+    """The set with its elements in upstream's order."""
     return order(fields)
 
 

@@ -358,7 +358,7 @@ cdef class AnswerHeads(Heads):
         return 0
 
     cdef bytes prefix_of(self, str name):
-        """What stands before a value: a literal that is not indexed, its name by index or as text."""
+        """The bytes before a value: a literal that is not indexed, its name by index or as text."""
         cdef str low = name.lower()
         cdef Py_ssize_t index = 0, i
         cdef Py_ssize_t start = self.used

@@ -117,7 +117,7 @@ include "_http2_body.pxi"
 
 
 cdef class Shared:
-    """What the HTTP/2 connections of one listener share."""
+    """The state that the HTTP/2 connections of one listener share."""
 
     def __init__(self, Service service, int max_streams):
         self.service = service

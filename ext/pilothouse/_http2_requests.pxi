@@ -100,7 +100,8 @@ cdef class Requests(Output):
             body.go_on()
 
     cdef Head head_of(self, list fields, authority):
-        """What the regular fields say, None if they are malformed; shared with requests that repeat them."""
+        """The head that the regular fields make, None if they are malformed;
+        shared with requests that repeat them."""
         cdef Head head
         cdef Field field
         cdef Kind kind

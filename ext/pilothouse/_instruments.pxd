@@ -1,4 +1,4 @@
-"""What other compiled modules may cimport."""
+"""The declarations that other compiled modules may cimport."""
 
 
 cdef class Distribution:

@@ -1,4 +1,4 @@
-"""What is kept of the latest requests, side by side in memory: a record of fixed size each, and its texts.
+"""The records of the latest requests, side by side in memory: each has a fixed size, and its texts.
 
 PERF: every request adds one. If each were an object, they would spread over the heap: the one that is pushed
 out has long left the processor's caches, and freeing it would cost more than all else that is done here.

@@ -124,7 +124,7 @@ cdef class Objects:
         self, tuple scopes not None, Selector selector=None, *, str after="", Py_ssize_t limit=0,
         long long at=0
     ):
-        """As list(), of the objects under several prefixes, which are given in the order of keys.
+        """Like list(), for the objects under several prefixes, which are given in the order of keys.
 
         One that does not end with "/" is the key of an object, and stands for that alone.
         """

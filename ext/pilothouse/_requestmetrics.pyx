@@ -24,7 +24,7 @@ cdef frozenset VALIDATIONS = frozenset(("Ignore", "Strict", "Warn"))
 
 
 cdef class Cell:
-    """The requests of one sort and one status code.
+    """The requests of one kind and one status code.
 
     `sli` are the seconds without those that they have waited for others, None for requests that run long and
     for dry runs. `sizes` is None for those that are no reads; a log is one.

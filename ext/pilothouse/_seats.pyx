@@ -120,7 +120,7 @@ cdef class Level:
         return dict(self.by_index)
 
     def served_tickets(self):
-        """Those who have seats."""
+        """The tickets that have seats."""
         return self.served.all()
 
     def timings(self):
@@ -201,7 +201,7 @@ cdef class Level:
         return not queue.length or queue.size + size <= QUEUE_BYTES
 
     cdef Queue choose(self, tuple hand):
-        """Of the queues that a flow may use, the one with the least work waiting. Each request looks at them
+        """The queue with the least work waiting, of those that a flow may use. Each request looks at them
         from another start, so that flows that share queues spread over those that are equal."""
         cdef Py_ssize_t size = len(hand), i, offset
         cdef Queue queue, best = None
@@ -439,10 +439,9 @@ cdef class Level:
             ticket.tell()
 
     cdef Ticket next_ticket(self):
-        """Whose turn it is, None if there are too few seats for it; then one that needs one seat may
-        take one of those that are kept. Of queues that are equal, the next one after the queue that
-        was served last has its turn.
-        """
+        """The ticket whose turn it is, None if there are too few seats for it; then
+        one that needs one seat may take one of the seats that are kept. Of queues that
+        are equal, the next one after the queue that was served last has its turn."""
         cdef Queue queue, best = None, narrow = None
         cdef double finish, least = 0, least_narrow = 0, low = 0, high = 0, discounted
         cdef Py_ssize_t distance, nearest = 0, nearest_narrow = 0

@@ -2,7 +2,7 @@
 
 
 cdef class Timing:
-    """For how many nanoseconds a number, divided by a limit, was in each bucket
+    """The nanoseconds for which a number, divided by a limit, was in each bucket
     (component-base TimingHistogram)."""
 
     cdef readonly Distribution distribution
@@ -78,7 +78,7 @@ cdef class Kinds:
 
 
 cdef class Series:
-    """What is counted of the requests of one flow schema in one level."""
+    """The counts of the requests of one flow schema in one level."""
 
     cdef readonly long long dispatched, executing, executing_seats, waiting, waiting_seats
     cdef readonly long long queue_full, concurrency_limit, timed_out, cancelled

@@ -59,7 +59,7 @@ cdef class Queue(Line):
         return self.length
 
     def tickets(self):
-        """Those who wait, the oldest first."""
+        """The tickets that wait, the oldest first."""
         return self.all()
 
     cdef void push(self, Ticket ticket):

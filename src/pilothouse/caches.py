@@ -1,8 +1,8 @@
 """Caches that are bounded by bytes: those of a server share one budget; memos belong to functions.
 
-A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a function
-whose answer depends on its text alone, so one serves the whole process; its bound is the length of a text times the
-number of entries, and follows from its declaration.
+A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a
+function whose answer depends on its text alone, so one serves the whole process; its bound is the length of a
+text times the number of entries, and follows from its declaration.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ TOTAL = 64 << 20
 SHARE = 1 / 8
 """The share of the budget that one cache may take: a client can usually fill only one or two caches."""
 LARGEST = 4096
-"""Bytes of the largest entry that is kept. Larger ones are computed each time, so that a few cannot evict many."""
+"""Bytes of the largest entry that is kept.
+Larger ones are computed each time, so that a few cannot evict many."""
 LIFETIME = 600.0
 """Seconds after which an unused entry may be evicted; after twice as many it is gone."""
 PERIOD = 5.0
@@ -65,7 +66,8 @@ def short(text: str) -> str | bytes:
 class Budget(Group, Background):
     """The bytes that all caches of one server may take together.
 
-    When they take more, the largest cache evicts its older generation. The budget is also the group of their metrics.
+    When they take more, the largest cache evicts its older generation.
+    The budget is also the group of their metrics.
     """
 
     def __init__(self, total: int = TOTAL, clock: Callable[[], float] = time.monotonic) -> None:
@@ -137,8 +139,8 @@ def _sums(values: Iterable[tuple[str, int]]) -> dict[Labels, float]:
 class Cache(dict[K, V | None]):
     """A cache of two generations: `cache[key]` is the value, or None; `put` keeps one.
 
-    The dict is the young generation. When it has half of the bytes, it becomes the old one, and what was old and
-    nobody has asked for since goes. `weigh` tells the bytes of an entry, the same ones each time.
+    The dict is the young generation. When it has half of the bytes, it becomes the old one, and what was old
+    and nobody has asked for since goes. `weigh` tells the bytes of an entry, the same ones each time.
 
     PERF: a hit is the look-up of a dict and runs no Python; only a miss comes to `__missing__`.
     """
@@ -280,7 +282,8 @@ class Known(set[Any]):
         Memo(name, longest, most, self.__len__)
 
     def keep(self, text: str, *context: Any) -> None:
-        """Remember a text that passed, together with the context that the rule depends on; long ones are not kept."""
+        """Remember a text that passed, together with the context that the rule depends on;
+        long ones are not kept."""
         if len(text) <= self._longest and all(map(_is_light, context)):
             if len(self) >= self._most:
                 self.clear()

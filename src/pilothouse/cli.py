@@ -1,4 +1,5 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`, and `kube-apiserver`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`,
+and `kube-apiserver`."""
 
 import shutil
 import signal
@@ -47,11 +48,12 @@ Usage:
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
-"""
+"""  # noqa: E501
 
 
 Run = Callable[["Config", Sequence[str]], int]
-"""Serves with a configuration until a signal; returns the exit status. The words start one more such process."""
+"""Serves with a configuration until a signal; returns the exit status.
+The words start one more such process."""
 
 
 def version() -> str:

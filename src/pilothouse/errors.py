@@ -18,9 +18,10 @@ class StatusError(Exception):
     longest = 4 * QUOTED
     reason = "InternalError"
     missing: Any = None
-    """The attributes that authorization has refused (AuthorizationAttributes), when that is the error; never sent."""
+    """The attributes that authorization has refused (AuthorizationAttributes), when that is the error;
+    never sent."""
     warnings: Sequence[str] = ()
-    """What the decoder has to warn of although the body is refused."""
+    """The warnings of the decoder about a body that is refused."""
 
     def __init__(
         self,
@@ -53,7 +54,8 @@ class StatusError(Exception):
 
 
 def _bounded(value: Any, longest: int = QUOTED) -> Any:
-    """A member of details without the long texts that a client may have sent; those of causes may be longer."""
+    """A member of details without the long texts that a client may have sent;
+    those of causes may be longer."""
     if isinstance(value, str):
         return short(value, longest)
     if isinstance(value, list):

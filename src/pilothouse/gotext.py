@@ -34,7 +34,8 @@ def type_name(data: Any) -> str:
 
 
 QUOTED, BEGINNING = 1024, 128
-"""Characters that a message quotes of a text, and what is left of a longer one. Upstream repeats the whole text."""
+"""Characters that a message quotes of a text, and what is left of a longer one.
+Upstream repeats the whole text."""
 
 
 def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
@@ -43,14 +44,16 @@ def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
 
 
 def short_object(text: str) -> str:
-    """The text of an object for a message; one with more than QUOTED characters is cut, and closed by its own bracket."""
+    """The text of an object for a message;
+    one with more than QUOTED characters is cut, and closed by its own bracket."""
     if len(text) <= QUOTED:
         return text
     return f"{text[:BEGINNING]}{_left_out(len(text) - BEGINNING - 1)}{text[-1]}"
 
 
 def quote(text: str) -> str:
-    """Quote a text for a message as Go's strconv.Quote does; of one with more than QUOTED characters the BEGINNING."""
+    """Quote a text for a message as Go's strconv.Quote does;
+    of one with more than QUOTED characters the BEGINNING."""
     if len(text) <= QUOTED:
         return literal(text)
     return literal(text[:BEGINNING]) + _left_out(len(text) - BEGINNING)

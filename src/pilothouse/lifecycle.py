@@ -43,13 +43,15 @@ class BackgroundTask(Background):
 
 
 class Opened(contextlib.AsyncExitStack):
-    """What has been opened so far. `aclose`, and leaving the `async with`, closes it: the last first.
+    """The parts that have been opened so far.
+    `aclose`, and leaving the `async with`, closes them: the last first.
 
     A close that fails is logged, and the rest is closed all the same.
     """
 
     def on_close(self, name: str, close: Callable[[], Awaitable[object] | object]) -> None:
-        """Have `close` called, and awaited where it is a coroutine; `name` says in the log what could not be closed.
+        """Have `close` called, and awaited where it is a coroutine;
+        `name` says in the log what could not be closed.
 
         To be called before the thing is opened, so that one that fails half-way is closed, too.
         """

@@ -1,11 +1,12 @@
-"""Structured logging: klog's text form or one JSON object a line, written by a thread so that no caller waits.
+"""Structured logging: klog's text form or one JSON object a line,
+written by a thread so that no caller waits.
 
 A module makes `log = Logger(__name__)`. Every message is a constant, what varies goes into pairs:
-`log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion). Detail has
-a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule for the file,
-is at least 4.
+`log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion).
+Detail has a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule
+for the file, is at least 4.
 
-Lines that are written while a request is served tell its audit ID, whoever writes them. Lines that repeat are limited
+Lines that any module writes while a request is served tell its audit ID. Lines that repeat are limited
 (`Repeats`).
 """
 
@@ -45,7 +46,8 @@ _modules: tuple[tuple[str, int], ...] = ()
 
 
 class Serving:
-    """The audit ID of the request whose first steps a thread runs, before it has a task (`waiting.py`); "" between requests.
+    """The audit ID of the request whose first steps a thread runs, before it has a task (`waiting.py`);
+    "" between requests.
 
     PERF: setting a context variable takes ten times as long, and most requests never have a task.
     """
@@ -65,7 +67,7 @@ _of_thread = _OfThread()
 
 
 def serving() -> Serving:
-    """Where the calling thread notes which request it serves."""
+    """The place where the calling thread notes which request it serves."""
     return _of_thread.serving
 
 
@@ -85,7 +87,8 @@ def context() -> Context:
 class Logger:
     """The log of one module. Pairs are keywords; `err` is the error that the line is about and comes first.
 
-    `source` names the file of a compiled module: its functions have no frames from which a line could be told.
+    `source` names the file of a compiled module:
+    its functions have no frames from which a line could be told.
     """
 
     __slots__ = ("_log", "_source")
@@ -95,19 +98,20 @@ class Logger:
         self._source = source
 
     def info(self, message: str, /, **pairs: Any) -> None:
-        """What an administrator wants to know when all is well."""
+        """Log what an administrator wants to know when all is well."""
         self._write(logging.INFO, message, pairs)
 
     def warning(self, message: str, /, **pairs: Any) -> None:
-        """What went wrong and mends itself, or may need a look."""
+        """Log what went wrong and recovers by itself, or may need a look."""
         self._write(logging.WARNING, message, pairs)
 
     def error(self, message: str, /, **pairs: Any) -> None:
-        """What failed, without a traceback."""
+        """Log what failed, without a traceback."""
         self._write(logging.ERROR, message, pairs)
 
     def exception(self, message: str, /, *, err: BaseException | None = None, **pairs: Any) -> None:
-        """What failed and should not have: the traceback of `err`, or of the exception that is being handled."""
+        """Log what failed and should not have:
+        the traceback of `err`, or of the exception that is being handled."""
         self._write(logging.ERROR, message, pairs, err or sys.exc_info()[1])
 
     def verbose(self, level: int, message: str, /, **pairs: Any) -> None:
@@ -215,7 +219,8 @@ PERIOD = 10.0
 """Seconds of a period; it begins with the first line of a message."""
 
 MESSAGES = 1024
-"""Messages that are counted at a time. Messages of this project are constants; those of libraries may be anything."""
+"""Messages that are counted at a time.
+Messages of this project are constants; those of libraries may be anything."""
 
 Key = tuple[str, str]
 """The name of a logger and a message, without what varies."""
@@ -264,7 +269,8 @@ class Repeats:
         return False
 
     def ended(self, now: float) -> Iterator[logging.LogRecord]:
-        """Forget the periods that have ended at `now`; a line for each message of which lines were left out."""
+        """Forget the periods that have ended at `now`;
+        a line for each message of which lines were left out."""
         crowded = len(self._counts) > MESSAGES
         if self._looked <= now < self._ends and not crowded:
             return

@@ -1,12 +1,12 @@
 """Runs long steps on two threads beside the event loop, within a budget of CPU time and fairly between users.
 
-A request whose body, or whose object, is larger than INLINE bytes enters the `Offload` of its server: it is let in
-while the bytes of those that are in stay within bounds, and each of its long steps (decoding, patching, validating)
-runs on a thread. A step that uses up the processor time of its request is stopped by an exception that is raised in
-its thread, so that no rule, however slow, holds a thread for ever.
+A request whose body, or whose object, is larger than INLINE bytes enters the `Offload` of its server: it is
+let in while the bytes of those that are in stay within bounds, and each of its long steps (decoding,
+patching, validating) runs on a thread. A step that uses up the processor time of its request is stopped by an
+exception that is raised in its thread, so that no rule, however slow, holds a thread for ever.
 
-The threads share the interpreter with the loop. While they work, the interpreter switches between threads every
-SWITCH seconds, so a request that the loop answers waits for a few of these turns at the most.
+The threads share the interpreter with the loop. While they work, the interpreter switches between threads
+every SWITCH seconds, so a request that the loop answers waits for a few of these turns at the most.
 """
 
 import asyncio
@@ -32,27 +32,31 @@ THREADS = 2
 """One for each of two users at a time: more of them would keep the loop waiting for the interpreter."""
 
 SWITCH = 0.0002
-"""Seconds between two switches of the interpreter while a step runs; Python's own 5 ms are too long for a GET."""
+"""Seconds between two switches of the interpreter while a step runs;
+Python's own 5 ms are too long for a GET."""
 
 USUAL = 0.005
 """Seconds between two switches otherwise: Python's default."""
 
 SECONDS, SECONDS_PER_BYTE = 2.0, 3e-6
-"""The processor time of a request: linear work on bodies takes about 1 us a byte, YAML and long error lists more."""
+"""The processor time of a request: linear work on bodies takes about 1 us a byte,
+YAML and long error lists more."""
 
 LOOK = 0.1
 """Seconds between two looks at the clock of a running step."""
 
 ROOM, ROOM_OF_USER = 8 << 20, 4 << 20
-"""Bytes of bodies and objects that may be worked on at the same time: in total, and by one user. Decoded objects take
-up to twenty times as much memory. One request is always admitted."""
+"""Bytes of bodies and objects that may be worked on at the same time: in total, and by one user. Decoded
+objects take up to twenty times as much memory. One request is always admitted."""
 
 QUEUE, QUEUE_OF_USER = 64 << 20, 24 << 20
-"""Bytes that may wait to be admitted: in total, and by one user. Requests above that are answered with 429."""
+"""Bytes that may wait to be admitted: in total, and by one user.
+Requests above that are answered with 429."""
 
 
 class Stopped(BaseException):
-    """Raised inside a call that has used up its time. It is no Exception, so that `except Exception` does not catch it."""
+    """Raised inside a call that has used up its time.
+    It is no Exception, so that `except Exception` does not catch it."""
 
 
 class Stoppable:
@@ -92,7 +96,8 @@ class Stoppable:
             self._leave(thread)
 
     def _leave(self, thread: int) -> None:
-        """Protect the thread from `stop`: no exception is raised in it any more, and one that is pending is withdrawn."""
+        """Protect the thread from `stop`: no exception is raised in it any more,
+        and one that is pending is withdrawn."""
         while True:
             try:
                 with self._lock:
@@ -104,7 +109,8 @@ class Stoppable:
 
 
 class Turns:
-    """How often the interpreter switches between threads: more often while calls run on other threads than the loop's."""
+    """How often the interpreter switches between threads:
+    more often while calls run on other threads than the loop's."""
 
     def __init__(self) -> None:
         self._calls = 0
@@ -207,7 +213,8 @@ class Work:
         self.left += added
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The outcome of a call that touches nothing which the loop changes; RequestEntityTooLarge when its time is up."""
+        """The outcome of a call that touches nothing which the loop changes;
+        RequestEntityTooLarge when its time is up."""
         if not self.bytes:
             return call(*args, **kwargs)
         return await self.offload._run(self, lambda: call(*args, **kwargs))
@@ -221,8 +228,8 @@ class Work:
     def exhausted(self) -> errors.RequestEntityTooLarge:
         """The error of a request that took too much processor time."""
         return errors.RequestEntityTooLarge(
-            f"Request takes too much work: it has used the {self.given:.1f} seconds of processor time that a request "
-            "of its size is given; send less at a time"
+            f"Request takes too much work: it has used the {self.given:.1f} seconds of processor time that a"
+            " request of its size is given; send less at a time"
         )
 
 

@@ -1,9 +1,9 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They are files in the data directory, by kubeadm's names: ca, admin and sa; apiserver-kubelet-client, by which kubelets
-know the server; front-proxy-ca and front-proxy-client, by which aggregated servers and webhooks do. apiserver.crt and its
-key are in --cert-dir. What is there and good is used; what is missing, broken or about to expire is made again. Keys are
-ECDSA P-256.
+They are files in the data directory, by kubeadm's names: ca, admin and sa; apiserver-kubelet-client, by which
+kubelets know the server; front-proxy-ca and front-proxy-client, by which aggregated servers and webhooks do.
+apiserver.crt and its key are in --cert-dir. What is there and good is used; what is missing, broken or about
+to expire is made again. Keys are ECDSA P-256.
 """
 
 import contextlib
@@ -40,19 +40,20 @@ BACKDATED = datetime.timedelta(minutes=5)
 """Certificates begin a little in the past, for clients whose clock is behind."""
 
 KUBELET_CLIENT, ADMINS = "kube-apiserver-kubelet-client", "kubeadm:cluster-admins"
-"""As whom the server calls kubelets: user and group, as kubeadm names them. A binding lets the group do everything."""
+"""The identity with which the server calls kubelets: user and group, as kubeadm names them.
+A binding lets the group do everything."""
 FRONT_PROXY = "front-proxy-client"
-"""As whom the server calls aggregated servers."""
+"""The identity with which the server calls aggregated servers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the server finds its keys. Empty paths: not made, because the operator brings their own."""
+    """The paths of the server's keys. Empty paths: not made, because the operator brings their own."""
 
     serving_cert: str
     serving_key: str
     ca_cert: str
-    """What clients trust: our own CA, or the operator's serving certificate."""
+    """The certificate that clients trust: our own CA, or the operator's serving certificate."""
     client_ca: tuple[str, ...]
     """CAs of client certificates: the operator's and our own."""
     signing_key: str
@@ -64,11 +65,12 @@ class Files:
     """Our own CA, which signs the certificates of clients and kubelets."""
     kubelet_cert: str = ""
     kubelet_key: str = ""
-    """By which kubelets know the server; empty: the flags name others."""
+    """The key by which kubelets know the server; empty: the flags name others."""
     proxy_ca: str = ""
     proxy_cert: str = ""
     proxy_key: str = ""
-    """The CA of front proxies, and the certificate by which this server is one; empty: the flags name others."""
+    """The CA of front proxies, and the certificate by which this server is one;
+    empty: the flags name others."""
 
 
 @dataclass(slots=True)
@@ -112,7 +114,8 @@ class Authority:
         server: bool,
         days: float = LEAF_DAYS,
     ) -> tuple[bytes, bytes]:
-        """A certificate and its key in PEM, for a server under `hosts` or for a client; it is good for `days`.
+        """A certificate and its key in PEM, for a server under `hosts` or for a client;
+        it is good for `days`.
 
         It does not outlive the CA.
         """
@@ -297,15 +300,17 @@ def make_private(directory: pathlib.Path) -> None:
 
 
 def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
-    """The error of a data directory that this user cannot use: it names who owns it, or the part of its path that is there."""
+    """The error of a data directory that this user cannot use:
+    it names who owns it, or the part of its path that is there."""
     there = directory
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     found = there.lstat()
     return type(error)(
         error.errno,
-        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by {_user(found.st_uid)} "
-        f"with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as {_user(os.geteuid())}",
+        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by"
+        f" {_user(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as"
+        f" {_user(os.geteuid())}",
     )
 
 
@@ -322,7 +327,8 @@ def record_port(config: Config, port: int) -> None:
 
 
 def last_port(config: Config) -> int:
-    """The port that the server of this data directory was last reached at; that of the flags when none has run."""
+    """The port that the server of this data directory was last reached at;
+    that of the flags when none has run."""
     try:
         return int((config.data_directory / "port").read_text())
     except (OSError, ValueError):
@@ -333,8 +339,9 @@ def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = T
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
     Several servers may share a data directory; those that differ in address need a --cert-dir each. With
-    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by. Without
-    `serving` the serving certificate is left alone: commands do not know all flags of the server, by which it is made.
+    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by.
+    Without `serving` the serving certificate is left alone:
+    commands do not know all flags of the server, by which it is made.
     """
     make_private(config.data_directory)
     with _alone(config.data_directory):
@@ -427,7 +434,8 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
 
 
 def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -> tuple[str, str]:
-    """The client certificate in PATH.crt and its key, made when it is missing, not of this CA or about to expire."""
+    """The client certificate in PATH.crt and its key,
+    made when it is missing, not of this CA or about to expire."""
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
     pair = _load(cert, key)
     if pair is None or not _covers_issuer(pair[0], authority):
@@ -438,7 +446,8 @@ def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -
 
 
 def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes, usable: bool) -> bool:
-    """Write a certificate and its key, both or none. False when the disk is full and those that are there are `usable`."""
+    """Write a certificate and its key, both or none.
+    False when the disk is full and those that are there are `usable`."""
     try:
         with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
             os.replace(new_key, key)
@@ -490,7 +499,7 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
 
 
 def _signing_key(path: pathlib.Path) -> str:
-    """The key of service account tokens; beside it is its public half, for whoever checks them."""
+    """The key of service account tokens; beside it is its public half, for those who check them."""
     from cryptography.hazmat.primitives import serialization as s
 
     if not path.exists():
@@ -512,7 +521,8 @@ def kubeconfig(
     name: str = "pilothouse",
     user: str = "kubernetes-admin",
 ) -> bytes:
-    """A kubeconfig (v1) with everything embedded, for a client certificate or a token; `user` is its name in the file."""
+    """A kubeconfig (v1) with everything embedded, for a client certificate or a token;
+    `user` is its name in the file."""
     import base64
 
     import yaml
@@ -536,7 +546,8 @@ def kubeconfig(
 
 
 def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
-    """A kubeconfig (v1) with the address and the CA of a cluster and no user, as the config map cluster-info has it."""
+    """A kubeconfig (v1) with the address and the CA of a cluster and no user,
+    as the config map cluster-info has it."""
     import base64
 
     import yaml
@@ -548,7 +559,8 @@ def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
 
 
 def admin_kubeconfig(config: Config, files: Files, port: int | None = None, server: str = "") -> bytes:
-    """The administrator's kubeconfig, for `server` or by the bind address or, when that is all, the loopback."""
+    """The administrator's kubeconfig, for `server` or by the bind address or,
+    when that is all, the loopback."""
     address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
     return kubeconfig(
         server or url(address, port or config.secure_port),
@@ -561,7 +573,8 @@ def admin_kubeconfig(config: Config, files: Files, port: int | None = None, serv
 def issued_kubeconfig(
     files: Files, server: str, user: str, groups: Sequence[str] = (), seconds: float = LEAF_DAYS * 86400
 ) -> bytes:
-    """A kubeconfig with a new client certificate of the data directory's CA; OSError when the CA cannot be read."""
+    """A kubeconfig with a new client certificate of the data directory's CA;
+    OSError when the CA cannot be read."""
     authority = Authority.load(
         pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
     )

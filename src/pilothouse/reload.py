@@ -1,4 +1,5 @@
-"""Follows the files that a server is configured by: what is new comes into force while it runs, what is broken changes nothing."""
+"""Follows the files that a server is configured by:
+what is new comes into force while it runs, what is broken changes nothing."""
 
 import asyncio
 import os
@@ -20,7 +21,7 @@ T = TypeVar("T")
 POLL = 5.0
 """Seconds between two looks at the files of a configuration."""
 SETTLE = 0.25
-"""Seconds for which a file must stay as it is before it counts: whoever writes it may not be done yet."""
+"""Seconds for which a file must stay as it is before it counts: its writer may not be done yet."""
 LONGEST_PAUSE = 60.0
 """Seconds, at most, between two attempts to put the same files in force after they were refused."""
 LARGEST = 64 << 20
@@ -29,7 +30,7 @@ LARGEST = 64 << 20
 Files = Mapping[str, bytes]
 """The content of files by their paths."""
 Snapshot = dict[str, str]
-"""What tells one content from another, by path: a digest, or why the file cannot be read."""
+"""A value that differs where the content differs, by path: a digest, or why the file cannot be read."""
 
 SUCCESS, FAILURE = "success", "failure"
 
@@ -37,9 +38,9 @@ SUCCESS, FAILURE = "success", "failure"
 class ReloadMetrics:
     """Upstream's metrics of a configuration that is followed: its reloads, and which one is in force.
 
-    kind: authentication, authorization or encryption. stage: the stability of the counts. `server_id` is the name of this
-    API server's lease. For a Group to be derived from. Upstream: apiserver pkg/server/options/{authentication,
-    authorization,encryption}config/metrics.
+    kind: authentication, authorization or encryption. stage: the stability of the counts. `server_id` is the
+    name of this API server's lease. For a Group to be derived from. Upstream: apiserver
+    pkg/server/options/{authentication, authorization,encryption}config/metrics.
     """
 
     def __init__(self, kind: str, stage: str = "BETA") -> None:
@@ -78,10 +79,11 @@ class ReloadMetrics:
 class Followed(Generic[T]):
     """A configuration that stands in files.
 
-    kind: what metrics, log lines and Events call it. paths: names the files; called again whenever others are in force, for
-    these may name further files. read: makes of the files what is to come into force, on a thread. use: puts that in
-    force, on the loop; it may be a coroutine function. Both raise one of `faults` when the files cannot be used, and then
-    nothing may have changed. metrics: upstream's, where it has some; they show the hash of the first file.
+    kind: what metrics, log lines and Events call it. paths: names the files; called again whenever others are
+    in force, for these may name further files. read: makes of the files what is to come into force, on a
+    thread. use: puts that in force, on the loop; it may be a coroutine function. Both raise one of `faults`
+    when the files cannot be used, and then nothing may have changed.
+    metrics: upstream's, where it has some; they show the hash of the first file.
     """
 
     kind: str
@@ -93,7 +95,7 @@ class Followed(Generic[T]):
 
 
 class Outcome(NamedTuple):
-    """What has become of a change; `error` says why the files are refused, "" when they are in force."""
+    """The outcome of a change; `error` says why the files are refused, "" when they are in force."""
 
     kind: str
     paths: tuple[str, ...]
@@ -170,11 +172,12 @@ class Reloads(Group, Background):
 
 
 class Follower(BackgroundTask, Generic[T]):
-    """Looks at the files of one configuration every `poll` seconds; `tell` is called with what becomes of a change.
+    """Looks at the files of one configuration every `poll` seconds;
+    `tell` is called with what becomes of a change.
 
-    A change counts once two looks have found the same, so no half of a file comes into force; a look that somebody asked
-    for takes what is there. Files that were refused are tried again, at growing intervals, for something else may have been
-    missing. The same reason is told once.
+    A change counts once two looks have found the same, so no half of a file comes into force; a look that
+    somebody asked for takes what is there. Files that were refused are tried again, at growing intervals, for
+    something else may have been missing. The same reason is told once.
     """
 
     def __init__(self, followed: Followed[T], poll: float, tell: Callable[[Outcome], None]) -> None:
@@ -220,7 +223,8 @@ class Follower(BackgroundTask, Generic[T]):
         return True
 
     async def look(self, *, force: bool = False) -> None:
-        """Put the files in force if they are others than before; `force`: also when they have only just changed."""
+        """Put the files in force if they are others than before;
+        `force`: also when they have only just changed."""
         files, seen = await asyncio.to_thread(contents, self.paths)
         if seen == self._in_force:
             self._noticed = None
@@ -268,7 +272,8 @@ class Follower(BackgroundTask, Generic[T]):
         self._tell(Outcome(self.kind, self.paths))
 
     def _refuse(self, seen: Snapshot, err: Exception, force: bool) -> None:
-        """Keep what is in force, and say why: once for each reason, and whenever somebody has asked for the look."""
+        """Keep what is in force, and say why:
+        once for each reason, and whenever somebody has asked for the look."""
         why = str(err) or type(err).__name__
         again = seen == self._refused
         self._pause = min(2 * self._pause, LONGEST_PAUSE) if again else self._poll

@@ -1,7 +1,9 @@
-"""Spans of a request that is traced: its timed steps as a tree, and the headers by which other servers take part in it.
+"""Spans of a request that is traced:
+its timed steps as a tree, and the headers by which other servers take part in it.
 
-Code that takes part asks `current` for the span that it runs within. That is None for most requests, which are not
-sampled, and then nothing is made. Times are those of time.perf_counter(). Headers: W3C Trace Context and Baggage.
+Code that takes part asks `current` for the span that it runs within. That is None for most requests, which
+are not sampled, and then nothing is made.
+Times are those of time.perf_counter(). Headers: W3C Trace Context and Baggage.
 """
 
 import re
@@ -16,13 +18,14 @@ INTERNAL, SERVER, CLIENT = 1, 2, 3
 """Kinds of spans, with OpenTelemetry's numbers."""
 
 MILLION = 1_000_000
-"""What shares of sampled requests are counted of (component-base tracing/api/v1)."""
+"""The whole of which shares of sampled requests are counted (component-base tracing/api/v1)."""
 
 MOST = 1000
 """Spans that are kept of a request: a deletecollection calls webhooks for each object."""
 
 STATE_BYTES, BAGGAGE_BYTES = 512, 8192
-"""Bytes of a `tracestate` (W3C Trace Context 3.3.1.5) and of a `baggage` (W3C Baggage 3.3.2) that are passed on."""
+"""Bytes of a `tracestate` (W3C Trace Context 3.3.1.5) and of a `baggage`
+(W3C Baggage 3.3.2) that are passed on."""
 
 Value = str | int | bool
 Attributes = Mapping[str, Value]
@@ -71,10 +74,11 @@ class Event(NamedTuple):
 
 
 class Trace:
-    """What the spans of one request have in common, and those that have been made.
+    """The common part of the spans of one request, and the spans that have been made.
 
-    remote: the client's span, which the first one has for its parent. link: the span of a client that is not trusted to
-    decide what is traced. state, baggage: what is passed on in headers. ended: spans that are made from now on are lost.
+    remote: the client's span, which the first one has for its parent. link: the span of a client that is not
+    trusted to decide what is traced. state, baggage: what is passed on in headers.
+    ended: spans that are made from now on are lost.
     left_out: how many were too many.
     """
 
@@ -104,8 +108,8 @@ class Trace:
 class Span:
     """A named step of a request. As a context manager it is the current span, and ends with the block.
 
-    parent: the id of the span that it is a part of, 0 for the first one. threshold: seconds from which on upstream
-    writes it to the log; None where it does not. failed: whether it went wrong, and `error` how.
+    parent: the id of the span that it is a part of, 0 for the first one. threshold: seconds from which on
+    upstream writes it to the log; None where it does not. failed: whether it went wrong, and `error` how.
     """
 
     __slots__ = (
@@ -187,7 +191,8 @@ current: ContextVar[Span | None] = ContextVar("current_span", default=None)
 """The span that code runs within; None where nothing is traced."""
 
 carried: ContextVar[Headers] = ContextVar("carried_headers", default=())
-"""The headers that a request which is not sampled passes on to other servers, so that they do not sample it either."""
+"""The headers that a request which is not sampled passes on to other servers,
+so that they do not sample it either."""
 
 
 def child(

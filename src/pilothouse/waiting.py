@@ -1,12 +1,12 @@
 """How a request waits: its coroutines run without a task until their first wait, and in one from then on.
 
-The HTTP server calls the handler inside the parser's callback, where there is no current task. The pipeline runs a
-request's coroutine there with `send(None)`: one that never waits is answered at once, which most reads are. One that
-waits goes on as a task (`as_task`).
+The HTTP server calls the handler inside the parser's callback, where there is no current task. The pipeline
+runs a request's coroutine there with `send(None)`: one that never waits is answered at once, which most reads
+are. One that waits goes on as a task (`as_task`).
 
 So code that runs before the first wait has no current task, and `asyncio.timeout`, `asyncio.wait_for` and
-`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so before it
-awaits a plugin.
+`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so
+before it awaits a plugin.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ class Pace:
         self._until = time.perf_counter() + slice
 
     async def pause(self) -> None:
-        """To be awaited after each small step: waits for a turn of the loop once a slice of time is used up."""
+        """To be awaited after each small step:
+        waits for a turn of the loop once a slice of time is used up."""
         if time.perf_counter() >= self._until:
             await asyncio.sleep(0)
             self._until = time.perf_counter() + self._slice
@@ -44,7 +45,8 @@ async def in_task() -> None:
 
 
 def as_task(coro: Coroutine[Any, Any, T], awaited: Any, context: Context | None = None) -> asyncio.Task[T]:
-    """Go on with a coroutine, as a task, from its first wait on: `awaited` is what `coro.send(None)` returned.
+    """Go on with a coroutine, as a task, from its first wait on:
+    `awaited` is what `coro.send(None)` returned.
 
     context: of the task; a copy of the current one where none is given.
     """
@@ -66,7 +68,8 @@ def _suspend() -> Generator[None, None, None]:
 
 @coroutine
 def _resume(coro: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
-    """Yield nothing once, for as_task(); then `awaited`, unless that is nothing as well; then what `coro` yields."""
+    """Yield nothing once, for as_task();
+    then `awaited`, unless that is nothing as well; then what `coro` yields."""
     waiting, first = None, True
     try:
         while True:

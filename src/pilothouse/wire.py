@@ -80,7 +80,8 @@ def parse(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def fields(data: bytes, most: int) -> dict[int, Any]:
-    """The fields of a message, of repeated ones the last; WireError for more than `most`, which would take long to read."""
+    """The fields of a message, of repeated ones the last;
+    WireError for more than `most`, which would take long to read."""
     found = list(islice(parse(data), most + 1))
     if len(found) > most:
         raise WireError(f"message has more than {most} fields")

@@ -34,7 +34,8 @@ async def test_what_is_allowed(rig: Rig, obj: Any) -> None:
 async def test_a_whole_zone(rig: Rig) -> None:
     with pytest.raises(errors.Forbidden) as caught:
         PLUGIN.validate(rig.attributes(repelling("kubernetes.io/hostname", "zone")))
-    assert caught.value.message == (
-        'pods "p" is forbidden: affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey zone but only key '
-        "kubernetes.io/hostname is allowed"
+    assert (
+        caught.value.message
+        == 'pods "p" is forbidden: affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey zone but'
+        " only key kubernetes.io/hostname is allowed"
     )

@@ -109,9 +109,12 @@ def test_configuration() -> None:
         (section(), "limits: Invalid value: null: must not be empty"),
         (
             section(limit("x", 0, 0, cacheSize=-1)),
-            '[limits[0].type: Unsupported value: "x": supported values: "Server", "Namespace", "User", '
-            '"SourceAndObject", limits[0].burst: Invalid value: 0: must be positive, limits[0].qps: Invalid value: '
-            "0: must be positive, limits[0].cacheSize: Invalid value: -1: must not be negative]",
+            (
+                '[limits[0].type: Unsupported value: "x": supported values: "Server", "Namespace", "User",'
+                ' "SourceAndObject", limits[0].burst: Invalid value: 0: must be positive, limits[0].qps:'
+                " Invalid value: 0: must be positive, limits[0].cacheSize: Invalid value: -1: must not be"
+                " negative]"
+            ),
         ),
         (section({"kind": "x"}), 'strict decoding error: unknown field "limits[0].kind"'),
         ({"kind": "Configuration"}, 'no kind "Configuration" is registered for version ""'),

@@ -1,4 +1,4 @@
-"""What expressions of policies see, what they may ask and what they may cost."""
+"""Expressions of policies: the variables they see, the questions they may ask and the costs they may have."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,10 @@ def rig(runner: asyncio.Runner, judge: Judge) -> Iterator[Rig]:
 
 REFUSED = "denied request: "
 TEN = "[1,2,3,4,5,6,7,8,9,10]"
-ENDLESS = f"{TEN}.all(a, {TEN}.all(b, {TEN}.all(c, {TEN}.all(d, {TEN}.all(e, {TEN}.all(f, a + b + c + d + e + f > 0))))))"
+ENDLESS = (
+    f"{TEN}.all(a, {TEN}.all(b, {TEN}.all(c, {TEN}.all(d, {TEN}.all(e, {TEN}.all(f, a + b + c + d + e + f >"
+    " 0))))))"
+)
 
 
 async def shown(rig: Rig, expression: Any, body: Any = None, **spec: Any) -> Any:
@@ -79,7 +82,10 @@ async def test_the_authorizer_is_asked(rig: Rig, judge: Any, waits: Any) -> None
     checks = [
         "authorizer.requestResource.check('get').allowed()",
         "authorizer.path('/x').check('get').reason() == 'because'",
-        "authorizer.serviceAccount('ns', 'sa').group('g').resource('r').namespace('n').name('m').check('get').allowed()",
+        (
+            "authorizer.serviceAccount('ns',"
+            " 'sa').group('g').resource('r').namespace('n').name('m').check('get').allowed()"
+        ),
         "!authorizer.requestResource.check('create').allowed()",
     ]
     await validating(rig, *checks)
@@ -121,7 +127,8 @@ async def test_a_policy_that_costs_too_much(rig: Rig) -> None:
     await validating(rig, *[" && ".join(checks)] * 16)
     message = await rig.fail(422, "POST", CONFIG_MAPS, config_map())
     assert message.endswith(
-        "denied request: validation failed due to running out of cost budget, no further validation rules will be run"
+        "denied request: validation failed due to running out of cost budget, no further validation rules"
+        " will be run"
     )
 
 

@@ -173,7 +173,10 @@ async def test_pods_that_are_let_in_though_the_service_fails(
         ),
         (
             {"auditAnnotations": {"a": 1}},
-            "json: cannot unmarshal number into Go struct field ImageReview.status.auditAnnotations of type string",
+            (
+                "json: cannot unmarshal number into Go struct field ImageReview.status.auditAnnotations of"
+                " type string"
+            ),
         ),
     ],
 )
@@ -208,7 +211,7 @@ def test_settings() -> None:
 
 
 async def test_another_service_is_asked_at_once(service: Service) -> None:
-    """What the former one has said is forgotten; settings that cannot be used change nothing."""
+    """Verdicts of the former service are forgotten; settings that cannot be used change nothing."""
     rig = service.rig
     await rig.ok("POST", PODS, pod("a"))
     folder = service.folder / "other"

@@ -1,4 +1,4 @@
-"""Which requests a policy is about."""
+"""The requests that a policy is about."""
 
 from typing import Any
 

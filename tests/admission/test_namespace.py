@@ -30,8 +30,10 @@ async def test_a_namespace_that_is_going_takes_nothing_new(rig: Rig) -> None:
     path = await terminating(rig)
     answer = await rig.call("POST", path, config_map("a"))
     assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
-    assert answer.body["message"] == (
-        'configmaps "a" is forbidden: unable to create new content in namespace n because it is being terminated'
+    assert (
+        answer.body["message"]
+        == 'configmaps "a" is forbidden: unable to create new content in namespace n because it is being'
+        " terminated"
     )
     assert answer.body["details"]["causes"] == [
         {

@@ -1,4 +1,4 @@
-"""Who may make an object depend on another."""
+"""Only users with the right permission may make an object depend on another."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class Authorizer:
 
 
 async def judge(rig: Rig, new: Any, old: Any, *allowed: Any) -> tuple[Any, str]:
-    """What was asked, and the message of a refusal."""
+    """Return the questions to the authorizer, and the message of a refusal."""
     authorizer = Authorizer(allowed)
     plugin = OwnerReferencesPermissionEnforcement(authorizer, rig.catalog)
     before = None if old is None else config_map("o", ownerReferences=old)
@@ -51,10 +51,13 @@ async def judge(rig: Rig, new: Any, old: Any, *allowed: Any) -> tuple[Any, str]:
 
 
 NOT_DELETED = "cannot set an ownerRef on a resource you can't delete: why, <nil>"
-NOT_BLOCKED = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: why, <nil>"
+NOT_BLOCKED = (
+    "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on:"
+    " why, <nil>"
+)
 NO_KIND = (
-    "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion a.b/v1 Kind C: "
-    'no matches for kind "C" in version "a.b/v1"'
+    "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion a.b/v1 Kind C:"
+    ' no matches for kind "C" in version "a.b/v1"'
 )
 
 

@@ -33,8 +33,8 @@ class Nobody:
 def kubeconfig(folder: Path) -> Path:
     path = folder / "kubeconfig"
     path.write_text(
-        "{clusters: [{name: c, cluster: {server: 'https://localhost'}}], users: [{name: u, user: {token: secret}}],"
-        " contexts: [{name: x, context: {cluster: c, user: u}}], current-context: x}"
+        "{clusters: [{name: c, cluster: {server: 'https://localhost'}}], users: [{name: u, user: {token:"
+        " secret}}], contexts: [{name: x, context: {cluster: c, user: u}}], current-context: x}"
     )
     return path
 
@@ -121,7 +121,10 @@ def test_some_plugins_need_their_configuration() -> None:
 
 def test_webhooks_are_called_with_the_credentials_of_their_kubeconfig(tmp_path: Path) -> None:
     path, file = tmp_path / "config.yaml", kubeconfig(tmp_path)
-    section = f"{{apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: {file}}}"
+    section = (
+        "{apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile:"
+        f" {file}}}"
+    )
     head = CONFIG.partition("- name")[0]
     path.write_text(f"{head}- name: MutatingAdmissionWebhook\n  configuration: {section}\n")
     plugins = {p.name: p for p in chain(f"--admission-control-config-file={path}").plugins}

@@ -33,13 +33,15 @@ BURSTABLE = {"resources": {"requests": {"cpu": "1"}}}
 EXTENDED = {"resources": {"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}}
 
 CLUSTER: list[tuple[str, Object]] = [
-    ("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "pull"}]}),
+    ("/api/v1/namespaces/default/serviceaccounts",
+     {"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "pull"}]}),
     ("/api/v1/namespaces/default/limitranges", {
         "metadata": {"name": "limits"},
         "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "1"}}]},
     }),
     ("/api/v1/nodes", {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z"}}}),
-    ("/apis/scheduling.k8s.io/v1/priorityclasses", {"metadata": {"name": "usual"}, "value": 7, "globalDefault": True}),
+    ("/apis/scheduling.k8s.io/v1/priorityclasses",
+     {"metadata": {"name": "usual"}, "value": 7, "globalDefault": True}),
     ("/apis/node.k8s.io/v1/runtimeclasses", {
         "metadata": {"name": "box"},
         "handler": "box",
@@ -69,27 +71,30 @@ CASES: list[tuple[Plugin, Object, tuple[str, str, str], set[str]]] = [
     (LimitRanger(), pod({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}), PODS, {
         "spec.containers[1].resources", "metadata.annotations[kubernetes.io/limit-ranger]",
     }),
-    (PodNodeSelector({"podNodeSelectorPluginConfig": {"clusterDefaultNodeSelector": "a=b"}}), pod(), PODS, {"spec.nodeSelector"}),
+    (PodNodeSelector({"podNodeSelectorPluginConfig": {"clusterDefaultNodeSelector": "a=b"}}), pod(), PODS,
+     {"spec.nodeSelector"}),
     (PodTolerationRestriction(), pod(BURSTABLE), PODS, {"spec.tolerations"}),
     (PodTolerationRestriction(), pod(), PODS, set()),
     (PodTopologyLabels(), pod(nodeName="n1"), PODS, {"metadata.labels[topology.kubernetes.io/zone]"}),
     (Priority(), pod(), PODS, {"spec.priorityClassName", "spec.priority", "spec.preemptionPolicy"}),
     (Priority(), pod(priorityClassName="usual", priority=7), PODS, {"spec.preemptionPolicy"}),
-    (RuntimeClass(), pod(runtimeClassName="box"), PODS, {"spec.overhead", "spec.nodeSelector", "spec.tolerations"}),
-    (RuntimeClass(), pod(runtimeClassName="box", overhead={"cpu": "1"}, nodeSelector={"box": "yes"}), PODS, {"spec.tolerations"}),
+    (RuntimeClass(), pod(runtimeClassName="box"), PODS,
+     {"spec.overhead", "spec.nodeSelector", "spec.tolerations"}),
+    (RuntimeClass(), pod(runtimeClassName="box", overhead={"cpu": "1"}, nodeSelector={"box": "yes"}), PODS,
+     {"spec.tolerations"}),
     (ServiceAccount(), pod(), PODS, {
         "spec.serviceAccountName", "spec.serviceAccount", "spec.imagePullSecrets", "spec.volumes",
         "spec.containers[0].volumeMounts", "spec.containers[1].volumeMounts",
     }),
-    (ServiceAccount(), pod(automountServiceAccountToken=False, serviceAccountName="default", serviceAccount="default"), PODS, {
-        "spec.imagePullSecrets",
-    }),
+    (ServiceAccount(),
+     pod(automountServiceAccountToken=False, serviceAccountName="default", serviceAccount="default"), PODS,
+     {"spec.imagePullSecrets"}),
     (DefaultStorageClass(), {"metadata": {"name": "c"}, "spec": {}}, CLAIMS, {"spec.storageClassName"}),
-    (StorageObjectInUseProtection(), {"metadata": {"name": "c"}, "spec": {}}, CLAIMS, {"metadata.finalizers"}),
+    (StorageObjectInUseProtection(), {"metadata": {"name": "c"}, "spec": {}}, CLAIMS,
+     {"metadata.finalizers"}),
     (TaintNodesByCondition(), {"metadata": {"name": "n2"}}, ("", "v1", "nodes"), {"spec.taints"}),
-    (DefaultIngressClass(), {"metadata": {"name": "i"}, "spec": {}}, ("networking.k8s.io", "v1", "ingresses"), {
-        "spec.ingressClassName",
-    }),
+    (DefaultIngressClass(), {"metadata": {"name": "i"}, "spec": {}}, ("networking.k8s.io", "v1", "ingresses"),
+     {"spec.ingressClassName"}),
 ]  # fmt: skip
 
 

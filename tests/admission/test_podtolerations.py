@@ -24,7 +24,10 @@ ALL = {"operator": "Exists"}
 SOON = {"key": "n", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
 LATE = {**SOON, "tolerationSeconds": 50}
 EVER = {"key": "n", "operator": "Exists", "effect": "NoExecute"}
-REFUSED = "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist"
+REFUSED = (
+    "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace"
+    " whitelist"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What runs again when an object has changed."""
+"""Plugins run again when an object has changed."""
 
 from harness import Rig, config_map
 

@@ -94,9 +94,10 @@ async def test_a_claim_grows_when_its_class_allows_that(rig: Rig, how: str) -> N
     for name in ("stays", "none", ""):
         with pytest.raises(errors.Forbidden) as caught:
             resize(rig, "2Gi", old(name))
-        assert caught.value.message == (
-            'persistentvolumeclaims "c" is forbidden: only dynamically provisioned pvc can be resized and the '
-            "storageclass that provisions the pvc must support resize"
+        assert (
+            caught.value.message
+            == 'persistentvolumeclaims "c" is forbidden: only dynamically provisioned pvc can be resized and'
+            " the storageclass that provisions the pvc must support resize"
         )
 
 

@@ -205,13 +205,16 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
     [
         (
             {"kind": "configmap"},
-            'configmap in version "v1" cannot be handled as a ConfigMap: '
-            'no kind "configmap" is registered for version "v1" '
-            'in scheme "pkg/api/legacyscheme/scheme.go:30"',
+            (
+                'configmap in version "v1" cannot be handled as a ConfigMap: '
+                'no kind "configmap" is registered for version "v1" '
+                'in scheme "pkg/api/legacyscheme/scheme.go:30"'
+            ),
         ),
         (
             {"apiVersion": "a\nb", "kind": "C"},
-            r'C in version "a\nb" cannot be handled as a ConfigMap: no kind "C" is registered for version "a\nb" '
+            r'C in version "a\nb" cannot be handled as a ConfigMap: no kind "C" is registered for version'
+            r' "a\nb" '
             'in scheme "pkg/api/legacyscheme/scheme.go:30"',
         ),
         (
@@ -221,13 +224,17 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
         ),
         (
             {"apiVersion": "apps/v1", "kind": "Deployment"},
-            'Deployment in version "v1" cannot be handled as a ConfigMap: '
-            "converting (v1.Deployment) to (core.ConfigMap): unknown conversion",
+            (
+                'Deployment in version "v1" cannot be handled as a ConfigMap: '
+                "converting (v1.Deployment) to (core.ConfigMap): unknown conversion"
+            ),
         ),
         (
             {"apiVersion": "a/b/c"},
-            "the object provided is unrecognized (must be of type ConfigMap): "
-            'unexpected GroupVersion string: a/b/c ({"apiVersion": "a/b/c"})',
+            (
+                "the object provided is unrecognized (must be of type ConfigMap): "
+                'unexpected GroupVersion string: a/b/c ({"apiVersion": "a/b/c"})'
+            ),
         ),
     ],
 )
@@ -343,7 +350,8 @@ def test_wrong_types_in_json_schemas(member: str, value: Any, message: str) -> N
 
 
 def test_a_fault_within_items_goes_before_one_that_was_found_earlier() -> None:
-    """Their custom unmarshalling ends the walk around it, other faults are kept until its end (encoding/json)."""
+    """Their custom unmarshalling ends the walk around it,
+    other faults are kept until its end (encoding/json)."""
     root = {"required": [[]], "items": {"required": [1]}}
     kind = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
     body = {"spec": {"versions": [{"schema": {"openAPIV3Schema": root}}]}}
@@ -478,7 +486,8 @@ SHAPES: dict[str, Any] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_long_body_is_decoded_in_linear_time(shape: str) -> None:
-    """Seconds for a megabyte: in quadratic time it took minutes. Ratios say little: what no cache holds is slower."""
+    """Seconds for a megabyte: in quadratic time it took minutes.
+    Ratios say little: what no cache holds is slower."""
     kind, media, make = SHAPES[shape]
     n = 1_000_000 // (len(make(1000)) // 1000)
     assert seconds(lambda body: attempt(body, kind, media), make, n, runs=1) < 4.0

@@ -328,7 +328,7 @@ WRITTEN: Any = st.recursive(
 
 
 def read_again(written: Any) -> Any:
-    """The one form of a set, put together from nothing."""
+    """The form of a set, built anew from its JSON."""
     out = {}
     for name, inner in written.items():
         element = "." if name == "." else fieldset.canonical_element(name)
@@ -423,7 +423,7 @@ def test_walks_take_linear_time(make: Any) -> None:
 
 
 def test_complaints_about_a_value_end() -> None:
-    """Each repeats the path, which may be long."""
+    """Each complaint repeats the path, which may be long."""
     wrong = fieldset.validate(ROOT, {"items": [{"name": "x" * 1000, "value": i} for i in range(10_000)]})
     assert 60 <= len(wrong) <= 70
     assert wrong[1] == wrong[0].replace("Value:0}", "Value:1}") or "duplicate" in wrong[1]

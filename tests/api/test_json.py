@@ -118,7 +118,8 @@ def test_what_orjson_refuses_is_written_alike_around() -> None:
 
 
 def test_what_is_kept_takes_no_more_room_than_it_needs() -> None:
-    """Of bytes of this length, `malloc_usable_size` tells the block that holds them: they begin with it."""
+    """For bytes of this length, `malloc_usable_size` returns the size of the block that holds them:
+    they begin with it."""
     usable = ctypes.CDLL(None).malloc_usable_size
     usable.argtypes, usable.restype = (ctypes.c_void_p,), ctypes.c_size_t
     written = orjson.dumps({"a": "x" * 1000})

@@ -46,7 +46,8 @@ def rename(path: str, old: str, new: str) -> None:
 
 
 async def test_connections_go_through_another_proxy(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """Those that are open stay where they are, those that are kept for later requests are not used again."""
+    """Open connections stay where they are;
+    connections that are kept for later requests are not used again."""
     streams = Streams()
     folders = tmp_path / "a", tmp_path / "b"
     for folder in folders:

@@ -116,12 +116,14 @@ def test_anonymous_is_a_matter_of_the_file_or_of_the_flag(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--oidc-issuer-url=http://x", "--oidc-client-id=me"], r"jwt\[0\].issuer.url: .* URL scheme must be https"),
+        (["--oidc-issuer-url=http://x", "--oidc-client-id=me"],
+         r"jwt\[0\].issuer.url: .* URL scheme must be https"),
         (
             [f"--oidc-issuer-url={URL}", "--oidc-client-id=me", f"--service-account-issuer={URL}"],
             rf"URL must not overlap with disallowed issuers: \[{URL}\]",
         ),
-        (["--oidc-issuer-url=x", "--oidc-client-id=me", "--oidc-signing-algs=HS256"], "unsupported signing alg"),
+        (["--oidc-issuer-url=x", "--oidc-client-id=me", "--oidc-signing-algs=HS256"],
+         "unsupported signing alg"),
     ],
 )  # fmt: skip
 def test_flags_that_cannot_be_used(flags: list[str], why: str) -> None:

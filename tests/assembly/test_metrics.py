@@ -27,7 +27,7 @@ CODES = {
     "delete": (200, 404),
     "deletecollection": (200, 403),
 }
-"""What requests that are usual are answered with."""
+"""The status codes of ordinary requests."""
 
 
 @asynccontextmanager
@@ -68,7 +68,8 @@ def definition(number: int) -> Any:
 
 
 async def use_everything(server: Server, admin: Connection) -> None:
-    """Definitions with an object each, and one request of each verb, each scope and the usual codes about every resource."""
+    """Definitions with an object each, and one request of each verb,
+    each scope and the usual codes about every resource."""
     for number in range(DEFINITIONS):
         status, answer = await admin.request(
             "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition(number)

@@ -57,7 +57,8 @@ def kubeconfig(folder: Path, backend: Backend) -> Path:
 
 
 async def test_each_destination_has_its_proxy(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """The webhook of authorization is reached as part of the control plane, a kubelet as part of the cluster."""
+    """The webhook of authorization is reached as part of the control plane,
+    a kubelet as part of the cluster."""
     folders = tmp_path / "a", tmp_path / "b"
     for folder in folders:
         folder.mkdir()
@@ -94,8 +95,8 @@ async def test_each_destination_has_its_proxy(runner: asyncio.Runner, tmp_path: 
             assert near.targets == [f"127.0.0.1:{backend.port}"]
             metrics = (await admin.request("GET", "/metrics"))[1]
             assert (
-                'apiserver_egress_dialer_dial_failure_count{protocol="http_connect",stage="proxy",transport="uds"} 1'
-                in metrics
+                "apiserver_egress_dialer_dial_failure_count"
+                '{protocol="http_connect",stage="proxy",transport="uds"} 1' in metrics
             )
             admin.close()
             nobody.close()

@@ -25,7 +25,7 @@ STAGES = ("open_host", "open_cluster", "bind", "fill", "start_controllers", "lis
 
 
 class StoppedError(Exception):
-    """What a test makes a start fail with."""
+    """The error by which a test makes a start fail."""
 
 
 class Broken(Server):
@@ -112,7 +112,7 @@ def config(directory: pathlib.Path, port: int, *more: str) -> Config:
 
 
 def held() -> dict[str, Any]:
-    """What a process holds: tasks, threads, open files and sockets, temporary files."""
+    """The resources that a process holds: tasks, threads, open files and sockets, temporary files."""
     return {
         "tasks": {task.get_name() for task in asyncio.all_tasks()},
         "threads": {t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")},
@@ -122,7 +122,7 @@ def held() -> dict[str, Any]:
 
 
 def beyond(before: dict[str, Any]) -> dict[str, Any]:
-    """What is held now and was not before; what earlier tests have left may end meanwhile."""
+    """The resources that are held now and were not before; what earlier tests have left may end meanwhile."""
     now = held()
     more: dict[str, Any] = {
         name: set(now[name]) - set(before[name]) for name in ("tasks", "threads", "temporary")
@@ -132,7 +132,7 @@ def beyond(before: dict[str, Any]) -> dict[str, Any]:
 
 
 async def kept_since(before: dict[str, Any]) -> dict[str, Any]:
-    """What is still held in the end: threads need a moment to notice that they are over."""
+    """The resources that are still held in the end: threads need a moment to notice that they are over."""
     with contextlib.suppress(AssertionError):  # the caller's says what is still held
         await aeventually(lambda: not beyond(before), "all to be given back", 2)
     return beyond(before)

@@ -48,7 +48,8 @@ def sent(one: Traces) -> None:
 
 
 async def test_the_file_is_followed(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """Another rate keeps the exporter; another collector gets what comes from then on, a broken file changes nothing."""
+    """Another rate keeps the exporter;
+    another collector gets what comes from then on, a broken file changes nothing."""
     with Collector() as first, Collector() as second:
         path = configuration(tmp_path / "traces.yaml", first.endpoint)
         one, reloads = traces(path), Reloads()

@@ -82,7 +82,7 @@ def test_verdicts_know_the_name() -> None:
 
 
 class Waiting(Kept):
-    """Has to be awaited."""
+    """A back end that has to be awaited."""
 
     def __init__(self, good: bool) -> None:
         super().__init__()

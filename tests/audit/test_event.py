@@ -100,14 +100,16 @@ def test_the_legacy_form() -> None:
     whole = Fields(
         at, "id", "ResponseComplete", "1.2.3.4", "get", user, User("bob"), 'u"a', "default", "/x?a=b", 200
     )
-    assert whole.text().decode() == (
-        '2026-01-02T03:04:05.12Z AUDIT: id="id" stage="ResponseComplete" ip="1.2.3.4" method="get" user="admin" '
-        'groups="\\"a\\",\\"b\\"" as="bob" asgroups="<lookup>" user-agent="u\\"a" namespace="default" uri="/x?a=b" '
-        'response="200"\n'
+    assert (
+        whole.text().decode()
+        == '2026-01-02T03:04:05.12Z AUDIT: id="id" stage="ResponseComplete" ip="1.2.3.4" method="get"'
+        ' user="admin" groups="\\"a\\",\\"b\\"" as="bob" asgroups="<lookup>" user-agent="u\\"a"'
+        ' namespace="default" uri="/x?a=b" response="200"\n'
     )
     bare = Fields(0, "id", "RequestReceived", "", "get", None, None, "", "", "/", None)
-    assert bare.text().decode() == (
-        '1970-01-01T00:00:00Z AUDIT: id="id" stage="RequestReceived" ip="<unknown>" method="get" user="<none>" '
-        'groups="<none>" as="<self>" asgroups="<lookup>" user-agent="" namespace="<none>" uri="/" '
-        'response="<deferred>"\n'
+    assert (
+        bare.text().decode()
+        == '1970-01-01T00:00:00Z AUDIT: id="id" stage="RequestReceived" ip="<unknown>" method="get"'
+        ' user="<none>" groups="<none>" as="<self>" asgroups="<lookup>" user-agent="" namespace="<none>"'
+        ' uri="/" response="<deferred>"\n'
     )

@@ -220,7 +220,8 @@ def test_an_event_that_cannot_be_encoded_ends_nothing(mode: str) -> None:
 
 
 def test_an_auditor_writes_straight_into_the_file() -> None:
-    """The lines of events without anything special go past the back end; those with annotations stay in their order."""
+    """The lines of events without anything special go past the back end;
+    those with annotations stay in their order."""
 
     async def body() -> None:
         file = Lines()

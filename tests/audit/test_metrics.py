@@ -54,7 +54,7 @@ def test_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_the_last_losses_are_told(virtual: VirtualLoop, caplog: pytest.LogCaptureFixture) -> None:
-    """What was lost after the last line is told a minute later, though nothing is lost any more."""
+    """Losses after the last line are told a minute later, though nothing is lost any more."""
     losses = Losses(virtual.time)
     telling = Telling(losses)
     telling.start()

@@ -36,38 +36,54 @@ BOTH = "rules cannot apply to both regular resources and non-resource URLs"
         (policy({}), "rules[0].level: Required value"),
         (
             policy({"level": "FooLevel"}),
-            'rules[0].level: Unsupported value: "FooLevel": supported values: "None", "Metadata", "Request", '
-            '"RequestResponse"',
+            (
+                'rules[0].level: Unsupported value: "FooLevel": supported values: "None", "Metadata",'
+                ' "Request", "RequestResponse"'
+            ),
         ),
         (
             rule(nonResourceURLs=["foo"]),
-            "rules[0].nonResourceURLs[0]: Invalid value: \"foo\": non-resource URL rules must begin with a '/' character",
+            (
+                'rules[0].nonResourceURLs[0]: Invalid value: "foo": non-resource URL rules must begin with'
+                " a '/' character"
+            ),
         ),
         (
             rule(nonResourceURLs=["/a*b"]),
-            "rules[0].nonResourceURLs[0]: Invalid value: \"/a*b\": non-resource URL wildcards '*' must be the final "
-            "character of the rule",
+            (
+                "rules[0].nonResourceURLs[0]: Invalid value: \"/a*b\": non-resource URL wildcards '*' must be"
+                " the final character of the rule"
+            ),
         ),
         (
             rule(resources=[{"group": "rbac.authorization.k8s.io/v1beta1"}]),
-            'rules[0].resources.group: Invalid value: "rbac.authorization.k8s.io/v1beta1": a lowercase RFC 1123 '
-            "subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
-            "alphanumeric character (e.g. 'example.com', regex used for validation is "
-            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+            (
+                'rules[0].resources.group: Invalid value: "rbac.authorization.k8s.io/v1beta1": a lowercase'
+                " RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must"
+                " start and end with an alphanumeric character (e.g. 'example.com', regex used for validation"
+                " is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ),
         ),
         (
             rule(resources=[{"resourceNames": ["a"]}]),
-            'rules[0].resources.resourceNames: Invalid value: ["a"]: using resourceNames requires at least one resource',
+            (
+                'rules[0].resources.resourceNames: Invalid value: ["a"]: using resourceNames requires at'
+                " least one resource"
+            ),
         ),
         (
             rule(omitStages=["Foo"]),
-            'rules[0].omitStages[0]: Invalid value: "Foo": allowed stages are '
-            "RequestReceived,ResponseStarted,ResponseComplete,Panic",
+            (
+                'rules[0].omitStages[0]: Invalid value: "Foo": allowed stages are '
+                "RequestReceived,ResponseStarted,ResponseComplete,Panic"
+            ),
         ),
         (
             policy({"level": "None"}, omitStages=["Foo"]),
-            'omitStages[0]: Invalid value: "Foo": allowed stages are '
-            "RequestReceived,ResponseStarted,ResponseComplete,Panic",
+            (
+                'omitStages[0]: Invalid value: "Foo": allowed stages are '
+                "RequestReceived,ResponseStarted,ResponseComplete,Panic"
+            ),
         ),
         (
             rule(nonResourceURLs=["/a"], namespaces=["b"]),

@@ -1,4 +1,5 @@
-"""The same requests as upstream was sent, and the lines that it wrote for them (tests/data/audit_example.jsonl)."""
+"""The same requests as upstream was sent,
+and the lines that it wrote for them (tests/data/audit_example.jsonl)."""
 
 import asyncio
 import json
@@ -59,7 +60,8 @@ REQUESTS: list[tuple[list[int], str, str, Any, str, dict[str, str]]] = [
 
 
 class Public:
-    """Lets anybody read /version and the administrator act as others; nothing else that is not a superuser's."""
+    """Lets anybody read /version and the administrator act as others;
+    nothing else that is not a superuser's."""
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return Decision(True, reason=PUBLIC) if attributes.path == "/version" else Decision(False)

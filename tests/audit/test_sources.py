@@ -1,4 +1,4 @@
-"""Where a request came from (apimachinery util/net SourceIPs)."""
+"""The addresses a request came from (apimachinery util/net SourceIPs)."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""The webhook back end in virtual time: batches, rates, repetitions, a webhook that is dead or hangs, limits."""
+"""The webhook back end in virtual time:
+batches, rates, repetitions, a webhook that is dead or hangs, limits."""
 
 import asyncio
 import json

@@ -123,7 +123,8 @@ def test_expressions() -> None:
             ExtraMapping(key="example.com/b", value_expression="claims.nothing"),
             ExtraMapping(key="example.com/c", value_expression="has(claims.a__dot__b) ? [''] : ['no']"),
             ExtraMapping(key="example.com/d", value_expression="claims.?x__dot__y.orValue('none')"),
-            ExtraMapping(key="example.com/e", value_expression="[string(claims.sub), type(claims.level) == double ? 'd' : 'i']"),
+            ExtraMapping(key="example.com/e",
+                         value_expression="[string(claims.sub), type(claims.level) == double ? 'd' : 'i']"),
         ),
     )  # fmt: skip
     assert found == User(
@@ -139,7 +140,10 @@ def test_expressions() -> None:
     [
         (
             {"username": expression("claims.x")},
-            "error evaluating username claim expression: expression 'claims.x' resulted in error: no such key: x",
+            (
+                "error evaluating username claim expression: expression 'claims.x' resulted in error: no such"
+                " key: x"
+            ),
         ),
         (
             {"username": expression("claims.n")},
@@ -152,7 +156,10 @@ def test_expressions() -> None:
         ),
         (
             {"groups": expression("claims.o.p.q")},
-            "error evaluating group claim expression: expression 'claims.o.p.q' resulted in error: no such key: p",
+            (
+                "error evaluating group claim expression: expression 'claims.o.p.q' resulted in error: no"
+                " such key: p"
+            ),
         ),
         (
             {"uid": expression("claims.n")},
@@ -160,7 +167,10 @@ def test_expressions() -> None:
         ),
         (
             {"extra": extra("claims.n")},
-            "error evaluating extra claim expression: claims.n: expression must return a string or a list of strings",
+            (
+                "error evaluating extra claim expression: claims.n: expression must return a string or a list"
+                " of strings"
+            ),
         ),
         ({"rules": [Rule(claim="hd")]}, "required claim hd not present in ID token"),
         (
@@ -173,18 +183,24 @@ def test_expressions() -> None:
         ),
         (
             {"rules": [rule("claims.hd == 'x'")]},
-            "error evaluating claim validation expression: expression 'claims.hd == 'x'' resulted in error: no such "
-            "key: hd",
+            (
+                "error evaluating claim validation expression: expression 'claims.hd == 'x'' resulted in"
+                " error: no such key: hd"
+            ),
         ),
         (
             {"rules": [rule("claims.n == 2.0", "it must be two")]},
-            "error evaluating claim validation expression: validation expression 'claims.n == 2.0' failed: it must "
-            "be two",
+            (
+                "error evaluating claim validation expression: validation expression 'claims.n == 2.0'"
+                " failed: it must be two"
+            ),
         ),
         (
             {"users": [rule("!user.username.startsWith('ja')", "not her")]},
-            "error evaluating user info validation rule: validation expression "
-            "'!user.username.startsWith('ja')' failed: not her",
+            (
+                "error evaluating user info validation rule: validation expression "
+                "'!user.username.startsWith('ja')' failed: not her"
+            ),
         ),
     ],
 )

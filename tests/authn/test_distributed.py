@@ -104,7 +104,10 @@ async def test_no_sources(runner: asyncio.Runner) -> None:
         ),
         (
             signed(OTHER, iss=ELSE, exp=NOW - 1),
-            "verify distributed claim token: oidc: token is expired (Token Expiry: 2025-12-31 23:59:59 +0000 UTC)",
+            (
+                "verify distributed claim token: oidc: token is expired (Token Expiry: 2025-12-31 23:59:59"
+                " +0000 UTC)"
+            ),
         ),
         (
             signed(OTHER, iss=ELSE, aud="you"),

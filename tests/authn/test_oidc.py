@@ -104,9 +104,10 @@ async def test_an_issuer_within_another_claim_changes_nothing(runner: asyncio.Ru
 
 async def test_before_a_provider_is_found(runner: asyncio.Runner) -> None:
     case = Case()
-    assert case.issuers[0].fault() == (
-        f'oidc: authenticator for issuer "{URL}" is not healthy: oidc: authenticator for issuer "{URL}" is not '
-        "initialized"
+    assert (
+        case.issuers[0].fault()
+        == f'oidc: authenticator for issuer "{URL}" is not healthy: oidc: authenticator for issuer "{URL}" is'
+        " not initialized"
     )
     with pytest.raises(errors.Unauthorized, match="oidc: authenticator not initialized"):
         await case.ask(signed())

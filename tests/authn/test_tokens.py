@@ -54,7 +54,7 @@ class Secrets:
 
 
 def ask(readers: Any, token: str = "abcdef.0123456789abcdef", at: str = "2026-01-01T00:59:59Z") -> Any:
-    """Who a token stands for at a moment."""
+    """The user that a token stands for at a moment."""
     clock = Clock(datetime.fromisoformat(at).timestamp())
     return at_once(BootstrapTokens(readers, clock=clock).authenticate_token(token, ()))
 

@@ -20,11 +20,14 @@ from pilothouse.authn.configuration import (
 from pilothouse.authn.validation import validated
 
 EMAIL = (
-    "claims.email_verified must be used in claimMappings.username.expression or "
-    "claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used in "
-    "claimMappings.username.expression"
+    "claims.email_verified must be used in claimMappings.username.expression or"
+    " claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used"
+    " in claimMappings.username.expression"
 )
-UNDECLARED = "compilation failed: ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')\n | foo.bar\n | ^"
+UNDECLARED = (
+    "compilation failed: ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')\n |"
+    " foo.bar\n | ^"
+)
 BOTH = "claim and expression can't both be set"
 NO_PREFIX = "prefix is required when claim is set. It can be set to an empty string to disable prefixing"
 NO_SYSTEM = "k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use"
@@ -98,16 +101,21 @@ def test_good_ones_are_compiled() -> None:
             'invalid port ":invalid-port" after host',
         ),
         ({"url": "http://x"}, 'url: Invalid value: "http://x": URL scheme must be https'),
-        ({"url": "https://u:p@x"}, 'url: Invalid value: "https://u:p@x": URL must not contain a username or password'),
+        ({"url": "https://u:p@x"},
+         'url: Invalid value: "https://u:p@x": URL must not contain a username or password'),
         ({"url": "https://x?q"}, 'url: Invalid value: "https://x?q": URL must not contain a query'),
         ({"url": "https://x#f"}, 'url: Invalid value: "https://x#f": URL must not contain a fragment'),
         ({"url": ":x"}, 'url: Invalid value: ":x": parse ":x": missing protocol scheme'),
-        ({"url": "https://a b"}, 'url: Invalid value: "https://a b": parse "https://a b": invalid character " " in host name'),
-        ({"url": "https://a/%zz"}, 'url: Invalid value: "https://a/%zz": parse "https://a/%zz": invalid URL escape "%zz"'),
-        ({"url": "https://[::1"}, "url: Invalid value: \"https://[::1\": parse \"https://[::1\": missing ']' in host"),
+        ({"url": "https://a b"},
+         'url: Invalid value: "https://a b": parse "https://a b": invalid character " " in host name'),
+        ({"url": "https://a/%zz"},
+         'url: Invalid value: "https://a/%zz": parse "https://a/%zz": invalid URL escape "%zz"'),
+        ({"url": "https://[::1"},
+         "url: Invalid value: \"https://[::1\": parse \"https://[::1\": missing ']' in host"),
         (
             {"url": "https://own"},
-            'url: Invalid value: "https://own": URL must not overlap with disallowed issuers: [https://other https://own]',
+            'url: Invalid value: "https://own": URL must not overlap with disallowed issuers: [https://other '
+            'https://own]',
         ),
         (
             {"discovery_url": "https://issuer///"},
@@ -122,20 +130,24 @@ def test_good_ones_are_compiled() -> None:
         ),
         (
             {"audiences": ("a", "b")},
-            'audienceMatchPolicy: Invalid value: "": audienceMatchPolicy must be MatchAny for multiple audiences',
+            'audienceMatchPolicy: Invalid value: "": audienceMatchPolicy must be MatchAny for multiple '
+            'audiences',
         ),
         (
             {"audience_match_policy": "MatchExact"},
-            'audienceMatchPolicy: Invalid value: "MatchExact": audienceMatchPolicy must be empty or MatchAny for '
+            'audienceMatchPolicy: Invalid value: "MatchExact": audienceMatchPolicy must be empty or MatchAny '
+            'for '
             "single audience",
         ),
         (
             {"certificate_authority": "secret nonsense"},
-            'certificateAuthority: Invalid value: "<omitted>": data does not contain any valid RSA or ECDSA certificates',
+            'certificateAuthority: Invalid value: "<omitted>": data does not contain any valid RSA or ECDSA '
+            'certificates',
         ),
         (
             {"egress_selector_type": "panda"},
-            'egressSelectorType: Invalid value: "panda": egress selector must be either controlplane or cluster',
+            'egressSelectorType: Invalid value: "panda": egress selector must be either controlplane or '
+            'cluster',
         ),
     ],
 )  # fmt: skip
@@ -159,7 +171,8 @@ def test_issuers_are_different() -> None:
     [
         ([Rule()], "[0]: Required value: claim or expression is required"),
         ([Rule(claim="c", expression="e")], f'[0]: Invalid value: "c": {BOTH}'),
-        ([Rule(claim="c", message="m")], '[0].message: Invalid value: "m": may not be specified when claim is set'),
+        ([Rule(claim="c", message="m")],
+         '[0].message: Invalid value: "m": may not be specified when claim is set'),
         (
             [Rule(expression="true", required_value="v")],
             '[0].requiredValue: Invalid value: "v": may not be specified when expression is set',
@@ -167,7 +180,8 @@ def test_issuers_are_different() -> None:
         ([Rule(claim="c"), Rule(claim="c")], '[1].claim: Duplicate value: "c"'),
         ([Rule(expression="true")] * 2, '[1].expression: Duplicate value: "true"'),
         ([Rule(expression="foo.bar")], f'[0].expression: Invalid value: "foo.bar": {UNDECLARED}'),
-        ([Rule(expression="claims.foo")], '[0].expression: Invalid value: "claims.foo": must evaluate to bool'),
+        ([Rule(expression="claims.foo")],
+         '[0].expression: Invalid value: "claims.foo": must evaluate to bool'),
         ([Rule(expression="user.uid == ''")], None),
     ],
 )  # fmt: skip
@@ -203,14 +217,16 @@ def test_user_rules(rules: list[Rule], why: str) -> None:
             'username.prefix: Invalid value: "p": may not be specified when expression is set',
         ),
         ({"username": Mapping(claim="c")}, f"username.prefix: Required value: {NO_PREFIX}"),
-        ({"username": Mapping(expression="foo.bar")}, f'username.expression: Invalid value: "foo.bar": {UNDECLARED}'),
+        ({"username": Mapping(expression="foo.bar")},
+         f'username.expression: Invalid value: "foo.bar": {UNDECLARED}'),
         ({"groups": Mapping(claim="c", expression="e")}, f'groups: Invalid value: "": {BOTH}'),
         ({"groups": Mapping(claim="c")}, f"groups.prefix: Required value: {NO_PREFIX}"),
         ({"uid": Mapping(claim="c", expression="e")}, f'uid: Invalid value: "": {BOTH}'),
         ({"uid": Mapping(expression="foo.bar")}, f'uid.expression: Invalid value: "foo.bar": {UNDECLARED}'),
         ({"extra": extras(("", "claims.a"))}, "extra[0].key: Required value"),
         ({"extra": extras(("a.b/c", ""))}, "extra[0].valueExpression: Required value"),
-        ({"extra": extras(("a.b/c", "foo.bar"))}, f'extra[0].valueExpression: Invalid value: "foo.bar": {UNDECLARED}'),
+        ({"extra": extras(("a.b/c", "foo.bar"))},
+         f'extra[0].valueExpression: Invalid value: "foo.bar": {UNDECLARED}'),
         ({"extra": extras(("a.b/c", "''"), ("a.b/c", "''"))}, 'extra[1].key: Duplicate value: "a.b/c"'),
         (
             {"extra": extras(("foo", "''"))},
@@ -218,7 +234,8 @@ def test_user_rules(rules: list[Rule], why: str) -> None:
         ),
         ({"extra": extras(("a.b/C", "''"))}, 'extra[0].key: Invalid value: "a.b/C": must be lowercase'),
         ({"extra": extras(("a.k8s.io/c", "''"))}, f'extra[0].key: Invalid value: "a.k8s.io/c": {NO_SYSTEM}'),
-        ({"extra": extras(("kubernetes.io/c", "''"))}, f'extra[0].key: Invalid value: "kubernetes.io/c": {NO_SYSTEM}'),
+        ({"extra": extras(("kubernetes.io/c", "''"))},
+         f'extra[0].key: Invalid value: "kubernetes.io/c": {NO_SYSTEM}'),
         (
             {"extra": extras(("a.b/c d", "''"))},
             "extra[0].key: Invalid value: \"c d\": Invalid path (regex used for validation is "
@@ -266,8 +283,8 @@ def test_other_emails_need_no_rule() -> None:
 
 def test_all_faults_are_told() -> None:
     found = faults(authenticator("", audiences=()), anonymous=Anonymous(False, ("/x",)))
-    assert found == (
-        "[jwt[0].issuer.url: Required value, jwt[0].issuer.audiences: Required value: at least one "
-        'jwt[0].issuer.audiences is required, anonymous.conditions: Invalid value: [{"Path":"/x"}]: enabled should '
-        "be set to true when conditions are defined]"
+    assert (
+        found == "[jwt[0].issuer.url: Required value, jwt[0].issuer.audiences: Required value: at least one"
+        ' jwt[0].issuer.audiences is required, anonymous.conditions: Invalid value: [{"Path":"/x"}]:'
+        " enabled should be set to true when conditions are defined]"
     )

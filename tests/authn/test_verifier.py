@@ -39,7 +39,8 @@ async def judge(token: str, audiences: Any = ("me",), algorithms: Any = ("RS256"
         ({"nbf": NOW + LEEWAY}, ""),
         (
             {"nbf": NOW + LEEWAY + 1},
-            "oidc: current time 2026-01-01 00:00:00 +0000 UTC before the nbf (not before) time: 2026-01-01 00:01:01 +0000 UTC",
+            "oidc: current time 2026-01-01 00:00:00 +0000 UTC before the nbf (not before) time: 2026-01-01 "
+            "00:01:01 +0000 UTC",
         ),
         ({"nbf": "later"}, "oidc: failed to unmarshal claims: "),
         ({"iat": []}, "oidc: failed to unmarshal claims: "),
@@ -47,7 +48,8 @@ async def judge(token: str, audiences: Any = ("me",), algorithms: Any = ("RS256"
         ({"aud": None}, 'oidc: expected audience "me" got []'),
         ({"aud": 7}, "oidc: failed to unmarshal claims: "),
         ({"aud": ["me", 7]}, "oidc: failed to unmarshal claims: "),
-        ({"iss": "https://else"}, f'oidc: id token issued by a different provider, expected "{URL}" got "https://else"'),
+        ({"iss": "https://else"},
+         f'oidc: id token issued by a different provider, expected "{URL}" got "https://else"'),
         ({"_claim_names": {"g": "s"}}, "oidc: source does not exist"),
         ({"_claim_names": {"g": ""}}, "oidc: failed to obtain source from claim name"),
         ({"_claim_names": []}, ""),

@@ -27,7 +27,10 @@ PATH = review_spec(AuthorizationAttributes(User("jane"), "get", path="/x"), "v1"
 @pytest.mark.parametrize(
     "text",
     [
-        "request.user == 'jane' && request.uid == '7' && 'dev' in request.groups && request.extra['k'] == ['v']",
+        (
+            "request.user == 'jane' && request.uid == '7' && 'dev' in request.groups && request.extra['k'] =="
+            " ['v']"
+        ),
         "has(request.resourceAttributes) && request.resourceAttributes.resource == 'pods'",
         "request.resourceAttributes.name == '' && request.resourceAttributes.group == ''",
         "request.resourceAttributes.fieldSelector.requirements.exists(r, r.key == 'spec.nodeName')",

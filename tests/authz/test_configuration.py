@@ -123,7 +123,10 @@ def test_what_is_wrong_with_authorizers(authorizers: Any, why: str) -> None:
         ),
         (
             {"matchConditions": [{"expression": "true"}]},
-            "matchConditionSubjectAccessReviewVersion: Required value: required if match conditions are specified",
+            (
+                "matchConditionSubjectAccessReviewVersion: Required value: required if match conditions are"
+                " specified"
+            ),
         ),
         ({"connectionInfo": {}}, "connectionInfo.type: Required value"),
         (
@@ -136,8 +139,10 @@ def test_what_is_wrong_with_authorizers(authorizers: Any, why: str) -> None:
         ),
         (
             {"connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": "/nowhere"}},
-            'connectionInfo.kubeConfigFile: Invalid value: "/nowhere": error loading file: stat /nowhere: '
-            "no such file or directory",
+            (
+                'connectionInfo.kubeConfigFile: Invalid value: "/nowhere": error loading file: stat /nowhere:'
+                " no such file or directory"
+            ),
         ),
         (
             {"connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": "/tmp"}},

@@ -14,7 +14,7 @@ from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 
 
 def atoms(rule: Any) -> Iterator[Any]:
-    """One after the other, as upstream breaks rules down."""
+    """The atoms of a rule, one after the other, as upstream breaks rules down."""
     for group in rule.get("apiGroups") or ():
         for resource in rule.get("resources") or ():
             for verb in rule.get("verbs") or ():

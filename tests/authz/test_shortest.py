@@ -54,7 +54,8 @@ def test_a_rule_allows_its_request_and_no_other(
         ({"namespace": "default", "name": "web"}, "Role", "get-pods", "get-pods-jane"),
         ({"resource": "nodes"}, "ClusterRole", "get-nodes", "get-nodes-jane"),
         ({"namespace": "n", "subresource": "log"}, "Role", "get-pods-log", "get-pods-log-jane"),
-        ({"is_resource": False, "resource": "", "path": "/debug/x"}, "ClusterRole", "get-debug-x", "get-debug-x-jane"),
+        ({"is_resource": False, "resource": "", "path": "/debug/x"}, "ClusterRole", "get-debug-x",
+         "get-debug-x-jane"),
         ({"user": User("Ürsel@x")}, "ClusterRole", "get-pods", "get-pods-rsel-x"),
     ],
 )  # fmt: skip

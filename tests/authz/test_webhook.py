@@ -169,7 +169,7 @@ def test_yes_and_no_is_no() -> None:
 
 
 def test_another_service_is_asked_at_once() -> None:
-    """Also where the former one still thinks: its answer is not remembered."""
+    """The answer of the former service is not remembered, also where it is not there yet."""
 
     async def run() -> None:
         asked, go = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Nodes of a streaming kubelet, and pods on them, for clients of any sort."""
+"""Nodes of a streaming kubelet, and pods on them, for clients of any kind."""
 
 import socket
 

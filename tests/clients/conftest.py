@@ -34,7 +34,7 @@ def clients_server() -> Iterator[APIServer]:
 
 @pytest.fixture
 def server(clients_server: APIServer) -> Iterator[APIServer]:
-    """That server, fresh."""
+    """The server for all clients, without what earlier tests have created."""
     yield clients_server
     clients_server.reset()
     gc.collect()  # what a client leaves open is warned about here, where it is overlooked

@@ -136,7 +136,8 @@ SCALED = {
     "Prometheus": ".spec.shards .status.shards .status.selector",
     "ThanosRuler": ".spec.replicas .status.replicas .status.selector",
 }
-"""Where a kind's `scale` subresource finds the wanted and the present count, and the selector."""
+"""The paths by which a kind's `scale` subresource finds the wanted and the present count,
+and the selector."""
 
 
 class Unavailable(Exception):

@@ -1,4 +1,5 @@
-"""kubectl with kinds that another server answers: a second Pilothouse behind the first, with a custom resource."""
+"""kubectl with kinds that another server answers:
+a second Pilothouse behind the first, with a custom resource."""
 
 import json
 import threading

@@ -54,7 +54,8 @@ PLAYBOOK = """
         apply: true
         server_side_apply: {field_manager: ansible, force_conflicts: true}
       register: applied
-    - kubernetes.core.k8s_scale: {api_version: apps/v1, kind: Deployment, name: web, namespace: play, replicas: 3, wait: false}
+    - kubernetes.core.k8s_scale:
+        {api_version: apps/v1, kind: Deployment, name: web, namespace: play, replicas: 3, wait: false}
       register: scaled
     - kubernetes.core.k8s_json_patch:
         api_version: apps/v1
@@ -63,13 +64,21 @@ PLAYBOOK = """
         namespace: play
         patch: [{op: add, path: /metadata/annotations/a, value: b}]
       register: patched
-    - kubernetes.core.k8s: {definition: "{{ widgets }}", wait: true, wait_condition: {type: Established, status: "True"}}
-    - kubernetes.core.k8s: {api_version: example.com/v1, kind: Widget, name: one, namespace: play, resource_definition: {spec: {a: 1}}}
+    - kubernetes.core.k8s:
+        {definition: "{{ widgets }}", wait: true, wait_condition: {type: Established, status: "True"}}
+    - kubernetes.core.k8s:
+        api_version: example.com/v1
+        kind: Widget
+        name: one
+        namespace: play
+        resource_definition: {spec: {a: 1}}
     - kubernetes.core.k8s_info: {api_version: example.com/v1, kind: Widget, namespace: play}
       register: found
-    - kubernetes.core.k8s_info: {kind: Deployment, api_version: apps/v1, namespace: play, label_selectors: [app=web]}
+    - kubernetes.core.k8s_info:
+        {kind: Deployment, api_version: apps/v1, namespace: play, label_selectors: [app=web]}
       register: listed
-    - kubernetes.core.k8s: {definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: Upper, namespace: play}}}
+    - kubernetes.core.k8s:
+        {definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: Upper, namespace: play}}}
       register: refused
       ignore_errors: true
     - kubernetes.core.k8s: {state: absent, definition: "{{ web }}"}

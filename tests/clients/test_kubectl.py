@@ -17,7 +17,8 @@ CHANGED_BY_DEFAULTS = {
     "statefulset.apps/db",
     "poddisruptionbudget.policy/web",
 }
-"""What kubectl calls configured although nothing changes: stringData, lists without keys, replaced fields."""
+"""The objects that kubectl calls configured although nothing changes:
+stringData, lists without keys, replaced fields."""
 
 
 def words(line: str) -> list[str]:
@@ -162,7 +163,7 @@ def test_apply_server_side(kubectl: Kubectl, namespace: str) -> None:
 
 
 def test_apply_server_side_of_an_unmanaged_object(kubectl: Kubectl, namespace: str) -> None:
-    """What was created without apply is taken over without a conflict when nothing differs."""
+    """An object that was created without apply is taken over without a conflict when nothing differs."""
     kubectl(f"-n {namespace} create configmap a --from-literal=x=1")
     manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
     kubectl(f"-n {namespace} apply --server-side -f -", stdin=manifest)
@@ -254,7 +255,7 @@ def test_set_image_and_rollout(kubectl: Kubectl, web: str) -> None:
 
 
 def test_rollout_status(kubectl: Kubectl, web: str) -> None:
-    """It follows the statuses that the test sets in the controller's place."""
+    """kubectl follows the statuses that the test sets in the controller's place."""
     waiting = kubectl.start(f"-n {web} rollout status deployment web --timeout=20s")
     for ready in (1, 2):
         status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready}
@@ -494,7 +495,7 @@ def test_delete_collects_dependents(kubectl: Kubectl, namespace: str) -> None:
 
 
 def test_delete_namespace(kubectl: Kubectl, namespace: str) -> None:
-    """With everything in it, and for good."""
+    """The namespace goes with everything in it, and for good."""
     kubectl(f"-n {namespace} create deployment web --image=example.org/web:1")
     kubectl(f"-n {namespace} create configmap a")
     kubectl(f"-n {namespace} run one --image=example.org/one:1")

@@ -1,4 +1,5 @@
-"""kubectl against a kubelet that streams: exec, attach, cp, port-forward, logs and debug, in all protocols it speaks."""
+"""kubectl against a kubelet that streams:
+exec, attach, cp, port-forward, logs and debug, in all protocols it speaks."""
 
 import contextlib
 import hashlib
@@ -79,7 +80,8 @@ def test_exec_ends_standard_input(cluster: Cluster, pod: str, env: dict[str, str
 
 @pytest.mark.parametrize(("pod", "env"), WAYS)
 def test_a_terminal_has_the_size_of_the_client_s(cluster: Cluster, pod: str, env: dict[str, str]) -> None:
-    """kubectl sees a terminal of 33 lines and 77 columns, tells its size, and the command's terminal gets it."""
+    """kubectl sees a terminal of 33 lines and 77 columns,
+    tells its size, and the command's terminal gets it."""
     script = "import fcntl, os, pty, struct, subprocess, sys, termios\n"
     script += "master, slave = pty.openpty()\n"
     script += "fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 77, 0, 0))\n"

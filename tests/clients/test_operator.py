@@ -1,6 +1,7 @@
 """An operator with everything that operators bring: CEL rules, a conversion webhook and a validating webhook.
 
-It is written with `kopf`, runs in a process of its own, and is tested by the pytest plugin as its authors would.
+It is written with `kopf`, runs in a process of its own,
+and is tested by the pytest plugin as its authors would.
 """
 
 import base64
@@ -92,7 +93,8 @@ def sewn(spec, patch, **_):
 
 
 def definition(url: str, ca: bytes) -> dict[str, Any]:
-    """Shirts in two versions, the older of them stored, with rules for what they are and how they may change."""
+    """Shirts in two versions, the older of them stored,
+    with rules for what they are and how they may change."""
 
     def version(name: str, spec: dict[str, Any], **more: Any) -> dict[str, Any]:
         size = {
@@ -155,7 +157,7 @@ class Shirts:
 
 
 def refused(call: Any, *args: Any, **kwargs: Any) -> str:
-    """What a request is refused with."""
+    """The body of a request's refusal."""
     with pytest.raises(ApiException) as caught:
         call(*args, **kwargs)
     return str(caught.value.body)

@@ -1,4 +1,5 @@
-"""Custom resources of cert-manager, Gateway API, Argo CD, the Prometheus operator and KEDA, as users use them."""
+"""Custom resources of cert-manager, Gateway API, Argo CD,
+the Prometheus operator and KEDA, as users use them."""
 
 import copy
 import json
@@ -71,7 +72,7 @@ def cells(printed: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Example:
-    """What must be seen of one object of the manifests."""
+    """The expectations of one object of the manifests."""
 
     file: str
     kind: str
@@ -81,7 +82,7 @@ class Example:
     """A path, and what a second manager wants there."""
     defaults: dict[str, Any] = field(default_factory=dict)
     printed: dict[str, str] = field(default_factory=dict)
-    """What kubectl prints below the headings that are not NAME and AGE."""
+    """The cells that kubectl prints below the headings that are not NAME and AGE."""
 
     @property
     def object(self) -> Object:
@@ -422,7 +423,8 @@ def test_scale(kube: Kubectl, raw: Raw) -> None:
 
 
 def test_other_versions_and_status(raw: Raw) -> None:
-    """What was written in one version is read in another, and a controller reports in the status alone."""
+    """An object that was written in one version is read in another,
+    and a controller reports in the status alone."""
     place = "/apis/gateway.networking.k8s.io/{}/namespaces/public/gateways/edge"
     old = raw.ok("GET", place.format("v1beta1"))
     assert old["apiVersion"] == "gateway.networking.k8s.io/v1beta1"

@@ -1,4 +1,5 @@
-"""`pilothouse bench`: a sheet of a server that it starts, of one that runs, and two sheets beside each other."""
+"""`pilothouse bench`: a sheet of a server that it starts,
+of one that runs, and two sheets beside each other."""
 
 import json
 import os
@@ -31,7 +32,7 @@ MEASURED = [
 
 
 def judge(sheet: Any) -> None:
-    """What every sheet has."""
+    """Check the properties that every sheet has."""
     assert [(one["name"], one["together"]) for one in sheet["figures"]] == MEASURED
     for one in sheet["figures"]:
         assert (
@@ -50,7 +51,8 @@ def judge(sheet: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_its_own_server(tmp_path: Path) -> None:
-    """It is a process in a temporary folder, of which nothing is left; the sheet is compared with itself."""
+    """The server is a process in a temporary folder, of which nothing is left;
+    the sheet is compared with itself."""
     command = [sys.executable, "-m", "pilothouse", "bench", "--seconds=200ms", "--json", "--", "--v=0"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -69,7 +71,7 @@ def test_its_own_server(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_server_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its namespace is removed; nothing else is touched."""
+    """The namespace of the measurement is removed; nothing else is touched."""
     with Subprocess() as server:
         api = Api(server.kubeconfig)
         api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})

@@ -14,26 +14,38 @@ FILES = {
         ['5: rules[1].level: Unsupported value: "What"', "6: rules[2].level: Required value"],
     ),
     "authorization-config": (
-        "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n"
-        "- type: Foo\n  name: a\n- type: RBAC\n  name: ''\n",
+        (
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n"
+            "- type: Foo\n  name: a\n- type: RBAC\n  name: ''\n"
+        ),
         ['4: authorizers[0].type: Unsupported value: "Foo"', "7: authorizers[1].name: Required value"],
     ),
     "authentication-config": (
-        "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n- issuer:\n    url: http://a\n",
+        (
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n- issuer:\n   "
+            " url: http://a\n"
+        ),
         ['5: jwt[0].issuer.url: Invalid value: "http://a"', "4: jwt[0].issuer.audiences: Required value"],
     ),
     "encryption-provider-config": (
-        "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n"
-        "  providers:\n  - aesgcm:\n      keys:\n      - name: a\n        secret: YQ==\n",
+        (
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources:"
+            " [secrets]\n  providers:\n  - aesgcm:\n      keys:\n      - name: a\n        secret: YQ==\n"
+        ),
         ["9: resources[0].providers[0].aesgcm.keys[0].secret: Invalid value"],
     ),
     "admission-control-config-file": (
-        "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n- name: PodSecurity\n  pth: x\n",
+        (
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n- name:"
+            " PodSecurity\n  pth: x\n"
+        ),
         ['5: unknown field "plugins[0].pth"'],
     ),
     "egress-selector-config-file": (
-        "apiVersion: apiserver.k8s.io/v1beta1\nkind: EgressSelectorConfiguration\negressSelections:\n- name: cluster\n"
-        "  connection:\n    protocol: Foo\n",
+        (
+            "apiVersion: apiserver.k8s.io/v1beta1\nkind: EgressSelectorConfiguration\negressSelections:\n-"
+            " name: cluster\n  connection:\n    protocol: Foo\n"
+        ),
         ['6: unknown field "egressSelections[0].connection.protocol"'],
     ),
     "audit-webhook-config-file": ("a: [\n b: }\n", ["2: did not find expected node content"]),

@@ -1,4 +1,4 @@
-"""What `pilothouse doctor` finds."""
+"""`pilothouse doctor` finds faults."""
 
 import http.server
 import pathlib
@@ -101,7 +101,10 @@ def test_port(tmp_path: pathlib.Path) -> None:
     assert said == [
         (
             "error",
-            f"listen tcp 127.0.0.1:{number}: bind: address already in use, and what listens there is no API server",
+            (
+                f"listen tcp 127.0.0.1:{number}: bind: address already in use, and what listens there is no "
+                "API server"
+            ),
         )
     ]
 

@@ -10,7 +10,7 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 def test_a_server_goes_on_in_another_directory(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a client has created is there again; its resourceVersion of before is too old."""
+    """An object that a client has created is there again; its resourceVersion of before is too old."""
     new = Subprocess(["--storage-backend=sqlite"])
     file = new.directory / "file"
     with Subprocess(["--storage-backend=sqlite"]) as old:

@@ -63,8 +63,10 @@ def test_what_clients_cannot_read_is_told(old: pathlib.Path, capsys: pytest.Capt
     status, lines = doctor(old, capsys)
     assert status == 1 and len(lines) == 4
     assert lines[0].startswith(f"error store {MAP} cannot be read by clients: ") and "--remove" in lines[0]
-    assert lines[1] == (
-        f"error store {POD} has a time of deletion that clients cannot read: --repair writes one that they can read"
+    assert (
+        lines[1]
+        == f"error store {POD} has a time of deletion that clients cannot read: --repair writes one that they"
+        " can read"
     )
     assert lines[2].startswith("error store /registry/secrets/default/a cannot be decoded: ")
     assert lines[3] == "ok store 5 objects were looked at"

@@ -1,4 +1,4 @@
-"""What `pilothouse why` prints."""
+"""The output of `pilothouse why`."""
 
 import textwrap
 from typing import Any

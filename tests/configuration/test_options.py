@@ -37,10 +37,16 @@ def test_defaults() -> None:
 def test_every_form_of_a_flag() -> None:
     arguments = [
         "--secure-port=1 --secure_port 2 -secure-port=7443 --allow-privileged --anonymous-auth=false",
-        "--authorization-mode=Node,RBAC --service-account-issuer https://a --service-account-issuer=https://b",
+        (
+            "--authorization-mode=Node,RBAC --service-account-issuer https://a"
+            " --service-account-issuer=https://b"
+        ),
         "--enable-admission-plugins=Priority --enable-admission-plugins=LimitRanger,RuntimeClass",
         "--event-ttl=1h30m -v4 --controllers=-*",
-        "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false,api/v1 --vmodule=http*=3,a=1",
+        (
+            "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false,api/v1"
+            " --vmodule=http*=3,a=1"
+        ),
         "--service-node-port-range=30000+10 --tls-cipher-suites=",
     ]
     config = options.parse(" ".join(arguments).split(" "))
@@ -184,28 +190,40 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         ),
         (
             ["--disabled-metrics=a b"],
-            'metrics.disabledMetrics: Invalid value: ["a b"]: must be fully qualified metric names matching '
-            '"^[a-zA-Z_:][a-zA-Z0-9_:]*$", got "a b"',
+            (
+                'metrics.disabledMetrics: Invalid value: ["a b"]: must be fully qualified metric names'
+                ' matching "^[a-zA-Z_:][a-zA-Z0-9_:]*$", got "a b"'
+            ),
         ),
         (
             ["--allow-metric-labels=m=v"],
-            'metrics.allowListMapping: Invalid value: {"m":"v"}: must have keys with format `metricName,labelName` '
-            'where metricName matches "[a-zA-Z_:][a-zA-Z0-9_:]*" and labelName matches "[a-zA-Z_][a-zA-Z0-9_]*"',
+            (
+                'metrics.allowListMapping: Invalid value: {"m":"v"}: must have keys with format'
+                ' `metricName,labelName` where metricName matches "[a-zA-Z_:][a-zA-Z0-9_:]*" and labelName'
+                ' matches "[a-zA-Z_][a-zA-Z0-9_]*"'
+            ),
         ),
         (
             ["--show-hidden-metrics-for-version=1.30"],
-            "metrics.showHiddenMetricsForVersion: Invalid value: \"1.30\": must be omitted or have the value '1.35'; "
-            "only the previous minor version is allowed",
+            (
+                'metrics.showHiddenMetricsForVersion: Invalid value: "1.30": must be omitted or have the'
+                " value '1.35'; only the previous minor version is allowed"
+            ),
         ),
         (
             ["--allow-metric-labels-manifest=/nope"],
-            'metrics.allowListMappingManifest: Invalid value: "/nope": failed to read allow list manifest: '
-            "open /nope: no such file or directory",
+            (
+                'metrics.allowListMappingManifest: Invalid value: "/nope": failed to read allow list'
+                " manifest: open /nope: no such file or directory"
+            ),
         ),
         (
             ["--allow-metric-labels=m,l=a", "--allow-metric-labels-manifest=/dev/null"],
-            'metrics: Invalid value: {"allowListMapping":{"m,l":"a"},"allowListMappingManifest":"/dev/null"}: '
-            "cannot specify both allowListMapping and allowListMappingManifest",
+            (
+                "metrics: Invalid value:"
+                ' {"allowListMapping":{"m,l":"a"},"allowListMappingManifest":"/dev/null"}: cannot specify'
+                " both allowListMapping and allowListMappingManifest"
+            ),
         ),
         (["--metrics-profile=tiny"], '--metrics-profile "tiny" must be full or small'),
         (["--requestheader-group-headers=X-Remote-Group, "], 'empty value in "requestheader-group-headers"'),

@@ -1,4 +1,4 @@
-"""What aggregated servers know of the servers of a cluster."""
+"""Aggregated servers know the CAs and headers of all servers of a cluster."""
 
 import asyncio
 import datetime

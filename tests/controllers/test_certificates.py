@@ -57,7 +57,7 @@ class Judge:
 
 @pytest.fixture
 def judge(rig: Rig, runner: asyncio.Runner) -> Iterator[Judge]:
-    """What the approving controller asks; it runs."""
+    """The judge that the approving controller asks; the controller runs."""
     judge = Judge()
     controller = CertificateApproving(rig.client("kube-controller-manager"), judge)
 

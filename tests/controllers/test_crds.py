@@ -142,8 +142,8 @@ async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any
     widget["metadata"] = {"name": "x"}
     why = await rig.fail(403, "POST", WIDGETS, widget)
     assert (
-        why
-        == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is terminating'
+        why == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is'
+        " terminating"
     )
     headers = {"content-type": "application/merge-patch+json"}
     await rig.ok("PATCH", f"{WIDGETS}/w", {"metadata": {"finalizers": None}}, headers=headers)
@@ -164,7 +164,7 @@ async def test_serves_what_was_stored_before(rig: Any, runner: Any, served: Any)
     await again.close()
 
 
-# A definition that is stored and cannot be served: it says so, all others are served, and it can be mended.
+# A definition that is stored and cannot be served: it says so, all others are served, and it can be fixed.
 
 DEEPS = "/apis/example.com/v1/namespaces/default/deeps"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"

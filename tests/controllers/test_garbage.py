@@ -191,7 +191,7 @@ async def test_an_owner_of_the_cluster(rig: Rig, collector: Any) -> None:
 
 
 async def test_an_owner_in_a_namespace_of_something_in_none(rig: Rig, collector: Any) -> None:
-    """Nothing can be said about it, so nothing is done."""
+    """The collector cannot know whether such an owner exists, so it does nothing."""
     owner = await rig.config_map("owner")
     await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n", "ownerReferences": [ref(owner)]}})
     await delete(rig, "owner")
@@ -248,7 +248,7 @@ async def test_the_index_is_empty_when_all_is_gone(rig: Rig, collector: Any) -> 
     st.lists(st.integers(0, 7), max_size=3, unique=True),
 )
 def test_what_is_left_is_what_somebody_owns_or_nobody_owned(parents: Any, deleted: Any) -> None:
-    """Of any graph: an object goes when it had owners and all are gone."""
+    """An object of any graph goes when it had owners and all are gone."""
     owners = {n: {p for p in parents.get(n, ()) if p < n} for n in range(8)}
 
     async def main() -> None:

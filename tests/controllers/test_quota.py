@@ -120,7 +120,7 @@ async def test_a_service_that_shrinks(rig: Any) -> None:
 
 
 async def test_creators_and_deleters_together(rig: Any) -> None:
-    """What was charged and is not there yet is not lost by a count in between."""
+    """A charge for an object that is not there yet is not lost by a count in between."""
     await quota(rig, {"configmaps": "10"})
 
     async def churn(number: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which resources aggregated servers say they serve."""
+"""The resources that aggregated servers say they serve."""
 
 import base64
 from collections.abc import AsyncIterator

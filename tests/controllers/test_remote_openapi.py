@@ -108,7 +108,7 @@ async def test_what_has_not_changed_is_not_sent_again(rig: Rig, tmp_path: Path) 
 
 @real
 async def test_a_server_without_version_3(rig: Rig, tmp_path: Path) -> None:
-    """Its document of version 2 is converted; a 304 for it does not stand for the conversion."""
+    """The server's document of version 2 is converted; a 304 for it does not stand for the conversion."""
     async with serving(rig, tmp_path) as server:
         await server.fetch()
         server.api.v3 = False

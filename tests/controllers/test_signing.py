@@ -1,4 +1,4 @@
-"""What is in a signed certificate, and how long it is good."""
+"""The content of a signed certificate, and how long it is good."""
 
 import datetime
 import ipaddress

@@ -1,7 +1,7 @@
 """Tries the Pilothouse that is installed beside this Python: `python tests/deploy/installed.py`.
 
-The server has to serve what comes with the package (schemas, descriptions, the console, first objects); the time that it
-needed to get ready is printed. Nothing but the standard library is used.
+The server has to serve what comes with the package (schemas, descriptions, the console, first objects); the
+time that it needed to get ready is printed. Nothing but the standard library is used.
 """
 
 import json
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def get(url: str, directory: pathlib.Path) -> bytes:
-    """What the server answers to its administrator."""
+    """The server's answer to its administrator."""
     context = ssl.create_default_context(cafile=str(directory / "ca.crt"))
     context.load_cert_chain(directory / "admin.crt", directory / "admin.key")
     with urllib.request.urlopen(url, timeout=5, context=context) as answer:

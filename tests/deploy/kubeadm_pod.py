@@ -6,7 +6,7 @@ PKI = "/etc/kubernetes/pki"
 
 
 def flags(cluster: dict[str, Any], pki: str = PKI, etcd: str = "https://127.0.0.1:2379") -> list[str]:
-    """What kubeadm passes for a ClusterConfiguration; its `extraArgs` win."""
+    """The flags that kubeadm passes for a ClusterConfiguration; its `extraArgs` win."""
     values = {
         "advertise-address": "127.0.0.1",
         "allow-privileged": "true",

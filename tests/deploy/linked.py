@@ -1,7 +1,8 @@
-"""Looks at the extensions of a wheel: `python tests/deploy/linked.py WHEEL` fails when one is not what the wheel's tag says.
+"""Looks at the extensions of a wheel: `python tests/deploy/linked.py WHEEL` fails
+when one is not what the wheel's tag says.
 
-Each has to be compiled for the machine of the tag, linked against its C library, and to need no version of glibc's symbols that
-is newer than the tag's. Nothing but the standard library and readelf is used.
+Each has to be compiled for the machine of the tag, linked against its C library, and to need no version of
+glibc's symbols that is newer than the tag's. Nothing but the standard library and readelf is used.
 """
 
 import pathlib
@@ -12,12 +13,12 @@ import tempfile
 import zipfile
 
 MACHINES = {"x86_64": "Advanced Micro Devices X86-64", "aarch64": "AArch64"}
-"""As readelf calls them."""
+"""The names of machines in the output of readelf."""
 LIBRARIES = {"manylinux": "libc.so.6", "musllinux": "libc.musl-{machine}.so.1"}
 
 
 def faults(wheel: pathlib.Path) -> list[str]:
-    """What is wrong with a wheel."""
+    """The faults of a wheel."""
     tag = re.search(r"[-.](manylinux|musllinux)_(\d+)_(\d+)_(\w+)\.whl$", wheel.name)
     if tag is None:
         return [f"{wheel.name}: no tag of manylinux or musllinux"]
@@ -36,7 +37,8 @@ def faults(wheel: pathlib.Path) -> list[str]:
 
 
 def faults_of(path: pathlib.Path, machine: str, library: str, newest: tuple[int, ...]) -> list[str]:
-    """What is wrong with one extension; `newest` is the newest version of glibc that it may need, () for none at all."""
+    """The faults of one extension; `newest` is the newest version of glibc that it may need,
+    () for none at all."""
     command = ["readelf", "--wide", "--file-header", "--dynamic", "--version-info", str(path)]
     said = subprocess.check_output(command, text=True)
     needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", said))

@@ -1,4 +1,5 @@
-"""Requests of every sort that the dashboards show: reads, writes, watches, refusals, failures, a webhook, a policy."""
+"""Requests of every kind that the dashboards show:
+reads, writes, watches, refusals, failures, a webhook, a policy."""
 
 import contextlib
 import http.client

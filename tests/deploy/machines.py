@@ -13,16 +13,20 @@ from eventually import eventually
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter", "podman", "nft")
 """nft is what podman makes a container's network with."""
 CONTENTS = "python3-venv,ca-certificates,systemd-sysv,dbus"
-"""What the root has beside the base of the distribution: what an image is built from, and what boots."""
+"""The packages that the root has beside the base of the distribution:
+what an image is built from, and what boots."""
 HALT = signal.SIGRTMIN + 3
-"""Has systemd halt (systemd(1), Signals)."""
+"""The signal on which systemd halts (systemd(1), Signals)."""
 
 
 def wanting(which: Callable[[str], str | None], user: int) -> str:
     """Why this user cannot try packages where `which` finds programs; empty if they can."""
     missing = [program for program in PROGRAMS if which(program) is None]
     if missing:
-        return f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman nftables"
+        return (
+            f"{', '.join(missing)} not installed; apt-get install mmdebstrap systemd-container podman"
+            " nftables"
+        )
     return "" if user == 0 else "only root makes other roots"
 
 
@@ -42,7 +46,8 @@ class Machine:
 
     @property
     def leader(self) -> int:
-        """Its first process, as the host numbers it; 0 before there is one. systemd-nspawn has another child before."""
+        """The machine's first process, as the host numbers it; 0 before there is one.
+        systemd-nspawn has another child before."""
         assert self._process.poll() is None, "systemd-nspawn ended"
         number = self._process.pid
         children = pathlib.Path(f"/proc/{number}/task/{number}/children").read_text().split()
@@ -54,7 +59,7 @@ class Machine:
         return said.strip() in ("running", "degraded")
 
     def __call__(self, *command: str) -> str:
-        """What a command prints; CalledProcessError when it fails."""
+        """The output of a command; CalledProcessError when it fails."""
         done = self.run(*command)
         done.check_returncode()
         return done.stdout

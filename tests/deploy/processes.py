@@ -33,7 +33,7 @@ def running(
 
 
 def get(url: str, trust: pathlib.Path, user: pathlib.Path) -> bytes:
-    """What a server answers to the client whose certificate and key are USER.crt and USER.key."""
+    """A server's answer to the client whose certificate and key are USER.crt and USER.key."""
     context = ssl.create_default_context(cafile=str(trust))
     context.load_cert_chain(user.with_suffix(".crt"), user.with_suffix(".key"))
     with urllib.request.urlopen(url, timeout=5, context=context) as answer:

@@ -1,7 +1,8 @@
-"""Lints and renders a chart by Helm's own library, in a process of its own: a runtime of Go comes with the library.
+"""Lints and renders a chart by Helm's own library, in a process of its own:
+a runtime of Go comes with the library.
 
-`python render_chart.py install NAME CHART` takes the flags of `helm install` that the tests and docs/install.md use, and
-prints `{"found": [message, ...], "manifests": {path: text}}` or `{"error": text}`.
+`python render_chart.py install NAME CHART` takes the flags of `helm install` that the tests and
+docs/install.md use, and prints `{"found": [message, ...], "manifests": {path: text}}` or `{"error": text}`.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def machine(
 
 
 def ask(machine: Machine, path: str) -> str:
-    """What the server answers to its administrator, who is root there."""
+    """The server's answer to its administrator, who is root there."""
     return machine("python3", "-c", ASK, URL + path).strip()
 
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SHARED = ("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key")
-"""What docs/install.md puts into the secret of the CA and keys."""
+"""The files that docs/install.md puts into the secret of the CA and keys."""
 SEVERAL = {
     "replicas": 3,
     "etcd": {"servers": ["https://etcd-0:2379", "https://etcd-1:2379"], "secretName": "etcd"},
@@ -97,7 +97,7 @@ def test_it_is_of_the_version_of_the_image(deploy: pathlib.Path) -> None:
 def test_a_server_takes_it(
     kubectl: Kubectl, deploy: pathlib.Path, values: dict[str, Any], kinds: list[str]
 ) -> None:
-    """Also in a namespace where pods have to be restricted: nothing is warned about."""
+    """The server has no warning, also in a namespace where pods have to be restricted."""
     namespace = f"control-{len(kinds)}"
     kubectl(f"create namespace {namespace}")
     kubectl(f"label namespace {namespace} pod-security.kubernetes.io/warn=restricted")
@@ -140,7 +140,8 @@ def test_a_lone_server_keeps_its_data_in_the_volume(deploy: pathlib.Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> None:
-    """Two pods of the chart as processes: the CA of the secret is theirs, and each knows the other's administrator."""
+    """Two pods of the chart as processes:
+    the CA of the secret is theirs, and each knows the other's administrator."""
     made, secret = tmp_path / "made", tmp_path / "secret"
     pki.prepare(options.parse([f"--data-dir={made}"]), serving=False)
     secret.mkdir()
@@ -165,7 +166,8 @@ def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> 
 
 @pytest.mark.kubectl
 def test_the_page_can_be_followed(kubectl: Kubectl, deploy: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Its commands are run one after another; only the image is not pushed, and the chart is rendered, not installed."""
+    """The commands of the page are run one after another;
+    only the image is not pushed, and the chart is rendered, not installed."""
     script = "".join(scripts("With Helm"))
     cli = "import sys; from pilothouse import cli; sys.exit(cli.main(sys.argv[1:]))"
     render = f"{shlex.quote(sys.executable)} {shlex.quote(str(render_chart.__file__))}"
@@ -202,7 +204,8 @@ def test_the_page_can_be_followed(kubectl: Kubectl, deploy: pathlib.Path, tmp_pa
 
 
 def prepared(pod: dict[str, Any], secret: pathlib.Path, data: pathlib.Path, port: int) -> list[str]:
-    """The command of a pod, after its init container, with folders of the host in place of the mounted ones."""
+    """The command of a pod, after its init container,
+    with folders of the host in place of the mounted ones."""
     data.mkdir()
     [keys], [container] = pod["initContainers"], pod["containers"]
     program, option, script = keys["command"]

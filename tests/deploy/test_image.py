@@ -17,7 +17,7 @@ from pilothouse.testing.ports import free_ports
 
 ROOT = pathlib.Path(__file__).parents[2]
 OF_THE_HOST = ("/etc/ssl/certs", "/etc/pip.conf")
-"""By what the host reaches the registry of packages; mounted when the image is built."""
+"""The files by which the host reaches the registry of packages; mounted when the image is built."""
 HYBRID = "/sys/fs/cgroup/unified"
 """crun starts nothing where both versions of cgroups are mounted."""
 
@@ -40,7 +40,8 @@ class Podman:
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
-        # One mount namespace for all commands: what podman mounts for the network of a container is found again there.
+        # One mount namespace for all commands:
+        # what podman mounts for the network of a container is found again there.
         hidden = f"! mountpoint --quiet {HYBRID} || umount {HYBRID}; echo; exec cat"
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "sh", "-euc", hidden], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What is installed beside this Python serves what comes with the package."""
+"""The installation beside this Python serves what comes with the package."""
 
 import re
 import subprocess

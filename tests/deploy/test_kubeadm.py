@@ -56,7 +56,8 @@ def test_a_server_takes_the_patched_pod(kubectl: Kubectl, patched: dict[str, Any
 @pytest.mark.slow
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_the_server_starts_with_kubeadms_flags(tmp_path: pathlib.Path, cluster: dict[str, Any]) -> None:
-    """Keys and certificates are those of kubeadm's folder; what the server writes is below HOME, which is /data there."""
+    """Keys and certificates are those of kubeadm's folder;
+    what the server writes is below HOME, which is /data there."""
     keys, home = tmp_path / "pki", tmp_path / "home"
     files = pki.prepare(options.parse([f"--data-dir={keys}", "--advertise-address=127.0.0.1"]))
     made = {path: path.read_bytes() for path in keys.iterdir()}

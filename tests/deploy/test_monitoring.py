@@ -29,7 +29,7 @@ def rules(kind: str) -> dict[str, str]:
 
 
 def operands() -> dict[str, str]:
-    """What the alerts compare with numbers: all of it has a value, whether an alert fires or not."""
+    """The operands that the alerts compare with numbers: each has a value, whether an alert fires or not."""
     out = {}
     for name, text in rules("alert").items():
         for part in text.split(" and "):

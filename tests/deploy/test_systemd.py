@@ -29,7 +29,7 @@ def test_the_service_is_hardened() -> None:
 
 @pytest.mark.parametrize("unit", ["pilothouse.service", "pilothouse.socket"])
 def test_systemd_knows_each_setting(unit: str, tmp_path: pathlib.Path) -> None:
-    """What a unit says that systemd does not know is ignored with a warning."""
+    """systemd ignores an unknown setting of a unit, with a warning."""
     program = tmp_path / "pilothouse"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)

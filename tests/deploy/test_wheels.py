@@ -35,7 +35,7 @@ def wheel(folder: pathlib.Path, tag: str, *extensions: pathlib.Path) -> pathlib.
     ],
 )
 def test_a_wheel_is_compiled_for_its_target(goal: str, target: str, suffix: str) -> None:
-    """Only shown by make; the name of an extension says which Python may load it."""
+    """make only prints its commands; the name of an extension says which Python may load it."""
     said = subprocess.check_output(
         ["make", "--dry-run", goal, "MAKEFLAGS="], cwd=ROOT, text=True, env=os.environ | {"MAKELEVEL": "0"}
     )
@@ -74,7 +74,8 @@ def test_a_wheel_without_extensions_is_found(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheels_that_have_been_made() -> None:
-    """Every wheel in the folder of `make test-packages`, each with as many extensions as this installation has."""
+    """Every wheel in the folder of `make test-packages`,
+    each with as many extensions as this installation has."""
     folder = os.environ.get("PILOTHOUSE_PACKAGES")
     if not folder:
         pytest.skip("on request: make test-packages")

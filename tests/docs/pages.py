@@ -1,18 +1,20 @@
 """Runs the commands of a page of docs/ in their order, in a new folder, as a reader would.
 
-    python tests/docs/pages.py PAGE...     with the Pilothouse that is installed beside this Python (`make docs`)
+    python tests/docs/pages.py PAGE...     with the Pilothouse beside this Python (`make docs`)
 
-Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python. Comments before a block say otherwise:
+Blocks fenced as `sh` are run by bash, blocks fenced as `python` by Python.
+Comments before a block say otherwise:
 
     <!-- file: NAME -->        the block, whatever its language, is the content of a file in the folder
     <!-- refused: REASON -->   the last command of the block must fail
     <!-- needs: PROGRAMS -->   the block is run where all these programs are installed
     <!-- not run: REASON -->   the block is only shown
 
-Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which tools/transcripts.py runs.
-A page with the comment `<!-- server: FLAGS -->` expects a server that runs with these flags, and KUBECONFIG to lead to it; one
-with the comment `<!-- checkout -->` is read in a checkout of the repository. Ports and addresses of a page are replaced by
-free ones and by loopback, folders of the system by some in the new folder.
+Blocks fenced as `text` and `mermaid` are only shown, and so are those fenced as `console`, which
+tools/transcripts.py runs. A page with the comment `<!-- server: FLAGS -->` expects a server that runs with
+these flags, and KUBECONFIG to lead to it; one with the comment `<!-- checkout -->` is read in a checkout of
+the repository. Ports and addresses of a page are replaced by free ones and by loopback,
+folders of the system by some in the new folder.
 """
 
 import dataclasses
@@ -41,7 +43,7 @@ SECONDS = 300
 PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001", "8443")
 FOLDERS = ("/var/lib/pilothouse", "/etc/kubernetes", "/etc/pilothouse", "/etc/containerd", "/etc/cni")
 HOSTS = ("192.0.2.10",)
-"""What is replaced in commands and files."""
+"""The addresses that are replaced in commands and files."""
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 MARK = re.compile(r"^<!-- (file|refused|needs|not run): ([^\n]+?) -->$", re.M)
 BLOCK = re.compile(
@@ -53,7 +55,8 @@ SHOWN = frozenset({"text", "mermaid", "console"})
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block: the line where its content begins, its language, what comments say of it, and its content."""
+    """A fenced block: the line where its content begins,
+    its language, what comments say of it, and its content."""
 
     line: int
     language: str
@@ -72,7 +75,7 @@ class Block:
 
     @property
     def command(self) -> str:
-        """What bash makes of the block."""
+        """The command that bash runs for the block."""
         if "not run" in self.marks or not (self.runs or "file" in self.marks):
             return ""
         if "file" in self.marks:
@@ -107,7 +110,8 @@ def script(page: str) -> str:
 
 
 def environment(folder: pathlib.Path) -> dict[str, str]:
-    """What a reader has: the programs of this Python's environment, and a home directory that is empty."""
+    """The environment of a reader: the programs of this Python's environment,
+    and a home directory that is empty."""
     out = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KUBE"))}
     path = [sysconfig.get_path("scripts"), os.environ["PATH"], os.environ.get("PILOTHOUSE_NODE_BIN", "")]
     return out | {"PATH": ":".join(filter(None, path)), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
@@ -168,7 +172,8 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
 
 
 def main(pages: list[str]) -> int:
-    """Run pages, and print what those have printed that do not work; the exit status is 1 when there is one."""
+    """Run pages, and print what those have printed that do not work;
+    the exit status is 1 when there is one."""
     failed = 0
     for page in map(pathlib.Path, pages):
         count = sum(block.runs for block in blocks(page.read_text()))

@@ -12,7 +12,7 @@ DOCS = ROOT / "docs"
 ALL = sorted(DOCS.glob("*.md"))
 PAGES = [page for page in ALL if any(b.runs for b in blocks(page.read_text()))]
 PROGRAMS = {"testing.md": ("etcd",), "backup.md": ("etcd", "etcdutl"), "production.md": ("etcd", "haproxy")}
-"""What a page needs beside the development environment."""
+"""The programs that a page needs beside the development environment."""
 NOT_RUN = {
     "changes the host; tests/deploy/test_systemd.py checks the units": 1,
     "installs packages of the system": 1,
@@ -20,7 +20,8 @@ NOT_RUN = {
     "needs a checkout with an environment for development; tests/deploy/test_monitoring.py runs all of it": 1,
     "it takes another half a minute": 2,
     "needs a kubelet; tests/deploy/test_static_pod.py tries the manifest": 1,
-    "needs a module of Go with tests that use envtest; tests/e2e/test_envtest.py starts the server by the same flags": 1,
+    "needs a module of Go with tests that use envtest; "
+    "tests/e2e/test_envtest.py starts the server by the same flags": 1,
     "needs an image of Grafana; tests/test_gen_dashboards.py checks the files": 1,
     "changes the host; tests/deploy/test_debian.py runs it on request": 1,
     "changes the host; tests/deploy/test_image.py runs it on request": 2,
@@ -30,12 +31,13 @@ NOT_RUN = {
     "takes hours, and a load generator that is not part of the project": 1,
     "the tests run where the package is installed": 2,
 }
-"""Why blocks are not run, and how many for each reason."""
+"""The reasons why blocks are not run, and the number of blocks for each."""
 
 
 @pytest.fixture
 def variables(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Has pip install into the folder of the page, out of what is there: nothing comes from the network."""
+    """Variables that have pip install into the folder of the page, out of what is there:
+    nothing comes from the network."""
     site = str(tmp_path / "site")
     return {
         "PIP_TARGET": site,
@@ -65,7 +67,8 @@ def test_the_index_marks_the_pages_that_are_run() -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
 def test_it_is_told_what_becomes_of_each_block(page: pathlib.Path) -> None:
-    """A program is run or says why not, a file is written; nothing is hidden by an indent or an unknown comment."""
+    """A program is run or says why not, a file is written;
+    nothing is hidden by an indent or an unknown comment."""
     text = page.read_text()
     assert [block.line for block in blocks(text) if not block.clear] == []
     assert len(blocks(text)) * 2 == len(re.findall(r"^ *```", text, re.M))

@@ -1,7 +1,8 @@
-"""What a server could be asked, generated from its own documents, and what the rules of a user grant of it.
+"""The requests that a server could be asked,
+generated from its own documents, and what the rules of a user grant of them.
 
-Nothing here is taken from the server's code: a path template is read by its own words, and a rule is applied as the
-API's documentation of PolicyRule says.
+Nothing here is taken from the server's code: a path template is read by its own words, and a rule is applied
+as the API's documentation of PolicyRule says.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ UNLISTED = (
 
 
 class Rules(NamedTuple):
-    """What a review says: the rules about resources and those about paths."""
+    """The content of a review: the rules about resources and those about paths."""
 
     resource: list[dict[str, Any]]
     path: list[dict[str, Any]]
@@ -36,7 +37,7 @@ class Rules(NamedTuple):
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a request is about. `path` is "" for one that names a resource."""
+    """The attributes of a request. `path` is "" for one that names a resource."""
 
     verb: str
     group: str = ""
@@ -114,7 +115,7 @@ def _templates(head: str, resource: dict[str, Any]) -> Iterator[str]:
 
 
 def about(template: str, method: str, watch: bool, namespace: str, name: str) -> Attributes:
-    """What a request for a template is about."""
+    """The attributes of a request for a template."""
     parts = template.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, rest = "", parts[2:]

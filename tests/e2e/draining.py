@@ -1,4 +1,5 @@
-"""Clients and watchers of servers that are told to stop: they count every request that fails and every watch that is cut."""
+"""Clients and watchers of servers that are told to stop:
+they count every request that fails and every watch that is cut."""
 
 import asyncio
 import itertools
@@ -16,8 +17,8 @@ WRITES = 5
 
 @dataclass
 class Outcome:
-    """What the clients saw: when each request was answered, what failed, how often a connection was refused before
-    anything was sent, refusals with 429, watches by how they ended, and events."""
+    """The clients' observations: when each request was answered, what failed, how often a connection was
+    refused before anything was sent, refusals with 429, watches by how they ended, and events."""
 
     answered: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -32,15 +33,17 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.answered)} answered, {len(self.failed)} failed, {self.refused} refused, {self.told_to_wait} "
-            f"times 429; watches {dict(self.watches)}, {self.events} events"
+            f"{len(self.answered)} answered, {len(self.failed)} failed, {self.refused} refused,"
+            f" {self.told_to_wait} times 429; watches {dict(self.watches)}, {self.events} events"
         )
 
 
 class Load:
-    """`clients` connections that send `rate` requests a second in all, and `watches` watches, against one port.
+    """`clients` connections that send `rate` requests a second in all,
+    and `watches` watches, against one port.
 
-    A refused connection ends a client unless `stays`: then it tries again, as behind a balancer; so do watches.
+    A refused connection ends a client unless `stays`:
+    then it tries again, as behind a balancer; so do watches.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class Load:
         self._connections: list[Connection] = []
 
     async def start(self) -> None:
-        """Create what is written to and begin; returns when every client and every watch has been answered."""
+        """Create what is written to and begin;
+        returns when every client and every watch has been answered."""
         setup = self._connection()
         for number in range(self.clients):
             body = {"metadata": {"name": f"drain-{number}"}, "data": {"n": "0"}}

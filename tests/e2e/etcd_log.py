@@ -1,4 +1,4 @@
-"""What etcd itself has in its history, asked by its own client."""
+"""The history of etcd itself, asked by its own client."""
 
 import base64
 import json
@@ -24,7 +24,8 @@ class Change:
 
 
 def changes(etcd: Cluster, prefix: str, since: int, until: int) -> Iterator[Change]:
-    """The changes of keys with a prefix from one revision to another, at which one of them must have been changed."""
+    """The changes of keys with a prefix from one revision to another,
+    at which one of them must have been changed."""
     command = ["etcdctl", f"--endpoints={etcd.urls[0]}", "watch", f"--rev={since}", "-w", "json", "--prefix"]
     process = subprocess.Popen([*command, prefix], stdout=subprocess.PIPE)
     assert process.stdout is not None

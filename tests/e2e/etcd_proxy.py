@@ -1,4 +1,5 @@
-"""A proxy between a server and etcd that can delay the answers of watches while it forwards all other calls."""
+"""A proxy between a server and etcd that can delay the answers
+of watches while it forwards all other calls."""
 
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """A client process that floods a server over many connections at once until it is killed.
 
-Arguments are the server's port, the file of its CA, a bearer token, one of FLOODS and the number of connections. What comes is
-read and thrown away, by `watches` only after a pause.
+Arguments are the server's port, the file of its CA, a bearer token, one of FLOODS and the number of
+connections. What comes is read and thrown away, by `watches` only after a pause.
 """
 
 import asyncio

@@ -44,12 +44,12 @@ class Log:
         return None
 
     def _state(self, at: int) -> int:
-        """What a read sees after the change at an index, -1 = before all of them."""
+        """The revision that a read sees after the change at an index, -1 = before all of them."""
         return 0 if at < 0 or self.revisions[at] in self.deleted else self.revisions[at]
 
 
 def check(operations: list[Operation], logs: dict[str, Log]) -> list[str]:
-    """What can not have happened, in words; empty when all is well."""
+    """The events that cannot have happened, in words; empty when all is well."""
     problems: list[str] = []
     by_key: dict[str, list[Operation]] = {}
     for operation in operations:
@@ -60,8 +60,8 @@ def check(operations: list[Operation], logs: dict[str, Log]) -> list[str]:
 
 
 def _check_key(key: str, operations: list[Operation], log: Log) -> list[str]:
-    """Give each operation, in the order of their starts, the earliest moment that fits: there is no better choice,
-    as an operation binds only those that start after its end."""
+    """Give each operation, in the order of their starts, the earliest moment that fits: there is no better
+    choice, as an operation binds only those that start after its end."""
     problems = []
     running: list[tuple[float, int]] = []
     floor = 0

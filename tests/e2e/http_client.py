@@ -82,13 +82,15 @@ class Connection:
         self, method: str, path: str, body: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is not None and self._streams[0].at_eof():
-            self.close()  # the server has ended it while it was idle, which the pools of Go and urllib3 see as well
+            # The server has ended it while it was idle, which the pools of Go and urllib3 see as well.
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(
                 "127.0.0.1", self.port, ssl=self.context, limit=1 << 22
             )
         reader, writer = self._streams
-        # without spaces, as Go's clients write it: kube-apiserver compares the data of revisions by their bytes
+        # without spaces, as Go's clients write it:
+        # kube-apiserver compares the data of revisions by their bytes
         data = json.dumps(body, separators=(",", ":")).encode() if body is not None else b""
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         if self.token:

@@ -1,7 +1,7 @@
 """A cluster whose servers are replaced one by one under load, and the clients that notice what is lost.
 
-Three servers with three members of etcd behind HAProxy. Every server is started with kube-apiserver's flags, so each
-can be one of ours or a real kube-apiserver.
+Three servers with three members of etcd behind HAProxy. Every server is started with kube-apiserver's flags,
+so each can be one of ours or a real kube-apiserver.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Cluster(Ha):
         ]
 
     def name(self, index: int) -> str:
-        """By this name in its certificate clients know which server has answered."""
+        """The name in the server's certificate, by which clients know which server has answered."""
         return f"{'ours' if self.programs[index] == OURS else 'other'}-{index}"
 
     def _certify(self, name: str) -> None:
@@ -75,7 +75,7 @@ class Cluster(Ha):
 
 @dataclass
 class Restart:
-    """When a server was replaced by another one, and what clients noticed of it."""
+    """The time at which a server was replaced by another one, and what clients noticed of it."""
 
     server: str
     start: float
@@ -90,12 +90,13 @@ class Restart:
 
 @dataclass
 class Restarts:
-    """All of them, in order. What happens outside of them is a fault."""
+    """The restarts, in order. An event outside of them is a fault."""
 
     done: list[Restart] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     forced: Counter[str] = field(default_factory=Counter)
-    """How often a kube-apiserver has ended watches without being restarted, as it does when it gets no processor."""
+    """How often a kube-apiserver has ended watches without being restarted,
+    as it does when it gets no processor."""
 
     def note(self, what: str, detail: str) -> Restart | None:
         """Something that only a restart may bring about."""
@@ -128,7 +129,8 @@ def version(obj: Any) -> int:
 class Writer:
     """Creates an object of its own, changes it by compare-and-set and by patches, deletes it, and so on.
 
-    After an answer that did not come it looks what is there, which must be what was acknowledged last or what it tried.
+    After an answer that did not come it looks what is there,
+    which must be what was acknowledged last or what it tried.
     """
 
     def __init__(self, number: int, group: int, cluster: Cluster, restarts: Restarts) -> None:
@@ -215,7 +217,8 @@ class Writer:
 class Watcher:
     """Follows the objects of a group; after a break it goes on from the last version that it has seen.
 
-    Where the server does not have that any more (410) it lists, as client-go's reflectors do, and notes the gap.
+    Where the server does not have that any more (410) it lists,
+    as client-go's reflectors do, and notes the gap.
     """
 
     def __init__(self, number: int, group: int, cluster: Cluster, since: int, restarts: Restarts) -> None:
@@ -228,7 +231,7 @@ class Watcher:
         """(last seen revision, revision of the list, versions by name in it)"""
         self.connection = Connection(cluster.port, cluster.context(), TIMEOUT)
         self._server = ""
-        """Which one has begun to answer the watch."""
+        """The server that has begun to answer the watch."""
         self._query = f"labelSelector=group%3D{group}"
 
     async def run(self) -> None:
@@ -275,7 +278,10 @@ class Watcher:
         """How what was seen differs from what has happened to the group, all but what a list has replaced."""
         wanted = [c for c in happened if not any(since < c[0] <= at for since, at, _ in self.gaps)]
         if self.seen != wanted:
-            yield f"group {self.group}: {len(self.seen)} events seen of {len(wanted)}, {sorted(set(wanted) ^ set(self.seen))[:5]}"
+            yield (
+                f"group {self.group}: {len(self.seen)} events seen of {len(wanted)},"
+                f" {sorted(set(wanted) ^ set(self.seen))[:5]}"
+            )
         for _, at, there in self.gaps:
             state: dict[str, int] = {}
             for revision, name, deleted in happened:

@@ -1,4 +1,5 @@
-"""Programs that are started with kube-apiserver's flags: ours, and kube-apiserver where PILOTHOUSE_REFERENCE names it."""
+"""Programs that are started with kube-apiserver's flags:
+ours, and kube-apiserver where PILOTHOUSE_REFERENCE names it."""
 
 import os
 import pathlib
@@ -37,7 +38,8 @@ def flags(
 ) -> list[str]:
     """Only flags that kube-apiserver v1.36 has.
 
-    `files` is a data directory of ours with its certificates, `serving` the name of the one that the server has.
+    `files` is a data directory of ours with its certificates,
+    `serving` the name of the one that the server has.
     """
     return [
         f"--etcd-servers={','.join(etcd)}",

@@ -1,8 +1,9 @@
-"""What kube-apiservers have stored, with the answers that they gave to a GET of it: tests/data/stored_forms.tar.xz.
+"""The values that kube-apiservers have stored, with their answers to a GET of them:
+tests/data/stored_forms.tar.xz.
 
-The archive has a folder for each variant, which is one way to run a kube-apiserver. Below it, `stored/` has the values
-by their keys in etcd, and `answers/` the JSON answers by their paths. tools/record_forms.py makes it. The revision of a
-value is the resourceVersion of its answers.
+The archive has a folder for each variant, which is one way to run a kube-apiserver. Below it, `stored/` has
+the values by their keys in etcd, and `answers/` the JSON answers by their paths. tools/record_forms.py makes
+it. The revision of a value is the resourceVersion of its answers.
 """
 
 import io
@@ -21,7 +22,8 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Form:
-    """A stored value, and the bytes of the answers by path: several where several versions show the same object."""
+    """A stored value, and the bytes of the answers by path:
+    several where several versions show the same object."""
 
     key: str
     value: bytes

@@ -1,7 +1,9 @@
-"""Everything that a server lists, asked for by users with few rights: they get what their rules grant, and nothing else.
+"""Everything that a server lists, asked for by users with few rights:
+they get what their rules grant, and nothing else.
 
-Paths come from discovery and from /openapi/v2, custom resources and an aggregated server included; the oracle is
-the rules review, applied by access.py. Requests go through the whole pipeline of a whole server, without sockets.
+Paths come from discovery and from /openapi/v2, custom resources and an aggregated server included; the oracle
+is the rules review, applied by access.py.
+Requests go through the whole pipeline of a whole server, without sockets.
 """
 
 import asyncio
@@ -37,14 +39,15 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
 
 
 class Given(NamedTuple):
-    """What somebody was answered."""
+    """An answer to a user."""
 
     status: int
     text: str
 
 
 class Cluster:
-    """A whole server whose pipeline is called on its own loop. `rules` are those of each user in each namespace."""
+    """A whole server whose pipeline is called on its own loop.
+    `rules` are those of each user in each namespace."""
 
     def __init__(self, server: InProcess) -> None:
         self.server = server
@@ -58,7 +61,7 @@ class Cluster:
         return granted(self.rules[user, about.namespace if about.namespace in NAMESPACES else ""], about)
 
     def all(self, user: str, wanted: Iterable[Ask]) -> list[Given]:
-        """What a user is answered to each request."""
+        """The answers to a user's requests."""
         return self.server.run(self._all(user, list(wanted)))
 
     async def _all(self, user: str, wanted: list[Ask]) -> list[Given]:
@@ -247,7 +250,7 @@ def _templates(cluster: Cluster) -> list[str]:
 
 
 def _rules(cluster: Cluster, user: str, namespace: str) -> Rules:
-    """What the review says; nobody lets the anonymous user ask, so the authorizer is asked."""
+    """The rules in the review; nobody lets the anonymous user ask, so the authorizer is asked."""
     if not user:
         authorizer = cluster.server._server.pipeline.stages.authorizer
         rules = authorizer.rules_for(ANONYMOUS, namespace)

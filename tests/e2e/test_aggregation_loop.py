@@ -17,7 +17,7 @@ PATH = "/apis/loop.example.com/v1/things"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    """It trusts its own front proxy certificate, as servers of most clusters do."""
+    """A server that trusts its own front proxy certificate, as servers of most clusters do."""
     ahead, behind = front_proxy(tmp_path_factory.mktemp("front-proxy"))
     with InProcess([*ahead, *behind]) as started:
         yield started

@@ -1,4 +1,5 @@
-"""A server with --authentication-config: a real OpenID provider, one of the tests' own that fails, anonymous paths, reload."""
+"""A server with --authentication-config:
+a real OpenID provider, one of the tests' own that fails, anonymous paths, reload."""
 
 import asyncio
 import json
@@ -98,7 +99,7 @@ class Cluster:
                 return err.code, err.read().decode()
 
     def who(self, token: str) -> Any:
-        """What the server says of a token's user; None when it does not count."""
+        """The server's review of a token's user; None when it does not count."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         code, answer = self.ask("/apis/authentication.k8s.io/v1/selfsubjectreviews", token, review)
         return json.loads(answer)["status"]["userInfo"] if code == 201 else None

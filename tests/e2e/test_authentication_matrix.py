@@ -1,6 +1,7 @@
 """Every authenticator of a whole server against every way in which a credential can be wrong.
 
-Each case says who is recognised, or nobody; the metrics must agree, and no part of a credential may be told to anybody.
+Each case says who is recognised, or nobody;
+the metrics must agree, and no part of a credential may be told to anybody.
 """
 
 import asyncio
@@ -125,7 +126,7 @@ class Cluster:
         self.server, self.outside, self.log, self.folder = server, outside, log, folder
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """What an administrator asks for."""
+        """The answer to an administrator's request."""
         request = urllib.request.Request(
             self.server.url + path,
             None if body is None else json.dumps(body).encode(),
@@ -341,7 +342,7 @@ GOOD: dict[str, Make] = {
     "the other key": lambda c: signed(c, OTHER),
     "the other key, no kid": lambda c: signed(c, OTHER, kid=None),
 }
-"""With both keys: an API server has several, and so has a provider."""
+"""Good tokens, signed with both keys: an API server has several, and so has a provider."""
 
 
 def oidc(cluster: Cluster, **changes: Any) -> dict[str, Any]:
@@ -497,7 +498,8 @@ def test_legacy_tokens(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("token", "wanted"),
-    [("file-token", "bob"), ("file-toke", NOBODY), ("file-tokenn", NOBODY), ("FILE-TOKEN", NOBODY), ("*" * 9000, NOBODY)],
+    [("file-token", "bob"), ("file-toke", NOBODY), ("file-tokenn", NOBODY), ("FILE-TOKEN", NOBODY),
+     ("*" * 9000, NOBODY)],
 )  # fmt: skip
 def test_static_tokens(cluster: Cluster, token: str, wanted: str) -> None:
     cluster.bear(wanted, token)

@@ -1,4 +1,5 @@
-"""A server whose authorizers come from --authorization-config: a real webhook, its conditions, and changes of the file."""
+"""A server whose authorizers come from --authorization-config:
+a real webhook, its conditions, and changes of the file."""
 
 import http.server
 import json

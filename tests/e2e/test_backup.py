@@ -1,4 +1,5 @@
-"""Backups under 1,000 writes a second: what was acknowledged up to the snapshot's revision is in a server restored from it."""
+"""Backups under 1,000 writes a second:
+what was acknowledged up to the snapshot's revision is in a server restored from it."""
 
 import asyncio
 import json
@@ -19,7 +20,7 @@ from pilothouse.testing.server import Subprocess
 
 WRITERS, RATE = 20, 1000
 SECONDS = 2.0
-"""How long it is written before the first snapshot, and after the last."""
+"""The seconds of writing before the first snapshot, and after the last."""
 SNAPSHOTS = 2
 ETCDUTL = shutil.which("etcdutl")
 

@@ -1,6 +1,7 @@
 """Requests that are meant to be two for the server and one for HAProxy, or the other way round.
 
-HAProxy speaks HTTP and shares its connections to the server among clients, which is where smuggled requests do harm.
+HAProxy speaks HTTP and shares its connections to the server among clients,
+which is where smuggled requests do harm.
 """
 
 import pathlib
@@ -81,10 +82,13 @@ ATTACKS = {
     "a chunk's size of 65 bits": post(CHUNKED, b"10000000000000003\r\nabc\r\n" + END + INNER),
     "a chunk that ends elsewhere": post(CHUNKED, b"3\r\nabc" + END + INNER),
     "a length in a trailer": post(CHUNKED, b"0\r\n" + LENGTH % len(INNER) + b"\r\n" + INNER),
-    "HTTP/1.0 with a coding": post(CHUNKED + b"Connection: keep-alive\r\n", END + INNER, b"POST /outer-N HTTP/1.0"),
-    "h2c": post(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", INNER, b"GET /outer-N HTTP/1.1"),
+    "HTTP/1.0 with a coding": post(CHUNKED + b"Connection: keep-alive\r\n", END + INNER,
+                                   b"POST /outer-N HTTP/1.0"),
+    "h2c": post(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", INNER,
+                b"GET /outer-N HTTP/1.1"),
     "a WebSocket that is refused": post(
-        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: eA==\r\n",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: "
+        b"eA==\r\n",
         INNER,
         b"GET /api/v1/pods/outer-N?watch=1 HTTP/1.1",
     ),
@@ -128,7 +132,7 @@ class Front:
         return re.findall(r"(?:outer|inner)-\w+", str([one["path"] for one in known["requests"]]))
 
     def passed(self) -> list[str]:
-        """Those that HAProxy has told of."""
+        """The paths of the attacks that HAProxy has passed on."""
         try:
             while True:
                 self._lines += self._log.recv(1 << 16).decode()

@@ -1,8 +1,9 @@
-"""A server with everything on is given secrets in every way there is; none of them may be told where it has no business.
+"""A server with everything on is given secrets in every way there is;
+none of them may be told where it has no business.
 
-Each secret is a canary: a text that occurs nowhere else. After a run of good and bad requests they are looked for, raw
-and in base64, in the log, the audit log at the level Metadata and its webhook, errors, metrics, debug pages, events, the
-process's arguments and environment, and the files of an encrypted store.
+Each secret is a canary: a text that occurs nowhere else. After a run of good and bad requests they are looked
+for, raw and in base64, in the log, the audit log at the level Metadata and its webhook, errors, metrics,
+debug pages, events, the process's arguments and environment, and the files of an encrypted store.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ SECRETS = "/api/v1/namespaces/default/secrets"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 METADATA = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
-DEBUG = ("/flagz", "/statusz", "/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/cmdline", "/configz", "/",
+DEBUG = ("/flagz", "/statusz", "/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/cmdline",
+         "/configz", "/",
          "/debug/api_priority_and_fairness/dump_priority_levels", "/readyz?verbose", "/debug/flags/v",
          "/debug/requests", "/api/v1/events?limit=500", "/apis/events.k8s.io/v1/events")  # fmt: skip
 
@@ -52,11 +54,11 @@ class Canaries:
         return text
 
     def keep(self, what: str, text: str) -> None:
-        """One that others have made."""
+        """Keep a secret that others have made."""
         self.texts[what] = text
 
     def found(self, data: bytes) -> list[str]:
-        """What the data hold of them: as they are, in base64 at any offset, or percent-encoded."""
+        """The secrets that the data hold: as they are, in base64 at any offset, or percent-encoded."""
         return [what for what, text in self.texts.items() if any(form in data for form in forms(text))]
 
 
@@ -71,7 +73,8 @@ def forms(text: str) -> set[bytes]:
 
 
 class Outside:
-    """Whom the server asks: the audit webhook, the token webhook, a provider of identities, admission webhooks."""
+    """The services that the server asks: the audit webhook,
+    the token webhook, a provider of identities, admission webhooks."""
 
     def __init__(self, folder: pathlib.Path, good_token: str) -> None:
         self.good_token = good_token
@@ -379,7 +382,7 @@ def signed(run: Run, **changes: Any) -> str:
 
 
 def authenticate(run: Run) -> None:
-    """Credentials of every sort, good ones and bad ones."""
+    """Send credentials of every kind, good ones and bad ones."""
     canary = run.canary
     account = "/api/v1/namespaces/default/serviceaccounts/default/token"
     token = run.good("POST", account, {"spec": {"expirationSeconds": 600}})["status"]["token"]
@@ -423,10 +426,12 @@ def authenticate(run: Run) -> None:
     run.ask("GET", SECRETS, Authorization=f"Bearer {text} {text}")
     run.ask("GET", SECRETS, Proxy_Authorization=f"Basic {basic}", Cookie=f"session={text}")
     for one in (token, text):
-        subprotocol = f"base64url.bearer.authorization.k8s.io.{base64.urlsafe_b64encode(one.encode()).decode().rstrip('=')}"
+        encoded = base64.urlsafe_b64encode(one.encode()).decode().rstrip("=")
+        subprotocol = f"base64url.bearer.authorization.k8s.io.{encoded}"
         run.ask(
             "GET", "/api/v1/namespaces/default/pods/p/exec?command=x",
-            Sec_WebSocket_Protocol=f"{subprotocol}, v5.channel.k8s.io", Upgrade="websocket", Connection="Upgrade",
+            Sec_WebSocket_Protocol=f"{subprotocol}, v5.channel.k8s.io", Upgrade="websocket",
+            Connection="Upgrade",
             Sec_WebSocket_Version="13", Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
         )  # fmt: skip
 
@@ -504,7 +509,8 @@ def test_no_page_tells_a_secret(run: Run, path: str) -> None:
 
 
 def test_the_process_tells_no_secret(run: Run) -> None:
-    """Its arguments and its environment; and it leaves no core file, nor is it handed to a program that keeps cores."""
+    """The arguments and the environment hold no secret;
+    the process leaves no core file, nor is its core handed to a program that keeps cores."""
     assert run.server.process is not None
     proc = pathlib.Path(f"/proc/{run.server.process.pid}")
     for file in ("cmdline", "environ"):

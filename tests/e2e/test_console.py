@@ -58,7 +58,8 @@ def api(server: InProcess) -> Api:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_view_can_be_read_by_everybody(console: Consoles, api: Api, width: int, scheme: str) -> None:
-    """No view is wider than the screen, and none breaks a rule of axe: contrast, names, roles, landmarks, headings."""
+    """No view is wider than the screen, and none breaks a rule of axe:
+    contrast, names, roles, landmarks, headings."""
     page = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)
     for view in VIEWS:
         page.goto(page.url.partition("#")[0] + f"#/{view}")
@@ -214,8 +215,8 @@ def test_pausing_stops_the_requests(console: Consoles) -> None:
 
 
 def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
-    """What the browser takes to paint a line of text from the same server is its own time. The best of five counts: the
-    machine may be busy with something else."""
+    """The time that the browser needs to paint a line of text from the same server is its own. The best of
+    five counts: the machine may be busy with something else."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():
@@ -253,7 +254,8 @@ def test_metrics_are_read_as_others_read_them(console: Consoles) -> None:
         """async (text) => {
             const { parse, labels } = await import("/console/exposition.js");
             const all = [...parse(text, () => true)];
-            return all.flatMap(([name, series]) => [...series].map(([row, value]) => [name, labels(row), String(value)]));
+            return all.flatMap(([name, series]) =>
+                [...series].map(([row, value]) => [name, labels(row), String(value)]));
         }""",
         TEXT,
     )
@@ -268,7 +270,8 @@ def test_metrics_are_read_as_others_read_them(console: Consoles) -> None:
 
 
 def test_rates_and_quantiles(console: Consoles) -> None:
-    """Quantiles are those of histogram_quantile; a counter that has become smaller was reset and counts from zero."""
+    """Quantiles are those of histogram_quantile;
+    a counter that has become smaller was reset and counts from zero."""
     page = console()
     found = page.evaluate(
         """async (text) => {

@@ -1,4 +1,5 @@
-"""The console behind a load balancer, of three servers under load: every view shows what they do, on any screen."""
+"""The console behind a load balancer, of three servers under load:
+every view shows what they do, on any screen."""
 
 import pathlib
 import re
@@ -33,7 +34,7 @@ SHOWN = {
     "objects": ("table", r"configmaps"),
     "events": ("main", r"Live"),
 }
-"""What a view shows of the load: where, and a pattern of its text."""
+"""The signs of the load in a view: the place, and a pattern of its text."""
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>jav
 ATTACK = """
 window.out = {};
 async function attack(server) {
-  const said = async (answer) => { try { return (await answer()).slice(0, 20); } catch (error) { return "no"; } };
+  const said = async (answer) => {
+    try { return (await answer()).slice(0, 20); } catch (error) { return "no"; }
+  };
   const body = new Blob(['{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "forged"}}']);
   out.post = await said(async () => (await fetch(server + "PATH", {
     method: "POST", mode: "no-cors", credentials: "include", body })).type);
@@ -40,7 +42,8 @@ async function attack(server) {
     socket.onmessage = (message) => resolve(message.data);
     socket.onerror = reject;
   }));
-  out.worker = await said(async () => (await navigator.serviceWorker.register("worker.js", { scope: "/" })).scope);
+  const workers = navigator.serviceWorker;
+  out.worker = await said(async () => (await workers.register("worker.js", { scope: "/" })).scope);
   out.storage = await said(async () => String(sessionStorage.length));
   document.title = "done";
 }
@@ -49,7 +52,8 @@ async function attack(server) {
 
 @contextmanager
 def serving(server: InProcess) -> Iterator[int]:
-    """The port of a page that attacks a server, and of a service worker that would govern the whole origin."""
+    """The port of a page that attacks a server,
+    and of a service worker that would govern the whole origin."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -92,7 +96,7 @@ def api(server: InProcess) -> Api:
 
 
 def attacked(browser: Any, server: InProcess, url: str) -> dict[str, str]:
-    """What a page has brought about in the browser of an administrator who has a certificate."""
+    """The effects of a page in the browser of an administrator who has a certificate."""
     own = {"origin": server.url, "certPath": str(server.client_cert), "keyPath": str(server.client_key)}
     context = browser.new_context(ignore_https_errors=True, client_certificates=[own])
     try:
@@ -117,7 +121,8 @@ def test_another_site_does_not_use_the_certificate(browser: Any, server: InProce
 
 @pytest.mark.skipif(not own_address(), reason="this host has the loopback address only")
 def test_the_page_of_a_pod_is_of_no_origin(browser: Any, server: InProcess, api: Api) -> None:
-    """It runs, and has neither the certificate nor the console's storage, nor can it stay in the way of the console."""
+    """It runs, and has neither the certificate nor the console's storage,
+    nor can it stay in the way of the console."""
     with serving(server) as port:
         containers = [{"name": "c", "image": "i"}]
         made = api.call("POST", PODS, {"metadata": {"name": "evil"}, "spec": {"containers": containers}})
@@ -185,7 +190,7 @@ def test_hostile_objects_are_shown_as_text(browser: Any, server: InProcess, api:
 def test_watches_that_end_at_once_are_not_opened_without_pause(
     browser: Any, server: InProcess, events: str
 ) -> None:
-    """As those of an aggregated server that means harm."""
+    """The watches end like those of an aggregated server that means harm."""
     with Consoles(browser, server.url) as console:
         page = console("for-root", "#/overview")
         asked: list[str] = []

@@ -1,6 +1,7 @@
 """Servers that are told to stop under load: no request fails, and every watch ends with its last chunk.
 
-PILOTHOUSE_DRAIN_RATE sets the requests per second (default 300), PILOTHOUSE_DRAIN_WATCHES the watches (default 200).
+PILOTHOUSE_DRAIN_RATE sets the requests per second (default 300),
+PILOTHOUSE_DRAIN_WATCHES the watches (default 200).
 """
 
 import asyncio
@@ -24,8 +25,8 @@ BEFORE = 2.0
 
 
 DELAY = "--shutdown-delay-duration=2s"
-"""For the clients to learn that they should connect elsewhere. Without it a request can meet the end of its idle connection,
-which HTTP/1.1 cannot rule out (RFC 9112, 9.6) and clients repeat."""
+"""The time in which clients learn that they should connect elsewhere. Without it a request can meet the end
+of its idle connection, which HTTP/1.1 cannot rule out (RFC 9112, 9.6) and clients repeat."""
 
 
 @pytest.mark.parametrize("flags", [(DELAY,), (DELAY, "--shutdown-send-retry-after")])

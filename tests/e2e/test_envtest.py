@@ -1,4 +1,5 @@
-"""kube-apiserver as controller-runtime's envtest starts it: its flags, its files, its health check, its administrator."""
+"""kube-apiserver as controller-runtime's envtest starts it:
+its flags, its files, its health check, its administrator."""
 
 import json
 import pathlib
@@ -26,10 +27,10 @@ pytestmark = [
 
 
 def files(directory: pathlib.Path) -> ssl.SSLContext:
-    """What envtest writes into --cert-dir; returns the TLS settings of its administrator.
+    """Write the files that envtest writes into --cert-dir; return the TLS settings of its administrator.
 
-    Three CAs that know nothing of each other: of the server, of clients, and for tokens of service accounts, where the
-    certificate takes the place of a public key.
+    Three CAs that know nothing of each other: of the server, of clients, and for tokens of service accounts,
+    where the certificate takes the place of a public key.
     """
     server, clients, tokens = (Authority.create(name) for name in ("server", "clients", "tokens"))
     certificate, key = server.issue("localhost", hosts=["localhost", "127.0.0.1"], server=True)

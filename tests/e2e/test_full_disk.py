@@ -1,4 +1,5 @@
-"""A server whose disk is full: it starts, says so, lets objects be deleted, and goes on when there is space."""
+"""A server whose disk is full: it starts, says so,
+lets objects be deleted, and goes on when there is space."""
 
 import asyncio
 import contextlib
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.skipif(not small_disk.usable(), reason="no mount namesp
 
 
 class OnSmallDisk(Subprocess):
-    """A server whose data directory is the file system of a keeper; a start waits until it is alive, ready or not."""
+    """A server whose data directory is the file system of a keeper;
+    a start waits until it is alive, ready or not."""
 
     def __init__(self, keeper: int, data: Path) -> None:
         super().__init__(["--storage-backend=sqlite", f"--data-dir={data}"])
@@ -157,7 +159,8 @@ def test_a_disk_that_becomes_full(server: OnSmallDisk) -> None:
 @pytest.mark.parametrize("end", [OnSmallDisk.end, OnSmallDisk.crash])
 @pytest.mark.parametrize("full", [False, True], ids=["full-before-the-start", "full-before-the-end"])
 def test_a_start_on_a_full_disk(server: OnSmallDisk, end: Callable[[OnSmallDisk], None], full: bool) -> None:
-    """Also when the server before it has met the full disk, and another program takes what it leaves."""
+    """The start works, also when the server before it has met the full disk,
+    and another program takes what it leaves."""
     ballast = server.disk / "ballast"
 
     async def met(client: Client) -> None:

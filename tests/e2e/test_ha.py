@@ -1,4 +1,5 @@
-"""Clients of three servers on three etcd members behind HAProxy, while processes are killed and paused at random.
+"""Clients of three servers on three etcd members behind HAProxy,
+while processes are killed and paused at random.
 
 PILOTHOUSE_HA_SECONDS sets how long (default 12), PILOTHOUSE_HA_SEED repeats a run.
 """
@@ -169,7 +170,7 @@ class Trouble:
 
 
 def etcd_log(ha: Ha, since: int, until: int) -> dict[str, Log]:
-    """What etcd has in its history; also checks each compare-and-set."""
+    """The changes in etcd's history; also checks each compare-and-set."""
     logs: dict[str, Log] = {}
     for change in changes(ha.etcd, "/registry/configmaps/checked/", since, until):
         log = logs.setdefault(change.name, Log())

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def with_site(site: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the server, and for this process, which checks the flags before it starts one."""
+    """Set the path for the server, and for this process, which checks the flags before it starts one."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(ROOT / "src")]))
     monkeypatch.syspath_prepend(str(site))
 

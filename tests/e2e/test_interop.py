@@ -40,7 +40,9 @@ LARGE = [
 ]
 """Objects of all built-in kinds in which nearly every member is set."""
 FACES = {
-    f"/apis/autoscaling/v2{IN}/horizontalpodautoscalers": f"/apis/autoscaling/v1{IN}/horizontalpodautoscalers",
+    f"/apis/autoscaling/v2{IN}/horizontalpodautoscalers": (
+        f"/apis/autoscaling/v1{IN}/horizontalpodautoscalers"
+    ),
     f"/api/v1{IN}/events": f"/apis/events.k8s.io/v1{IN}/events",
 }
 """Collections that can be read in another group version."""
@@ -108,7 +110,8 @@ async def prepare(server: Subprocess) -> None:
 
 
 async def same(one: Connection, other: Connection, path: str, written: Any) -> Any:
-    """What both have at a path: what was written, or what a controller has made of it meanwhile; equal in any case."""
+    """The object that both have at a path:
+    as it was written, or as a controller has changed it meanwhile; equal in any case."""
     end = time.monotonic() + 5
     while True:
         status, there = await other.request("GET", path)
@@ -123,7 +126,8 @@ async def same(one: Connection, other: Connection, path: str, written: Any) -> A
 
 
 async def pass_through(writer: Connection, reader: Connection, watcher: Connection, collection: str) -> None:
-    """Make an object through one, read, list, watch and change it through the other, and delete it through the first."""
+    """Make an object through one, read, list,
+    watch and change it through the other, and delete it through the first."""
     obj = OBJECTS[collection]
     path = f"{collection}/{obj['metadata']['name']}"
     _, listed = await reader.request("GET", collection)
@@ -152,7 +156,8 @@ async def pass_through(writer: Connection, reader: Connection, watcher: Connecti
 
 
 async def annotate(client: Connection, path: str, there: Any) -> tuple[Any, Any]:
-    """What was sent to change an object, and the answer. A controller that was faster is why it is tried again."""
+    """The object that was sent as a change, and the answer.
+    It is tried again where a controller was faster."""
     end = time.monotonic() + 5
     while True:
         annotations = {"interop.example.com/by": "the reader"}
@@ -165,7 +170,8 @@ async def annotate(client: Connection, path: str, there: Any) -> tuple[Any, Any]
 
 
 async def vanish(reader: Connection, path: str) -> None:
-    """Until an object is gone; one that waits for a controller first must be marked, and is rid of its finalizers."""
+    """Until an object is gone; one that waits for a controller first must be marked,
+    and is rid of its finalizers."""
     status, found = await reader.request("GET", path)
     if status == 200:
         assert found["metadata"]["deletionTimestamp"]

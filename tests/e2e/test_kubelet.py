@@ -1,4 +1,5 @@
-"""A kubelet's credential and a whole server: its usual requests work, and it cannot become an administrator."""
+"""A kubelet's credential and a whole server:
+its usual requests work, and it cannot become an administrator."""
 
 import json
 import ssl
@@ -19,7 +20,7 @@ MERGE = "application/merge-patch+json"
 
 
 class User:
-    """Whoever a TLS context stands for."""
+    """The user for whom a TLS context stands."""
 
     def __init__(self, server: InProcess, context: ssl.SSLContext) -> None:
         self.server, self.context = server, context

@@ -34,7 +34,7 @@ CONTROLLERS = "--controllers=*,csrapproving,certificatesigningrequest-signing-co
 
 @dataclass
 class User:
-    """Whoever a TLS context and a token stand for."""
+    """The user for whom a TLS context and a token stand."""
 
     url: str
     context: ssl.SSLContext
@@ -76,7 +76,7 @@ def server() -> Iterator[InProcess]:
 
 @pytest.fixture(scope="module")
 def bootstrap(server: InProcess, tmp_path_factory: pytest.TempPathFactory) -> User:
-    """Whoever has the kubeconfig that `pilothouse token create` writes."""
+    """The user with the kubeconfig that `pilothouse token create` writes."""
     path = tmp_path_factory.mktemp("node") / "bootstrap.kubeconfig"
     arguments = [f"--data-dir={server.directory}", f"--write-kubeconfig={path}", f"--server={server.url}"]
     assert cli.main(["token", "create", *arguments, "--ttl=1h"]) == 0
@@ -121,7 +121,7 @@ def context_of(server: InProcess, directory: pathlib.Path, cert: bytes, key: Any
 
 @pytest.fixture(scope="module")
 def kubelet(server: InProcess, bootstrap: User, tmp_path_factory: pytest.TempPathFactory) -> User:
-    """The same node, with the certificate that it has got."""
+    """The node with the certificate that it has got."""
     key = new_key()
     cert = certified(bootstrap, bootstrap.ok("POST", REQUESTS, signing_request(key, CLIENT)))
     return User(server.url, context_of(server, tmp_path_factory.mktemp("kubelet"), cert, key))

@@ -1,4 +1,5 @@
-"""A server whose files change while it serves: each kind comes into force, and each broken one changes nothing."""
+"""A server whose files change while it serves:
+each kind comes into force, and each broken one changes nothing."""
 
 import base64
 import http.client
@@ -282,7 +283,8 @@ def test_serving_certificates(site: Site) -> None:
 
 
 def test_client_authorities(site: Site) -> None:
-    """Handshake, authenticator and config map go by the same CAs; open connections stay, and are judged anew."""
+    """Handshake, authenticator and config map go by the same CAs;
+    open connections stay, and are judged anew."""
     other = Authority.create("others")
     old, new = site.authority.issue("old", server=False), other.issue("new", server=False)
     former, unknown = site.connection(old), site.connection(new)
@@ -337,7 +339,7 @@ def test_audit_policy(site: Site) -> None:
 
 
 def test_webhooks(site: Site, services: tuple[Service, Service]) -> None:
-    """Who asks a webhook asks the other one at once; what the first has said is forgotten."""
+    """A user of one webhook asks the other one at once; answers of the first are forgotten."""
     one, two = services
     assert (site.who("one"), site.who("two")) == ("one", "")
     site.put("authentication-webhook", "authn.kubeconfig", kubeconfig(two))
@@ -419,7 +421,8 @@ def test_kubelet_authorities(site: Site) -> None:
 
 
 def test_every_change_is_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """By a metric, a log line and an Event about this server's lease, in which repetitions are counted."""
+    """A metric, a log line and an Event about this server's lease tell of every change;
+    the Event counts repetitions."""
     good = "first,jane,1,system:masters\n"
     for _ in range(2):
         site.put("token-file", "tokens.csv", "a,b\n", "failure")

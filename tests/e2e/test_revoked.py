@@ -1,4 +1,5 @@
-"""A server that ends what its users may no longer have: every sort of credential, every sort of stream, and thousands."""
+"""A server that ends what its users may no longer have:
+every kind of credential, every kind of stream, and thousands."""
 
 import asyncio
 import base64
@@ -246,7 +247,7 @@ async def streams(site: Site, token: str, paths: list[str]) -> Streams:
 
 
 def test_five_thousand_watches_and_one_binding(site: Site) -> None:
-    """They end within seconds; those of others go on, and nobody waits for it."""
+    """The watches end within seconds; those of others go on, and nobody waits for it."""
     token, other = site.account("many"), site.account("other")
     site.role("watch", rule("watch", "configmaps"))
     site.bind("watch", subject("many"))

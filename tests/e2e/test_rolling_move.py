@@ -46,7 +46,7 @@ class Move:
         self.since = self.last = 0
 
     async def run(self, there: list[str], here: list[str]) -> None:
-        """Under load, go from one program to the other and back, server by server."""
+        """Replace one program by the other and back, server by server, under load."""
         setup = Connection(self.cluster.port, self.cluster.context(), TIMEOUT)
         status, made = await setup.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         assert status == 201, made
@@ -95,7 +95,8 @@ class Move:
         )
 
     def problems(self) -> list[str]:
-        """What was lost, seen twice or out of order, or broken without a restart."""
+        """The changes that were lost, seen twice or out of order,
+        and the streams that broke without a restart."""
         happened: dict[int, list[tuple[int, str, bool]]] = {group: [] for group in range(GROUPS)}
         revisions: dict[str, list[int]] = {}
         deletions: dict[str, int] = {}

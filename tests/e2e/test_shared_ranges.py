@@ -22,7 +22,7 @@ pytestmark = [
 SERVICES = "/api/v1/namespaces/default/services"
 FIRST, LAST = 30000, 30019
 ADDRESSES = 30
-"""Of a /27."""
+"""The addresses of a /27."""
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ PATCHES: dict[str, Any] = {
     "application/apply-patch+yaml": NOTED,
 }
 VIEWS = ("application/json;as=Table", "application/json;as=PartialObjectMetadata{}", "application/yaml")
-"""What a single object and, with `List` in the braces, a list of them can be asked for as."""
+"""The media types of a single object and, with `List` in the braces, of a list of them."""
 
 
 def custom(form: Form) -> bool:
@@ -80,7 +80,8 @@ def content(obj: Any) -> Any:
 
 
 def exact(body: bytes) -> Any:
-    """An answer with the digits of its numbers. The order of members is not looked at: it has no meaning in JSON."""
+    """An answer with the digits of its numbers.
+    The order of members is not looked at: it has no meaning in JSON."""
     return json.loads(body, parse_float=lambda text: ("float", text), parse_int=lambda text: ("int", text))
 
 

@@ -58,7 +58,7 @@ def site(tmp_path: pathlib.Path) -> Iterator[Site]:
 
 
 def received(connection: ClientConnection) -> tuple[dict[int, bytes], int]:
-    """What came by each channel, and the code of the close."""
+    """The bytes that came by each channel, and the code of the close."""
     out: dict[int, bytes] = {}
     try:
         while True:

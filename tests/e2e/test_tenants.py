@@ -1,4 +1,5 @@
-"""One tenant floods a server; another one and an administrator are served all the same, and memory stays within the budget.
+"""One tenant floods a server; another one and an administrator are served all the same,
+and memory stays within the budget.
 
 loadtest/two_tenants.py measures the same with more connections and longer lists.
 """
@@ -27,8 +28,8 @@ BUDGET = 400 << 20
 """Bytes that the server may take (--max-memory)."""
 SECONDS, PAUSE = 2.5, 0.02
 TIMES = 3.0
-"""How much longer one in a hundred requests of the other tenant may take than without a flood; what is below FLOOR is noise:
-the machine of a test is shared."""
+"""How much longer one in a hundred requests of the other tenant may take than without a flood; what is below
+FLOOR is noise: the machine of a test is shared."""
 FLOOR = 0.1
 AT_ONCE = 0.5
 """Seconds in which an administrator's request is answered."""
@@ -75,7 +76,7 @@ def anyone(server: Subprocess) -> ssl.SSLContext:
 
 
 async def measured(server: Subprocess) -> Waits:
-    """What others wait for some seconds."""
+    """The waits of others for some seconds."""
     small = Connection(server.port, anyone(server), token="small-token")
     admin = Connection(server.port, anyone(server), token="admin-token")
     path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"

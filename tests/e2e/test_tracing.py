@@ -1,4 +1,5 @@
-"""A create that goes through webhooks into etcd, as one trace that a collector, the webhooks and etcd take part in."""
+"""A create that goes through webhooks into etcd,
+as one trace that a collector, the webhooks and etcd take part in."""
 
 import asyncio
 import json

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class Side:
-    """One of the servers as its administrator, or as who has a token."""
+    """One of the servers, as its administrator or as the user of a token sees it."""
 
     def __init__(self, server: InProcess, token: str) -> None:
         self.server = server
@@ -232,7 +232,7 @@ def test_versions_that_are_served(pair: Pair) -> None:
 
 
 def test_managed_fields_of_a_version_that_one_server_does_not_serve(pair: Pair) -> None:
-    """Records and what they know of each other are the same, whoever serves them."""
+    """Records and what they know of each other are the same on both servers."""
     scaler = {
         "metadata": {"name": "h"},
         "spec": {
@@ -327,7 +327,8 @@ def test_metrics_and_caches(pair: Pair) -> None:
 
 
 def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
-    """A store that was copied: the pod has its UID here too, and what is allowed there is not allowed here."""
+    """A store that was copied: the pod has its UID here too,
+    and what is allowed there is not allowed here."""
     flags = ["--controllers=-*", "--disable-admission-plugins=ServiceAccount"]
     with InProcess(["--allow-privileged", *flags]) as one, InProcess(flags) as two:
         sides = Side(one, ""), Side(two, "")

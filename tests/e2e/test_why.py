@@ -24,7 +24,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subproces
     folder = tmp_path_factory.mktemp("etcd")
     with Cluster(folder) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}"]
-        # The Service has one port for all servers, that of the one which wrote it last: the first leaves it to the second.
+        # The Service has one port for all servers, that of the one which wrote it last:
+        # the first leaves it to the second.
         alone = "--endpoint-reconciler-type=none"
         with Subprocess([*flags, "--workers=2", alone, "--advertise-address=192.0.2.77"]) as first:
             wait_for_all(first)

@@ -48,7 +48,8 @@ def workers(server: Subprocess) -> list[int]:
 
 
 async def kill(pid: int, port: int) -> None:
-    """Kill a worker and wait until it does not listen: until then the kernel gives it connections, which are reset."""
+    """Kill a worker and wait until it does not listen:
+    until then the kernel gives it connections, which are reset."""
     its = sockets(pid, port, LISTENING)
     os.kill(pid, signal.SIGKILL)
     await aeventually(lambda: not its & inodes(port, LISTENING), "it has ended")
@@ -61,7 +62,7 @@ def inodes(port: int, state: str) -> set[str]:
 
 
 def sockets(pid: int, port: int, state: str) -> set[str]:
-    """Those of a process."""
+    """The sockets of a process."""
     mine = set()
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile

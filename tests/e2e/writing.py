@@ -18,14 +18,16 @@ State = dict[str, tuple[str, int]]
 
 @dataclass
 class Writer:
-    """Creates, changes and deletes objects of its own, one write after the other, `pace` seconds apart or longer."""
+    """Creates, changes and deletes objects of its own,
+    one write after the other, `pace` seconds apart or longer."""
 
     name: str
     port: int
     context: ssl.SSLContext
     pace: float
     writes: list[tuple[str, str, int, float]] = field(default_factory=list)
-    """Name, text ("" for a deletion), resourceVersion (0 for a deletion, which does not tell it), and when it was answered."""
+    """Name, text ("" for a deletion), resourceVersion (0 for a deletion, which does not tell it),
+    and when it was answered."""
 
     async def run(self, over: asyncio.Event) -> None:
         """Write until that is over."""
@@ -61,7 +63,8 @@ class Writer:
         self.writes.append((name, text, version, time.monotonic()))
 
     def states(self, revision: int) -> list[State]:
-        """What may be there at a revision: all that is known to be written until then, without or with the deletions after it."""
+        """The states that are possible at a revision:
+        all that is known to be written until then, without or with the deletions after it."""
         known = max((i for i, write in enumerate(self.writes) if 0 < write[2] <= revision), default=-1)
         state: State = {}
         out: list[State] = [state] if known < 0 else []

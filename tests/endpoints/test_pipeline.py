@@ -106,7 +106,7 @@ async def test_forbidden_tells_who_and_what(rig: Rig) -> None:
 
 
 async def test_forbidden_comes_before_not_found(rig: Rig) -> None:
-    """Who may not ask learns nothing about what is there."""
+    """A user who may not ask learns nothing about the objects that are there."""
     assert (await rig.call("GET", "/apis/none.example/v1/x", user="jane")).status == 403
     assert (await rig.call("GET", CONFIG_MAPS + "?limit=x", user="jane")).status == 403
     assert (await rig.call("PUT", CONFIG_MAPS + "/a", b"{", user="jane")).status == 403
@@ -275,7 +275,8 @@ def words(text: str) -> Any:
 SEGMENTS = st.sampled_from(
     [
         *words(
-            "api apis v1 v2 apps autoscaling policy namespaces default pods configmaps nodes deployments services"
+            "api apis v1 v2 apps autoscaling policy namespaces default pods configmaps nodes deployments "
+            "services"
         ),
         *words(
             "serviceaccounts a p status scale watch binding eviction log finalize token proxy .. %2e %ff é"
@@ -302,7 +303,8 @@ KNOWN = st.sampled_from(
 NAMES = st.sampled_from(
     [
         *words(
-            "resourceVersion resourceVersionMatch limit continue labelSelector fieldSelector watch dryRun timeout"
+            "resourceVersion resourceVersionMatch limit continue labelSelector fieldSelector watch dryRun "
+            "timeout"
         ),
         *words(
             "timeoutSeconds sendInitialEvents allowWatchBookmarks fieldManager fieldValidation pretty force"
@@ -332,7 +334,8 @@ ACCEPTS = st.sampled_from(
 TYPES = st.sampled_from(
     [
         *words(
-            "application/json application/yaml application/vnd.kubernetes.protobuf application/apply-patch+yaml"
+            "application/json application/yaml application/vnd.kubernetes.protobuf "
+            "application/apply-patch+yaml"
         ),
         *(f"application/{kind}+json" for kind in ("merge-patch", "json-patch", "strategic-merge-patch")),
         *("x", ""),
@@ -433,6 +436,8 @@ async def test_a_path_that_says_too_little(rig: Rig, target: str) -> None:
     shown = target.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert (response.status, cast("bytes", response.body).decode()) == (
         500,
-        f'Internal Server Error: "{shown}": failed to create RequestInfo: unable to determine kind and namespace from url, '
-        f"{shown}\n",
+        (
+            f'Internal Server Error: "{shown}": failed to create RequestInfo: unable to determine kind and'
+            f" namespace from url, {shown}\n"
+        ),
     )

@@ -1,4 +1,4 @@
-"""What audit records of requests on their way through the pipeline."""
+"""Audit records of requests on their way through the pipeline."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ def test_others_go_on_without_it() -> None:
 
 
 class Faulty(Plugin):
-    """Has a bug, and writes an annotation before it shows."""
+    """A plugin that has a bug, and writes an annotation before it shows."""
 
     def mutate(self, a: AdmissionAttributes) -> None:
         a.annotations["faulty.example.com/seen"] = a.name

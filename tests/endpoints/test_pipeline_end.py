@@ -106,7 +106,7 @@ class Ends:
         self.outcomes.append(outcome)
 
     def take(self) -> tuple[list[int], list[Outcome]]:
-        """What has ended since the last look."""
+        """The requests that have ended since the last call."""
         counted, outcomes = self.counted, self.outcomes
         self.counted, self.outcomes = [], []
         return counted, outcomes
@@ -131,7 +131,10 @@ async def served(rig: Rig) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.
 
 def post(name: str, user: str = "admin") -> bytes:
     body = json.dumps(config_map(name)).encode()
-    head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user}\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user}\r\nContent-Length:"
+        f" {len(body)}\r\n"
+    )
     return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
 
 
@@ -251,7 +254,8 @@ async def test_a_watch_ends_with_its_stream(rig: Rig, cut: bool) -> None:
 
 
 async def test_a_request_leaves_no_cycle(rig: Rig) -> None:
-    """What a request has held is free when it has ended: a full garbage collection comes every ten minutes only."""
+    """The objects of a request are free when it has ended:
+    a full garbage collection comes every ten minutes only."""
     gc.collect()
     gc.disable()
     try:

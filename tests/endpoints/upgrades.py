@@ -35,7 +35,7 @@ async def connected(
 
 
 async def until(peer: Peer, data: bytes) -> bytes:
-    """What the client has got, when `data` is in it."""
+    """Wait until the client has got `data`, and return all that it has got."""
     while data not in peer.transport.sent:
         await asyncio.sleep(0.001)
     return peer.take()

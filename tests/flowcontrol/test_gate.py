@@ -101,8 +101,10 @@ async def test_a_level_without_queues_refuses(virtual: VirtualLoop) -> None:
                 {"reason": "PriorityLevel", "message": "small"},
                 {
                     "reason": "concurrency-limit",
-                    "message": "1 of the 1 seats of the priority level are taken, this request needs 1, and the priority "
-                    "level has no queues",
+                    "message": (
+                        "1 of the 1 seats of the priority level are taken, this request needs 1, and the"
+                        " priority level has no queues"
+                    ),
                 },
             ],
         }
@@ -120,8 +122,10 @@ async def test_full_queues_refuse(virtual: VirtualLoop) -> None:
         assert answer.status == 429
         assert answer.body["details"]["causes"][2] == {
             "reason": "queue-full",
-            "message": "1 of the 1 seats of the priority level are taken, and 2 requests wait in each queue that this one "
-            "may stand in",
+            "message": (
+                "1 of the 1 seats of the priority level are taken, and 2 requests wait in each queue that"
+                " this one may stand in"
+            ),
         }
         s.rig.answer(held)
         assert [(await one).status for one in waiting] == [200, 200]

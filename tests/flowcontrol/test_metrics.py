@@ -1,4 +1,4 @@
-"""Each metric of priority and fairness is moved by what it says."""
+"""The metrics of priority and fairness: an event moves each of them."""
 
 import pytest
 from flowcontrol.live import Live

@@ -77,7 +77,8 @@ class Asked:
 
 @dataclass
 class Model:
-    """apiserver fairqueuing/queueset, as its doc.go tells it, with seats that are kept for narrow requests."""
+    """apiserver fairqueuing/queueset, as its doc.go tells it,
+    with seats that are kept for narrow requests."""
 
     queues: int
     length: int
@@ -234,8 +235,8 @@ def test_the_same_requests_have_seats_as_in_the_model(seed: int) -> None:
 
 
 def delivered(level: Level, clock: Clock, clients: dict[str, int], width: dict[str, int]) -> dict[str, float]:
-    """Seat-seconds of each user in 20 s, whose clients ask again as soon as they are answered after 50 to 150 ms, and
-    with the name `user waits` the mean of the user's waits in seconds."""
+    """Seat-seconds of each user in 20 s, whose clients ask again as soon as they are answered after 50 to 150
+    ms, and with the name `user waits` the mean of the user's waits in seconds."""
     rng = random.Random(1)
     got = dict.fromkeys(clients, 0.0)
     waits: dict[str, list[float]] = {user: [] for user in clients}
@@ -304,7 +305,8 @@ def test_without_queues_and_seats_everything_is_refused() -> None:
 
 
 def test_narrow_requests_do_not_wait_for_wide_ones_of_another() -> None:
-    """One seat in eight is for requests that need one: wide ones may not take it, and do not wait longer for that."""
+    """One seat in eight is for requests that need one:
+    wide ones may not take it, and do not wait longer for that."""
     clock = Clock()
     level = level_of(clock, queues=8, hand=1, length=50, limit=16)
     wide, narrow = Flow(level, Series(), "s", "w", (0,)), Flow(level, Series(), "s", "n", (1,))
@@ -372,7 +374,8 @@ def test_full_queues_refuse() -> None:
 
 
 def test_long_bodies_do_not_fill_the_memory() -> None:
-    """Of one queue 4 MB wait, of all levels 64 MB; a body that is alone in its queue may be longer."""
+    """At most 4 MB of one queue wait, and 64 MB of all levels;
+    a body that is alone in its queue may be longer."""
     mb, kinds, clock = 1 << 20, Kinds(), Clock()
     levels = [Level(str(i), kinds, clock.later, clock) for i in range(2)]
     for level in levels:

@@ -10,7 +10,8 @@ from pilothouse.flowcontrol.sharding import deal, hand_of
 
 
 def dealt_as_the_kep_says(entropy: int, size: int, deck: int) -> list[int]:
-    """KEP-1040's way: ranks by division, then each rank becomes a card by stepping over the ranks before it."""
+    """KEP-1040's way: ranks by division,
+    then each rank becomes a card by stepping over the ranks before it."""
     ranks, cards = [], []
     for i in range(size):
         entropy, rank = divmod(entropy, deck - i)

@@ -13,7 +13,8 @@ from pilothouse.testing.server import Subprocess
 
 @pytest.fixture(scope="session")
 def target() -> Iterator[Target]:
-    """One server for all garbage; at the end it must live, have logged no traceback and answer everybody else."""
+    """One server for all garbage; at the end it must live,
+    have logged no traceback and answer everybody else."""
     with Subprocess(["--v=1"]) as server:
         target = Target(server)
         stop = threading.Event()

@@ -1,4 +1,5 @@
-"""A process that stands for a kubelet and an aggregated server which send very many small pieces; a path chooses the sort.
+"""A process that stands for a kubelet and an aggregated server which send very many small pieces;
+a path chooses the sort.
 
 The argument is a directory. Prints the port once it serves.
 """
@@ -18,7 +19,7 @@ from pilothouse.outbound import spdy
 from pilothouse.pki import Authority
 
 SIZE = 4 << 20
-"""Bytes that are sent of each sort."""
+"""Bytes that are sent of each kind."""
 
 DEAF = 5.0
 """Seconds after which a kubelet that takes nothing ends its connection."""
@@ -38,7 +39,8 @@ STREAMS = {
     "sink": b"",
     "deaf": b"",
 }
-"""What follows the kubelet's grant, over and over; without anything it reads, or for "deaf" does not."""
+"""The bytes that follow the kubelet's grant, over and over;
+without anything it reads, or for "deaf" does not."""
 
 ANSWERS = {
     "early": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),

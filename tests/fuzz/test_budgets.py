@@ -1,6 +1,8 @@
-"""Budgets count what the process takes: each is filled over many TLS connections, and the resident memory is read.
+"""Budgets count what the process takes:
+each is filled over many TLS connections, and the resident memory is read.
 
-TLS keeps two buffers for each connection, of the size of its largest read; a budget of what has come is not enough.
+TLS keeps two buffers for each connection, of the size of its largest read;
+a budget of what has come is not enough.
 """
 
 import contextlib
@@ -181,7 +183,7 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "watches": watches,
     "answers": lambda it: it.fill(200, get("/openapi/v2", "admin") * 100),
 }
-"""What fills each budget; a user shows a token, and nobody reads."""
+"""The connections that fill each budget; a user shows a token, and nobody reads."""
 
 
 @pytest.fixture(scope="module")

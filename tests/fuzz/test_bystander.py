@@ -1,6 +1,6 @@
 """No request delays another client, uses much memory or leaves much behind: attacks on a server over TLS.
 
-One of each sort; `make siege` carries out all of them.
+One of each kind; `make siege` carries out all of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def test_many_requests_leave_nothing(siege: Siege, name: str) -> None:
 
 
 def test_no_traceback(siege: Siege) -> None:
-    """After all of the above; what is logged with a traceback is a mistake of ours."""
+    """The log has no traceback after all of the above: one would be a mistake of ours."""
     assert "Traceback" not in siege.log(), siege.log()[-6000:]
 
 

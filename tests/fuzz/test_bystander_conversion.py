@@ -63,7 +63,7 @@ class Readers:
 
 
 def seen_while(siege: Siege, readers: Readers, version: str) -> Seen:
-    """What a bystander sees while boxes are listed in a version; none in v1 needs the webhook."""
+    """The answers to a bystander while boxes are listed in a version; none in v1 needs the webhook."""
     siege.bystander.seen()
     asyncio.run(readers.run(version))
     return siege.bystander.seen()
@@ -90,7 +90,7 @@ async def define(readers: Readers, port: int, ca: bytes, sort: str) -> None:
 
 @pytest.fixture(scope="module")
 def quiet() -> list[Seen]:
-    """What a bystander saw while nothing needed the webhook; nothing at first."""
+    """The answers to a bystander while nothing needed the webhook; none at first."""
     return []
 
 

@@ -1,4 +1,5 @@
-"""Very many small frames, chunks and answers delay no other client: of clients, kubelets, pods and aggregated servers."""
+"""Very many small frames, chunks and answers delay no other client:
+of clients, kubelets, pods and aggregated servers."""
 
 import contextlib
 import pathlib
@@ -20,17 +21,18 @@ from websockets.typing import Subprotocol
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 LONGEST, P99 = 0.25, 0.05
-"""Seconds that a bystander's read may wait, beside what it waits without an attack, at the longest: a machine of tests
-is shared."""
+"""Seconds that a bystander's read may wait, beside what it waits without an attack, at the longest:
+a machine of tests is shared."""
 
 PEAK = 64_000_000
 """Bytes that a flood may take."""
 
 TRIES = 3
-"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
+"""Times that an attack is tried before it is said to harm:
+the machine of a test has other things to do as well."""
 
 SECONDS = 0.4
-"""For how long a client sends."""
+"""The seconds for which a client sends."""
 
 CLOSE, BINARY, PING = 8, 2, 9
 FLOODS = {
@@ -40,7 +42,7 @@ FLOODS = {
     "keys": frame(BINARY, b"\x00k"),
     "fragments": frame(0, b"k", fin=False),
 }
-"""What a client sends over and over, after the beginning of a message for `fragments`."""
+"""The frames that a client sends over and over, after the beginning of a message for `fragments`."""
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 UPGRADE = (
@@ -96,7 +98,10 @@ class Site:
         """Ask the aggregated server, and read what comes."""
         with self.siege.connect() as connection:
             connection.settimeout(60)
-            request = f"GET /apis/hostile.example.com/v1/{sort} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer admin\r\n\r\n"
+            request = (
+                f"GET /apis/hostile.example.com/v1/{sort} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer"
+                " admin\r\n\r\n"
+            )
             connection.sendall(request.encode())
             with contextlib.suppress(OSError):
                 while data := connection.recv(1 << 20):
@@ -143,8 +148,8 @@ def nobody_waits(site: Site, name: str, attack: Callable[[], None]) -> None:
         seen = siege.bystander.seen()
         peak = siege._memory("VmHWM") - before
         print(
-            f"{name:40} {took:5.1f} s, bystander longest {seen.longest * 1000:5.0f} ms, p99 {seen.p99 * 1000:5.1f} ms, "
-            f"peak {peak / 1e6:5.1f} MB"
+            f"{name:40} {took:5.1f} s, bystander longest {seen.longest * 1000:5.0f} ms, p99"
+            f" {seen.p99 * 1000:5.1f} ms, peak {peak / 1e6:5.1f} MB"
         )
         if seen.longest <= LONGEST + quiet.longest and seen.p99 <= P99 + quiet.longest and peak <= PEAK:
             return
@@ -169,6 +174,6 @@ def test_frames_of_clients(site: Site, flood: str) -> None:
 
 
 def test_no_traceback(site: Site) -> None:
-    """After all of the above."""
+    """The log has no traceback after all of the above."""
     log = pathlib.Path(site.siege.server.log).read_text(errors="replace")
     assert "Traceback" not in log, log[-6000:]

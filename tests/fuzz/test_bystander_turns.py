@@ -1,4 +1,5 @@
-"""Nobody waits for a connection whose frames, headers or chunks make as much work as they can: attacks without a credential."""
+"""Nobody waits for a connection whose frames, headers or chunks make as much work as they can:
+attacks without a credential."""
 
 import contextlib
 import select
@@ -121,8 +122,10 @@ def named_again(assault: Assault) -> None:
 
 def blocks_that_end_together(assault: Assault) -> None:
     connections = assault.open(20, "h2")
-    blocks = [HEAD + b"".join(literal(b"n%d" % i, b"v" * 200) for i in range(4000)),
-              HEAD + b"\x40" + integer(4000, 7, 0) + b"n" * 4000 + b"\x00" + b"\x7e\x00" * 519_000]  # fmt: skip
+    blocks = [
+        HEAD + b"".join(literal(b"n%d" % i, b"v" * 200) for i in range(4000)),
+        HEAD + b"\x40" + integer(4000, 7, 0) + b"n" * 4000 + b"\x00" + b"\x7e\x00" * 519_000,
+    ]
     for i, connection in enumerate(connections):
         *parts, last = block_frames(blocks[i % 2])
         connection.sendall(PREFACE + frame(Kind.SETTINGS) + b"".join(parts))

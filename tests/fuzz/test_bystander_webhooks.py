@@ -21,13 +21,13 @@ WRITERS = 2
 SECONDS, PAUSE = 0.8, 0.03
 """How long the writers write, with webhooks and without, and how long each waits between two objects."""
 TIMES = 2.0
-"""How much longer a bystander may wait in one of a hundred reads than without webhooks; what is below FLOOR is noise:
-the machine of a test is shared."""
+"""How much longer a bystander may wait in one of a hundred reads than without webhooks;
+what is below FLOOR is noise: the machine of a test is shared."""
 FLOOR = 0.025
 TRIES = 3
 HARMLESS = ("/warnings", "/grow", "/many")
 REFUSING = ("/metadata",)
-"""What is the object's fault and not that of the call: no failure policy lets it pass."""
+"""The faults that are the object's and not the call's: no failure policy lets them pass."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def configuration(port: int, ca: bytes, sort: str, policy: str) -> Any:
 
 
 def lived(siege: Siege, writers: Writers) -> Seen:
-    """What a bystander sees while the writers write."""
+    """The answers to a bystander while the writers write."""
     siege.bystander.seen()
     asyncio.run(writers.run(SECONDS))
     return siege.bystander.seen()
@@ -98,7 +98,7 @@ def lived(siege: Siege, writers: Writers) -> Seen:
 
 @pytest.fixture(scope="module")
 def quiet(siege: Siege) -> Seen:
-    """What a bystander sees while the writers write and there is no webhook."""
+    """The answers to a bystander while the writers write and there is no webhook."""
     return lived(siege, Writers(siege))
 
 
@@ -113,9 +113,9 @@ def test_nobody_else_waits(siege: Siege, quiet: Seen, tmp_path: pathlib.Path, so
             during = lived(siege, writers)
             assert asyncio.run(writers.once("DELETE", f"{MUTATING}/hostile")) == 200
             print(
-                f"{sort:10} {policy:6} writes {writers.longest * 1000:6.0f} ms {writers.statuses}, bystander p99 "
-                f"{before.p99 * 1000:5.1f} -> {during.p99 * 1000:5.1f} ms, longest {before.longest * 1000:.0f} -> "
-                f"{during.longest * 1000:.0f} ms"
+                f"{sort:10} {policy:6} writes {writers.longest * 1000:6.0f} ms {writers.statuses}, bystander"
+                f" p99 {before.p99 * 1000:5.1f} -> {during.p99 * 1000:5.1f} ms, longest"
+                f" {before.longest * 1000:.0f} -> {during.longest * 1000:.0f} ms"
             )
             assert writers.longest < 5, "the time-out is a second"
             good = sort in HARMLESS or (policy == "Ignore" and sort not in REFUSING)
@@ -126,5 +126,5 @@ def test_nobody_else_waits(siege: Siege, quiet: Seen, tmp_path: pathlib.Path, so
 
 
 def test_no_traceback(siege: Siege) -> None:
-    """After all of the above."""
+    """The log has no traceback after all of the above."""
     assert "Traceback" not in siege.log(), siege.log()[-6000:]

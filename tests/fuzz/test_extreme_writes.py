@@ -140,7 +140,8 @@ GRACES = "/api/v1/namespaces/n/pods"
 
 
 async def pods_of_every_grace(rig: Rig, player: Player, owner: Object) -> None:
-    """Pods whose graces are at the ends of all counts, deleted and evicted with others; some of them have an owner."""
+    """Pods whose graces are at the ends of all counts, deleted and evicted with others;
+    some of them have an owner."""
     resource = rig.catalog.get("", "v1", "pods")
     assert resource is not None
     for at, own in enumerate(PERIODS):

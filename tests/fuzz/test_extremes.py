@@ -1,6 +1,8 @@
-"""What was accepted can be read: objects of every kind with extreme members, written, shown, changed and deleted.
+"""Accepted objects can be read: objects of every kind with extreme members,
+written, shown, changed and deleted.
 
-No answer is a 500 and nothing is logged with a traceback, also not by a server that opens the same store later.
+No answer is a 500 and nothing is logged with a traceback,
+also not by a server that opens the same store later.
 """
 
 import asyncio

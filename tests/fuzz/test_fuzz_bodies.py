@@ -34,8 +34,10 @@ BODIES = {
     "deep-object-closed": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
     "deep-inside": NAME + b"[" * 20000 + b"]" * 20000 + b"}",
     "deep-in-annotations": b'{"metadata":{"annotations":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}}",
-    "deep-managed-fields": b'{"metadata":{"name":"m","managedFields":[{"manager":"m","operation":"Update","apiVersion":"v1",'
-    b'"fieldsType":"FieldsV1","fieldsV1":' + b'{"f:a":' * 3000 + b"{}" + b"}" * 3000 + b"}]}}",
+    "deep-managed-fields": (
+        b'{"metadata":{"name":"m","managedFields":[{"manager":"m","operation":"Update","apiVersion":"v1",'
+        b'"fieldsType":"FieldsV1","fieldsV1":' + b'{"f:a":' * 3000 + b"{}" + b"}" * 3000 + b"}]}}"
+    ),
     "huge-number": b'{"metadata":{"name":"a","generation":' + b"9" * 10000 + b"}}",
     "huge-exponent": b'{"metadata":{"name":"a","generation":1e999999999}}',
     "fraction": b'{"metadata":{"name":"a","generation":1.5}}',
@@ -61,9 +63,9 @@ BODIES = {
     "bad-time": b'{"metadata":{"name":"B","creationTimestamp":"yesterday"}}',
     "big-time": b'{"metadata":{"name":"B","creationTimestamp":"99999-01-01T00:00:00Z"}}',
     "long-name": b'{"metadata":{"name":"' + b"a" * 10000 + b'"}}',
-    "many-keys": b'{"metadata":{"name":"B"},"data":{'
-    + b",".join(b'"k%d":""' % n for n in range(50000))
-    + b"}}",
+    "many-keys": (
+        b'{"metadata":{"name":"B"},"data":{' + b",".join(b'"k%d":""' % n for n in range(50000)) + b"}}"
+    ),
     "duplicates": b'{"metadata":{"name":"B","name":"B","name":"C"},"data":{},"data":{}}',
     "owner-null": b'{"metadata":{"name":"B","ownerReferences":[null]}}',
     "finalizers-null": b'{"metadata":{"name":"B","finalizers":[null]}}',
@@ -191,7 +193,7 @@ def test_objects_with_one_thing_wrong(target: Target, data: st.DataObject) -> No
 
 @pytest.mark.parametrize(("path", "body"), GOOD, ids=[path.strip("/").replace("/", "-") for path, _ in GOOD])
 def test_every_member_of_a_wrong_type(target: Target, path: str, body: dict[str, object]) -> None:
-    """Each member of a good object in turn is made each of a few other things."""
+    """Each member of a good object in turn gets each of a few other values."""
     for wrong in WRONG:
         for changed in variants(body, wrong):
             answer = target.send("POST", f"{path}?dryRun=All", json.dumps(changed).encode(), JSON)

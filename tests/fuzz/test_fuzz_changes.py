@@ -157,7 +157,7 @@ def stored(target: Target) -> Iterator[dict[str, dict[str, object]]]:
 
 
 def _free(body: dict[str, object], at: int) -> dict[str, object]:
-    """With a name of its own, without owners and finalizers, which would keep or collect it."""
+    """The object with a name of its own, without owners and finalizers, which would keep or collect it."""
     metadata = dict(body["metadata"])  # type: ignore[call-overload]
     metadata.pop("ownerReferences", None)
     metadata.pop("finalizers", None)

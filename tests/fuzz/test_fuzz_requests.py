@@ -76,7 +76,7 @@ VALUES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("parameter", OPTIONS)
 def test_parameters(target: Target, parameter: str) -> None:
-    """Of every verb; watches are asked to end at once."""
+    """Each parameter is sent with every verb; watches are asked to end at once."""
     one = f"{MAPS}/kube-root-ca.crt"
     for value in VALUES:
         query = f"{parameter}={value.replace(' ', '+')}" + (
@@ -330,14 +330,19 @@ RAW = {
     "folded": HEAD + b"X: a\r\n b\r\n\r\n",
     "nul": HEAD + b"X: a\x00b\r\n\r\n",
     "two-lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "length-and-chunked": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length-and-chunked": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
     "negative-length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     "word-length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
-    "huge-length": b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    "huge-length": (
+        b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n"
+    ),
     "bad-chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "huge-chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-    "endless-chunk-extension": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;"
-    + b"a" * 500000,
+    "endless-chunk-extension": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 500000
+    ),
     "smuggled": HEAD + b"Transfer-Encoding: x, chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
     "bare-lf": b"GET /healthz HTTP/1.1\nHost: x\n\n",
     "lower-method": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -20,7 +20,7 @@ SECONDS = float(os.environ.get("GROWTH_SECONDS") or 60)
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """What is cut off is logged as a mistake; the verdict tells of it."""
+    """Silence the log: it reports as a mistake what is cut off, and the verdict tells of that."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -52,7 +52,7 @@ def test_the_meter_finds_what_grows_faster() -> None:
 
 
 def judged(meter: Meter, work: Callable[[int], object]) -> str:
-    """What the meter says of a request whose answer takes this work."""
+    """The meter's verdict on a request whose answer takes this work."""
     target = meter.ready()
     handle = target.server.pipeline.handle
 

@@ -1,4 +1,5 @@
-"""No answer repeats much of what was sent: malformed bodies, names and parameters of every verb, in process."""
+"""No answer repeats much of what was sent:
+malformed bodies, names and parameters of every verb, in process."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pilothouse.server.request import Response
 
 MOST = 8 << 10
-"""Bytes of an answer. One long text is quoted with 1,024 characters at the most, here by several causes and with escapes."""
+"""Bytes of an answer. One long text is quoted with 1,024 characters at the most,
+here by several causes and with escapes."""
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/d"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 CUSTOM = "/apis/x.io/v1/namespaces/default/foos"
@@ -88,9 +90,10 @@ PATCHES = [f"application/{form}+json" for form in ("json-patch", "merge-patch", 
 PATCHES.append("application/apply-patch+yaml")
 READS = ["GET", "HEAD", "DELETE", "PUT", "POST", "PATCH", "OPTIONS"]
 PARAMETERS = [
-    "fieldManager", "fieldSelector", "labelSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch",
-    "dryRun", "fieldValidation", "timeoutSeconds", "timeout", "propagationPolicy", "pretty", "gracePeriodSeconds", "watch",
-    "sendInitialEvents", "force", "includeObject", "tailLines", "container", "command", "path",
+    "fieldManager", "fieldSelector", "labelSelector", "limit", "continue", "resourceVersion",
+    "resourceVersionMatch", "dryRun", "fieldValidation", "timeoutSeconds", "timeout", "propagationPolicy",
+    "pretty", "gracePeriodSeconds", "watch", "sendInitialEvents", "force", "includeObject", "tailLines",
+    "container", "command", "path",
 ]  # fmt: skip
 NAMED = [CONFIG_MAPS, PODS, "/api", "/apis", CUSTOM, "/openapi/v3", "/api/v1/namespaces", "/logs", ""]
 DEFINITION = {
@@ -112,7 +115,7 @@ DEFINITION = {
 
 
 class Served:
-    """A server that has one object of each sort."""
+    """A server that has one object of each kind."""
 
     def __init__(self, runner: asyncio.Runner, rig: Rig) -> None:
         self._runner = runner

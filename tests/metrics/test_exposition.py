@@ -1,4 +1,4 @@
-"""What is written is read by the usual parsers, and the protobuf form by a reader of the wire format."""
+"""The usual parsers read what is written, and a reader of the wire format reads the protobuf form."""
 
 import math
 import struct

@@ -146,7 +146,8 @@ def longest_hold(work: Callable[[], Awaitable[object]]) -> float:
 
 
 def test_a_scrape_of_many_series_lets_the_loop_go_on() -> None:
-    """The goal is 5 ms; the best of some rounds is taken, as other tests have filled the heap, and machines are busy."""
+    """The goal is 5 ms; the best of some rounds is taken,
+    as other tests have filled the heap, and machines are busy."""
     some = Histogram("h", "Spread.", ("l",), range(22))
     for number in range(1000):
         some.observe(number % 22, f"{number:04}")

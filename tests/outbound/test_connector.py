@@ -115,7 +115,7 @@ async def test_a_body_that_ends_with_its_connection_is_whole() -> None:
 
 @run
 async def test_what_follows_an_answer_ends_the_connection() -> None:
-    """It must not be taken for the answer to the next request."""
+    """Bytes behind an answer must not be taken for the answer to the next request."""
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     async with asking(raw + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad" * 2000) as (_, ask):
         for _ in range(3):

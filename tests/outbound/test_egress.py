@@ -43,7 +43,8 @@ def moved(metrics: EgressMetrics) -> list[dict[tuple[str, ...], float]]:
 
 @pytest.mark.parametrize("kind", ["tcp", "tls", "uds"])
 async def test_requests_go_through_it(runner: asyncio.Runner, tmp_path: Path, kind: str) -> None:
-    """TLS to the other server passes through the proxy, over TLS to the proxy as well; names are looked up there."""
+    """TLS to the other server passes through the proxy, over TLS to the proxy as well;
+    names are looked up there."""
     names = {"name.svc": "127.0.0.1"}
     async with (
         Backend(tmp_path, respond, ("name.svc",)) as backend,
@@ -65,7 +66,7 @@ async def test_requests_go_through_it(runner: asyncio.Runner, tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", ["tcp", "tls", "uds"])
 async def test_raw_connections(runner: asyncio.Runner, tmp_path: Path, kind: str) -> None:
-    """Without TLS the other server may speak first; what it says is not lost."""
+    """The other server may speak first without TLS; what it says is not lost."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello\n")
@@ -137,7 +138,7 @@ async def test_a_proxy_that_cannot_be_reached(runner: asyncio.Runner, tmp_path: 
 
 
 async def test_the_certificate_of_a_proxy_is_checked(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """By its address, or by tlsServerName."""
+    """The certificate must be valid for the proxy's address, or for tlsServerName."""
     async with (
         Backend(tmp_path, respond, ("name.svc",)) as backend,
         ConnectProxy(tmp_path, "tls", hosts=("proxy.svc",)) as proxy,
@@ -152,7 +153,8 @@ async def test_the_certificate_of_a_proxy_is_checked(runner: asyncio.Runner, tmp
 
 
 def test_the_certificate_of_a_server_behind_a_proxy_is_checked(tmp_path: Path) -> None:
-    """With the loop of production alone: TLS within TLS that fails is a TypeError in asyncio of Python 3.11.7."""
+    """The test runs with the loop of production alone:
+    TLS within TLS that fails is a TypeError in asyncio of Python 3.11.7."""
 
     async def run() -> None:
         async with (

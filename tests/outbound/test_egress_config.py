@@ -58,7 +58,10 @@ def test_a_proxy_with_tls(tmp_path: Path) -> None:
     tcp = {"tcp": {"url": "https://127.0.0.1:8131", "tlsConfig": tls}}
     assert isinstance(read(tmp_path, config(selection("Cluster", transport=tcp))).cluster, ProxyDialer)
     (tmp_path / "k").write_bytes(b"")
-    said = 'failed to setup egress selector: failed to create dialer for egressSelection "cluster": failed to read key pair'
+    said = (
+        'failed to setup egress selector: failed to create dialer for egressSelection "cluster": failed to'
+        " read key pair"
+    )
     with pytest.raises(EgressConfigError, match=said):
         read(tmp_path, config(selection("cluster", transport=tcp)))
     tls["caBundle"] = f"{tmp_path}/k"
@@ -73,17 +76,28 @@ def test_a_proxy_with_tls(tmp_path: Path) -> None:
         ("kind: A", "Object 'apiVersion' is missing in '{\"kind\":\"A\"}'"),
         (
             "kind: DaemonSet\napiVersion: apps/v1",
-            'no kind "DaemonSet" is registered for version "apps/v1" in scheme '
-            '"k8s.io/apiserver/pkg/server/egressselector/config.go:33"',
+            (
+                'no kind "DaemonSet" is registered for version "apps/v1" in scheme '
+                '"k8s.io/apiserver/pkg/server/egressselector/config.go:33"'
+            ),
         ),
         ("a: {", "couldn't get version/kind; json parse error: "),
         (
-            f"kind: EgressSelectorConfiguration\napiVersion: {V1BETA1}\negressSelections:\n- foo: {{bar: baz}}",
+            (
+                f"kind: EgressSelectorConfiguration\napiVersion: {V1BETA1}\negressSelections:\n- foo: {{bar:"
+                " baz}"
+            ),
             'strict decoding error: unknown field "egressSelections[0].foo"',
         ),
         (
-            f"kind: EgressSelectorConfiguration\napiVersion: {V1BETA1}\negressSelections: []\negressSelections: []",
-            'strict decoding error: yaml: unmarshal errors:\n  line 4: key "egressSelections" already set in map',
+            (
+                f"kind: EgressSelectorConfiguration\napiVersion: {V1BETA1}\negressSelections:"
+                " []\negressSelections: []"
+            ),
+            (
+                'strict decoding error: yaml: unmarshal errors:\n  line 4: key "egressSelections" already set'
+                " in map"
+            ),
         ),
         (config({"name": 1}), "egressSelections[0].name: it must be a string"),
         (config({"connection": []}), "egressSelections[0].connection: it must be an object"),
@@ -117,16 +131,25 @@ def test_no_file(tmp_path: Path) -> None:
         ),
         (
             [selection("cluster", "X")],
-            'service.connection.protocol: Unsupported value: "X": supported values: "Direct", "HTTPConnect", "GRPC"',
+            (
+                'service.connection.protocol: Unsupported value: "X": supported values: "Direct",'
+                ' "HTTPConnect", "GRPC"'
+            ),
         ),
         (
             [{}],
-            '[service.connection.protocol: Unsupported value: "": supported values: "Direct", "HTTPConnect", "GRPC", '
-            'service.connection: Unsupported value: "": supported values: "cluster", "controlplane", "etcd"]',
+            (
+                '[service.connection.protocol: Unsupported value: "": supported values: "Direct",'
+                ' "HTTPConnect", "GRPC", service.connection: Unsupported value: "": supported values:'
+                ' "cluster", "controlplane", "etcd"]'
+            ),
         ),
         (
             [selection("other", "Direct")],
-            'service.connection: Unsupported value: "other": supported values: "cluster", "controlplane", "etcd"',
+            (
+                'service.connection: Unsupported value: "other": supported values: "cluster", "controlplane",'
+                ' "etcd"'
+            ),
         ),
         ([DIRECT, selection("CLUSTER", "Direct")], 'service.connection[1]: Duplicate value: "cluster"'),
         (
@@ -139,7 +162,10 @@ def test_no_file(tmp_path: Path) -> None:
         ),
         (
             [selection("cluster", transport={**UDS, "tcp": {"url": "http://h:1"}})],
-            'service.connection.tcp: Invalid value: {"URL":"http://h:1","TLSConfig":null}: TCP and UDS cannot both be set',
+            (
+                'service.connection.tcp: Invalid value: {"URL":"http://h:1","TLSConfig":null}: TCP and UDS'
+                " cannot both be set"
+            ),
         ),
         (
             [selection("cluster", transport={"uds": {}})],
@@ -159,7 +185,10 @@ def test_no_file(tmp_path: Path) -> None:
         ),
         (
             [selection("cluster", transport={"tcp": {"url": "h:1"}})],
-            'service.connection.url: Invalid value: "h:1": supported connection protocols are http:// and https://',
+            (
+                'service.connection.url: Invalid value: "h:1": supported connection protocols are http:// and'
+                " https://"
+            ),
         ),
         (
             [selection("cluster", transport={"tcp": {"url": "http://h:1", "tlsConfig": {}}})],
@@ -171,8 +200,11 @@ def test_no_file(tmp_path: Path) -> None:
         ),
         (
             [selection("cluster", transport={"tcp": {"url": "https://h:1", "tlsConfig": {}}})],
-            '[service.connection.tlsConfig.clientCert: Invalid value: "nil": Using TLS requires clientCert, '
-            'service.connection.tlsConfig.clientKey: Invalid value: "nil": Using TLS requires requires clientKey]',
+            (
+                '[service.connection.tlsConfig.clientCert: Invalid value: "nil": Using TLS requires'
+                ' clientCert, service.connection.tlsConfig.clientKey: Invalid value: "nil": Using TLS'
+                " requires requires clientKey]"
+            ),
         ),
         (
             [
@@ -186,9 +218,12 @@ def test_no_file(tmp_path: Path) -> None:
                     },
                 )
             ],
-            '[service.connection.tlsConfig.caBundle: Invalid value: "/no": TLS config ca bundle does not exist, '
-            'service.connection.tlsConfig.clientCert: Invalid value: "/no": TLS client cert does not exist, '
-            'service.connection.tlsConfig.clientKey: Invalid value: "/no": TLS client key does not exist]',
+            (
+                '[service.connection.tlsConfig.caBundle: Invalid value: "/no": TLS config ca bundle does not'
+                ' exist, service.connection.tlsConfig.clientCert: Invalid value: "/no": TLS client cert does'
+                ' not exist, service.connection.tlsConfig.clientKey: Invalid value: "/no": TLS client key'
+                " does not exist]"
+            ),
         ),
     ],
 )

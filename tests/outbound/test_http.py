@@ -117,7 +117,8 @@ def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_p
 
 
 async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """The files are those of a flag: a new certificate is shown from the next request on, without a restart."""
+    """The files are those of a flag:
+    a new certificate is shown from the next request on, without a restart."""
     async with Backend(tmp_path, respond) as backend:
         outbound = Outbound()
         trust = Trust(backend.ca, False, "", *backend.client_files("first"))
@@ -137,7 +138,7 @@ async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, t
 
 
 def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
-    """The other side sends on, whatever it is told."""
+    """The other side goes on sending, whatever it is told."""
     backend = Backend(tmp_path, respond)
     cert, key = backend.authority.issue("backend", hosts=backend.hosts, server=True)
     (tmp_path / "endless.pem").write_bytes(cert + key)
@@ -171,7 +172,7 @@ def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
 
 
 def test_new_connections_for_what_comes(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """What is under way keeps its connection, and everything is given back in the end."""
+    """Requests under way keep their connection, and everything is given back in the end."""
 
     async def test(outbound: Any, base: Any, backend: Any) -> None:
         old = await outbound.open("GET", f"{base}/chunked")

@@ -168,7 +168,8 @@ def test_packets() -> None:
     ],
 )
 def test_packets_that_are_none(data: bytes) -> None:
-    """A number where a text should be would be taken for the length of one; each of many fields would be looked at."""
+    """A number where a text should be would be taken for the length of one;
+    each of many fields would be looked at."""
     began = time.thread_time()
     with pytest.raises(WireError):
         read_packet(data)

@@ -163,7 +163,7 @@ def test_what_is_no_kubeconfig_names_none(tmp_path: pathlib.Path, text: str | No
     ],
 )
 def test_an_error_quotes_no_password(tmp_path: pathlib.Path, text: str) -> None:
-    """It is told in the log and by an Event when the file has changed."""
+    """The error is told in the log and by an Event when the file has changed."""
     path = tmp_path / "bad"
     path.write_text(text)
     for read in (read_kubeconfig, read_users):

@@ -1,4 +1,5 @@
-"""SPDY's frames: bytes that Go's client has sent, bytes worked out from the specification, and hostile ones."""
+"""SPDY's frames: bytes that Go's client has sent,
+bytes worked out from the specification, and hostile ones."""
 
 import struct
 import tracemalloc
@@ -22,7 +23,7 @@ KUBECTL = bytes.fromhex(
     "800300010000001500000007000000000000c229975a5404000000ffff"
     "000000030000000568656c6c6f0000000301000000"
 )
-"""What `kubectl exec -i` of v1.37 sends over SPDY when its standard input is `hello`."""
+"""The bytes that `kubectl exec -i` of v1.37 sends over SPDY when its standard input is `hello`."""
 
 FEW = 5000
 """Units for one event."""
@@ -50,7 +51,7 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 
 def expected(raw: bytes) -> tuple[list[Event], str]:
-    """What the model makes of the same bytes."""
+    """The events that the model makes of the same bytes."""
     model, out = Model(), []
     try:
         for frame in model.feed(raw):
@@ -102,7 +103,8 @@ def test_frames_of_the_specification() -> None:
 
 
 def test_a_stream_opened_by_hand() -> None:
-    """SYN_STREAM is 10 bytes and a header block: a count, then names and values with their lengths (2.6.1, 2.6.10)."""
+    """SYN_STREAM is 10 bytes and a header block:
+    a count, then names and values with their lengths (2.6.1, 2.6.10)."""
     raw = Writer().syn_stream(9, {"StreamType": "data", "port": "80"}, fin=True)
     assert raw[:8] == struct.pack(">HHI", 0x8003, 1, 1 << 24 | len(raw) - 8)
     assert raw[8:18] == struct.pack(">IIH", 9, 0, 0)
@@ -114,7 +116,8 @@ def test_a_stream_opened_by_hand() -> None:
 
 
 def test_the_dictionary() -> None:
-    """Its length and checksum are those that a compressed block names (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
+    """The length and checksum of the dictionary are those that a compressed block names
+    (RFC 1950, DICTID: 78 f9 e3c6a7c2 above)."""
     assert len(DICTIONARY) == 1423
     assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2
 

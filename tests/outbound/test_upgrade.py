@@ -84,7 +84,8 @@ async def test_a_granted_upgrade_is_a_duplex() -> None:
         answer = await ask(url, ("Upgrade", "speech"), ("X-Bad", "a\r\nX-Other: b"))
         host = url.split("/")[2]
         assert heads == [
-            f"POST /exec?x=1 HTTP/1.1\r\nHost: {host}\r\nUpgrade: speech\r\nX-Bad: a  X-Other: b\r\n\r\n".encode()
+            f"POST /exec?x=1 HTTP/1.1\r\nHost: {host}\r\n".encode()
+            + b"Upgrade: speech\r\nX-Bad: a  X-Other: b\r\n\r\n"
         ]
         assert answer.status == 101 and answer.header("x-a") == "1" and answer.header("none") == ""
         duplex, log = answer.duplex, Log()

@@ -1,4 +1,5 @@
-"""Reviews that are posted, and the words for what comes back (tests/registry/test_conversion_webhook.py has more)."""
+"""Reviews that are posted, and the words for what comes back
+(tests/registry/test_conversion_webhook.py has more)."""
 
 import asyncio
 import json
@@ -28,7 +29,10 @@ STATUSES = {
     429: "the server has received too many requests and has asked us to try again later",
     500: 'an error on the server ("said") has prevented the request from succeeding',
     503: "the server is currently unable to handle the request",
-    504: "the server was unable to return a response in the time allotted, but may still be processing the request",
+    504: (
+        "the server was unable to return a response in the time allotted, but may still be processing the"
+        " request"
+    ),
 }
 
 
@@ -155,12 +159,15 @@ STATUS = b'{"kind":"Status","apiVersion":"v1","status":"Failure","code":409,"mes
     [
         (403, "text/plain", b"why not\n", "why not", 403),
         (406, "", b"", "the server was unable to respond with a content type that the client supports", 406),
-        (502, "image/png", b"x", 'an error on the server ("unknown") has prevented the request from succeeding', 502),
+        (502, "image/png", b"x",
+         'an error on the server ("unknown") has prevented the request from succeeding', 502),
         (500, "", b"{}", 'an error on the server ("{}") has prevented the request from succeeding', 500),
         (500, "application/json", STATUS, "taken", 409),
         (500, "", STATUS.replace(b'"v1"', b'""'), "taken", 409),
-        (404, "", STATUS.replace(b"Failure", b"Success"), "the server could not find the requested resource", 404),
-        (404, "", STATUS.replace(b"Status", b"Other"), "the server could not find the requested resource", 404),
+        (404, "", STATUS.replace(b"Failure", b"Success"), "the server could not find the requested resource",
+         404),
+        (404, "", STATUS.replace(b"Status", b"Other"), "the server could not find the requested resource",
+         404),
         (404, "", STATUS.ljust(100_000), "the server could not find the requested resource", 404),
     ],
 )  # fmt: skip
@@ -173,15 +180,19 @@ def test_what_is_no_success(status: int, media: str, body: bytes, text: str, cod
     ("data", "why"),
     [
         (b"{", "couldn't get version/kind; json parse error: unexpected end of JSON input"),
-        (b"true", "couldn't get version/kind; json parse error: json: cannot unmarshal bool into Go value of type str"),
+        (b"true", "couldn't get version/kind; json parse error: json: cannot unmarshal bool into Go value of "
+                  "type str"),
         (b"1", "couldn't get version/kind; json parse error: json: cannot unmarshal number into"),
         (b'"a"', "couldn't get version/kind; json parse error: json: cannot unmarshal string into"),
-        (b'{"kind":5}', "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field"),
+        (b'{"kind":5}',
+         "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field"),
         (b"[" * 100_000, "couldn't get version/kind; json parse error: "),
         (b"[" + b"{}," * 300_000 + b"{}]", "couldn't get version/kind; json parse error: more than"),
-        (b'{"kind":"Status","apiVersion":"v1","status":"Failure"}', "converting (v1.Status) to (v1.R): unknown conv"),
+        (b'{"kind":"Status","apiVersion":"v1","status":"Failure"}',
+         "converting (v1.Status) to (v1.R): unknown conv"),
         (b'{"kind":"R","apiVersion":"g/v2"}', "converting (v2.R) to (v1.R): unknown conversion"),
-        (b'{"kind":"R","apiVersion":"g/v3"}', 'no kind "R" is registered for version "g/v3" in scheme "pkg/util/'),
+        (b'{"kind":"R","apiVersion":"g/v3"}',
+         'no kind "R" is registered for version "g/v3" in scheme "pkg/util/'),
         (b'{"kind":"S","apiVersion":"g/v1"}', 'no kind "S" is registered for version "g/v1" in scheme "'),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What SIGHUP means: that a terminal is closed, or that somebody wants files to be read again."""
+"""SIGHUP means that a terminal is closed, or that somebody wants files to be read again."""
 
 import os
 import pathlib
@@ -19,14 +19,15 @@ exec(sys.argv[2])
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from pilothouse.process.hangup import Hangup
 hangup = Hangup()
-signal.signal(signal.SIGHUP, lambda *_: (out / "told").write_text(f"{(out / 'told').read_text()}{hangup.gone()} "))
+told = out / "told"
+signal.signal(signal.SIGHUP, lambda *_: told.write_text(f"{told.read_text()}{hangup.gone()} "))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 (out / "told").write_text("")
 (out / "ready").touch()
 while True:
     signal.pause()
 """
-PLAIN = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # whoever runs the tests may ignore it
+PLAIN = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # the shell that runs the tests may ignore it
 IGNORED = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
 BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))"
 

@@ -1,4 +1,4 @@
-"""What systemd is told."""
+"""Messages to systemd."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ def test_a_server_is_ready_alive_and_stopping(manager: socket.socket, tmp_path: 
 
 
 def test_a_supervisor_is_alive(manager: socket.socket) -> None:
-    """It is the process that systemd knows; its workers say that they are ready."""
+    """The supervisor is the process that systemd knows; its workers say that they are ready."""
     notifier = Notifier(environment(manager, WATCHDOG_USEC="2000"))
     several = supervisor.Supervisor([], 0, notifier)
 

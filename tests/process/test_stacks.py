@@ -13,7 +13,7 @@ from pilothouse.process import stacks
 from pilothouse.testing.server import InProcess, Subprocess
 
 MUSL = 128 << 10
-"""What musl gives a thread."""
+"""The stack that musl gives a thread."""
 DEEP = b'{"metadata":{"name":"m","managedFields":' + b"[" * 9900 + b"]" * 9900 + b"}}"
 """Enough bytes to be read on a thread."""
 RUN = f"""
@@ -73,7 +73,7 @@ def test_a_server_within_a_test_does_as_well() -> None:
 
 @pytest.mark.slow
 def test_a_deep_value_ends_no_process() -> None:
-    """It takes CPython 3.13 and a small stack to end it."""
+    """A deep value would end a process of CPython 3.13 with a small stack."""
     with Small() as server:
         target = Target(server)
         for _ in range(3):

@@ -21,7 +21,8 @@ def test_ready_and_idle() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_many_definitions() -> None:
-    """Two hundred definitions of custom resources, and the kinds that were there before; `make aims` takes 1,000."""
+    """Two hundred definitions of custom resources, and the kinds that were there before;
+    `make aims` takes 1,000."""
     got = crds.measure(200)
     ratios = {"get-ratio": 1.3, "list-ratio": 1.3}
     most = {name: ratios.get(name, SLACK * value) for name, value in crds.AIMS.items()}

@@ -34,7 +34,7 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
 
 
 def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
-    """Nothing of an extra; and it says first how long that takes."""
+    """`make run` installs nothing of an extra, and says first how long that takes."""
     command = ["make", "--dry-run", "run", f"VENV={tmp_path}", f"DATA={tmp_path}/data"]
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     said = subprocess.check_output(command, cwd=ROOT, env=outside, text=True).splitlines()
@@ -47,7 +47,8 @@ def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
 
 
 def setup(*arguments: str, folder: pathlib.Path = ROOT) -> str:
-    """Run setup.py with no module to compile, and without a change of the tree that servers of other tests run from."""
+    """Run setup.py with no module to compile,
+    and without a change of the tree that servers of other tests run from."""
     quiet = {"PILOTHOUSE_ONLY": "none", "PYTHONWARNINGS": "ignore", "SETUPTOOLS_SCM_WRITE_TO_SOURCE": "false"}
     return subprocess.run(
         [sys.executable, "setup.py", "--quiet", *arguments],
@@ -66,7 +67,8 @@ def files(folder: pathlib.Path, *names: str) -> set[str]:
 
 
 def test_a_wheel_holds_every_file_of_the_package(tmp_path: pathlib.Path) -> None:
-    """Also those that are no modules: schemas, descriptions, first objects, the console, stubs."""
+    """A wheel holds the files that are no modules, too:
+    schemas, descriptions, first objects, the console, stubs."""
     library = str(tmp_path / "src")
     setup("build_py", f"--build-lib={library}", "build_descriptions", f"--build-lib={library}")
     assert files(tmp_path, "src/pilothouse") == files(ROOT, "src/pilothouse")

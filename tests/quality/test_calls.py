@@ -1,4 +1,5 @@
-"""How much Python a request runs through, held against limits. A figure may fall at any time; a change that raises one says why."""
+"""How much Python a request runs through, held against limits.
+A figure may fall at any time; a change that raises one says why."""
 
 import json
 import pathlib

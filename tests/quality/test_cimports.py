@@ -1,4 +1,5 @@
-"""Compiled modules import and cimport downwards only, which import-linter does not see, and cimport in no circle."""
+"""Compiled modules import and cimport downwards only,
+which import-linter does not see, and cimport in no circle."""
 
 import pathlib
 import re

@@ -1,4 +1,5 @@
-"""Tests neither wait for real time nor change our modules: they hand in a clock, a loop, a store or a function."""
+"""Tests neither wait for real time nor change our modules:
+they hand in a clock, a loop, a store or a function."""
 
 import ast
 import functools
@@ -30,7 +31,9 @@ SLEEPS = {
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {
-    "assembly/test_server_failures.py": "the directory of temporary files, which Python keeps for the whole process",
+    "assembly/test_server_failures.py": (
+        "the directory of temporary files, which Python keeps for the whole process"
+    ),
     "outbound/test_kubeconfig.py": "the same",
     "server/test_openssl.py": "a version of Python that no machine here has",
     "server/test_receive_buffer.py": "an older kernel, and what the kernel is told about sockets",
@@ -70,7 +73,8 @@ def sleeps(tree: ast.Module) -> Iterator[int]:
 
 
 def patches(tree: ast.Module) -> Iterator[int]:
-    """The lines that replace something: by pytest's monkeypatch, by mock, or by an assignment in a module of ours."""
+    """The lines that replace something: by pytest's monkeypatch,
+    by mock, or by an assignment in a module of ours."""
     ours: set[str] = set()
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -36,7 +36,8 @@ def commands(path: pathlib.Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_can_run(path: pathlib.Path) -> None:
-    """Each job has a machine, a limit or a short list of steps, jobs before it that exist, and a checkout with the tags."""
+    """Each job has a machine, a limit or a short list of steps,
+    jobs before it that exist, and a checkout with the tags."""
     jobs = read(path)["jobs"]
     for name, job in jobs.items():
         assert job["runs-on"], name

@@ -34,7 +34,8 @@ grow(above[""])
 
 @cache
 def at_once(path: pathlib.Path) -> set[str]:
-    """The modules of ours that a file imports whenever it is imported itself: those that stand outside of every block."""
+    """The modules of ours that a file imports whenever it is imported itself:
+    those that stand outside of every block."""
     found: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):
@@ -47,8 +48,8 @@ def at_once(path: pathlib.Path) -> set[str]:
 def growing() -> dict[str, list[str]]:
     """Module -> those that are imported in a process which has imported this one, "" for none of ours.
 
-    A module is imported after the largest that it imports itself, so the process has nothing that the module does not
-    bring, and nothing is imported hundreds of times.
+    A module is imported after the largest that it imports itself, so the process has nothing that the module
+    does not bring, and nothing is imported hundreds of times.
     """
     known = {
         module: path for module, path in files().items() if path.name not in ("__main__.py", "__init__.py")
@@ -99,7 +100,8 @@ def test_every_module_can_be_imported_alone() -> None:
 
 
 def test_every_module_is_imported() -> None:
-    """Once, and after one that it imports itself; the process of a module whose import fails tries no others."""
+    """Once, and after one that it imports itself;
+    the process of a module whose import fails tries no others."""
     above = growing()
     assert sorted(module for some in above.values() for module in some) == sorted(
         files().keys() - {"pilothouse.__main__"}

@@ -1,4 +1,5 @@
-"""Every metric that is declared is moved by what it says, so none can be declared without code that counts."""
+"""Every metric that is declared is moved by what it says,
+so none can be declared without code that counts."""
 
 import asyncio
 import importlib
@@ -104,7 +105,7 @@ def group_values(group: Group) -> Values:
 
 Action = Callable[[Running], AbstractAsyncContextManager[None]]
 ACTIONS: dict[Action, tuple[str, ...]] = {}
-"""What is done, and the metrics that it moves while the action's context lasts."""
+"""The actions, and the metrics that an action moves while its context lasts."""
 
 
 def moves(*names: str) -> Callable[[Callable[[Running], AsyncIterator[None]]], Action]:
@@ -328,9 +329,11 @@ async def ask_without_a_name(run: Running) -> AsyncIterator[None]:
 
 
 @moves("kube_apiserver_clusterip_allocator_allocated_ips", "kube_apiserver_clusterip_allocator_available_ips",
-       "kube_apiserver_nodeport_allocator_allocated_ports", "kube_apiserver_nodeport_allocator_available_ports",
+       "kube_apiserver_nodeport_allocator_allocated_ports",
+       "kube_apiserver_nodeport_allocator_available_ports",
        "kube_apiserver_clusterip_allocator_allocation_duration_seconds",
-       "kube_apiserver_clusterip_allocator_allocation_total", "kube_apiserver_nodeport_allocator_allocation_total")  # fmt: skip
+       "kube_apiserver_clusterip_allocator_allocation_total",
+       "kube_apiserver_nodeport_allocator_allocation_total")  # fmt: skip
 async def make_a_service(run: Running) -> AsyncIterator[None]:
     service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
     await run.ok("POST", "/api/v1/namespaces/default/services", service)
@@ -508,7 +511,7 @@ AT_THE_START = {
     "process_start_time_seconds",
     "watch_cache_capacity",
 }
-"""What is told from the start and stays as it is."""
+"""The metrics that are there from the start and stay as they are."""
 
 ELSEWHERE = {
     "aggregator_openapi_v2_regeneration_count": "controllers/test_remote_openapi.py",
@@ -569,7 +572,9 @@ ELSEWHERE = {
     "apiserver_flowcontrol_target_seats": "flowcontrol/test_metrics.py",
     "apiserver_flowcontrol_watch_count_samples": "flowcontrol/test_metrics.py",
     "pilothouse_flowcontrol_seats_let_go_total": "flowcontrol/test_metrics.py",
-    "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": "authn/test_reload.py",
+    "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": (
+        "authn/test_reload.py"
+    ),
     "apiserver_authentication_config_controller_automatic_reloads_total": "authn/test_reload.py",
     "apiserver_authentication_config_controller_last_config_info": "authn/test_reload.py",
     "apiserver_authentication_jwt_authenticator_jwks_fetch_last_key_set_info": "authn/test_provider.py",
@@ -584,7 +589,9 @@ ELSEWHERE = {
     "apiserver_impersonation_attempts_total": "authn/test_impersonation.py",
     "apiserver_impersonation_authorization_attempts_duration_seconds": "authn/test_impersonation.py",
     "apiserver_impersonation_authorization_attempts_total": "authn/test_impersonation.py",
-    "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": "authz/test_reload.py",
+    "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": (
+        "authz/test_reload.py"
+    ),
     "apiserver_authorization_config_controller_automatic_reloads_total": "authz/test_reload.py",
     "apiserver_authorization_config_controller_last_config_info": "authz/test_reload.py",
     "apiserver_authorization_match_condition_evaluation_errors_total": "authz/test_conditions.py",
@@ -621,7 +628,7 @@ ELSEWHERE = {
     "serviceaccount_stale_tokens_total": "authn/test_serviceaccount.py",
     "serviceaccount_valid_tokens_total": "authn/test_serviceaccount.py",
 }
-"""What needs more than a server with a store in memory, and the test that moves it."""
+"""The metrics that need more than a server with a store in memory, and the test that moves each."""
 
 ENVELOPE = {
     "apiserver_envelope_encryption_invalid_key_id_from_status_total",
@@ -634,7 +641,8 @@ ENVELOPE = {
     "apiserver_storage_data_key_generation_failures_total",
     "apiserver_storage_envelope_transformation_cache_misses_total",
 }
-"""What is declared where a KMS plugin is configured; storage/encryption/kms/test_provider.py moves it."""
+"""The metrics that are declared where a KMS plugin is configured;
+storage/encryption/kms/test_provider.py moves them."""
 
 
 ON_REQUEST: tuple[Callable[[], Group], ...] = (
@@ -650,10 +658,11 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     CommitMetrics,
     EtcdMetrics,
 )
-"""What is declared where a flag asks for it: a KMS plugin, encryption (storage/encryption/test_config.py), an etcd, proxies
-(outbound/test_egress.py moves those), an audit back end (audit/), an external signer, the end of open requests
-(endpoints/objects/test_standing.py), several workers (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd
-(storage/etcd/test_leases.py), traces (tracing/test_exporter.py)."""
+"""The metrics that are declared where a flag asks for them: a KMS plugin, encryption
+(storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit back end
+(audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
+(workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
+traces (tracing/test_exporter.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -732,7 +741,8 @@ def test_two_servers_share_no_counts(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path / "one") as one, Running(tmp_path / "two") as two:
             await one.ok("GET", "/api/v1/pods")
-            pods = b'apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="pods"'
+            labels = b'code="200",component="apiserver",dry_run="",group="",resource="pods"'
+            pods = b"apiserver_request_total{" + labels
             assert pods in await one.server.host.metrics.expose()
             assert pods not in await two.server.host.metrics.expose()
 

@@ -1,4 +1,4 @@
-"""What a plain install needs: its dependencies are all that is imported, apart from what an extra brings."""
+"""A plain install imports its dependencies and nothing else, apart from what an extra brings."""
 
 import ast
 import pathlib
@@ -24,7 +24,8 @@ EXTRAS = {
     "tracing/": "tracing",
     "testing/": "dev",
 }
-"""Where packages of an extra are imported. Commands and flags that lead there name the extra when it is missing."""
+"""The files that import packages of an extra.
+Commands and flags that lead there name the extra when it is missing."""
 
 
 def names(requirements: list[str]) -> set[str]:

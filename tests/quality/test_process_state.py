@@ -79,7 +79,8 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "endpoints/request/negotiation.py:_plain",
     "endpoints/request/negotiation.py:_unstructured",
 }
-"""Bounded memory of functions whose answer depends on their argument alone, so it is right for every server."""
+"""Bounded memory of functions whose answer depends on their argument alone,
+so it is right for every server."""
 
 OF_THE_PROCESS = {
     "caches.py:MEMOS": "sizes of the memos above, for metrics",
@@ -88,7 +89,9 @@ OF_THE_PROCESS = {
     "logs.py:_modules": "--v and --vmodule: standard error is one",
     "server/openssl.py:loaded": "the library that the process has loaded",
     "server/openssl.py:readable": "whether the Python of the process has a known layout",
-    "server/unknown_clients.py:_setter": "OpenSSL's functions, and the one that they call: the library is one",
+    "server/unknown_clients.py:_setter": (
+        "OpenSSL's functions, and the one that they call: the library is one"
+    ),
     "testing/ports.py:_given": "ports that tests of this process were given",
 }
 

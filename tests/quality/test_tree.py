@@ -73,7 +73,8 @@ def test_directives_stand_in_one_place() -> None:
 
 
 def test_tests_mirror_the_tree() -> None:
-    """A test file is named after the module, compiled module, tool, benchmark or helper of tests that it is about."""
+    """A test file is named after the module, compiled module,
+    tool, benchmark or helper of tests that it is about."""
     tests = ROOT / "tests"
     tools = {p.stem for folder in ("tools", "benchmarks") for p in (ROOT / folder).glob("*.py")}
     compiled = {p.stem.lstrip("_") for p in COMPILED.glob("*.pyx")}

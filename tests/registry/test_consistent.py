@@ -61,7 +61,7 @@ class Stalling(MemoryStorage):
         self._held = []
 
     async def elsewhere(self, name: str, value: str) -> None:
-        """What another server writes."""
+        """Write an object as another server does."""
         key = f"/registry/configmaps/default/{name}"
         known = await self.get(key)
         obj = (

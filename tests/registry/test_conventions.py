@@ -52,7 +52,8 @@ def test_all_that_is_compiled_in_has_the_same_conventions() -> None:
 
 def test_nobody_outside_the_registry_asks_which_sort_a_resource_is() -> None:
     asks = re.compile(
-        r"registry\.conventions import .*\b(BUILT_IN|CUSTOM)\b|import .*\bCustomResource\b|conventions (is|[!=]=) "
+        r"registry\.conventions import .*\b(BUILT_IN|CUSTOM)\b|import .*\bCustomResource\b|conventions"
+        r" (is|[!=]=) "
     )
     files = [file for file in SOURCE.rglob("*.py") if file.relative_to(SOURCE).parts[0] != "registry"]
     assert [file.name for file in files if asks.search(file.read_text())] == []

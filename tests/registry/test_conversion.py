@@ -1,4 +1,5 @@
-"""Objects that wait for their conversion, in every verb but watch (endpoints/objects/test_watch_conversion.py)."""
+"""Objects that wait for their conversion,
+in every verb but watch (endpoints/objects/test_watch_conversion.py)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -297,7 +298,7 @@ async def test_an_applier_that_changes_its_version_gives_up_fields(
 
 
 async def test_fields_that_cannot_be_compared(rig: Any, runner: Any, boxes: Boxes) -> None:
-    """Without its converter an update of the stored version goes on untracked, and an apply is refused."""
+    """An update of the stored version goes on untracked without its converter, and an apply is refused."""
     await rig.ok("PATCH", path(name="a") + "?fieldManager=one", box("a"), headers=APPLY)
     boxes.fake.broken = "no converter today"
     target = path("v1", "a") + "?fieldManager=two&force=true"
@@ -336,7 +337,7 @@ async def test_fields_are_selected_in_the_stored_form(rig: Any, runner: Any, box
 
 
 async def test_fields_of_the_version_that_is_not_stored(rig: Any, runner: Any, boxes: Boxes) -> None:
-    """They are read from the converted objects; a page is filled with what they select."""
+    """The fields are read from the converted objects; a page is filled with what they select."""
     await boxes.fill(*"abcdef")
     for name in "bdf":
         await rig.ok("PATCH", path("v1", name), {"spec": {"size": "1x1"}}, headers=MERGE)

@@ -1,4 +1,4 @@
-"""What of the answers of a conversion webhook is refused, in upstream's words, and servers that give none."""
+"""Wrong answers of a conversion webhook are refused, in upstream's words; some servers give no answer."""
 
 import asyncio
 from contextlib import ExitStack
@@ -32,23 +32,35 @@ LABELS = "a valid label must be an empty string or consist of alphanumeric chara
         (
             setting("kind", value="Other"),
             CALL,
-            ' failed: no kind "Other" is registered for version "apiextensions.k8s.io/v1" in scheme "pkg/util/webhook/client.go:74"',
+            (
+                ' failed: no kind "Other" is registered for version "apiextensions.k8s.io/v1" in scheme'
+                ' "pkg/util/webhook/client.go:74"'
+            ),
         ),
         (
             setting("kind", value=...),
             MALFORMED,
-            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got apiextensions.k8s.io/v1, Kind=",
+            (
+                " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got"
+                " apiextensions.k8s.io/v1, Kind="
+            ),
         ),
         (
             setting("apiVersion", value=...),
             MALFORMED,
-            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /, Kind=ConversionReview",
+            (
+                " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /,"
+                " Kind=ConversionReview"
+            ),
         ),
         (setting("response", value=None), MALFORMED, " failed: no response provided"),
         (
             setting("response", value=[]),
             MALFORMED,
-            " failed: json: cannot unmarshal array into Go struct field ConversionReview.response of type v1.ConversionResponse",
+            (
+                " failed: json: cannot unmarshal array into Go struct field ConversionReview.response of type"
+                " v1.ConversionResponse"
+            ),
         ),
         (setting("response", "uid", value="x"), MALFORMED, ' failed: expected response.uid="'),
         (
@@ -87,7 +99,10 @@ LABELS = "a valid label must be an empty string or consist of alphanumeric chara
         (
             setting(*META, "labels", value={"a": 1}),
             INVALID,
-            " returned invalid metadata: metadata.labels[a] must be a string, but is int64 in converted object",
+            (
+                " returned invalid metadata: metadata.labels[a] must be a string, but is int64 in converted"
+                " object"
+            ),
         ),
         (
             setting(*META, "labels", value={"a": "-"}),
@@ -97,12 +112,18 @@ LABELS = "a valid label must be an empty string or consist of alphanumeric chara
         (
             setting(*META, "annotations", value=[]),
             INVALID,
-            " returned invalid metadata: invalid metadata.annotations of type []interface {} in converted object",
+            (
+                " returned invalid metadata: invalid metadata.annotations of type []interface {} in converted"
+                " object"
+            ),
         ),
         (
             setting(*META, "annotations", value={"a b": ""}),
             INVALID,
-            ' returned invalid metadata: metadata.annotation: Invalid value: "a b": name part must consist of',
+            (
+                ' returned invalid metadata: metadata.annotation: Invalid value: "a b": name part must'
+                " consist of"
+            ),
         ),
     ],
 )
@@ -174,7 +195,10 @@ async def test_an_object_that_is_none(rig: Any, runner: Any, boxes: Hooked) -> N
             200,
             "nonsense",
             "text/plain",
-            "couldn't get version/kind; json parse error: invalid character 'o' in literal null (expecting 'u')",
+            (
+                "couldn't get version/kind; json parse error: invalid character 'o' in literal null"
+                " (expecting 'u')"
+            ),
         ),
         (
             200,
@@ -187,7 +211,10 @@ async def test_an_object_that_is_none(rig: Any, runner: Any, boxes: Hooked) -> N
             200,
             " " * (10 << 20),
             "application/json",
-            "unexpected error when reading response body. Please retry. Original error: the answer is longer than",
+            (
+                "unexpected error when reading response body. Please retry. Original error: the answer is"
+                " longer than"
+            ),
         ),
     ],
 )
@@ -206,7 +233,8 @@ async def test_answers_that_are_no_reviews(
 
 
 async def test_a_webhook_that_sleeps(rig: Any, virtual: VirtualLoop, runner: Any, boxes: Hooked) -> None:
-    """Who waits for the same object is told at the same time; the time stands still until the request has come."""
+    """Requests that wait for the same object are told at the same time;
+    the time stands still until the request has come."""
     await boxes.fill("a")
     held = ExitStack()
     held.enter_context(virtual.hold())

@@ -1,4 +1,5 @@
-"""Boxes that a real webhook converts: what it is asked, what of its answers is taken, and what it cannot break."""
+"""Boxes that a real webhook converts:
+what it is asked, what of its answers is taken, and what it cannot break."""
 
 import asyncio
 import base64
@@ -390,7 +391,10 @@ async def test_nobody_listens(rig: Any, runner: Any, boxes: Hooked) -> None:
     await boxes.fill("a", "b")
     await boxes.fill("c", finalizers=["x/y"])
     await boxes.hook.__aexit__()
-    refused = f'Post "{boxes.hook.url}?timeout=30s": dial tcp 127.0.0.1:{boxes.hook.port}: connect: connection refused'
+    refused = (
+        f'Post "{boxes.hook.url}?timeout=30s": dial tcp 127.0.0.1:{boxes.hook.port}: connect: connection'
+        " refused"
+    )
     for method, target, body, headers in (
         ("GET", path(name="a"), None, {}),
         ("GET", path(), None, {}),
@@ -415,7 +419,7 @@ async def test_nobody_listens(rig: Any, runner: Any, boxes: Hooked) -> None:
 async def test_garbage_collection_and_deletes_of_what_is_stored_in_an_older_version(
     rig: Any, runner: Any, boxes: Hooked
 ) -> None:
-    """With a dead webhook: owners, dependents, namespaces and the definition itself can go."""
+    """Owners, dependents, namespaces and the definition itself can go while the webhook is dead."""
     controllers = [GarbageCollector(rig.client()), NamespaceDeletion(rig.client())]
     owner = await rig.config_map("owner")
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
@@ -492,7 +496,8 @@ async def test_watches_are_in_order(rig: Any, runner: Any, boxes: Hooked) -> Non
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), st.integers())
 def test_the_order_of_a_batch_is_kept(boxes_given: list[tuple[int, bool]], seed: int) -> None:
-    """Whatever of a batch is remembered, repeated, or in the right version already."""
+    """The order is kept, whichever objects of a batch are remembered,
+    repeated, or in the right version already."""
     asyncio.run(_ordered(boxes_given, seed))
 
 

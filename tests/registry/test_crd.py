@@ -89,7 +89,8 @@ async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     why = await rig.fail(422, "PATCH", path(name="w"), {"spec": {"n": 9}}, headers=MERGE)
     assert (
         why
-        == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than or equal to 5'
+        == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than'
+        " or equal to 5"
     )
     why = await rig.fail(422, "PUT", path(name="w"), widget(a="y"))
     assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in why
@@ -217,7 +218,8 @@ async def test_versions(rig: Any, runner: Any, define: Any) -> None:
 async def test_defaults_are_those_of_the_request_and_of_what_is_stored(
     rig: Any, runner: Any, define: Any
 ) -> None:
-    """What is read gets the defaults of the version that it is stored in (upstream's TestCustomResourceDefaulting)."""
+    """An object that is read gets the defaults of the version that
+    it is stored in (upstream's TestCustomResourceDefaulting)."""
 
     def defaulting(first: str, second: str) -> list[Object]:
         both = {name: {**TEXT, "default": name} for name in (first, second)}

@@ -251,7 +251,7 @@ async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig: Rig
 
 
 class Model:
-    """What becomes of one pod with a node, by the rules in the documentation of Kubernetes."""
+    """The fate of one pod with a node, by the rules in the documentation of Kubernetes."""
 
     def __init__(self) -> None:
         self.there = True
@@ -326,7 +326,8 @@ def test_a_pod_s_end_against_a_model(actions: Any) -> None:
 
 
 async def test_what_another_server_stored_is_deleted(rig: Rig) -> None:
-    """kube-apiserver stores protobuf, and JSON that ends with a newline; the answer is JSON in either case."""
+    """kube-apiserver stores protobuf, and JSON that ends with a newline;
+    the answer is JSON in either case."""
     path = "/apis/apps/v1/namespaces/default/controllerrevisions"
     made = {"metadata": {"name": "a", "namespace": "default", "uid": "u"}, "revision": 7, "data": {"b": [1]}}
     obj = {"kind": "ControllerRevision", "apiVersion": "apps/v1", **made}
@@ -350,14 +351,16 @@ LONGEST = (1 << 63) - 1
 
 
 async def kept(rig: Rig) -> Any:
-    """The metadata of the pod as the store has it; what is served of a time of an earlier version differs from that."""
+    """The metadata of the pod as the store has it;
+    what is served of a time of an earlier version differs from that."""
     kv = await rig.storage.get("/registry/pods/default/a")
     return orjson.loads(kv.value)["metadata"]
 
 
 @pytest.mark.parametrize("grace", [LONGEST, LONGEST - 1, 253402300800, 1 << 62, 10**10])
 async def test_a_long_grace_wraps_as_go_wraps_it(rig: Rig, grace: int) -> None:
-    """What is stored can be read in every form, also after the period was made shorter; and the pod can be deleted."""
+    """The stored object can be read in every form, also after the period was made shorter;
+    and the pod can be deleted."""
     await bound(rig)
     await delete(rig, gracePeriodSeconds=grace)
     metadata = await kept(rig)

@@ -98,7 +98,7 @@ def test_resource_of_a_key(key: str, resource: str) -> None:
 
 
 def test_definitions_of_kube_apiserver_are_those_that_we_would_have_stored() -> None:
-    """It stores them as v1beta1 in JSON; v1's defaults are applied as well."""
+    """kube-apiserver stores definitions as v1beta1 in JSON; v1's defaults are applied as well."""
     stored = (
         b'{"kind":"CustomResourceDefinition","apiVersion":"apiextensions.k8s.io/v1beta1",'
         b'"metadata":{"name":"widgets.example.com","uid":"u","creationTimestamp":"2026-01-01T00:00:00Z"},'

@@ -1,4 +1,4 @@
-"""What is noted of a write."""
+"""The notes about a write."""
 
 from pilothouse import errors
 from pilothouse.registry.trail import MOST, PATHS, TEXT, Step, Trail

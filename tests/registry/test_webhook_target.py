@@ -1,4 +1,4 @@
-"""Where the clientConfig of a webhook leads."""
+"""The URL to which the clientConfig of a webhook leads."""
 
 import base64
 import pathlib

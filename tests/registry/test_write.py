@@ -63,7 +63,7 @@ async def put(rig: Rig, name: str = "a", **data: Any) -> Any:
 
 
 async def test_a_generated_name_is_tried_again_when_it_is_taken(rig: Rig) -> None:
-    """Each try is judged anew."""
+    """Admission judges each try anew."""
     judged, taken = [], []
 
     async def judge(new: Any, old: Any) -> None:
@@ -98,7 +98,8 @@ async def test_a_generated_name_is_given_up_at_last(rig: Rig) -> None:
 
 
 async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig: Rig) -> None:
-    """By whatever it fails: a rule, a judge, the store, a bug, a cancellation before the store was asked."""
+    """A write may fail by anything: a rule, a judge, the store,
+    a bug, a cancellation before the store was asked."""
     given_back = []
 
     async def attempt(judge: Any, obj: Any) -> None:
@@ -182,7 +183,7 @@ def test_a_store_that_cannot_be_written_is_a_500() -> None:
 
 
 class Racing(MemoryStorage):
-    """Before each of the first `races` updates somebody else writes the key."""
+    """A store in which somebody else writes the key before each of the first `races` updates."""
 
     races = 0
     lost = 0
@@ -279,7 +280,7 @@ async def test_the_cache_shows_a_write_before_it_is_answered(rig: Rig) -> None:
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=8))
 def test_writers_at_once_are_as_good_as_one_after_another(writes: Any) -> None:
-    """Each adds one to a counter of its own under retries: none is lost."""
+    """Each writer adds one to a counter of its own under retries: no write is lost."""
 
     async def main() -> None:
         async with Rig() as rig:

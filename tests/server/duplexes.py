@@ -11,7 +11,8 @@ from pilothouse.server.upgrade import Duplex
 
 
 class Peer:
-    """The other end of one duplex: sends to it, and sees what it sends. It takes `room` bytes before it blocks."""
+    """The other end of one duplex: sends to it, and sees what it sends.
+    It takes `room` bytes before it blocks."""
 
     def __init__(self, room: int = 1 << 40) -> None:
         self.transport = FakeTransport(room)
@@ -30,7 +31,7 @@ class Peer:
             self.duplex.on_data(part)
 
     def take(self) -> bytes:
-        """What was sent since the last look."""
+        """The bytes that were sent since the last call."""
         data = self.transport.sent
         self.transport.writes.clear()
         return data

@@ -15,7 +15,8 @@ from pilothouse.server.request import Handler, Judge, Request, Response
 
 
 def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on a loop of its own, whose time is virtual: a sleep ends when nothing else is left to do."""
+    """Run a test on a loop of its own, whose time is virtual:
+    a sleep ends when nothing else is left to do."""
 
     @functools.wraps(test)
     def wrapper(*args: Any, **kwargs: Any) -> None:
@@ -117,7 +118,8 @@ class Peer:
         self.protocol.connection_lost(None)
 
     def answers(self, *methods: str) -> list[tuple[int, dict[str, str], bytes]]:
-        """What was sent, read by the standard library's client: (status, headers, body) of each answer."""
+        """The answers that were sent, read by the standard library's client:
+        (status, headers, body) of each."""
         return read_answers(self.transport.sent, *methods)
 
 

@@ -133,7 +133,7 @@ def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..
 def test_connections_that_have_ended_leave_nothing(
     door: Callable[..., Door], protocol: str, user: str
 ) -> None:
-    """Each has large buffers, and collections of garbage are rare."""
+    """Each connection has large buffers, and collections of garbage are rare."""
 
     def count() -> int:
         return sum(type(each).__name__ in ("SSLProtocol", "Connection") for each in gc.get_objects())
@@ -189,7 +189,7 @@ def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> No
 
 
 def test_a_connection_that_was_taken_over_counts_twice(door: Callable[..., Door]) -> None:
-    """It leads to another server, by a connection of this process."""
+    """The connection leads to another server, by a connection of this process."""
     it, known = door(connections=4), list[ssl.SSLSocket]()
     for _ in range(2):
         known.append(it.secure())
@@ -239,7 +239,8 @@ def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door])
 
 
 def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> None:
-    """Clients that come all at once, each from its own address, are served one after the other: none is cut."""
+    """Clients that come all at once, each from its own address, are served one after the other:
+    none is cut."""
     it = door(unauthenticated=5)
 
     def one(number: int) -> bool:
@@ -252,8 +253,8 @@ def test_handshakes_wait_while_many_are_under_way(door: Callable[..., Door]) -> 
 
 
 def test_who_comes_last_does_not_wait_for_all_others(door: Callable[..., Door]) -> None:
-    """Of two handshakes that begin in a turn of the loop, one is of the origin that has waited longest, and one of the
-    origin that came last; an origin with many has one turn among the others."""
+    """One of two handshakes that begin in a turn of the loop is of the origin that has waited longest, and
+    one of the origin that came last; an origin with many has one turn among the others."""
     it = door(unauthenticated=5)
     begun = list[str]()
     acceptor = it.acceptor

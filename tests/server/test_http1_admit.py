@@ -153,7 +153,8 @@ async def test_a_refusal_waits_for_the_answers_before_it() -> None:
 
 @pytest.mark.parametrize("users", [1, 80])
 def test_slow_senders_keep_nobody_waiting(users: int) -> None:
-    """80 senders of 3 MB at 40 KB/s; whenever an administrator comes with 900 KB, they are taken within two seconds."""
+    """80 senders of 3 MB at 40 KB/s; whenever an administrator comes with 900 KB,
+    they are taken within two seconds."""
 
     @run
     async def scene() -> None:

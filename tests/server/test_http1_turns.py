@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 connection does in one callback is bounded by units of work; see `_turns`."""
+"""The work of an HTTP/1.1 connection in one callback is bounded by units of work; see `_turns`."""
 
 import asyncio
 from typing import Any
@@ -151,7 +151,7 @@ def messages() -> st.SearchStrategy[bytes]:
     st.lists(st.integers(1000, 256 * 1024), min_size=1, max_size=6),
 )
 def test_any_requests_cut_anywhere(parts: list[bytes], cuts: list[int]) -> None:
-    """They are the same however they are cut, and no callback works for longer than its turn."""
+    """The requests are the same however they are cut, and no callback works for longer than its turn."""
 
     async def one() -> list[tuple[int, int]]:
         peer, data = Peer(limits=Limits(body_bytes=1 << 24)), b"".join(parts)

@@ -1,4 +1,4 @@
-"""What clients are told in a handshake about the CAs of their certificates."""
+"""A handshake names the certificate authorities that may have signed the certificates of clients."""
 
 import contextlib
 import pathlib
@@ -11,7 +11,7 @@ from pilothouse.server import openssl, tls
 
 
 def flight(context: ssl.SSLContext) -> bytes:
-    """What the server says first, in TLS 1.2, where it is readable."""
+    """The server's first bytes, in TLS 1.2, where they are readable."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     client.maximum_version = ssl.TLSVersion.TLSv1_2

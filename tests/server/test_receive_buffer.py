@@ -1,4 +1,5 @@
-"""How much may come ahead on connections of strangers and of users, and what becomes of TLS's large buffers."""
+"""How much may come ahead on connections of strangers and of users,
+and what becomes of TLS's large buffers."""
 
 import contextlib
 import pathlib
@@ -18,7 +19,7 @@ from pilothouse.server.http1 import Limits
 
 SO_BUF_LOCK = 72
 RECEIVE_LOCK = 2
-"""What SO_BUF_LOCK says of a socket whose receive buffer the system does not size."""
+"""The value of SO_BUF_LOCK for a socket whose receive buffer the system does not size."""
 
 LARGE = 200_000
 MANY = 128
@@ -82,7 +83,7 @@ def hold(it: Door) -> None:
 
 
 def answer(it: Door, sock: ssl.SSLSocket, length: int, user: str = "") -> bytes:
-    """What a request with a long header is answered."""
+    """The answer to a request with a long header."""
     hold(it)
     who = f"User: {user}\r\n" if user else ""
     sock.sendall(f"GET / HTTP/1.1\r\nHost: a\r\n{who}X: {'x' * length}\r\n\r\n".encode())

@@ -1,4 +1,5 @@
-"""Connections take turns: what one does in a callback and all do in a turn of the loop is bounded, in units of work."""
+"""Connections take turns: what one does in a callback and all do in a turn of the loop is bounded,
+in units of work."""
 
 import asyncio
 
@@ -12,7 +13,7 @@ TURN, ROUND, FREE = 1_000_000, 2_000_000, 32_000
 
 
 class Engine:
-    """Has `pieces` of `cost` units each to do, as an engine has frames."""
+    """An engine that has `pieces` of `cost` units each to do, as a real one has frames."""
 
     def __init__(self, line: Line, pieces: int, cost: int) -> None:
         self.turn = Taker(line, self.work)

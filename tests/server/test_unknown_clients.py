@@ -67,7 +67,7 @@ class Side:
         self.contexts = tls.Contexts(settings)
 
     async def meet(self, client: str) -> list[x509.Certificate]:
-        """What the server is told of a client; OSError when the connection is cut off."""
+        """The certificates that the server is told of a client; OSError when the connection is cut off."""
         chain: list[tuple[bytes, ...]] = []
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

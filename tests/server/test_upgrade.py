@@ -360,7 +360,8 @@ class Cyclic(Log):
 
 
 def test_the_transport_of_a_lost_connection_is_freed_at_once() -> None:
-    """A receiver and its duplex refer to each other; TLS has large buffers, and full collections of garbage are rare."""
+    """A receiver and its duplex refer to each other;
+    TLS has large buffers, and full collections of garbage are rare."""
     transport, receiver = FakeTransport(), Cyclic()
     duplex = receiver.duplex = Duplex(transport)
     duplex.start(receiver)

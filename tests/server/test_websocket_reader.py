@@ -128,7 +128,8 @@ def test_what_carries_no_data_is_counted() -> None:
 
 
 def test_memory_is_what_the_bytes_take() -> None:
-    """Of events, which take up to 30 bytes per byte of small frames, no more are made than there are units for."""
+    """The reader makes no more events, which take up to 30 bytes per byte of small frames,
+    than there are units for."""
     for piece in (frame(BINARY), frame(BINARY, b"x"), frame(BINARY, b"x" * 1000), frame(PING)):
         raw = piece * (262_144 // len(piece))
         reader = Reader()

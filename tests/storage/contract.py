@@ -1,4 +1,5 @@
-"""Tests that every storage must pass. A test module subclasses StoreContract and creates its storage in `make`.
+"""Tests that every storage must pass.
+A test module subclasses StoreContract and creates its storage in `make`.
 
 class TestMine(StoreContract):     def make(self, directory): return MyStorage(directory)
 """

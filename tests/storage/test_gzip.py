@@ -97,7 +97,7 @@ def test_what_lists_use_stays_longest(budget: int) -> None:
 
 
 def test_lists_of_the_same_objects_at_the_same_time_compress_each_once(budget: int) -> None:
-    """Also those for which there is no room in the budget: they are kept until the other list has come by."""
+    """Objects for which there is no room in the budget are kept until the other list has come by."""
     set_budget(4_000_000)
     entries = objects(12_000)
     body = ListBody(b"[", entries, b"]")

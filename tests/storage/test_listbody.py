@@ -144,7 +144,8 @@ STEPS = st.one_of(
 @settings(max_examples=120)
 @given(st.booleans(), st.lists(VERSIONS, max_size=10), st.lists(STEPS, max_size=14))
 def test_any_history_decodes_to_the_plain_form(typed: bool, start: list[Any], steps: list[Any]) -> None:
-    """Writes, deletions, lists of some that go on at the same time, pages, and whatever is kept or was dropped."""
+    """Writes, deletions, lists of some that go on at the same time,
+    pages, and whatever is kept or was dropped."""
     stored: dict[int, Encoded] = {}
     running: list[Iterator[None]] = []
     revision = 9_999_990

@@ -1,4 +1,4 @@
-"""What the watch caches hold, and what they were told and could not read, is shown."""
+"""The metrics show what the watch caches hold, and what they were told and could not read."""
 
 import asyncio
 from collections.abc import Sequence

@@ -578,7 +578,7 @@ def test_answer_comes_after_the_cache(tmp_path: Path) -> None:
 
 
 def test_from_a_number_of_objects_on_fields_are_indexed_unasked() -> None:
-    """Nobody who lists or watches by field notices, whenever the number is reached."""
+    """A list or a watch by field is the same, whenever the number is reached."""
 
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
         sink = Sink()

@@ -99,7 +99,8 @@ def check_pages(
     at: int,
     limit: int,
 ) -> None:
-    """The list, whole and in pages, is what is there in the namespaces; no page says that more follow when none do."""
+    """The list, whole and in pages, is what is there in the namespaces;
+    no page says that more follow when none do."""
     there = [key for key in sorted(state) if key.startswith(scopes)]
     wanted = [key for key in there if chosen(selector, key, state[key].value)]
     found = pods.list_among(scopes, selector, at=at)

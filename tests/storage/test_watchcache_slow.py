@@ -1,4 +1,5 @@
-"""Watches whose clients are too slow: they end so that the client can resume, and take a bounded memory until then."""
+"""Watches whose clients are too slow:
+they end so that the client can resume, and take a bounded memory until then."""
 
 import asyncio
 import json
@@ -76,7 +77,8 @@ def test_what_waits_for_a_slow_client_is_bounded() -> None:
 
 
 def test_a_watcher_of_few_resumes_where_its_last_event_is_long_past() -> None:
-    """What the bookmark is for: the revision of the last event has left the ring, that of the bookmark has not."""
+    """The bookmark helps here: the revision of the last event has left the ring,
+    that of the bookmark has not."""
 
     async def body(store: MemoryStorage, pods: ResourceCache) -> None:
         sink = Sink(room=0)
@@ -108,7 +110,7 @@ def test_no_bookmark_for_who_did_not_ask_for_it() -> None:
 
 
 def test_no_bookmark_before_the_initial_events_have_been_sent() -> None:
-    """Whoever resumed by it would miss the objects that it was not sent."""
+    """A client that resumed by the bookmark would miss the objects that it was not sent."""
 
     async def body(store: MemoryStorage, pods: ResourceCache) -> None:
         await write(store, 20, 100_000)

@@ -22,7 +22,8 @@ SECRET = b"secret:"
 
 
 class Vault:
-    """Values that begin with `secret:` can be read once they were prepared, and that works when it is `open`."""
+    """Values that begin with `secret:` can be read once they were prepared,
+    and that works when it is `open`."""
 
     def __init__(self) -> None:
         self.open = False

@@ -105,7 +105,7 @@ def test_a_server_that_cannot_start_says_why() -> None:
 
 
 def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
-    """After a restart: the objects, who may do what, and what was being deleted."""
+    """A restart brings back the objects, who may do what, and what was being deleted."""
     flags = [f"--data-dir={tmp_path}/data", "--storage-backend=sqlite"]
     role = {
         "metadata": {"name": "r"},

@@ -1,4 +1,5 @@
-"""What a TracingConfiguration says. The texts are those of kube-apiserver v1.36.2 with the same files."""
+"""A TracingConfiguration is read and checked.
+The texts are those of kube-apiserver v1.36.2 with the same files."""
 
 import pathlib
 

@@ -82,7 +82,7 @@ def test_no_worker_starts_after_a_stop(tmp_path: pathlib.Path) -> None:
 
 
 def test_all_workers_are_told_to_look_at_their_files(tmp_path: pathlib.Path) -> None:
-    """Also those that cannot handle the signal yet: it waits, and does not kill them."""
+    """Workers that cannot handle the signal yet are told as well: it waits, and does not kill them."""
     directory, go = tmp_path / "pids", tmp_path / "go"
     directory.mkdir()
     supervisor, thread, results = supervise(directory, 0, str(go))

@@ -258,7 +258,7 @@ BODIES: list[Attack] = [
     Attack("protobuf: unknown fields", lambda: http("POST", MAPS + DRY, b"k8s\x00" + b"\xfa\x01\x00" * (BODY // 3), "application/vnd.kubernetes.protobuf")),
     Attack("protobuf: raw again and again", lambda: http("POST", MAPS + DRY, b"k8s\x00\x0a\x0f\x0a\x02v1\x12\x09ConfigMap" + b"\x12\x02\x0a\x00" * (BODY // 4 - 10), "application/vnd.kubernetes.protobuf")),
 ]  # fmt: skip
-"""Of a user that has a namespace, or (jane) of one that has nothing, with a body of 3 MB."""
+"""Attacks of a user that has a namespace, or (jane) of one that has nothing, with a body of 3 MB."""
 
 HEADS: list[Attack] = [
     Attack("timeout", lambda: http("GET", "/api?timeout=" + "1h" * (HEAD // 2), user="")),
@@ -287,7 +287,7 @@ HEADS: list[Attack] = [
     Attack("groups of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Group: g{i}\r\n" for i in range(HEADER // 27)))),
     Attack("extras of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Extra-k%2f{i}: g\r\n" for i in range(HEADER // 32)))),
 ]  # fmt: skip
-"""Of anonymous clients, and heads of others, of 450 to 900 KB."""
+"""Attacks of anonymous clients, and by heads of others, of 450 to 900 KB."""
 
 
 def secret_path(i: int) -> bytes:

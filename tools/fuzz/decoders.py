@@ -1,8 +1,9 @@
 """Fuzzes the decoders in processes of their own, which AddressSanitizer, a mistake or a hang may end.
 
-`python -m fuzz.decoders` is a part of `make fuzz`, which runs it on modules that are built with sanitizers. What an input
-shows to be wrong is kept in a file, and told with the command that repeats it. There is no guidance by coverage: atheris
-takes extensions that clang has built, and hypothesis keeps nothing of an input that ends the process.
+`python -m fuzz.decoders` is a part of `make fuzz`, which runs it on modules that are built with sanitizers.
+What an input shows to be wrong is kept in a file, and told with the command that repeats it. There is no
+guidance by coverage: atheris takes extensions that clang has built,
+and hypothesis keeps nothing of an input that ends the process.
 """
 
 import argparse
@@ -46,7 +47,8 @@ _HEAD = struct.Struct(">IIQ")
 
 
 class Board:
-    """Memory that outlives a process: the input that it works on, and how many it has worked on of each engine."""
+    """Memory that outlives a process: the input that it works on,
+    and how many it has worked on of each engine."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._memory = mmap.mmap(-1, _HEAD.size + LONGEST + 8 * len(engines))

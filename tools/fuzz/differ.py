@@ -1,7 +1,9 @@
-"""Plays grown scenarios on a kube-apiserver and on a fresh server of ours, and tells how often the answers differ.
+"""Plays grown scenarios on a kube-apiserver and on a fresh server of ours,
+and tells how often the answers differ.
 
-`make differ REFERENCE=https://host:port TOKEN=...` runs it; TOKEN is one of an administrator of the reference (group
-system:masters). Both servers should have no controllers beside the built-in ones and the same ranges of Services.
+`make differ REFERENCE=https://host:port TOKEN=...` runs it; TOKEN is one of an administrator of the reference
+(group system:masters). Both servers should have no controllers
+beside the built-in ones and the same ranges of Services.
 """
 
 import argparse
@@ -31,7 +33,7 @@ FLAGS = (
     "--allow-privileged",
     "--controllers=-*",
 )
-"""Of our server: what a bare kube-apiserver of a test cluster has."""
+"""The flags of our server: those of a bare kube-apiserver of a test cluster."""
 
 REVIEW = Step(
     "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", b"{}", {"content-type": "application/json"}
@@ -46,9 +48,11 @@ OF_A_BUILD = {
 }
 """Members at the top of an answer that no rule can make equal, with the reason."""
 SCHEME = re.compile(r'(scheme \\?")k8s\.io/[\w-]+/')
-"""Schemes have the name of the file that makes them: with or without the module, which depends on the Go build."""
+"""Schemes have the name of the file that makes them:
+with or without the module, which depends on the Go build."""
 FORK = "openshift-service-ca.crt"
-"""A config map that kube-apiservers of OpenShift project into every pod beside the three sources of upstream."""
+"""A config map that kube-apiservers of OpenShift project
+into every pod beside the three sources of upstream."""
 
 SHOWN = 300
 """Characters of a step that are shown."""
@@ -87,7 +91,7 @@ class Report:
 
 
 def differences(want: Any, got: Any, path: str = "") -> Iterator[str]:
-    """Where two normalised values differ, as `path: one, other`; items of lists have no number."""
+    """The places where two normalised values differ, as `path: one, other`; items of lists have no number."""
     if isinstance(want, dict) and isinstance(got, dict):
         for key in sorted({**want, **got}):
             if key not in want or key not in got:
@@ -109,7 +113,8 @@ def _short(value: Any) -> str:
 
 
 def comparable(answer: Answer) -> Answer:
-    """The answer without what follows from how its server was built, and from the random order of Go's maps."""
+    """The answer without what follows from how its server was built,
+    and from the random order of Go's maps."""
     body = answer.body
     if isinstance(body, dict):
         body = _sorted_causes({name: value for name, value in body.items() if name not in OF_A_BUILD})
@@ -139,7 +144,7 @@ def _of_fork(source: Any) -> bool:
 
 
 def compared(want: Answer, got: Answer) -> list[str]:
-    """What differs between two answers; of different statuses nothing else is told."""
+    """The differences between two answers; of different statuses nothing else is told."""
     if want.status != got.status:
         return [f"status: {want.status} wanted, {got.status} found"]
     return [
@@ -148,7 +153,8 @@ def compared(want: Answer, got: Answer) -> list[str]:
 
 
 def play_both(scenario: Scenario, reference: Player, ours: Player) -> Iterator[tuple[Step, Answer, Answer]]:
-    """The steps with both answers, normalised; it ends after one that only one of the servers has carried out."""
+    """The steps with both answers, normalised;
+    it ends after one that only one of the servers has carried out."""
     normalisers = Normaliser(scenario.namespace), Normaliser(scenario.namespace)
     for (step, want), (_, got) in zip(reference.play(scenario), ours.play(scenario), strict=False):
         wanted, found = normalisers[0].answer(want), normalisers[1].answer(got)
@@ -180,7 +186,7 @@ def trusting(ca: str = "") -> ssl.SSLContext:
 
 
 def known_as(server: Player) -> str:
-    """How a server calls whoever asks, as a line of a token file without the token."""
+    """The user whom a server recognises, as a line of a token file without the token."""
     answer = server.send(REVIEW)
     if answer.status != 201:
         raise SystemExit(f"the reference does not say who asks: {answer.status} {answer.body}")

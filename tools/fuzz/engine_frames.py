@@ -1,4 +1,5 @@
-"""The engines of WebSocket and SPDY: frames that are read whole, in pieces and by another reader are the same."""
+"""The engines of WebSocket and SPDY:
+frames that are read whole, in pieces and by another reader are the same."""
 
 import random
 import struct
@@ -163,7 +164,8 @@ def spdy_frames(chance: random.Random) -> list[bytes]:
 
 
 def spdy_data(raw: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """Stream, bytes and end of the data frames up to the first control frame or mistake, read in plain Python."""
+    """Stream, bytes and end of the data frames up to the first control frame or mistake,
+    read in plain Python."""
     at = 0
     while len(raw) - at >= 8:
         first, rest = struct.unpack_from(">II", raw, at)

@@ -1,4 +1,5 @@
-"""The engine of HTTP/1.1: a connection that is fed in pieces sees and answers what one does that is fed at once."""
+"""The engine of HTTP/1.1: a connection that is fed in pieces sees
+and answers what one does that is fed at once."""
 
 import random
 import re
@@ -45,7 +46,8 @@ _REFUSAL = re.compile(rb"HTTP/1\.1 [45]\d\d .*", re.DOTALL)
 
 
 def good_answers(run: Run) -> bytes:
-    """The answers before the first error: which one it is hangs on how much of a head had come when it was read."""
+    """The answers before the first error:
+    which one it is hangs on how much of a head had come when it was read."""
     return _REFUSAL.sub(b"", _VARIES.sub(b"", run.pipe.sent))
 
 

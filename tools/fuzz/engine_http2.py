@@ -1,4 +1,5 @@
-"""The engine of HTTP/2 with HPACK: fed in pieces and at once it sees the same, and hpack reads the same header fields."""
+"""The engine of HTTP/2 with HPACK: fed in pieces and at once it sees the same,
+and hpack reads the same header fields."""
 
 import random
 import struct

@@ -1,6 +1,8 @@
-"""The parts that all engines of the decoders' fuzzer share. An engine makes good inputs, and checks what it is given.
+"""The parts that all engines of the decoders' fuzzer share.
+An engine makes good inputs, and checks what it is given.
 
-Everything hangs on the bytes of an input, also where it is cut, so that a file of these bytes repeats a finding.
+Everything hangs on the bytes of an input, also where it is cut,
+so that a file of these bytes repeats a finding.
 """
 
 import ctypes
@@ -27,7 +29,8 @@ BYTES = b'\x00\x01\x1f\x20"\\/{}[]:;,.=!()<>%&+-09aAeE\x7f\x80\xbf\xc0\xed\xf0\x
 
 @dataclass(frozen=True)
 class Engine:
-    """`make` gives the parts of a good input (frames, tokens); `check` raises whatever an input shows to be wrong."""
+    """`make` gives the parts of a good input (frames, tokens);
+    `check` raises whatever an input shows to be wrong."""
 
     name: str
     make: Callable[[random.Random], list[bytes]]
@@ -44,7 +47,8 @@ class Engine:
 def garbled(
     chance: random.Random, parts: list[bytes], make: Callable[[random.Random], list[bytes]]
 ) -> list[bytes]:
-    """The parts with some of them dropped, repeated, exchanged, mixed with those of another input, or changed inside."""
+    """The parts with some of them dropped, repeated, exchanged,
+    mixed with those of another input, or changed inside."""
     out = list(parts) or [b""]
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
         at, other = chance.randrange(len(out)), chance.randrange(len(out))
@@ -121,7 +125,8 @@ _HEAD = bytes.__basicsize__ - 1
 
 @contextmanager
 def tight(data: bytes) -> Iterator[bytes]:
-    """A copy of bytes behind which nothing may be read: Python keeps a NUL there, which hides a read of one too many."""
+    """A copy of bytes behind which nothing may be read:
+    Python keeps a NUL there, which hides a read of one too many."""
     copy = bytes(bytearray(data))
     if _poison is None or len(copy) < 2:  # short ones are shared by all
         yield copy

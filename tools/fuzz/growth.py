@@ -1,4 +1,5 @@
-"""Measures whether the cost of a request grows linearly with its size, on an in-process server without sockets.
+"""Measures whether the cost of a request grows linearly with its size,
+on an in-process server without sockets.
 
 A `Case` makes a request of any size. `Meter.judge` sends it small and ten times as large, and reports what
 grows faster.
@@ -34,11 +35,12 @@ MOST = 14.0
 """Times as much processor time as ten times as many bytes may take."""
 
 MORE = 3.5
-"""Times LARGE that a case is sent with as well before it is called wrong: a small body, all of it in the processor's
-cache, makes a linear one of ten times the size seem slow."""
+"""Times LARGE that a case is sent with as well before it is called wrong: a small body, all of it in the
+processor's cache, makes a linear one of ten times the size seem slow."""
 
 MOST_OF_MORE = 6.0
-"""Times as much processor time as MORE times as many bytes may take: 3.5 where it is linear, 12 where it is quadratic."""
+"""Times as much processor time as MORE times as many bytes may take:
+3.5 where it is linear, 12 where it is quadratic."""
 
 QUICK = 0.004
 """Seconds that any body of LARGE bytes may take: below, a clock says little."""
@@ -62,7 +64,8 @@ TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\n'
 class Case:
     """A request that can be made of any size.
 
-    before: what must be there first; those requests are not measured, and the case says nothing when one is refused.
+    before: what must be there first; those requests are not measured,
+    and the case says nothing when one is refused.
     after: what takes it away again. Both may depend on the size.
     ready: a path that answers with 200 once what came before has been taken up (a definition is served).
     largest: bytes of the larger of the two that are compared.
@@ -150,7 +153,8 @@ class Wire(asyncio.Transport):
 
     @property
     def failed(self) -> bool:
-        """Whether the server made a mistake: some mistakes of clients are a 500 upstream, too, and one is a panic."""
+        """Whether the server made a mistake:
+        some mistakes of clients are a 500 upstream, too, and one is a panic."""
         return self.status >= 500 and b'"reason":"InternalError"' in self.data and b"panic" not in self.data
 
     def _look(self) -> None:
@@ -169,7 +173,7 @@ class Wire(asyncio.Transport):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one request took: the answer's status (0 where it was cut off) and processor seconds."""
+    """The cost of one request: the answer's status (0 where it was cut off) and processor seconds."""
 
     status: int
     seconds: float
@@ -177,7 +181,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a case has shown; `wrong` is "" when nothing was."""
+    """The result of a case; `wrong` is "" when nothing was."""
 
     case: str
     small: Cost
@@ -300,7 +304,8 @@ class _Mallinfo(ctypes.Structure):
 
 
 SMALL_BLOCK = 100
-"""Bytes of a small object, about: Python counts those of up to 512 bytes, and does not say how large they are."""
+"""Bytes of a small object, about: Python counts those of up to 512 bytes,
+and does not say how large they are."""
 
 
 def allocated() -> int:
@@ -393,7 +398,10 @@ class Meter:
             if isinstance(third, str):
                 text = third
             elif third.seconds > MOST_OF_MORE * second.seconds:
-                text = f"{second.seconds / first.seconds:.0f} times the time, then {third.seconds / second.seconds:.1f}"
+                text = (
+                    f"{second.seconds / first.seconds:.0f} times the time, then"
+                    f" {third.seconds / second.seconds:.1f}"
+                )
         kept = (
             0 if case.before(small) else allocated() - before
         )  # what is stored first stays in the history of watches
@@ -408,7 +416,7 @@ def slow(small: Cost, large: Cost) -> bool:
 
 
 def wrong(small: Cost, large: Cost, kept: int) -> str:
-    """What is wrong with two costs, "" when nothing is."""
+    """The fault of two costs, "" when there is none."""
     if large.status >= 500 or small.status >= 500:
         return f"answered {small.status}, {large.status}"
     if kept > KEPT:

@@ -60,7 +60,7 @@ TREES = {
     "objects": Type("list", items=STRUCT),
     "any": Type("any"),
 }
-"""What a member of each shape is filled with."""
+"""The type of a member of each shape."""
 
 _S = {"type": "string"}
 _O = {"type": "object", "properties": {"a": _S, "name": _S, "b": {"type": "array", "items": _S}}}
@@ -155,7 +155,7 @@ WRITES = (
     ("merge", "PATCH", "", "application/merge-patch+json"),
     ("apply", "PATCH", "&fieldManager=m&force=true", "application/apply-patch+yaml"),
 )
-"""What is done with a body: a name, the method, more of the query, the media type."""
+"""The requests with a body: a name, the method, more of the query, the media type."""
 
 READS = {
     "table": {"accept": "application/json;as=Table;g=meta.k8s.io;v=v1"},

@@ -48,7 +48,7 @@ TEXTS = {
     "urls": "http://",
     "upper": "A_",
 }
-"""What long texts are made of."""
+"""The parts of long texts."""
 
 NUMBERED = "\x00"
 """Stands for the number of an item, in texts."""
@@ -94,7 +94,7 @@ def numbered(item: bytes, opening: bytes = b"[", closing: bytes = b"]") -> Fille
 
 
 def square(outer: bytes, inner: bytes) -> Filler:
-    """As many items as each has items of its own; `outer` has the mark `[]` where those belong."""
+    """A list of as many items as each has items of its own; `outer` has the mark `[]` where those belong."""
 
     def make(size: int) -> bytes:
         side = max(1, int((size / (len(inner) + 1)) ** 0.5))

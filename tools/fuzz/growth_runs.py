@@ -20,14 +20,15 @@ from fuzz.growth_fillers import TEXTS
 Source = Callable[[], Iterator[Group]]
 
 RETRIES = 2
-"""Times that a case which was found wrong is measured again: a noisy machine makes one seem slow now and then."""
+"""Times that a case which was found wrong is measured again:
+a noisy machine makes one seem slow now and then."""
 
 LONG_TEXTS = 0.15
 """Share of long texts in a sample: there are many kinds of them, and most members take them alike."""
 
 
 def sources() -> dict[str, Source]:
-    """Where cases come from, by name."""
+    """The sources of cases, by name."""
     made: dict[str, Source] = {}
     for resource in growth_kinds.resources():
         name = f"{resource.group_resource}/{resource.version}"
@@ -52,7 +53,8 @@ def _ones(kind: Callable[[str], Iterator[Case]], user: str) -> Iterator[Group]:
 
 
 def sample(seed: int) -> Iterator[Case]:
-    """One case of each source in turn, of a member that it has not shown yet, in an order that the seed gives."""
+    """One case of each source in turn, of a member that it has not shown yet,
+    in an order that the seed gives."""
     chooser = random.Random(seed)
     waiting = [list(source()) for source in sources().values()]
     for groups in waiting:
@@ -83,7 +85,7 @@ def everything(seed: int) -> Iterator[Case]:
 
 
 def wrong(meter: Meter, case: Case) -> Verdict | None:
-    """What is wrong with a case, however often it is measured; None when nothing is."""
+    """The verdict that a case is wrong, however often it is measured; None when it is not."""
     found = None
     for _ in range(1 + RETRIES):
         found = judged(meter, case)

@@ -1,4 +1,5 @@
-"""Connections of HTTP over a transport without a socket; when one has ended nothing of it is counted any more."""
+"""Connections of HTTP over a transport without a socket;
+when one has ended nothing of it is counted any more."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

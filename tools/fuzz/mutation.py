@@ -1,4 +1,5 @@
-"""Random changes of objects along their types: values that fit a member, values that do not, and patches between two."""
+"""Random changes of objects along their types:
+values that fit a member, values that do not, and patches between two."""
 
 import copy
 import json
@@ -192,7 +193,8 @@ class Mutation:
     def mutate(
         self, obj: Any, type: Type, times: int = 1, keep: tuple[str, ...] = ("apiVersion", "kind")
     ) -> Any:
-        """Change an object in a few random places, and return it. Members `keep` of its root stay, and its name."""
+        """Change an object in a few random places, and return it.
+        Members `keep` of its root stay, and its name."""
         for _ in range(times):
             places = [
                 place
@@ -290,7 +292,7 @@ _ODD: dict[str, tuple[Any, ...]] = {
 
 
 def merge_patch(old: Any, new: Any) -> Any:
-    """What of a merge patch (RFC 7386) makes the one from the other."""
+    """The merge patch (RFC 7386) that makes the one from the other."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     out = {key: None for key in old if key not in new}
@@ -302,7 +304,8 @@ def merge_patch(old: Any, new: Any) -> Any:
 
 
 def json_patch(old: Any, new: Any, path: str = "") -> Iterator[Object]:
-    """The operations of a JSON patch (RFC 6902) that make the one from the other; lists are replaced whole."""
+    """The operations of a JSON patch (RFC 6902) that make the one from the other;
+    lists are replaced whole."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             where = f"{path}/{escaped(key)}"

@@ -10,7 +10,7 @@ import hpack
 
 
 class Encoder(hpack.Encoder):
-    """Without Huffman codes, which take hpack a minute for a megabyte."""
+    """An encoder without Huffman codes, which take hpack a minute for a megabyte."""
 
     def encode(self, headers: Any, huffman: bool = False) -> bytes:
         return bytes(super().encode(headers, huffman=False))
@@ -32,7 +32,8 @@ def fields_of(head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def exchange(sock: ssl.SSLSocket, request: bytes) -> tuple[int, bytes]:
-    """Send a request on a new connection as fast as its windows allow; the status and the body of the answer."""
+    """Send a request on a new connection as fast as its windows allow;
+    the status and the body of the answer."""
     head, _, body = request.partition(b"\r\n\r\n")
     config = h2.config.H2Configuration(
         client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False

@@ -134,7 +134,7 @@ class Player:
         return Answer(answer.status, headers, _decoded(answer.read()))
 
     def _events(self, answer: http.client.HTTPResponse) -> list[Any]:
-        """What a watch says at once; its connection is closed."""
+        """The events that a watch sends at once; its connection is closed."""
         assert self.connection is not None and self.connection.sock is not None
         self.connection.sock.settimeout(EVENTS)
         events = []
@@ -181,7 +181,8 @@ def _learn(body: Any, known: dict[str, str]) -> None:
 
 
 class Normaliser:
-    """Gives what a server chooses the number of its first appearance in a scenario: uids, versions, addresses, ports.
+    """Gives what a server chooses the number of its first appearance in a scenario:
+    uids, versions, addresses, ports.
 
     Lists and tables lose what is not the scenario's: its objects have `place` as namespace or in their name.
     """

@@ -1,7 +1,8 @@
 """Scenarios: short sequences of requests about one object, grown at random from valid ones.
 
-A scenario follows from its seed, area and number alone, and none sees the objects of another: each has a namespace, and a name
-for objects without one. `$RV`, `$UID` and `$CONTINUE` in a step stand for what the last answer said.
+A scenario follows from its seed, area and number alone, and none sees the objects of another: each has a
+namespace, and a name for objects without one.
+`$RV`, `$UID` and `$CONTINUE` in a step stand for what the last answer said.
 """
 
 import json
@@ -54,7 +55,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`namespace` is made before the steps and deleted after them; `leave` are paths of other objects to delete."""
+    """`namespace` is made before the steps and deleted after them;
+    `leave` are paths of other objects to delete."""
 
     area: str
     label: str
@@ -135,7 +137,8 @@ class Builder:
         media: str = JSON,
         **headers: str,
     ) -> None:
-        """Add a request; a body that is no bytes is written as `media` says. Keywords are headers: `accept`."""
+        """Add a request; a body that is no bytes is written as `media` says.
+        Keywords are headers: `accept`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
             if not isinstance(body, bytes):
@@ -148,7 +151,8 @@ class Builder:
         self.steps.append(Step("GET", path, until=200))
 
     def write_query(self, resource: Resource | None, *, dry: float = 0.15) -> dict[str, str]:
-        """Parameters of a write, at random; kinds that change the whole cluster are written as dry runs only."""
+        """Parameters of a write, at random;
+        kinds that change the whole cluster are written as dry runs only."""
         query: dict[str, str] = {}
         if (resource is not None and resource.kind in CHANGES_ALL) or self.mutation.odds(dry):
             query["dryRun"] = "All"
@@ -163,7 +167,8 @@ class Builder:
         return query
 
     def create(self, resource: Resource, obj: Object, *, odd: bool = False) -> None:
-        """POST an object. `odd`: with parameters and encodings at random; else so that it is there afterwards."""
+        """POST an object. `odd`: with parameters and encodings at random;
+        else so that it is there afterwards."""
         query = (
             self.write_query(resource) if odd else {"dryRun": "All"} if resource.kind in CHANGES_ALL else {}
         )

@@ -326,7 +326,8 @@ AREAS: dict[str, Callable[[Builder], None]] = {
 
 
 def grow(run: str, seed: int, area: str, number: int) -> Scenario:
-    """The scenario of a seed, an area and a number; `run` keeps the names of one run apart from those of others."""
+    """The scenario of a seed, an area and a number;
+    `run` keeps the names of one run apart from those of others."""
     builder = Builder(run, seed, area, number)
     AREAS[area](builder)
     return builder.scenario()

@@ -22,7 +22,7 @@ SAFE_RULES = {
     "boolean": "self || !self",
     "intorstring": "string(self) != 'x'",
 }
-"""Defaults and rules by the sort of schema that they fit whatever else it says."""
+"""Defaults and rules by the type of schema that they fit whatever else it says."""
 
 
 def schema(mutation: Mutation, depth: int = 0, odd: float = 0.1) -> Object:

@@ -1,7 +1,7 @@
 """Plays grown scenarios on one server and tells which steps it answers with a mistake of its own.
 
-`python -m fuzz.scenario_runs` is the long run of `make scenarios`: SCENARIO_SECONDS limits it, SCENARIO_SEED chooses the
-scenarios, SCENARIO_AREAS names some of the areas.
+`python -m fuzz.scenario_runs` is the long run of `make scenarios`: SCENARIO_SECONDS limits it, SCENARIO_SEED
+chooses the scenarios, SCENARIO_AREAS names some of the areas.
 """
 
 import itertools

@@ -1,4 +1,5 @@
-"""A valid object of every built-in kind that can be created, and statuses of those that have one: scenarios grow from them."""
+"""A valid object of every built-in kind that can be created, and statuses of those that have one:
+scenarios grow from them."""
 
 import copy
 from typing import Any
@@ -259,7 +260,7 @@ SEEDS: dict[str, Object] = {
     },
     "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews": {"spec": {"namespace": "default"}},
 }
-"""By the path of their collection; those of good_objects.py are not repeated."""
+"""Objects by the path of their collection; those of good_objects.py are not repeated."""
 
 _INGRESS = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4", "ports": [{"port": 80, "protocol": "TCP"}]}]}}
 _RUNNING = {

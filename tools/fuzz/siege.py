@@ -33,8 +33,8 @@ TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\nmary,mary,3\n'
 
 @dataclass(frozen=True)
 class Damage:
-    """What an attack did: the last answer's status (0 for none), processor seconds, the longest that a bystander waited,
-    bytes taken at once and bytes kept."""
+    """The effects of an attack: the last answer's status (0 for none), processor seconds, the longest that a
+    bystander waited, bytes taken at once and bytes kept."""
 
     name: str
     status: int
@@ -46,8 +46,9 @@ class Damage:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:45} {self.status or '---'} {self.processor:7.2f} s, bystander {self.longest * 1000:6.0f} ms "
-            f"(p99 {self.p99 * 1000:5.1f}), peak {self.peak / 1e6:6.0f} MB, kept {self.kept / 1e6:6.1f} MB"
+            f"{self.name:45} {self.status or '---'} {self.processor:7.2f} s, bystander"
+            f" {self.longest * 1000:6.0f} ms (p99 {self.p99 * 1000:5.1f}), peak {self.peak / 1e6:6.0f} MB,"
+            f" kept {self.kept / 1e6:6.1f} MB"
         )
 
 
@@ -178,7 +179,8 @@ class Siege:
 
 
 def _status(connection: ssl.SSLSocket) -> int:
-    """Read one answer whole; its status, 413 as well where upstream's store says 500 to what is too large for it."""
+    """Read one answer whole; its status,
+    413 as well where upstream's store says 500 to what is too large for it."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = connection.recv(65536)

@@ -1,7 +1,7 @@
 """Carries out every attack on a server beside which another client reads, and tells which of them do harm.
 
-`python -m fuzz.siege_runs` is the long run of `make siege`, some 20 minutes: SIEGE_SECONDS limits it, SIEGE_ONLY selects the
-attacks whose name contains a text.
+`python -m fuzz.siege_runs` is the long run of `make siege`, some 20 minutes: SIEGE_SECONDS limits it,
+SIEGE_ONLY selects the attacks whose name contains a text.
 """
 
 import itertools
@@ -21,7 +21,8 @@ PEAK = 256_000_000
 """Bytes that a request may take at once."""
 
 TRIES = 5
-"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
+"""Times that an attack is tried before it is said to harm:
+the machine of a test has other things to do as well."""
 
 FLOOD = 10_000
 BATCH = 500
@@ -30,7 +31,7 @@ PROTOCOLS = ("http/1.1", "h2")
 
 
 def harm(damage: Damage) -> str:
-    """What an attack did that none may do, "" for nothing."""
+    """The harm of an attack, "" for none."""
     if not damage.status:
         return "no answer"
     if damage.status == 500:
@@ -43,7 +44,7 @@ def harm(damage: Damage) -> str:
 
 
 def suffered(siege: Siege, attack: Attack) -> str:
-    """What an attack does in each of TRIES attempts, "" when it does no harm in one of them."""
+    """The harm of an attack in each of TRIES attempts, "" when it does none in one of them."""
     for _ in range(TRIES):
         damage = siege.suffer(attack)
         print(damage, flush=True)
@@ -53,7 +54,7 @@ def suffered(siege: Siege, attack: Attack) -> str:
 
 
 def flooded(siege: Siege, name: str, count: int = FLOOD) -> str:
-    """What small requests leave behind, "" for no more than KEPT bytes."""
+    """The bytes that small requests leave behind, "" for no more than KEPT bytes."""
     make = FLOODS[name]
     siege.flood([make(-i - 1) for i in range(BATCH)])
     before = siege.memory()
@@ -77,7 +78,8 @@ def attacks(only: str) -> Iterator[tuple[str, Callable[[Siege], str]]]:
 
 
 def run(chosen: Iterable[tuple[str, Callable[[Siege], str]]], seconds: float) -> tuple[int, list[str]]:
-    """Attack until the time is over, servers one after the other: how many attacks, and what harm they did."""
+    """Attack until the time is over, servers one after the other:
+    how many attacks, and what harm they did."""
     count, found, ends = 0, list[str](), time.monotonic() + seconds
     begun = itertools.takewhile(lambda _: time.monotonic() < ends, chosen)
     for protocol, group in itertools.groupby(begun, key=lambda one: one[0]):

@@ -25,7 +25,8 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What a bystander has lived through: answers, and the longest and the 99th percentile of waiting, in seconds."""
+    """The experience of a bystander: answers,
+    and the longest and the 99th percentile of waiting, in seconds."""
 
     count: int
     longest: float
@@ -53,7 +54,7 @@ class Bystander:
                 pipe.close()
 
     def seen(self) -> Seen:
-        """What it has seen since the last call; it waits for an answer that is on its way."""
+        """The experience since the last call; it waits for an answer that is on its way."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write("\n")
         return Seen(**json.loads(self._process.stdout.readline()))

@@ -1,4 +1,5 @@
-"""Decodes request bodies into objects of a kind, and encodes objects into the bytes that are stored and served.
+"""Decodes request bodies into objects of a kind,
+and encodes objects into the bytes that are stored and served.
 
 Checks, their order and all messages are those of kube-apiserver's create and update handlers with
 apimachinery's JSON and YAML serializers.
@@ -67,12 +68,13 @@ def decode(
     accepted: Container[tuple[str, str]] = (),
     kind_fault: Callable[[scheme.GroupVersionKind], str] | None = None,
 ) -> tuple[Object, list[str]]:
-    """Decode a body into an object of a built-in kind with all defaults, and return it with the warnings to send.
+    """Decode a body into an object of a built-in kind with all defaults,
+    and return it with the warnings to send.
 
     `expected` is group, version and kind of the resource; `validation` is the option fieldValidation;
-    `accepted` are further group versions that the body may have; `kind_fault` words what is wrong with a kind, "" for
-    nothing, where the scheme is not that of objects. Raises UnsupportedMediaType, or BadRequest, whose cause is what was
-    wrong without the words around it.
+    `accepted` are further group versions that the body may have; `kind_fault` words what is wrong with a
+    kind, "" for nothing, where the scheme is not that of objects. Raises UnsupportedMediaType, or BadRequest,
+    whose cause is what was wrong without the words around it.
     """
     media = media_type(content_type)
     actual: scheme.GroupVersionKind | None = None
@@ -117,7 +119,8 @@ def decode(
 
 
 def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
-    """Decode a value that is parsed already (a patched object): returns it with the errors of strict validation.
+    """Decode a value that is parsed already (a patched object):
+    returns it with the errors of strict validation.
 
     Sets only the defaults in the schema. Raises DecodeError with Go's message.
     """
@@ -211,7 +214,8 @@ def not_interpreted(message: str) -> Undecodable:
 
 
 def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersionKind:
-    """The body's group, version and kind, with missing parts taken from `expected` (Interpret, gvkWithDefaults).
+    """The body's group, version and kind,
+    with missing parts taken from `expected` (Interpret, gvkWithDefaults).
 
     Go decodes these two members with its own decoder, which ignores the case of member names.
     """
@@ -241,7 +245,7 @@ def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersio
 def _kind_of(
     value: Any, expected: scheme.GroupVersionKind, accepted: Container[tuple[str, str]]
 ) -> scheme.GroupVersionKind:
-    """As `kind_of`; the expected kind in an accepted group version counts as what is expected."""
+    """Like `kind_of`; the expected kind in an accepted group version counts as what is expected."""
     actual = kind_of(value, expected)
     return expected if actual[2] == expected[2] and actual[:2] in accepted else actual
 
@@ -273,7 +277,8 @@ def _check_kind(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKi
 def check_conversion(
     value: Object, actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind
 ) -> None:
-    """Refuse an object of another kind, unless it shares an internal type with what is expected; Undecodable."""
+    """Refuse an object of another kind, unless it shares an internal type with what is expected;
+    Undecodable."""
     _check_kind(actual, expected)
     try:
         decode_value(value, schema.for_kind(*actual))

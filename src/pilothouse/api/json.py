@@ -25,7 +25,8 @@ MAX_CONTAINERS = 200_000
 stops every thread. No built-in kind has as many."""
 
 MAX_VALUES = 500_000
-"""Values allowed in one document, for the same reason: the exact scanner allocates an object for each number."""
+"""Values allowed in one document, for the same reason:
+the exact scanner allocates an object for each number."""
 
 MANY_MEMBERS = 100_000
 """Members from which on the exact scanner reads a document: it takes twice as long as orjson, but lets other
@@ -72,7 +73,8 @@ def dump(value: Any, *, sort: bool = False) -> bytes:
 
 
 def _write(value: Any, sort: bool, out: list[bytes]) -> None:
-    """Write what orjson refuses: what is nested too deeply for it, integers of more than 64 bits, lone surrogates."""
+    """Write what orjson refuses: what is nested too deeply for it,
+    integers of more than 64 bits, lone surrogates."""
     before = b""
     if isinstance(value, dict):
         out.append(b"{")
@@ -95,7 +97,8 @@ def _write(value: Any, sort: bool, out: list[bytes]) -> None:
 
 
 def compact(data: bytes) -> bytes:
-    """A copy of JSON that is kept for long: what orjson writes holds on to the room that it was written in, 16 KB at least."""
+    """A copy of JSON that is kept for long:
+    what orjson writes holds on to the room that it was written in, 16 KB at least."""
     return bytes(memoryview(data))
 
 
@@ -104,7 +107,8 @@ PART = 1000
 
 
 def dump_parts(value: Any, limit: int) -> bytes | None:
-    """Like dump() for large values: in parts, so that other threads can run; None if it exceeds `limit` bytes."""
+    """Like dump() for large values: in parts, so that other threads can run;
+    None if it exceeds `limit` bytes."""
     out: list[bytes] = []
     size = 0
     for part in _parts(value, 0):
@@ -116,7 +120,8 @@ def dump_parts(value: Any, limit: int) -> bytes | None:
 
 
 def _parts(value: Any, depth: int) -> Iterator[bytes]:
-    """Yield a value's JSON in pieces: large objects and arrays near the root are split, others written whole."""
+    """Yield a value's JSON in pieces:
+    large objects and arrays near the root are split, others written whole."""
     if depth > 6 or not isinstance(value, dict | list) or not value:
         yield dump(value)
     elif isinstance(value, list):

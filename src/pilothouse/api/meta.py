@@ -19,7 +19,8 @@ SUBRESOURCE_MAX = 256
 IMMUTABLE = "field is immutable"
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""Without vowels, and without digits that look like letters, so that no words arise (apimachinery util/rand)."""
+"""The characters of a random suffix. There are no vowels and no digits that look like letters,
+so that no words arise (apimachinery util/rand)."""
 _SUFFIX_LENGTH = 5
 _GENERATED_BASE_MAX = 63 - _SUFFIX_LENGTH
 _STANDARD_FINALIZERS = {"kubernetes", "orphan", "foregroundDeletion"}

@@ -35,10 +35,11 @@ def auditor(
     caches: Budget | None = None,
     reloads: Reloads | None = None,
 ) -> Auditor | None:
-    """The auditor with its back ends started, None when nothing is to be recorded. `reloads` follows its files.
+    """The auditor with its back ends started, None when nothing is to be recorded.
+    `reloads` follows its files.
 
-    Without a policy nothing is recorded, whatever back ends there are; a policy without back ends is checked only.
-    ValueError or OSError when policy, log file or kubeconfig cannot be used.
+    Without a policy nothing is recorded, whatever back ends there are; a policy without back ends is checked
+    only. ValueError or OSError when policy, log file or kubeconfig cannot be used.
     """
     policy = load_policy(config.audit_policy_file) if config.audit_policy_file else None
     file = _file(config) if config.audit_log_path else None

@@ -57,15 +57,16 @@ def public_keys(config: Config, files: Files, signer: ExternalSigner | None = No
 
 
 async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSigner:
-    """The process behind --service-account-signing-endpoint; SignerError, ValueError when it cannot be used."""
+    """The process behind --service-account-signing-endpoint;
+    SignerError, ValueError when it cannot be used."""
     signer = ExternalSigner(config.service_account_signing_endpoint, metrics)
     try:
         await signer.open()
         longest = config.service_account_max_token_expiration
         if longest > signer.max_lifetime:
             raise ValueError(
-                "service-account-max-token-expiration cannot be set longer than the token expiration supported by "
-                f"service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
+                "service-account-max-token-expiration cannot be set longer than the token expiration"
+                f" supported by service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
             )
     except BaseException:
         await signer.close()
@@ -130,7 +131,8 @@ def authenticator(
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
-    """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
+    """All the ways in which a request may say who sends it, in upstream's order;
+    or, if `anonymous`, not say it."""
     methods: list[Method] = []
     if authorities.proxies:
         methods.append(_front_proxy(config, authorities.proxies, caches))
@@ -192,7 +194,8 @@ def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -
 
 
 def follow_tokens(config: Config, union: UnionAuthenticator, clients: Clients, reloads: Reloads) -> None:
-    """Follow the files by which tokens are judged. With a file go the tokens that are remembered because of it."""
+    """Follow the files by which tokens are judged.
+    With a file go the tokens that are remembered because of it."""
     file, webhook = config.token_auth_file, config.authentication_token_webhook_config_file
     audiences = audiences_of(config)
     for method in union.tokens:

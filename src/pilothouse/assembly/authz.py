@@ -33,7 +33,8 @@ def authorizer(
 ) -> UnionAuthorizer:
     """The authorizers of --authorization-mode or --authorization-config; `reloads` follows their files.
 
-    anonymous: whether requests without credentials are wanted. ValueError, OSError when a file cannot be used.
+    anonymous: whether requests without credentials are wanted.
+    ValueError, OSError when a file cannot be used.
     """
     metrics = metrics or AuthorizationMetrics()
     reloads = reloads or Reloads()

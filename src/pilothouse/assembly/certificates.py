@@ -26,12 +26,12 @@ class Authorities:
         self._listeners.append(listener)
 
     def trust_clients(self, clients: bytes) -> None:
-        """Other CAs of client certificates are in force."""
+        """Put other CAs of client certificates in force."""
         self.clients = clients
         self._changed()
 
     def trust_proxies(self, proxies: bytes) -> None:
-        """Other CAs of front proxies are in force."""
+        """Put other CAs of front proxies in force."""
         self.proxies = proxies
         self._changed()
 
@@ -74,7 +74,8 @@ def _authorities(
     keep: Callable[[bytes], None],
     methods: Iterable[CertificateAuthenticator | RequestHeaderAuthenticator],
 ) -> Followed[Made]:
-    """Follows files of CAs, by which the handshake and these methods go; `keep` takes note of those in force."""
+    """Follows files of CAs, by which the handshake and these methods go;
+    `keep` takes note of those in force."""
 
     def read(files: Files) -> Made:
         for path in paths:

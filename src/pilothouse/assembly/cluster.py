@@ -1,4 +1,5 @@
-"""What a cluster has: its objects, who may do what with them, what changes and judges writes, and the handlers of requests."""
+"""The parts of a cluster: its objects, who may do what with them,
+what changes and judges writes, and the handlers of requests."""
 
 from dataclasses import dataclass, replace
 
@@ -51,7 +52,8 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 @dataclass(slots=True, frozen=True)
 class Named:
-    """The metrics that tell of which server they are; it is known when the objects of a fresh cluster are planned."""
+    """The metrics that tell of which server they are;
+    it is known when the objects of a fresh cluster are planned."""
 
     envelope: EnvelopeMetrics
     encryption: EncryptionMetrics
@@ -66,7 +68,8 @@ class Named:
 
 @dataclass(slots=True, kw_only=True)
 class Access:
-    """Who asks and what they may do. anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
+    """The authenticator and the authorizer of users.
+    anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
 
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
@@ -102,7 +105,8 @@ class Cluster:
         return _wired(host, named, registry, signer, opened)
 
     def writers(self, port: int) -> Writers:
-        """What writes to the registry by itself; `port` is the one on which the server listens."""
+        """The writers that write to the registry by themselves;
+        `port` is the one on which the server listens."""
         host = self.host
         return Writers(
             host.config,
@@ -136,7 +140,8 @@ class Cluster:
 
 
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:
-    """Open the storage, fill the watch cache, and start what looks after the storage; the signer of tokens, if any."""
+    """Open the storage, fill the watch cache, and start what looks after the storage;
+    the signer of tokens, if any."""
     config, storage = host.config, host.storage
     registry = registry_over(
         storage,
@@ -271,7 +276,8 @@ def _authenticator(
     public: KeySource,
     opened: Opened,
 ) -> UnionAuthenticator:
-    """The authenticators, with what looks for providers of identities and follows the configuration of them."""
+    """The authenticators, with what looks for providers
+    of identities and follows the configuration of them."""
     config, metrics = host.config, host.metrics
     jwt, follow = jwt_tokens(
         config,

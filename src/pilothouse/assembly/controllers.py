@@ -1,4 +1,5 @@
-"""Creates what writes on its own: bootstrap objects, this server's lease and endpoint, and the controllers."""
+"""Creates what writes on its own: bootstrap objects,
+this server's lease and endpoint, and the controllers."""
 
 import socket
 from collections.abc import Callable
@@ -56,7 +57,7 @@ SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
 
 
 class Aggregation(NamedTuple):
-    """What the controllers of aggregated servers work with."""
+    """The tools of the controllers of aggregated servers."""
 
     outbound: Outbound
     resolver: ServiceResolver
@@ -66,7 +67,7 @@ class Aggregation(NamedTuple):
     metrics: AggregationMetrics
 
     def controllers(self, client: Client) -> list[Background]:
-        """What registers aggregated servers, looks after them and reads their documents."""
+        """The controllers that register aggregated servers, check them and read their documents."""
         sent = (via_header(self.via),)
         remote = RemoteDiscovery(self.outbound, self.resolver, sent)
         return [
@@ -149,7 +150,8 @@ class Writers:
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
-        """The publishers of this server's identity lease and endpoint, for stores shared with other servers."""
+        """The publishers of this server's identity lease and endpoint,
+        for stores shared with other servers."""
         if not self.registry.storage.others_write:
             return []
         client = self.client(SERVER)
@@ -164,7 +166,8 @@ class Writers:
     def controllers(
         self, aggregation: Aggregation, webhooks: ConversionWebhooks, repairs: RepairMetrics
     ) -> list[Background]:
-        """Those that a server cannot do without, then those that --controllers leaves on; none is started."""
+        """The controllers that a server cannot do without, then those that --controllers leaves on;
+        none is started."""
         registry = self.registry
         definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of)
         out: list[Background] = [
@@ -198,7 +201,8 @@ class Writers:
         return trust
 
     def reload_events(self, planned: list[Planned]) -> ReloadEvents:
-        """What writes an Event, about this server's lease, when files that configure it have changed."""
+        """Make the object that writes an Event, about this server's lease,
+        when files that configure it have changed."""
         lease = next((one.obj for one in planned if one.plural == "leases"), None)
         return ReloadEvents(self.client(SERVER), lease)
 

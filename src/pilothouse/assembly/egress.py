@@ -1,4 +1,5 @@
-"""Ways to other servers that are configured by files, which are followed: proxies, and how kubelets are known."""
+"""Ways to other servers that are configured by files, which are followed:
+proxies, and how kubelets are known."""
 
 from pilothouse.configuration.config import Config
 from pilothouse.endpoints.streams import kubelet
@@ -46,7 +47,8 @@ class Ways:
 
 
 def follow_kubelet_ca(config: Config, kubelets: Kubelets, reloads: Reloads) -> None:
-    """Have kubelets known by what --kubelet-certificate-authority then has (feature ReloadKubeletClientCAFile)."""
+    """Have kubelets known by what --kubelet-certificate-authority then has
+    (feature ReloadKubeletClientCAFile)."""
     path = config.kubelet_certificate_authority
     if not path:
         return

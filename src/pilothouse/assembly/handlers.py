@@ -66,10 +66,11 @@ from pilothouse.registry.service_resolver import ServiceResolver
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
-    """The parts that the handlers are made of. A test hands in its own; `issuer` and `documents` may be missing.
+    """The parts that the handlers are made of.
+    A test hands in its own; `issuer` and `documents` may be missing.
 
-    The handlers add their metrics to `metrics`; `slis` are those of the health checks. `authorization` are the metrics
-    that the authorizer counts in.
+    The handlers add their metrics to `metrics`; `slis` are those of the health checks. `authorization` are
+    the metrics that the authorizer counts in.
 
     `caches` is the budget of what is remembered between requests; None: each cache has one of its own.
     """
@@ -146,7 +147,7 @@ class Handlers:
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
         self.memory = memory_of(config, registry, self.widths, given.caches)
-        """Has requests wait for memory, once it is started; None where it is not limited."""
+        """The limit that has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
@@ -247,7 +248,7 @@ class Handlers:
 
 
 def resolver_for(config: Config, readers: Readers) -> ServiceResolver:
-    """Where the Services of aggregated servers and webhooks lead."""
+    """The resolver of the Services of aggregated servers and webhooks."""
     return ServiceResolver(
         readers,
         by_endpoints=config.enable_aggregator_routing,

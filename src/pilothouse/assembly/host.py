@@ -1,4 +1,5 @@
-"""What a process has, whatever it serves: metrics, health, certificates, caches, threads, ways to other servers, the store."""
+"""The parts of a process, whatever it serves:
+metrics, health, certificates, caches, threads, ways to other servers, the store."""
 
 import asyncio
 import pathlib
@@ -40,8 +41,9 @@ from pilothouse.workers.metrics import WorkerMetrics, Workers
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Given:
-    """What a server is made with. Bound `sockets` and a `storage` that is not started are taken over; by default the
-    flags name them. `worker` is the path of one of several workers (workers/metrics.py)."""
+    """The parts that a server is made with. Bound `sockets` and a `storage`
+    that is not started are taken over; by default the flags name them.
+    `worker` is the path of one of several workers (workers/metrics.py)."""
 
     config: Config
     sockets: list[socket.socket] | None = None

@@ -14,9 +14,10 @@ from pilothouse.storage.encryption.kms import provider
 class Intervals:
     """Seconds. The defaults are those of production; tests of whole servers shorten them.
 
-    kms: those of a KMS provider. files: between two looks at the files that the server is configured by. unreadable: the
-    first and the longest between two attempts to read what could not be read. missing: between two attempts to write
-    objects of a fresh cluster that had to wait. certificates: between two looks whether certificates are about to expire.
+    kms: those of a KMS provider. files: between two looks at the files that the server is configured by.
+    unreadable: the first and the longest between two attempts to read what could not be read. missing:
+    between two attempts to write objects of a fresh cluster that had to wait.
+    certificates: between two looks whether certificates are about to expire.
     open_requests: between two looks at open requests, where an option has them judged again.
     """
 

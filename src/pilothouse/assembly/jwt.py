@@ -1,4 +1,5 @@
-"""Creates the authenticators of JWT issuers that --authentication-config, or the --oidc-* flags, configure."""
+"""Creates the authenticators of JWT issuers that --authentication-config,
+or the --oidc-* flags, configure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +26,12 @@ from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
 
 Follow = Callable[[Reloads, Callable[[], None]], None]
-"""Has the file of issuers followed, given what empties the cache of tokens."""
+"""A function that has the file of issuers followed; its second argument empties the cache of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What the flags configure: `data` is the content of the file, b"" without one."""
+    """The configuration by the flags: `data` is the content of the file, b"" without one."""
 
     configuration: AuthenticationConfiguration
     data: bytes
@@ -120,7 +121,7 @@ def _fetch(config: Config, clients: Clients, issuer: Issuer) -> Fetch:
 
 
 def _of_flags(config: Config, ca: str = "") -> AuthenticationConfiguration:
-    """What the --oidc-* flags configure; `ca` has the certificates of --oidc-ca-file."""
+    """The configuration by the --oidc-* flags; `ca` has the certificates of --oidc-ca-file."""
     if not config.oidc_issuer_url:
         return AuthenticationConfiguration()
     url, claim = config.oidc_issuer_url, config.oidc_username_claim
@@ -145,7 +146,8 @@ def _text(path: str) -> str:
 
 
 def username_prefix(claim: str, flag: str, issuer: str) -> str:
-    """What --oidc-username-prefix means: "-" is none; when unset, only e-mails go without the issuer."""
+    """The prefix that --oidc-username-prefix means: "-" is none;
+    when unset, only e-mails go without the issuer."""
     if flag == "-":
         return ""
     return flag or ("" if claim == "email" else issuer + "#")

@@ -1,4 +1,5 @@
-"""The memory budget that --max-memory or the control group gives a server, and what is freed when it runs short."""
+"""The memory budget that --max-memory or the control group gives a server,
+and what is freed when it runs short."""
 
 from pilothouse import _gzip
 from pilothouse.api.values import quantity
@@ -11,7 +12,8 @@ from pilothouse.process import cgroup, heap
 from pilothouse.process.metrics import resident
 
 RESERVE = 8
-"""One in so many bytes of a control group's limit is left to sockets and files, which the kernel counts there, too."""
+"""One in so many bytes of a control group's limit is left to sockets and files,
+which the kernel counts there, too."""
 LARGEST_BODIES = 64 << 20
 """Bytes of the bodies that are being received, where memory is not limited."""
 BODIES = 8
@@ -39,7 +41,7 @@ def bodies(limit: int) -> int:
 
 
 def memory_of(config: Config, registry: Registry, widths: Widths, caches: Budget | None) -> Memory | None:
-    """What has requests wait for memory; None where it is not limited."""
+    """The object that has requests wait for memory; None where it is not limited."""
     limit = budget(config)
     if not limit:
         return None

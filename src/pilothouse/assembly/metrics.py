@@ -1,4 +1,4 @@
-"""What the flags leave out of the metrics."""
+"""The limits that the flags set to the metrics."""
 
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.metric_limits import MetricLimits, read_manifest

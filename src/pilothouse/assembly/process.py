@@ -22,8 +22,8 @@ log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
-"""Has the server look at its files at once, or ends it when its terminal is closed. A supervisor blocks it until the
-process can handle it."""
+"""The signal that has the server look at its files at once, or ends it when its terminal is closed. A
+supervisor blocks it until the process can handle it."""
 
 
 def run(config: Config) -> int:
@@ -35,7 +35,8 @@ def run(config: Config) -> int:
 
 
 async def _run(config: Config) -> int:
-    """A first signal ends the server, while it starts as well; a second one kills the process. SIGHUP has it reload."""
+    """A first signal ends the server, while it starts as well; a second one kills the process.
+    SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def end(number: signal.Signals) -> None:
@@ -69,8 +70,8 @@ async def serve(
 ) -> int:
     """Start a server and stop it once `ended` is set, in the middle of its start if need be.
 
-    `closing` is called before it is stopped; the notifier tells the service manager. Returns 0, or 1 when the server could
-    not be started.
+    `closing` is called before it is stopped; the notifier tells the service manager. Returns 0, or 1 when the
+    server could not be started.
     """
     notifier = notifier or Notifier()
     end = asyncio.create_task(ended.wait())
@@ -104,7 +105,7 @@ async def serve(
 
 
 def _said(error: BaseException) -> str:
-    """What an error says, without the number of one of the system that names no file."""
+    """The text of an error; an error of the system that names no file comes without its number."""
     if isinstance(error, OSError) and error.strerror and not error.filename:
         return error.strerror
     return str(error)

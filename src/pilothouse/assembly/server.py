@@ -48,10 +48,10 @@ class Server:
     6. `listen`: requests are answered
     7. `announce`: other servers are told of this one
 
-    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load balancers get
-    time to notice, controllers end, requests are drained, and then what requests need is closed: the outbound client,
-    what looks after the storage, threads, the watch cache, the storage. A start that fails or is cancelled closes what
-    has been opened so far, in the same order.
+    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load
+    balancers get time to notice, controllers end, requests are drained, and then what requests need is
+    closed: the outbound client, what looks after the storage, threads, the watch cache, the storage. A start
+    that fails or is cancelled closes what has been opened so far, in the same order.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Server:
 
     @property
     def host(self) -> Host:
-        """What the process has."""
+        """The parts of the process."""
         return self.parts.host
 
     @property
     def cluster(self) -> Cluster:
-        """What the cluster has."""
+        """The parts of the cluster."""
         return self.parts.cluster
 
     @property
     def listener(self) -> Listener:
-        """What accepts connections."""
+        """The listener, which accepts connections."""
         return self.parts.listener
 
     @property
@@ -116,14 +116,16 @@ class Server:
             self._running = running
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
-        """Fail readyz, wait for load balancers, drain requests and watches for `drain` seconds, close the store."""
+        """Fail readyz, wait for load balancers,
+        drain requests and watches for `drain` seconds, close the store."""
         if self._running is not None:
             self._running.host.health.shutting_down = True
         self._drain_seconds = drain
         await self._opened.aclose()
 
     def reload(self) -> None:
-        """Look at once at all files that are followed, as SIGHUP asks for; one that starts reads them anyway."""
+        """Look at once at all files that are followed, as SIGHUP asks for;
+        one that starts reads them anyway."""
         if self._running is not None:
             self._running.host.reloads.look()
 
@@ -163,7 +165,8 @@ class Server:
     def start_controllers(
         self, running: Running, writers: Writers, planned: list[Planned], opened: Opened
     ) -> None:
-        """Start the renewal of certificates, the controllers that the flags leave on, and what tells of reloads."""
+        """Start the renewal of certificates,
+        the controllers that the flags leave on, and what tells of reloads."""
         host, given = running.host, self._given
         opened.start(
             Renewal(
@@ -180,7 +183,8 @@ class Server:
         await running.listener.start()
 
         async def let_balancers_notice() -> None:
-            """Go on answering while load balancers take this server, whose readyz fails, out of their lists."""
+            """Go on answering while load balancers take this server,
+            whose readyz fails, out of their lists."""
             host, cluster, _ = running
             if not host.health.shutting_down:  # the start has failed: nobody was told of this server
                 return
@@ -220,13 +224,14 @@ def _tell(running: Running) -> None:
 
 
 def _write_kubeconfig(running: Running) -> None:
-    """Write the administrator's kubeconfig, unless the certificates are the operator's and no flag asks for it."""
+    """Write the administrator's kubeconfig,
+    unless the certificates are the operator's and no flag asks for it."""
     config = running.host.config
     given = sorted(config.given & {"cert-dir", "tls-cert-file"})
     if not config.write_kubeconfig and given:
         log.info(
-            "No kubeconfig was written, for the certificates are the operator's; `pilothouse kubeconfig` prints one, "
-            "and --write-kubeconfig writes it",
+            "No kubeconfig was written, for the certificates are the operator's; `pilothouse kubeconfig`"
+            " prints one, and --write-kubeconfig writes it",
             flag=given[0],
         )
         return

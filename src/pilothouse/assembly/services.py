@@ -16,7 +16,8 @@ from pilothouse.registry.object_metrics import ObjectMetrics
 
 @dataclass(slots=True)
 class Services:
-    """What the hooks of a write find in `ctx.services`; implements registry.strategy.Services."""
+    """The services that the hooks of a write find in `ctx.services`;
+    implements registry.strategy.Services."""
 
     options: Config
     addresses: Addresses
@@ -27,12 +28,13 @@ class Services:
     """Set by companions_for(), as they pass the plugins, some of which create objects by these services."""
 
     async def ensure(self, resource: str, obj: Object) -> None:
-        """As Companions.ensure()."""
+        """Call Companions.ensure()."""
         await self.companions.ensure(resource, obj)
 
 
 def services_for(config: Config, registry: Registry, caches: Budget | None = None) -> Services:
-    """What hooks need, over a registry that has been started: the allocators of cluster IPs and node ports among it."""
+    """The services for hooks, over a registry that has been started:
+    the allocators of cluster IPs and node ports among them."""
     readers = registry.readers
     addresses = Addresses([str(network) for network in config.service_networks])
     addresses.follow(readers)
@@ -42,7 +44,7 @@ def services_for(config: Config, registry: Registry, caches: Budget | None = Non
 
 
 def companions_for(registry: Registry, services: Services, admission: Admission) -> Companions:
-    """What creates and deletes the objects that belong to others."""
+    """The object that creates and deletes the objects that belong to others."""
     return Companions(
         client_for(registry, services, "kube-apiserver", admission),
         client_for(registry, services, "kube-apiserver"),

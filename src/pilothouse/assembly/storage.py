@@ -1,4 +1,5 @@
-"""Opens the storage that the flags configure, with encryption and watch cache, and creates the store over it."""
+"""Opens the storage that the flags configure,
+with encryption and watch cache, and creates the store over it."""
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,10 +34,11 @@ ETCD_PORT = 2379
 
 
 class Registry:
-    """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
+    """The objects of one cluster: their storage, the watch cache,
+    the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too. `stale` is the
-    store's.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
+    `stale` is the store's.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Registry:
         self.store = Store(storage, self.cacher, object_limit, stale)
         self.readers = CachedReaders(self.store, catalog)
         self.client_metrics = ClientMetrics()
-        """Of the clients that controllers read and write by."""
+        """Metrics of the clients by which controllers read and write."""
 
     async def start(self, opened: Opened) -> None:
         """Open the storage and fill the watch cache."""
@@ -94,7 +96,7 @@ def registry_over(
     """The registry. The storage is put behind encryption where that is configured."""
     resource_of = encoding.resources_by_key(catalog)
     own = getattr(storage, "metrics", None)
-    if isinstance(own, Group):  # what only this sort of store can count
+    if isinstance(own, Group):  # metrics that only this kind of store has
         metrics.add(own)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
     if (
@@ -135,7 +137,8 @@ def _encryption(
     metrics: EncryptionMetrics,
     reloads: Reloads,
 ) -> Encryption:
-    """What --encryption-provider-config says; the file is followed where the flags ask for it."""
+    """The encryption that --encryption-provider-config declares;
+    the file is followed where the flags ask for it."""
     path = config.encryption_provider_config
     prefix = "/" + config.etcd_prefix.strip("/")
     made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Traces:
-    """What decides which requests are traced, and where their spans go.
+    """The objects that decide which requests are traced, and where their spans go.
 
     dialer: opens connections to the collector, None where an egress selector has no say. ConfigurationError.
     """

@@ -1,4 +1,5 @@
-"""Metrics of what an operator looks after: room on the disk of the data directory, certificates that expire."""
+"""Metrics of what an operator looks after:
+room on the disk of the data directory, certificates that expire."""
 
 import contextlib
 import os
@@ -31,7 +32,8 @@ class UpkeepMetrics(Group):
         )
         self.expiry = Gauge(
             "pilothouse_certificate_expiry_timestamp_seconds",
-            "[ALPHA] When the first certificate in a file expires that the server uses, in seconds since the epoch.",
+            "[ALPHA] When the first certificate in a file expires that the server uses, in seconds since the"
+            " epoch.",
             ("path",),
             self._expiry,
             joined=min,

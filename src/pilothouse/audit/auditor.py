@@ -1,4 +1,5 @@
-"""The auditor of a server: decides by the policy whether a request is recorded, and hands its events to the back ends."""
+"""The auditor of a server: decides by the policy whether a request is recorded,
+and hands its events to the back ends."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
@@ -20,7 +21,7 @@ LONGEST_CALLER = 1024
 
 
 class Backend(Protocol):
-    """Where events are kept."""
+    """A back end, which keeps events."""
 
     name: str
     strict: bool
@@ -28,11 +29,11 @@ class Backend(Protocol):
     waits: bool
     """store() may have to be awaited."""
     legacy: bool
-    """It writes the legacy form."""
+    """Whether it writes the legacy form."""
 
     @property
     def lines(self) -> Lines | None:
-        """Where whole lines may go at once: all that the back end does is write them."""
+        """The file that takes whole lines at once: the back end does nothing but write them."""
 
     @property
     def buffered(self) -> int:
@@ -49,7 +50,7 @@ class Backend(Protocol):
 
 
 class Auditor(Desk):
-    """What the pipeline asks, once for each request, for its record (`begin`)."""
+    """The auditor, which makes a record for each request of the pipeline (`begin`)."""
 
     def __init__(
         self,
@@ -105,7 +106,8 @@ class Auditor(Desk):
         return verdict
 
     def describe(self, key: tuple[str | None, ...], request: Request, user: User | None) -> Caller:
-        """The members that tell a caller and where its requests come from; `key` is what requests have in common."""
+        """The members that tell a caller and where its requests come from;
+        `key` is what requests have in common."""
         found = self._callers[key]
         if found is not None and found[0] == user:
             return found
@@ -125,8 +127,8 @@ class Auditor(Desk):
     def store(self, record: Record, made: Event) -> bool | Awaitable[bool]:
         """Take the event of a request's beginning: whether the request may go on.
 
-        Where no back end can refuse a request, the event is held until the request waits or ends: most reads then
-        take one write of two lines.
+        Where no back end can refuse a request, the event is held until the request waits or ends: most reads
+        then take one write of two lines.
         """
         if self._holds:
             record.held = made

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BATCH, BLOCKING, STRICT = "batch", "blocking", "blocking-strict"
-"""The modes of a back end. `batch` never waits; `blocking` waits for the event to be stored; `blocking-strict` refuses
-the request when the event of its beginning cannot be stored (apiserver pkg/server/options/audit.go)."""
+"""The modes of a back end. `batch` never waits; `blocking` waits for the
+event to be stored; `blocking-strict` refuses the request when the event of
+its beginning cannot be stored (apiserver pkg/server/options/audit.go)."""
 
 MODES = (BATCH, BLOCKING, STRICT)
 
@@ -18,7 +19,8 @@ BUFFERED = "buffered"
 class Batching:
     """The --audit-*-batch-* flags of one back end (plugin/pkg/audit/buffered). Times are seconds.
 
-    buffer: events that may wait. most: events of a batch. wait: how long a batch that is not full waits for more.
+    buffer: events that may wait. most: events of a batch.
+    wait: how long a batch that is not full waits for more.
     rate, burst: batches a second, and how many may follow each other at once; 0 = as many as there are.
     """
 

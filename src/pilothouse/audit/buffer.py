@@ -12,8 +12,8 @@ BUDGET = 32 << 20
 class Buffer:
     """A queue from one thread to one other thread, or within one. What has no room in it is dropped.
 
-    The bytes of an event are in use from `put` until `done`, so they are bounded while it is being sent as well.
-    PERF: the events of one `put` stay together.
+    The bytes of an event are in use from `put` until `done`, so they are bounded while it is being sent as
+    well. PERF: the events of one `put` stay together.
     """
 
     def __init__(self, most: int, dropped: Callable[[int, str], None], budget: int = BUDGET) -> None:
@@ -60,8 +60,8 @@ class Buffer:
         self._groups.append((size, events))
 
     def take(self, most: int, limit: int = 0) -> tuple[list[Event], int]:
-        """At most `most` events, of at most `limit` bytes unless the first one alone has more; and their bytes, which
-        are given back by `done`."""
+        """At most `most` events, of at most `limit` bytes unless the first one alone has more;
+        and their bytes, which are given back by `done`."""
         taken: list[Event] = []
         total = 0
         groups = self._groups

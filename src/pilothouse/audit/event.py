@@ -19,7 +19,7 @@ from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
 HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
-"""What an event begins with in a file. In an EventList its items have neither kind nor version."""
+"""The beginning of an event in a file. In an EventList its items have neither kind nor version."""
 
 LARGE = 64 * 1024
 """Bytes of the objects of an event from which on it is encoded off the loop."""
@@ -30,7 +30,8 @@ TRUNCATED = "audit.k8s.io/truncated"
 class ObjectEvent(Event):
     """An event that shows objects. Its line is made when it is asked for, which takes long for large ones.
 
-    around: the members in front of the objects, and the times behind them. response: the parts of the response object.
+    around: the members in front of the objects, and the times behind them.
+    response: the parts of the response object.
     objects: the bytes of both objects.
     """
 
@@ -111,7 +112,7 @@ def item(event: Event) -> bytes:
 
 
 class Fields(NamedTuple):
-    """What the legacy form shows of an event."""
+    """The fields of an event in the legacy form."""
 
     received: int
     """Nanoseconds since the epoch."""

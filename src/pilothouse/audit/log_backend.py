@@ -1,10 +1,10 @@
 """The log back end: writes each event as one line into a file (apiserver plugin/pkg/audit/log).
 
-In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes: appending to the
-page cache takes a few microseconds. `blocking-strict` does so before the request goes on, `blocking` before it waits for
-anything. The lines of reads, which are answered without a wait, are written within GATHER_BLOCKING in the mode `blocking`,
-so those of many requests are one write. Events with large objects are encoded and written by the thread in these modes
-as well: they are those of a request's end.
+In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes:
+appending to the page cache takes a few microseconds. `blocking-strict` does so before the request goes on,
+`blocking` before it waits for anything. The lines of reads, which are answered without a wait, are written
+within GATHER_BLOCKING in the mode `blocking`, so those of many requests are one write. Events with large
+objects are encoded and written by the thread in these modes as well: they are those of a request's end.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ CLOSE_SECONDS = 10.0
 
 
 class LineFile(Protocol):
-    """What lines are written to."""
+    """A file that takes lines."""
 
     def write(self, data: bytes) -> None:
         """Append whole lines; OSError."""
@@ -68,7 +68,8 @@ class LogBackend(Background):
         budget: int = BUDGET,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`lost` is told of events that could not be written: plugin, number and reason, also on the thread."""
+        """`lost` is told of events that could not be written:
+        plugin, number and reason, also on the thread."""
         self._file = file
         self._lost = lost
         self.strict = mode == STRICT
@@ -136,7 +137,7 @@ class LogBackend(Background):
 
     @property
     def lines(self) -> Lines | None:
-        """Where lines may go at once: they are gathered, and neither cut nor of another form."""
+        """The file that takes lines at once: they are gathered, and neither cut nor of another form."""
         return self._gathered if self._gathers and self._truncation is None else None
 
     def _begin(self) -> None:
@@ -210,7 +211,8 @@ class LogBackend(Background):
             left -= GATHER
 
     def drain(self) -> None:
-        """Write all that waits. Where the rate of batches is not limited, as many events as there are go at once."""
+        """Write all that waits. Where the rate of batches is not limited,
+        as many events as there are go at once."""
         most = self._batching.most if self._batching.rate else self._batching.buffer
         while True:
             events, size = self._buffer.take(most, WRITE_BYTES)

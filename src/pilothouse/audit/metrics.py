@@ -19,7 +19,7 @@ TURN = 5.0
 
 
 class AuditMetrics(Group):
-    """How many events there were and what became of them."""
+    """Counts of events, and of those that were lost."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.event_counts = [0]
@@ -36,8 +36,8 @@ class AuditMetrics(Group):
         )
         self.errors = Counter(
             "apiserver_audit_error_total",
-            "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by "
-            "the error.",
+            "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin"
+            " affected by the error.",
             ("plugin",),
             self.losses.totals,
         )
@@ -91,7 +91,8 @@ class Losses:
         self.tell()
 
     def tell(self, *, last: bool = False) -> None:
-        """Log what was lost since the last line, unless that was less than a minute ago; `last`: in any case."""
+        """Log what was lost since the last line, unless that was less than a minute ago;
+        `last`: in any case."""
         with self._lock:
             now = self._clock()
             if not self._untold or (now < self._due and not last):

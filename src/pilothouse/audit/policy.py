@@ -1,4 +1,5 @@
-"""The audit policy (audit.k8s.io/v1 Policy): reads and validates it, and decides what is recorded of a request.
+"""The audit policy (audit.k8s.io/v1 Policy):
+reads and validates it, and decides what is recorded of a request.
 
 Upstream's rules are in apiserver pkg/audit/policy and pkg/apis/audit/validation.
 """
@@ -39,7 +40,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is recorded of a request: its level, the stages that are left out, and whether managed fields are."""
+    """The verdict on a request: its level, the stages that are left out, and whether managed fields are."""
 
     level: int
     omitted: frozenset[str] = frozenset()
@@ -104,7 +105,8 @@ def _path_matches(path: str, pattern: str) -> bool:
 
 
 class Policy:
-    """The rules in their order. The first one that matches a request decides; where none does, nothing is recorded."""
+    """The rules in their order. The first one that matches a request decides;
+    where none does, nothing is recorded."""
 
     def __init__(self, rules: Iterable[Rule], otherwise: Verdict = Verdict(NONE)) -> None:
         self.rules = tuple(rules)
@@ -115,7 +117,7 @@ class Policy:
         """Whether a rule asks for the name of the object."""
 
     def decide(self, user: User | None, a: AuthorizationAttributes) -> Verdict:
-        """What is recorded of a request of an authenticated user, or of one that nobody was authenticated for."""
+        """The verdict on a request of an authenticated user, or of one for which nobody was authenticated."""
         for rule in self.rules:
             if rule.matches(user, a):
                 return rule.verdict
@@ -138,8 +140,8 @@ def load(path: str) -> Policy:
 def parse(data: bytes) -> Policy:
     """The policy that YAML or JSON text holds; PolicyError.
 
-    Members that there are not, and ones that are written twice, are logged and otherwise passed over, as upstream's
-    reader does.
+    Members that there are not, and ones that are written twice, are logged and otherwise passed over, as
+    upstream's reader does.
     """
     try:
         found = yaml.parse(data)

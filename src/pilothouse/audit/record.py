@@ -1,4 +1,5 @@
-"""What is recorded of one request: gathered while it is served, and made into an event at each of its stages.
+"""The audit record of one request: gathered while the request is served,
+and made into an event at each of its stages.
 
 Upstream's AuditContext (apiserver pkg/audit/context.go and request.go).
 """
@@ -28,7 +29,8 @@ SLOW = 500_000_000
 """Nanoseconds of a request from which on its events say what took how long."""
 
 LARGEST = 8 << 20
-"""Bytes of the objects of one event. Larger ones are left out, with upstream's annotation of truncated events."""
+"""Bytes of the objects of one event.
+Larger ones are left out, with upstream's annotation of truncated events."""
 
 _NAMING = (
     ("namespace", "namespace"),
@@ -38,11 +40,11 @@ _NAMING = (
 )
 _STATUS_MEMBERS = ("status", "message", "reason", "details")
 HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LEVELS)
-"""What an event of each level begins with."""
+"""The beginning of an event of each level."""
 
 
 class Sink(Protocol):
-    """Where the events of a request go: the Auditor."""
+    """The receiver of the events of a request: the Auditor."""
 
     legacy: bool
     """Whether events need the members of the legacy form."""
@@ -98,7 +100,8 @@ class Record(Draft):
         self._shared.append(annotations)
 
     def acts_as(self, user: User, constraint: str) -> None:
-        """The request is made on behalf of `user`; `constraint` is the verb of constrained impersonation that allowed it."""
+        """The request is made on behalf of `user`;
+        `constraint` is the verb of constrained impersonation that allowed it."""
         self._impersonated = user
         self.renamed()
         self.acting = event.member("impersonatedUser", event.user_info(user))
@@ -106,7 +109,8 @@ class Record(Draft):
             self.acting += event.member("authenticationMetadata", {"impersonationConstraint": constraint})
 
     def request_object(self, obj: Object, *, named: bool = True) -> None:
-        """The object that was sent, decoded and not changed by anybody since; `named`: its metadata name the target."""
+        """The object that was sent, decoded and not changed by anybody since;
+        `named`: its metadata name the target."""
         if named:
             self._name_target(obj.get("metadata") or {})
         if not self.request_wanted:
@@ -129,7 +133,8 @@ class Record(Draft):
                 setattr(target, member, value)
 
     def request_patch(self, body: bytes, *, yaml_form: bool) -> None:
-        """The patch that was sent. What is no JSON is refused anyway, and left out here. Takes long for a long body."""
+        """The patch that was sent. What is no JSON is refused anyway, and left out here.
+        Takes long for a long body."""
         try:
             if yaml_form and not body.startswith(b"{"):
                 body = json.dump(yaml.parse(body).value)
@@ -170,7 +175,7 @@ class Record(Draft):
         self._panic = what
 
     def answers(self, response: Response) -> None:
-        """As answered(), where more is known than the code."""
+        """Like answered(), where more is known than the code."""
         if self._shown and self.response_wanted:
             self._keep_response(response)
         self.status = self._response_status()

@@ -1,8 +1,9 @@
 """A file of lines that is rotated: by size, with a number and an age of old files, which may be compressed.
 
-The names of old files are those of upstream's logger (lumberjack): `audit-2026-11-26T20-03-42.123.log`, with `.gz`
-when it is compressed. Several processes may write one file: each line is appended in one write, one process at a time
-rotates, and all look every second whether the file at the path is still the one that they have open.
+The names of old files are those of upstream's logger (lumberjack): `audit-2026-11-26T20-03-42.123.log`, with
+`.gz` when it is compressed. Several processes may write one file: each line is appended in one write, one
+process at a time rotates, and all look every second whether the file
+at the path is still the one that they have open.
 """
 
 import calendar
@@ -61,7 +62,8 @@ class RotatedFile:
         self._tidy()
 
     def write(self, data: bytes) -> None:
-        """Append whole lines. What a full disk took of them ends where the next ones begin, in a line of its own."""
+        """Append whole lines. What a full disk took of them ends where the next ones begin,
+        in a line of its own."""
         now = self._clock()
         size = len(data)
         if now - self._looked >= LOOK or self._fd < 0:
@@ -186,7 +188,7 @@ class RotatedFile:
 
 
 def _written(path: Path) -> float:
-    """When a file was rotated, by its name."""
+    """The time at which a file was rotated, by its name."""
     found = _STAMP.search(path.name)
     assert found is not None
     head, _, millis = found[0].partition(".")

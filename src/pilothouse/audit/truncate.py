@@ -12,7 +12,8 @@ PLUGIN = "truncate"
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """The limits of one back end in bytes. An event above `event` loses its objects; a batch above `batch` is split."""
+    """The limits of one back end in bytes.
+    An event above `event` loses its objects; a batch above `batch` is split."""
 
     event: int
     batch: int

@@ -1,8 +1,9 @@
 """The webhook back end: posts lists of events to a service (apiserver plugin/pkg/audit/webhook and buffered).
 
-In the mode `batch` events are gathered and sent by tasks, and requests never wait; at most IN_FLIGHT lists are under
-way. A list that is not taken is sent again, up to ATTEMPTS times, and is then lost. In the blocking modes the event of a
-request's beginning is sent before the request goes on; those of its end are sent beside it.
+In the mode `batch` events are gathered and sent by tasks, and requests never wait; at most IN_FLIGHT lists
+are under way. A list that is not taken is sent again, up to ATTEMPTS times, and is then lost. In the blocking
+modes the event of a request's beginning is sent before the request goes on;
+those of its end are sent beside it.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ log = Logger(__name__)
 PLUGIN = "webhook"
 
 ATTEMPTS, FACTOR, JITTER = 5, 1.5, 0.2
-"""How often a list is sent, and how the wait between two attempts grows (util/webhook DefaultRetryBackoff)."""
+"""How often a list is sent, and how the wait between two attempts grows
+(util/webhook DefaultRetryBackoff)."""
 
 IN_FLIGHT = 64
 """Lists that may be under way at once; upstream has no such limit."""
@@ -57,8 +59,8 @@ class WebhookBackend(Background):
         budget: int = BUDGET,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`lost` is told of events that were not taken. `backoff` are the seconds before the second attempt. `clock` is
-        the loop's unless it is given."""
+        """`lost` is told of events that were not taken.
+        `backoff` are the seconds before the second attempt. `clock` is the loop's unless it is given."""
         self._post = post
         self._lost = lost
         self.strict = mode == STRICT
@@ -124,7 +126,7 @@ class WebhookBackend(Background):
         return good
 
     def flush(self) -> None:
-        """Nothing: events are on their way."""
+        """Do nothing: events are on their way."""
 
     def _fitting(self, events: Sequence[Event]) -> Sequence[Event]:
         if self._truncation is None:
@@ -151,7 +153,8 @@ class WebhookBackend(Background):
             task.add_done_callback(self._sending.discard)
 
     async def _gather(self) -> None:
-        """Wait until a batch is full, for as long as the flags say, or for one event where none are gathered."""
+        """Wait until a batch is full, for as long as the flags say,
+        or for one event where none are gathered."""
         self._full.clear()
         try:
             async with asyncio.timeout(None if self._at_once else self._batching.wait):

@@ -1,1 +1,2 @@
-"""Authentication: determines the user of a request. Imports registry readers, server.request and api.values.identity."""
+"""Authentication: determines the user of a request.
+Imports registry readers, server.request and api.values.identity."""

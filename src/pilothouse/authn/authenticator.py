@@ -22,7 +22,8 @@ _LONGEST = 2048
 """The longest header, in characters, that is a cache key as it is; a longer token is known by its digest."""
 
 MAX_TOKEN = 16 << 10
-"""Characters of a token that is looked at, unless --max-token-bytes says otherwise. Groups make tokens of issuers long."""
+"""Characters of a token that is looked at, unless --max-token-bytes says otherwise.
+Groups make tokens of issuers long."""
 _LARGEST = 64 << 10
 """The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
@@ -45,19 +46,21 @@ class Authenticator(Protocol):
     """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
     async def authenticate(self, request: Request) -> User | None:
-        """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
+        """The user; None when the request has no credentials of this method;
+        errors.Unauthorized for wrong ones."""
 
 
 class Method(Authenticator, Protocol):
     """One of the methods of a union."""
 
     name: str
-    """How people know it."""
+    """The name by which people know it."""
 
 
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """The user of a token, those of the requested audiences for which it is valid, and what its owner is to be told.
+    """The user of a token, those of the requested audiences for which it is valid,
+    and what its owner is to be told.
 
     annotations: keys and values for the audit events of requests with the token.
     """
@@ -69,18 +72,20 @@ class TokenIdentity:
 
 
 class TokenAuthenticator(Protocol):
-    """One sort of bearer token."""
+    """An authenticator of one kind of bearer token."""
 
     name: str
-    """How people know it."""
+    """The name by which people know it."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
-        """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
+        """The identity; None for a token of another kind;
+        errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
 class Recognition:
-    """By which method a request's user was recognised ("" = by none), and what those asked before it have said."""
+    """The method by which a request's user was recognised ("" = by none),
+    and the answers of those asked before it."""
 
     by: str
     said: tuple[tuple[str, str], ...] = ()
@@ -89,7 +94,7 @@ class Recognition:
 BY_NOBODY = Recognition("anonymous")
 """The recognition of a request without credentials."""
 NOT_MINE = "no token of this sort"
-"""What a sort of tokens has to say of others."""
+"""The error of an authenticator of tokens about a token of another kind."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -112,7 +117,8 @@ def join(reasons: Sequence[str]) -> str:
 
 
 def with_authenticated(user: User) -> User:
-    """The user with the group system:authenticated, unless the groups tell already whether they are authenticated."""
+    """The user with the group system:authenticated,
+    unless the groups tell already whether they are authenticated."""
     groups = user.groups
     if user.name == ANONYMOUS.name or ALL_AUTHENTICATED in groups or ALL_UNAUTHENTICATED in groups:
         return user
@@ -126,8 +132,9 @@ def bearer_token(header: str) -> str:
 
 
 def protocol_token(request: Request, longest: int = MAX_TOKEN) -> str:
-    """The token that a browser's WebSocket carries among its subprotocols, "" when there is none; Unauthorized when
-    it is malformed, or no other subprotocol is left to be chosen (request/websocket ProtocolAuthenticator).
+    """The token that a browser's WebSocket carries among its subprotocols, ""
+    when there is none; Unauthorized when it is malformed, or no other
+    subprotocol is left to be chosen (request/websocket ProtocolAuthenticator).
 
     Subprotocols that leave no room for a token of `longest` bytes in base64, and 4 KB beside it, are refused.
     """
@@ -167,8 +174,9 @@ class UnionAuthenticator:
     """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
 
     `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
-    only when nothing succeeds, and then it keeps anonymous from being tried. `anonymous_paths` limit anonymous requests to
-    some paths, unless there are none. `audiences` are the server's; `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
+    only when nothing succeeds, and then it keeps anonymous from being tried. `anonymous_paths` limit
+    anonymous requests to some paths, unless there are none. `audiences` are the server's; `clock` is the one
+    by which a token's result is cached for SUCCESS_TTL seconds.
     No method is asked about tokens of more than `longest` bytes.
     """
 
@@ -202,7 +210,8 @@ class UnionAuthenticator:
         """Grows when the cache is emptied: what was asked before that is not put there."""
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized (Undecided, where it might have been another answer).
+        """The user behind a request, or errors.Unauthorized
+        (Undecided, where it might have been another answer).
 
         Sets `warnings`, `annotations` and `recognition` of the request.
         """
@@ -221,7 +230,7 @@ class UnionAuthenticator:
         return await self._ask(request)
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> Review:
-        """What a TokenReview answers for a token, with no other credentials beside it."""
+        """The answer of a TokenReview to a token, with no other credentials beside it."""
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
@@ -324,6 +333,7 @@ def _after(said: list[tuple[str, str]], found: Recognition) -> Recognition:
 
 
 def _cache_key(token: str) -> str | bytes:
-    """The cache key of a token: the header with the token alone, so that other words in it make no further entry."""
+    """The cache key of a token: the header with the token alone,
+    so that other words in it make no further entry."""
     header = f"Bearer {token}"
     return header if len(header) <= _LONGEST else short(token)

@@ -1,4 +1,5 @@
-"""Turns the claims of a token into a user: claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
+"""Turns the claims of a token into a user:
+claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,8 @@ def _text(claims: Claims, claim: str, what: str) -> str:
 
 
 def _wrong_type(value: Any, wanted: str) -> str:
-    """What Go's decoder says; a list is told by its first wrong item there, and as an array here."""
+    """The message of Go's decoder. It names the first wrong item of a list;
+    this one calls the list an array."""
     found = {bool: "bool", str: "string", dict: "object", list: "array"}.get(type(value), "number")
     return f"json: cannot unmarshal {'null' if value is None else found} into Go value of type {wanted}"
 

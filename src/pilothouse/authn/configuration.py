@@ -1,4 +1,5 @@
-"""AuthenticationConfiguration: the JWT authenticators of --authentication-config (apiserver pkg/apis/apiserver, KEP-3331)."""
+"""AuthenticationConfiguration: the JWT authenticators of --authentication-config
+(apiserver pkg/apis/apiserver, KEP-3331)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ KIND = "AuthenticationConfiguration"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who signs the tokens, and where its keys are.
+    """The issuer who signs the tokens, and the place of its keys.
 
-    discovery_url: of the discovery document, when that is not at the issuer's well-known path. certificate_authority:
-    PEM; the host's when empty. egress_selector_type: the egress that fetches use; "" dials directly.
+    discovery_url: of the discovery document, when that is not at the issuer's well-known path.
+    certificate_authority: PEM; the host's when empty.
+    egress_selector_type: the egress that fetches use; "" dials directly.
     """
 
     url: str = ""
@@ -29,7 +31,8 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """What a value of the user is made of: a claim behind a prefix, or an expression. `prefix` is None when not set."""
+    """The source of a value of the user: a claim behind a prefix, or an expression.
+    `prefix` is None when not set."""
 
     claim: str = ""
     prefix: str | None = None
@@ -56,7 +59,7 @@ class ClaimMappings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What must hold of the claims (a claim with a value, or an expression) or of the user (an expression)."""
+    """A condition on the claims (a claim with a value, or an expression) or on the user (an expression)."""
 
     claim: str = ""
     required_value: str = ""
@@ -91,7 +94,8 @@ class AuthenticationConfiguration:
 
 
 def read(data: bytes) -> AuthenticationConfiguration:
-    """What the content of a file says, not yet validated; ConfigurationError when it is no configuration."""
+    """Read the content of a file, which is not validated yet;
+    ConfigurationError when it is no configuration."""
     if not data:
         raise ConfigurationError("empty config data")
     config = parse(data, "failed to load AuthenticationConfiguration:")
@@ -117,7 +121,8 @@ def _authenticator(found: Any, path: str) -> JWTAuthenticator:
 
 def _issuer(found: Any, path: str) -> Issuer:
     members = (
-        "url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType",
+        "url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy",
+        "egressSelectorType",
     )  # fmt: skip
     found = refuse_unknown(found, members, f"{path}.")
     audiences = _list(found, "audiences", path)

@@ -1,4 +1,5 @@
-"""Distributed claims: those that a token leaves to another endpoint (OpenID Connect Core 1.0, section 5.6.2)."""
+"""Distributed claims: those that a token leaves to another endpoint
+(OpenID Connect Core 1.0, section 5.6.2)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,7 +78,8 @@ class DistributedClaims:
         header, unverified = (parts.header(), parts.claims()) if parts is not None else (None, None)
         if parts is None or header is None or unverified is None:
             raise ClaimError(
-                f"getting untrusted issuer from endpoint {url} failed for claim {quote(claim)}: malformed token"
+                f"getting untrusted issuer from endpoint {url} failed for claim {quote(claim)}: malformed"
+                " token"
             )
         issuer = issuer_of(unverified)
         try:

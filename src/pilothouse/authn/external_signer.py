@@ -1,4 +1,5 @@
-"""Service account tokens signed by another process (--service-account-signing-endpoint, KEP-740): gRPC on a unix socket.
+"""Service account tokens signed by another process (--service-account-signing-endpoint, KEP-740):
+gRPC on a unix socket.
 
 The API is k8s.io/externaljwt v1. Needs grpcio (extra `kms`).
 """
@@ -44,8 +45,9 @@ class SignerError(Exception):
 class ExternalSigner(BackgroundTask):
     """Signs tokens, and knows the keys by which they are verified. `open` must come first, then `start`.
 
-    Keys are fetched as often as the signer says, and when a token names an unknown one. What cannot be fetched leaves the
-    known keys as they are. `max_lifetime` is the longest that a token may live, in seconds. `clock` is monotonic.
+    Keys are fetched as often as the signer says, and when a token names an unknown one. What cannot be
+    fetched leaves the known keys as they are.
+    `max_lifetime` is the longest that a token may live, in seconds. `clock` is monotonic.
     """
 
     def __init__(
@@ -92,8 +94,8 @@ class ExternalSigner(BackgroundTask):
             raise SignerError(f"while setting up external-jwt-signer: {err}") from None
         if self.max_lifetime < MIN_LIFETIME:
             raise SignerError(
-                f"max token life supported by external-jwt-signer ({self.max_lifetime}s) is less than acceptable "
-                f"(min {MIN_LIFETIME}s)"
+                f"max token life supported by external-jwt-signer ({self.max_lifetime}s) is less than"
+                f" acceptable (min {MIN_LIFETIME}s)"
             )
 
     async def close(self) -> None:

@@ -14,7 +14,8 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 def fetch_through(outbound: Outbound, ca: str, seconds: float = SECONDS) -> Fetch:
-    """Reads URLs whose servers `ca` (PEM; the host's CAs when empty) vouches for. A document has 1 MiB at most."""
+    """Reads URLs whose servers `ca` (PEM; the host's CAs when empty) vouches for.
+    A document has 1 MiB at most."""
     trust = Trust(ca.encode())
 
     async def fetch(url: str, token: str = "") -> bytes:

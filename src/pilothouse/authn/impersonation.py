@@ -38,13 +38,13 @@ _EXTRA = "impersonate-extra-"
 _NODE_PREFIX = "system:node:"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 _SEVERAL = 4
-"""From so many groups or extras on, one check for all of them is tried first."""
+"""The number of groups or extras from which on one check for all of them is tried first."""
 
 
 @dataclass(slots=True, frozen=True)
 class _Mode:
-    """A mode of impersonation: the caller needs `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB`
-    on the request."""
+    """A mode of impersonation: the caller needs `impersonate:NAME`
+    on the wanted user and `impersonate-on:NAME:VERB` on the request."""
 
     name: str
     fits: Callable[[User, User], bool]
@@ -54,7 +54,8 @@ class _Mode:
 class Impersonation:
     """Decides who a request acts as.
 
-    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason; authn does not import authz.
+    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason;
+    authn does not import authz.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Impersonation:
             self.metrics.attempts.observe(time.perf_counter() - began, decision, mode)
 
     async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> tuple[User, str]:
-        """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
+        """Try each mode, first the one that succeeded last for this caller;
+        the first refusal is raised when all fail."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
         last = self._last[caller]
@@ -274,7 +276,7 @@ _MODES = (
     _Mode("serviceaccount", lambda wanted, _: _only_name(wanted) and _account_of(wanted.name) is not None),
     _Mode("user-info", lambda wanted, _: _node_of(wanted.name) is None and _account_of(wanted.name) is None),
 )
-"""From the narrowest to the widest; the legacy `impersonate` verb comes after them."""
+"""The modes from the narrowest to the widest; the legacy `impersonate` verb comes after them."""
 
 
 def _fault_of_extra(extra: dict[str, list[str]]) -> str:

@@ -1,4 +1,5 @@
-"""Keys that sign and verify JSON web tokens: read from PEM, published as JWKS. Imports its libraries lazily."""
+"""Keys that sign and verify JSON web tokens: read from PEM, published as JWKS.
+Imports its libraries lazily."""
 
 import base64
 import functools
@@ -17,10 +18,12 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
 _FAILURE = "go-jose/go-jose: error in cryptographic primitive"
 MAX_HEADER = 4 << 10
-"""Bytes of a token's header. It is parsed before the signature is verified, as it names the algorithm and the key."""
+"""Bytes of a token's header. It is parsed before the signature is verified,
+as it names the algorithm and the key."""
 MAX_PLAIN, MAX_PARTS = 16 << 10, 10_000
-"""Bytes of a payload from which on its members, objects and arrays are counted, and how many it may have. Tokens of clients
-are shorter, those of distributed claims are not, and they are read before their signature is verified."""
+"""Bytes of a payload from which on its members, objects and arrays are counted,
+and how many it may have. Tokens of clients are shorter, those of distributed
+claims are not, and they are read before their signature is verified."""
 _ISSUER = re.compile(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_ISSUERS = 8
@@ -58,13 +61,13 @@ class SigningKey:
 
 
 class KeySource(Protocol):
-    """Where the keys are that verify this cluster's tokens."""
+    """A source of the keys that verify this cluster's tokens."""
 
     async def find(self, kid: str) -> Sequence[VerifyKey]:
-        """Those of a key ID; all for ""."""
+        """The keys of a key ID; all for ""."""
 
     def published(self) -> Sequence[VerifyKey]:
-        """Those that others are told of."""
+        """The keys that are published to others."""
 
 
 class StaticKeys:
@@ -94,7 +97,8 @@ def signing_with(key: SigningKey) -> Sign:
 
 
 def of_der(kid: str, der: bytes) -> VerifyKey:
-    """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it; ValueError when it is none for tokens."""
+    """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it;
+    ValueError when it is none for tokens."""
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     public = load_der_public_key(der)
@@ -127,7 +131,8 @@ def generate() -> bytes:
 
 @dataclass(slots=True, frozen=True)
 class Compact:
-    """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it: its JSON is not parsed yet."""
+    """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:
+    its JSON is not parsed yet."""
 
     text: str
     _header: bytes
@@ -136,8 +141,8 @@ class Compact:
     def issuers(self) -> list[str]:
         """The texts of members `iss`, at whatever depth: the issuer is one of them, or the token has none.
 
-        The scan is bounded, and nothing is parsed. The caller compares the claim itself when it has verified the signature. An `iss`
-        that is spelled with escapes is not found.
+        The scan is bounded, and nothing is parsed. The caller compares the claim itself when it has verified
+        the signature. An `iss` that is spelled with escapes is not found.
         """
         found = (match[1] for match in islice(_ISSUER.finditer(self._payload), _MAX_ISSUERS))
         return list(dict.fromkeys(filter(None, map(_text, found))))
@@ -149,7 +154,8 @@ class Compact:
         return header if all(text is None or isinstance(text, str) for text in texts) else None
 
     def claims(self) -> dict[str, Any] | None:
-        """The claims; None when the payload is no object in JSON, or a long one with too many parts to be read at once."""
+        """The claims; None when the payload is no object in JSON,
+        or a long one with too many parts to be read at once."""
         if len(self._payload) > MAX_PLAIN:
             members, containers, _ = shape(self._payload)
             if members + containers > MAX_PARTS:
@@ -170,7 +176,8 @@ def compact(token: str) -> Compact | None:
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The header and the claims of a token that comes from somebody trusted; None when it is no compact JWS."""
+    """The header and the claims of a token that comes from somebody trusted;
+    None when it is no compact JWS."""
     parts = compact(token)
     header, claims = (parts.header(), parts.claims()) if parts is not None else (None, None)
     return None if header is None or claims is None else (header, claims)
@@ -216,7 +223,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def seconds(value: Any) -> int:
-    """A moment out of a claim, in whole seconds (go-jose's NumericDate). ValueError when it is no finite number.
+    """A moment out of a claim, in whole seconds (go-jose's NumericDate).
+    ValueError when it is no finite number.
 
     What is beyond 64 bits becomes the smallest number, as Go's conversion does: such a token has expired.
     """
@@ -238,7 +246,8 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def plain(header: dict[str, Any]) -> bool:
-    """Whether a header asks for no other way of signing: no extension that must be understood, no unencoded payload."""
+    """Whether a header asks for no other way of signing:
+    no extension that must be understood, no unencoded payload."""
     return "crit" not in header and header.get("b64", True) is True
 
 

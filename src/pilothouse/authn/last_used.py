@@ -1,4 +1,5 @@
-"""Labels the secrets of legacy tokens with the day of their last use, by which unused ones are found and removed (KEP-2799)."""
+"""Labels the secrets of legacy tokens with the day of their last use,
+by which unused ones are found and removed (KEP-2799)."""
 
 import asyncio
 import time

@@ -79,7 +79,8 @@ class _Users(dict[str, list[int]]):
 
 
 class TokenCacheMetrics(Group):
-    """How often a bearer token was known already, and how others were checked (apiserver token/cache/stats.go)."""
+    """How often a bearer token was known already,
+    and how others were checked (apiserver token/cache/stats.go)."""
 
     def __init__(self) -> None:
         cache = "authentication_token_cache_"
@@ -100,7 +101,7 @@ class TokenCacheMetrics(Group):
             f"{cache}active_fetch_count", "[ALPHA] Tokens that are being checked.", ("status",), self._active
         )
         self.fetching: int | None = None
-        """How many are; None before the first one."""
+        """The number of fetches under way; None before the first one."""
         self.hit = self.seconds.series("hit").observe
         """Called for each token that is in the cache."""
 
@@ -137,9 +138,11 @@ class Fetch:
 
 
 class ImpersonationMetrics(Group):
-    """Requests on behalf of others, and what the authorizer was asked for them (filters/impersonation/metrics).
+    """Requests on behalf of others, and what the authorizer was asked for them
+    (filters/impersonation/metrics).
 
-    mode: that of constrained impersonation, `legacy`, or "" where all have failed. decision: allowed or denied.
+    mode: that of constrained impersonation, `legacy`, or "" where all have failed.
+    decision: allowed or denied.
     """
 
     def __init__(self) -> None:
@@ -172,7 +175,8 @@ class CertificateMetrics(Group):
 
 
 class JWTMetrics(ReloadMetrics, Group):
-    """How long tokens of configured issuers took, when their keys were fetched, and reloads of the configuration.
+    """How long tokens of configured issuers took,
+    when their keys were fetched, and reloads of the configuration.
 
     Upstream: token/oidc/metrics.go.
     """

@@ -1,4 +1,5 @@
-"""Authenticates the tokens of OpenID Connect issuers (--authentication-config, --oidc-*; token/oidc upstream)."""
+"""Authenticates the tokens of OpenID Connect issuers
+(--authentication-config, --oidc-*; token/oidc upstream)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
-"""Those that tokens may be signed with: all are asymmetric."""
+"""The algorithms with which tokens may be signed: all are asymmetric."""
 
 
 def check_algorithms(algorithms: Sequence[str]) -> None:
@@ -33,7 +34,8 @@ def check_algorithms(algorithms: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """What the authenticators of all issuers share. `clock` is monotonic, `now` gives Unix seconds."""
+    """The settings that the authenticators of all issuers share.
+    `clock` is monotonic, `now` gives Unix seconds."""
 
     algorithms: tuple[str, ...] = ALGORITHMS
     metrics: JWTMetrics
@@ -79,8 +81,8 @@ class IssuerTokens:
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
     async def identify(self, token: Compact, header: dict[str, Any]) -> TokenIdentity:
-        """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys, or
-        when distributed claims cannot be had."""
+        """The identity of a token's owner; errors.Unauthorized with the reason when the token does not count,
+        Undecided before there are keys, or when distributed claims cannot be had."""
         if self.provider.fault:
             raise Undecided("oidc: authenticator not initialized")
         try:
@@ -109,7 +111,7 @@ class JWTTokens(Background):
 
     @property
     def issuers(self) -> list[IssuerTokens]:
-        """Those in force."""
+        """The issuers in force."""
         return list(self._issuers.values())
 
     def start(self) -> None:
@@ -123,7 +125,8 @@ class JWTTokens(Background):
             await one.close()
 
     async def replace(self, issuers: Sequence[IssuerTokens], forget: Callable[[], None]) -> None:
-        """Put other issuers, which have been started, in force; `forget` empties the cache of tokens at once."""
+        """Put other issuers, which have been started, in force;
+        `forget` empties the cache of tokens at once."""
         old, self._issuers = self.issuers, {one.url: one for one in issuers}
         forget()
         for one in old:
@@ -150,7 +153,8 @@ class JWTTokens(Background):
                     refusals.append(error)
             raise refusals[0]
         finally:
-            refusals.clear()  # an error that its own frame holds would keep the token until the next collection
+            # An error that its own frame holds would keep the token until the next collection.
+            refusals.clear()
 
     async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"

@@ -1,4 +1,5 @@
-"""An OpenID provider as token verification needs it: found by discovery, its keys fetched and kept (go-oidc's Provider)."""
+"""An OpenID provider as token verification needs it:
+found by discovery, its keys fetched and kept (go-oidc's Provider)."""
 
 import asyncio
 import contextlib
@@ -23,7 +24,8 @@ RETRY = 10.0
 MAX_KEYS = 100
 """Keys of one provider. Without a key ID in a token each of them is tried."""
 MAX_MODULUS, MAX_EXPONENT = 1366, 6
-"""Digits in base64 of an RSA key: 8,192 bits, and 32 (31 in Go). Signatures by longer ones take milliseconds to verify."""
+"""Digits in base64 of an RSA key: 8,192 bits, and 32 (31 in Go).
+Signatures by longer ones take milliseconds to verify."""
 MAX_TOKEN_PAYLOAD, MAX_SIGNATURE = 1 << 20, 4 << 10
 """Characters of a token's parts; --max-token-bytes limits those of clients."""
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -33,15 +35,16 @@ class Fetch(Protocol):
     """Reads https URLs."""
 
     def __call__(self, url: str, token: str = "") -> Awaitable[bytes]:
-        """The body that a GET is answered with; `token` is sent as bearer token. Raises OSError without a success."""
+        """The body that a GET is answered with; `token` is sent as bearer token.
+        Raises OSError without a success."""
 
 
 class Provider(BackgroundTask):
     """One provider. `start` begins discovery, which is tried until it succeeds.
 
-    Keys are fetched after discovery, and whenever none that is known verifies a token; two fetches are at least RETRY
-    seconds of `clock` apart. What cannot be fetched leaves the known keys as they are. `metrics` are told of fetches,
-    except for those of providers that only distributed claims need.
+    Keys are fetched after discovery, and whenever none that is known verifies a token; two fetches are at
+    least RETRY seconds of `clock` apart. What cannot be fetched leaves the known keys as they are. `metrics`
+    are told of fetches, except for those of providers that only distributed claims need.
     """
 
     def __init__(
@@ -109,7 +112,8 @@ class Provider(BackgroundTask):
         return ""
 
     async def verify(self, token: str, header: dict[str, Any], registry: Any) -> None:
-        """BadSignature unless one of the provider's keys signed the token; `registry` names the algorithms."""
+        """BadSignature unless one of the provider's keys signed the token;
+        `registry` names the algorithms."""
         if not keys.plain(header):
             raise BadSignature("the header asks for an extension")
         if await self._signed(token, header, registry):
@@ -122,7 +126,8 @@ class Provider(BackgroundTask):
         raise BadSignature("failed to verify id token signature")
 
     async def _signed(self, token: str, header: dict[str, Any], registry: Any) -> bool:
-        """Whether a key signed the token. Where several may have, they are tried in turns of the loop, for one token at a time."""
+        """Whether a key signed the token. Where several may have,
+        they are tried in turns of the loop, for one token at a time."""
         from joserfc import jws
         from joserfc.errors import JoseError
 
@@ -168,7 +173,7 @@ class Provider(BackgroundTask):
 
 
 def registry_of(algorithms: tuple[str, ...]) -> Any:
-    """What joserfc may verify: these algorithms, whatever other members a header has."""
+    """The algorithms that joserfc may verify: these, whatever other members a header has."""
     from joserfc.jws import JWSRegistry
 
     registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
@@ -189,7 +194,8 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _verifying_keys(data: bytes) -> list[Any]:
-    """The public RSA and EC keys of a set that may verify signatures; others, secrets among them, are left out."""
+    """The public RSA and EC keys of a set that may verify signatures;
+    others, secrets among them, are left out."""
     from joserfc.errors import JoseError
     from joserfc.jwk import ECKey, RSAKey
 

@@ -13,7 +13,8 @@ PATIENCE = 60.0
 
 
 class Reload:
-    """Has tokens judged by other issuers; `anonymous` is what the content in force says of anonymous requests.
+    """A reload, which has other issuers judge tokens;
+    `anonymous` is what the content in force says of anonymous requests.
 
     `make` validates a configuration and makes its issuers; `forget` is called when others are in force.
     """
@@ -42,7 +43,8 @@ class Reload:
         return self._make(config)
 
     async def use(self, issuers: list[IssuerTokens]) -> None:
-        """Have tokens judged by these issuers, once all their providers are found; TimeoutError when one is not."""
+        """Have tokens judged by these issuers, once all their providers are found;
+        TimeoutError when one is not."""
         if why := await self._find(issuers):
             raise TimeoutError(why)
         await self._tokens.replace(issuers, self._forget)

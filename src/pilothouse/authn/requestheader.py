@@ -56,7 +56,8 @@ class RequestHeaderAuthenticator:
         self._trusted.clear()
 
     async def authenticate(self, request: Request) -> User | None:
-        # PERF: requests without the header are none of a proxy's; the certificates of others are not verified here.
+        # PERF: requests without the header are none of a proxy's;
+        # the certificates of others are not verified here.
         headers = request.headers
         for header in self.username_headers:
             if header in headers:

@@ -1,4 +1,5 @@
-"""The rules for an AuthenticationConfiguration (apiserver pkg/apis/apiserver/validation), with upstream's words."""
+"""The rules for an AuthenticationConfiguration (apiserver pkg/apis/apiserver/validation),
+with upstream's words."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -21,9 +22,9 @@ MAX_AUTHENTICATORS = 64
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")
 _MATCH_ANY = "MatchAny"
 _NO_EMAIL_VERIFIED = (
-    "claims.email_verified must be used in claimMappings.username.expression or "
-    "claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used in "
-    "claimMappings.username.expression"
+    "claims.email_verified must be used in claimMappings.username.expression or"
+    " claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used"
+    " in claimMappings.username.expression"
 )
 
 
@@ -200,7 +201,8 @@ def _user_rules(rules: Iterable[Rule], path: str, errs: Errors) -> list[tuple[Pr
 
 
 def _mapping(mapping: Mapping, path: str, required: bool, errs: Errors) -> Program | None:
-    """The program of the username or of the groups. An expression counts only when nothing about it is wrong."""
+    """The program of the username or of the groups.
+    An expression counts only when nothing about it is wrong."""
     if mapping.expression and mapping.claim:
         errs.invalid(path, "", "claim and expression can't both be set")
     elif mapping.expression:

@@ -1,4 +1,5 @@
-"""Verifies ID tokens of one provider (go-oidc's IDTokenVerifier): algorithm, signature, issuer, audience, dates, in that order."""
+"""Verifies ID tokens of one provider (go-oidc's IDTokenVerifier):
+algorithm, signature, issuer, audience, dates, in that order."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ class InvalidToken(Exception):
 class Verifier:
     """Checks tokens of `provider` for one of `audiences`. `now` gives Unix seconds.
 
-    The signature comes before the claims, which nobody has to parse for a stranger; go-oidc reads the claims first.
+    The signature comes before the claims, which nobody has to parse for a stranger;
+    go-oidc reads the claims first.
     """
 
     def __init__(

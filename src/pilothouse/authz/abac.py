@@ -24,7 +24,7 @@ class PolicyError(ValueError):
 
 
 class Policy(NamedTuple):
-    """Who may do what. "*" matches all; "" matches only what is "" itself."""
+    """A user or a group, and what it may do. "*" matches all; "" matches only what is "" itself."""
 
     user: str = ""
     group: str = ""
@@ -95,7 +95,8 @@ class ABACAuthorizer:
 
 
 def load(path: str) -> list[Policy]:
-    """The policies of a file: one JSON object a line, with lines that are empty or begin with `#` between them.
+    """The policies of a file: one JSON object a line,
+    with lines that are empty or begin with `#` between them.
 
     PolicyError names the line that cannot be used; OSError when the file cannot be read.
     """

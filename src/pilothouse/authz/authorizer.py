@@ -18,8 +18,10 @@ SUPERUSERS = "system:masters"
 class Decision:
     """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log.
 
-    error: what kept an authorizer from deciding. A request that is not allowed is then a 500: it may be lawful.
-    by: the name of the authorizer that allows or denies. rule: the rule that allows it, as JSON; "" where there is none.
+    error: what kept an authorizer from deciding.
+    A request that is not allowed is then a 500: it may be lawful.
+    by: the name of the authorizer that allows or denies.
+    rule: the rule that allows it, as JSON; "" where there is none.
     """
 
     allowed: bool
@@ -44,7 +46,8 @@ class Authorizer(Protocol):
 
 @dataclass(slots=True)
 class Rules:
-    """What a user may do in a namespace, as far as it can be listed (SubjectRulesReviewStatus)."""
+    """The rules that say what a user may do in a namespace,
+    as far as they can be listed (SubjectRulesReviewStatus)."""
 
     resource: list[Object] = field(default_factory=list)
     non_resource: list[Object] = field(default_factory=list)
@@ -59,7 +62,8 @@ class Rules:
 
 
 class Member(NamedTuple):
-    """An authorizer of a union; its type (a mode of --authorization-mode) and its name are those in the metrics."""
+    """An authorizer of a union; its type (a mode of --authorization-mode)
+    and its name are those in the metrics."""
 
     authorizer: Authorizer
     type: str = "Custom"

@@ -1,4 +1,5 @@
-"""Match conditions of authorization webhooks: CEL over the SubjectAccessReview (apiserver pkg/authorization/cel)."""
+"""Match conditions of authorization webhooks:
+CEL over the SubjectAccessReview (apiserver pkg/authorization/cel)."""
 
 from collections.abc import Sequence
 from time import perf_counter

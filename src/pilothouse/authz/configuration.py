@@ -1,4 +1,5 @@
-"""AuthorizationConfiguration: the authorizers of --authorization-config (apiserver pkg/apis/apiserver, KEP-3221)."""
+"""AuthorizationConfiguration: the authorizers of --authorization-config
+(apiserver pkg/apis/apiserver, KEP-3221)."""
 
 import os
 import stat
@@ -21,8 +22,8 @@ MAX_SECONDS = 30
 _SECOND = 10**9
 _MEMBERS = (
     "authorizedTTL", "cacheAuthorizedRequests", "unauthorizedTTL", "cacheUnauthorizedRequests", "timeout",
-    "subjectAccessReviewVersion", "matchConditionSubjectAccessReviewVersion", "failurePolicy", "connectionInfo",
-    "matchConditions",
+    "subjectAccessReviewVersion", "matchConditionSubjectAccessReviewVersion", "failurePolicy",
+    "connectionInfo", "matchConditions",
 )  # fmt: skip
 
 
@@ -30,7 +31,8 @@ _MEMBERS = (
 class Webhook:
     """How a webhook is asked. Times are seconds; a time to live of 0 caches nothing.
 
-    kubeconfig: the file that says where it is. deny: whether a failure refuses the request; otherwise it is no opinion.
+    kubeconfig: the file that says where it is.
+    deny: whether a failure refuses the request; otherwise it is no opinion.
     """
 
     kubeconfig: str

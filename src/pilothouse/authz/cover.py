@@ -1,4 +1,4 @@
-"""Which rights that rules grant are covered by no other rule, without the product of the lists that a rule is.
+"""Find the rights of rules that no other rule covers, without the product of the lists that a rule is.
 
 A rule grants one right for each combination of its groups, resources, verbs and names, which may be millions.
 So combinations are not tried one by one: from member to member, those of the held rules are kept that still
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pilothouse.authz.rbac import Rule
 
 MAX_STEPS = 1_000_000
-"""Comparisons in one check of a user's rules. A body of 3 MB lists fewer texts; only rules that are made to overlap
-in ever new ways need more."""
+"""Comparisons in one check of a user's rules.
+A body of 3 MB lists fewer texts; only rules that are made to overlap in ever new ways need more."""
 MAX_TOLD = 64 * 1024
 """Characters of the rights that a refusal lists."""
 
@@ -34,7 +34,8 @@ def uncovered(held: Sequence[Rule], wanted: Sequence[Rule]) -> list[Rule]:
 
 
 def first_uncovered(held: Sequence[Rule], wanted: Sequence[Rule]) -> tuple[list[Rule], bool]:
-    """As many uncovered atoms as a message may list, and whether these are all; may raise TooComplex."""
+    """The first uncovered atoms, at most as many as a message lists, and whether these are all;
+    may raise TooComplex."""
     out: list[Rule] = []
     told = 0
     try:
@@ -134,7 +135,7 @@ class _Cover:
         return found
 
     def _narrowed(self, name: str, ids: Ids, text: str | None) -> Ids:
-        """Those of the held rules whose member covers a text."""
+        """The held rules, of these, whose member covers a text."""
         self._step(1)
         if not ids:
             return ids

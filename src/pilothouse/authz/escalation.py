@@ -105,7 +105,10 @@ class Escalation:
         try:
             missing, whole = first_uncovered(held, rules)
         except TooComplex:
-            return f"user {quote(user.name)} is attempting to grant RBAC permissions that are too many to compare"
+            return (
+                f"user {quote(user.name)} is attempting to grant RBAC permissions that are too many to"
+                " compare"
+            )
         if not missing:
             return ""
         lines, listed = [], 0

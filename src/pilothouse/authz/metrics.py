@@ -62,7 +62,8 @@ class AuthorizationMetrics(ReloadMetrics, Group):
         )
         self.conditions_excluded = Counter(
             "apiserver_authorization_match_condition_exclusions_total",
-            "[ALPHA] Requests of which an authorization webhook was not asked because of its match conditions.",
+            "[ALPHA] Requests of which an authorization webhook was not asked because of its match"
+            " conditions.",
             matched,
         )
         self.conditions_seconds = Histogram(
@@ -73,7 +74,8 @@ class AuthorizationMetrics(ReloadMetrics, Group):
         )
 
     def tally(self, type_: str, name: str) -> tuple[list[int], list[int]]:
-        """The counts of what an authorizer allowed, and of what it denied; its type is a mode of --authorization-mode.
+        """The counts of what an authorizer allowed, and of what it denied;
+        its type is a mode of --authorization-mode.
 
         PERF: the authorizer adds to them itself.
         """

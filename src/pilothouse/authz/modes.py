@@ -41,18 +41,21 @@ class Connect(Protocol):
     """Makes what sends reviews to a webhook."""
 
     def __call__(self, kubeconfig: str, seconds: float) -> Post:
-        """`kubeconfig` says where it is, `seconds` how long it may take. ValueError, OSError when the file is bad."""
+        """`kubeconfig` says where it is, `seconds` how long it may take.
+        ValueError, OSError when the file is bad."""
 
 
 def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[Entry]:
-    """The modes of --authorization-mode as a configuration file would name them (GetNameForAuthorizerMode)."""
+    """The modes of --authorization-mode as a configuration file would name them
+    (GetNameForAuthorizerMode)."""
     return [
         Entry(mode, "default", webhook) if mode == "Webhook" else Entry(mode, mode.lower()) for mode in modes
     ]
 
 
 class Authorizers:
-    """Makes authorizers. What indexes the cluster's objects is made once, and kept when others take its place.
+    """Makes authorizers. What indexes the cluster's objects is made once,
+    and kept when others take its place.
 
     node_rules: what every node may do: the rules of the bootstrap role system:node. abac: the authorizer of
     --authorization-policy-file. connect: reaches webhooks. budget: that of the server's caches.
@@ -82,7 +85,8 @@ class Authorizers:
             self._kept["ABAC"] = abac
 
     def members(self, entries: Sequence[Entry]) -> list[Member]:
-        """The authorizers of a configuration, in its order. ValueError, OSError when one of them cannot be made."""
+        """The authorizers of a configuration, in its order.
+        ValueError, OSError when one of them cannot be made."""
         return [Member(self._authorizer(entry), entry.type, entry.name) for entry in entries]
 
     def _authorizer(self, entry: Entry) -> Authorizer:

@@ -1,4 +1,5 @@
-"""The Node authorizer: kubelets may use their own node and lease, and objects that pods on their node refer to."""
+"""The Node authorizer: kubelets may use their own node and lease,
+and objects that pods on their node refer to."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,18 +24,19 @@ _FORGOTTEN_AFTER = 600.0
 
 
 class PodsOfNodes:
-    """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered.
+    """The objects that the pods of a node refer to.
+    A pod is read when its node asks for something, and then remembered.
 
-    So this is never more than there are pods, but for nodes that went away: the longest silent one goes when another
-    asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
+    So this is never more than there are pods, but for nodes that went away: the longest silent one goes when
+    another asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
     """
 
     def __init__(self, readers: Readers, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers = readers
         self._clock = clock
         self._known: dict[str, tuple[int, float, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
-        """By node: the revision of all pods, when that was, and for each of the node's its own revision and what it
-        refers to. The node that asked last stands last."""
+        """Facts by node: the revision of all pods, when that was, and for each of the node's its own revision
+        and what it refers to. The node that asked last stands last."""
 
     def refer_to(self, node: str, vertex: Vertex) -> bool:
         """Whether a pod that runs on the node refers to an object, or is it."""
@@ -62,11 +64,11 @@ class PodsOfNodes:
 
 
 Changed = Callable[[str, Object | None, Object | None], None]
-"""What is told of a change: key, new and old object."""
+"""A function that is called with each change: key, new and old object."""
 
 
 class Graph:
-    """Which nodes an object is related to, through the pods that run there (or by its own node name)."""
+    """The nodes to which an object is related, through the pods that run there (or by its own node name)."""
 
     def __init__(self, readers: Readers, actions: Histogram | None = None) -> None:
         """`actions` counts the seconds of changes by operation, as AddPV."""
@@ -164,7 +166,8 @@ def _named(resource: str) -> Callable[[Object], Iterator[Vertex]]:
 
 
 class NodeAuthorizer:
-    """Decides on requests of nodes alone. `rules` say what every node may do with resources that belong to no node."""
+    """Decides on requests of nodes alone.
+    `rules` say what every node may do with resources that belong to no node."""
 
     def __init__(self, readers: Readers, rules: Sequence[Rule], actions: Histogram | None = None) -> None:
         self.graph = Graph(readers, actions)

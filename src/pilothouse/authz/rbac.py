@@ -15,7 +15,8 @@ from pilothouse.registry.readers import Readers
 GROUP = "rbac.authorization.k8s.io"
 
 _LARGEST = 64 << 10
-"""The largest cached verdict, in bytes: a role may name a thousand objects, and a user be in hundreds of groups."""
+"""The largest cached verdict, in bytes:
+a role may name a thousand objects, and a user be in hundreds of groups."""
 
 _LONGEST_RULE = 1024
 """Characters of a rule that a decision tells."""
@@ -117,13 +118,14 @@ def _weigh(key: tuple[object, ...], verdict: _Verdict) -> int:
 
 
 class RBACAuthorizer:
-    """Decides by the roles and bindings of the readers; a change of any of them empties the cache of decisions."""
+    """Decides by the roles and bindings of the readers;
+    a change of any of them empties the cache of decisions."""
 
     def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
         self._scopes: dict[str, _Scope] = {}
         self._places: dict[tuple[str, str], dict[str, int]] = {}
-        """For each subject, how many bindings in which namespace are to it."""
+        """The number of bindings to each subject, by namespace."""
         self.listeners: list[Callable[[], None]] = []
         """Called when a role or a binding has changed."""
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(

@@ -1,4 +1,5 @@
-"""Finds the service accounts, secrets, config maps and claims that pods and volumes refer to (upstream's visitors)."""
+"""Finds the service accounts, secrets,
+config maps and claims that pods and volumes refer to (upstream's visitors)."""
 
 from collections.abc import Iterator
 

@@ -37,7 +37,8 @@ class Reload:
         return configuration.read(files[self._path])
 
     def use(self, entries: Sequence[Entry]) -> None:
-        """Have requests from now on decided by these authorizers; ValueError or OSError when one cannot be made."""
+        """Have requests from now on decided by these authorizers;
+        ValueError or OSError when one cannot be made."""
         former = self._union.members
         self._union.replace(self._make(entries))
         self._entries = entries

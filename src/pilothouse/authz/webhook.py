@@ -31,9 +31,11 @@ _FACTOR = 1.5
 
 
 class WebhookAuthorizer:
-    """Asks the service about requests that meet the conditions, and caches its decisions for seconds of `clock`.
+    """Asks the service about requests that meet the conditions,
+    and caches its decisions for seconds of `clock`.
 
-    name: the one in metrics. deny: what a failure of the service or of a condition means; otherwise no opinion.
+    name: the one in metrics. deny: what a failure of the service or of a condition means;
+    otherwise no opinion.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class WebhookAuthorizer:
 
 
 def _decision(status: Object, name: str) -> Decision:
-    """What a SubjectAccessReviewStatus of the webhook `name` says; both yes and no is no."""
+    """The decision in a SubjectAccessReviewStatus of the webhook `name`; both yes and no is no."""
     denied, allowed = status.get("denied") is True, status.get("allowed") is True
     both = denied and allowed
     return Decision(

@@ -22,7 +22,8 @@ OTHERS = "kubernetes.default.svc"
 
 
 def kubeconfig_of(config: Config, named: str) -> Path:
-    """The file with the credentials: the one that is named, else the first that exists. FlagError when there is none."""
+    """The file with the credentials: the one that is named, else the first that exists.
+    FlagError when there is none."""
     if named:
         return Path(named)
     set_ = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
@@ -36,7 +37,8 @@ def kubeconfig_of(config: Config, named: str) -> Path:
 
 
 class ApiError(Exception):
-    """A request that was refused or got no answer. `status` is 0 without an answer; `details` are those of the Status."""
+    """A request that was refused or got no answer.
+    `status` is 0 without an answer; `details` are those of the Status."""
 
     def __init__(self, message: str, status: int = 0, details: Object | None = None) -> None:
         super().__init__(message)
@@ -84,7 +86,7 @@ class Api:
         return _object_in(self._send(method, path, body, seconds))
 
     def text(self, path: str, *, seconds: float = SECONDS) -> str:
-        """What GET answers, as text."""
+        """The answer to a GET, as text."""
         return self._send("GET", path, None, seconds).decode("utf-8", "replace")
 
     def _send(self, method: str, path: str, body: Object | None, seconds: float) -> bytes:

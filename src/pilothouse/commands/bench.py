@@ -1,4 +1,5 @@
-"""`pilothouse bench`: a short sheet of figures of a server, and of the machine, that can be compared with another sheet."""
+"""`pilothouse bench`: a short sheet of figures of a server,
+and of the machine, that can be compared with another sheet."""
 
 import asyncio
 import contextlib
@@ -24,11 +25,13 @@ from pilothouse.server.listener import bind
 
 SERVER_FLAGS: tuple[str, ...] = ()
 FLAGS = (
-    Flag("kubeconfig", "file", "", "command", "Measure this server, in a namespace that is removed at the end. Default: a "
+    Flag("kubeconfig", "file", "", "command",
+         "Measure this server, in a namespace that is removed at the end. Default: a "
          "server of its own in a temporary folder."),
     Flag("seconds", "duration", 2.0, "command", "How long each step takes that has no fixed count."),
     Flag("json", "bool", False, "command", "Print the sheet as JSON, with times in seconds."),
-    Flag("against", "file", "", "command", "A sheet in JSON to compare with: how many times as many rounds that one took."),
+    Flag("against", "file", "", "command",
+         "A sheet in JSON to compare with: how many times as many rounds that one took."),
 )  # fmt: skip
 USAGE = """Measure a server in half a minute: start, create, get, list, patch, watch, connections, delete, memory.
 
@@ -40,10 +43,10 @@ Usage:
 Latencies and rates contain the share of the client, which is a single process; the server's processor time for an operation
 does not. Its last column is that time in rounds of a fixed work, whose time on this machine stands above the table: it can be
 compared with another machine's.
-"""
+"""  # noqa: E501
 
 VERSION = 1
-"""Of the sheet: figures of another version are not comparable."""
+"""The version of the sheet: figures of another version are not comparable."""
 START_SECONDS = 30.0
 BUSY = 1.15
 """How far two calibrations may be apart on a machine that does nothing else."""
@@ -72,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], bool, Sequence[str]]:
-    """What stands before `--`, whether it is there, and what stands behind it."""
+    """The arguments before `--`, whether it is there, and the arguments behind it."""
     if "--" not in arguments:
         return arguments, False, ()
     at = list(arguments).index("--")
@@ -91,7 +94,8 @@ def _read(path: str) -> Sheet:
 
 @contextlib.contextmanager
 def _progress(steps: int) -> Iterator[Callable[[str], None]]:
-    """What shows the step that is taken, of so many: a bar on a terminal, lines elsewhere; on standard error."""
+    """Yield a function that shows the current step, of so many:
+    a bar on a terminal, lines elsewhere; on standard error."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda what: print(f"measuring: {what}", file=sys.stderr)
         return
@@ -117,7 +121,8 @@ def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) ->
 
 
 def _of_own(flags: Sequence[str], length: float, tell: Callable[[str], None]) -> Sheet:
-    """The sheet of a server that is started twice in a temporary folder: in an empty one, then with its data."""
+    """The sheet of a server that is started twice in a temporary folder:
+    in an empty one, then with its data."""
     options.parse(flags)  # before anything is started
     with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
         data, starts = Path(folder) / "data", {}
@@ -159,7 +164,8 @@ def _started(data: Path, flags: Sequence[str]) -> "Iterator[tuple[Api, subproces
 
 
 def _ready(process: "subprocess.Popen[bytes]", kubeconfig: Path, log: str) -> Api:
-    """A client of a server that has just been started, once it is ready. ValueError when it ends, or takes too long."""
+    """A client of a server that has just been started, once it is ready.
+    ValueError when it ends, or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if kubeconfig.exists():
@@ -208,28 +214,35 @@ def lines(sheet: Sheet, other: Sheet | None = None) -> Iterator[str]:
     """A sheet as text; with another one, how many times as many rounds that one took."""
     facts, calibration, memory = sheet["machine"], sheet["calibration"], sheet["memoryBytes"]
     yield f"server       {sheet['server']['version']}, {sheet['server']['what']}"
-    yield f"machine      {facts['processor']}, {facts['cores']} cores, {_size(facts['memoryBytes'])}, {facts['system']}"
     yield (
-        f"             Python {facts['python']}, OpenSSL {facts['openssl']}, SQLite {facts['sqlite']}, load {facts['load']}, "
-        f"a durable write takes {shown(facts['durableWriteSeconds'])}"
+        f"machine      {facts['processor']}, {facts['cores']} cores, {_size(facts['memoryBytes'])},"
+        f" {facts['system']}"
+    )
+    yield (
+        f"             Python {facts['python']}, OpenSSL {facts['openssl']}, SQLite {facts['sqlite']}, load"
+        f" {facts['load']}, a durable write takes {shown(facts['durableWriteSeconds'])}"
     )
     yield f"calibration  a round takes {calibration['roundSeconds'] * 1e6:.1f}us{_busy(calibration)}"
     if sheet["startSeconds"]:
         starts = sheet["startSeconds"]
         yield f"start        {starts['empty']:.2f}s in an empty folder, {starts['again']:.2f}s again"
     yield (
-        f"memory       {_size(memory['empty'])} empty, {_size(memory['filled'])} with {OBJECTS} objects, "
-        f"{_size(memory['last'])} at the end; {_size(memory['connection'])} for a connection, {_size(memory['watch'])} "
-        "for a watch"
+        f"memory       {_size(memory['empty'])} empty, {_size(memory['filled'])} with {OBJECTS} objects,"
+        f" {_size(memory['last'])} at the end; {_size(memory['connection'])} for a connection,"
+        f" {_size(memory['watch'])} for a watch"
     )
     yield ""
     last = " OTHER/THIS" if other else ""
-    yield f"{'OPERATION':12} {'AT ONCE':>7} {'COUNT':>7} {'RATE/S':>8} {'P50':>8} {'P99':>8} {'CPU/OP':>8} {'ROUNDS':>7}{last}"
+    yield (
+        f"{'OPERATION':12} {'AT ONCE':>7} {'COUNT':>7} {'RATE/S':>8} {'P50':>8} {'P99':>8} {'CPU/OP':>8}"
+        f" {'ROUNDS':>7}{last}"
+    )
     theirs = {(one["name"], one["together"]): one["rounds"] for one in (other or {}).get("figures", ())}
     for one in sheet["figures"]:
         row = (
-            f"{one['name']:12} {one['together']:>7} {one['count']:>7} {one['rate']:>8.0f} {shown(one['p50']):>8} "
-            f"{shown(one['p99']):>8} {shown(one['processor']):>8} {one['rounds']:>7.1f}"
+            f"{one['name']:12} {one['together']:>7} {one['count']:>7} {one['rate']:>8.0f}"
+            f" {shown(one['p50']):>8} {shown(one['p99']):>8} {shown(one['processor']):>8}"
+            f" {one['rounds']:>7.1f}"
         )
         if other:
             rounds = theirs.get((one["name"], one["together"]))

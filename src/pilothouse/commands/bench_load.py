@@ -1,7 +1,8 @@
-"""The load of `pilothouse bench`: requests for config maps over HTTP/1.1, what they take, and what the server takes for them.
+"""The load of `pilothouse bench`: requests for config maps over HTTP/1.1,
+what they take, and what the server takes for them.
 
-The client is a single process, so rates and latencies contain its own share; the server's processor time for an operation
-does not.
+The client is a single process, so rates and latencies contain its own share; the server's processor time for
+an operation does not.
 """
 
 import asyncio
@@ -31,13 +32,13 @@ WATCHES, CHANGES = 100, 20
 IDLE = 200
 """Connections whose memory is measured."""
 SECONDS = 60.0
-"""After which an answer is given up."""
+"""The time after which an answer is given up."""
 
 _SENT = re.compile(rb'"sent":"(\d+)"')
 
 
 class Server(Protocol):
-    """What is known of the server's process."""
+    """The server's process, as far as it can be measured."""
 
     def processor(self) -> float:
         """Seconds of processor time that it has used."""
@@ -72,13 +73,13 @@ class Scraped:
         self._cost, self._scrapes = min(second - first, third - second), 0
 
     def processor(self) -> float:
-        """As the server counts it, without the scrapes so far."""
+        """The processor time that the server counts, without the scrapes so far."""
         read = self._read("process_cpu_seconds_total")
         self._scrapes += 1
         return read - self._cost * self._scrapes
 
     def memory(self) -> float:
-        """As the server tells it."""
+        """The resident memory that the server reports."""
         self._scrapes += 1
         return self._read("process_resident_memory_bytes")
 
@@ -88,7 +89,8 @@ class Scraped:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one operation takes, in seconds; `rate` is in operations a second, `processor` is the server's time for one."""
+    """The seconds that one operation takes;
+    `rate` is in operations a second, `processor` is the server's time for one."""
 
     name: str
     together: int
@@ -116,7 +118,8 @@ def quantile(share: float, times: Sequence[float]) -> float:
 
 
 class Load:
-    """Measures a server step by step in a namespace of its own. `seconds` is how long a step takes that has no fixed count."""
+    """Measures a server step by step in a namespace of its own.
+    `seconds` is how long a step takes that has no fixed count."""
 
     def __init__(self, api: Api, server: Server, seconds: float, namespace: str) -> None:
         self._api = api
@@ -131,7 +134,8 @@ class Load:
         self.memory = Memory()
 
     async def run(self, tell: Callable[[str], None]) -> None:
-        """Take all steps; `tell` is told the name of each when it begins. ApiError when the server refuses a request."""
+        """Take all steps; `tell` is told the name of each when it begins.
+        ApiError when the server refuses a request."""
         self.memory.empty = self._server.memory()
         body = {"metadata": {"name": self._namespace}}
         await asyncio.to_thread(self._api.ensure, "/api/v1/namespaces", body)
@@ -284,7 +288,8 @@ class Load:
     async def _measure(
         self, name: str, one: Callable[[], Awaitable[None]], together: int, *, count: int = 0
     ) -> None:
-        """Do something `count` times, or for half of a step's time, from so many tasks; the first goes uncounted."""
+        """Do something `count` times, or for half of a step's time, from so many tasks;
+        the first goes uncounted."""
         if not count:
             await _all([one() for _ in range(together)])  # opens the connections
         times: list[float] = []

@@ -1,4 +1,5 @@
-"""`pilothouse check-config`: tells everything that is wrong with the flags of a server and with the files that they name."""
+"""`pilothouse check-config`: tells everything that is wrong
+with the flags of a server and with the files that they name."""
 
 from collections.abc import Sequence
 
@@ -18,15 +19,16 @@ Usage:
 
 It takes all flags of `pilothouse serve`; those that name files are below. Nothing is started, changed or connected to. The exit
 status is 1 when there is an error.
-"""
+"""  # noqa: E501
 
 
 class Wrong(ValueError):
-    """There are errors; they have been printed."""
+    """The error when a configuration has faults, which have been printed."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print all errors; raises FlagError for a command line that cannot be read, and Wrong when there are errors."""
+    """Print all errors; raises FlagError for a command line that cannot be read,
+    and Wrong when there are errors."""
     config, said, rest = options.read_flags(arguments)
     if rest:
         raise FlagError(f'"pilothouse check-config" does not take any arguments, got {list(rest)}')
@@ -37,5 +39,6 @@ def run(arguments: Sequence[str]) -> None:
         raise Wrong(f"{len(found)} {'error' if len(found) == 1 else 'errors'}")
     number = len(config_files.files(config))
     print(
-        f"the flags are right, and so {'is' if number == 1 else 'are'} {number} {'file' if number == 1 else 'files'}"
+        f"the flags are right, and so {'is' if number == 1 else 'are'} {number}"
+        f" {'file' if number == 1 else 'files'}"
     )

@@ -1,7 +1,7 @@
-"""What `pilothouse doctor` looks at: one function for each part of a host and of an installation.
+"""The checks of `pilothouse doctor`: one function for each part of a host and of an installation.
 
-Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small file and removes
-it.
+Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small
+file and removes it.
 """
 
 import ctypes
@@ -49,7 +49,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and what to do about it."""
+    """A finding, and the advice about it."""
 
     level: Level
     text: str
@@ -68,7 +68,8 @@ def _error(text: str) -> Finding:
 
 
 def certificates(config: Config) -> Iterator[Finding]:
-    """Certificates of the data directory and of the flags: when they expire, and whether their keys belong to them."""
+    """Certificates of the data directory and of the flags:
+    when they expire, and whether their keys belong to them."""
     from cryptography import x509
 
     now = datetime.datetime.now(datetime.UTC)
@@ -133,7 +134,8 @@ def _key(path: pathlib.Path, certificate: object) -> Iterator[Finding]:
 
 
 def synchronized() -> bool | None:
-    """Whether the kernel says that a time service keeps the clock right (adjtimex(2)); None where it does not say."""
+    """Whether the kernel says that a time service keeps the clock right (adjtimex(2));
+    None where it does not say."""
     try:
         state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX))
     except (OSError, AttributeError):
@@ -142,7 +144,8 @@ def synchronized() -> bool | None:
 
 
 def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Iterator[Finding]:
-    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it. `kept` says if it is kept right."""
+    """Our clock beside those of the members of etcd: certificates, leases and tokens go by it.
+    `kept` says if it is kept right."""
     for server in config.etcd_servers:
         began = time.time()
         try:
@@ -179,7 +182,10 @@ def disk(config: Config) -> Iterator[Finding]:
     if space.f_files and space.f_favail < 1000:
         yield _warning(f"{space.f_favail} inodes are free at {directory}")
     times = sorted(syncs(directory))
-    text = f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)} {times[-1] * 1e3:.1f} ms"
+    text = (
+        f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)}"
+        f" {times[-1] * 1e3:.1f} ms"
+    )
     yield _warning(f"{text}: every write to the API waits for one") if times[-1] > SLOW_SYNC else _ok(text)
 
 

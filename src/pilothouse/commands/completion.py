@@ -23,7 +23,7 @@ It holds the flags of this version: make it anew after an update.
 
 
 class Words(NamedTuple):
-    """What may follow a command: words, and flags."""
+    """The words and flags that may follow a command."""
 
     words: Sequence[str]
     flags: Sequence[Flag]

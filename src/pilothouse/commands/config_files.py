@@ -30,7 +30,8 @@ from pilothouse.tracing import configuration as tracing
 
 
 class Problem(NamedTuple):
-    """An error in a file. `line` counts from 1; it is 0 when the error belongs to no line. `flag` names the file."""
+    """An error in a file. `line` counts from 1; it is 0 when the error belongs to no line.
+    `flag` names the file."""
 
     file: str
     line: int
@@ -61,7 +62,7 @@ SECTIONS: Mapping[str, Callable[[Object], object]] = MappingProxyType(
         "ImagePolicyWebhook": imagepolicy.read,
     }
 )
-"""What reads the configuration of an admission plugin."""
+"""The reader of each admission plugin's configuration."""
 
 
 def _admission(path: str, config: Config) -> list[str]:
@@ -104,14 +105,14 @@ READERS: Mapping[str, Callable[[str, Config], object]] = MappingProxyType(
         ),
     }
 )
-"""What reads the file of a flag; it raises ValueError, OSError or Unavailable."""
+"""The reader of each flag's file; it raises ValueError, OSError or Unavailable."""
 
 Naming = Callable[[str, Config], Iterable[str]]
 
 NAMING: Mapping[str, Naming] = MappingProxyType(
     {"authorization-config": _authorization, "admission-control-config-file": _admission}
 )
-"""The same for files that name kubeconfigs, which it gives."""
+"""The reader of each flag's file that names kubeconfigs; it returns them."""
 
 PAIRS = (
     ("tls-cert-file", "tls-private-key-file"),
@@ -124,7 +125,8 @@ PAIRS = (
 
 
 def problems(config: Config) -> Iterator[Problem]:
-    """Every error in the files that flags name. Files that cannot be opened are left to the check of the flags."""
+    """Every error in the files that flags name.
+    Files that cannot be opened are left to the check of the flags."""
     for flag, reader in READERS.items():
         for path in _paths(config, flag):
             yield from _read(flag, path, reader, path, config)
@@ -168,7 +170,7 @@ def _pair(cert: str, key: str) -> None:
 
 
 def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) -> Iterator[Problem]:
-    """What a reader says of a file."""
+    """The problems that a reader finds in a file."""
     try:
         read(*arguments)
     except (ValueError, OSError, Unavailable) as error:

@@ -1,4 +1,5 @@
-"""`pilothouse doctor`: looks at the host, the installation and the stored objects of a server, whether it runs or not."""
+"""`pilothouse doctor`: looks at the host,
+the installation and the stored objects of a server, whether it runs or not."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,16 @@ FLAGS = (
         "bool",
         False,
         "command",
-        "With --store: write objects back of which it is known what they should be. No server may use an embedded store.",
+        "With --store: write objects back of which it is known what they should be. No server may use an"
+        " embedded store.",
     ),
     Flag(
         "remove",
         "bool",
         False,
         "command",
-        "With --store: delete objects that clients cannot read and that cannot be repaired; not those that are encrypted.",
+        "With --store: delete objects that clients cannot read and that cannot be repaired; not those that"
+        " are encrypted.",
     ),
 )
 SERVER_FLAGS = (
@@ -47,7 +50,7 @@ Usage:
 
 It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed without --repair or --remove. The
 exit status is 1 when something is wrong, 0 when there are warnings only.
-"""
+"""  # noqa: E501
 
 
 class Unwell(ValueError):

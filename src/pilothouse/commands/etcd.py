@@ -17,7 +17,7 @@ Usage:
   pilothouse etcd compact --etcd-servers URL,...       Drop the history before the current revision.
   pilothouse etcd defragment --etcd-servers URL,...    Give the space of dropped history back, member by member.
   pilothouse etcd disarm --etcd-servers URL,...        Lift the alarms.
-"""
+"""  # noqa: E501
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -17,7 +17,8 @@ SERVER = Flag(
     "string",
     "",
     "command",
-    "URL of the server in the kubeconfig. Default: by its flags --bind-address, --advertise-address and --secure-port.",
+    "URL of the server in the kubeconfig. Default: by its flags --bind-address, --advertise-address and"
+    " --secure-port.",
 )
 FLAGS = (
     Flag("user", "string", "", "command", "Issue a client certificate for this user."),
@@ -43,7 +44,7 @@ Usage:
 
 The server need not run. Without --server, --advertise-address and --secure-port, the kubeconfig leads to where the server
 of the data directory was last reached.
-"""
+"""  # noqa: E501
 TOKEN_USER = "tls-bootstrap-token-user"
 """How a kubeconfig with a token calls its user, as kubeadm does."""
 
@@ -80,7 +81,8 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
 
 
 def put(config: Config, text: bytes) -> None:
-    """Write a file that only its owner can read, as a whole or not at all; without --write-kubeconfig print the text."""
+    """Write a file that only its owner can read, as a whole or not at all;
+    without --write-kubeconfig print the text."""
     if config.write_kubeconfig:
         write_file(pathlib.Path(config.write_kubeconfig), text)
     else:

@@ -1,4 +1,5 @@
-"""What a sheet of figures says of the machine that it was made on, and a calibration by which two machines are compared."""
+"""The description of the machine on a sheet of figures,
+and a calibration by which two machines are compared."""
 
 import hashlib
 import json
@@ -64,8 +65,8 @@ def syncs(directory: Path) -> Iterator[float]:
 def calibration() -> float:
     """Seconds of processor time that one round of a fixed work takes on this machine, at its best.
 
-    A round reads and writes some JSON, hashes it and sends it through a socket of the kernel, as a server does. It uses
-    the standard library alone and must stay as it is: sheets are compared by it.
+    A round reads and writes some JSON, hashes it and sends it through a socket of the kernel, as a server
+    does. It uses the standard library alone and must stay as it is: sheets are compared by it.
     """
     labels = {f"example.com/label-{i}": f"value-{i}" for i in range(20)}
     containers = [

@@ -23,7 +23,8 @@ def parse(text: str) -> Families:
 
 
 def gained(now: Families, before: Families) -> Families:
-    """What counters have gained since an earlier reading. One that has become smaller was reset, and counts from zero."""
+    """The gains of counters since an earlier reading.
+    One that has become smaller was reset, and counts from zero."""
     out: Families = {}
     for name, series in now.items():
         old = before.get(name, {})

@@ -18,8 +18,8 @@ FLAGS = (
         "int",
         snapshot.BUMP,
         "command",
-        "By how much the revision of a restored store is higher than that of the snapshot, so that clients which have seen "
-        "later changes list anew. 0 for a store that nobody has seen.",
+        "By how much the revision of a restored store is higher than that of the snapshot, so that clients"
+        " which have seen later changes list anew. 0 for a store that nobody has seen.",
     ),
 )
 SERVER_FLAGS = ("data-dir", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
@@ -34,10 +34,10 @@ Usage:
 
 The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
 are encrypted.
-"""
+"""  # noqa: E501
 _BOLT = 0xED0CDAED.to_bytes(4, "little")
 _BOLT_AT = 16
-"""Where the database of etcd (bbolt) has its magic number."""
+"""The offset of the magic number in the database of etcd (bbolt)."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -81,7 +81,8 @@ def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
         with shown("verifying") as progress:
             digest = snapshot.verify_hash(path, progress)
         print(
-            f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status` says more"
+            f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status`"
+            " says more"
         )
         return
     with shown("verifying") as progress:
@@ -92,8 +93,8 @@ def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
     if _is_etcds(path):
         raise ValueError(
-            f"{path} is a snapshot of etcd. Each member is restored by: etcdutl snapshot restore {path} --data-dir DIR "
-            f"--bump-revision {values['bump-revision']} --mark-compacted"
+            f"{path} is a snapshot of etcd. Each member is restored by: etcdutl snapshot restore {path}"
+            f" --data-dir DIR --bump-revision {values['bump-revision']} --mark-compacted"
         )
     if values["bump-revision"] < 0:
         raise FlagError("--bump-revision can not be a negative value")

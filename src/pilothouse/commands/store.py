@@ -24,7 +24,7 @@ Usage:
   pilothouse store compact [--data-dir DIR]    Give free pages back to the file system. A server does this by itself over time.
 
 `pilothouse etcd` looks after etcd.
-"""
+"""  # noqa: E501
 SHOWN = 20
 """Rows of a table, and problems, at most."""
 
@@ -62,7 +62,8 @@ def _stat(data: DataDirectory) -> None:
             keys[_resource(key)] += 1
             sizes[_resource(key)] += size
     print(
-        f"revision {found.revision}, compacted to {found.compacted}, {found.keys} keys in {found.rows} rows of history"
+        f"revision {found.revision}, compacted to {found.compacted}, {found.keys} keys in {found.rows} rows"
+        " of history"
     )
     print(f"{data.size()} bytes on disk, {free * page} of them free\n")
     print(f"{'RESOURCE':50} {'KEYS':>9} {'BYTES':>13}")
@@ -71,7 +72,7 @@ def _stat(data: DataDirectory) -> None:
 
 
 def _resource(key: str) -> str:
-    """What stands before the namespace and name of a key: `/registry/pods`, `/registry/example.com/widgets`."""
+    """The part of a key before the namespace and name: `/registry/pods`, `/registry/example.com/widgets`."""
     parts = key.split("/")
     return "/".join(parts[: 4 if len(parts) > 3 and "." in parts[2] else 3])
 

@@ -1,4 +1,5 @@
-"""The checks of `pilothouse doctor --store`: whether each stored object can be read by clients, and what is done if not."""
+"""The checks of `pilothouse doctor --store`:
+whether each stored object can be read by clients, and what is done if not."""
 
 import asyncio
 import tempfile
@@ -35,7 +36,8 @@ class Judged:
     wrong: str = ""
     better: bytes | None = None
     removable: bool = True
-    """False for a value of which nothing is known: perhaps only the key by which it is encrypted is missing."""
+    """False for a value of which nothing is known:
+    perhaps only the key by which it is encrypted is missing."""
 
 
 class Judge:
@@ -82,8 +84,9 @@ def _short(error: Exception) -> str:
 
 
 def look(config: Config, *, fix: bool, remove: bool) -> list[Finding]:
-    """The faults of stored objects. `fix` writes those back of which it is known what they should be, `remove`
-    deletes the others. Unavailable when the store cannot be opened; to change the embedded one no server may run."""
+    """The faults of stored objects. `fix` writes those back of which it is
+    known what they should be, `remove` deletes the others. Unavailable when the
+    store cannot be opened; to change the embedded one no server may run."""
     return asyncio.run(_look(config, fix, remove))
 
 
@@ -136,7 +139,8 @@ async def _pairs(storage: Storage) -> AsyncIterator[KeyValue]:
 async def _opened(
     config: Config, write: bool
 ) -> AsyncIterator[tuple[Storage, Callable[[str, bytes], bytes]]]:
-    """The store, and what decrypts its values. Only to be read, the embedded one is a copy: a server may run."""
+    """The store, and what decrypts its values.
+    Only to be read, the embedded one is a copy: a server may run."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as directory:
         storage = open_storage(config) if write or config.etcd_servers else _copy(config, directory)
         decrypt: Callable[[str, bytes], bytes] = _as_it_is

@@ -1,6 +1,7 @@
 """`pilothouse token create | list | delete`: bootstrap tokens, as `kubeadm token` has them.
 
-A token is the secret kube-system/bootstrap-token-ID of a running server; --enable-bootstrap-token-auth lets it in.
+A token is the secret kube-system/bootstrap-token-ID of a running server;
+--enable-bootstrap-token-auth lets it in.
 """
 
 import base64
@@ -53,7 +54,7 @@ Usage:
   pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
 
 The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
-"""
+"""  # noqa: E501
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _ID = re.compile(r"[a-z0-9]{6}")
 _GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
@@ -136,7 +137,8 @@ def _random(length: int) -> str:
 
 
 def _server(api: Api, config: Config) -> str:
-    """The server's URL for other hosts: the kubeconfig's, or the advertised address where that is the loopback."""
+    """The server's URL for other hosts:
+    the kubeconfig's, or the advertised address where that is the loopback."""
     where = urlsplit(api.config.server)
     try:
         loopback = ipaddress.ip_address(where.hostname or "").is_loopback
@@ -146,7 +148,8 @@ def _server(api: Api, config: Config) -> str:
 
 
 def _rules() -> list[tuple[str, Object]]:
-    """What a node needs that joins by a token: it may ask for a certificate, which is approved, then and when it is renewed.
+    """The permissions of a node that joins by a token:
+    it may ask for a certificate, which is approved, then and when it is renewed.
 
     These are the roles and bindings that `kubeadm init` makes.
     """
@@ -175,7 +178,8 @@ def _binding(name: str, role: str, group: str) -> tuple[str, Object]:
 
 
 def _cluster_info(server: str, ca: bytes) -> list[tuple[str, Object]]:
-    """The config map by which a token's holder finds the server's CA, readable by everybody (kubeadm's clusterinfo)."""
+    """The config map by which a token's holder finds the server's CA,
+    readable by everybody (kubeadm's clusterinfo)."""
     name, place = "kubeadm:bootstrap-signer-clusterinfo", f"{_RBAC}/namespaces/kube-public"
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [CLUSTER_INFO], "verbs": ["get"]}
     subject = {"kind": "User", "apiGroup": _RBAC_GROUP, "name": "system:anonymous"}

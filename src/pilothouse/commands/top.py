@@ -20,11 +20,13 @@ from pilothouse.configuration.flags import Flag, FlagError
 
 SERVER_FLAGS = ("data-dir",)
 FLAGS = (
-    Flag("kubeconfig", "file", "", "command", "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
+    Flag("kubeconfig", "file", "", "command",
+         "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
          "~/.kube/config."),
     Flag("interval", "duration", 2.0, "command", "Time between two readings."),
     Flag("rows", "int", 12, "command", "Rows of the table of requests."),
-    Flag("once", "bool", False, "command", "Print once, from two readings, and end. Without a terminal it is always so."),
+    Flag("once", "bool", False, "command",
+         "Print once, from two readings, and end. Without a terminal it is always so."),
 )  # fmt: skip
 USAGE = """Show what a server does: requests by resource and verb, watches, memory, store, queues, slow and refused requests.
 
@@ -32,7 +34,7 @@ Usage:
   pilothouse top [flags]
 
 The rates and latencies are those between two readings of /metrics. Ctrl-C ends it.
-"""
+"""  # noqa: E501
 
 LAST = 5
 """How many slow and refused requests are shown."""
@@ -42,7 +44,7 @@ FLOW = "apiserver_flowcontrol"
 
 
 class Reading(NamedTuple):
-    """What the server said at a time of the monotonic clock."""
+    """The server's metrics at a time of the monotonic clock."""
 
     at: float
     families: Families
@@ -100,8 +102,9 @@ def _summary(now: Families, more: Families, seconds: float) -> Iterator[str]:
 
     watches = total(now, "apiserver_longrunning_requests", lambda labels: labels.get("verb") == "WATCH")
     yield (
-        f"requests {rate('apiserver_request_total')}, refused {rate('apiserver_request_total', '4')}, failed "
-        f"{rate('apiserver_request_total', '5')}, in flight {total(now, 'apiserver_current_inflight_requests'):.0f}"
+        f"requests {rate('apiserver_request_total')}, refused {rate('apiserver_request_total', '4')}, failed"
+        f" {rate('apiserver_request_total', '5')}, in flight"
+        f" {total(now, 'apiserver_current_inflight_requests'):.0f}"
     )
     yield f"watches {watches:.0f}, events {rate('apiserver_watch_events_total')}"
     yield (
@@ -119,7 +122,10 @@ def _requests(more: Families, seconds: float, rows: int) -> Table:
 
     def key(labels: Labels) -> str:
         resource = ".".join(filter(None, (labels.get("resource"), labels.get("group")))) or "-"
-        return f"{resource}{'/' if labels.get('subresource') else ''}{labels.get('subresource', '')} {labels.get('verb')}"
+        return (
+            f"{resource}{'/' if labels.get('subresource') else ''}{labels.get('subresource', '')}"
+            f" {labels.get('verb')}"
+        )
 
     counts = samples.by(more, "apiserver_request_total", key)
     times = samples.buckets(more, SECONDS, lambda labels: None if labels.get("verb") in LONG else key(labels))

@@ -1,4 +1,5 @@
-"""`pilothouse why`: asks the servers of a cluster why a request was answered as it was, or which the latest ones are."""
+"""`pilothouse why`: asks the servers of a cluster why a request was answered as it was,
+or which the latest ones are."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -29,17 +30,20 @@ _SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
 PATIENCE = 5.0
 """Seconds within which another server has to answer."""
 QUIET, MOST = 12, 64
-"""Connections in a row that may lead to processes which were asked before, and processes behind one address."""
+"""Connections in a row that may lead to processes which were asked before,
+and processes behind one address."""
 
 FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
 FLAGS = (
-    Flag("kubeconfig", "file", "", "command", "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
+    Flag("kubeconfig", "file", "", "command",
+         "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
          "~/.kube/config."),
     Flag("output", "string", "", "command", "json: as the server says it.", short="o"),
     Flag("last", "bool", False, "command", "Explain the latest of the requests that would be listed."),
     Flag("user", "string", "", "command", "List requests of this user."),
     Flag("verb", "string", "", "command", "List requests of this verb."),
-    Flag("resource", "string", "", "command", "List requests about this resource, such as deployments.apps/scale."),
+    Flag("resource", "string", "", "command",
+         "List requests about this resource, such as deployments.apps/scale."),
     Flag("namespace", "string", "", "command", "List requests in this namespace.", short="n"),
     Flag("code", "string", "", "command", "List requests that were answered with this code."),
     Flag("slow", "string", "", "command", "List requests that took this long, such as 500ms."),
@@ -80,7 +84,8 @@ def _last(api: Api, values: dict[str, Any]) -> str:
 
 
 def _explained(api: Api, audit_id: str) -> Object:
-    """What a server says of a request: the one of the kubeconfig, then all others. ApiError names those asked."""
+    """The explanation of a request by a server: the one of the kubeconfig, then all others.
+    ApiError names those asked."""
     asked: list[str] = []
     path = f"{PATH}/{quote(audit_id, safe='')}"
     for server in _servers(api, asked):
@@ -113,10 +118,10 @@ def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
 
 
 def _ask(api: Api, path: str, asked: list[str]) -> Object | None:
-    """What is found by one address; None when no process that answers there has it.
+    """The request as an address explains it; None when no process that answers there has it.
 
-    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no new process
-    shows up.
+    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no
+    new process shows up.
     """
     processes: set[str] = set()
     quiet = 0

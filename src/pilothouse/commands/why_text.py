@@ -1,4 +1,4 @@
-"""What `pilothouse why` prints: the explanation of requests, and lists of them, as text for a terminal."""
+"""The output of `pilothouse why`: the explanation of requests, and lists of them, as text for a terminal."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,8 @@ def listed(found: Object) -> str:
     """The answer of GET /debug/requests."""
     rows = [("RECEIVED", "USER", "VERB", "PATH", "CODE", "TIME", "AUDIT-ID")]
     rows += [
-        (one["received"], one["user"], one["verb"], one["path"], str(one["code"]), seconds(one["seconds"]), one["auditID"])
+        (one["received"], one["user"], one["verb"], one["path"], str(one["code"]), seconds(one["seconds"]),
+         one["auditID"])
         for one in found["requests"]
     ]  # fmt: skip
     text = "\n".join(_columns(rows))
@@ -120,7 +121,7 @@ def _remedy(found: Object) -> Iterable[str]:
 
 
 def _admission(steps: Sequence[Object], told: str) -> Iterable[str]:
-    """What plugins have done; their messages, unless the answer has told them."""
+    """The steps of the plugins; their messages, unless the answer has told them."""
     if not steps:
         return
     rows = [("PHASE", "PLUGIN", "WEBHOOK OR POLICY", "TIME", "VERDICT")]

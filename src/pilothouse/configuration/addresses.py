@@ -1,4 +1,4 @@
-"""By which addresses a server is reached."""
+"""The addresses by which a server is reached."""
 
 import ipaddress
 import socket
@@ -7,7 +7,8 @@ from pilothouse.configuration.config import Config
 
 
 def advertised(config: Config) -> str:
-    """The address by which the members of the cluster reach this server: the loopback one only if there is no other."""
+    """The address by which the members of the cluster reach this server:
+    the loopback one only if there is no other."""
     if config.advertise_address:
         return config.advertise_address
     bound = ipaddress.ip_address(config.bind_address or "::")
@@ -28,7 +29,8 @@ def url(address: str, port: int) -> str:
 
 
 def reachable(config: Config) -> str:
-    """The address that a server is listening on: the one it is bound to, or the advertised one when it is bound to all."""
+    """The address that a server is listening on:
+    the one it is bound to, or the advertised one when it is bound to all."""
     if ipaddress.ip_address(config.bind_address or "::").is_unspecified:
         return advertised(config)
     return config.bind_address

@@ -6,9 +6,10 @@ from typing import NamedTuple
 class Backend(NamedTuple):
     """One kind of store.
 
-    module: below storage/, with the functions that storage/backends.py calls. others_write: other processes write to it, so
-    several servers can share it, and what its watches have delivered may be stale. addresses: --etcd-servers says where
-    it is. missing: the extra of this package without which it cannot be used, "" for none.
+    module: below storage/, with the functions that storage/backends.py calls. others_write: other processes
+    write to it, so several servers can share it, and what its watches have delivered may be stale. addresses:
+    --etcd-servers says where it is. missing:
+    the extra of this package without which it cannot be used, "" for none.
     """
 
     module: str

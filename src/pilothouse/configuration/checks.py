@@ -19,7 +19,7 @@ TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 def check(
     config: Config, all_flags: Iterable[Flag], installed: Callable[[], list[Offered]] = offered
 ) -> Iterator[str]:
-    """Everything that is wrong with a configuration, in upstream's words where it has some.
+    """Yield every fault of a configuration, in upstream's words where it has some.
 
     `installed` gives the admission plugins of installed packages; it is called where flags may mean them.
     """
@@ -54,7 +54,9 @@ def check(
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and not _shared(config):
-        yield f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
+        yield (
+            f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
+        )
     if config.logging_format not in ("text", "json"):
         yield f'format: Invalid value: "{config.logging_format}": Unsupported log format'
     if config.enable_priority_and_fairness:
@@ -103,8 +105,8 @@ def _check_metrics(config: Config) -> Iterator[str]:
     version, before = config.show_hidden_metrics_for_version, f"1.{MINOR - 1}"
     if version not in ("", before):
         yield (
-            f"metrics.showHiddenMetricsForVersion: Invalid value: {_json(version)}: must be omitted or have the value "
-            f"'{before}'; only the previous minor version is allowed"
+            f"metrics.showHiddenMetricsForVersion: Invalid value: {_json(version)}: must be omitted or have"
+            f" the value '{before}'; only the previous minor version is allowed"
         )
     if name := next(filter(wrong_name, config.disabled_metrics), None):
         names = _json(config.disabled_metrics)
@@ -119,7 +121,10 @@ def _check_metrics(config: Config) -> Iterator[str]:
             yield f"metrics.allowListMappingManifest: Invalid value: {_json(manifest)}: {error}"
     if labels and manifest:
         both = _json({"allowListMapping": labels, "allowListMappingManifest": manifest})
-        yield f"metrics: Invalid value: {both}: cannot specify both allowListMapping and allowListMappingManifest"
+        yield (
+            f"metrics: Invalid value: {both}: cannot specify both allowListMapping and"
+            " allowListMappingManifest"
+        )
     if config.metrics_profile not in ("full", "small"):
         yield f"--metrics-profile {_json(config.metrics_profile)} must be full or small"
 
@@ -148,7 +153,10 @@ def _check_sizes(config: Config) -> Iterator[str]:
         if size < 0:
             yield f"{flag} {text} can not be negative"
         elif name == "max_memory" and 0 < size < LEAST_MEMORY * config.workers:
-            yield f"{flag} {text} must be at least {LEAST_MEMORY >> 20}Mi for each of --workers={config.workers}, or 0"
+            yield (
+                f"{flag} {text} must be at least {LEAST_MEMORY >> 20}Mi for each of"
+                f" --workers={config.workers}, or 0"
+            )
 
 
 AUDIT_MODES = ("batch", "blocking", "blocking-strict")
@@ -241,7 +249,7 @@ PLUGINS = (
 """The admission plugins that there are."""
 
 GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation")
-"""Those that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
+"""The plugins that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
 
 
 def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> Iterator[str]:
@@ -251,9 +259,15 @@ def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> It
         packages: dict[str, str] = {}
         for one in installed():
             if one.name in known:
-                yield f'the package {one.package} offers an admission plugin "{one.name}": so is a built-in one called'
+                yield (
+                    f'the package {one.package} offers an admission plugin "{one.name}": so is a built-in one'
+                    " called"
+                )
             elif one.name in packages:
-                yield f'the packages {packages[one.name]} and {one.package} both offer an admission plugin "{one.name}"'
+                yield (
+                    f"the packages {packages[one.name]} and {one.package} both offer an admission plugin"
+                    f' "{one.name}"'
+                )
             packages.setdefault(one.name, one.package)
         known |= packages.keys()
     if config.admission_control and (enable or disable):
@@ -271,7 +285,9 @@ def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> It
                 yield f'{flag} plugin "{name}" is unknown'
     both = set(enable) & set(disable)
     if both:
-        yield f"[{' '.join(sorted(both))}] in enable-admission-plugins and disable-admission-plugins overlapped"
+        yield (
+            f"[{' '.join(sorted(both))}] in enable-admission-plugins and disable-admission-plugins overlapped"
+        )
 
 
 _NOT_NEGATIVE = (
@@ -433,7 +449,8 @@ def _check_auth(config: Config) -> Iterator[str]:
 
 
 def _check_front_proxy(config: Config) -> Iterator[str]:
-    """The flags of a front proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
+    """The flags of a front
+    proxy (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
     if config.requestheader_client_ca_file and not config.requestheader_username_headers:
         yield "--requestheader-client-ca-file needs --requestheader-username-headers"
     for name in ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers"):
@@ -450,9 +467,9 @@ def _check_front_proxy(config: Config) -> Iterator[str]:
     allowed = config.requestheader_allowed_names
     if clients and proxies and not allowed and _certificates(clients) & _certificates(proxies):
         yield (
-            "--requestheader-client-ca-file and --client-ca-file contain overlapping certificates; "
-            "--requestheader-allowed-names must be specified to ensure regular client certificates cannot set "
-            "authenticating proxy headers for arbitrary users"
+            "--requestheader-client-ca-file and --client-ca-file contain overlapping certificates;"
+            " --requestheader-allowed-names must be specified to ensure regular client certificates cannot"
+            " set authenticating proxy headers for arbitrary users"
         )
 
 

@@ -62,10 +62,11 @@ CONTROLLERS = {
     "tokencleaner": "token-cleaner-controller",
     "validatingadmissionpolicy-status": "validatingadmissionpolicy-status-controller",
 }
-"""Built-in controllers: the short name, and the one by which kube-controller-manager knows it today, which goes as well."""
+"""Built-in controllers: the short name,
+and the one by which kube-controller-manager knows it today, which goes as well."""
 
 ON_REQUEST = frozenset(("bootstrapsigner", "csrapproving", "csrcleaner", "csrsigning", "tokencleaner"))
-"""Those that * does not stand for."""
+"""The controllers that `*` leaves off: they run when --controllers names them."""
 
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
@@ -82,8 +83,8 @@ class Config:
         "Address by which the members of the cluster reach this server; the bind address, or the host's "
         "own, when unset.")
     cors_allowed_origins: tuple[str, ...] = _generic((), "strings",
-        "Regular expressions of the origins that may use the API from a browser; each names the start and the end of a "
-        "host, as in ^https://example\\.com$.")
+        "Regular expressions of the origins that may use the API from a browser; each names the start and "
+        "the end of a host, as in ^https://example\\.com$.")
     emulated_version: tuple[str, ...] = _generic((), "strings",
         "Versions whose behaviour is imitated.", effective=False)
     emulation_forward_compatible: bool = _generic(False, "bool",
@@ -115,7 +116,8 @@ class Config:
     shutdown_delay_duration: float = _generic(0.0, "duration",
         "Time between readyz failing and the listener closing, for load balancers to notice.")
     shutdown_send_retry_after: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After and close connections once the delay of a shutdown is over; health is told all the same.")
+        "Answer 429 with Retry-After and close connections once the delay of a shutdown is over; health is "
+        "told all the same.")
     shutdown_watch_termination_grace_period: float = _generic(0.0, "duration",
         "Time in which watches are ended, spread out, at shutdown.", effective=False)
     storage_initialization_timeout: float = _generic(60.0, "duration",
@@ -132,8 +134,8 @@ class Config:
     etcd_cafile: str = _etcd("", "file", "CA that signed the certificates of etcd.")
     etcd_certfile: str = _etcd("", "file", "Client certificate for etcd.")
     etcd_compaction_interval: float = _etcd(300.0, "duration",
-        "Time between compactions of the store, each to what was the newest revision at the one before: continue tokens "
-        "and exact resourceVersions are good for that long at least. 0 never compacts.")
+        "Time between compactions of the store, each to what was the newest revision at the one before: "
+        "continue tokens and exact resourceVersions are good for that long at least. 0 never compacts.")
     etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
         "Time between counts of the stored objects.", effective=False)
     etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",
@@ -167,7 +169,8 @@ class Config:
     http2_max_streams_per_connection: int = _serving(0, "int",
         "Requests, watches among them, that one HTTP/2 connection may have at a time; 0 = 1000.")
     permit_address_sharing: bool = _serving(False, "bool",
-        "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.", effective=False)
+        "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.",
+        effective=False)
     permit_port_sharing: bool = _serving(False, "bool",
         "Set SO_REUSEPORT, so that several servers can listen on one port.")
     secure_port: int = _serving(6443, "int", "Port to serve HTTPS on. It cannot be switched off with 0.")
@@ -176,7 +179,8 @@ class Config:
     tls_cipher_suites: tuple[str, ...] = _serving((), "strings",
         "Cipher suites for TLS 1.2, by their Go names; those of TLS 1.3 cannot be chosen.")
     tls_curve_preferences: tuple[int, ...] = _serving((), "ints",
-        "Numbers of the key exchanges to offer, the preferred one first: 23, 24, 25, 29, 4588 (Go's CurveID).")
+        "Numbers of the key exchanges to offer, the preferred one first: 23, 24, 25, 29, 4588 (Go's "
+        "CurveID).")
     tls_min_version: str = _serving("", "string", "Oldest TLS version: VersionTLS12 or VersionTLS13.")
     tls_private_key_file: str = _serving("", "file", "Key of --tls-cert-file.")
     tls_sni_cert_key: tuple[tuple[str, str, tuple[str, ...]], ...] = _serving((), "certKey",
@@ -259,8 +263,8 @@ class Config:
     client_ca_file: str = _authn("", "file",
         "CAs of client certificates; the common name is the user, organizations are groups.")
     enable_bootstrap_token_auth: bool = _authn(False, "bool",
-        "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate. Default: true for the command "
-        "pilothouse serve.")
+        "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate. Default: true for "
+        "the command pilothouse serve.")
     oidc_ca_file: str = _authn("", "file", "CA of the OpenID issuer; the host's CAs when unset.")
     oidc_client_id: str = _authn("", "string", "Client for which OpenID tokens must be issued.")
     oidc_groups_claim: str = _authn("", "string", "Claim that holds the groups.")
@@ -312,14 +316,15 @@ class Config:
         "Version of the SubjectAccessReview sent to the webhook.")
 
     runtime_config: Mapping[str, str] = _api({}, "configuration",
-        "API versions and resources to switch on or off, as group/version=true, or group/version for on; api/v1 is the "
-        "core group, api/all, api/ga, api/beta and api/alpha stand for many.")
+        "API versions and resources to switch on or off, as group/version=true, or group/version for on; "
+        "api/v1 is the core group, api/all, api/ga, api/beta and api/alpha stand for many.")
 
     egress_selector_config_file: str = _egress("", "file",
         "EgressSelectorConfiguration: proxies for connections from the server.")
 
     admission_control: tuple[str, ...] = _admission((), "strings",
-        "The admission plugins, in full.", gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
+        "The admission plugins, in full.",
+        gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
     admission_control_config_file: str = _admission("", "file",
         "AdmissionConfiguration: settings of admission plugins.")
     default_not_ready_toleration_seconds: int = _admission(300, "int",
@@ -332,12 +337,14 @@ class Config:
         "Admission plugins to use beside the default ones; their order does not matter.")
 
     allow_metric_labels: Mapping[str, str] = _metrics({}, "stringToString",
-        "Values that a label may have, as metric,label=value,value; others are counted as unexpected. Repeatable.")
+        "Values that a label may have, as metric,label=value,value; others are counted as unexpected. "
+        "Repeatable.")
     allow_metric_labels_manifest: str = _metrics("", "string",
         "File with the same as a YAML mapping; it excludes --allow-metric-labels.")
     disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Full names of metrics to leave out.")
     show_hidden_metrics_for_version: str = _metrics("", "string",
-        "Show the deprecated metrics that are hidden since the last release; its number, 1.35, is the only value.")
+        "Show the deprecated metrics that are hidden since the last release; its number, 1.35, is the only "
+        "value.")
 
     log_flush_frequency: float = _logs(5.0, "duration",
         "Time between flushes; nothing is held back here.", effective=False)
@@ -397,43 +404,50 @@ class Config:
     cache_memory_mb: int = _own(64, "int",
         "Megabytes for what is remembered between requests, such as whose a token is and what a user may do.")
     controllers: tuple[str, ...] = _own(("*",), "strings",
-        "Built-in controllers to run: * for those that are on by default, NAME for one, -NAME for all but one; -* for "
-        "none. On by default: clusterrole-aggregation, garbagecollector, namespace, resourcequota, serviceaccount, "
-        "validatingadmissionpolicy-status. Only by name: bootstrapsigner, csrapproving, csrcleaner, csrsigning, "
-        "tokencleaner. Over etcd none runs unless this is given.")
+        "Built-in controllers to run: * for those that are on by default, NAME for one, -NAME for all but "
+        "one; -* for none. On by default: clusterrole-aggregation, garbagecollector, namespace, "
+        "resourcequota, serviceaccount, validatingadmissionpolicy-status. Only by name: bootstrapsigner, "
+        "csrapproving, csrcleaner, csrsigning, tokencleaner. Over etcd none runs unless this is given.")
     cluster_signing_cert_file: str = _own("", "file",
-        "CA of the controller csrsigning; goes with --cluster-signing-key-file. Default: the CA in --data-dir.")
+        "CA of the controller csrsigning; goes with --cluster-signing-key-file. Default: the CA in "
+        "--data-dir.")
     cluster_signing_duration: float = _own(8760 * 3600.0, "duration",
         "Longest life of the certificates that the controller csrsigning signs.")
     cluster_signing_key_file: str = _own("", "file", "Key of --cluster-signing-cert-file.")
     console: bool = _own(False, "bool",
-        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true for the command "
-        "pilothouse serve.")
+        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true "
+        "for the command pilothouse serve.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
     end_revoked_requests: bool = _own(False, "bool",
-        "End open watches, logs, exec and other streams within seconds when their users' credentials or rights are gone.")
+        "End open watches, logs, exec and other streams within seconds when their users' credentials or "
+        "rights are gone.")
     explained_requests: int = _own(10000, "int",
-        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; 0 for none.")
+        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; "
+        "0 for none.")
     list_permitted_namespaces: bool = _own(False, "bool",
-        "Answer lists and watches across namespaces, by users who may not make them, with those namespaces in which "
-        "they may, and a warning.")
+        "Answer lists and watches across namespaces, by users who may not make them, with those namespaces "
+        "in which they may, and a warning.")
     max_memory: str = _own("", "quantity",
-        "Memory that this server may take, such as 2Gi, shared by its workers: requests that do not fit wait or are refused "
+        "Memory that this server may take, such as 2Gi, shared by its workers: requests that do not fit wait "
+        "or are refused "
         "with 429. 0 for no limit. Default: 7/8 of the control group's limit, if there is one.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_token_bytes: int = _own(16 << 10, "int",
-        "Bytes that a bearer token may have; longer ones are answered with 401 before anything in them is read.")
+        "Bytes that a bearer token may have; longer ones are answered with 401 before anything in them is "
+        "read.")
     max_unauthenticated_connections: int = _own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
         "most. Default: 1024, at most half of the files that may be open.")
     metrics_profile: str = _own("full", "string",
-        "Which series /metrics shows: full, or small for at most some 3,000 of them, whatever is served (docs/metrics.md).")
+        "Which series /metrics shows: full, or small for at most some 3,000 of them, whatever is served "
+        "(docs/metrics.md).")
     max_unpaged_list_bytes: str = _own("", "quantity",
-        "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there is a warning. "
-        "Lists with resourceVersion=0 and watches are not concerned. Default: any list is answered.")
+        "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there "
+        "is a warning. Lists with resourceVersion=0 and watches are not concerned. Default: any list is "
+        "answered.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",
@@ -446,7 +460,8 @@ class Config:
 
     @property
     def data_directory(self) -> pathlib.Path:
-        """Where this server keeps what it makes: --data-dir, else --cert-dir, else a state directory.
+        """The directory where this server keeps what it makes:
+        --data-dir, else --cert-dir, else a state directory.
 
         A server that was given its own --cert-dir (as envtest does) so gets its own data without being asked.
         """
@@ -476,7 +491,7 @@ class Config:
 
     @property
     def certificate_directory(self) -> pathlib.Path:
-        """Where the serving certificate is looked for, and made."""
+        """The directory where the serving certificate is looked for, and made."""
         return pathlib.Path(self.cert_dir) if self.cert_dir else self.data_directory
 
     @property
@@ -488,7 +503,8 @@ class Config:
 
     @property
     def authorization_modes(self) -> tuple[str, ...]:
-        """The authorizers in their order; unlike upstream's AlwaysAllow, the default lets nobody in without a rule."""
+        """The authorizers in their order; unlike upstream's AlwaysAllow,
+        the default lets nobody in without a rule."""
         return self.authorization_mode or ("Node", "RBAC")
 
     @property
@@ -499,7 +515,8 @@ class Config:
     def runs(self, controller: str) -> bool:
         """Whether --controllers asks for this controller: a name beats *, and -name beats both.
 
-        Over a store that others write to none runs unless asked for: a cluster of several servers has its own controller manager.
+        Over a store that others write to none runs unless asked for:
+        a cluster of several servers has its own controller manager.
         """
         if BACKENDS[self.backend].others_write and "controllers" not in self.given:
             return False

@@ -1,7 +1,8 @@
-"""Which admission plugins the installed packages offer: the entry points of the group `pilothouse.admission`.
+"""The admission plugins that the installed packages offer:
+the entry points of the group `pilothouse.admission`.
 
-A package is not imported here. `importlib.metadata` is imported only where a flag asks for plugins, as it takes some
-30 ms.
+A package is not imported here. `importlib.metadata` is imported only where a flag asks for plugins, as it
+takes some 30 ms.
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,8 @@ class Offered(NamedTuple):
 
 
 def offered(path: Iterable[str] | None = None) -> list[Offered]:
-    """All plugins that installed packages offer, in the order of their names; `path` takes the place of sys.path.
+    """All plugins that installed packages offer, in the order of their names;
+    `path` takes the place of sys.path.
 
     Of a package that is found twice on the path the first one counts, as it does in an import.
     """

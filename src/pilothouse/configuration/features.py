@@ -105,7 +105,7 @@ STAGES = {
 
 
 class FeatureMetrics(Group):
-    """Which features are on (component-base metrics/prometheus/feature)."""
+    """Metrics of the features that are on (component-base metrics/prometheus/feature)."""
 
     def __init__(self) -> None:
         self.enabled = Gauge(

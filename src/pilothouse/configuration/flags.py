@@ -19,7 +19,8 @@ class FlagError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag: `kind` is its type in KINDS, `default` the typed value; without `effective` it has no effect."""
+    """One flag: `kind` is its type in KINDS, `default` the typed value;
+    without `effective` it has no effect."""
 
     name: str
     kind: str

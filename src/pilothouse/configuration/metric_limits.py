@@ -1,4 +1,5 @@
-"""What the flags leave out of the metrics: single ones, values of labels, deprecated ones, and what multiplies.
+"""The limits of the flags to the metrics:
+single metrics, values of labels, deprecated metrics, and the small profile.
 
 The rules for deprecated metrics, and for values that are not allowed, are those of component-base/metrics.
 The small profile is our own: with it the number of series does not depend on how many definitions are served.
@@ -19,13 +20,14 @@ UNEXPECTED = "unexpected"
 """Stands for values of a label that are not allowed."""
 
 CUSTOM = "custom"
-"""Stands in the small profile for the group and the resource of custom resources, and of aggregated servers' ones."""
+"""Stands in the small profile for the group and the resource of custom resources,
+and of aggregated servers' ones."""
 
 EMPTY = frozenset(("crd", "crd_name", "subresource", "version"))
 """Labels that are empty in the small profile."""
 
 EMPTY_IN_NUMBERS, EMPTY_IN_DISTRIBUTIONS = frozenset(("scope",)), frozenset(("group", "resource"))
-"""Those that are empty besides in counters and gauges, and in histograms and summaries."""
+"""The labels that are empty besides in counters and gauges, and in histograms and summaries."""
 
 NOT_SMALL = frozenset(
     (
@@ -35,10 +37,12 @@ NOT_SMALL = frozenset(
         "watch_cache_capacity",
     )
 )
-"""What the small profile leaves out, for each resource has a series of it, whatever happens."""
+"""The metrics that the small profile leaves out,
+because each resource has a series of them, whatever happens."""
 
 NOT_ZERO = frozenset(("aggregator_unavailable_apiservice",))
-"""Of what the small profile shows no zeros, besides what is told by resource: each group version has a series of it."""
+"""The metrics of which the small profile shows no zeros, besides what is told by resource:
+each group version has a series of it."""
 
 PERIODS = {"STABLE": 3, "BETA": 1}
 """Minor releases for which a deprecated metric is shown, by its stability; others are hidden at once."""
@@ -57,14 +61,14 @@ class ManifestError(ValueError):
 
 
 def wrong_name(name: str) -> str:
-    """What is wrong with the name of a metric, "" if nothing is."""
+    """The fault in the name of a metric, "" if there is none."""
     if re.fullmatch(NAME, name):
         return ""
     return f'must be fully qualified metric names matching "^{NAME}$", got {json.dumps(name)}'
 
 
 def wrong_labels(labels: Mapping[str, str]) -> str:
-    """What is wrong with the keys that name labels, "" if nothing is."""
+    """The fault in the keys that name labels, "" if there is none."""
     if all(re.fullmatch(f"{NAME},{LABEL}", key) for key in labels):
         return ""
     return (
@@ -96,10 +100,12 @@ def read_manifest(path: str) -> dict[str, str]:
 
 
 class MetricLimits(Group):
-    """What is left out of the metrics of a server, and how often values of labels were not allowed.
+    """The parts that are left out of the metrics of a server,
+    and how often values of labels were not allowed.
 
-    `allowed` gives the values that a label may have, with commas between them, by "metric,label"; `groups` are those of the built-in resources. What was
-    not allowed is counted while the metrics are gathered, so the counter is read after the others.
+    `allowed` gives the values that a label may have, with commas between them, by "metric,label"; `groups`
+    are those of the built-in resources. What was not allowed is counted while the metrics are gathered,
+    so the counter is read after the others.
     """
 
     def __init__(
@@ -125,13 +131,15 @@ class MetricLimits(Group):
         )
 
     def hides(self, metric: Metric) -> bool:
-        """Whether a metric is left out because a flag disables it, or because it has been deprecated for too long."""
+        """Whether a metric is left out because a flag disables it,
+        or because it has been deprecated for too long."""
         if metric.name in self._disabled:
             return True
         return bool(metric.deprecated) and not self._show_hidden and _expired(metric)
 
     def view(self, metric: Metric) -> View | None:
-        """How a metric is shown now; None: not at all. The count of its values that are not allowed begins anew."""
+        """How a metric is shown now; None: not at all.
+        The count of its values that are not allowed begins anew."""
         self._unexpected.pop(metric.name, None)
         if self.hides(metric):
             return None

@@ -19,7 +19,7 @@ class ConfigError(ValueError):
 
 
 def help_text(program: str, width: int = 0) -> str:
-    """What --help prints."""
+    """The output of --help."""
     return (
         "Pilothouse serves the Kubernetes API: it validates and keeps the objects of a cluster, and tells "
         f"those who watch them.\n\nUsage:\n  {program} [flags]\n{flags.usage(all_flags(), width)}"
@@ -27,7 +27,8 @@ def help_text(program: str, width: int = 0) -> str:
 
 
 def command_help(usage: str, own: Sequence[Flag], of_server: Sequence[str], width: int = 0) -> str:
-    """What --help of a command prints: its own flags, and those of the server's that mean something to it."""
+    """The output of --help of a command:
+    its own flags, and those of the server's that mean something to it."""
     known = {flag.name: flag for flag in all_flags()}
     return f"{usage}{flags.usage((*own, *(known[name] for name in of_server)), width)}"
 
@@ -57,7 +58,8 @@ def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bo
 def parse_command(
     arguments: Sequence[str], extra: Sequence[Flag]
 ) -> tuple[Config, dict[str, Any], Sequence[str]]:
-    """Read the command line of a command with flags of its own beside the server's: also their values, and arguments.
+    """Read the command line of a command with flags of its own beside the server's:
+    also their values, and arguments.
 
     Raises FlagError and ConfigError as parse() does.
     """
@@ -67,7 +69,8 @@ def parse_command(
 
 
 def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
-    """Read a server's command line: the configuration, what is wrong with it, and the arguments. Raises FlagError."""
+    """Read a server's command line: the configuration, what is wrong with it, and the arguments.
+    Raises FlagError."""
     values, rest = flags.parse(arguments, all_flags())
     return *_checked(values, OURS), rest
 

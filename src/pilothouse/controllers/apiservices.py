@@ -102,7 +102,8 @@ class APIServices(Background):
             self.queue.add(apiservice)
 
     def _catalog_changed(self, group: str, version: str) -> None:
-        """Create an APIService for a group version of custom resources; delete it with the last of its resources."""
+        """Create an APIService for a group version of custom resources;
+        delete it with the last of its resources."""
         if group == GROUP:
             return
         name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
@@ -168,7 +169,8 @@ class APIServices(Background):
         return await self._check(name, obj)
 
     async def _automanage(self, name: str, obj: Object | None) -> bool:
-        """Create, correct or delete the APIService of a local group version; returns whether nothing is left to do."""
+        """Create, correct or delete the APIService of a local group version;
+        returns whether nothing is left to do."""
         wanted = _local(name) if name in self._wanted else None
         if obj is None:
             if wanted is not None:
@@ -230,7 +232,8 @@ class APIServices(Background):
         return "", ""
 
     async def _probe(self, obj: Object) -> str:
-        """Probe the backend several times at once: "" as soon as one attempt succeeds, else the last error."""
+        """Probe the backend several times at once:
+        "" as soon as one attempt succeeds, else the last error."""
         spec, message = obj["spec"], ""
         backend, group, version = backend_of(obj), spec.get("group", ""), spec["version"]
         attempts = [self.remote.probe(backend, group, version) for _ in range(ATTEMPTS)]
@@ -319,7 +322,8 @@ def _serves(slice_: Object, port_name: str) -> bool:
 
 
 def _with_condition(status: Object | None, condition: Object) -> Object:
-    """Set a condition in a status; its transition time changes only with its status (SetAPIServiceCondition)."""
+    """Set a condition in a status; its transition time changes only with its status
+    (SetAPIServiceCondition)."""
     conditions = list((status or {}).get("conditions") or ())
     for at, old in enumerate(conditions):
         if old["type"] == condition["type"]:

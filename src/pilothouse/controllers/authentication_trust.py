@@ -1,7 +1,8 @@
-"""Keeps the config map by which aggregated servers know clients and front proxies (clusterauthenticationtrust).
+"""Keeps the config map by which aggregated servers know clients and front proxies
+(clusterauthenticationtrust).
 
-kube-system/extension-apiserver-authentication has the CAs and headers of all servers of the cluster: each adds its own,
-and CAs that have expired go.
+kube-system/extension-apiserver-authentication has the CAs and headers of all servers of the cluster: each
+adds its own, and CAs that have expired go.
 """
 
 import datetime
@@ -95,7 +96,8 @@ class AuthenticationTrust(Background):
 
 
 def merged(live: Mapping[str, str], own: Mapping[str, str], now: datetime.datetime) -> dict[str, str]:
-    """What the config map is to have: what is there, then what is missing of our own, without expired CAs."""
+    """The new content of the config map:
+    what is there, then what is missing of our own, without expired CAs."""
     out: dict[str, str] = {}
     client_ca = _certificates(live.get(CLIENT_CA, "") + "\n" + own.get(CLIENT_CA, ""), now)
     proxy_ca = _certificates(live.get(PROXY_CA, "") + "\n" + own.get(PROXY_CA, ""), now)
@@ -110,7 +112,8 @@ def merged(live: Mapping[str, str], own: Mapping[str, str], now: datetime.dateti
 
 
 def _certificates(pem: str, now: datetime.datetime) -> str:
-    """Each certificate of a bundle once, without those that have expired; ValueError when it cannot be read."""
+    """Each certificate of a bundle once, without those that have expired;
+    ValueError when it cannot be read."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 

@@ -41,7 +41,8 @@ _MANDATORY = frozenset({"exempt", "catch-all"})
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Settings:
-    """Settings of this server that its bootstrap objects contain. CAs are PEM texts; `now` is an RFC 3339 time."""
+    """Settings of this server that its bootstrap objects contain.
+    CAs are PEM texts; `now` is an RFC 3339 time."""
 
     advertise_address: str
     secure_port: int
@@ -49,7 +50,8 @@ class Settings:
     hostname: str
     now: str
     kubelet_group: str = ""
-    """The group by which this server is known to kubelets; it may do everything. Empty: the flags say as whom it calls."""
+    """The group by which this server is known to kubelets; it may do everything.
+    Empty: the flags say as whom it calls."""
     client_ca: str = ""
     proxy_ca: str = ""
     proxy_names: tuple[str, ...] = ()
@@ -91,7 +93,8 @@ class Writer(Protocol):
         """A private copy of the stored object with the planned object's name; None if it does not exist."""
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        """Create objects that do not exist, in one transaction if the store supports it; existing ones are kept.
+        """Create objects that do not exist, in one transaction if the store supports it;
+        existing ones are kept.
 
         Raises EncryptionError if some could not be encrypted, Full without space; the others are created.
         """
@@ -106,7 +109,8 @@ class Writer(Protocol):
 async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
     """Create missing objects and reconcile existing ones.
 
-    Returns the objects to retry later: those that cannot be decrypted or encrypted now, or that the store has no space for.
+    Returns the objects to retry later: those that cannot be decrypted or encrypted now,
+    or that the store has no space for.
     """
     missing, existing, waiting = [], [], []
     for p in planned:
@@ -248,7 +252,8 @@ def reconciled_binding(live: Object, expected: Object) -> Object:
 
 
 def reconciled_flow(live: Object, expected: Object) -> Object:
-    """A flow schema or priority level with its built-in spec, unless autoupdate is off or its user has edited it."""
+    """A flow schema or priority level with its built-in spec,
+    unless autoupdate is off or its user has edited it."""
     annotations = live["metadata"].get("annotations") or {}
     mandatory = expected["metadata"]["name"] in _MANDATORY
     autoupdate = annotations.get(_FLOW_AUTOUPDATE)
@@ -292,7 +297,8 @@ def objects(settings: Settings) -> list[Planned]:
 
 
 def _kubelet_client(settings: Settings) -> Iterator[Planned]:
-    """The binding that kubeadm makes for its administrators, to which the API server belongs as a client of kubelets."""
+    """The binding that kubeadm makes for its administrators,
+    to which the API server belongs as a client of kubelets."""
     if not settings.kubelet_group:
         return
     group = {"kind": "Group", "apiGroup": _RBAC, "name": settings.kubelet_group}
@@ -452,7 +458,8 @@ def _endpoints(settings: Settings) -> Iterator[Planned]:
 
 
 def trust(settings: Settings) -> dict[str, str]:
-    """What aggregated servers must know of this server: the CAs of clients and front proxies, and the headers of these."""
+    """The data by which aggregated servers trust this server:
+    the CAs of clients and front proxies, and the headers of these."""
     out = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
     if settings.proxy_ca:
         out |= {

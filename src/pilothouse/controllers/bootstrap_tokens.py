@@ -1,4 +1,5 @@
-"""Looks after bootstrap tokens: deletes those that have expired, and signs cluster-info for those who hold one.
+"""Looks after bootstrap tokens: deletes those that have expired,
+and signs cluster-info for those who hold one.
 
 Upstream: kube-controller-manager's pkg/controller/bootstrap, cluster-bootstrap token/jws.
 """
@@ -36,7 +37,8 @@ def token_text(secret: Object, key: str) -> str:
 
 
 def expires_at(secret: Object) -> float | None:
-    """When a token expires, in Unix seconds; None = never, 0 for an expiration that cannot be read."""
+    """The time at which a token expires, in Unix seconds;
+    None = never, 0 for an expiration that cannot be read."""
     text = token_text(secret, "expiration")
     if not text:
         return None

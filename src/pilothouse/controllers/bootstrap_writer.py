@@ -58,7 +58,8 @@ class BootstrapWriter:
             if resource is not None:
                 ctx = self._context(resource, one)
                 writes.append((ctx, self._op(resource, ctx, one)))
-        # One operation per transaction, so that each object has its own revision; the store commits them together.
+        # One operation per transaction, so that each object has its own revision;
+        # the store commits them together.
         tasks = (self.store.storage.txn([op]) for _, op in writes)
         failed: BaseException | None = None
         for (ctx, _), result in zip(

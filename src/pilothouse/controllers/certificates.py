@@ -1,6 +1,8 @@
-"""Approves, signs and deletes certificate signing requests, as kube-controller-manager does (pkg/controller/certificates).
+"""Approves, signs and deletes certificate signing requests,
+as kube-controller-manager does (pkg/controller/certificates).
 
-So kubelets get certificates of their own: the first one with a bootstrap token, later ones with the one that they have.
+So kubelets get certificates of their own:
+the first one with a bootstrap token, later ones with the one that they have.
 """
 
 import asyncio
@@ -39,7 +41,8 @@ KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 API_CLIENT = "kubernetes.io/kube-apiserver-client"
 REFUSED_SECONDS = 30.0
-"""Seconds until a request is looked at again whose user may not have it approved: roles are bound later at times."""
+"""Seconds until a request is looked at again whose user may not have it approved:
+roles are bound later at times."""
 CLEAN_SECONDS = 3600.0
 _DECIDED, _PENDING = datetime.timedelta(hours=1), datetime.timedelta(hours=24)
 
@@ -89,7 +92,8 @@ class _Requests(Background):
 
 
 class CertificateApproving(_Requests):
-    """Approves the client certificates of kubelets if their users may have them (the controller csrapproving).
+    """Approves the client certificates of kubelets if their users may have them
+    (the controller csrapproving).
 
     Serving certificates of kubelets are left to an administrator, as upstream leaves them.
     """
@@ -149,7 +153,8 @@ class CertificateApproving(_Requests):
 
 
 class CertificateSigning(_Requests):
-    """Signs approved requests for Kubernetes' own signers (the controller csrsigning). `now` gives the time."""
+    """Signs approved requests for Kubernetes' own signers (the controller csrsigning).
+    `now` gives the time."""
 
     name = "csrsigning"
 
@@ -197,8 +202,8 @@ class CertificateSigning(_Requests):
 class CertificateCleaning(BackgroundTask):
     """Deletes requests that nobody needs any more (the controller csrcleaner).
 
-    Those that were decided an hour ago, those that nobody has decided within a day, and those whose certificate has
-    expired. `now` gives the time.
+    Those that were decided an hour ago, those that nobody has decided within a day, and those whose
+    certificate has expired. `now` gives the time.
     """
 
     def __init__(

@@ -149,7 +149,8 @@ class CustomResourceDefinitions(Background):
             self._naming.add(group)
 
     async def _compile(self, name: str) -> None:
-        """Compile a large definition's schemas on a thread, so that its first request does not block the loop."""
+        """Compile a large definition's schemas on a thread,
+        so that its first request does not block the loop."""
         definition = self.definitions.get(name)
         if definition is not None:
             await asyncio.to_thread(definition.compile)
@@ -281,7 +282,8 @@ class CustomResourceDefinitions(Background):
         return None
 
     async def _delete_all(self, resource: Resource) -> bool:
-        """Delete all objects of a resource; returns whether some remain, for example because of finalizers."""
+        """Delete all objects of a resource;
+        returns whether some remain, for example because of finalizers."""
         cache, after = self.client.store.readable(resource), ""
         while True:
             listing = cache.list(resource.key_prefix, None, after=after, limit=BATCH)

@@ -88,7 +88,8 @@ class GarbageCollector(Background):
                 self.deleting.add(new.key)
 
     def _index(self, key: str, owners: tuple[str, ...]) -> bool:
-        """Store an object's owners and return whether they changed. Requeues waiting owners that it no longer names."""
+        """Store an object's owners and return whether they changed.
+        Requeues waiting owners that it no longer names."""
         before = self.owners.get(key, ())
         if before == owners:
             return False

@@ -133,7 +133,8 @@ class KubernetesEndpoints(Background):
         await self._put("discovery.k8s.io", "v1", "endpointslices", self._slice(alive, ports))
 
     def _ports(self) -> list[Object]:
-        """The current ports; only a starting server sets them, so that servers on different ports do not compete."""
+        """The current ports; only a starting server sets them,
+        so that servers on different ports do not compete."""
         live = self._client.get(self._client.resource("", "v1", "endpoints"), "default", "kubernetes")
         if not self._starting and live is not None and live.get("subsets"):
             return live["subsets"][0].get("ports") or []

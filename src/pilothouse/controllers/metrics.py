@@ -1,10 +1,11 @@
-"""The metrics of aggregated servers (kube-aggregator controllers), and of repairs (registry/core/service controller)."""
+"""The metrics of aggregated servers (kube-aggregator controllers),
+and of repairs (registry/core/service controller)."""
 
 from pilothouse.metrics.instruments import Counter, Gauge, Group
 
 
 class AggregationMetrics(Group):
-    """Which APIServices are unavailable, and how often they have become so."""
+    """Metrics of the APIServices that are unavailable, and of how often they have become so."""
 
     def __init__(self) -> None:
         self.unavailable = Gauge(
@@ -33,7 +34,8 @@ class AggregationMetrics(Group):
         )
 
     def published(self, name: str, reason: str, seconds: float) -> None:
-        """What an APIService's server says of its API was taken in (add, update) or dropped (delete)."""
+        """Count that the document of an APIService's server
+        was taken in (add, update) or dropped (delete)."""
         self.documents.inc(name, reason)
         self.document_seconds.set(seconds, reason)
 
@@ -47,7 +49,8 @@ class AggregationMetrics(Group):
 
 
 class RepairMetrics(Group):
-    """What the comparison of services with the allocations of ports and addresses has found."""
+    """The differences between services and the allocations
+    of ports and addresses that the comparison has found."""
 
     def __init__(self) -> None:
         self.ports = Counter(

@@ -1,4 +1,5 @@
-"""Empties deleted namespaces, then removes their finalizer (kube-controller-manager's namespace controller)."""
+"""Empties deleted namespaces, then removes their finalizer
+(kube-controller-manager's namespace controller)."""
 
 import asyncio
 from collections import Counter

@@ -67,7 +67,8 @@ def _outdated(policy: Object) -> bool:
 
 
 def warnings_of(spec: Object, catalog: Catalog) -> list[Object]:
-    """What does not fit the types of the kinds that a policy is about: a warning for each expression."""
+    """The warnings about expressions that do not fit the types of the kinds that a policy is about:
+    one for each expression."""
     kinds = [
         (resource, declared(resource.type_of())) for resource in _kinds(spec, catalog) if resource.type_of
     ]
@@ -82,7 +83,7 @@ def warnings_of(spec: Object, catalog: Catalog) -> list[Object]:
 
 
 def _kinds(spec: Object, catalog: Catalog) -> list[Resource]:
-    """What the rules name without wildcards, sorted."""
+    """The resources that the rules name without wildcards, sorted."""
     found: dict[tuple[str, str, str], Resource] = {}
     for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
         groups, versions = rule.get("apiGroups") or (), rule.get("apiVersions") or ()
@@ -106,7 +107,7 @@ def _faults(spec: Object, text: str, kinds: list[tuple[Resource, Type]], catalog
 
 
 def _environment(spec: Object, type: Type, catalog: Catalog) -> Environment:
-    """What an expression of the policy sees when `object` is of this type."""
+    """The environment of the policy's expressions when `object` is of this type."""
     composition = admission.Composition()
     environment = admission.typed_environment(type, _params(spec, catalog), composition)
     for one in spec.get("variables") or ():

@@ -1,4 +1,5 @@
-"""Work queue of a controller: one task per key at a time, with repetition of changed keys and retry of failed ones."""
+"""Work queue of a controller: one task per key at a time,
+with repetition of changed keys and retry of failed ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,8 @@ FIRST_DELAY, LAST_DELAY = 0.05, 30.0
 
 
 class WorkQueue:
-    """Runs `handle(key)`, which returns None, or the number of seconds after which to handle the key again."""
+    """Runs `handle(key)`, which returns None,
+    or the number of seconds after which to handle the key again."""
 
     def __init__(
         self,

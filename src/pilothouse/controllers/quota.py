@@ -22,7 +22,8 @@ PERIOD = 300.0
 DELAY = 0.1
 """Seconds in which what happens is counted together."""
 OTHERS = 5.0
-"""Seconds after which a quota is counted that other servers charge, too: one that was killed gives nothing back."""
+"""Seconds after which a quota is counted that other servers charge, too:
+one that was killed gives nothing back."""
 
 
 class ResourceQuotas(Background):
@@ -51,7 +52,8 @@ class ResourceQuotas(Background):
         await self.queue.close()
 
     def _served(self) -> None:
-        """The served resources have changed: quotas may name some that were not served when they were counted."""
+        """The served resources have changed:
+        quotas may name some that were not served when they were counted."""
         self._follow()
         for namespace, quotas in self.ledger.quotas.items():
             for name, quota in quotas.items():

@@ -18,11 +18,12 @@ LONGEST = 1024
 """Characters of the longest note."""
 
 Key = tuple[str, str, str, str | bytes]
-"""What repetitions of an event have in common: the object, type, reason and note."""
+"""The common part of the repetitions of an event: the object, type, reason and note."""
 
 
 class Recorder:
-    """Writes Events; what can not be written is let go. When more than `remembered` were told, all are forgotten."""
+    """Writes Events; what can not be written is let go.
+    When more than `remembered` were told, all are forgotten."""
 
     def __init__(self, client: Client, controller: str, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
@@ -31,7 +32,8 @@ class Recorder:
         self._told: dict[Key, str] = {}
 
     async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
-        """Record a warning about an object, which must have apiVersion, kind and metadata. Each is told once."""
+        """Record a warning about an object, which must have apiVersion, kind and metadata.
+        Each is told once."""
         metadata = about["metadata"]
         key = (metadata.get("uid", ""), "Warning", "", short(note))
         if key in self._told:
@@ -42,7 +44,8 @@ class Recorder:
         await self._create(about, event | {"type": "Warning"})
 
     async def tell(self, about: Object, kind: str, reason: str, note: str) -> None:
-        """Record an event of a kind, Normal or Warning; one that repeats is counted by the first (tools/record)."""
+        """Record an event of a kind, Normal or Warning;
+        one that repeats is counted by the first (tools/record)."""
         note = note[:LONGEST]
         key = (about["metadata"].get("uid", ""), kind, reason, short(note))
         namespace = about["metadata"].get("namespace") or "default"

@@ -21,9 +21,9 @@ WAITING = 64
 
 
 class ReloadEvents(BackgroundTask):
-    """Events are about this server's identity lease, `lease`, and so in kube-system. None without one.
+    """Writes Events about this server's identity lease, `lease`, and so in kube-system. None without one.
 
-    Whoever tells of an outcome never waits for the storage.
+    The caller that reports an outcome never waits for the storage.
     """
 
     def __init__(self, client: Client, lease: Object | None) -> None:

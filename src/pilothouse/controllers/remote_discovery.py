@@ -33,14 +33,16 @@ SYSTEM = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "syste
 
 
 class _Known(NamedTuple):
-    """The aggregated discovery of a server that was read last: its ETag, and the resources of each group version."""
+    """The aggregated discovery of a server that was read last:
+    its ETag, and the resources of each group version."""
 
     tag: str
     versions: dict[tuple[str, str], list[Object]]
 
 
 class RemoteDiscovery:
-    """Asks backends which resources they serve. `headers` are sent with each request besides those that name the user."""
+    """Asks backends which resources they serve.
+    `headers` are sent with each request besides those that name the user."""
 
     def __init__(
         self, outbound: Outbound, resolver: ServiceResolver, headers: Iterable[tuple[str, str]] = ()
@@ -79,7 +81,8 @@ class RemoteDiscovery:
             return None
 
     async def _aggregated(self, url: str, backend: Backend) -> dict[tuple[str, str], list[Object]] | None:
-        """The resources of all group versions that a server has; None where it does not know such a document."""
+        """The resources of all group versions that a server has;
+        None where it does not know such a document."""
         key = replace(backend, uid="", available=True)
         known = self._known.get(key)
         headers = [("Accept", AGGREGATED)]
@@ -132,7 +135,8 @@ def _versions(document: Object) -> dict[tuple[str, str], list[Object]]:
 
 
 def _with_kinds(resource: Object) -> Object:
-    """A resource all of whose kinds are set: clients of v0.26 fail on one that is null (kubernetes#118361)."""
+    """A resource all of whose kinds are set:
+    clients of v0.26 fail on one that is null (kubernetes#118361)."""
     out = {**resource, "responseKind": resource.get("responseKind") or _NO_KIND}
     if resource.get("subresources"):
         out["subresources"] = [

@@ -1,4 +1,5 @@
-"""Reads the OpenAPI documents of aggregated servers, and again each minute (kube-aggregator controllers/openapi{,v3})."""
+"""Reads the OpenAPI documents of aggregated servers,
+and again each minute (kube-aggregator controllers/openapi{,v3})."""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,7 +33,8 @@ from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 log = Logger(__name__)
 
 AGAIN, LONGEST = 60.0, 3600.0
-"""Seconds until a server is asked again, and the longest such time after failures, each of which doubles it."""
+"""Seconds until a server is asked again,
+and the longest such time after failures, each of which doubles it."""
 
 SECONDS = 60.0
 """Time for all documents of a server."""
@@ -49,7 +51,7 @@ USER = ("X-Remote-User", "system:aggregator")
 
 
 class Documents(Protocol):
-    """Where the documents are kept."""
+    """The place that keeps the documents."""
 
     def set(self, version: GroupVersion, spec: RemoteSpec) -> RemoteSpec:
         """Keep what is known of a group version; returns what there is room for."""
@@ -159,7 +161,8 @@ class Fetch:
         self._packing = asyncio.Lock()
 
     async def __call__(self, backend: Backend, version: GroupVersion, known: Tags) -> Tags:
-        """What the server has now; raises Unroutable, ClientError, or ValueError for what is no document."""
+        """Read the documents that the server has now;
+        raises Unroutable, ClientError, or ValueError for what is no document."""
         base = self._resolver.url(backend)
         tag, proxied = await self._index(f"{base}/openapi/v3", backend, version, known)
         v2_tag, converted, part = await self._v2(
@@ -170,7 +173,8 @@ class Fetch:
     async def _index(
         self, url: str, backend: Backend, version: GroupVersion, known: Tags
     ) -> tuple[str, dict[str, str] | None]:
-        """ETag and documents of version 3 that the group version has; None where the server knows no version 3."""
+        """ETag and documents of version 3 that the group version has;
+        None where the server knows no version 3."""
         answer = await self._get(url, backend, known.v3)
         if answer.status == 304:
             answer.close()
@@ -191,7 +195,8 @@ class Fetch:
     async def _v2(
         self, url: str, backend: Backend, version: GroupVersion, known: Tags, convert: bool
     ) -> tuple[str, Packed | None, Packed | None]:
-        """ETag, the document of version 3 made of it if `convert`, and the part of the document of version 2."""
+        """ETag, the document of version 3 made of it if `convert`,
+        and the part of the document of version 2."""
         answer = await self._get(url, backend, known.v2 if convert == bool(known.spec.converted) else "")
         if answer.status == 304:
             answer.close()
@@ -217,7 +222,7 @@ class Fetch:
 
 
 def _packed(data: bytes, version: GroupVersion, convert: bool) -> tuple[Packed | None, Packed | None]:
-    """What is kept of a document of version 2; ValueError for what is none."""
+    """The part of a version 2 document that is kept; ValueError for what is none."""
     document = aggregate.read(data)
     part = aggregate.part_of(document, *version)
     if not part.paths:

@@ -7,9 +7,11 @@ from pilothouse.registry.client import Client
 
 ACCOUNT, CONFIG_MAP = "default", "kube-root-ca.crt"
 ABOUT = {
-    "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
-    "endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions "
-    "of Kubernetes clusters."
+    "kubernetes.io/description": (
+        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints"
+        " such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across"
+        " distributions of Kubernetes clusters."
+    )
 }
 
 

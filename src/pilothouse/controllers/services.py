@@ -29,7 +29,8 @@ INTERVAL = 180.0
 """Seconds between two comparisons."""
 
 LEAK_LOOKS = 3
-"""Comparisons at which a port must be unused before it is released, because a write may still be in progress."""
+"""Comparisons at which a port must be unused before it is released,
+because a write may still be in progress."""
 
 GRACE = 60
 """Seconds that a service may take to appear after its IPAddress was created."""
@@ -48,7 +49,8 @@ _FAULTS = {
 
 
 class ServiceRepair(BackgroundTask):
-    """The loop of one server, over the cluster IPs and the node ports that it allocates. `clock` is the Unix time."""
+    """The loop of one server, over the cluster IPs and the node ports that it allocates.
+    `clock` is the Unix time."""
 
     def __init__(
         self,
@@ -167,7 +169,10 @@ class ServiceRepair(BackgroundTask):
             await self._recreate(service, ip)
         elif other["metadata"]["uid"] != service["metadata"]["uid"]:
             if ip in ips_of(other):
-                note = f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate service"
+                note = (
+                    f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate"
+                    " service"
+                )
                 await self._about_address(service, "ClusterIPAlreadyAllocated", note)
         elif not _labelled(obj):
             await self._recreate(service, ip)

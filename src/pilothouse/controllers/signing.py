@@ -1,4 +1,5 @@
-"""Signs certificate requests with a CA in two files (kube-controller-manager's pkg/controller/certificates/authority)."""
+"""Signs certificate requests with a CA in two files
+(kube-controller-manager's pkg/controller/certificates/authority)."""
 
 import datetime
 import inspect
@@ -69,10 +70,11 @@ class Signer:
         seconds: int | None,
         now: datetime.datetime,
     ) -> bytes:
-        """A certificate (PEM) that lives as long as the request asks for in `seconds`, if that is not too long or short.
+        """A certificate (PEM) that lives as long as the request asks for in `seconds`,
+        if that is not too long or short.
 
-        It has the subject and the alternative names of the request, and nothing else of it. Raises SigningError, and
-        OSError or ValueError when the CA cannot be read.
+        It has the subject and the alternative names of the request, and nothing else of it. Raises
+        SigningError, and OSError or ValueError when the CA cannot be read.
         """
         if not request.is_signature_valid:
             raise SigningError("unable to verify certificate request signature")

@@ -1,1 +1,2 @@
-"""The Kubernetes API over HTTP: the request pipeline, and rooms for what it leads to. Imports every package below it."""
+"""The Kubernetes API over HTTP: the request pipeline, and rooms for what it leads to.
+Imports every package below it."""

@@ -105,7 +105,8 @@ class Dispatcher:
         return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
 
     async def _after(self, consistent: ConsistentReads, ctx: Context, resource: Resource) -> Response:
-        """Answer once the watch cache has the store's revision; a read that would wait too long reads the store."""
+        """Answer once the watch cache has the store's revision;
+        a read that would wait too long reads the store."""
         info = ctx.info
         fallback = not await consistent.catch_up(resource)
         if fallback:
@@ -211,7 +212,8 @@ async def _at_once(response: Response) -> Response:
 
 
 def _route(ctx: Context, resource: Resource) -> None:
-    """The router's check of a patch's media type, then that of `Accept`; UnsupportedMediaType, NotAcceptable."""
+    """The router's check of a patch's media type, then that of `Accept`;
+    UnsupportedMediaType, NotAcceptable."""
     if not resource.conventions.routed:
         return
     if ctx.request.method == "PATCH":

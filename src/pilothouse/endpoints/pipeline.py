@@ -1,8 +1,9 @@
 """The stages of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
-`Pipeline.handle` reads what a request is about, then runs the coroutine `_serve` up to its first wait. Nearly every read
-never waits, so it is answered inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the
-answer has been sent, or the client has left without one, the last stage runs (`_end`).
+`Pipeline.handle` reads what a request is about, then runs the coroutine `_serve` up to its first wait. Nearly
+every read never waits, so it is answered inside the parser's callback; the rest goes on as a task
+(`pilothouse.waiting`). When the answer has been sent,
+or the client has left without one, the last stage runs (`_end`).
 """
 
 import asyncio
@@ -62,7 +63,7 @@ SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 @dataclass(slots=True)
 class Stages:
-    """What the pipeline leads through; built once by assembly/handlers.py."""
+    """The stages through which the pipeline leads a request; built once by assembly/handlers.py."""
 
     authenticator: Authenticator
     impersonation: Impersonation
@@ -76,13 +77,13 @@ class Stages:
     authentication: AuthenticationMetrics
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
-    """None: nothing is recorded."""
+    """The auditor; None: nothing is recorded."""
     journal: Journal | None = None
     """Keeps what is known of the latest requests; None: nobody can ask for it."""
     finder: Finder | None = None
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
     memory: Memory | None = None
-    """Has requests wait for memory; None: nobody counts it."""
+    """The limit that has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
     console: Console | None = None
@@ -114,10 +115,11 @@ class Pipeline:
         self.deadline = deadline
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
-        """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
+        """Whether every answer says `Connection: close`,
+        so that the load balancer sends clients elsewhere."""
         self._serving = logs.serving()
         self.edges: Edges | None = None
-        """What flags ask for around every request; None where they ask for nothing."""
+        """The work around every request that flags ask for; None where they ask for nothing."""
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
@@ -126,8 +128,9 @@ class Pipeline:
         return self._run(request, True)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
-        """Judge a request by its head, before its body is read: all stages up to authorization. The answer refuses it, and
-        is its end; None lets the body be read, after which `handle` leads the request through all stages."""
+        """Judge a request by its head, before its body is read: all stages up to
+        authorization. The answer refuses it, and is its end; None lets the body
+        be read, after which `handle` leads the request through all stages."""
         return self._run(request, False)
 
     @overload
@@ -175,14 +178,15 @@ class Pipeline:
         return task
 
     def _tell_task(self, ctx: Context) -> None:
-        """Note, in the context of a request's task, which request it serves and what it tells other servers of a trace."""
+        """Note, in the context of a request's task,
+        which request it serves and what it tells other servers of a trace."""
         logs.audit_id.set(ctx.audit_id)
         if ctx.traced is None:
             spans.carried.set(self.stages.tracing.carried(ctx))
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
-        """Lead a request through its stages; one of which only the head has come (not `whole`) up to authorization: None
-        when it may go on, and then nothing may be registered that waits for its end."""
+        """Lead a request through its stages; one of which only the head has come (not `whole`) up to
+        authorization: None when it may go on, and then nothing may be registered that waits for its end."""
         stages, request = self.stages, ctx.request
         begun = False
         try:
@@ -215,8 +219,8 @@ class Pipeline:
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
-            # flow control: room for what takes much memory, its flow schema and priority level, and seats there: it may have
-            # to wait for either
+            # flow control: room for what takes much memory, its flow schema and priority level, and seats
+            # there: it may have to wait for either
             if not self._takes_seats(ctx, whole):
                 await self._stand_in_line(ctx)
                 known = time.perf_counter()
@@ -252,7 +256,8 @@ class Pipeline:
     async def _record(
         self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, whole: bool
     ) -> bool:
-        """Begin what is recorded of a request; False when it must not go on, for its beginning cannot be recorded."""
+        """Begin what is recorded of a request;
+        False when it must not go on, for its beginning cannot be recorded."""
         took = ctx.recognised - ctx.started
         ctx.audit = auditor.begin(ctx.request, ctx.user, attributes, ctx.audit_id, ctx.started, took, whole)
         if not whole:
@@ -278,7 +283,8 @@ class Pipeline:
             ctx.audit.impersonation = took
 
     async def _charge(self, ctx: Context, need: int) -> None:
-        """Wait until there is room for so many bytes more, which are the request's until its end; TooManyRequests."""
+        """Wait until there is room for so many bytes more, which are the request's until its end;
+        TooManyRequests."""
         memory, user, info = self.stages.memory, ctx.user, ctx.info
         assert memory is not None
         flow = self.stages.gate.flow(user, info)
@@ -292,15 +298,16 @@ class Pipeline:
         ctx.on_end(lambda _: memory.leave(user.name, need))
 
     def _patience(self, ctx: Context) -> float:
-        """Seconds for which a request may still wait for seats or memory: a quarter of its time, since it came."""
+        """Seconds for which a request may still wait for seats or memory:
+        a quarter of its time, since it came."""
         asked = 0.0 if _runs_long(ctx.info) else _timeout(ctx.query)
         limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
     def _takes_seats(self, ctx: Context, whole: bool) -> bool:
-        """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but a watch
-        until it has been sent what it begins with; one of which only the head has come is not counted yet. One that may
-        take much memory takes none before it has found room."""
+        """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but
+        a watch until it has been sent what it begins with; one of which only the head has come is not counted
+        yet. One that may take much memory takes none before it has found room."""
         info = ctx.info
         memory = self.stages.memory
         size = len(ctx.request.body)
@@ -342,7 +349,8 @@ class Pipeline:
     async def _in_part(
         self, finder: Finder, ctx: Context, attributes: AuthorizationAttributes, decision: Decision
     ) -> Decision:
-        """The decision to show those namespaces in which a request is allowed; the refusal where there are none."""
+        """The decision to show those namespaces in which a request is allowed;
+        the refusal where there are none."""
         ctx.permitted = found = await finder.permitted(attributes)
         if found is None:
             return decision
@@ -350,7 +358,8 @@ class Pipeline:
         return Decision(True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
 
     def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
-        """The answer that tells an error; one of authentication is counted. `recorded`: audit knows of the request."""
+        """The answer that tells an error; one of authentication is counted.
+        `recorded`: audit knows of the request."""
         if self.stages.audit is not None and not recorded:
             self._record_early(ctx, self.stages.audit)
         if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
@@ -412,7 +421,8 @@ class Pipeline:
         return response
 
     def _end(self, ctx: Context, sent: int, error: BaseException | None) -> None:
-        """The last stage, once for each request: `Response.on_done`, or the cancel of what has no answer yet."""
+        """The last stage, once for each request:
+        `Response.on_done`, or the cancel of what has no answer yet."""
         if ctx.ended:
             return
         ctx.ended = True
@@ -453,7 +463,8 @@ class Pipeline:
             ctx.audit.complete(_removal(resource) if resource is not None and resource.deprecated else None)
 
     def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
-        """Cancel what waits at the request's deadline: the server's, or an earlier one that the client asks for."""
+        """Cancel what waits at the request's deadline:
+        the server's, or an earlier one that the client asks for."""
         if _runs_long(ctx.info):
             return
 
@@ -471,8 +482,8 @@ class Pipeline:
         task.add_done_callback(stop)
 
     def _timed_out(self, ctx: Context, cancelled: asyncio.CancelledError) -> Response:
-        """The answer to a request that the deadline has cancelled; its task goes on to give it. CancelledError when somebody
-        else has: there is no answer then."""
+        """The answer to a request that the deadline has cancelled; its task goes on to give it.
+        CancelledError when somebody else has: there is no answer then."""
         if not ctx.expired:
             self._end(ctx, 0, cancelled)
             raise cancelled
@@ -493,7 +504,7 @@ def refused(attributes: AuthorizationAttributes, decision: Decision) -> errors.S
 
 
 def attributes_of(ctx: Context) -> AuthorizationAttributes:
-    """What the authorizer judges."""
+    """The attributes that the authorizer judges."""
     info = ctx.info
     out = AuthorizationAttributes(
         ctx.user,
@@ -549,12 +560,13 @@ def _presents_credentials(request: Request) -> bool:
 
 
 def _runs_long(info: RequestInfo) -> bool:
-    """What no deadline ends."""
+    """Whether no deadline ends the request."""
     return info.verb in LONG_RUNNING_VERBS or info.subresource in LONG_RUNNING_SUBRESOURCES
 
 
 def _timeout(query: Query) -> float:
-    """The seconds that a client gives its request, 0 = it does not say; BadRequest for what is no duration."""
+    """The seconds that a client gives its request, 0 = it does not say;
+    BadRequest for what is no duration."""
     text = first(query, "timeout")
     if not text:
         return 0.0

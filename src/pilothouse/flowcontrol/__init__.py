@@ -1,1 +1,2 @@
-"""API priority and fairness: requests take seats of their priority level, wait for them or are refused. Imports registry."""
+"""API priority and fairness: requests take seats of their priority level, wait for them or are refused.
+Imports registry."""

@@ -1,7 +1,7 @@
 """Divides the seats of a server between its priority levels by what they need (KEP-1040, borrowing).
 
-Each level gets the same multiple of what it needs, within bounds: less than its lower bound would take what is its own,
-more than its upper bound what it may not borrow.
+Each level gets the same multiple of what it needs, within bounds: less than its lower bound would take what
+is its own, more than its upper bound what it may not borrow.
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ LEAST = 0.001
 TOLERANCE = 1e-7
 
 DECAY = 0.977
-"""What remains of an earlier demand after each period of 10 s: half of it after five minutes."""
+"""The share of an earlier demand that remains after each period of 10 s: half of it after five minutes."""
 
 
 @dataclass(frozen=True, slots=True)

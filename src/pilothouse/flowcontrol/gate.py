@@ -1,8 +1,10 @@
-"""The gate that a request passes before it is authorized: it takes seats, waits for them, or is refused (KEP-1040).
+"""The gate that a request passes before it is authorized:
+it takes seats, waits for them, or is refused (KEP-1040).
 
-Requests take seats of the priority level that their flow schema names, unless --enable-priority-and-fairness=false has
-reads and writes counted alone. The seats are given back when the answer has been sent. Whoever has been taking an
-answer for `HELD` seconds keeps it, but its seats go to others.
+Requests take seats of the priority level that their flow schema names, unless
+--enable-priority-and-fairness=false has reads and writes counted alone. The seats are given back when the
+answer has been sent. A client that has been taking an answer for `HELD` seconds keeps it,
+but its seats go to others.
 """
 
 import asyncio
@@ -26,8 +28,8 @@ TICK = 1.0
 PERIOD = 10
 """Ticks between two divisions of the seats: upstream's 10 s."""
 HELD = 10.0
-"""Seconds for which an answer that its client takes slowly keeps its seats. It is less than a queued request waits
-(a quarter of 60 s), so clients that do not read cannot have others refused."""
+"""Seconds for which an answer that its client takes slowly keeps its seats. It is less than a queued request
+waits (a quarter of 60 s), so clients that do not read cannot have others refused."""
 LONGEST_WAIT = 60.0
 """Seconds that a request waits at the most, whatever its deadline."""
 
@@ -37,16 +39,17 @@ MESSAGE = "Too many requests, please try again later."
 
 
 class Gate(Protocol):
-    """What the pipeline asks for seats."""
+    """The gate that the pipeline asks for seats."""
 
     def flow(self, user: User, info: RequestInfo) -> Flow | None:
         """The flow of a request; None: it needs no seats."""
 
     def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:
-        """Take seats for a request with a body of `size` bytes, stand in line, or be refused: see the ticket."""
+        """Take seats for a request with a body of `size` bytes, stand in line, or be refused:
+        see the ticket."""
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request that was refused is about, for the metrics."""
+        """The resource of a request that was refused, for the metrics."""
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
         """The error of a request that was refused."""
@@ -141,7 +144,7 @@ class MaxInFlight:
         self._reads, self._writes = _counted("reads", reads, kinds), _counted("writes", writes, kinds)
 
     def flow(self, user: User, info: RequestInfo) -> Flow | None:
-        """What a request counts among; None: nothing."""
+        """The flow in which a request counts; None: in none."""
         if info.verb == "watch":
             return None
         flow = self._reads if info.verb in READS else self._writes
@@ -154,7 +157,7 @@ class MaxInFlight:
         return flow.enter(user, info)
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request is about."""
+        """The resource of a request."""
         return self._catalog.get(info.group, info.version, info.resource) if info.is_resource else None
 
     def refusal(self, ticket: Ticket) -> errors.TooManyRequests:
@@ -186,7 +189,7 @@ async def seated(ticket: Ticket, seconds: float) -> None:
 
 
 def why(ticket: Ticket) -> str:
-    """What stood in the way of a request that was refused."""
+    """The reason why a request was refused."""
     level = ticket.flow.level
     taken = f"{level.seats_in_use} of the {level.limit} seats of the priority level are taken"
     if ticket.heavy:

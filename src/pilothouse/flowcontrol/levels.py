@@ -1,4 +1,5 @@
-"""The priority levels of a server: their seats, which they lend to each other, and their queues (KEP-1040)."""
+"""The priority levels of a server:
+their seats, which they lend to each other, and their queues (KEP-1040)."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -34,8 +35,9 @@ def on_loop(seconds: float, call: Callable[[], None]) -> object:
 class State:
     """One priority level.
 
-    seats: what is in use, and who waits. nominal, lower, upper: the seats that its configuration gives it, those that
-    nobody may borrow, and those that it has with all it may borrow. widest: the most seats for one request.
+    seats: what is in use, and who waits. nominal, lower, upper: the seats that its configuration gives it,
+    those that nobody may borrow, and those that it has with all it may borrow.
+    widest: the most seats for one request.
     uid: of the object, "" while there is none. leaving: the object is gone, and its last requests are served.
     """
 
@@ -50,7 +52,7 @@ class State:
         self.demand = Demand()
         self.retry = RetryAfter()
         self.series: dict[str, Series] = {}
-        """What is counted, by flow schema."""
+        """The counts, by flow schema."""
 
     @property
     def exempt(self) -> bool:
@@ -71,7 +73,7 @@ class State:
 
     @property
     def shares(self) -> int:
-        """What part of the server's seats is its own, in relation to the shares of other levels."""
+        """The level's shares of the server's seats, in relation to the shares of other levels."""
         found: int | None = self.limits.get("nominalConcurrencyShares")
         return found if found is not None else 0 if self.exempt else SHARES
 
@@ -225,7 +227,8 @@ def _rounded(value: float) -> int:
 
 
 def _sound(name: str, obj: Object) -> bool:
-    """Whether a spec is complete: only the level `exempt` is exempt, and queues are there just where they are used."""
+    """Whether a spec is complete: only the level `exempt` is exempt,
+    and queues are there just where they are used."""
     spec: Any = obj.get("spec") or {}
     exempt = spec.get("type") == "Exempt"
     if exempt != (name == EXEMPT) or (spec.get("type") == "Limited") != bool(spec.get("limited")):

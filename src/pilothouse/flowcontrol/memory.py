@@ -1,9 +1,11 @@
-"""The memory budget of a server (--max-memory): what a request will probably take is charged before it is served.
+"""The memory budget of a server (--max-memory):
+what a request will probably take is charged before it is served.
 
-A request that does not fit waits, and is refused with 429 when it has waited too long; nothing of it has been made by
-then. Requests of administrators and of the exempt level are charged, and never wait. Small requests are not charged: there
-are never more of them than seats. What is in use is what the system says of the process, or what it was at rest plus what
-is charged, whichever is more. When that nears the limit, caches shrink and the watches of slow clients end.
+A request that does not fit waits, and is refused with 429 when it has waited too long; nothing of it has been
+made by then. Requests of administrators and of the exempt level are charged, and never wait. Small requests
+are not charged: there are never more of them than seats. What is in use is what the system says of the
+process, or what it was at rest plus what is charged, whichever is more.
+When that nears the limit, caches shrink and the watches of slow clients end.
 """
 
 import asyncio
@@ -28,8 +30,8 @@ SMALL = 128 * 1024
 BUFFERS = 1 << 20
 """Bytes that a streamed answer may have in the pump, in TLS and in the transport, however long it is."""
 DECODED = 16
-"""Bytes of memory for a byte of a body: its text, the decoded object, and the copies that a write makes. 13 were measured
-for one long text, 17 for 30,000 short ones."""
+"""Bytes of memory for a byte of a body: its text, the decoded object, and the copies that a write makes. 13
+were measured for one long text, 17 for 30,000 short ones."""
 REFERENCES = 64
 """Bytes of a list for one byte of references to its objects."""
 MOST_WAITING = 256
@@ -50,8 +52,8 @@ class _Waiter:
 class Memory(BackgroundTask, Group):
     """The budget, and the group of its metrics.
 
-    `resident` tells the bytes of the process; `relievers` are called, in order, when memory is short; `give_back` returns
-    freed memory to the system, on a thread.
+    `resident` tells the bytes of the process; `relievers` are called, in order, when memory is short;
+    `give_back` returns freed memory to the system, on a thread.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Memory(BackgroundTask, Group):
         self._widths = widths
         self._ask, self._relievers, self._give_back = resident, relievers, give_back
         self._resident = self._idle = self._least = resident()
-        """What the process took at the last look, when nothing was charged, and at least."""
+        """The memory of the process: at the last look, when nothing was charged, and the least."""
         self._new = 0
         """Bytes charged since the last look."""
         self._relieved = float("-inf")
@@ -95,7 +97,8 @@ class Memory(BackgroundTask, Group):
         )
         self.refused = Counter(
             "pilothouse_memory_refused_requests_total",
-            "[ALPHA] Requests that were refused for want of memory, by reason: too-large, time-out, queue-full.",
+            "[ALPHA] Requests that were refused for want of memory, by reason: too-large, time-out,"
+            " queue-full.",
             ("reason",),
         )
         self.reliefs = Counter(
@@ -116,7 +119,8 @@ class Memory(BackgroundTask, Group):
         return need
 
     async def enter(self, user: str, need: int, seconds: float, *, exempt: bool) -> None:
-        """Charge a request, as soon as there is room; TooManyRequests after `seconds`. `leave` gives the bytes back."""
+        """Charge a request, as soon as there is room; TooManyRequests after `seconds`.
+        `leave` gives the bytes back."""
         if exempt or (not self._waiting and self.used + need <= self.limit):
             self._charge(user, need)
             return
@@ -156,7 +160,8 @@ class Memory(BackgroundTask, Group):
         self._held[user] = self._held.get(user, 0) + need
 
     def _admit(self) -> None:
-        """Let those who wait go on while there is room: the next one is always a request of the user who holds least."""
+        """Let those who wait go on while there is room:
+        the next one is always a request of the user who holds least."""
         while self._waiting:
             first = min(self._waiting, key=lambda waiter: self._held.get(waiter.user, 0))
             if self.used + first.need > self.limit:

@@ -1,7 +1,7 @@
 """The metrics of API priority and fairness, under upstream's names, labels and buckets (flowcontrol/metrics).
 
-What they show is counted in `_seats`, and read when somebody asks for it. A level that no request has come to has no
-series beside its limits.
+What they show is counted in `_seats`, and read when somebody asks for it. A level that no request has come to
+has no series beside its limits.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +55,7 @@ DEPRECATED = {"request_concurrency_in_use": "1.31.0", "request_concurrency_limit
 """Since when."""
 
 ALONE = frozenset(("current_r", "demand_seats_stdev", "dispatch_r", "latest_s"))
-"""Those of which the greatest of several workers is shown, for their sum means nothing."""
+"""The metrics of which the greatest of several workers is shown, for their sum means nothing."""
 
 BOUNDS = {
     "next_s_bounds": ("[ALPHA] Virtual starts of the oldest requests that wait.", "next"),
@@ -219,7 +219,8 @@ class FlowControlMetrics(Group):
     def _distributions(
         self, rows: Iterable[tuple[Labels, str]], *, front: bool = False
     ) -> Callable[[], dict[Labels, Distribution]]:
-        """Distributions of each flow schema and level, with the further labels of `rows` before or behind the others."""
+        """Distributions of each flow schema and level,
+        with the further labels of `rows` before or behind the others."""
         return lambda: {
             ((*more, *labels) if front else (*labels, *more)): getattr(series, member)
             for labels, series in self._series()

@@ -1,4 +1,5 @@
-"""When a refused client should come again: longer while many are refused (apiserver flowcontrol droppedRequestsTracker)."""
+"""The time after which a refused client should come again:
+longer while many are refused (apiserver flowcontrol droppedRequestsTracker)."""
 
 import time
 from collections.abc import Callable

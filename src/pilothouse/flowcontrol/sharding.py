@@ -1,7 +1,7 @@
 """Shuffle sharding: which queues of a level a flow may use (KEP-1040; apiserver util/shufflesharding).
 
-Each flow has a small hand of queues out of many. Two flows rarely have the same hand, so one that fills all queues of
-its own leaves most others at least one queue that is free.
+Each flow has a small hand of queues out of many. Two flows rarely have the same hand, so one that fills all
+queues of its own leaves most others at least one queue that is free.
 """
 
 import hashlib
@@ -16,7 +16,8 @@ def hand_of(schema: str, distinguisher: str, size: int, queues: int) -> tuple[in
 
 
 def deal(entropy: int, size: int, queues: int) -> tuple[int, ...]:
-    """Draw `size` cards from a deck of `queues` by the digits of a number: of each the rank among what is left."""
+    """Draw `size` cards from a deck of `queues` by the digits of a number:
+    of each the rank among what is left."""
     dealt: list[int] = []
     for drawn in range(min(size, queues)):
         entropy, card = divmod(entropy, queues - drawn)

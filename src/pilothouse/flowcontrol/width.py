@@ -1,9 +1,9 @@
 """Estimates how many seats a request needs (apiserver flowcontrol/request).
 
 A list needs seats by the bytes that it returns, where upstream stops counting at 1 MB of a cached list
-(kubernetes#130482): the bytes of all that is there are known, and what a selector selects is learned from what the
-last list with it returned. A watch that begins with what is there is a list until that has been sent. A write with
-many watchers keeps seats for a moment, for the events that it causes.
+(kubernetes#130482): the bytes of all that is there are known, and what a selector selects is learned from
+what the last list with it returned. A watch that begins with what is there is a list until that has been
+sent. A write with many watchers keeps seats for a moment, for the events that it causes.
 """
 
 import re
@@ -46,11 +46,12 @@ class Widths:
         )
 
     def resource(self, info: RequestInfo) -> Resource | None:
-        """What a request is about, None if this server does not know it."""
+        """The resource of a request, None if this server does not know it."""
         return self._catalog.get(info.group, info.version, info.resource) if info.is_resource else None
 
     def expected(self, info: RequestInfo, query: Query) -> float:
-        """The bytes that a list, a watch's initial events or a deletecollection will probably have, at most."""
+        """The bytes that a list, a watch's initial events or a deletecollection will probably have,
+        at most."""
         resource = self.resource(info)
         if resource is None or not resource.key_prefix or info.subresource:
             return 0.0
@@ -85,7 +86,8 @@ class Widths:
         return most if known is None else min(known, most)
 
     def learn(self, resource: Resource, namespace: str, query: Query, entries: Sequence[Entry]) -> None:
-        """Take note of what a list with selectors returned, for this one and for others that differ in values only."""
+        """Take note of what a list with selectors returned,
+        for this one and for others that differ in values only."""
         labels, fields = _first(query, "labelSelector"), _first(query, "fieldSelector")
         if not labels and not fields:
             return
@@ -144,7 +146,8 @@ def _sends_state(query: Query) -> bool:
 
 
 def _shape(resource: Resource, labels: str, fields: str) -> tuple[str | bytes, ...]:
-    """What lists have in common whose selectors differ in values only: those of kubelets for the pods of their node."""
+    """The common part of lists whose selectors differ in values only:
+    of kubelets' lists for the pods of their node."""
     if len(labels) + len(fields) > 4096:
         return (resource.key_prefix, "long")
     return (resource.key_prefix, short(_VALUE.sub("", labels)), short(_VALUE.sub("", fields)))

@@ -1,6 +1,7 @@
-"""The formats in which Prometheus reads metrics: text 0.0.4, OpenMetrics 1.0 and protobuf (prometheus/common expfmt).
+"""The formats in which Prometheus reads metrics:
+text 0.0.4, OpenMetrics 1.0 and protobuf (prometheus/common expfmt).
 
-A family is encoded series by series, so that whoever encodes a large one can pause in between.
+A family is encoded series by series, so that the caller can pause in between when one is large.
 """
 
 import math
@@ -16,14 +17,15 @@ Labels = tuple[str, ...]
 """The values of a series' labels, in the order of their names."""
 
 QUANTILES = (0.5, 0.9, 0.99)
-"""Those that a summary tells."""
+"""The quantiles that a summary shows."""
 
 Value = float | Distribution
 """A number, or what a histogram or a summary has counted."""
 
 
 class Family:
-    """The series of one metric at one moment, by their label values; `bounds` are those of a histogram's buckets."""
+    """The series of one metric at one moment, by their label values;
+    `bounds` are those of a histogram's buckets."""
 
     __slots__ = ("bounds", "help", "kind", "labels", "name", "series")
 
@@ -38,7 +40,8 @@ class Family:
         self.series: dict[Labels, Value] = {}
 
     def add(self, labels: Labels, value: Value, joined: Callable[[Iterable[float]], float] = sum) -> None:
-        """Take in a series. Of several with the same labels the numbers are `joined`, distributions are added up.
+        """Take in a series. Of several with the same labels the numbers are `joined`,
+        distributions are added up.
 
         ValueError for a distribution whose bounds do not include those of the family.
         """
@@ -56,7 +59,8 @@ class Family:
 
 
 class Format(NamedTuple):
-    """How a family is written: its head, given the bytes of all its series, then each series, in that order."""
+    """How a family is written: its head,
+    given the bytes of all its series, then each series, in that order."""
 
     content_type: str
     head: Callable[[Family, int], bytes]
@@ -141,7 +145,8 @@ def _plain(value: str) -> str:
 TEXT = Format("text/plain; version=0.0.4; charset=utf-8", _text_head, _text_series)
 
 
-# OpenMetrics 1.0: a counter's family is named without _total, and whole numbers that are no counts have a fraction.
+# OpenMetrics 1.0: a counter's family is named without _total,
+# and whole numbers that are no counts have a fraction.
 
 
 def _open_name(family: Family) -> str:

@@ -1,8 +1,10 @@
-"""Instruments of measurement: counters, gauges, histograms and summaries, and the registry that shows them to Prometheus.
+"""Instruments of measurement: counters, gauges, histograms and summaries,
+and the registry that shows them to Prometheus.
 
-A package declares its metrics in a `Group` beside the code that moves them; whoever assembles a server makes the groups,
-adds them to the server's `MetricsRegistry` and hands them in. There is no state of the process, so two servers share nothing.
-Everything runs on the event loop's thread, so nothing is locked. Text is made only when somebody asks for it.
+A package declares its metrics in a `Group` beside the code that moves them; the assembly of a server makes
+the groups, adds them to the server's `MetricsRegistry` and hands them in. There is no state of the process,
+so two servers share nothing. Everything runs on the event loop's thread, so nothing is locked.
+Text is made only when somebody asks for it.
 """
 
 import hashlib
@@ -26,13 +28,15 @@ PIECE = 64 * 1024
 
 
 AT_ONCE = ("_info", "_timestamp", "_timestamp_seconds")
-"""How metrics end of which the greatest of several workers is shown, for a sum of times or of ones means nothing."""
+"""How metrics end of which the greatest of several workers is shown,
+for a sum of times or of ones means nothing."""
 
 
 class Metric:
     """A name with series, each by its label values. A metric that has no series is not shown.
 
-    `deprecated` is the release since which it is, as 1.34.0. Where several workers serve, their numbers are `joined`.
+    `deprecated` is the release since which it is, as 1.34.0.
+    Where several workers serve, their numbers are `joined`.
     """
 
     kind = "untyped"
@@ -76,8 +80,8 @@ class Metric:
 class Counter(Metric):
     """A number per label values that only grows; one without labels starts with 0, as in Go's client.
 
-    Where the numbers are kept elsewhere, `source` is called for them whenever the metric is shown. Where there are very
-    many, `each` yields them one after another.
+    Where the numbers are kept elsewhere, `source` is called for them whenever the metric is shown. Where
+    there are very many, `each` yields them one after another.
     """
 
     kind = "counter"
@@ -134,7 +138,8 @@ class Gauge(Counter):
 class Histogram(Metric):
     """Counts per bucket and a sum, per label values. `source` and `each` are as those of a counter.
 
-    `coarse` are those of the bounds that --metrics-profile=small shows; by default COARSE of them, evenly spread.
+    `coarse` are those of the bounds that --metrics-profile=small shows;
+    by default COARSE of them, evenly spread.
     """
 
     kind = "histogram"
@@ -201,8 +206,8 @@ def _spread(bounds: tuple[float, ...]) -> tuple[float, ...]:
 class Summary(Metric):
     """Quantiles of the newest values, and the number and the sum of all, per label values.
 
-    A histogram with the same `bounds` may have its `values` as source, so that a value is counted once for both. Where
-    several workers serve, the quantiles are those of the one that is asked.
+    A histogram with the same `bounds` may have its `values` as source, so that a value is counted once for
+    both. Where several workers serve, the quantiles are those of the one that is asked.
     """
 
     kind = "summary"
@@ -249,7 +254,8 @@ G = TypeVar("G", bound=Group)
 
 
 class View(NamedTuple):
-    """How a metric is shown: the bounds of its buckets, its labels made out of the full ones, whether zeros are shown."""
+    """How a metric is shown: the bounds of its buckets,
+    its labels made out of the full ones, whether zeros are shown."""
 
     bounds: tuple[float, ...]
     relabel: Callable[[Labels, Value], Labels] | None = None
@@ -257,7 +263,7 @@ class View(NamedTuple):
 
 
 class Limits(Protocol):
-    """What is left out of the metrics."""
+    """The limits that leave something out of the metrics."""
 
     def view(self, metric: Metric) -> View | None:
         """How a metric is shown now; None: not at all."""
@@ -274,7 +280,8 @@ class Others(Protocol):
 
 
 class MetricsRegistry:
-    """The metrics of one server that are shown under one path, within its `limits`, with those of `others` if there are any.
+    """The metrics of one server that are shown under one path,
+    within its `limits`, with those of `others` if there are any.
 
     Nothing here holds the event loop for longer than a Pace does, however many series there are.
     """
@@ -300,7 +307,8 @@ class MetricsRegistry:
         return sorted(found, key=lambda metric: metric.name)
 
     async def gather(self, pace: Pace) -> dict[str, Family]:
-        """The families that this process shows, by name; those of the first group come last, for it may count the others."""
+        """The families that this process shows, by name;
+        those of the first group come last, for it may count the others."""
         out: dict[str, Family] = {}
         for group in reversed(self._groups):
             await group.refresh()

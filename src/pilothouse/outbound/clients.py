@@ -10,7 +10,7 @@ class Clients:
     """A client for each way out; those that share a dialer are the same one, with the same connections."""
 
     def __init__(self, egress: Egress | None = None) -> None:
-        """Everything is reached directly without an egress selector."""
+        """Reach everything directly where there is no egress selector."""
         direct = Dialer()
         egress = egress or Egress(direct, direct, direct)
         self.metrics = RestClientMetrics(lambda: sum(client.contexts for client in self._made))
@@ -19,14 +19,15 @@ class Clients:
             made.setdefault(dialer, Outbound(dialer, self.metrics))
         self._made = tuple(made.values())
         self.cluster = made[egress.cluster]
-        """For kubelets, pods and services, and for webhooks and aggregated servers behind services."""
+        """The client for kubelets, pods and services,
+        and for webhooks and aggregated servers behind services."""
         self.controlplane = made[egress.controlplane]
-        """For webhooks with a URL, and for those of authentication, authorization and audit."""
+        """The client for webhooks with a URL, and for those of authentication, authorization and audit."""
         self.direct = made[egress.direct]
-        """For what no selection stands for: OpenID Connect providers that flags name."""
+        """The client for hosts that no selection covers: OpenID Connect providers that flags name."""
 
     def for_webhook(self, *, by_service: bool) -> Outbound:
-        """For a webhook that an API object describes, by a Service or by a URL."""
+        """The client for a webhook that an API object describes, by a Service or by a URL."""
         return self.cluster if by_service else self.controlplane
 
     async def renew(self) -> None:

@@ -12,7 +12,8 @@ from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.portions import INFORMATIONAL, Portions
 
 BUFFER = 32 * 1024
-"""The size from which aiohttp derives how much of a body it keeps for a slow reader: in bytes, and in chunks (a sixteenth)."""
+"""The size from which aiohttp derives how much of a body it keeps for a slow reader:
+in bytes, and in chunks (a sixteenth)."""
 
 
 class Connector(aiohttp.BaseConnector):

@@ -37,8 +37,8 @@ class Dialer:
     ) -> tuple[asyncio.Transport, P]:
         """Connect to a host name or address, with TLS where there is a `context`; DialError when it fails.
 
-        The certificate is checked for `server_name`, for the host when there is none. What `factory` makes is called
-        as by `loop.create_connection`: `connection_made` before this returns, and data afterwards.
+        The certificate is checked for `server_name`, for the host when there is none. What `factory` makes is
+        called as by `loop.create_connection`: `connection_made` before this returns, and data afterwards.
         """
         await in_task()
         try:
@@ -70,7 +70,7 @@ class Dialer:
     async def streams(
         self, host: str, port: int, context: ssl.SSLContext | None = None, server_name: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As `connect`, with a reader and a writer of the bytes."""
+        """Like `connect`, with a reader and a writer of the bytes."""
         reader = asyncio.StreamReader()
         transport, protocol = await self.connect(
             lambda: asyncio.StreamReaderProtocol(reader), host, port, context, server_name
@@ -79,7 +79,8 @@ class Dialer:
 
 
 class Switch(Dialer):
-    """Opens connections by another dialer, in whose place a further one may be put. Open connections stay as they are."""
+    """Opens connections by another dialer, in whose place a further one may be put.
+    Open connections stay as they are."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
@@ -110,7 +111,7 @@ Address = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 async def addresses(host: str, port: int) -> Sequence[Address]:
-    """Where a host is; an address is not looked up, which would take a thread."""
+    """The addresses of a host; an address is not looked up, which would take a thread."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
@@ -125,11 +126,12 @@ def join(host: str, port: int) -> str:
 
 
 _UNVERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
-"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+"""Go's message where OpenSSL has these codes:
+self-signed, self-signed in the chain, no local issuer, no signer."""
 
 
 def why(error: BaseException, address: str, network: str = "tcp") -> str:
-    """What Go's dialer says of an error."""
+    """The message of Go's dialer about an error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = _UNVERIFIED.get(error.verify_code, error.verify_message)
         return f"{UNVERIFIED}: x509: {said}"

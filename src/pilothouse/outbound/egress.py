@@ -19,7 +19,8 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class Proxy(NamedTuple):
-    """Where a proxy listens: a host and a port, with TLS where there is a context, or the path of a Unix socket."""
+    """The address of a proxy: a host and a port,
+    with TLS where there is a context, or the path of a Unix socket."""
 
     host: str = ""
     port: int = 0
@@ -34,12 +35,13 @@ class Proxy(NamedTuple):
 
     @property
     def address(self) -> str:
-        """What error texts call it."""
+        """The name in error texts."""
         return self.path or join(self.host, self.port)
 
 
 class ProxyDialer(Dialer):
-    """Opens connections by a CONNECT request to a proxy. TLS to the server goes through it, the proxy sees none of it."""
+    """Opens connections by a CONNECT request to a proxy.
+    TLS to the server goes through it, the proxy sees none of it."""
 
     def __init__(self, proxy: Proxy, metrics: EgressMetrics) -> None:
         self._proxy = proxy
@@ -145,7 +147,7 @@ def check(answer: bytes, address: str, proxy: str) -> None:
 
 
 def _status(answer: bytes) -> tuple[str, str, str]:
-    """What is wrong with the head of an answer, its status code, and the code with the reason."""
+    """The fault in the head of an answer, its status code, and the code with the reason."""
     if not _END.search(answer):
         return "unexpected EOF", "", ""
     line = answer.split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")

@@ -1,4 +1,5 @@
-"""Reads --egress-selector-config-file: which connections go through which proxy (apiserver server/egressselector)."""
+"""Reads --egress-selector-config-file:
+which connections go through which proxy (apiserver server/egressselector)."""
 
 import json
 import ssl
@@ -17,7 +18,7 @@ from pilothouse.outbound.metrics import EgressMetrics
 VERSIONS = ("apiserver.k8s.io/v1beta1", "apiserver.k8s.io/v1alpha1")
 KIND = "EgressSelectorConfiguration"
 SCHEME = "k8s.io/apiserver/pkg/server/egressselector/config.go:33"
-"""What upstream calls its list of kinds, in the error about one that is not on it."""
+"""The name that upstream gives its list of kinds, in the error about one that is not on it."""
 
 NAMES = ("cluster", "controlplane", "etcd")
 PROTOCOLS = ("Direct", "HTTPConnect", "GRPC")
@@ -55,16 +56,18 @@ class Egress(NamedTuple):
     """How connections are opened, by what lies at their other end."""
 
     cluster: Dialer
-    """For what the cluster runs: kubelets, pods, services, webhooks and aggregated servers behind services."""
+    """The dialer for what the cluster runs:
+    kubelets, pods, services, webhooks and aggregated servers behind services."""
 
     controlplane: Dialer
-    """For what stands beside this server: webhooks with a URL, the webhooks of authentication and authorization."""
+    """The dialer for what stands beside this server:
+    webhooks with a URL, the webhooks of authentication and authorization."""
 
     direct: Dialer
-    """For what no selection stands for."""
+    """The dialer for hosts that no selection covers."""
 
     etcd: Dialer | None = None
-    """For the members of etcd; None when they are reached directly."""
+    """The dialer for the members of etcd; None when they are reached directly."""
 
     async def close(self) -> None:
         """Give up what belongs to the connections."""
@@ -74,7 +77,8 @@ class Egress(NamedTuple):
 
 
 class Switched(NamedTuple):
-    """Dialers that can be exchanged while connections are opened by them. It is made for a configuration, `made`."""
+    """Dialers that can be exchanged while connections are opened by them.
+    It is made for a configuration, `made`."""
 
     cluster: Switch
     controlplane: Switch
@@ -97,7 +101,8 @@ class Switched(NamedTuple):
         return Egress(self.cluster, self.controlplane, self.direct, self.etcd)
 
     def use(self, made: Egress) -> None:
-        """Open connections as another configuration says; ValueError for a proxy to etcd where there was none."""
+        """Open connections as another configuration says;
+        ValueError for a proxy to etcd where there was none."""
         if made.etcd is not None and self.etcd is None:
             raise EgressConfigError("the egressSelection etcd is new: it needs a restart")
         self.cluster.use(made.cluster)
@@ -120,7 +125,8 @@ def files(path: str) -> list[str]:
 
 
 def load(path: str, metrics: EgressMetrics) -> Egress:
-    """The dialers that a file describes, direct ones when `path` is ""; EgressConfigError when it cannot be used."""
+    """The dialers that a file describes, direct ones when `path` is "";
+    EgressConfigError when it cannot be used."""
     selections = _selections(path) if path else {}
     try:
         dialers = {name: _dialer(name, connection, metrics) for name, connection in selections.items()}
@@ -204,7 +210,7 @@ def _unknown(value: Any, shape: Any, path: str) -> list[str]:
 
 
 def validate(selections: list[Object]) -> Errors:
-    """What is wrong with selections, in upstream's words (egressselector/config.go)."""
+    """The faults in selections, in upstream's words (egressselector/config.go)."""
     errs = Errors()
     for one in selections:
         connection = one.get("connection") or {}

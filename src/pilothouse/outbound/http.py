@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 CHUNK = 64 * 1024
 LONGEST = 1 << 63
-"""A Content-Length that Go's client does not read, nor longer ones; of more than 64 bits the parser refuses it."""
+"""A Content-Length that Go's client does not read, nor longer ones;
+of more than 64 bits the parser refuses it."""
 BROKEN = "net/http: HTTP/1.x transport connection broken"
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
@@ -35,7 +36,8 @@ class ClientError(Exception):
 
 
 class Unanswered(OSError):
-    """A request that got no answer, or one that is no success; `status` is the code of an answer, 0 without one."""
+    """A request that got no answer, or one that is no success;
+    `status` is the code of an answer, 0 without one."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -86,7 +88,7 @@ class Trust:
         return context
 
     def stamp(self) -> "Stamp":
-        """What changes when the files of our certificate are replaced; empty where there are none."""
+        """A value that changes when the files of our certificate are replaced; empty where there are none."""
         try:
             return tuple(os.stat(path).st_mtime_ns for path in (self.cert_file, self.key_file) if path)
         except OSError:
@@ -147,7 +149,7 @@ class Answer:
     def close(self) -> None:
         """Give the connection up, unless the body has been read to its end.
 
-        It is aborted: whoever closes TLS properly reads on until the other side has done so too, up to 30 s, and a
+        It is aborted: a proper close of TLS reads on until the other side has closed too, up to 30 s, and a
         hostile server sends all the while.
         """
         connection = self._response.connection
@@ -190,8 +192,8 @@ class Outbound:
     ) -> Answer:
         """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError.
 
-        counted: whether the metrics have it, as the other side is one that the configuration names. It takes part in the
-        trace of the request that is being served, and its headers say so.
+        counted: whether the metrics have it, as the other side is one that the configuration names. It takes
+        part in the trace of the request that is being served, and its headers say so.
         """
         if counted:
             return await self._counted(method, url, headers, body, trust, timeout)
@@ -263,7 +265,8 @@ class Outbound:
     async def upgrade(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], trust: Trust = INSECURE
     ) -> "Upgrade":
-        """Send a request to upgrade, with exactly these headers; `outbound.upgrade.UpgradeError` without an answer."""
+        """Send a request to upgrade, with exactly these headers;
+        `outbound.upgrade.UpgradeError` without an answer."""
         from pilothouse.outbound.upgrade import UpgradeError, upgrade
 
         try:
@@ -274,7 +277,7 @@ class Outbound:
 
     @property
     def line(self) -> Line:
-        """Where connections wait for the turn in which their answers are read."""
+        """The line in which connections wait for the turn in which their answers are read."""
         if self._line is None:
             self._line = Line(asyncio.get_running_loop())
         return self._line
@@ -371,7 +374,7 @@ def joined(headers: Sequence[tuple[str, str]], more: spans.Headers) -> Sequence[
 
 
 def _attributes(method: str, url: str) -> dict[str, spans.Value]:
-    """What otelhttp says of a request that is sent (semantic conventions for HTTP clients)."""
+    """The attributes that otelhttp gives a request that is sent (semantic conventions for HTTP clients)."""
     parts = urlsplit(url)
     out: dict[str, spans.Value] = {
         "http.request.method": method,

@@ -1,7 +1,8 @@
-"""Connections through a konnectivity server by its gRPC protocol (apiserver-network-proxy konnectivity-client).
+"""Connections through a konnectivity server by its gRPC protocol
+(apiserver-network-proxy konnectivity-client).
 
-Each connection has a gRPC stream of its own. Whoever uses it holds one end of a socket pair, and a task passes the bytes on
-between the other end and the stream. Needs grpcio (extra `etcd` or `kms`).
+Each connection has a gRPC stream of its own. The caller holds one end of a socket pair, and a task passes the
+bytes on between the other end and the stream. Needs grpcio (extra `etcd` or `kms`).
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from pilothouse.outbound.http import Trust
 
 
 class Kubeconfig(NamedTuple):
-    """What the current context of a kubeconfig says."""
+    """The settings of the current context of a kubeconfig."""
 
     server: str
     """URL of the cluster."""
@@ -30,8 +30,8 @@ class Kubeconfig(NamedTuple):
 def read_kubeconfig(path: Path) -> Kubeconfig:
     """Read the current context; ValueError when the file names none, OSError when it cannot be read.
 
-    Of a user it knows client certificates, tokens and passwords. Inline data wins over a file, as in client-go;
-    paths are relative to the kubeconfig.
+    Of a user it knows client certificates, tokens and passwords. Inline data wins over a file, as in
+    client-go; paths are relative to the kubeconfig.
     """
     try:
         config = yaml.parse(path.read_bytes()).value
@@ -53,7 +53,8 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
 
 
 def files_of(path: str) -> list[str]:
-    """A kubeconfig and the files that its current context names, or the kubeconfig alone when it names none."""
+    """A kubeconfig and the files that its current context names,
+    or the kubeconfig alone when it names none."""
     found, file = [path], Path(path)
     try:
         config = yaml.parse(file.read_bytes()).value
@@ -74,7 +75,7 @@ class Credentials(NamedTuple):
 
     headers: Sequence[tuple[str, str]] = ()
     trust: Trust = Trust()
-    """Of which the client certificate counts."""
+    """The CAs and files of TLS, of which the client certificate counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,9 @@ class Users:
     def for_host(self, target: str) -> Credentials:
         """The credentials for `host:port` (apiserver util/webhook/authentication.go).
 
-        A user counts that has this name, else one that has it behind a star in place of its first labels, else the same
-        without the port if that is 443, else one called `*`, else that of the current context. Files are read each
-        time, so new tokens and certificates count at once. OSError, ValueError.
+        A user counts that has this name, else one that has it behind a star in place of its first labels,
+        else the same without the port if that is 443, else one called `*`, else that of the current context.
+        Files are read each time, so new tokens and certificates count at once. OSError, ValueError.
         """
         host, _, port = target.rpartition(":")
         for name in (target, host) if port == "443" else (target,):
@@ -152,7 +153,7 @@ def _impersonation(user: Object) -> list[tuple[str, str]]:
 
 
 def _why(error: Exception) -> str:
-    """What an error says; one of YAML without what it quotes, for that may be a password."""
+    """The text of an error; one of YAML without what it quotes, for that may be a password."""
     return (
         re.sub(r"'[^']*'|\"[^\"]*\"", "...", str(error)) if isinstance(error, yaml.YAMLError) else str(error)
     )

@@ -1,5 +1,5 @@
-"""The metrics of connections through proxies (apiserver server/egressselector/metrics), and of requests to webhooks,
-providers and aggregated servers (component-base metrics/prometheus/restclient)."""
+"""The metrics of connections through proxies (apiserver server/egressselector/metrics), and of requests to
+webhooks, providers and aggregated servers (component-base metrics/prometheus/restclient)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,8 @@ class EgressMetrics(Group):
         names = ("protocol", "transport")
         self.starts = Counter(
             "apiserver_egress_dialer_dial_start_total",
-            "[ALPHA] Connections begun, by the protocol (http_connect) and transport (tcp or uds) of the proxy.",
+            "[ALPHA] Connections begun, by the protocol (http_connect) and transport (tcp or uds) of the"
+            " proxy.",
             names,
         )
         self.seconds = Histogram(
@@ -29,8 +30,8 @@ class EgressMetrics(Group):
         )
         self.failures = Counter(
             "apiserver_egress_dialer_dial_failure_count",
-            "[ALPHA] Connections that failed, by the proxy's protocol and transport and the stage: connect to the "
-            "proxy, or proxy.",
+            "[ALPHA] Connections that failed, by the proxy's protocol and transport and the stage: connect to"
+            " the proxy, or proxy.",
             ("protocol", "stage", "transport"),
         )
 
@@ -47,7 +48,8 @@ class EgressMetrics(Group):
 class RestClientMetrics(Group):
     """The requests to servers that the configuration of this one or of the cluster names, by host and port.
 
-    What clients have relayed, to kubelets and pods among others, is not counted: of such hosts there are any number.
+    What clients have relayed, to kubelets and pods among others, is not counted:
+    of such hosts there are any number.
     """
 
     def __init__(self, contexts: Callable[[], int] = lambda: 0) -> None:

@@ -1,7 +1,8 @@
-"""Gives the bytes of another server to a parser of HTTP, no more in a turn than the parser can read in that time.
+"""Gives the bytes of another server to a parser of HTTP,
+no more in a turn than the parser can read in that time.
 
-Chunks of one byte and answers without end make much work with few bytes. What a portion costs is counted by its lines,
-which a head has for each header and a chunked body for each chunk.
+Chunks of one byte and answers without end make much work with few bytes. What a portion costs is counted by
+its lines, which a head has for each header and a chunked body for each chunk.
 """
 
 from collections import deque
@@ -19,7 +20,8 @@ MANY = 64
 """Lines of a portion that are many."""
 
 LINE_UNITS = 3_000
-"""Units of a turn that a line costs: what aiohttp takes for a chunk, and a seventh of what it takes for an answer."""
+"""Units of a turn that a line costs:
+what aiohttp takes for a chunk, and a seventh of what it takes for an answer."""
 
 AHEAD = 256 * 1024
 """Bytes that may wait before the connection is not read any more."""
@@ -28,7 +30,8 @@ AHEAD = 256 * 1024
 class Portions:
     """The bytes that one connection has brought.
 
-    parse: takes bytes. ready: whether the parser takes more for now. stop: has the connection read no more, or read on.
+    parse: takes bytes. ready: whether the parser takes more for now.
+    stop: has the connection read no more, or read on.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ SECONDS = 30.0
 """Time for an answer, as in upstream's webhook client."""
 
 Post = Callable[[Object], Awaitable[Object]]
-"""Sends a review and returns the answer; OSError when there is none, or one that is no success (Unanswered)."""
+"""Sends a review and returns the answer;
+OSError when there is none, or one that is no success (Unanswered)."""
 
 
 def post_to(outbound: Outbound, path: Path, seconds: float = SECONDS) -> Post:

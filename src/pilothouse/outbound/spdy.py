@@ -1,8 +1,8 @@
 """SPDY/3.1 without I/O: writes the frames of one connection, for streams of pods; `_spdy` reads them.
 
-Only what Go's moby/spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY and data. SETTINGS and
-WINDOW_UPDATE are read and have no effect, because spdystream ignores them as well: its peers hold each other back by
-the connection alone. The specification is SPDY Protocol - Draft 3.1.
+Only what Go's moby/spdystream uses is here: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY and data.
+SETTINGS and WINDOW_UPDATE are read and have no effect, because spdystream ignores them as well: its peers
+hold each other back by the connection alone. The specification is SPDY Protocol - Draft 3.1.
 """
 
 import struct
@@ -23,12 +23,12 @@ DATA_BYTES = 64 * 1024
 """Longest data frame that is written."""
 
 _WORDS = (
-    "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow "
-    "authorization cache-control connection content-base content-encoding content-language content-length "
-    "content-location content-md5 content-range content-type date etag expect expires from host if-match "
-    "if-modified-since if-none-match if-range if-unmodified-since last-modified location max-forwards pragma "
-    "proxy-authenticate proxy-authorization range referer retry-after server te trailer transfer-encoding upgrade "
-    "user-agent vary via warning www-authenticate method get status"
+    "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges"
+    " age allow authorization cache-control connection content-base content-encoding content-language"
+    " content-length content-location content-md5 content-range content-type date etag expect expires from"
+    " host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified location"
+    " max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after server te trailer"
+    " transfer-encoding upgrade user-agent vary via warning www-authenticate method get status"
 )
 _MORE = ("200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie", "keep-alive", "origin")
 _TAIL = (

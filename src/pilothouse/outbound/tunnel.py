@@ -1,4 +1,5 @@
-"""Local sockets that lead to other servers, for a client that cannot open its connections by a dialer: gRPC."""
+"""Local sockets that lead to other servers, for a client that cannot open its connections by a dialer:
+gRPC."""
 
 import asyncio
 import contextlib
@@ -60,7 +61,8 @@ class Tunnels:
         task.add_done_callback(self._joined.discard)
 
     async def _join(self, host: str, port: int, near: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-        """Pass bytes on both ways until either side has ended; a client whose target cannot be reached is hung up on."""
+        """Pass bytes on both ways until either side has ended;
+        a client whose target cannot be reached is hung up on."""
         try:
             far, out = await self._dialer.streams(host, port)
         except DialError as error:

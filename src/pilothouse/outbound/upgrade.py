@@ -1,4 +1,5 @@
-"""Upgraded connections to other servers: sends a request to upgrade and hands over the bytes after a 101 answer."""
+"""Upgraded connections to other servers:
+sends a request to upgrade and hands over the bytes after a 101 answer."""
 
 import asyncio
 import ssl
@@ -33,7 +34,8 @@ class UpgradeError(Exception):
 
 @dataclass(slots=True)
 class Upgrade:
-    """The answer to a request to upgrade: the connection where it was granted, else the body that says why not."""
+    """The answer to a request to upgrade:
+    the connection where it was granted, else the body that says why not."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -47,7 +49,7 @@ class Upgrade:
 
 @dataclass(slots=True)
 class _Head:
-    """What the parser has read of an answer."""
+    """The part of an answer that the parser has read."""
 
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -64,8 +66,8 @@ async def upgrade(
 ) -> Upgrade:
     """Send a request to upgrade, without a body, and read its answer.
 
-    `headers` are sent as they are, after Host unless they contain it. In `line` the answer waits for its turn to be read.
-    A granted duplex is the caller's to close. Raises UpgradeError when there is no answer.
+    `headers` are sent as they are, after Host unless they contain it. In `line` the answer waits for its turn
+    to be read. A granted duplex is the caller's to close. Raises UpgradeError when there is no answer.
     """
     await in_task()
     parts = urlsplit(url)
@@ -104,7 +106,8 @@ class _Client(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.head = _Head()
         self.head_read: asyncio.Future[str] = loop.create_future()
-        """Why there is no head, "" once there is one: an error would hold the frames that it passes, and the request in them."""
+        """Why there is no head, "" once there is one:
+        an error would hold the frames that it passes, and the request in them."""
         self.body_read: asyncio.Future[None] = loop.create_future()
         self.body = bytearray()
         self._raw = bytearray()

@@ -1,7 +1,9 @@
-"""Posts reviews to webhooks, in the words of upstream's client (apiserver util/webhook, client-go rest/request.go).
+"""Posts reviews to webhooks, in the words of upstream's client
+(apiserver util/webhook, client-go rest/request.go).
 
-A review is a JSON object with an apiVersion and a kind. Admission webhooks, conversion webhooks and the image policy
-webhook are asked by it; `registry/webhook_target.py` finds where the `clientConfig` of an API object leads.
+A review is a JSON object with an apiVersion and a kind. Admission webhooks, conversion webhooks and the image
+policy webhook are asked by it; `registry/webhook_target.py` finds
+where the `clientConfig` of an API object leads.
 """
 
 import asyncio
@@ -17,7 +19,8 @@ from pilothouse.outbound.http import TIMED_OUT, Answer, ClientError, Outbound, T
 from pilothouse.waiting import in_task
 
 SECONDS = 30.0
-"""Time for a whole exchange where the caller has no other, as upstream's client has it (setGlobalDefaults)."""
+"""Time for a whole exchange where the caller has no other,
+as upstream's client has it (setGlobalDefaults)."""
 
 SHOWN_BYTES = 2048
 """Bytes of an answer that an error repeats."""
@@ -31,7 +34,7 @@ HEADERS = (
     ("Content-Type", "application/json"),
     ("User-Agent", "kube-apiserver-admission"),
 )
-"""What every review is sent with."""
+"""The headers of every review."""
 
 _TYPE_META = (
     r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
@@ -48,7 +51,10 @@ _MESSAGES = {
     422: "the server rejected our request due to an error in our request",
     429: "the server has received too many requests and has asked us to try again later",
     503: "the server is currently unable to handle the request",
-    504: "the server was unable to return a response in the time allotted, but may still be processing the request",
+    504: (
+        "the server was unable to return a response in the time allotted, but may still be processing the"
+        " request"
+    ),
 }
 """Status code -> message (apimachinery api/errors NewGenericServerResponse)."""
 
@@ -76,10 +82,10 @@ class Unusable(WebhookError):
 
 
 class Target(NamedTuple):
-    """Where a review goes.
+    """The target of a review.
 
-    shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved. service:
-    whether that is so.
+    shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved.
+    service: whether that is so.
     """
 
     shown: str
@@ -99,8 +105,8 @@ async def post(
 ) -> bytes:
     """The body of a successful answer of at most `limit` bytes, within `seconds`; WebhookError.
 
-    deadline: whether the time ends with the request that is being served, and not with the client's own time-out; Go
-    words the two differently.
+    deadline: whether the time ends with the request that is being served, and not with the client's own
+    time-out; Go words the two differently.
     """
     await in_task()
     lead = f'Post "{target.shown}": '
@@ -141,7 +147,8 @@ async def _opened(outbound: Outbound, target: Target, body: bytes) -> Answer:
 
 
 def refusal(status: int, content_type: str, data: bytes) -> WebhookError:
-    """The error of an answer that is no success: the Status in its body, else what client-go makes of its code."""
+    """The error of an answer that is no success:
+    the Status in its body, else what client-go makes of its code."""
     found = _status_in(data)
     if found is not None:
         code = found.get("code")
@@ -181,8 +188,8 @@ def _status_in(data: bytes) -> Object | None:
 def decode(data: bytes, group: str, kind: str, version: str, versions: Sequence[str]) -> Object:
     """The review of `version` in an answer, with kind and apiVersion as they came; WebhookError.
 
-    A review without a kind or an apiVersion is taken for the one that was asked for. `versions` are those that upstream
-    knows: a review in another one of them, like a Status, cannot be converted.
+    A review without a kind or an apiVersion is taken for the one that was asked for. `versions` are those
+    that upstream knows: a review in another one of them, like a Status, cannot be converted.
     """
     lead = "couldn't get version/kind; json parse error: "
     try:

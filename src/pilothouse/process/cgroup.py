@@ -8,7 +8,8 @@ UNLIMITED = 1 << 60
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """The bytes of the strictest limit on the way from the group of this process to the root; None: there is none."""
+    """The bytes of the strictest limit on the way from the group of this process to the root;
+    None: there is none."""
     limits = [limit for file in _files(root) if (limit := _read(file)) is not None]
     return min(limits, default=None)
 

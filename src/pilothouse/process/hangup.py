@@ -1,4 +1,5 @@
-"""Tells a SIGHUP that somebody sends, so that files are read again, from that of a terminal that is closed."""
+"""Tells a SIGHUP that somebody sends, so that files are read again,
+from that of a terminal that is closed."""
 
 import os
 import signal

@@ -11,7 +11,8 @@ PERIOD = 1.0
 """Seconds between two trims, at least."""
 
 SHARE = 0.001
-"""The share of the time that trims may take. One takes less than a millisecond, and 10 to 40 with 200,000 objects."""
+"""The share of the time that trims may take.
+One takes less than a millisecond, and 10 to 40 with 200,000 objects."""
 
 
 FULL = 600.0
@@ -24,8 +25,9 @@ _ARENA_MAX = -8
 def share_arena() -> None:
     """Make all threads that start from now on allocate from one heap.
 
-    glibc gives each a heap of its own otherwise, and the end of those heaps never goes back to the system: after one
-    large request some 60 MB would stay. Threads of an interpreter hardly ever ask for memory at the same time.
+    glibc gives each a heap of its own otherwise, and the end of those heaps never goes back to the system:
+    after one large request some 60 MB would stay.
+    Threads of an interpreter hardly ever ask for memory at the same time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -35,8 +37,8 @@ def share_arena() -> None:
 def relax_collector() -> None:
     """Collect garbage seldom and in small steps, and leave out the objects that live as long as the server.
 
-    A collection holds up every thread: some 5 ms for 100,000 objects. So the generations are small, and all objects
-    are looked at only when `Trim` says so. Decoded objects hold no cycles.
+    A collection holds up every thread: some 5 ms for 100,000 objects. So the generations are small, and all
+    objects are looked at only when `Trim` says so. Decoded objects hold no cycles.
     """
     gc.collect()
     gc.freeze()
@@ -49,7 +51,8 @@ def give_back() -> None:
 
 
 class Trim(BackgroundTask):
-    """Gives free pages between used blocks back to the system. glibc keeps them: after a burst that is most of the heap.
+    """Gives free pages between used blocks back to the system.
+    glibc keeps them: after a burst that is most of the heap.
 
     Where the C library has no malloc_trim (musl) it only runs full garbage collections.
     """

@@ -23,7 +23,7 @@ BUILD_MEMBERS = {
 
 
 class StartTime(Group):
-    """When the process started. Both /metrics and /metrics/slis show it."""
+    """The time at which the process started. Both /metrics and /metrics/slis show it."""
 
     def __init__(self) -> None:
         self.start = Gauge(
@@ -35,7 +35,7 @@ class StartTime(Group):
 
 
 class ProcessMetrics(Group):
-    """What the system knows of this process; a metric has no series where there is no /proc."""
+    """The system's figures about this process; a metric has no series where there is no /proc."""
 
     def __init__(self) -> None:
         self.cpu = Counter(
@@ -73,7 +73,7 @@ class ProcessMetrics(Group):
 
 
 class BuildInfo(Group):
-    """Which build is running, by the members of /version."""
+    """The build that is running, by the members of /version."""
 
     def __init__(self, version: Mapping[str, str]) -> None:
         self.info = Gauge(

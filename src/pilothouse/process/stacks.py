@@ -1,7 +1,8 @@
-"""How much stack a thread has: CPython and recursive steps need more for deeply nested values than some C libraries give.
+"""How much stack a thread has: CPython and recursive steps need more
+for deeply nested values than some C libraries give.
 
-musl gives 128 KB, glibc what the shell's limit says. CPython 3.13 frees nested lists up to 10,000 calls deep, which takes some
-600 KB; a thread that runs out of its stack ends the process.
+musl gives 128 KB, glibc what the shell's limit says. CPython 3.13 frees nested lists up to 10,000 calls deep,
+which takes some 600 KB; a thread that runs out of its stack ends the process.
 """
 
 import threading

@@ -17,7 +17,8 @@ def built_version(file: str | os.PathLike[str] = BUILT) -> str:
 
 
 def git_version(own: str) -> str:
-    """Join the Kubernetes release that is followed and a version of ours. Semantic versions have one plus at most."""
+    """Join the Kubernetes release that is followed and a version of ours.
+    Semantic versions have one plus at most."""
     return f"v1.36.0+pilothouse.{own.replace('+', '.')}"
 
 

@@ -1,4 +1,5 @@
-"""Binding and evicting a pod: what these requests check and write (upstream's pod BindingREST and EvictionREST)."""
+"""Binding and evicting a pod: what these requests check and write
+(upstream's pod BindingREST and EvictionREST)."""
 
 from dataclasses import replace
 
@@ -74,7 +75,8 @@ async def evict(write: Write, catalog: Catalog, eviction: Object) -> None:
 
 
 async def _mark(write: Write, options: Object) -> None:
-    """Tell in the pod's status that it is evicted, unless nothing is to be written; Conflict by the preconditions of `options`.
+    """Tell in the pod's status that it is evicted, unless nothing is to be written;
+    Conflict by the preconditions of `options`.
 
     One of the resourceVersion becomes the version that this has made (addConditionAndDeletePod).
     """

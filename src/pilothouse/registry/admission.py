@@ -17,7 +17,8 @@ from pilothouse.registry.trail import Trail
 class Reinvocation:
     """Whether the mutating half runs a second time (apiserver admission ReinvocationContext).
 
-    needed: a plugin has changed the object in a way that earlier ones may have to see. again: it is the second time.
+    needed: a plugin has changed the object in a way that earlier ones may have to see.
+    again: it is the second time.
     state: what plugins remember from the first, by their names.
     """
 
@@ -28,13 +29,13 @@ class Reinvocation:
 
 @dataclass(slots=True)
 class AdmissionAttributes:
-    """What a plugin judges (apiserver admission.Attributes).
+    """The attributes that a plugin judges (apiserver admission.Attributes).
 
-    operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object of a
-    CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in the version
-    that the request names. `options` is the CreateOptions, UpdateOptions or DeleteOptions object of the request.
-    `warnings` reach the client. `undo` takes callbacks that give back what a plugin has reserved: they are called
-    when the write fails, is retried or was a dry run.
+    operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object
+    of a CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in
+    the version that the request names. `options` is the CreateOptions, UpdateOptions or DeleteOptions object
+    of the request. `warnings` reach the client. `undo` takes callbacks that give back what a plugin has
+    reserved: they are called when the write fails, is retried or was a dry run.
     """
 
     operation: str
@@ -52,26 +53,28 @@ class AdmissionAttributes:
     annotations: dict[str, str] = field(default_factory=dict)
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     work: Work | Inline = INLINE_WORK
-    """Where plugins run when the object is large."""
+    """The executor of plugins when the object is large."""
     reinvocation: Reinvocation | None = None
-    """None until a plugin needs it."""
+    """The state of reinvocation; None until a plugin needs it."""
     pending: Callable[[], Awaitable[None]] | None = None
-    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first plugin
-    that wants them. None = they are in the request's version."""
+    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first
+    plugin that wants them. None = they are in the request's version."""
 
     request_annotations: dict[str, str] = field(default_factory=dict)
     """Audit annotations for the levels Request and RequestResponse only: they show parts of the object."""
     deadline: Callable[[], float | None] | None = None
-    """When the request's time is up, by the clock of the event loop; None, or a call that gives None: it never is.
-    A deadline is known once the request has waited."""
+    """The time at which the request must end, by the clock of the event loop; None, or a call that gives
+    None: it never must. A deadline is known once the request has waited."""
     webhook_seconds: float = 0.0
-    """How long webhooks have kept the request: those that change objects one after another, others side by side."""
+    """How long webhooks have kept the request:
+    those that change objects one after another, others side by side."""
     trail: Trail | None = None
-    """Where plugins, webhooks and policies note what they have done; None: nobody will ask."""
+    """The trail on which plugins, webhooks and policies note what they have done; None: nobody will ask."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """Group, version and kind of `obj`: those of the resource, or of a subresource with a body of its own."""
+        """Group, version and kind of `obj`:
+        those of the resource, or of a subresource with a body of its own."""
         sub = self.resource.subresources.get(self.subresource)
         record = self.resource if sub is None else sub
         return record.group, record.version, record.kind
@@ -94,7 +97,7 @@ class Admission(Protocol):
     """The chain of admission plugins (admission/chain.py). Both halves raise the StatusError of a refusal."""
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
-        """What the plugins make of the object."""
+        """The object that the plugins make of the object."""
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin whether the object is allowed."""

@@ -1,4 +1,5 @@
-"""The metrics of the allocators of addresses and node ports (registry/core/service ipallocator, portallocator)."""
+"""The metrics of the allocators of addresses and node ports
+(registry/core/service ipallocator, portallocator)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ STATIC, DYNAMIC = "static", "dynamic"
 
 
 class AddressMetrics(Group):
-    """Allocations of service addresses by range; `usage` tells how many addresses of each are in use and free."""
+    """Allocations of service addresses by range;
+    `usage` tells how many addresses of each are in use and free."""
 
     def __init__(self, usage: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
         name, kinds = "kube_apiserver_clusterip_allocator", ("cidr", "scope")

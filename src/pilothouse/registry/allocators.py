@@ -17,7 +17,8 @@ from pilothouse.registry.readers import Readers
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MIN, STATIC_MAX, STATIC_STEP = 16, 256, 16
-"""The static band at the start of a range, preferred for IPs that users choose: 1/16 of it, 16 to 256 (KEP-3070)."""
+"""The static band at the start of a range, preferred for IPs that users choose:
+1/16 of it, 16 to 256 (KEP-3070)."""
 TRIES = 32
 
 
@@ -90,15 +91,16 @@ class Addresses:
         return found is not None and found[0].first <= found[1] <= found[0].last
 
     def follow(self, readers: Readers) -> None:
-        """Track the addresses of all services and IPAddress objects, now and at every change by any server."""
+        """Track the addresses of all services and IPAddress objects,
+        now and at every change by any server."""
         readers.subscribe("services", self._service_changed)
         readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed)
 
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
         """Allocate the given address, or any free one of `family`; raises AllocationError.
 
-        Like upstream's, a dry run chooses no free address but names the range, and it does not check whether a given one is
-        free.
+        Like upstream's, a dry run chooses no free address but names the range, and it does not check whether
+        a given one is free.
         """
         with self._choosing:
             if dry_run:
@@ -128,7 +130,10 @@ class Addresses:
             raise AllocationError("the provided network does not match the current range")
         pool, number = found
         if not pool.first <= number <= pool.last:
-            text = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {pool.network}"
+            text = (
+                f"the provided IP ({address}) is not in the valid range. The range of valid IPs is"
+                f" {pool.network}"
+            )
             raise AllocationError(text)
         if not dry_run:
             if pool.taken(number):

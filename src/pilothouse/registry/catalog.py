@@ -30,7 +30,8 @@ _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "resource.k8s.io": (16200, {"v1": 21}),
     "flowcontrol.apiserver.k8s.io": (16100, {"v1": 21}),
 }
-"""Group -> (group priority, version priorities) of built-in APIs, as in the APIServices that upstream registers.
+"""Group -> (group priority, version priorities) of built-in APIs,
+as in the APIServices that upstream registers.
 
 apiregistration.k8s.io has no APIService; it is served before all others."""
 
@@ -80,7 +81,8 @@ class Catalog:
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self.changed: list[Callable[[str, str], None]] = []
         self.backends: dict[tuple[str, str], Backend] = {}
-        """Group versions that aggregated servers answer; they take precedence over this server's own resources."""
+        """Group versions that aggregated servers answer;
+        they take precedence over this server's own resources."""
         for resource in resources:
             self.add(resource)
 

@@ -11,7 +11,8 @@ SECONDS = tuple(itertools.accumulate(range(9), lambda bound, _: bound * 10, init
 
 
 class QueueCounts:
-    """What one work queue counts. A key that is added again before it is handled counts once, as upstream's does."""
+    """The counts of one work queue. A key that is added again before it is handled counts once,
+    as upstream's does."""
 
     def __init__(self, name: str, metrics: "ClientMetrics", clock: Callable[[], float]) -> None:
         self._labels = (name,)

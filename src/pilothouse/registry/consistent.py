@@ -26,8 +26,8 @@ class ConsistentReads:
         self._metrics = metrics
 
     async def catch_up(self, resource: Resource) -> bool:
-        """Wait for the caches, to read or write a resource; False if that takes too long. Raises ServiceUnavailable if
-        the store does not answer."""
+        """Wait for the caches, to read or write a resource; False if that takes too long. Raises
+        ServiceUnavailable if the store does not answer."""
         try:
             revision = await self.store.storage.current_revision()
         except interface.Behind:

@@ -1,8 +1,8 @@
-"""How a resource is served where kube-apiserver's two sorts of resources differ: one value for each sort.
+"""How a resource is served where kube-apiserver's two kinds of resources differ: one value for each kind.
 
-Resources that are compiled in have a route for each path and method and pass through Go types. Custom resources share
-one handler and stay unstructured (apiextensions-apiserver customresource_handler.go). A record refers to its value, and
-everybody else asks about the one thing that matters to them.
+Resources that are compiled in have a route for each path and method and pass through Go types. Custom
+resources share one handler and stay unstructured (apiextensions-apiserver customresource_handler.go). A
+record refers to its value, and everybody else asks about the one thing that matters to them.
 """
 
 from collections.abc import Callable
@@ -22,23 +22,24 @@ APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conventions:
-    """What differs between resources that are compiled in and custom ones.
+    """The differences between resources that are compiled in and custom ones.
 
-    routed: a router stands in front of the handlers. It answers 404, 405 and 406 for what has no route, in general
-    words, and tells an object's methods from a collection's by the path. Without it one handler goes by the verb
-    alone, and its errors name the resource.
+    routed: a router stands in front of the handlers. It answers 404, 405 and 406 for what has no route, in
+    general words, and tells an object's methods from a collection's by the path. Without it one handler goes
+    by the verb alone, and its errors name the resource.
     path_exists: whether a path below the resource exists, given whether the resource is namespaced.
-    patch_types: media types of patches, as messages list them. patch_types_listed_for: media types of which the 415
-    lists those that are accepted; the others are refused by the router.
+    patch_types: media types of patches, as messages list them. patch_types_listed_for: media types of which
+    the 415 lists those that are accepted; the others are refused by the router.
     protobuf: objects have a protobuf form.
-    by_version: rules and columns are declared for each version and see objects in it; without it they are written for
-    the version that is stored.
+    by_version: rules and columns are declared for each version and see objects in it; without it they are
+    written for the version that is stored.
     go_types: objects pass through Go types, which drop empty members and know quantities of the same meaning.
     go_type: the Go type that messages name, by group, kind and "" or "List".
-    list_items_typed: items of lists carry kind and apiVersion. list_continue: a list's metadata always has `continue`.
+    list_items_typed: items of lists carry kind and apiVersion.
+    list_continue: a list's metadata always has `continue`.
     api_service: the APIService of the group version comes and goes with its resources.
-    full_kinds: aggregated discovery names group and version of the kind, too. sorted_subresources: discovery lists
-    subresources by name instead of as they were declared.
+    full_kinds: aggregated discovery names group and version of the kind, too. sorted_subresources: discovery
+    lists subresources by name instead of as they were declared.
     table_columns: where the columns of a Table come from.
     openapi: how OpenAPI documents describe the resource.
     """
@@ -61,7 +62,8 @@ class Conventions:
 
 
 def _has_route(info: RequestInfo, namespaced: bool) -> bool:
-    """Whether the router of built-in resources has a route for a path: it names the scope and goes no deeper."""
+    """Whether the router of built-in resources has a route for a path:
+    it names the scope and goes no deeper."""
     parts = info.parts
     if not namespaced and info.namespace and (parts[0] != "namespaces" or len(parts) == 1):
         return False

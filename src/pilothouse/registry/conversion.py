@@ -1,6 +1,7 @@
 """How the objects of a resource come from the version that is stored to one that is served, and back.
 
-Built-in kinds convert in process. A definition may name a converter that has to be waited for (a conversion webhook).
+Built-in kinds convert in process. A definition may name a converter that has to be waited for
+(a conversion webhook).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.waiting import in_task
 
 ROUNDS = 256
-"""Conversions that the managed fields of one write may need; an object has few versions, each of which it needs twice."""
+"""Conversions that the managed fields of one write may need;
+an object has few versions, each of which it needs twice."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,8 +32,8 @@ class Converter(Protocol):
     async def convert(self, objects: Sequence[Object], to: str) -> list[Object]:
         """The objects in the API version `to`, in the same order; StatusError when one cannot be converted.
 
-        Called in a task, with objects of other versions than `to` only; it does not change them. In what it returns
-        the metadata is as it was, but for labels and annotations.
+        Called in a task, with objects of other versions than `to` only; it does not change them. In what it
+        returns the metadata is as it was, but for labels and annotations.
         """
 
 
@@ -39,11 +41,12 @@ class Converter(Protocol):
 class Conversion:
     """How objects come from the stored version to that of one record, and back.
 
-    present, store: make the served form of a stored object and the stored form of a served one, in process. They do
-    not change what they are given.
-    converter: where objects are sent first when they are in another version; what it returns passes `present` or
-    `store` as well. None = `present` and `store` do it all.
-    complete: what stored objects pass before the converter: the defaults of the version in which they are stored.
+    present, store: make the served form of a stored object and the stored form of a served one, in process.
+    They do not change what they are given.
+    converter: where objects are sent first when they are in another version; what it returns passes `present`
+    or `store` as well. None = `present` and `store` do it all.
+    complete: what stored objects pass before the converter:
+    the defaults of the version in which they are stored.
     served, stored: the API versions that the converter is asked for, "" without one.
     """
 
@@ -66,7 +69,8 @@ class Conversion:
         return objects if self.complete is None else _each(self.complete, objects)
 
     async def kept(self, objects: Sequence[Object], work: Work | Inline = INLINE_WORK) -> list[Object]:
-        """Objects in the version of the record as they are stored; the converter is asked once for all of them."""
+        """Objects in the version of the record as they are stored;
+        the converter is asked once for all of them."""
         if self.converter is not None:
             objects = await converted(self.converter, objects, self.stored)
             await work.enter(_size(objects))
@@ -96,11 +100,13 @@ async def converted(converter: Converter, objects: Sequence[Object], to: str) ->
 
 
 class OtherVersions:
-    """The objects of one write in further versions, for managed fields: they are worked out by code that cannot wait.
+    """The objects of one write in further versions, for managed fields:
+    they are worked out by code that cannot wait.
 
-    An instance is the `versions` of that code. It raises Unconverted where it does not have an object in a version;
-    `settle` waits for that and runs the code again. Where the converter fails it raises ConversionError: an update then
-    goes on without managed fields (upstream's UpdateNoErrors), an apply is refused.
+    An instance is the `versions` of that code. It raises Unconverted where it does not have an object in a
+    version; `settle` waits for that and runs the code again. Where the converter fails it raises
+    ConversionError: an update then goes on without managed fields (upstream's UpdateNoErrors),
+    an apply is refused.
     """
 
     def __init__(self, converter: Converter, type_of: Callable[[str], Type | None]) -> None:
@@ -127,7 +133,8 @@ class OtherVersions:
         return type_, convert
 
     async def settle(self, work: Work | Inline, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The outcome of a call that asks for other versions; it is repeated after each one that was not there."""
+        """The outcome of a call that asks for other versions;
+        it is repeated after each one that was not there."""
         for _ in range(ROUNDS):
             try:
                 return await work.run(call, *args, **kwargs)

@@ -109,11 +109,15 @@ def _objects(review: Object, version: str, uid: str) -> list[Any]:
 
 def _mistyped(value: object, path: str, wanted: str) -> str:
     name = {"map[string]interface {}": "object", "[]interface {}": "array"}.get(gotext.type_name(value))
-    return f"json: cannot unmarshal {name or gotext.type_name(value)} into Go struct field ConversionReview.{path} of type {wanted}"
+    return (
+        f"json: cannot unmarshal {name or gotext.type_name(value)} into Go struct field"
+        f" ConversionReview.{path} of type {wanted}"
+    )
 
 
 def _accepted(original: Object, obj: Any, to: str, about: str, index: int) -> Object:
-    """A converted object with the metadata that it must have; `index` is its place in a batch, -1 = it came alone."""
+    """A converted object with the metadata that it must have;
+    `index` is its place in a batch, -1 = it came alone."""
 
     def refuse(what: str, why: str, where: int) -> Failure:
         return Failure(
@@ -153,7 +157,8 @@ def _changed(before: Object, after: Any) -> str:
 
 
 def _metadata(before: Object, obj: Object) -> Object:
-    """The original's metadata with the labels and annotations of a converted object (restoreObjectMeta); ValueError."""
+    """The original's metadata with the labels and annotations of a converted object (restoreObjectMeta);
+    ValueError."""
     if "metadata" not in obj:
         raise ValueError("missing metadata in converted object")
     after = obj["metadata"]

@@ -1,7 +1,8 @@
 """Converts custom resources by the webhook that their definition names.
 
-Stored objects that were converted are remembered by their content, so that a list that is read again, and watchers of
-one version, ask the webhook once. A definition that changes gets a new converter, which remembers nothing.
+Stored objects that were converted are remembered by their content, so that a list that is read again, and
+watchers of one version, ask the webhook once.
+A definition that changes gets a new converter, which remembers nothing.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.webhook_target import Resolver, target_of
 
 SLOW, SLOW_EACH = 0.05, 0.008
-"""Seconds of a call, and of each object in it, from which on the log tells of it (conversion/webhook_converter.go)."""
+"""Seconds of a call, and of each object in it,
+from which on the log tells of it (conversion/webhook_converter.go)."""
 LARGEST = 256 * 1024
 """Bytes of the largest converted object that is remembered."""
 
@@ -41,9 +43,10 @@ Key = tuple[int, str, bytes]
 
 @dataclass(slots=True)
 class _Settled:
-    """How the conversion of an object by somebody else has ended: with its bytes, or because nobody answers.
+    """The end of the conversion of an object by another request: with its bytes, or because nobody answers.
 
-    Neither of the two: whoever waits for it has to ask, for the batch failed by another object or was given up.
+    Neither of the two: the request that waits for it has to ask,
+    for the batch failed by another object or was given up.
     """
 
     made: bytes | None = None
@@ -74,7 +77,7 @@ class ConversionWebhooks:
         self._numbers = itertools.count()
 
     def converter_of(self, definition: Object) -> "WebhookConverter | None":
-        """What converts the objects of a definition, None where only their API version changes."""
+        """The converter of a definition's objects, None where only their API version changes."""
         conversion = definition["spec"].get("conversion") or {}
         if conversion.get("strategy") != "Webhook":
             return None
@@ -97,7 +100,7 @@ class WebhookConverter:
         self._stored = next((f"{group}/{one['name']}" for one in versions if one.get("storage")), "")
 
     async def convert(self, objects: Sequence[Object], to: str) -> list[Object]:
-        """As Converter.convert; errors.Unknown with upstream's message when it fails."""
+        """Like Converter.convert; errors.Unknown with upstream's message when it fails."""
         self._check(objects, to)
         if any(map(_is_empty, objects)):
             full = [obj for obj in objects if not _is_empty(obj)]
@@ -127,7 +130,10 @@ class WebhookConverter:
             if len(objects) == 1:
                 text = f"request to convert CR from an invalid group/version: {obj['apiVersion']}"
             else:
-                text = f"request to convert CR list failed, list index {i} has invalid group/version: {obj['apiVersion']}"
+                text = (
+                    f"request to convert CR list failed, list index {i} has invalid group/version:"
+                    f" {obj['apiVersion']}"
+                )
             raise errors.Unknown(text)
 
     # What others convert already
@@ -149,7 +155,7 @@ class WebhookConverter:
         return out
 
     async def _share(self, objects: Sequence[Object], keys: Sequence[Key], to: str) -> dict[Key, Object]:
-        """Convert in one batch, for whoever waits for these objects as well."""
+        """Convert in one batch, also for the requests that wait for these objects."""
         running, loop = self._shared.running, asyncio.get_running_loop()
         for key in keys:
             running[key] = loop.create_future()
@@ -185,7 +191,7 @@ class WebhookConverter:
     # The webhook
 
     async def _asked(self, objects: Sequence[Object], to: str) -> list[Object]:
-        """What the webhook makes of a batch, and its metrics."""
+        """The objects that the webhook makes of a batch; its metrics count the call."""
         metrics, began = self._shared.metrics, time.perf_counter()
         change = (self._name, objects[0]["apiVersion"].rpartition("/")[2], to.rpartition("/")[2])
         try:
@@ -233,7 +239,8 @@ class WebhookConverter:
 
 
 def _is_empty(obj: Object) -> bool:
-    """Whether an object has nothing but its type: no webhook is asked for such ones (isEmptyUnstructuredObject)."""
+    """Whether an object has nothing but its type:
+    no webhook is asked for such ones (isEmptyUnstructuredObject)."""
     return obj.keys() == {"kind", "apiVersion"}
 
 
@@ -242,4 +249,5 @@ def _digest(obj: Object) -> bytes:
 
 
 class _Unanswered(errors.Unknown):
-    """Nobody answers at the webhook: asking once more for the same objects would take as long again."""
+    """The error when nobody answers at the webhook:
+    asking once more for the same objects would take as long again."""

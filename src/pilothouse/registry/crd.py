@@ -1,7 +1,7 @@
 """Serves custom resources: each version of a CustomResourceDefinition becomes a record of the catalog.
 
-A version's schema is compiled when its first object is written. A definition that cannot be served has a fault, which
-its conditions show; it does not affect the others.
+A version's schema is compiled when its first object is written. A definition that cannot be served has a
+fault, which its conditions show; it does not affect the others.
 """
 
 import contextlib
@@ -44,7 +44,8 @@ TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
 
 FEW_VERSIONS = 8
-"""Most versions whose schemas are read from the bytes of the whole definition; beyond, each version keeps its own."""
+"""Most versions whose schemas are read from the bytes of the whole definition;
+beyond, each version keeps its own."""
 
 
 class CustomCodec(StructuralCodec):
@@ -88,24 +89,25 @@ class CustomResource(Resource):
     def decode(
         self, body: bytes, content_type: str, validation: str, accepted: Collection[tuple[str, str]] = ()
     ) -> tuple[Object, list[str]]:
-        """As Resource.decode, by the schema that the definition declares."""
+        """Like Resource.decode, by the schema that the definition declares."""
         return self.codec.decode(body, content_type, validation)
 
     def decode_value(
         self, raw: Object, kept: Object | None = None, applied: bool = False
     ) -> tuple[Object, list[str]]:
-        """As Resource.decode_value, by the schema that the definition declares; `raw` is changed in place."""
+        """Like Resource.decode_value, by the schema that the definition declares;
+        `raw` is changed in place."""
         return self.codec.decode_value(raw, applied)
 
     def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
-        """As Resource.version_of, for versions that are not served too; only the API version changes."""
+        """Like Resource.version_of, for versions that are not served too; only the API version changes."""
         type_ = self.type_of_version(api_version)
         if type_ is None:
             return None
         return type_, lambda objects: [{**obj, "apiVersion": api_version} for obj in objects]
 
     def other_versions(self) -> OtherVersions | None:
-        """As Resource.other_versions()."""
+        """Like Resource.other_versions()."""
         return OtherVersions(self.converter, self.type_of_version) if self.converter is not None else None
 
 
@@ -113,8 +115,8 @@ class Definition:
     """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
     converter: what converts the objects between versions, None = only their API version changes.
-    fault: why its resources are not served, "" when they are; the record that is stored is there all the same, for
-    its objects have to be deleted.
+    fault: why its resources are not served, "" when they are; the record that is stored is there all the
+    same, for its objects have to be deleted.
     """
 
     def __init__(
@@ -216,10 +218,11 @@ class Definition:
         )
 
     def _conversion(self, codec: CustomCodec, name: str, stored: str) -> Conversion:
-        """How objects come from the stored version to another one, or to the same one after the schema has changed.
+        """How objects come from the stored version to another one,
+        or to the same one after the schema has changed.
 
-        A stored object gets the defaults of the version that it is stored in, and what comes of it is pruned by the
-        schema of the version that is served (apiextensions-apiserver crdConversionRESTOptionsGetter).
+        A stored object gets the defaults of the version that it is stored in, and what comes of it is pruned
+        by the schema of the version that is served (apiextensions-apiserver crdConversionRESTOptionsGetter).
         """
         stored_version = f"{self.group}/{stored}"
 
@@ -252,10 +255,11 @@ class Definition:
         )
 
     def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
-        """What selectable fields are read from, given a stored object; None = the object itself.
+        """The function that makes, of a stored object, the form from which selectable fields are read;
+        None = the object itself.
 
-        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and whoever
-        selects reads the others from the converted objects (Resource.converted_fields).
+        The watch cache cannot wait: where there is a converter the fields are those of the stored version,
+        and a list that selects reads the others from the converted objects (Resource.converted_fields).
         """
         if conversion is None or conversion.converter is None:
             return conversion.present if conversion is not None else None
@@ -263,7 +267,8 @@ class Definition:
         return lambda obj: codec.restore(copy(obj))
 
     def compile(self) -> None:
-        """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
+        """Compile the schemas of what is served and stored;
+        one that cannot be stays an error for its requests."""
         for name in {record.version for record in (*self.records, self.storage)}:
             with contextlib.suppress(errors.InternalError):
                 self._checked[name].compiled()
@@ -299,7 +304,7 @@ def _defaults_status(version: Object) -> bool:
 
 
 def storage_hash(group: str, version: str, kind: str) -> str:
-    """What discovery says of the version that is stored (apiserver discovery.StorageVersionHash)."""
+    """The hash in discovery of the version that is stored (apiserver discovery.StorageVersionHash)."""
     import base64
 
     digest = hashlib.sha256(f"{group}/{version}/{kind}".encode()).digest()
@@ -436,7 +441,8 @@ class Definitions:
         catalog: Catalog,
         converter_of: Callable[[Object], Converter | None] = no_converter,
     ) -> None:
-        """`converter_of` gives what converts the objects of a definition, None where only the API version changes."""
+        """`converter_of` gives what converts the objects of a definition,
+        None where only the API version changes."""
         self._converter_of = converter_of
         self._store = store
         self._catalog = catalog
@@ -445,7 +451,7 @@ class Definitions:
         """Faults of definitions for which no record could be made, by name."""
 
     def get(self, name: str) -> Definition | None:
-        """What a definition is served as, by its name."""
+        """The definition as it is served, by its name."""
         return self._known.get(name)
 
     def load(self, objects: Iterable[tuple[bytes, Object]]) -> None:
@@ -533,7 +539,8 @@ def _versions(definition: Definition) -> set[tuple[str, str]]:
 
 
 class Digests:
-    """What tells whether the records of a definition change: a digest of each version's schema, and one of all.
+    """Digests that show whether the records of a definition change:
+    one of each version's schema, and one of all.
 
     fault: why they cannot be made.
     """

@@ -1,4 +1,5 @@
-"""The strategy of custom resources: rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
+"""The strategy of custom resources:
+rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
 
 import threading
 from collections.abc import Callable
@@ -32,8 +33,8 @@ BLOCKING = {
     "FieldValueTypeInvalid",
 }
 UNCHECKED = (
-    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
-    "validation"
+    "some validation rules were not checked because the object was invalid; correct the existing errors to"
+    " complete validation"
 )
 _TERMINATING = "create not allowed while custom resource definition is terminating"
 
@@ -41,8 +42,8 @@ _TERMINATING = "create not allowed while custom resource definition is terminati
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects.
 
-    digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an error for
-    those who ask for it, and is not tried again.
+    digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an
+    error for those who ask for it, and is not tried again.
     """
 
     __slots__ = (
@@ -171,7 +172,7 @@ class Instances:
             obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
     def _prepare_status(self, ctx: WriteContext, obj: Object, old: Object) -> None:
-        """All but the status and the tracked fields is as it was."""
+        """Keep everything but the status and the tracked fields as it was."""
         live = copy(old)
         sent, metadata = dict(obj), obj["metadata"]
         tracked = metadata.get("managedFields")
@@ -232,7 +233,7 @@ class Instances:
         errs.raise_if_any(group, obj.get("kind", ""), obj["metadata"].get("name", ""))
 
     def _validate_changed_lists(self, obj: Object, live: Object, schema: Schema, errs: Errors) -> None:
-        """An update need not mend lists that were wrong already."""
+        """Validate lists; an update need not fix lists that were wrong already."""
         before = Errors()
         validate_lists(live, schema, before)
         if not before:
@@ -281,7 +282,7 @@ class Instances:
                 errs.invalid(path, "", str(err))
 
     def _finish(self, obj: Object, errs: Errors) -> None:
-        """What is valid gets its numbers in the form in which they are stored."""
+        """Give the numbers of a valid object the form in which they are stored."""
         if not errs:
             whole_numbers(obj)
 
@@ -292,7 +293,8 @@ def split(path: str) -> list[str]:
 
 
 def nested(obj: Object, path: str, wanted: Any) -> Any:
-    """The member at a simple path, None when it is absent; ValueError as Go's unstructured.Nested* words it."""
+    """The member at a simple path, None when it is absent;
+    ValueError as Go's unstructured.Nested* words it."""
     steps = split(path)
     value: Any = obj
     for i, step in enumerate(steps):
@@ -300,8 +302,8 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
             return None
         if not isinstance(value, dict):
             raise ValueError(
-                f".{'.'.join(steps[: i + 1])} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected "
-                "map[string]interface{}"
+                f".{'.'.join(steps[: i + 1])} accessor error: {gotext.value(value)} is of the type"
+                f" {gotext.type_name(value)}, expected map[string]interface{{}}"
             )
         if step not in value:
             return None
@@ -310,7 +312,8 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
         return value
     expected = gotext.TYPES[wanted]
     raise ValueError(
-        f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected {expected}"
+        f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)},"
+        f" expected {expected}"
     )
 
 
@@ -326,7 +329,7 @@ def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
         if "/" not in name and name not in STANDARD_FINALIZERS:
             path = " including a path (/)" if "." in name else ""
             out.append(
-                f"{about}prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other "
-                "finalizer writers"
+                f"{about}prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with"
+                " other finalizer writers"
             )
     return out

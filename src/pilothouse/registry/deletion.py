@@ -1,4 +1,5 @@
-"""Deletion: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
+"""Deletion: preconditions, grace, finalizers and propagation
+(apiserver registry/generic/registry Store.Delete)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ ATTEMPTS = 64
 
 @dataclass(slots=True)
 class Deleted:
-    """What a delete left. `value` is the object's bytes, or None when a Status answers with `obj`'s name and uid.
-    `gone` is False while grace or finalizers keep the object."""
+    """The result of a delete. `value` is the object's bytes, or None when a Status answers with `obj`'s name
+    and uid. `gone` is False while grace or finalizers keep the object."""
 
     obj: Object
     value: bytes | None
@@ -34,7 +35,7 @@ class Deleted:
 
 @dataclass(slots=True)
 class _Plan:
-    """What one delete does: `update` writes the changed `obj`, `remove` takes it out of the store."""
+    """The plan of one delete: `update` writes the changed `obj`, `remove` takes it out of the store."""
 
     obj: Object
     update: bool
@@ -172,7 +173,8 @@ def _plan(resource: Resource, obj: Object, options: Object, now: str) -> _Plan |
 
 
 def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool | None:
-    """Graceful deletion (rest.BeforeDelete): True = `obj` was marked, False = not graceful, None = nothing to do."""
+    """Graceful deletion (rest.BeforeDelete):
+    True = `obj` was marked, False = not graceful, None = nothing to do."""
     metadata = obj["metadata"]
     asked: int | None = options.get("gracePeriodSeconds")
     if asked is not None and asked < 0:
@@ -266,7 +268,8 @@ def _text(moment: int) -> str:
 
 
 async def delete_collection(writes: Sequence[Write], options: Object) -> None:
-    """Delete many objects, a bounded number at a time; those already gone do not matter, the first other error does."""
+    """Delete many objects, a bounded number at a time;
+    those already gone do not matter, the first other error does."""
     limit = asyncio.Semaphore(COLLECTION_WORKERS)
 
     async def one(write: Write) -> None:

@@ -1,4 +1,5 @@
-"""Decodes values stored by other API servers: built-in kinds become JSON in the version that this server stores."""
+"""Decodes values stored by other API servers:
+built-in kinds become JSON in the version that this server stores."""
 
 import re
 from collections.abc import Callable
@@ -24,15 +25,16 @@ RANGES = {
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
 _HEAD = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([^"]+)"')
-"""How kube-apiserver begins the JSON of a built-in kind. It sorts the members of custom resources."""
+"""The beginning of the JSON of a built-in kind by kube-apiserver.
+It sorts the members of custom resources."""
 
 
 def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
     """Returns a function from a key and a stored value to JSON in the version that this server stores.
 
-    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1). Its JSON ends
-    with a newline, ours does not; what versions of this server stored that no client can read is settled (registry/repair.py).
-    The function raises ValueError for a value that cannot be decoded.
+    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy and definitions as v1beta1).
+    Its JSON ends with a newline, ours does not; what versions of this server stored that no client can read
+    is settled (registry/repair.py). The function raises ValueError for a value that cannot be decoded.
     """
     stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
 
@@ -47,7 +49,7 @@ def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
         return _encoded(protobuf.decode(raw, type_), api_version, kind)
 
     def _from_json(value: bytes) -> bytes:
-        """What another server has stored as JSON."""
+        """The value that another server has stored as JSON, in our form."""
         head = _HEAD.match(value)
         if head is not None:
             kind, api_version = (part.decode() for part in head.groups())
@@ -79,7 +81,8 @@ def _range_allocation(raw: bytes) -> bytes:
 
 
 def resources_by_key(catalog: Catalog) -> Callable[[str], str]:
-    """Returns a function from a key to the resource it belongs to (`secrets`, `deployments.apps`), "" for none."""
+    """Returns a function from a key to the resource it belongs to (`secrets`, `deployments.apps`),
+    "" for none."""
     prefixes = {r.key_prefix: r.group_resource for r in catalog.all() if not r.virtual and r.storage is None}
 
     def resource_of(key: str) -> str:

@@ -26,7 +26,8 @@ WEBHOOK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 
 
 
 class ConversionMetrics(Group):
-    """How conversions by webhook ended, and how long they took (apiextensions-apiserver apiserver/conversion)."""
+    """How conversions by webhook ended,
+    and how long they took (apiextensions-apiserver apiserver/conversion)."""
 
     def __init__(self) -> None:
         labels = ("failure_type", "result")

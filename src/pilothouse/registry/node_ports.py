@@ -41,7 +41,8 @@ class NodePorts:
         size = last - first + 1
         self._mask = (1 << size) - 1
         self._static = min(max(16, size // 32), 128) if size > 16 else 0
-        """Ports in the static band at the start of the range, preferred for ports that users choose (KEP-3668)."""
+        """Ports in the static band at the start of the range,
+        preferred for ports that users choose (KEP-3668)."""
         self._storage = storage
         self._cacher = cacher
         self._readers = readers
@@ -113,7 +114,8 @@ class NodePorts:
             self._pending_bits &= ~self.bitmap(ports)
 
     async def claim(self, ports: Collection[int]) -> set[int]:
-        """Mark chosen ports in the store, all or none; returns those that others have claimed in the meantime.
+        """Mark chosen ports in the store, all or none;
+        returns those that others have claimed in the meantime.
 
         Raises StorageError, and AllocationError if the store's bitmap is for another range.
         """
@@ -136,7 +138,8 @@ class NodePorts:
         await self.change(lambda bits: bits & ~freed)
 
     async def change(self, edit: Callable[[int], int], *, rebuild: bool = False) -> None:
-        """Write the bitmap that `edit` returns for the stored one; calls `edit` again after a conflicting write.
+        """Write the bitmap that `edit` returns for the stored one;
+        calls `edit` again after a conflicting write.
 
         A missing bitmap is computed from the services. With `rebuild`, a bitmap for another range is
         converted, else AllocationError is raised.
@@ -204,7 +207,8 @@ class NodePorts:
         return {port for service in self._readers.list("services") for port in ports_of(service)}
 
     def _pick(self, taken: int) -> int | None:
-        """A random free port, from the static band only if all others are taken; None if the range is full."""
+        """A random free port, from the static band only if all others are taken;
+        None if the range is full."""
         size = self.last - self.first + 1
         for low, high in ((self._static, size), (0, self._static)):
             for _ in range(TRIES if low < high else 0):

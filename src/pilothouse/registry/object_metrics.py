@@ -1,5 +1,5 @@
-"""What is counted of the writes of objects, and of the definitions of custom resources
-(apiserver endpoints/metrics, apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
+"""Metrics of the writes of objects, and of the definitions of custom resources (apiserver endpoints/metrics,
+apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
 
 from pilothouse.metrics.instruments import Counter, Group, Histogram
 
@@ -25,7 +25,8 @@ class ObjectMetrics(Group):
         """The seconds of comparisons by how they ended."""
         self._ratcheting = Histogram(
             "apiextensions_apiserver_validation_ratcheting_seconds",
-            "[ALPHA] Seconds to compare a custom resource with what it was, for what an update has not changed.",
+            "[ALPHA] Seconds to compare a custom resource with what it was, for what an update has not"
+            " changed.",
             (),
             RATCHETING_SECONDS,
         )
@@ -68,7 +69,8 @@ class ObjectMetrics(Group):
         )
 
     def published(self, name: str, reason: str, versions: set[tuple[str, str]]) -> None:
-        """The documents of these groups and versions have changed with a definition: add, update or remove."""
+        """The documents of these groups and versions have changed with a definition:
+        add, update or remove."""
         if versions:
             self.v2.inc(name, reason)
         for group, version in sorted(versions):

@@ -7,7 +7,8 @@ from pilothouse.api.values.fields import Object
 
 
 class ServedKind(Protocol):
-    """What readers tell of the resource that is served for a kind; a registry.resource.Resource."""
+    """The facts that readers tell about the resource that is served for a kind;
+    a registry.resource.Resource."""
 
     @property
     def group_resource(self) -> str: ...
@@ -41,7 +42,9 @@ class Readers(Protocol):
     def selected(
         self, resource: str, field: str, value: str
     ) -> Iterable[tuple[str, int, Callable[[], Object]]]:
-        """(key, revision, decode) for each object whose indexed `field` has the value; `decode` returns the object."""
+        """(key, revision, decode) for each object whose indexed `field` has the value;
+        `decode` returns the object."""
 
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
-        """Call back with (key, new, old): at once for each object (old None), then per change (new None: deleted)."""
+        """Call back with (key, new, old): at once for each object (old None),
+        then per change (new None: deleted)."""

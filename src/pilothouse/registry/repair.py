@@ -1,7 +1,8 @@
-"""Settles what earlier versions of this server stored and clients cannot read: times of deletion beyond the year 9999.
+"""Settles what earlier versions of this server stored and clients cannot read:
+times of deletion beyond the year 9999.
 
-They added a grace period of any length to the time of a delete. Go wraps the period first (`times.after`), and that is
-what such a time is read as. `pilothouse doctor --store --repair` writes it back.
+They added a grace period of any length to the time of a delete. Go wraps the period first (`times.after`),
+and that is what such a time is read as. `pilothouse doctor --store --repair` writes it back.
 """
 
 import orjson
@@ -11,9 +12,10 @@ from pilothouse.api.values.fields import Object
 from pilothouse.storage.keys import ROOT
 
 PODS = f"{ROOT}pods/"
-"""Only pods are deleted with a grace period."""
+"""The keys to look at: only pods are deleted with a grace period."""
 _MEMBER = b'"deletionTimestamp":"'
-"""How the member stands in a stored object. The quotation marks within a text are escaped, so it is in none."""
+"""How the member stands in a stored object.
+The quotation marks within a text are escaped, so it is in none."""
 _YEAR = len(_MEMBER) + 4
 
 
@@ -29,7 +31,8 @@ def settled(key: str, value: bytes) -> bytes:
 
 
 def settle(metadata: Object) -> bool:
-    """Replace a time of deletion that cannot be read by the one that Go's arithmetic gives; whether there was one."""
+    """Replace a time of deletion that cannot be read by the one that Go's arithmetic gives;
+    whether there was one."""
     when = metadata.get("deletionTimestamp")
     if not isinstance(when, str) or not when or not times.fault(when, times.SECONDS):
         return False

@@ -20,7 +20,7 @@ from pilothouse.registry.strategy import Path, Strategy
 
 
 class Action(Enum):
-    """What a request does where it neither reads nor writes an object by the rules of a Strategy.
+    """The action of a request that neither reads nor writes an object by the rules of a Strategy.
 
     A record names its action. `endpoints/` has one function for each, which carries it out.
     """
@@ -50,10 +50,10 @@ class Action(Enum):
 class Subresource:
     """`pods/status`, `deployments/scale`, `pods/eviction` ...
 
-    group, version and kind are those of the body (`autoscaling/v1 Scale`, `policy/v1 Eviction`); for one whose body is
-    the object itself they repeat the resource's. Each has one of three: `strategy` where PUT and PATCH write the object
-    through it (status, finalize, approval, ephemeralcontainers, resize); `read` and `write` where the body is a view of
-    the object (scale); `action` for the others (binding, exec ...).
+    group, version and kind are those of the body (`autoscaling/v1 Scale`, `policy/v1 Eviction`); for one
+    whose body is the object itself they repeat the resource's. Each has one of three: `strategy` where PUT
+    and PATCH write the object through it (status, finalize, approval, ephemeralcontainers, resize); `read`
+    and `write` where the body is a view of the object (scale); `action` for the others (binding, exec ...).
     """
 
     name: str
@@ -74,16 +74,18 @@ class Subresource:
     validate: Callable[[Object, Errors], None] | None = None
     """The rules of such a body; None = the object's own rules say it all."""
     replicas: Path = ()
-    """Where the object has the replicas of a Scale."""
+    """The path to the replicas of a Scale in the object."""
     undecodable: str = ""
     """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Another server that answers for a group version: a Service, and whether it was reachable when last tried.
+    """Another server that answers for a group version:
+    a Service, and whether it was reachable when last tried.
 
-    ca_bundle is base64 of PEM as in the APIService; uid tells one APIService from a later one of the same name.
+    ca_bundle is base64 of PEM as in the APIService;
+    uid tells one APIService from a later one of the same name.
     """
 
     uid: str
@@ -101,20 +103,22 @@ class Resource:
 
     A record never changes, so the servers of a process share those of the built-in kinds.
     key_prefix: where its objects are stored, with a trailing slash (`/registry/pods/`).
-    type_of: gives the type tree, loaded on first use. selectable: field label -> path or function to its text value;
-    metadata.name (and metadata.namespace when namespaced) are always there and need no entry.
+    type_of: gives the type tree, loaded on first use. selectable: field label -> path or function to its text
+    value; metadata.name (and metadata.namespace when namespaced) are always there and need no entry.
     field_error: the text for an unknown field label, with `{label}` in it.
-    storage: the record that is stored when another version or group serves the same objects (autoscaling/v1 on
-    autoscaling/v2, events.k8s.io/v1 on core events), else None.
-    conversion: how objects come from the stored version to this one and back; None where they are served as stored.
-    siblings: by API version, the records of all versions that serve the same objects; empty where there is one alone.
+    storage: the record that is stored when another version or group serves the same objects (autoscaling/v1
+    on autoscaling/v2, events.k8s.io/v1 on core events), else None.
+    conversion: how objects come from the stored version to this one and back;
+    None where they are served as stored.
+    siblings: by API version, the records of all versions that serve the same objects;
+    empty where there is one alone.
     indexed: field labels that the watch cache keeps an index on.
-    converted_fields: how the selectable fields are read from an object of this version, where what is stored has to be
-    converted by waiting; empty where the watch cache reads them.
+    converted_fields: how the selectable fields are read from an object of this version, where what is stored
+    has to be converted by waiting; empty where the watch cache reads them.
     conventions: what differs between built-in and custom resources.
     action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
     names_namespace: an object's name is the namespace that admission sees (namespaces).
-    escalation_checked: an object grants rights, so whoever writes it must hold them (RBAC).
+    escalation_checked: an object grants rights, so the user who writes it must hold them (RBAC).
     confidential: errors about patches do not show what objects contain (secrets).
     """
 
@@ -145,7 +149,7 @@ class Resource:
     escalation_checked: bool = False
     confidential: bool = False
     columns: Columns | None = None
-    """What a definition declares for Tables; None = what its conventions say."""
+    """The columns that a definition declares for Tables; None = those of its conventions."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 
@@ -180,7 +184,8 @@ class Resource:
 
     @property
     def returns_deleted(self) -> bool:
-        """Whether OpenAPI documents say that the answer to a delete is the object; upstream's say it not of namespaces."""
+        """Whether OpenAPI documents say that the answer to a delete is the object;
+        upstream's say it not of namespaces."""
         return self.strategy.return_deleted and not self.names_namespace
 
     @property
@@ -210,7 +215,8 @@ class Resource:
         return type_, convert
 
     def other_versions(self) -> OtherVersions | None:
-        """Further versions of the objects of one write, where they have to be waited for; None where version_of() does."""
+        """Further versions of the objects of one write, where they have to be waited for;
+        None where version_of() does."""
         return None
 
     async def presented(self, stored: Object) -> Object:
@@ -231,8 +237,8 @@ class Resource:
     ) -> tuple[Object, list[str]]:
         """The object in a request's body, pruned, defaulted and in canonical form, and the warnings to send.
 
-        `validation` is the fieldValidation option; `accepted` are further group versions that the body may name.
-        Raises BadRequest or UnsupportedMediaType.
+        `validation` is the fieldValidation option; `accepted` are further group versions that the body may
+        name. Raises BadRequest or UnsupportedMediaType.
         """
         assert self.type_of is not None
         expected = (self.group, self.version, self.kind)
@@ -241,10 +247,11 @@ class Resource:
     def decode_value(
         self, raw: Object, kept: Object | None = None, applied: bool = False
     ) -> tuple[Object, list[str]]:
-        """The same of a patched or `applied` object, and what a strict reader objects to; _schema.DecodeError.
+        """The same of a patched or `applied` object, and what a strict reader objects to;
+        _schema.DecodeError.
 
-        `kept` are members that the patch did not touch and that the update takes from the stored object: they are
-        shared and not decoded again.
+        `kept` are members that the patch did not touch and that the update takes from the stored object: they
+        are shared and not decoded again.
         """
         assert self.type_of is not None
         of = self.type_of()
@@ -261,7 +268,8 @@ class Resource:
         return obj, notes
 
     def body_of(self, sub: Subresource) -> "Resource":
-        """The record of the body that a subresource takes, where that is not the object: an Eviction, a Scale."""
+        """The record of the body that a subresource takes, where that is not the object:
+        an Eviction, a Scale."""
         return Resource(
             group=sub.group,
             version=sub.version,

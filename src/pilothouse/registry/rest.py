@@ -1,4 +1,5 @@
-"""Applies a kind's rules to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
+"""Applies a kind's rules to an object before it is written
+(apiserver registry/rest BeforeCreate, BeforeUpdate)."""
 
 from collections.abc import Mapping
 from time import perf_counter
@@ -53,8 +54,8 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
         if ctx.dry_run:  # it never reaches the storage that puts the prefix before the key
             key = key.removeprefix(PREFIX)
         why = (
-            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
-            f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg:"
+            f" Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
         )
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)
 
@@ -70,7 +71,8 @@ def _apply_part(
     *,
     again: bool,
 ) -> None:
-    """Apply one part of the rules for an update; `again`: the metadata has faults, which are reported once more."""
+    """Apply one part of the rules for an update; `again`:
+    the metadata has faults, which are reported once more."""
     if part is Part.ANEW:
         if strategy.validate_anew is not None:
             strategy.validate_anew(ctx, obj, old, errs)
@@ -89,7 +91,8 @@ def _apply_part(
 
 
 def _zero(resource: Resource, path: Path) -> Any:
-    """The value at a path of an object in which nothing was set: some members of a status are always written."""
+    """The value at a path of an object in which nothing was set:
+    some members of a status are always written."""
     stored = resource.storage or resource
     if stored.type_of is None or not stored.conventions.go_types:
         return None
@@ -209,7 +212,8 @@ def settle_update(
 async def permit_update(
     resource: Resource, ctx: WriteContext, permit: Permit, obj: Object, old: Object
 ) -> None:
-    """Refuse a change that needs rights which the user does not have, as invalid as upstream does; Invalid."""
+    """Refuse a change that needs rights which the user does not have, as invalid as upstream does;
+    Invalid."""
     errs = Errors()
     await permit(ctx, obj, old, errs)
     stored = resource.storage or resource
@@ -238,7 +242,7 @@ def drop_empty(resource: Resource, obj: Object) -> None:
 
 
 def version_error(text: str) -> str:
-    """What is wrong with a resourceVersion in an object, "" when nothing is."""
+    """The fault in a resourceVersion in an object, "" when there is none."""
     if not text.isascii() or not text.isdigit():
         return f"strconv.ParseUint: parsing {quote(text)}: invalid syntax"
     too_big = len(text) > 100 or int(text) >= 2**64
@@ -248,7 +252,8 @@ def version_error(text: str) -> str:
 def _keep_times(obj: Object, old: Object) -> str:
     """Keep the times of managed fields when nothing else changed, so that the object counts as unchanged.
 
-    The answer is how that was found out, as the metrics call it (fieldmanager IgnoreManagedFieldsTimestampsTransformer).
+    The answer is how that was found out,
+    as the metrics call it (fieldmanager IgnoreManagedFieldsTimestampsTransformer).
     """
     new, live = obj["metadata"].get("managedFields"), old["metadata"].get("managedFields")
     if not new or not live or new == live or len(new) != len(live):
@@ -274,7 +279,8 @@ def vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
 
 
 async def undo(ctx: WriteContext, keep: int = 0) -> None:
-    """Give back what hooks and plugins have reserved, the latest first, down to the first `keep` reservations."""
+    """Give back what hooks and plugins have reserved,
+    the latest first, down to the first `keep` reservations."""
     while len(ctx.undo) > keep:
         try:
             waiting = ctx.undo.pop()()

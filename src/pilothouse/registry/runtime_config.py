@@ -1,4 +1,5 @@
-"""--runtime-config: selects the built-in versions and resources that a server serves (apiserver resourceconfig)."""
+"""--runtime-config: selects the built-in versions and resources that a server serves
+(apiserver resourceconfig)."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,7 +24,8 @@ class RuntimeConfig:
             self._check(key)
 
     def enabled(self, resource: Resource) -> bool:
-        """Whether a resource is served: its own setting decides first, then its version's, then the general ones."""
+        """Whether a resource is served: its own setting decides first,
+        then its version's, then the general ones."""
         prefix = f"{resource.group}/{resource.version}"
         for key in (f"{prefix}/{resource.plural}", prefix):
             if key in self._settings:
@@ -57,7 +59,8 @@ class RuntimeConfig:
 
 
 def _core(key: str) -> str:
-    """The key as versions of resources are named here: those of the core group have an empty group, not `api`."""
+    """The key as versions of resources are named here:
+    those of the core group have an empty group, not `api`."""
     return key.removeprefix("api") if key == "api/v1" or key.startswith("api/v1/") else key
 
 

@@ -10,7 +10,7 @@ from pilothouse.registry.resource import Backend
 
 
 class Unroutable(Exception):
-    """No URL can be found for a Service; the message is upstream's."""
+    """The error when no URL can be found for a Service; the message is upstream's."""
 
 
 class ServiceResolver:
@@ -70,7 +70,8 @@ def port_of(service: Object, number: int) -> Object | None:
 
 
 def random_endpoint(readers: Readers, service: Object, port_name: str) -> str | None:
-    """host:port of a random ready endpoint, of the service's first IP family if possible; None without any."""
+    """host:port of a random ready endpoint, of the service's first IP family if possible;
+    None without any."""
     metadata = service["metadata"]
     families = (service.get("spec") or {}).get("ipFamilies") or [""]
     slices = [
@@ -109,7 +110,8 @@ _EMBEDDING = (
 
 
 def allowed(address: str) -> bool:
-    """Whether requests may be sent to an address: only unicast beyond this host and link (Go's IsGlobalUnicast).
+    """Whether requests may be sent to an address:
+    only unicast beyond this host and link (Go's IsGlobalUnicast).
 
     An IPv6 address that embeds an IPv4 address must pass for both.
     """

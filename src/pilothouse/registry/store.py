@@ -30,8 +30,9 @@ class Store:
         object_limit: int = OBJECT_LIMIT,
         stale: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """`object_limit`: bytes that a stored object may have at the most. `stale` tells of a key whether its value is to be
-        written anew though it has not changed, as after a change of the encryption; None = none is."""
+        """`object_limit`: bytes that a stored object may have at the most.
+        `stale` tells of a key whether its value is to be written anew though it
+        has not changed, as after a change of the encryption; None = none is."""
         self.storage = storage
         self.cacher = cacher
         self.object_limit = object_limit
@@ -39,7 +40,8 @@ class Store:
         self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.others_write else None
-        """Waits until the caches are as new as the store; None where they always are. Concurrent callers share one read."""
+        """Waits until the caches are as new as the store; None where they always are.
+        Concurrent callers share one read."""
 
     def cache(self, resource: Resource) -> ResourceCache:
         """The watch cache of what is stored for a resource."""
@@ -55,7 +57,8 @@ class Store:
         self._caches.pop(resource.key_prefix, None)
 
     def readable(self, resource: Resource, prefix: str = "") -> ResourceCache:
-        """As cache(), for readers of all objects or all under a prefix; InternalError when one of them cannot be read."""
+        """Like cache(), for readers of all objects or all under a prefix;
+        InternalError when one of them cannot be read."""
         if self.cacher.unreadable:
             prefix = prefix or (resource.storage or resource).key_prefix
             for key, error in self.cacher.unreadable.items():
@@ -70,11 +73,11 @@ class Store:
         return self.cache(resource).get(key)
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        """As get(), by namespace and name."""
+        """Like get(), by namespace and name."""
         return self.get(resource, resource.key(namespace, name))
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry:
-        """As entry(), but a missing object is a NotFound."""
+        """Like entry(), but a missing object is a NotFound."""
         entry = self.get(resource, key_of(resource, namespace, name))
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, name)

@@ -1,4 +1,5 @@
-"""Strategies: the declared rules and hooks by which kinds differ in writes (apiserver registry/rest strategies)."""
+"""Strategies: the declared rules and hooks by which kinds differ in writes
+(apiserver registry/rest strategies)."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ Path = tuple[str, ...]
 
 
 class Resource(Protocol):
-    """What hooks may ask the record of a resource (registry/resource.py)."""
+    """The part of a resource's record that hooks may use (registry/resource.py)."""
 
     @property
     def group(self) -> str: ...
@@ -62,7 +63,8 @@ class NodePorts(Protocol):
 
 
 class Companions(Protocol):
-    """Objects that come and go with the one that is written, such as the IPAddress of a service (registry/client.py).
+    """Objects that come and go with the one that is written,
+    such as the IPAddress of a service (registry/client.py).
 
     A resource is named as in Readers: `endpoints`, `ipaddresses.networking.k8s.io`.
     """
@@ -86,7 +88,7 @@ class Settings(Protocol):
 
 
 class Services(Protocol):
-    """What the hooks of a few kinds need beside the object."""
+    """The services that the hooks of a few kinds need beside the object."""
 
     @property
     def addresses(self) -> Addresses: ...
@@ -104,11 +106,11 @@ class Services(Protocol):
 
 @dataclass(slots=True)
 class WriteContext:
-    """What a hook may know of the write that it is part of.
+    """The write that a hook is part of, as far as the hook may know it.
 
-    `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a quota
-    charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook picked where
-    the client left it the choice: any other will do as well.
+    `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a
+    quota charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook
+    picked where the client left it the choice: any other will do as well.
     """
 
     user: User
@@ -120,22 +122,24 @@ class WriteContext:
     dry_run: bool = False
     now: str = ""
     warnings: list[str] = field(default_factory=list)
-    # Given by whoever serves a request; hooks that ask neither are tested without.
+    # The pipeline gives these; hooks that use neither are tested without.
     readers: Readers = None  # type: ignore[assignment]
     services: Services = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     chosen: set[str | int] = field(default_factory=set)
     work: Work | Inline = INLINE_WORK
-    """Where the long steps of the write run."""
+    """The executor of the long steps of the write."""
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
-    """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name; "" = they may."""
+    """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name;
+    "" = they may."""
     trail: Trail | None = None
-    """What is noted of the write; None: nothing is."""
+    """The trail on which the write is noted; None: nothing is noted."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]
-"""Adds an error for each right that a user lacks to make one object of another; it may wait for an authorizer."""
+"""Adds an error for each right that a user lacks to make one object of another;
+it may wait for an authorizer."""
 
 
 class Raced(errors.InternalError):
@@ -143,7 +147,8 @@ class Raced(errors.InternalError):
 
 
 class Part(Enum):
-    """One part of the rules that upstream's strategy applies to an update, after those that all kinds share."""
+    """One part of the rules that upstream's strategy applies to an update,
+    after those that all kinds share."""
 
     METADATA = auto()
     """The metadata by the rules for a new object (ValidateObjectMeta)."""
@@ -169,16 +174,16 @@ WHOLE_ALONE = (Part.METADATA, Part.RULES)
 class Strategy:
     """Rules of a kind, or of one of its subresources.
 
-    reset_on_create: members dropped from a new object. keep_on_update: members that an update takes from the old
-    object, whatever was sent. generation_on_create: 0 = the kind has no generation. generation_fields: a change of any
-    of these adds one to metadata.generation.
+    reset_on_create: members dropped from a new object. keep_on_update: members that an update takes from the
+    old object, whatever was sent. generation_on_create: 0 = the kind has no generation. generation_fields: a
+    change of any of these adds one to metadata.generation.
     create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
     The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
     permit_update: what rights beside that to the path a change needs; it is asked of changes that are valid.
-    update_order: the parts of the rules for an update in upstream's order; a cause is reported once for each part that
-    finds it. finalizer_checks: the parts in which names of finalizers are checked as Kubernetes' own kinds do (core
-    validation); a new object's are checked when there is any. metadata_last: the metadata of a new object is judged only
-    when the kind's own rules find nothing.
+    update_order: the parts of the rules for an update in upstream's order; a cause is reported once for each
+    part that finds it. finalizer_checks: the parts in which names of finalizers are checked as Kubernetes'
+    own kinds do (core validation); a new object's are checked when there is any. metadata_last: the metadata
+    of a new object is judged only when the kind's own rules find nothing.
     apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
     """
 
@@ -199,8 +204,8 @@ class Strategy:
     metadata_last: bool = False
     update_order: tuple[Part, ...] = CHANGE_ALONE
     defaults_not_stored: Callable[[Object], bool] | None = None
-    """Whether upstream stores a new object without members that it has when it is read: then the first update writes it,
-    whatever it changes."""
+    """Whether upstream stores a new object without members that it has when it is read:
+    then the first update writes it, whatever it changes."""
     finalizer_checks: frozenset[Part] = frozenset((Part.METADATA, Part.METADATA_CHANGE))
     canonicalize: Callable[[Object], None] | None = None
     """Brings an object that is valid to the form that is stored."""
@@ -210,15 +215,17 @@ class Strategy:
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
     claim: Callable[[WriteContext, Object, Object | None], Awaitable[None]] | None = None
-    """Creates the objects that belong to (new, old) before it is written, unless in a dry run; may raise Raced."""
+    """Creates the objects that belong to (new, old) before it is written, unless in a dry run;
+    may raise Raced."""
     settle: Callable[[WriteContext, Object | None, Object | None], Awaitable[None]] | None = None
-    """Deletes what belonged to the old object and not to the new one, after the write; new is None after a delete."""
+    """Deletes what belonged to the old object and not to the new one, after the write;
+    new is None after a delete."""
     delete_warnings: Callable[[Object], list[str]] | None = None
-    """What a client is told that deletes with these DeleteOptions."""
+    """The warnings for a client that deletes with these DeleteOptions."""
     return_deleted: bool = False
     """A delete answers with the object instead of a Status (upstream's ReturnDeletedObject)."""
     garbage_collection: str = "background"
-    """What becomes of dependents when the client does not say: background, orphan, or unsupported."""
+    """The fate of dependents when the client does not say: background, orphan, or unsupported."""
     mark_deleting: Callable[[WriteContext, Object], bool] | None = None
     """Turns a delete into an update of the object (namespaces, definitions): True = it stays for now."""
     may_vanish: Callable[[Object], bool] | None = None

@@ -1,4 +1,5 @@
-"""What is noted of one request while it is carried out, so that it can be explained later: names, times and paths, no values."""
+"""Notes about one request while it is carried out, so that it can be explained later:
+names, times and paths, no values."""
 
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -12,12 +13,13 @@ PATHS = 16
 
 
 class Step(NamedTuple):
-    """One plugin, webhook or policy that was asked. A webhook or policy comes before the plugin that has asked it.
+    """One plugin, webhook or policy that was asked.
+    A webhook or policy comes before the plugin that has asked it.
 
-    phase: `admit` or `validate`. plugin: its name. name: of the webhook or the policy, "" for the plugin itself. by: the
-    configuration or the binding that it is called by. verdict: "" when the request goes on. text: why it does not, or what
-    went wrong. changed: the paths of what it has changed in the object. ended: when it had answered, by
-    time.perf_counter(); 0 for the plugin itself.
+    phase: `admit` or `validate`. plugin: its name. name: of the webhook or the policy, "" for the plugin
+    itself. by: the configuration or the binding that it is called by. verdict: "" when the request goes on.
+    text: why it does not, or what went wrong. changed: the paths of what it has changed in the object. ended:
+    when it had answered, by time.perf_counter(); 0 for the plugin itself.
     """
 
     phase: str
@@ -34,15 +36,15 @@ class Step(NamedTuple):
 class Trail:
     """The steps of a write, the moments at which its stages ended, and what the store has said.
 
-    revision: of the commit, 0 without one; `stored` are the seconds that the store took. changed: paths that the plugin
-    which runs now has changed so far.
+    revision: of the commit, 0 without one; `stored` are the seconds that the store took. changed: paths that
+    the plugin which runs now has changed so far.
     """
 
     __slots__ = ("changed", "marks", "revision", "steps", "stored")
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        """Each has the first members of a Step."""
+        """The steps; each has the first members of a Step."""
         self.marks: list[tuple[str, float]] = []
         self.changed: list[str] = []
         self.revision = 0

@@ -1,4 +1,5 @@
-"""API versions: their stage and their order of preference (apimachinery version.CompareKubeAwareVersionStrings)."""
+"""API versions: their stage and their order of preference
+(apimachinery version.CompareKubeAwareVersionStrings)."""
 
 import re
 

@@ -1,4 +1,5 @@
-"""Finds where the `clientConfig` of a webhook leads: its URL, or the Service that it names (apiserver util/webhook)."""
+"""Finds where the `clientConfig` of a webhook leads:
+its URL, or the Service that it names (apiserver util/webhook)."""
 
 import posixpath
 from typing import Protocol
@@ -16,7 +17,7 @@ PORT = 443
 """The port of a Service or URL that names none."""
 
 NOBODY = Users()
-"""No credentials for any host."""
+"""Users without credentials for any host."""
 
 
 class Resolver(Protocol):
@@ -27,11 +28,11 @@ class Resolver(Protocol):
 
 
 def target_of(config: Object, resolver: Resolver, seconds: float, users: Users = NOBODY) -> Target:
-    """Where to post a review that has so many seconds.
+    """The target of a review that has so many seconds.
 
-    Unusable when no client can be made of the clientConfig or of the credentials that `users` have for its host;
-    WebhookError when the Service cannot be resolved. A Service is asked as `NAME.NAMESPACE.svc`, whatever address it
-    was resolved to: its certificate has that name.
+    Unusable when no client can be made of the clientConfig or of the credentials that `users` have for its
+    host; WebhookError when the Service cannot be resolved. A Service is asked as `NAME.NAMESPACE.svc`,
+    whatever address it was resolved to: its certificate has that name.
     """
     query = query_for(seconds)
     service = config.get("service")
@@ -80,5 +81,6 @@ def _known_as(
 
 
 def _clean(path: str) -> str:
-    """A path as client-go makes it: a slash at its beginning, none at its end, and no empty segments or dots."""
+    """A path as client-go makes it: a slash at its beginning,
+    none at its end, and no empty segments or dots."""
     return escape(posixpath.normpath("/" + path.lstrip("/")), safe="/%~!$&'()*+,;=:@-._")

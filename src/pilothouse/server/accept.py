@@ -29,9 +29,9 @@ HANDSHAKES = 2
 """TLS handshakes begun in one turn of the event loop; each makes a signature, which takes 0.1 to 1 ms."""
 
 SHARES = 64
-"""An origin that has more than this part of the handshakes and unauthenticated connections makes room for others at once.
-While none has, as when all clients of a cluster come back, the next ones wait for their handshakes: those who are cut
-would come again and have to be served anew."""
+"""An origin that has more than this part of the handshakes and unauthenticated connections makes room for
+others at once. While none has, as when all clients of a cluster come back, the next ones wait for their
+handshakes: those who are cut would come again and have to be served anew."""
 
 FULL = 0.01
 """Seconds between two looks at whether there is room for another handshake."""
@@ -40,7 +40,8 @@ READY = 256
 """Connections queued for their handshake in one turn of the event loop."""
 
 RESERVE = 128
-"""Descriptors kept free for the store, the log, outbound connections and connections that are being closed."""
+"""Descriptors kept free for the store, the log,
+outbound connections and connections that are being closed."""
 
 UNAUTHENTICATED = 1024
 """Default limit of connections that have begun a handshake but are not authenticated; each takes 45 KB,
@@ -72,7 +73,8 @@ def most_connections() -> int:
 
 
 class Acceptor:
-    """Accepts on listening sockets and creates the protocol of each connection; without `contexts`, plain HTTP."""
+    """Accepts on listening sockets and creates the protocol of each connection;
+    without `contexts`, plain HTTP."""
 
     def __init__(
         self,
@@ -114,7 +116,8 @@ class Acceptor:
 
     @property
     def open(self) -> int:
-        """Number of open descriptors of connections, in every state. One that was taken over leads to another one."""
+        """Number of open descriptors of connections, in every state.
+        One that was taken over leads to another one."""
         service = self._http1.service
         early = len(self._silent) + self._queued + len(self._handshakes)
         return early + service.open + service.upgraded + len(service.leaving)
@@ -244,8 +247,8 @@ class Acceptor:
             self._start_handshakes()
 
     def _start_handshakes(self) -> None:
-        """Begin a few handshakes, taking the origins in turn: that which has waited longest, and this machine itself, or that
-        which came last.
+        """Begin a few handshakes, taking the origins in turn:
+        that which has waited longest, and this machine itself, or that which came last.
 
         So all come to it, and who looks at the server while thousands wait, as probes do, is answered soon.
         """
@@ -277,7 +280,8 @@ class Acceptor:
         return near or next(reversed(self._new), None) or next(iter(self._queues))
 
     def _make_room(self) -> bool:
-        """Whether there is room for another handshake: made by an origin that has many, else by who had its time."""
+        """Whether there is room for another handshake:
+        made by an origin that has many, else by who had its time."""
         if len(self.unauthenticated) < self._most_unauthenticated:
             return True
         many = self.unauthenticated.most > max(1, self._most_unauthenticated // SHARES)

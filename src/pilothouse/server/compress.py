@@ -17,8 +17,8 @@ AHEAD = 1024 * 1024
 
 
 THREADS = 2
-"""More would keep the loop waiting for a processor. And each list of the same objects finds what the last part of
-another one has left, so that few compress the same at the same time."""
+"""More would keep the loop waiting for a processor. And each list of the same objects finds what the last
+part of another one has left, so that few compress the same at the same time."""
 
 
 class Compressor:

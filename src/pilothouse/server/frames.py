@@ -1,8 +1,9 @@
 """Gives the frames of a connection that was taken over to a receiver, in turns and within a budget.
 
-A peer that sends many small frames makes much work with few bytes. So a connection reads as many of them as a turn has
-room for (`_turns`); the others wait until its turn comes again. What a receiver writes to either side during a turn goes out as one
-write at the end of it. Frames that nobody needs have a budget: a peer that has used it up is sent away.
+A peer that sends many small frames makes much work with few bytes. So a connection reads as many of them as a
+turn has room for (`_turns`); the others wait until its turn comes again. What a receiver writes to either
+side during a turn goes out as one write at the end of it.
+Frames that nobody needs have a budget: a peer that has used it up is sent away.
 """
 
 import asyncio
@@ -14,7 +15,8 @@ from pilothouse._turns import Line, Taker
 from pilothouse.server.upgrade import Duplex
 
 IDLE_FRAMES, IDLE_PER_SECOND = 10_000, 330.0
-"""Frames without data that a peer may send at once, and per second; HTTP/2 has the same bounds for its peers."""
+"""Frames without data that a peer may send at once, and per second;
+HTTP/2 has the same bounds for its peers."""
 
 BATCH = 32_000
 """Units that a reader may use before the turn is looked at."""
@@ -61,8 +63,8 @@ class Reader(Protocol[E, W_co]):
 class Frames(Generic[E, W_co]):
     """The frames of one duplex, to whose receiver they belong: it passes on `received` and `closed`.
 
-    take: gets the events. refuse: gets the reader's `error`, or `flood` when the peer has sent too many frames without
-    data; it ends the connection, and nothing is read any more.
+    take: gets the events. refuse: gets the reader's `error`, or `flood` when the peer has sent too many
+    frames without data; it ends the connection, and nothing is read any more.
     """
 
     def __init__(

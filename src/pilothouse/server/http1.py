@@ -28,12 +28,13 @@ CLOSE_GRACE = 0.5
 class Limits:
     """Limits on connections, in bytes and seconds; the defaults are kube-apiserver's.
 
-    `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
-    default transport). `last_handshakes` is for the TCP handshakes that have begun when the port is closed: some round trips
-    in a data center. `body_budget` is what all bodies that are being received may have together, short ones not counted;
-    `unfinished_budget` is for heads and short bodies of which a part has come, with TLS's buffers for them. At most
-    `connections` are open, and on at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are
-    descriptors for. An HTTP/2 connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets
+    `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as
+    in Go's default transport). `last_handshakes` is for the TCP handshakes that have begun when the port is
+    closed: some round trips in a data center. `body_budget` is what all bodies that are being received may
+    have together, short ones not counted; `unfinished_budget` is for heads and short bodies of which a part
+    has come, with TLS's buffers for them. At most `connections` are open, and on at most `unauthenticated` of
+    them nobody was authenticated yet; 0 = as many as there are descriptors for. An HTTP/2 connection has at
+    most `streams` requests at a time: upstream's 100 are too few for kubelets
     (kubernetes#74302 has it for 250), because each of their watches is one.
     """
 
@@ -53,10 +54,11 @@ class Limits:
 
 
 class Http1:
-    """Protocol factory for asyncio: makes the connections of a listener, checks their time-outs and ends them.
+    """Protocol factory for asyncio: makes the connections of a listener,
+    checks their time-outs and ends them.
 
-    One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are measured by,
-    in seconds; None is the monotonic clock, which is read without a call into Python.
+    One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are
+    measured by, in seconds; None is the monotonic clock, which is read without a call into Python.
     """
 
     def __init__(
@@ -117,7 +119,8 @@ class Http1:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
     def _on_freed(self) -> None:
-        """Return the buffers of connections soon: those of a thousand are far apart in the heap, and others would grow it."""
+        """Return the buffers of connections soon:
+        those of a thousand are far apart in the heap, and others would grow it."""
         self._freed += 1
         now = self._loop.time()
         if self._freed > TRIM_AFTER and now - self._trimmed > TRIM_SECONDS:

@@ -25,7 +25,8 @@ class Http2:
 
 
 class Negotiated(asyncio.Protocol):
-    """The protocol of a connection until its handshake has ended: then the one that ALPN has chosen replaces it."""
+    """The protocol of a connection until its handshake has ended:
+    then the one that ALPN has chosen replaces it."""
 
     def __init__(self, http1: Http1, http2: Http2, entry: UnauthenticatedConnection) -> None:
         self._http1 = http1

@@ -110,10 +110,12 @@ class Listener:
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
-        """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
+        """Stop accepting, let requests finish, call `drain` to end streams,
+        cut the rest after `deadline` seconds.
 
-        Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Who has connected before gets an
-        answer to the first request, if it comes within ARRIVAL. Returns True if no connection had to be cut.
+        Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Who has connected
+        before gets an answer to the first request, if it comes within ARRIVAL.
+        Returns True if no connection had to be cut.
         """
         if self._acceptor is not None:
             await self._stop_accepting(self._acceptor)
@@ -126,7 +128,8 @@ class Listener:
         return await self.http1.drain(deadline)
 
     async def _stop_accepting(self, acceptor: Acceptor) -> None:
-        """Accept what has begun to connect and close the sockets; connections stay, also those in their TLS handshake."""
+        """Accept what has begun to connect and close the sockets;
+        connections stay, also those in their TLS handshake."""
         dropping = [drop_new_connections(sock) for sock in self._own if sock.fileno() >= 0]
         if any(dropping):
             await asyncio.sleep(self.http1.limits.last_handshakes)

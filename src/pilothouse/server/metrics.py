@@ -7,7 +7,8 @@ from pilothouse.server.listener import Listener
 
 
 class ConnectionMetrics(Group):
-    """What a listener counts; one of the names is upstream's (apiserver server/filters and secure_serving)."""
+    """The counts of a listener; one of the names is upstream's
+    (apiserver server/filters and secure_serving)."""
 
     def __init__(self, listener: Listener) -> None:
         service = listener.http1.service
@@ -53,7 +54,8 @@ class ConnectionMetrics(Group):
         )
         self.faults = Counter(
             "pilothouse_http2_faults_total",
-            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the GOAWAY.",
+            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the"
+            " GOAWAY.",
             ("error",),
             lambda: {(name,): count for name, count in shared.faults.items()},
         )
@@ -80,7 +82,8 @@ class ConnectionMetrics(Group):
         )
         self.bodies = Counter(
             "pilothouse_http_refused_requests_total",
-            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much for.",
+            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much"
+            " for.",
             ("budget",),
             lambda: _positive(
                 {("bodies",): service.bodies.refused, ("unfinished",): service.unfinished.refused}

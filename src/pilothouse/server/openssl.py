@@ -1,6 +1,7 @@
 """Functions of OpenSSL that Python's ssl does not offer, called in the library that ssl itself uses.
 
-Where they cannot be found (another Python, a library without its names) callers go on without what they would have done.
+Where they cannot be found (another Python, a library without its names) callers go
+on without what they would have done.
 """
 
 import ctypes
@@ -42,7 +43,8 @@ def loaded() -> ctypes.CDLL | None:
 
 @functools.cache
 def readable() -> bool:
-    """Whether a context can be read: a version of Python that is not known tries it in another process, which may crash."""
+    """Whether a context can be read: a version of Python that is not known tries it in another process,
+    which may crash."""
     if sys.version_info[:2] in _KNOWN:
         return True
     tried = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False)
@@ -57,7 +59,8 @@ def pointer(context: ssl.SSLContext) -> ctypes.c_void_p | None:
 
 
 def read(context: ssl.SSLContext) -> ctypes.c_void_p | None:
-    """The first member of CPython's PySSLContext; None if it does not look like an SSL_CTX. Another layout may crash."""
+    """The first member of CPython's PySSLContext; None if it does not look like an SSL_CTX.
+    Another layout may crash."""
     found = loaded()
     if found is None:
         return None
@@ -66,9 +69,11 @@ def read(context: ssl.SSLContext) -> ctypes.c_void_p | None:
 
 
 def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> bool:
-    """Tell clients in the handshake the subjects of these CAs (PEM), by which one with several certificates chooses.
+    """Tell clients in the handshake the subjects of these CAs (PEM),
+    by which one with several certificates chooses.
 
-    Go's servers do the same with the CAs that they are given for clients. False where OpenSSL cannot be reached.
+    Go's servers do the same with the CAs that they are given for clients.
+    False where OpenSSL cannot be reached.
     """
     found, at = loaded(), pointer(context)
     if found is None or at is None:
@@ -90,7 +95,8 @@ def name_authorities(context: ssl.SSLContext, authorities: Sequence[bytes]) -> b
 
 
 def choose_groups(context: ssl.SSLContext, names: Sequence[str]) -> bool:
-    """Offer these key exchanges only, the first as the preferred one; False where OpenSSL cannot, or does not know one."""
+    """Offer these key exchanges only, the first as the preferred one;
+    False where OpenSSL cannot, or does not know one."""
     found, at = loaded(), pointer(context)
     if found is None or at is None:
         return False

@@ -8,7 +8,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def pem_files(cert: bytes | str, key: bytes | str) -> Iterator[tuple[str, str]]:
-    """The paths of a certificate and a key. PEM texts (bytes) become files that nobody else can read, and are removed."""
+    """The paths of a certificate and a key.
+    PEM texts (bytes) become files that nobody else can read, and are removed."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as made:  # mode 0700
         paths = []
         for name, given in (("crt", cert), ("key", key)):

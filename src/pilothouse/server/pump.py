@@ -11,7 +11,8 @@ log = Logger("pilothouse.server")
 
 
 async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
-    """Write all parts, then end the body. Waits before the next part while more than `ahead` bytes are queued.
+    """Write all parts, then end the body.
+    Waits before the next part while more than `ahead` bytes are queued.
 
     Other tasks of the loop run between two parts. If a part raises, the connection is cut, because the answer
     has already begun, and the error is raised again.

@@ -7,17 +7,18 @@ import contextlib
 import socket
 
 NARROW = 32 * 1024
-"""SO_RCVBUF of a connection without an authenticated request. A read brings up to 64 KB then. With half of it, packets of the
-loopback device find no room, and each is sent again after 200 ms."""
+"""SO_RCVBUF of a connection without an authenticated request. A read brings up to 64 KB then. With half of
+it, packets of the loopback device find no room, and each is sent again after 200 ms."""
 
 DEFAULT = 64 * 1024
-"""What connections begin with."""
+"""The size with which connections begin."""
 
 MOST = 4 * 1024 * 1024
-"""What is asked for where the system cannot be left to choose again; `net.core.rmem_max` limits it."""
+"""The size to ask for where the system cannot be left to choose again; `net.core.rmem_max` limits it."""
 
 _BUFFER_LOCK = 72
-"""Linux' SO_BUF_LOCK (5.15), for which Python's socket has no name: 0 lets the system size the buffers again."""
+"""Linux' SO_BUF_LOCK (5.15), for which Python's socket has no name:
+0 lets the system size the buffers again."""
 
 
 def narrow(sock: socket.socket) -> None:

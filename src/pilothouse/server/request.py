@@ -13,7 +13,7 @@ class Request:
     part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
     name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
-    was authenticated. `warnings` is what whoever authenticated the client has to tell it, `annotations` what the audit
+    was authenticated. `warnings` are the authenticator's messages to the client, `annotations` what the audit
     log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
     """
 
@@ -72,7 +72,8 @@ class Http2Request(Request):
 
 
 class Stream(Protocol):
-    """A response body that is written piece by piece (a watch). Each `write` is one chunk and returns at once."""
+    """A response body that is written piece by piece (a watch).
+    Each `write` is one chunk and returns at once."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent; does nothing once the peer has gone."""
@@ -108,12 +109,14 @@ class Pieces(Protocol):
 
 
 Part = bytes | Callable[[], bytes]
-"""Bytes of a body, or a slow call that returns them; a thread runs the call before the next part is requested."""
+"""Bytes of a body, or a slow call that returns them;
+a thread runs the call before the next part is requested."""
 
 
 @runtime_checkable
 class Packable(Protocol):
-    """A long body that can make its gzip stream in a cheaper way than by building and compressing all of it."""
+    """A long body that can make its gzip stream in a cheaper way
+    than by building and compressing all of it."""
 
     def gzip(self) -> Iterator[Part]:
         """Yield the parts of the gzip stream."""
@@ -123,9 +126,9 @@ class Response:
     """An HTTP response. `body` is bytes, or buffers or Pieces that are written in order with back-pressure.
 
     If `start` is given, the body is chunked: the server sends the head at once and calls `start(stream)`.
-    If `upgrade` is given, the status is 101: the server sends the head and calls `upgrade(duplex)`, and from then
-    on the connection's bytes are the handler's, until either side ends it. That is for HTTP/1.1 only, where a
-    request can ask for it: HTTP/2 knows no `Connection` header (RFC 9113, 8.2.2).
+    If `upgrade` is given, the status is 101: the server sends the head and calls `upgrade(duplex)`, and from
+    then on the connection's bytes are the handler's, until either side ends it. That is for HTTP/1.1 only,
+    where a request can ask for it: HTTP/2 knows no `Connection` header (RFC 9113, 8.2.2).
     `headers` are (name, value) pairs; the server adds Content-Type, Content-Length and Date itself. The
     server calls `on_done` exactly once, on the event loop, when the answer has ended: after its last byte was
     given to the transport, or when the client or the server has ended it earlier. Its arguments are the

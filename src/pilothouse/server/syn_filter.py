@@ -1,8 +1,9 @@
 """Drops attempts to connect to a listening socket that is about to be closed (Linux).
 
-The system completes TCP handshakes by itself and resets connections that nobody has accepted when the socket is closed. A
-packet filter that drops SYN segments ends that: what has begun is completed and accepted, and whoever is dropped sends the
-SYN again after a second, when the system refuses it or another socket of the port answers.
+The system completes TCP handshakes by itself and resets connections that nobody has accepted when the socket
+is closed. A packet filter that drops SYN segments ends that: what has begun is completed and accepted, and a
+client whose SYN is dropped sends the SYN again after a second,
+when the system refuses it or another socket of the port answers.
 """
 
 import ctypes
@@ -14,7 +15,8 @@ SO_ATTACH_FILTER = 26
 """Linux, asm-generic/socket.h; the module socket has no name for it."""
 
 TCP_FLAGS = 13
-"""Offset of the flags in a TCP header (RFC 9293, 3.1), with which the packets of a TCP socket begin for its filter."""
+"""Offset of the flags in a TCP header (RFC 9293, 3.1),
+with which the packets of a TCP socket begin for its filter."""
 
 SYN = 0x02
 
@@ -34,7 +36,8 @@ _PROGRAM = b"".join(
 
 
 def drop_new_connections(listening: socket.socket) -> bool:
-    """Drop every SYN to a socket from now on; whether the system can. It stays so until all copies of the socket are closed."""
+    """Drop every SYN to a socket from now on; whether the system can.
+    It stays so until all copies of the socket are closed."""
     if sys.platform != "linux" or listening.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))

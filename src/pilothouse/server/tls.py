@@ -1,8 +1,8 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-Clients are asked for a certificate if client CAs are configured. OpenSSL verifies it within the handshake; one of an
-unknown CA and the validity period are left to the authenticator, which answers 401. Sessions are not resumed, so the
-removal of a CA takes effect at once.
+Clients are asked for a certificate if client CAs are configured. OpenSSL verifies it within the handshake;
+one of an unknown CA and the validity period are left to the authenticator, which answers 401. Sessions are
+not resumed, so the removal of a CA takes effect at once.
 """
 
 import ssl
@@ -57,8 +57,9 @@ _VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate.
-    `http2` offers HTTP/2 beside HTTP/1.1. `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
+    """The settings that contexts are made from. `sni` has (certificate, key, names);
+    without names, those in the certificate. `http2` offers HTTP/2 beside HTTP/1.1.
+    `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
 
     cert_file: str
     key_file: str
@@ -85,7 +86,8 @@ Files = Mapping[str, bytes]
 def make_context(
     cert: bytes, key: bytes, settings: Settings, client_cas: Sequence[bytes] = ()
 ) -> ssl.SSLContext:
-    """Make one context of PEM texts. Raises OSError (which ssl.SSLError is) for what cannot be read or does not match."""
+    """Make one context of PEM texts. Raises OSError
+    (which ssl.SSLError is) for what cannot be read or does not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version or "VersionTLS12"]
     names = [CIPHERS[name] for name in settings.ciphers if CIPHERS[name]]
@@ -109,7 +111,8 @@ def make_context(
 
 
 class Loaded(NamedTuple):
-    """Contexts that are made and not yet in use: of `files`, and for all others of what was in force, `before`."""
+    """Contexts that are made and not yet in use:
+    of `files`, and for all others of what was in force, `before`."""
 
     files: Files
     before: Files
@@ -149,7 +152,8 @@ class Contexts:
         sock.context = chosen
 
     def loaded(self, files: Files) -> Loaded:
-        """Contexts in which these files take the place of those in force; OSError or ValueError when they cannot be used.
+        """Contexts in which these files take the place of those in force;
+        OSError or ValueError when they cannot be used.
 
         May be called on a thread.
         """
@@ -177,7 +181,8 @@ def _names_in(cert: bytes) -> list[str]:
 
 
 def peer_chain(ssl_object: Any) -> tuple[bytes, ...]:
-    """The client's verified chain in DER, leaf first; () without a certificate, the leaf alone when its CA is unknown.
+    """The client's verified chain in DER, leaf first;
+    () without a certificate, the leaf alone when its CA is unknown.
 
     So nobody looks for another way to a CA than OpenSSL, which knows of more rules.
     """

@@ -47,7 +47,7 @@ class Unauthenticated:
         self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
         self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins with that number
         self.most = 0
-        """How many the origin with most of them has."""
+        """How many connections the origin with most of them has."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -62,7 +62,8 @@ class Unauthenticated:
         return connection
 
     def evict(self, before: float = float("inf")) -> bool:
-        """Cut the oldest idle connection of the origin with the most; returns False if there is none from before a time.
+        """Cut the oldest idle connection of the origin with the most;
+        returns False if there is none from before a time.
 
         If the first TRIES connections of that origin are all being answered, one of those is cut.
         """

@@ -1,7 +1,9 @@
-"""Lets a TLS handshake continue whose client has a certificate of an unknown CA, so that the request is answered with 401.
+"""Lets a TLS handshake continue whose client has a certificate of an unknown CA,
+so that the request is answered with 401.
 
-Go's servers ask for a certificate and leave its verification to the authenticator. OpenSSL verifies it within the handshake,
-which its callback decides about; Python's ssl has no way to set one, so this is done through OpenSSL's own function.
+Go's servers ask for a certificate and leave its verification to the authenticator. OpenSSL verifies it within
+the handshake, which its callback decides about;
+Python's ssl has no way to set one, so this is done through OpenSSL's own function.
 """
 
 import ctypes
@@ -16,16 +18,19 @@ from pilothouse.server import openssl
 log = Logger(__name__)
 
 UNKNOWN_CA = frozenset((2, 7, 18, 19, 20, 21))
-"""X509_V_ERR_ of chains that do not lead to a known CA, or to one that only has the same name (7): a wrong signature.
+"""X509_V_ERR_ of chains that do not lead to a known CA, or to one that only has the same name (7):
+a wrong signature.
 
 Every signature is checked once more by the authenticator.
 """
 INVALID_PURPOSE = 26
-"""That of a certificate for other uses. The authenticator looks at the client's own, not at those of the CAs above it."""
+"""The error code of a certificate for other uses.
+The authenticator looks at the client's own, not at those of the CAs above it."""
 
 
 def admit(context: ssl.SSLContext) -> bool:
-    """Do so for the connections of a context that asks for certificates; False where OpenSSL cannot be reached.
+    """Do so for the connections of a context that asks for certificates;
+    False where OpenSSL cannot be reached.
 
     There such certificates end the connection, as all other faults do everywhere.
     """
@@ -45,7 +50,8 @@ def is_complete(context: ssl.SSLContext, chain: tuple[bytes, ...]) -> bool:
 
 @functools.cache
 def _setter() -> Callable[[ssl.SSLContext], bool] | None:
-    """What sets the callback, which lives as long as the process; None where the functions cannot be found."""
+    """The function that sets the callback, which lives as long as the process;
+    None where the functions cannot be found."""
     found = openssl.loaded()
     if found is None:
         return None

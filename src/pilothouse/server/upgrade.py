@@ -1,4 +1,5 @@
-"""Connections that a handler takes over after a 101 answer: their bytes in both directions, with back-pressure."""
+"""Connections that a handler takes over after a 101 answer:
+their bytes in both directions, with back-pressure."""
 
 import asyncio
 import socket
@@ -7,10 +8,12 @@ from typing import Protocol
 from pilothouse._turns import Line
 
 CLOSE_SECONDS = 10.0
-"""Time for a peer to take what was written before its connection is cut (upstream's deadline for the last writes)."""
+"""Time for a peer to take what was written before its connection is cut
+(upstream's deadline for the last writes)."""
 
 KEEPALIVE_SECONDS = 15
-"""How often the system asks a silent peer whether it is still there, as Go does; after nine questions it is lost."""
+"""How often the system asks a silent peer whether it is still there, as Go does;
+after nine questions it is lost."""
 
 GATHERED = 64 * 1024
 """Bytes that are gathered for one write; more are written at once."""
@@ -33,18 +36,21 @@ class Receiver(Protocol):
         """The connection accepts no more bytes for now, or does again."""
 
     def closed(self, error: BaseException | None) -> None:
-        """The connection has ended; `error` is None when either side has closed it. Called once, last of all."""
+        """The connection has ended; `error` is None when either side has closed it.
+        Called once, last of all."""
 
     def leave(self) -> None:
         """The server stops: end the connection soon."""
 
 
 class Duplex:
-    """The bytes of one connection, for its receiver. Whoever owns the transport calls the methods that begin with `on_`.
+    """The bytes of one connection, for its receiver.
+    The owner of the transport calls the methods that begin with `on_`.
 
-    Bytes that arrive before there is a receiver are kept, and nothing more is read until then. An end of the peer's
-    input ends the connection as a whole, as upstream's proxy does (apimachinery util/proxy, tryUpgrade): TLS knows no
-    half-closed connections, and the protocols above have their own ways to end one direction.
+    Bytes that arrive before there is a receiver are kept, and nothing more is read until then. An end of the
+    peer's input ends the connection as a whole, as upstream's proxy does (apimachinery util/proxy,
+    tryUpgrade): TLS knows no half-closed connections,
+    and the protocols above have their own ways to end one direction.
     """
 
     __slots__ = (
@@ -67,7 +73,8 @@ class Duplex:
     def __init__(self, transport: asyncio.Transport, line: Line | None = None) -> None:
         self._transport = transport
         self.line = line
-        """Where connections of the server wait for their turn; None for one that this server has opened."""
+        """The line in which connections of the server wait for their turn;
+        None for one that this server has opened."""
         self._gathered: list[bytes | memoryview | bytearray] | None = None
         self._gathered_size = 0
         self._receiver: Receiver | None = None
@@ -76,7 +83,8 @@ class Duplex:
         self._ended: BaseException | bool | None = False  # False, or the argument of `Receiver.closed`
         self._ending = self._paused = self._stopped = self._delivering = False
         self.blocked = False
-        """Whether the connection accepts no more bytes for now. What is written all the same is kept in memory."""
+        """Whether the connection accepts no more bytes for now.
+        What is written all the same is kept in memory."""
         self.sent = 0
         """Bytes that were written."""
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
@@ -87,8 +95,8 @@ class Duplex:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
 
     def start(self, receiver: Receiver, *, reading: bool = True) -> None:
-        """Give everything that arrives to `receiver`, beginning with what was kept; not before `resume_reading` unless
-        `reading`."""
+        """Give everything that arrives to `receiver`, beginning with what was kept;
+        not before `resume_reading` unless `reading`."""
         if self._ended is not False:
             receiver.closed(self._ended)  # type: ignore[arg-type]
             return
@@ -161,7 +169,8 @@ class Duplex:
         return self._transport.get_write_buffer_size() + (self._gathered_size if self._gathered else 0)
 
     def limit(self, ahead: int) -> None:
-        """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD; no effect once the connection is lost."""
+        """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD;
+        no effect once the connection is lost."""
         if self._ended is not False:
             return  # a transport of uvloop raises
         self._transport.set_write_buffer_limits(high=ahead)

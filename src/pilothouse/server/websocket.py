@@ -1,7 +1,7 @@
 """WebSockets (RFC 6455) on connections that were taken over: the handshake, and messages with back-pressure.
 
-Parts of a long frame are passed on as they arrive. So no message needs memory for more than what one read brings,
-however long it is, and lengths and fragments need no limit.
+Parts of a long frame are passed on as they arrive. So no message needs memory for more than what one read
+brings, however long it is, and lengths and fragments need no limit.
 """
 
 import base64
@@ -32,15 +32,16 @@ Event = tuple[int, bytes, bool]
 _MOST = 128
 """Protocols of a header that are looked at."""
 _HTTP = ("h2c", "http/", "tls/")
-"""How protocols begin that are HTTP again. Whoever was given one by a server that trusts this one could send it requests
-in anybody's name, so that a wish for them is ignored (RFC 9110, 7.8); upstream passes it on."""
+"""The beginnings of protocols that are HTTP again. A client that got one
+from a server that trusts this one could send it requests in anybody's name,
+so that a wish for them is ignored (RFC 9110, 7.8); upstream passes it on."""
 
 
 def is_upgrade(request: Request) -> bool:
     """Whether a request asks for another protocol than HTTP (httpstream.IsUpgradeRequest).
 
-    It must name one: proxies that send `Connection: upgrade` with every request mean nothing by it, which upstream
-    answers with an error.
+    It must name one: proxies that send `Connection: upgrade` with every request mean nothing by it, which
+    upstream answers with an error.
     """
     upgrade = request.headers.get("upgrade")
     if not upgrade or "connection" not in request.headers:
@@ -64,7 +65,8 @@ def protocols(request: Request) -> list[str]:
 
 
 def handshake(request: Request, protocol: str = "") -> list[tuple[str, str]] | Response:
-    """The headers of the 101 answer to a request for a WebSocket, or the refusal of one that is malformed (4.2)."""
+    """The headers of the 101 answer to a request for a WebSocket,
+    or the refusal of one that is malformed (4.2)."""
     headers = request.headers
     version, key = headers.get("sec-websocket-version", ""), headers.get("sec-websocket-key", "")
     if version != "13":
@@ -83,7 +85,8 @@ def handshake(request: Request, protocol: str = "") -> list[tuple[str, str]] | R
 
 
 def answer(request: Request, protocol: str | None, begin: Callable[[Duplex], None]) -> Response:
-    """The answer to a request for a WebSocket: 101 and `begin`, 403 if no subprotocol suits, 400 if it is malformed."""
+    """The answer to a request for a WebSocket:
+    101 and `begin`, 403 if no subprotocol suits, 400 if it is malformed."""
     headers = handshake(request, protocol or "")
     if isinstance(headers, Response):
         return headers
@@ -93,7 +96,8 @@ def answer(request: Request, protocol: str | None, begin: Callable[[Duplex], Non
 
 
 def choose(request: Request, known: Sequence[str]) -> str | None:
-    """The first offered subprotocol that is known; "" when none is offered and that is known, too; else None."""
+    """The first offered subprotocol that is known;
+    "" when none is offered and that is known, too; else None."""
     offered = protocols(request) or [""]
     return next((name for name in offered if name in known), None)
 
@@ -117,9 +121,9 @@ class Messages(Protocol):
 class WebSocket:
     """The server's end of a WebSocket, as the receiver of a duplex that a client has opened.
 
-    A text message is as good as a binary one: clients send standard input in both. Of several pings the last one is
-    answered, once the peer takes bytes (5.5.3). What breaks the protocol ends the connection with code 1002 or 1007,
-    frames without end that carry nothing end it with 1008.
+    A text message is as good as a binary one: clients send standard input in both. Of several pings the last
+    one is answered, once the peer takes bytes (5.5.3). What breaks the protocol ends the connection with code
+    1002 or 1007, frames without end that carry nothing end it with 1008.
     """
 
     def __init__(self, duplex: Duplex) -> None:
@@ -274,7 +278,8 @@ class MessageStream:
 
 
 class Tunnel:
-    """The bytes of another duplex in the binary messages of a WebSocket, both ways (portforward.TunnelingConnection)."""
+    """The bytes of another duplex in the binary messages of a WebSocket,
+    both ways (portforward.TunnelingConnection)."""
 
     def __init__(self, socket: WebSocket, inner: Duplex) -> None:
         self._socket = socket

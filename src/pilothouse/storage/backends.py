@@ -1,6 +1,7 @@
 """Opens the store that the flags name, and what looks after it.
 
-Each kind of store (configuration/backends.py) has a module with two functions, `open_storage` and `upkeep`, imported where it is used.
+Each kind of store (configuration/backends.py) has a module with two functions,
+`open_storage` and `upkeep`, imported where it is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ class Module(Protocol):
         """The store, not started. `routes` are the Unix sockets that lead to its addresses, by URL."""
 
     def upkeep(self, storage: Storage, config: Config, checks: Checks) -> list[Background]:
-        """What runs beside the store."""
+        """The background work beside the store."""
 
 
 def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Storage:
@@ -36,7 +37,8 @@ def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Sto
 
 
 def upkeep(storage: Storage, config: Config, checks: Checks) -> list[Background]:
-    """What runs beside a store of the kind that the flags ask for: compaction, a look whether it answers."""
+    """The background work beside a store of the kind that the flags ask for:
+    compaction, a check whether it answers."""
     return _module(BACKENDS[config.backend]).upkeep(storage, config, checks)
 
 

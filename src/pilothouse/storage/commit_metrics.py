@@ -12,7 +12,8 @@ class CommitMetrics(Group):
     def __init__(self) -> None:
         self._seconds = Histogram(
             "pilothouse_storage_commit_duration_seconds",
-            "[ALPHA] Seconds from a commit's begin on the writer's thread until the event loop has its outcome.",
+            "[ALPHA] Seconds from a commit's begin on the writer's thread until the event loop has its"
+            " outcome.",
             (),
             SECONDS,
         )

@@ -10,14 +10,15 @@ from pilothouse.storage.interface import Full, Op, Storage, StorageError
 log = Logger(__name__)
 
 KEY = "compact_rev_key"
-"""The key whose value is the revision compacted last, as in etcd. Its write makes every turn a revision of its own."""
+"""The key whose value is the revision compacted last, as in etcd.
+Its write makes every turn a revision of its own."""
 
 
 class CompactionLoop(BackgroundTask):
     """Every `interval` seconds, compacts to what was the newest revision one interval ago.
 
-    So a continue token or an exact resourceVersion is good for one interval at least and for less than two, whether
-    anything is written in between or not.
+    So a continue token or an exact resourceVersion is good for one interval at least and for less than two,
+    whether anything is written in between or not.
     """
 
     def __init__(self, storage: Storage, interval: float = 300.0) -> None:
@@ -45,6 +46,6 @@ class CompactionLoop(BackgroundTask):
 
 
 def upkeep(storage: Storage, config: Config, checks: object) -> list[Background]:
-    """What runs beside an embedded store (storage/backends.py)."""
+    """The background work beside an embedded store (storage/backends.py)."""
     interval = config.etcd_compaction_interval
     return [CompactionLoop(storage, interval)] if interval else []

@@ -1,8 +1,8 @@
 """Group commit: the loop's thread collects writes, so that one commit carries those of many writers.
 
-A commit costs the same however little it carries. While one is on its way to the disk writes wait for the next; and
-writers that were just answered are given a moment to come back, for most write again at once. Who writes alone never
-waits.
+A commit costs the same however little it carries. While one is on its way to the disk writes wait for the
+next; and writers that were just answered are given a moment to come back, for most write again at once. Who
+writes alone never waits.
 """
 
 import asyncio
@@ -22,8 +22,10 @@ Write = TypeVar("Write")
 
 
 class GroupCommit(Generic[Write]):
-    """`commit` is called with the writes of each group, at most `limit`; whoever carries it out calls done() once for
-    each."""
+    """Groups writes into commits: `commit` is called with the writes of each group, at most `limit`.
+
+    The code that carries a group out calls done() once for it.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, commit: Callable[[list[Write]], None], limit: int = LIMIT
@@ -34,7 +36,8 @@ class GroupCommit(Generic[Write]):
         self._waiting: list[Write] = []
         self._running = 0
         self._writers = 0
-        """How many writes are expected: as many as the last commit answered, and as many as waited meanwhile."""
+        """How many writes are expected:
+        as many as the last commit answered, and as many as waited meanwhile."""
         self._answered = 0.0
         self._seen = 0
         self._timer: asyncio.Handle | None = None

@@ -107,10 +107,10 @@ class Subscription:
 
 
 class Storage(Protocol):
-    """What a store can do. Keys are text (`/registry/pods/default/a`).
+    """The operations of a store. Keys are text (`/registry/pods/default/a`).
 
-    `others_write` says that other processes write to it as well: what its watches have delivered may be stale until
-    current_revision() has returned, and other servers may serve what it holds.
+    `others_write` says that other processes write to it as well: what its watches have delivered may be stale
+    until current_revision() has returned, and other servers may serve what it holds.
     """
 
     others_write: bool
@@ -136,7 +136,8 @@ class Storage(Protocol):
     async def current_revision(self) -> int:
         """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait).
 
-        When it returns, every watch has got all changes up to that revision. Raises Behind when that takes too long."""
+        When it returns, every watch has got all changes up to that revision.
+        Raises Behind when that takes too long."""
 
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""
@@ -151,8 +152,9 @@ class Storage(Protocol):
         """Write a key whose mod revision is `expect`, else RevisionConflict."""
 
     async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
-        """Remove a key whose mod revision is `expect`, else RevisionConflict; answers with the last value and
-        `mod` = the delete's revision. With `last` that value is written first, under a revision of its own."""
+        """Remove a key whose mod revision is `expect`, else RevisionConflict;
+        answers with the last value and `mod` = the delete's revision. With
+        `last` that value is written first, under a revision of its own."""
 
     async def txn(self, ops: "list[Op]") -> int:
         """All or nothing, one revision for all; RevisionConflict names the first key that did not fit."""

@@ -19,7 +19,8 @@ MAX_INT64 = (1 << 63) - 1
 def encode_continue(last_key: str, prefix: str, revision: int, among: str = "") -> str:
     """The token of the page after `last_key` in a list under `prefix` (storage.EncodeContinue).
 
-    `among` tells for which namespaces it holds, where that is not all of them; other servers pay no attention to it.
+    `among` tells for which namespaces it holds, where that is not all of them;
+    other servers pay no attention to it.
     """
     start = last_key.removeprefix(prefix)
     if start == last_key:
@@ -34,7 +35,8 @@ def encode_continue(last_key: str, prefix: str, revision: int, among: str = "") 
 
 
 def decode_continue(token: str, prefix: str) -> tuple[str, int, str]:
-    """The key to start from, the revision and `among`; ValueError with upstream's text (storage.DecodeContinue).
+    """The key to start from, the revision and `among`;
+    ValueError with upstream's text (storage.DecodeContinue).
 
     Such a key ends with a NUL: without it, it is the last key of the page before.
     """
@@ -72,7 +74,8 @@ def _decode_base64(token: str) -> bytes:
 
 
 def _decode_json(data: bytes) -> dict[str, Any]:
-    """The members with Go's zero values, types and error texts (encoding/json); `among` is none of upstream's."""
+    """The members with Go's zero values, types and error texts (encoding/json);
+    `among` is none of upstream's."""
     try:
         parsed = _loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError):

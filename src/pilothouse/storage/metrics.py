@@ -79,7 +79,7 @@ class StorageMetrics(Group):
 
 
 class WatchCacheMetrics(Group):
-    """What the watch caches hold and have passed on; all of it is counted by the caches themselves."""
+    """Metrics of what the watch caches hold and have passed on; the caches themselves count all of it."""
 
     def __init__(self, cacher: Cacher, resource_of: ResourceOf) -> None:
         self._cacher = cacher

@@ -61,9 +61,9 @@ class Cacher:
     """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption), after
     `prepare(pairs)` has fetched what that needs.
 
-    A value that cannot be read is remembered by its key, so that it does not look deleted: reads of the object fail,
-    and so do lists and watches of its resource. Reading the value is retried at growing intervals: `retry` has
-    the first and the longest one in seconds.
+    A value that cannot be read is remembered by its key, so that it does not look deleted: reads of the
+    object fail, and so do lists and watches of its resource. Reading the value is retried at growing
+    intervals: `retry` has the first and the longest one in seconds.
     """
 
     def __init__(
@@ -205,7 +205,8 @@ class Cacher:
                 watcher.give_up()
 
     def _tick(self) -> None:
-        """Once a second: send bookmarks to one slot of the watchers, and continue those whose sinks were full."""
+        """Once a second: send bookmarks to one slot of the watchers,
+        and continue those whose sinks were full."""
         self._timer = self.loop.call_later(1, self._tick)
         self._slot = (self._slot + 1) % SLOTS
         for watcher in list(self._slots[self._slot]):
@@ -266,7 +267,8 @@ class Cacher:
         self._retry = None
 
     def _reveal(self) -> None:
-        """Add values that have become readable. Their revisions are past, so the history of their resources starts again."""
+        """Add values that have become readable.
+        Their revisions are past, so the history of their resources starts again."""
         touched = {}
         for kv in sorted((error.kv for error in self.unreadable.values()), key=attrgetter("mod")):
             try:

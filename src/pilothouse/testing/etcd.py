@@ -17,7 +17,8 @@ BINARY = shutil.which("etcd")
 
 
 class Cluster:
-    """A cluster of etcd members that can be killed, paused and restarted; `urls` are their client addresses, `peers` those for each other."""
+    """A cluster of etcd members that can be killed, paused and restarted;
+    `urls` are their client addresses, `peers` those for each other."""
 
     def __init__(self, directory: Path, members: int = 1, *flags: str, scheme: str = "http") -> None:
         self.directory = directory

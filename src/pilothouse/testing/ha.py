@@ -1,4 +1,5 @@
-"""Runs a highly available cluster on loopback: etcd, API servers, HAProxy, Prometheus (`make ha`, `make ha-down`).
+"""Runs a highly available cluster on loopback:
+etcd, API servers, HAProxy, Prometheus (`make ha`, `make ha-down`).
 
 python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
 python -m pilothouse.testing.ha down DIR    stop it
@@ -35,7 +36,8 @@ def missing() -> list[str]:
 
 
 class Ha:
-    """Three etcd members, three servers and HAProxy in `directory`; they keep running unless stop() is called."""
+    """Three etcd members, three servers and HAProxy in `directory`;
+    they keep running unless stop() is called."""
 
     def __init__(self, directory: pathlib.Path, port: int = 0, flags: tuple[str, ...] = ()) -> None:
         self.directory = directory
@@ -166,7 +168,7 @@ class Ha:
         return out | {name: p.pid for name, p in others.items() if p is not None}
 
     def addresses(self) -> dict[str, list[str]]:
-        """Where the parts of the cluster listen, by their names."""
+        """The addresses of the cluster's parts, by their names."""
         out = {"HAProxy": [self.url], "servers": [f"https://127.0.0.1:{port}" for port in self.ports]}
         out["etcd"] = self.etcd.urls
         return out | ({"Prometheus": [self.prometheus.url]} if self.prometheus.process is not None else {})
@@ -236,7 +238,8 @@ def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
 
 
 def _end(pids: list[int], directory: pathlib.Path, seconds: float) -> None:
-    """Terminate those of the processes that still belong to the cluster; kill the ones that do not end in time."""
+    """Terminate those of the processes that still belong to the cluster;
+    kill the ones that do not end in time."""
     number, end = signal.SIGTERM, time.monotonic() + seconds
     while ours := [pid for pid in pids if _is_ours(pid, directory)]:
         for pid in ours:

@@ -1,4 +1,5 @@
-"""A KMS v2 plugin for tests: a gRPC server on a unix socket with keys from a file, the last of which encrypts.
+"""A KMS v2 plugin for tests: a gRPC server on a unix socket with keys from a file,
+the last of which encrypts.
 
 `python -m pilothouse.testing.kms SOCKET KEYS` runs it alone. The file has a line `ID BASE64` per key and is
 created with one key if it is missing; a line added to it is used from the next call on.
@@ -24,7 +25,8 @@ ANNOTATION = "nonce.kms.pilothouse.test"
 
 
 class Plugin:
-    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`, `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
+    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`,
+    `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
 
     Tests can change its answers by `healthz`, `version`, `delay` (seconds before each answer) and `refuse`
     (an error). `calls` counts the calls of each method; `current` is the ID of the key that encrypts.

@@ -36,9 +36,11 @@ def check(process: "subprocess.Popen[bytes] | None", log: pathlib.Path) -> None:
 
 
 def wait_or_move(wait: Callable[[], None], move: Callable[[], None]) -> None:
-    """Wait until a process serves. When it has ended because a port was taken, `move` starts it on others, to wait again.
+    """Wait until a process serves. When it has ended because a port was taken,
+    `move` starts it on others, to wait again.
 
-    `wait` raises EndedError when the process has ended; so does this for another reason, and after `ATTEMPTS` attempts.
+    `wait` raises EndedError when the process has ended;
+    so does this for another reason, and after `ATTEMPTS` attempts.
     """
     for _ in range(ATTEMPTS - 1):
         try:

@@ -36,7 +36,8 @@ class Prometheus:
         return f"http://127.0.0.1:{self.port}"
 
     def configure(self, pki: pathlib.Path, servers: Sequence[str], etcd: Sequence[str]) -> None:
-        """Write the configuration: addresses to scrape, and a certificate of system:monitoring by the CA in `pki`."""
+        """Write the configuration: addresses to scrape,
+        and a certificate of system:monitoring by the CA in `pki`."""
         targets = self.directory / "targets"
         targets.mkdir(parents=True, exist_ok=True)
         for name, addresses in (("kube-apiserver", servers), ("etcd", etcd)):
@@ -92,7 +93,8 @@ class Prometheus:
                 time.sleep(0.1)
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The `data` of an answer of Prometheus' API; urllib.error.HTTPError for a query that is not PromQL."""
+        """The `data` of an answer of Prometheus' API;
+        urllib.error.HTTPError for a query that is not PromQL."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer)["data"]

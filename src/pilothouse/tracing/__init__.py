@@ -1,1 +1,2 @@
-"""Where spans go: the TracingConfiguration, and the exporter to a collector by OTLP (extra `tracing`)."""
+"""The export of spans: the TracingConfiguration,
+and the exporter to a collector by OTLP (extra `tracing`)."""

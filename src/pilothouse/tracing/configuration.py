@@ -1,4 +1,5 @@
-"""The TracingConfiguration: which collector gets spans, and of how many requests (KEP-647; component-base tracing/api/v1)."""
+"""The TracingConfiguration: which collector gets spans,
+and of how many requests (KEP-647; component-base tracing/api/v1)."""
 
 import re
 from pathlib import Path
@@ -10,15 +11,15 @@ from pilothouse.spans import MILLION
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 ENDPOINT = "localhost:4317"
-"""Where a collector listens that the file does not name."""
+"""The address of a collector that the file does not name."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md"
 
 
 class TracingConfiguration(NamedTuple):
-    """endpoint: the collector, as gRPC names it. per_million: requests of a million that are sampled where the client
-    does not decide it."""
+    """endpoint: the collector, as gRPC names it.
+    per_million: requests of a million that are sampled where the client does not decide it."""
 
     endpoint: str = ENDPOINT
     per_million: int = 0
@@ -32,7 +33,8 @@ def load(path: str, data: bytes | None = None) -> TracingConfiguration:
         except OSError as err:
             why = (err.strerror or str(err)).lower()
             raise ConfigurationError(
-                f'failed to read tracing config: unable to read tracing configuration from "{path}": open {path}: {why}'
+                f'failed to read tracing config: unable to read tracing configuration from "{path}": open'
+                f" {path}: {why}"
             ) from None
     lead = "failed to read tracing config: unable to decode tracing configuration data:"
     found = parse(data, lead)
@@ -78,7 +80,8 @@ def _check_endpoint(value: Any, errs: Errors) -> None:
 
 
 def target(endpoint: str) -> str:
-    """An endpoint as gRPC's C core reads it. Only a host and port go by TCP, and then `dns://host/` has no name server."""
+    """An endpoint as gRPC's C core reads it.
+    Only a host and port go by TCP, and then `dns://host/` has no name server."""
     return re.sub(r"^dns://[^/]*/", "dns:///", endpoint)
 
 

@@ -1,4 +1,5 @@
-"""Sends spans to a collector by OTLP over gRPC, with OpenTelemetry's SDK: its batches, its retries and its thread."""
+"""Sends spans to a collector by OTLP over gRPC, with OpenTelemetry's SDK:
+its batches, its retries and its thread."""
 
 import asyncio
 import threading
@@ -19,7 +20,8 @@ from pilothouse.tracing.metrics import NOT_TAKEN, QUEUE_FULL, TracingMetrics
 MOST = 2048
 """Spans that wait for the collector, those included that are being sent. What comes on top is dropped."""
 BATCH = 128
-"""Spans that are sent at once: their encoding takes some milliseconds, for which the loop may have to wait."""
+"""Spans that are sent at once: their encoding takes some milliseconds,
+for which the loop may have to wait."""
 DELAY = 5.0
 """Seconds after which spans are sent though they are few, as OpenTelemetry's SDKs have it."""
 PATIENCE = 10.0
@@ -97,7 +99,8 @@ class Exporter:
 
 
 class _Counted(SpanExporter):
-    """An exporter whose outcomes are counted; `done` are the spans that no longer wait. Called on the SDK's thread."""
+    """An exporter whose outcomes are counted; `done` are the spans that no longer wait.
+    Called on the SDK's thread."""
 
     def __init__(self, inner: OTLPSpanExporter, metrics: TracingMetrics) -> None:
         self._inner = inner

@@ -6,7 +6,7 @@ QUEUE_FULL, NOT_TAKEN = "queue_full", "export_failed"
 
 
 class TracingMetrics(Group):
-    """What has become of spans."""
+    """Counts of the spans by what happened to them."""
 
     def __init__(self) -> None:
         self.exported = Counter(

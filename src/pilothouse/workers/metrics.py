@@ -1,10 +1,10 @@
 """Workers that share a port show their metrics together, whichever of them is asked.
 
-The supervisor makes a directory that only its user may enter, and names each worker a path in it: PATH/0, PATH/1 and so on.
-A worker listens on the socket PATH/0.sock. When it is asked to, and whenever it is scraped itself, it writes what it has
-counted to the file PATH/0.metrics. Whoever is scraped asks the others and adds up the files. So nothing that was ever shown is
-lost: the counts of a worker that is dead or slow are read from what it wrote last, and the one that takes its place goes on
-from there.
+The supervisor makes a directory that only its user may enter, and names each worker a path in it: PATH/0,
+PATH/1 and so on. A worker listens on the socket PATH/0.sock. When it is asked to, and whenever it is scraped
+itself, it writes what it has counted to the file PATH/0.metrics. The worker that is scraped asks the others
+and adds up the files. So nothing that was ever shown is lost: the counts of a worker that is dead or slow are
+read from what it wrote last, and the one that takes its place goes on from there.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ DONE = b"done"
 
 
 class WorkerMetrics(Group):
-    """What differs from worker to worker; all else is shown for all of them together."""
+    """The metrics that differ from worker to worker; all else is shown for all of them together."""
 
     def __init__(self, worker: str = "0") -> None:
         label = ("worker",)
@@ -63,7 +63,8 @@ class WorkerMetrics(Group):
 
 
 class Workers(BackgroundTask):
-    """One worker's place among the others: answers them, and asks them when `registries`, by name, are scraped."""
+    """One worker's place among the others:
+    answers them, and asks them when `registries`, by name, are scraped."""
 
     def __init__(self, path: pathlib.Path, registries: Mapping[str, MetricsRegistry]) -> None:
         self._socket = path.with_name(f"{path.name}.sock")
@@ -97,7 +98,7 @@ class Workers(BackgroundTask):
 
 
 class _Share:
-    """What the workers have counted in one registry each."""
+    """The counts of the workers in one registry each."""
 
     def __init__(self, path: pathlib.Path, name: str, registry: MetricsRegistry) -> None:
         self._path = path
@@ -115,7 +116,7 @@ class _Share:
                 _merge(self._before, family, rows, sum)
 
     async def gather(self, pace: Pace) -> dict[str, Family]:
-        """What all workers show together, by name."""
+        """The metrics of all workers together, by name."""
         await in_task()
         others = self._others()
         asking = asyncio.gather(*(self._ask(path, "tell") for path in others))
@@ -133,7 +134,7 @@ class _Share:
         return own
 
     async def tell(self, pace: Pace) -> dict[str, Family]:
-        """What this worker shows; it has been written to the file when this returns."""
+        """The metrics of this worker; they have been written to the file when this returns."""
         async with self._writing:
             families = await self._registry.gather(pace)
             joined = self._joined()
@@ -163,7 +164,7 @@ class _Share:
             await asyncio.to_thread(self._file.unlink, missing_ok=True)
 
     def _joined(self) -> dict[str, Joined]:
-        """What becomes of several numbers of a metric, by its name."""
+        """The way in which several numbers of a metric become one, by its name."""
         return {metric.name: metric.joined for metric in self._registry.metrics()}
 
     def _others(self) -> list[pathlib.Path]:

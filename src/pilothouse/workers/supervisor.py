@@ -20,7 +20,8 @@ from pilothouse.workers.metrics import ENVIRONMENT
 log = Logger(__name__)
 
 WORKER = ("--workers=1", "--permit-port-sharing=true")
-"""What a worker's command line has beside the supervisor's; a later flag beats an earlier one."""
+"""The arguments that a worker's command line has beside the supervisor's;
+a later flag beats an earlier one."""
 
 QUICK = 5.0
 """A worker that lived for fewer seconds is restarted after a pause only."""
@@ -30,7 +31,8 @@ PAUSES = (0.1, 5.0)
 
 
 class Worker:
-    """One process, and when it may be started again. It is told its path (see workers/metrics.py) in the environment."""
+    """One process, and when it may be started again.
+    It is told its path (see workers/metrics.py) in the environment."""
 
     def __init__(self, command: Sequence[str], path: pathlib.Path) -> None:
         self._command = list(command)
@@ -87,8 +89,8 @@ class Supervisor:
     def run(self) -> int:
         """Return when all workers have ended: 0, or the first status of one that failed.
 
-        A worker that is told to end before it can handle signals dies of the signal, which is no failure. None is
-        started once stop() was called.
+        A worker that is told to end before it can handle signals dies of the signal, which is no failure.
+        None is started once stop() was called.
         """
         if not self._over.is_set():
             for worker in self.workers:

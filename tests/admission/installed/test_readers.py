@@ -1,4 +1,4 @@
-"""What a plugin may read of the cluster."""
+"""The objects of the cluster that a plugin may read."""
 
 import pytest
 from harness import Rig

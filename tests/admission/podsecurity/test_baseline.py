@@ -1,4 +1,4 @@
-"""What pods of the level `baseline` may not do."""
+"""Pods of the level `baseline` are refused what it forbids."""
 
 from typing import Any
 
@@ -61,8 +61,10 @@ CASES = [
         containers(
             {"capabilities": {"add": ["SYS_ADMIN", "CHOWN", "NET_RAW"]}}, {"capabilities": {"add": ["BPF"]}}
         ),
-        'non-default capabilities (containers "a", "b" must not include "BPF", "NET_RAW", "SYS_ADMIN" in '
-        "securityContext.capabilities.add)",
+        (
+            'non-default capabilities (containers "a", "b" must not include "BPF", "NET_RAW", "SYS_ADMIN" in '
+            "securityContext.capabilities.add)"
+        ),
     ),
     (
         containers({"procMount": "Unmasked"}, {"procMount": "Default"}),
@@ -73,8 +75,10 @@ CASES = [
             {"seLinuxOptions": {"type": "x", "user": "u"}},
             securityContext={"seLinuxOptions": {"role": "r", "type": "container_t"}},
         ),
-        'seLinuxOptions (pod and container "a" set forbidden securityContext.seLinuxOptions: type "x"; user may '
-        "not be set; role may not be set)",
+        (
+            'seLinuxOptions (pod and container "a" set forbidden securityContext.seLinuxOptions: type "x";'
+            " user may not be set; role may not be set)"
+        ),
     ),
     (
         containers(
@@ -82,7 +86,10 @@ CASES = [
             {"seccompProfile": {"type": "Localhost"}},
             securityContext={"seccompProfile": {"type": "Unconfined"}},
         ),
-        'seccompProfile (pod and container "a" must not set securityContext.seccompProfile.type to "Unconfined")',
+        (
+            'seccompProfile (pod and container "a" must not set securityContext.seccompProfile.type to'
+            ' "Unconfined")'
+        ),
     ),
     (
         {"securityContext": {"sysctls": [{"name": "b"}, {"name": "kernel.shm_rmid_forced"}, {"name": "a"}]}},
@@ -100,8 +107,10 @@ CASES = [
             {"appArmorProfile": {"type": "Unconfined"}},
             securityContext={"appArmorProfile": {"type": "Other"}},
         ),
-        'forbidden AppArmor profiles (pod and container "a" must not set AppArmor profile type to "Other", '
-        '"Unconfined")',
+        (
+            'forbidden AppArmor profiles (pod and container "a" must not set AppArmor profile type to'
+            ' "Other", "Unconfined")'
+        ),
     ),
     (
         {

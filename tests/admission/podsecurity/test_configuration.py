@@ -37,13 +37,17 @@ def test_everything(version: str) -> None:
         ({**HEAD, "defaults": {"enforced": "x"}}, 'strict decoding error: unknown field "defaults.enforced"'),
         (
             {**HEAD, "defaults": {"enforce": "x", "audit-version": "y"}},
-            '[defaults.enforce: Invalid value: "x": must be one of privileged, baseline, restricted, '
-            'defaults.audit-version: Invalid value: "y": must be "latest" or "v1.x"]',
+            (
+                '[defaults.enforce: Invalid value: "x": must be one of privileged, baseline, restricted, '
+                'defaults.audit-version: Invalid value: "y": must be "latest" or "v1.x"]'
+            ),
         ),
         (
             {**HEAD, "exemptions": {"usernames": ["", "a", "a"]}},
-            '[exemptions.usernames[0]: Invalid value: "": username must not be empty, exemptions.usernames[2]: '
-            'Duplicate value: "a"]',
+            (
+                '[exemptions.usernames[0]: Invalid value: "": username must not be empty,'
+                ' exemptions.usernames[2]: Duplicate value: "a"]'
+            ),
         ),
         (
             {**HEAD, "exemptions": {"namespaces": ["a.b"]}},

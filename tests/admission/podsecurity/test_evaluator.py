@@ -1,4 +1,4 @@
-"""Which checks make up a level."""
+"""The checks of a level."""
 
 import pytest
 

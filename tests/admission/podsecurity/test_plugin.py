@@ -175,9 +175,10 @@ async def test_labels_that_cannot_be_read_stand_for_the_strictest(rig: Rig) -> N
     refused, warnings, notes = judge(rig, plugin=plugin)
     assert refused.startswith('pods "p" is forbidden: violates PodSecurity "restricted:latest": ')
     assert warnings == []
-    assert notes["error"] == (
-        f'Failed to parse policy: metadata.labels[{PREFIX}enforce]: Invalid value: "nonsense": must be one of '
-        "privileged, baseline, restricted"
+    assert (
+        notes["error"]
+        == f'Failed to parse policy: metadata.labels[{PREFIX}enforce]: Invalid value: "nonsense": must be one'
+        " of privileged, baseline, restricted"
     )
     assert metrics.pod_security_errors.values == {("false", "create", "pod", ""): 1}
 
@@ -256,9 +257,10 @@ async def test_labels_are_checked(rig: Rig) -> None:
     with pytest.raises(errors.Invalid) as caught:
         await of_namespace(rig, namespace(enforce="x", warn_version="y"))
     at = f"metadata.labels[{PREFIX}"
-    assert caught.value.message == (
-        f'Namespace "default" is invalid: [{at}enforce]: Invalid value: "x": must be one of privileged, baseline, '
-        f'restricted, {at}warn-version]: Invalid value: "y": must be "latest" or "v1.x"]'
+    assert (
+        caught.value.message
+        == f'Namespace "default" is invalid: [{at}enforce]: Invalid value: "x": must be one of privileged,'
+        f' baseline, restricted, {at}warn-version]: Invalid value: "y": must be "latest" or "v1.x"]'
     )
     with pytest.raises(errors.Invalid):
         await of_namespace(rig, namespace(enforce="x"), namespace(enforce="y"))
@@ -334,7 +336,8 @@ async def test_exempt_classes_are_left_out(rig: Rig) -> None:
 async def test_labels_of_an_exempt_namespace(rig: Rig) -> None:
     plugin = PodSecurity(Configuration(namespaces=frozenset(("default",))))
     told = [
-        'namespace "default" is exempt from Pod Security, and the policy (enforce=baseline:latest) will be ignored'
+        'namespace "default" is exempt from Pod Security, and the policy (enforce=baseline:latest) will be'
+        " ignored"
     ]
     await with_pods(rig, pod("p", spec=HOST))
     assert await of_namespace(rig, namespace(enforce="baseline"), namespace(), plugin) == told

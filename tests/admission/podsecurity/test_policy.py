@@ -1,4 +1,4 @@
-"""What a namespace's labels ask for."""
+"""A namespace's labels ask for levels and versions."""
 
 from typing import Any
 

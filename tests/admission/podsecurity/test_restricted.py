@@ -1,4 +1,4 @@
-"""What pods of the level `restricted` must do."""
+"""Pods of the level `restricted` must have what it requires."""
 
 from typing import Any
 
@@ -32,15 +32,20 @@ def containers(*contexts: Any, **more: Any) -> dict[str, Any]:
 CASES = [
     (
         containers(without("allowPrivilegeEscalation"), without(allowPrivilegeEscalation=True)),
-        "allowPrivilegeEscalation != false "
-        '(containers "a", "b" must set securityContext.allowPrivilegeEscalation=false)',
+        (
+            "allowPrivilegeEscalation != false "
+            '(containers "a", "b" must set securityContext.allowPrivilegeEscalation=false)'
+        ),
     ),
     (
         containers(
             without("capabilities"), without(capabilities={"add": ["CHOWN", "NET_BIND_SERVICE", "BPF"]})
         ),
-        'unrestricted capabilities (containers "a", "b" must set securityContext.capabilities.drop=["ALL"]; '
-        'container "b" must not include "BPF", "CHOWN" in securityContext.capabilities.add)',
+        (
+            'unrestricted capabilities (containers "a", "b" must set'
+            ' securityContext.capabilities.drop=["ALL"]; container "b" must not include "BPF", "CHOWN" in'
+            " securityContext.capabilities.add)"
+        ),
     ),
     (
         containers(without("runAsNonRoot"), GOOD),
@@ -58,15 +63,20 @@ CASES = [
     ),
     (
         containers(without("seccompProfile"), GOOD),
-        'seccompProfile (pod or container "a" must set securityContext.seccompProfile.type to "RuntimeDefault" or '
-        '"Localhost")',
+        (
+            'seccompProfile (pod or container "a" must set securityContext.seccompProfile.type to'
+            ' "RuntimeDefault" or "Localhost")'
+        ),
     ),
     (
         containers(
             without(seccompProfile={"type": "Unconfined"}),
             securityContext={"seccompProfile": {"type": "Unconfined"}},
         ),
-        'seccompProfile (pod and container "a" must not set securityContext.seccompProfile.type to "Unconfined")',
+        (
+            'seccompProfile (pod and container "a" must not set securityContext.seccompProfile.type to'
+            ' "Unconfined")'
+        ),
     ),
     (
         containers(without(procMount="Unmasked"), hostUsers=False),
@@ -74,7 +84,10 @@ CASES = [
     ),
     (
         containers(GOOD, volumes=[{"name": "v", "nfs": {}}, {"name": "w", "hostPath": {}}, {"name": "x"}]),
-        'restricted volume types (volumes "v", "w", "x" use restricted volume types "hostPath", "nfs", "unknown")',
+        (
+            'restricted volume types (volumes "v", "w", "x" use restricted volume types "hostPath", "nfs",'
+            ' "unknown")'
+        ),
     ),
     (
         containers(GOOD, volumes=[{"name": "v", "rbd": {}}, {"name": "w", "emptyDir": {}}]),
@@ -82,12 +95,13 @@ CASES = [
     ),
     (
         {"initContainers": [{"name": "i"}], "ephemeralContainers": [{"name": "e"}]},
-        "allowPrivilegeEscalation != false "
-        '(containers "i", "e" must set securityContext.allowPrivilegeEscalation=false), '
-        'unrestricted capabilities (containers "i", "e" must set securityContext.capabilities.drop=["ALL"]), '
-        'runAsNonRoot != true (pod or containers "i", "e" must set securityContext.runAsNonRoot=true), '
-        'seccompProfile (pod or containers "i", "e" must set securityContext.seccompProfile.type to '
-        '"RuntimeDefault" or "Localhost")',
+        (
+            'allowPrivilegeEscalation != false (containers "i", "e" must set'
+            ' securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (containers "i", "e"'
+            ' must set securityContext.capabilities.drop=["ALL"]), runAsNonRoot != true (pod or containers'
+            ' "i", "e" must set securityContext.runAsNonRoot=true), seccompProfile (pod or containers "i",'
+            ' "e" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
+        ),
     ),
 ]
 

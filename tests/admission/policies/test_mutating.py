@@ -1,4 +1,4 @@
-"""What MutatingAdmissionPolicies make of objects."""
+"""MutatingAdmissionPolicies change objects."""
 
 from typing import Any
 
@@ -63,21 +63,31 @@ async def test_a_json_patch_whose_test_fails_changes_nothing(rig: Rig) -> None:
         ("Object{data: {'b': object.data.none}}", "resulted in error: no such key: none"),
         (
             "Object{nope: 1}",
-            "error applying patch: failed to convert patch object to typed object: .nope: field not declared in schema",
+            (
+                "error applying patch: failed to convert patch object to typed object: .nope: field not"
+                " declared in schema"
+            ),
         ),
         (
             "Object{data: {'n': 5}}",
-            "error applying patch: failed to convert patch object to typed object: .data.n: expected string, got "
-            "&value.valueUnstructured{Value:5}",
+            (
+                "error applying patch: failed to convert patch object to typed object: .data.n: expected"
+                " string, got &value.valueUnstructured{Value:5}"
+            ),
         ),
         (
             "Object{metadata: Object.spec{}}",
-            'type mismatch: unexpected type name "Object.spec", expected "Object.metadata", which matches field name path '
-            "from root Object type",
+            (
+                'type mismatch: unexpected type name "Object.spec", expected "Object.metadata", which matches'
+                " field name path from root Object type"
+            ),
         ),
         (
             "[JSONPatch{op: 'remove', path: '/data/none'}]",
-            "JSON Patch: error in remove for path: '/data/none': Unable to remove nonexistent key: none: missing value",
+            (
+                "JSON Patch: error in remove for path: '/data/none': Unable to remove nonexistent key: none:"
+                " missing value"
+            ),
         ),
     ],
 )
@@ -168,9 +178,10 @@ async def test_parameters_and_variables(rig: Rig) -> None:
     )
     assert (await created(rig, a="1"))["data"]["b"] == "91"
     await rig.ok("DELETE", CONFIG_MAPS + "/param")
-    assert await rig.fail(403, "POST", CONFIG_MAPS, config_map("two", a="1")) == (
-        "policy 'p' with binding 'p' denied request: failed to configure binding: no params found for policy binding "
-        "with `Deny` parameterNotFoundAction"
+    assert (
+        await rig.fail(403, "POST", CONFIG_MAPS, config_map("two", a="1"))
+        == "policy 'p' with binding 'p' denied request: failed to configure binding: no params found for"
+        " policy binding with `Deny` parameterNotFoundAction"
     )
 
 

@@ -69,8 +69,8 @@ async def test_a_kind_that_is_not_served(rig: Rig, failure: Any, status: Any) ->
     assert answer.status == status
     if status == 422:
         assert answer.body["message"].endswith(
-            "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: failed to find resource "
-            "referenced by paramKind: 'a.b/v1, Kind=C'"
+            "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: failed to find"
+            " resource referenced by paramKind: 'a.b/v1, Kind=C'"
         )
 
 
@@ -80,13 +80,14 @@ async def test_namespaces_where_they_are_not_to_be_had(rig: Rig) -> None:
     await bound(rig, {"name": "x", "parameterNotFoundAction": "Allow"}, "true", **match)
     message = await rig.fail(422, "POST", "/api/v1/nodes", {"metadata": {"name": "n"}})
     assert message.endswith(
-        "failed to configure binding: cannot use namespaced paramRef in policy binding that matches cluster-scoped "
-        "resources"
+        "failed to configure binding: cannot use namespaced paramRef in policy binding that matches"
+        " cluster-scoped resources"
     )
     ref = {"name": "x", "namespace": "default", "parameterNotFoundAction": "Allow"}
     kind = {"apiVersion": "v1", "kind": "Node"}
     await validating(rig, "true", name="a", binding={"paramRef": ref}, paramKind=kind, **match)
     message = await rig.fail(422, "POST", "/api/v1/nodes", {"metadata": {"name": "n"}})
     assert message.endswith(
-        "failed to configure binding: paramRef.namespace must not be provided for a cluster-scoped `paramKind`"
+        "failed to configure binding: paramRef.namespace must not be provided for a cluster-scoped"
+        " `paramKind`"
     )

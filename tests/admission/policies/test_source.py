@@ -1,4 +1,4 @@
-"""Which policies are in force."""
+"""The policies in force."""
 
 from typing import Any
 

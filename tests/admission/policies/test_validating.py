@@ -1,4 +1,4 @@
-"""What ValidatingAdmissionPolicies refuse, warn of and write down."""
+"""ValidatingAdmissionPolicies refuse, warn and write down."""
 
 import json
 from typing import Any

@@ -1,4 +1,5 @@
-"""ResourceQuota: what is charged, what is refused and with which words, and that nothing gets past a limit."""
+"""ResourceQuota: what is charged, what is refused and with which words,
+and that nothing gets past a limit."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -218,7 +219,8 @@ async def test_services_are_charged_for_what_they_become(rig: Any) -> None:
     assert await used(rig) == {"services": "2", "services.loadbalancers": "1", "services.nodeports": "1"}
     why = await rig.fail(403, "PATCH", f"{NS}/services/b", {"spec": {"type": "LoadBalancer"}}, headers=MERGE)
     assert why.endswith(
-        "requested: services.loadbalancers=1, used: services.loadbalancers=1, limited: services.loadbalancers=1"
+        "requested: services.loadbalancers=1, used: services.loadbalancers=1, limited:"
+        " services.loadbalancers=1"
     )
     await rig.ok("PATCH", f"{NS}/services/a", {"metadata": {"labels": {"a": "b"}}}, headers=MERGE)
     assert (await used(rig))["services.nodeports"] == "1"
@@ -330,7 +332,7 @@ async def creator(rig: Any, number: Any, pods: Any) -> list[bool]:
 
 
 async def test_two_servers_over_one_store(rig: Any) -> None:
-    """Each has a cache of its own of what both write."""
+    """Each server has a cache of its own of the objects that both write."""
     other = Quotas(rig.storage, namespaces=())
     async with other:
         plugin = other.plugin
@@ -367,7 +369,7 @@ async def test_a_namespace_without_quota_is_not_asked(rig: Quotas) -> None:
 
 @pytest.fixture
 def counted(rig: Quotas, runner: asyncio.Runner) -> Iterator[Any]:
-    """With the controller."""
+    """Quotas whose controller runs."""
     controller = ResourceQuotas(rig.client("kube-controller-manager"), rig.plugin.ledger, delay=0)
 
     async def start() -> None:
@@ -412,7 +414,7 @@ async def test_of_two_creates_of_a_name_one_gives_back(rig: Quotas, counted: Any
 
 
 async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Quotas, counted: Any) -> None:
-    """Of two updates one loses: its charge is not in a count that comes before it is given back."""
+    """One of two updates loses: its charge is not in a count that comes before it is given back."""
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"services.nodeports": "5"}}})
     spec = {"type": "NodePort", "ports": [{"port": 80, "name": "a"}]}
     old = await create(rig, {"metadata": {"name": "s"}, "spec": spec}, "services")

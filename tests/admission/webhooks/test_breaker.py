@@ -1,4 +1,4 @@
-"""When a webhook that does not answer is left alone."""
+"""A webhook that does not answer is left alone for a time."""
 
 import pytest
 

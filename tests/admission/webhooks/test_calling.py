@@ -1,4 +1,4 @@
-"""Which webhooks are called, what their failures lead to, and what is counted."""
+"""Calls of webhooks: which are called, their failures, and the counts."""
 
 import asyncio
 import base64
@@ -93,8 +93,10 @@ BROKEN = {
     ),
     "10 MB": (
         answer(b" " * 10_000_000),
-        "unexpected error when reading response body. Please retry. Original error: the answer is longer than "
-        f"{ANSWER_BYTES} bytes",
+        (
+            "unexpected error when reading response body. Please retry. Original error: the answer is longer"
+            f" than {ANSWER_BYTES} bytes"
+        ),
         "503",
     ),
     "a deep answer": (answer(b"[" * 100_000), "couldn't get version/kind; json parse error: ", "503"),
@@ -122,11 +124,17 @@ async def test_broken_answers(hooked: Hooked, case: str) -> None:
         ({"response": {"allowed": True}}, 'expected response.uid="{uid}", got ""'),
         (
             {"kind": ""},
-            "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got admission.k8s.io/v1, Kind=",
+            (
+                "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got"
+                " admission.k8s.io/v1, Kind="
+            ),
         ),
         (
             {"apiVersion": None},
-            "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind=AdmissionReview",
+            (
+                "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /,"
+                " Kind=AdmissionReview"
+            ),
         ),
     ],
 )
@@ -170,8 +178,10 @@ async def test_an_answer_that_never_ends(virtual: Any, runner: asyncio.Runner, h
         return web.Response(body=Endless(), headers={"Content-Length": "1000"})
 
     await hooked.validating("/a", trickle, timeoutSeconds=2)
-    assert await hooked.rig.fail(500, "POST", CONFIG_MAPS, NOTHING) == (
-        f"{LEAD}unexpected error when reading response body. Please retry. Original error: context deadline exceeded"
+    assert (
+        await hooked.rig.fail(500, "POST", CONFIG_MAPS, NOTHING)
+        == f"{LEAD}unexpected error when reading response body. Please retry. Original error: context"
+        " deadline exceeded"
     )
 
 
@@ -238,7 +248,10 @@ async def test_match_conditions_that_cost_too_much_or_ask_for_rights(
         await hooked.rig.ok("POST", CONFIG_MAPS, config_map("one", data={"a": "b"}))
         await hooked.rig.ok("DELETE", f"{VALIDATING}/a")
         ten = "[1,2,3,4,5,6,7,8,9,10]"
-        much = f"{ten}.all(a, {ten}.all(b, {ten}.all(c, {ten}.all(d, {ten}.all(e, {ten}.all(f, a+b+c+d+e+f > 0))))))"
+        much = (
+            f"{ten}.all(a, {ten}.all(b, {ten}.all(c, {ten}.all(d, {ten}.all(e, {ten}.all(f, a+b+c+d+e+f >"
+            " 0))))))"
+        )
         await hooked.validating("/a", matchConditions=[{"name": "x", "expression": much}])
         message = await hooked.rig.fail(403, "POST", CONFIG_MAPS, NOTHING)
         assert "out of cost budget" in message or "cost limit exceeded" in message
@@ -253,10 +266,18 @@ async def test_metrics_have_upstreams_names(hooked: Hooked) -> None:
     lines = (await registry.expose()).decode().splitlines()
     labels = 'name="a.example.com",operation="CREATE"'
     for line in (
-        f'apiserver_admission_webhook_admission_duration_seconds_count{{{labels},rejected="true",type="validating"}} 1',
-        f'apiserver_admission_webhook_request_total{{code="400",{labels},rejected="true",type="validating"}} 1',
-        'apiserver_admission_webhook_rejection_count{error_type="no_error",'
-        f'{labels},rejection_code="400",type="validating"}} 1',
+        (
+            "apiserver_admission_webhook_admission_duration_seconds_count"
+            f'{{{labels},rejected="true",type="validating"}} 1'
+        ),
+        (
+            f'apiserver_admission_webhook_request_total{{code="400",{labels},'
+            'rejected="true",type="validating"} 1'
+        ),
+        (
+            'apiserver_admission_webhook_rejection_count{error_type="no_error",'
+            f'{labels},rejection_code="400",type="validating"}} 1'
+        ),
     ):
         assert line in lines
     assert sum("webhook_admission_duration_seconds_bucket" in line for line in lines) == 9

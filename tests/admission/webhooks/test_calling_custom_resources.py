@@ -14,7 +14,7 @@ BOXES_RULE = {**RULE, "apiGroups": [GROUP], "resources": ["boxes"]}
 
 @pytest.fixture
 def hooked(runner: asyncio.Runner, tmp_path: pathlib.Path) -> Iterator[Hooked]:
-    """With a definition of boxes whose versions are converted by a webhook."""
+    """A rig with a definition of boxes whose versions are converted by a webhook."""
     hooked = Hooked(tmp_path)
     runner.run(hooked.__aenter__())
     boxes = Boxes(hooked.rig)

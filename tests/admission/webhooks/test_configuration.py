@@ -1,4 +1,4 @@
-"""With which credentials webhooks are called."""
+"""The credentials with which webhooks are called."""
 
 import pathlib
 from typing import Any

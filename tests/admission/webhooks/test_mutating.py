@@ -1,4 +1,4 @@
-"""What mutating webhooks make of objects."""
+"""Mutating webhooks change objects."""
 
 import asyncio
 import base64
@@ -131,8 +131,10 @@ async def test_patches_that_do_not_apply_fail_whatever_the_policy(
     [
         (
             {"patch": base64.b64encode(b"{}").decode(), "patchType": "JSONPatch"},
-            "received undecodable patch in webhook response: json: cannot unmarshal object into Go value of type "
-            "jsonpatch.Patch",
+            (
+                "received undecodable patch in webhook response: json: cannot unmarshal object into Go value"
+                " of type jsonpatch.Patch"
+            ),
         ),
         (
             {"patch": base64.b64encode(b'[{"op":"add"}]').decode(), "patchType": "MergePatch"},
@@ -198,8 +200,8 @@ async def test_managed_fields_that_cannot_be_read_are_brought_back(hooked: Hooke
     answer = await hooked.rig.call("POST", CONFIG_MAPS, NOTHING)
     assert [one["operation"] for one in answer.body["metadata"]["managedFields"]] == ["Update"]
     assert answer.warnings == [
-        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating "
-        "admission controller; please fix your requests: operation must be `Apply` or `Update`"
+        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated"
+        " mutating admission controller; please fix your requests: operation must be `Apply` or `Update`"
     ]
 
 
@@ -207,9 +209,10 @@ async def test_an_object_that_is_deleted_cannot_be_patched(hooked: Hooked) -> No
     await hooked.rig.ok("POST", CONFIG_MAPS, NOTHING)
     await hooked.mutating("/a", patched({"op": "add", "path": "/data", "value": {}}))
     message = await hooked.rig.fail(500, "DELETE", f"{CONFIG_MAPS}/a")
-    assert message == (
-        'Internal error occurred: admission webhook "a.example.com" attempted to modify the object, which is not supported '
-        "for this operation"
+    assert (
+        message
+        == 'Internal error occurred: admission webhook "a.example.com" attempted to modify the object, which'
+        " is not supported for this operation"
     )
     (request,) = hooked.server.asked("/a")
     assert (request["operation"], request["object"], request["oldObject"]["data"]) == (

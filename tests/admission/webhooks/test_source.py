@@ -1,4 +1,4 @@
-"""Which webhooks there are, and in which order."""
+"""The webhooks that there are, and their order."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What validating webhooks refuse."""
+"""Validating webhooks refuse objects."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the expressions of policies and match conditions see."""
+"""The variables of the expressions of policies and match conditions."""
 
 import pytest
 

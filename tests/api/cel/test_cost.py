@@ -1,4 +1,4 @@
-"""What an expression may cost before its values are known."""
+"""The estimated cost of an expression before its values are known."""
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,8 @@ from pilothouse.api.cel.types import INT, STRING, list_of, map_of
 
 KNOWN = Environment(
     {
-        "s": STRING, "n": INT, "list": list_of(STRING), "map": map_of(STRING, STRING), "authorizer": AUTHORIZER,
-        "b": types.BOOL, "ints": list_of(INT),
+        "s": STRING, "n": INT, "list": list_of(STRING), "map": map_of(STRING, STRING),
+        "authorizer": AUTHORIZER, "b": types.BOOL, "ints": list_of(INT),
     },
     extra=[BINDINGS],
 )  # fmt: skip

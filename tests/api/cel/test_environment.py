@@ -1,4 +1,4 @@
-"""What expressions give, and what they may cost while they run."""
+"""The values of expressions, and their costs while they run."""
 
 from collections.abc import Callable
 from typing import Any

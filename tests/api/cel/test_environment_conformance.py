@@ -1,7 +1,8 @@
 """The language's public conformance cases, when told where they lie: CEL_SPEC=<checkout of google/cel-spec>.
 
-Left out are cases that need protobuf messages, enums or wrappers, which the API's objects do not have; expressions that are
-not checked; and what came with versions of the libraries, or with options, that Kubernetes does not use (LATER).
+Left out are cases that need protobuf messages, enums or wrappers, which the API's objects do not have;
+expressions that are not checked; and what came with versions of the libraries,
+or with options, that Kubernetes does not use (LATER).
 """
 
 import math
@@ -32,18 +33,20 @@ LEFT_OUT = {
 }  # fmt: skip
 LATER = re.compile(
     r"fields/quoted_map_fields/.*|string_ext/reverse/.*|string_ext/value_errors/(last)?indexof_out_of_range"
-    r"|string_ext/format/(.*(scientific|infinity|decimal|NaN|fixed-point clause with).*|(list|map) support.*|dyntype .*)"
+    r"|string_ext/format/(.*(scientific|infinity|decimal|NaN|fixed-point clause with).*|(list|map)"
+    r" support.*|dyntype .*)"
     r"|optionals/optionals/map_(null_entry_no_such_key|present_key_invalid_field)"
 )
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<name>[A-Za-z_][\w.]*)|(?P<url>\[[^\]"]+\])"""
-    r"""|(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>-?[0-9][\w.+-]*|-inf|-nan)|(?P<sign>[{}:<>,;\[\]])"""
+    r"""|(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+    r"""|(?P<number>-?[0-9][\w.+-]*|-inf|-nan)|(?P<sign>[{}:<>,;\[\]])"""
 )
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _SIMPLE = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 SCALARS = {
-    "BOOL": types.BOOL, "INT64": types.INT, "UINT64": types.UINT, "DOUBLE": types.DOUBLE, "STRING": types.STRING,
-    "BYTES": types.BYTES,
+    "BOOL": types.BOOL, "INT64": types.INT, "UINT64": types.UINT, "DOUBLE": types.DOUBLE,
+    "STRING": types.STRING, "BYTES": types.BYTES,
 }  # fmt: skip
 
 

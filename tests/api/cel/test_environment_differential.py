@@ -1,4 +1,4 @@
-"""Expressions of all sorts against another implementation of the language, cel-expr-python (cel-cpp)."""
+"""Expressions of all kinds against another implementation of the language, cel-expr-python (cel-cpp)."""
 
 from typing import Any
 
@@ -30,8 +30,9 @@ VALUES = st.recursive(
 )
 ATOMS = st.sampled_from(
     (
-        "x", "y", "1", "-2", "3u", "1.5", "'a'", "'ab'", "true", "false", "null", "[1, 2]", "['a']", "{'a': 1}", "x.a",
-        "y['b']", "x[0]", "y[1]", "i", "9223372036854775807", "duration('1s')", "timestamp('2020-01-01T00:00:00Z')",
+        "x", "y", "1", "-2", "3u", "1.5", "'a'", "'ab'", "true", "false", "null", "[1, 2]", "['a']",
+        "{'a': 1}", "x.a", "y['b']", "x[0]", "y[1]", "i", "9223372036854775807", "duration('1s')",
+        "timestamp('2020-01-01T00:00:00Z')",
     )
 )  # fmt: skip
 BINARY = st.sampled_from(("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in"))

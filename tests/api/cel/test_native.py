@@ -43,6 +43,7 @@ def test_names_follow_the_fields() -> None:
     assert not list(misnamed(value("Object{a: Object.a{b: [Object.a.b{}]}}"), ("Object",)))
     found = list(misnamed(value("Object{a: Object.b{}, c: {'d': Object{}}}"), ("Object",)))
     assert found == [
-        f'unexpected type name "{name}", expected "{wanted}", which matches field name path from root Object type'
+        f'unexpected type name "{name}", expected "{wanted}", which matches field name path from root Object'
+        " type"
         for name, wanted in (("Object.b", "Object.a"), ("Object", "Object.c"))
     ]

@@ -89,7 +89,8 @@ def test_reason_path_and_message() -> None:
     ("rule", "wanted"),
     [
         ("self.a == 'x'", "no such key: a evaluating rule: self.a == 'x'"),
-        ("self.p + 1 > 2", "'no such overload': call arguments did not match a supported operator, function or macro "
+        ("self.p + 1 > 2",
+         "'no such overload': call arguments did not match a supported operator, function or macro "
                            "signature for rule: self.p + 1 > 2"),
         ("self.nope", "rule compile error: compilation failed: ERROR: <input>:1:5: undefined field 'nope'\n"
                       " | self.nope\n | ....^"),
@@ -152,15 +153,19 @@ def test_the_budget_is_that_of_the_whole_object() -> None:
     found = validate(ruled(schema, *[expensive] * 30), items)
     assert found[-1] == (
         "spec",
-        'Invalid value: "array": validation failed due to running out of cost budget, no further validation rules will be '
-        "run",
+        (
+            'Invalid value: "array": validation failed due to running out of cost budget, no further'
+            " validation rules will be run"
+        ),
     )
     assert len(found) == 1 and PER_OBJECT == 10_000_000
     found = validate(ruled(schema, expensive), list(range(600)))
     assert found == [
         (
             "spec",
-            "Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules will be "
-            f"run due to call cost exceeds limit for rule: {expensive}",
+            (
+                "Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further"
+                f" validation rules will be run due to call cost exceeds limit for rule: {expensive}"
+            ),
         )
     ]

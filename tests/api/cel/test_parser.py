@@ -7,7 +7,10 @@ import pytest
 from pilothouse._cel import UInt
 from pilothouse.api.cel.environment import CompileError, Environment
 
-PRIMARY = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+PRIMARY = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES,"
+    " IDENTIFIER}"
+)
 EMPTY = Environment({})
 
 

@@ -1,4 +1,4 @@
-"""What schemas declare for expressions: types, sizes, and how values are seen."""
+"""The declarations of schemas for expressions: types, sizes, and how values are seen."""
 
 from typing import Any
 
@@ -116,7 +116,8 @@ def test_sizes_follow_paths() -> None:
         ("self.list.all(t, t.getMinutes() == 0)", {"list": ["2020-01-01T00:00:00Z"]}),
         ("timestamp('2020-01-01T00:00:00Z') in self.list", {"list": ["2020-01-01T01:00:00+01:00"]}),
         ("self.list[0] == self.list.max()", {"list": ["2020-01-01T00:00:00Z"]}),
-        ("self.list.size() == 1 && self.list == [timestamp('2020-01-01T00:00:00Z')]", {"list": ["2020-01-01T00:00:00Z"]}),
+        ("self.list.size() == 1 && self.list == [timestamp('2020-01-01T00:00:00Z')]",
+         {"list": ["2020-01-01T00:00:00Z"]}),
         ("self.x__dash__y == 'a'", {"x-y": "a"}),
         ("type(self.port) == int ? self.port < 5 : self.port == 'http'", {"port": "http"}),
         ("self.port == 3", {"port": 3}),
@@ -150,12 +151,18 @@ def test_sets_and_maps_have_no_order() -> None:
         (
             "self.when == self.when",
             {"when": "2020-01-01t00:00:00Z"},
-            'Invalid date-time formatted string 2020-01-01t00:00:00Z: parsing time "2020-01-01t00:00:00Z" as "2006-01-02T15:04:05": cannot parse "t00:00:00Z" as "T"',
+            (
+                'Invalid date-time formatted string 2020-01-01t00:00:00Z: parsing time "2020-01-01t00:00:00Z"'
+                ' as "2006-01-02T15:04:05": cannot parse "t00:00:00Z" as "T"'
+            ),
         ),
         (
             "self.when == self.when",
             {"when": "2020-01-01T00:00:00z"},
-            'Invalid date-time formatted string 2020-01-01T00:00:00z: parsing time "2020-01-01T00:00:00z": extra text: "z"',
+            (
+                "Invalid date-time formatted string 2020-01-01T00:00:00z: parsing time"
+                ' "2020-01-01T00:00:00z": extra text: "z"'
+            ),
         ),
         ("self.port + 1 == 2", {"port": "a"}, "no such overload"),
         ("self.labels.nope == ''", {"labels": {}}, "no such key: nope"),

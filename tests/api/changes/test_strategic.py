@@ -300,7 +300,7 @@ def test_a_diff_leads_from_one_object_to_the_other(a: Any, b: Any) -> None:
 
 
 def merged_one_by_one(live: Any, change: Any) -> Any:
-    """What a patch of env means, item by item, with a search of the whole list for each."""
+    """The result of a patch of env, item by item, with a search of the whole list for each."""
     kept = list(live)
     for item in change:
         if item.get("$patch") == "delete":

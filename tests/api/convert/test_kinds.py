@@ -139,7 +139,7 @@ def test_init_container_annotations_are_dropped() -> None:
 
 
 def test_annotations_of_an_autoscaler_bring_nothing_deep() -> None:
-    """They are parsed when they become members, after the depth of the body was checked."""
+    """Annotations are parsed when they become members, after the depth of the body was checked."""
     for name in (METRICS, BEHAVIOR, METRICS.replace("metrics", "conditions")):
         for text in (
             "[" * 300 + "]" * 300,

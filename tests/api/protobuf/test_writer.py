@@ -69,7 +69,8 @@ def test_every_kind_comes_back(version: str, kind: str) -> None:
 
 
 def dropped(value: Any, type: Type | None = None) -> Any:
-    """Without the members that JSON has and protobuf has not (selfLink and the like are in both)."""
+    """The value without the members that JSON has and protobuf has not
+    (selfLink and the like are in both)."""
     if value is None:
         return None
     if type is None or type.kind != "struct":
@@ -89,7 +90,7 @@ def dropped(value: Any, type: Type | None = None) -> Any:
 
 
 def test_known_bodies() -> None:
-    """As kube-apiserver writes them."""
+    """The bodies are those that kube-apiserver writes."""
     status = {
         "kind": "Status",
         "apiVersion": "v1",

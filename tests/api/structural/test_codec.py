@@ -55,8 +55,10 @@ def test_prunes_defaults_and_warns() -> None:
         'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.zz"'
     )
     other = '{"apiVersion":"v1","kind":"Other","metadata":{"zz":1}}'
-    assert refused(other, validation="Strict") == (
-        'Other in version "v1" cannot be handled as a Other: strict decoding error: unknown field "metadata.zz"'
+    assert (
+        refused(other, validation="Strict")
+        == 'Other in version "v1" cannot be handled as a Other: strict decoding error: unknown field'
+        ' "metadata.zz"'
     )
 
 
@@ -68,10 +70,14 @@ def test_yaml() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"kind":"Widget"}', "the API version in the data () does not match the expected API version (example.com/v1)"),
-        ('{"apiVersion":"example.com/v2","kind":"Widget"}', "the API version in the data (example.com/v2) does not"),
-        ("{}", "the object provided is unrecognized (must be of type Widget): Object 'Kind' is missing in '{}' ({})"),
-        ("{" + HEAD + ',"metadata":"x"}', "json: cannot unmarshal string into Go value of type v1.ObjectMeta"),
+        ('{"kind":"Widget"}',
+         "the API version in the data () does not match the expected API version (example.com/v1)"),
+        ('{"apiVersion":"example.com/v2","kind":"Widget"}',
+         "the API version in the data (example.com/v2) does not"),
+        ("{}", "the object provided is unrecognized (must be of type Widget): Object 'Kind' is missing in "
+               "'{}' ({})"),
+        ("{" + HEAD + ',"metadata":"x"}',
+         "json: cannot unmarshal string into Go value of type v1.ObjectMeta"),
         ("[]", "couldn't get version/kind; json parse error"),
         ("{" + HEAD + ',"spec":' + '{"a":' * 900 + "1" + "}" * 901, "exceeded max depth"),
         ("{", "couldn't get version/kind; json parse error: unexpected end of JSON input ({)"),
@@ -101,9 +107,10 @@ def test_patched_objects() -> None:
     for member, value, word in (("kind", [{}], "array"), ("apiVersion", 1, "number")):
         with pytest.raises(_schema.DecodeError) as caught:
             CODEC.decode_value({"apiVersion": "example.com/v1", "kind": "Widget", member: value})
-        assert str(caught.value) == (
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal {word} into Go struct field "
-            f".{member} of type string"
+        assert (
+            str(caught.value)
+            == f"couldn't get version/kind; json parse error: json: cannot unmarshal {word} into Go struct"
+            f" field .{member} of type string"
         )
 
 

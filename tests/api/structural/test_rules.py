@@ -54,8 +54,10 @@ def test_lists(declared: Object, value: Any, causes: list[tuple[str, str]]) -> N
     [
         ({"apiVersion": "v1", "kind": "A"}, []),
         ({}, [("f.apiVersion", "Required value"), ("f.kind", "Required value")]),
-        ({"apiVersion": "", "kind": ""}, [("f.apiVersion", 'Invalid value: "": must not be empty'), ("f.kind", 'Invalid value: "": must not be empty')]),
-        ({"apiVersion": "a/b/c", "kind": "A"}, [("f.apiVersion", 'Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c')]),
+        ({"apiVersion": "", "kind": ""}, [("f.apiVersion", 'Invalid value: "": must not be empty'),
+                                          ("f.kind", 'Invalid value: "": must not be empty')]),
+        ({"apiVersion": "a/b/c", "kind": "A"},
+         [("f.apiVersion", 'Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c')]),
         ({"apiVersion": 1, "kind": "A"}, [("f.apiVersion", "Invalid value: 1: must be a string")]),
     ],
 )  # fmt: skip

@@ -99,7 +99,8 @@ def test_every_kind_has_a_type() -> None:
 
 
 def test_a_pods_types_load_quickly() -> None:
-    """In a process that has loaded none: types are kept once they are made. About 10 ms on a quiet machine."""
+    """The process has loaded none before: types are kept once they are made.
+    About 10 ms on a quiet machine."""
     program = (
         "import time; from pilothouse.api.types import schema; begun = time.process_time();"
         "schema.for_kind('', 'v1', 'Pod'); print(time.process_time() - begun)"

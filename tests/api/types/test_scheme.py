@@ -1,4 +1,4 @@
-"""What is registered and served."""
+"""The kinds that are registered and served."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What each form of a table's line checks, in which order, and what it says."""
+"""Each form of a table's line: its checks, their order, and its messages."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +31,7 @@ part
 
 
 def told(table: str, value: Any) -> list[str]:
-    """What the rule for a struct at `p` says; `kind` says the same at the root."""
+    """The messages of the rule for a struct at `p`; `kind` gives the same at the root."""
     errs, at_root = Errors(), Errors()
     rules.table(table)(value, "p", errs)
     out = [f"{cause['field']}: {cause['message']}" for cause in errs.causes]

@@ -1,4 +1,4 @@
-"""What namespaces, replication controllers and bindings may say (pkg/apis/core/validation)."""
+"""The rules of namespaces, replication controllers and bindings (pkg/apis/core/validation)."""
 
 from rules import GONE, put, table
 

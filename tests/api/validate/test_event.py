@@ -1,4 +1,5 @@
-"""Validation of events through core/v1 and, more strictly, through events.k8s.io/v1 (core validation, events.go)."""
+"""Validation of events through core/v1 and, more strictly,
+through events.k8s.io/v1 (core validation, events.go)."""
 
 from functools import partial
 

@@ -1,4 +1,5 @@
-"""Every cause that ingresses, their classes, network policies and addresses can have (pkg/apis/networking/validation)."""
+"""Every cause that ingresses, their classes,
+network policies and addresses can have (pkg/apis/networking/validation)."""
 
 from rules import at, put, table
 

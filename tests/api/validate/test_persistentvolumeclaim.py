@@ -36,7 +36,7 @@ def template(obj: Object, errs: Errors) -> None:
 
 
 def first(changes: list[str]) -> list[str]:
-    """Without the differences that follow the first line."""
+    """The changes without the differences that follow the first line."""
     return [change.partition("\n")[0] for change in changes]
 
 

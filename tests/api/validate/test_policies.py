@@ -1,4 +1,5 @@
-"""Every cause that admission policies and their bindings can have (pkg/apis/admissionregistration/validation)."""
+"""Every cause that admission policies and their bindings can have
+(pkg/apis/admissionregistration/validation)."""
 
 from rules import GONE, at, put, table
 

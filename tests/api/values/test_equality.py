@@ -10,7 +10,8 @@ from pilothouse.api.values.equality import changes, same
 
 JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(("", "a", "b")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(("a", "b", "x/y")), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(("a", "b", "x/y")), inner, max_size=3),
     max_leaves=12,
 )  # fmt: skip
 

@@ -182,7 +182,7 @@ def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost() -> None:
 
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_a_sum_of_any_amounts_can_be_written_and_read(sign: str) -> None:
-    """Each may add a thousand digits to the sum of those before it."""
+    """Each amount may add a thousand digits to the sum of the amounts before it."""
     total = quantity.parse(f"{sign}{'9' * 3000}e9000")
     for exponent in range(8000, -1, -1000):
         total += quantity.parse(f"{sign}{'9' * 3000}e{exponent}")
@@ -210,5 +210,5 @@ def test_what_is_written_can_be_read(digits: int, suffix: str) -> None:
     "text", ["1000e2147483647", "100000e2147483646", "1e2147483647", "1" + "0" * 2999 + "e2147483647"]
 )
 def test_exponents_overflow_as_in_go(text: str) -> None:
-    """They have 32 bits, also in the canonical form; what is written can be read."""
+    """Exponents have 32 bits, also in the canonical form; what is written can be read."""
     quantity.parse(quantity.canonical(text))

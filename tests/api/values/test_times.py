@@ -97,7 +97,8 @@ def test_refused_base64(text: str, at: int) -> None:
     )
 )
 def test_times_that_are_canonical_are_judged_as_all_others(text: str) -> None:
-    """The short way for what needs no change takes nothing that the parser would refuse or write otherwise."""
+    """The short way for what needs no change takes nothing
+    that the parser would refuse or write otherwise."""
     read = times.micro_time if "." in text else times.time
     other = text[:-1] + "+00:00"
     try:

@@ -91,7 +91,8 @@ async def test_other_errors_stay(damaged: Rig) -> None:
 
 @pytest.mark.parametrize("accept", [PROTOBUF, TABLE, PARTIAL, "application/yaml"])
 async def test_a_long_list_leaves_it_out(damaged: Rig, accept: str) -> None:
-    """It is streamed: the object is met when the headers are gone, so the log and the metric tell of it."""
+    """A long list is streamed: the object is met when the headers are gone,
+    so the log and the metric tell of it."""
     damaged.responder.stream_above = 1
     answer = await listed(damaged, accept)
     assert answer.status == 200 and answer.stream is not None

@@ -144,7 +144,8 @@ def test_changes_of_the_table_change_the_documents(nonresource: Any, catalog: Ca
 
 def other(group: Any, version: Any) -> Resource:
     return Resource(
-        group=group, version=version, plural="others", kind="Job", singular="other", namespaced=True, verbs=("get",)
+        group=group, version=version, plural="others", kind="Job", singular="other", namespaced=True,
+        verbs=("get",)
     )  # fmt: skip
 
 

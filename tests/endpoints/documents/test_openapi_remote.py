@@ -1,4 +1,4 @@
-"""What is kept of the documents of aggregated servers."""
+"""The documents of aggregated servers that are kept."""
 
 import pytest
 

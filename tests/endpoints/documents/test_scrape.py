@@ -20,7 +20,7 @@ PROMETHEUS = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""What Prometheus 3 sends."""
+"""The Accept header of Prometheus 3."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Why a request was answered as it was."""
+"""The explanation of a request's answer."""
 
 import asyncio
 import pathlib
@@ -18,7 +18,7 @@ LIMITS = {"spec": {"containers": [{"name": "c", "image": "i", "securityContext":
 
 
 async def explained(rig: Rig, *sent: Any, headers: dict[str, str] | None = None, **more: Any) -> Object:
-    """What is said of a request that is sent now."""
+    """The explanation of a request that is sent now."""
     answer = await rig.call(*sent, headers=headers, **more)
     (found,) = (await rig.ok("GET", f"/debug/requests/{answer.headers['audit-id']}"))["requests"]
     assert found["answer"]["code"] == answer.status
@@ -125,7 +125,8 @@ async def test_a_write(runner: asyncio.Runner) -> None:
         assert str(found["commit"]["revision"]) == made["metadata"]["resourceVersion"]
         names = [stage["name"] for stage in found["stages"]]
         assert names[2:] == [
-            "body", "mutating admission", "rules of the kind", "validating admission", "commit", "answer", "sending",
+            "body", "mutating admission", "rules of the kind", "validating admission", "commit", "answer",
+            "sending",
         ]  # fmt: skip
         assert sum(stage["seconds"] for stage in found["stages"]) == pytest.approx(found["seconds"], abs=1e-6)
         deleted = await explained(rig, "DELETE", f"{PODS}/p?gracePeriodSeconds=0")

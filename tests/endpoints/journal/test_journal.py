@@ -1,4 +1,4 @@
-"""What is kept of the latest requests, and in how many bytes."""
+"""The content of the journal of requests, and its size in bytes."""
 
 import asyncio
 import gc
@@ -150,7 +150,8 @@ def test_text_that_is_no_unicode() -> None:
     [
         ("POST", SECRETS, {"metadata": {"name": "Canary_"}, "stringData": {"a": "canary"}}, 422),
         ("POST", SECRETS, {"metadata": {"name": "s"}, "data": {"a": "canary!"}}, 400),
-        ("POST", SECRETS, {"metadata": {"name": "s"}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "canary"}}, 422),
+        ("POST", SECRETS, {"metadata": {"name": "s"}, "type": "kubernetes.io/dockerconfigjson",
+                           "stringData": {".dockerconfigjson": "canary"}}, 422),
         ("POST", SECRETS, {"metadata": {"name": "s"}, "stringData": {"a": "canary"}}, 201),
         ("GET", "/api/v1/namespaces/default/pods/p/exec?command=canary", None, 404),
         ("GET", "/api/v1/namespaces/default/services/s/proxy/?password=canary", None, 404),

@@ -1,4 +1,4 @@
-"""What the log says of requests that took long. The form is that of kube-apiserver v1.36.2 with --v=2."""
+"""The log of requests that took long. The form is that of kube-apiserver v1.36.2 with --v=2."""
 
 import io
 import json
@@ -21,7 +21,7 @@ def span(of: Span | None, name: str, started: float, seconds: float, threshold: 
 
 
 def told(stream: io.StringIO, first: Span, level: int = 2, form: str = "text") -> str:
-    """What is logged, with T for the number and the times that differ."""
+    """The log, with T for the number and the times that differ."""
     listener = logs.setup(form, level, (), stream)
     trace.tell(first, first.trace.spans)
     logs.flush(listener)
@@ -46,7 +46,10 @@ def slow_patch() -> Span:
 def test_a_request_that_took_long(stream: io.StringIO) -> None:
     text = told(stream, slow_patch())
     assert re.sub(r"^I\d{4} \S+ +\d+ trace\.py:\d+\] ", "", text).splitlines() == [
-        'Trace[N]: "Patch" accept:*/*,api-group:,name:a\\nE1127 forged,watch:true (DATE) (total time: 750ms):',
+        (
+            'Trace[N]: "Patch" accept:*/*,api-group:,name:a\\nE1127 forged,watch:true (DATE) (total time:'
+            " 750ms):"
+        ),
         'Trace[N]: ---"About to apply patch" 250ms (TIME)',
         'Trace[N]: ["GuaranteedUpdate etcd3" 31ms (TIME)]',
         'Trace[N]: ["SerializeObject" 437ms (TIME)]',

@@ -1,4 +1,5 @@
-"""The spans of requests. Names, attributes and events are those of kube-apiserver v1.36.2 for the same requests."""
+"""The spans of requests. Names, attributes and events are those
+of kube-apiserver v1.36.2 for the same requests."""
 
 import asyncio
 import json
@@ -25,7 +26,8 @@ async def trace_of(rig: Rig, *args: Any, **kwargs: Any) -> Trace:
 
 
 def paths(trace: Trace) -> list[str]:
-    """The names of all spans, each behind those that it is a part of; without those that all requests have."""
+    """The names of all spans, each behind those that it is a part of;
+    without those that all requests have."""
     by_id = {span.id: span for span in trace.spans}
 
     def path(span: Span) -> list[str]:
@@ -125,7 +127,8 @@ async def test_a_create(rig: Rig) -> None:
         ),
         (
             "DELETE", "/a", None, ["Delete", "Delete/SerializeObject"],
-            ["limitedReadBody succeeded", "About to delete object from database", "Object deleted from database"],
+            ["limitedReadBody succeeded", "About to delete object from database",
+             "Object deleted from database"],
         ),
         ("DELETE", "", None, ["Delete", "Delete/SerializeObject"], []),
     ],

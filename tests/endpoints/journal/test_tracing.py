@@ -1,4 +1,4 @@
-"""Which requests are traced, and what those that are not pass on."""
+"""The requests that are traced, and what the others pass on."""
 
 import asyncio
 import logging
@@ -77,7 +77,7 @@ async def test_a_header_that_cannot_be_read_and_a_user_who_is_not_known(rig: Rig
 
 
 class Late(Tracing):
-    """As if each request had taken a second longer."""
+    """Tracing that sees each request as a second longer."""
 
     def end(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         ctx.started, ctx.recognised, ctx.decided = ctx.started - 1, ctx.recognised - 1, ctx.decided - 1

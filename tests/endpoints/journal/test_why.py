@@ -221,7 +221,7 @@ ASKED = [
 
 
 async def may(rig: Rig) -> list[Object]:
-    """What `kubectl auth can-i --list` shows jane of resources."""
+    """The rules about resources that `kubectl auth can-i --list` shows jane."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -248,8 +248,8 @@ def bound(kind: str, role: str) -> Object:
 
 
 async def test_it_agrees_with_the_rules_review_and_the_suggested_roles_are_enough(rig: Rig) -> None:
-    """`kubectl auth can-i --list` shows each rule that has allowed a request, and none that would allow a refused one;
-    with the suggested role the request is allowed, and the list shows that role's rule."""
+    """`kubectl auth can-i --list` shows each rule that has allowed a request, and none that would allow a
+    refused one; with the suggested role the request is allowed, and the list shows that role's rule."""
     await rig.ok("POST", f"{RBAC}/namespaces/default/roles", {"metadata": {"name": "some"}, "rules": RULES})
     await rig.ok("POST", f"{RBAC}/namespaces/default/rolebindings", bound("Role", "some"))
     allowed = 0

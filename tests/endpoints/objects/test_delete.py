@@ -40,14 +40,16 @@ async def test_preconditions(rig: Rig) -> None:
     made = await rig.config_map("a")
     have, revision = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
     message = await rig.fail(409, "DELETE", A, {"preconditions": {"uid": "other"}})
-    assert message == (
-        'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (other) does not match the UID in '
-        f"record ({have}). The object might have been deleted and then recreated"
+    assert (
+        message
+        == 'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (other) does not'
+        f" match the UID in record ({have}). The object might have been deleted and then recreated"
     )
     message = await rig.fail(409, "DELETE", A, {"preconditions": {"resourceVersion": "1"}})
-    assert message == (
-        'Operation cannot be fulfilled on ConfigMap "a": the ResourceVersion in the precondition (1) does not match the '
-        f"ResourceVersion in record ({revision}). The object might have been modified"
+    assert (
+        message
+        == 'Operation cannot be fulfilled on ConfigMap "a": the ResourceVersion in the precondition (1) does'
+        f" not match the ResourceVersion in record ({revision}). The object might have been modified"
     )
     await rig.ok("DELETE", A, {"preconditions": {"uid": have, "resourceVersion": revision}})
 
@@ -78,7 +80,8 @@ async def test_options_that_are_none(rig: Rig) -> None:
     answer = await rig.call("DELETE", A, {"propagationPolicy": "No"})
     assert answer.status == 422
     assert causes(answer.body) == [
-        'propagationPolicy: Unsupported value: "No": supported values: "Foreground", "Background", "Orphan", "nil"'
+        'propagationPolicy: Unsupported value: "No": supported values: "Foreground", "Background", "Orphan",'
+        ' "nil"'
     ]
     assert (await rig.call("DELETE", A + "?gracePeriodSeconds=x")).status == 400
     assert (await rig.call("DELETE", A, b"{")).status == 400
@@ -97,11 +100,17 @@ OPTIONS_SCHEME = 'in scheme "pkg/apis/meta/internalversion/scheme/register.go:27
     [
         (
             [],
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type {VERSION_KIND}",
+            (
+                "couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of"
+                f" type {VERSION_KIND}"
+            ),
         ),
         (
             "x",
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type {VERSION_KIND}",
+            (
+                "couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of"
+                f" type {VERSION_KIND}"
+            ),
         ),
         (
             {"apiVersion": "v1", "kind": "Pod"},
@@ -255,7 +264,7 @@ async def test_a_service_gives_its_address_back(rig: Rig) -> None:
 
 
 class Orphan(Plugin):
-    """Has the dependents of what is deleted stay."""
+    """A plugin that has the dependents of what is deleted stay."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -280,7 +289,7 @@ async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
 
 
 async def test_events_have_no_dependents(rig: Rig) -> None:
-    """Whatever the options and finalizers for dependents say, an event is gone at once."""
+    """An event is gone at once, whatever the options and finalizers for dependents say."""
     events = "/api/v1/namespaces/default/events"
     involved = {"kind": "Pod", "name": "p", "namespace": "default"}
     metadata = {"name": "a", "finalizers": ["foregroundDeletion"]}

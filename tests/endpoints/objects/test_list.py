@@ -239,7 +239,8 @@ async def test_an_expired_token_is_answered_with_one_that_goes_on(rig: Rig, thre
 
 @pytest.mark.parametrize("quiet", [True, False])
 async def test_a_token_expires_by_age(rig: Rig, virtual: VirtualLoop, three: Any, quiet: bool) -> None:
-    """One interval it is good, after two it is not, whether something is written or not (etcd3/compact.go)."""
+    """One interval it is good, after two it is not,
+    whether something is written or not (etcd3/compact.go)."""
     compaction = CompactionLoop(rig.storage, 300)
     compaction.start()
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
@@ -307,7 +308,7 @@ async def test_a_token_goes_with_no_version(rig: Rig, three: Any) -> None:
     st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcdefgh")), max_size=12),
 )
 def test_pages_together_are_the_list_at_their_revision(there: Any, limit: Any, writes: Any) -> None:
-    """While others write between the pages."""
+    """The pages are right, also while others write between them."""
 
     async def main() -> None:
         async with Rig() as rig:

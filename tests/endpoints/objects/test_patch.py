@@ -154,10 +154,11 @@ async def test_an_apply_to_an_object_whose_fields_nobody_can_own(rig: Rig) -> No
     await rig.ok("PATCH", accounts + "/b", {"metadata": {"managedFields": [{}]}}, headers=MERGE)
     config = {"apiVersion": "v1", "kind": "ServiceAccount"}
     message = await rig.fail(500, "PATCH", accounts + "/b?fieldManager=m", config, headers=APPLY)
-    assert message == (
-        "failed to create manager for existing fields: failed to convert new object (default/b; /v1, Kind=ServiceAccount)"
-        " to smd typed: .secrets: element 0: associative list with keys has an element that omits all key fields"
-        ' ["name"] (and doesn\'t have default values for any key fields)'
+    assert (
+        message
+        == "failed to create manager for existing fields: failed to convert new object (default/b; /v1,"
+        " Kind=ServiceAccount) to smd typed: .secrets: element 0: associative list with keys has an"
+        ' element that omits all key fields ["name"] (and doesn\'t have default values for any key fields)'
     )
 
 
@@ -290,7 +291,8 @@ async def test_unknown_fields(rig: Rig, live: Any) -> None:
         "PATCH", A + "?fieldValidation=Strict", {"metadata": {"odd": [1, None]}}, headers=STRATEGIC
     )
     assert causes(answer.body) == [
-        'patch: Invalid value: "map[metadata:map[odd:[1 <nil>]]]": strict decoding error: unknown field "metadata.odd"'
+        'patch: Invalid value: "map[metadata:map[odd:[1 <nil>]]]": strict decoding error: unknown field'
+        ' "metadata.odd"'
     ]
     assert (await rig.call("PATCH", A + "?fieldValidation=Ignore", patch, headers=MERGE)).warnings == []
 

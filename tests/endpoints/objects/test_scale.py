@@ -117,7 +117,8 @@ async def test_a_dry_run(rig: Rig, deployment: Any) -> None:
 
 
 async def test_managers(rig: Rig, deployment: Any) -> None:
-    """Of a Scale each manager owns the replicas alone; none does when there are none, because they are not shown."""
+    """Each manager of a Scale owns the replicas alone;
+    none does when there are none, because they are not shown."""
 
     async def owners() -> list[tuple[str, str, bool]]:
         entries = (await rig.ok("GET", DEPLOYMENTS + "/d"))["metadata"]["managedFields"]

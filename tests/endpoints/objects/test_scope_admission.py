@@ -410,7 +410,7 @@ async def test_a_later_refusal_gives_back_what_was_reserved(rig: Rig) -> None:
 
 
 class Racing(MemoryStorage):
-    """Other writers come before each of the next writes of a config map."""
+    """A store in which other writers come before each of the next writes of a config map."""
 
     races = 0
     stuck: asyncio.Event | None = None
@@ -450,7 +450,8 @@ class Racing(MemoryStorage):
     ids=["update", "delete", "generated name"],
 )
 def test_each_attempt_gives_back_its_own(races: int, call: tuple[Any, ...], undone: int) -> None:
-    """Names are generated after the object was mutated, once: only what validation has reserved is given back."""
+    """Names are generated after the object was mutated, once:
+    only what validation has reserved is given back."""
 
     async def main() -> None:
         storage = Racing()

@@ -152,7 +152,7 @@ def parsed(text: bytes) -> list[dict[str, Any]]:
 
 
 def check(events: list[dict[str, Any]], written: list[int]) -> None:
-    """That events before and after a bookmark are all that was written, each once."""
+    """Check that the events before and after a bookmark are all that was written, each once."""
     kinds = [event["type"] for event in events]
     assert kinds.count("BOOKMARK") == 1 and kinds[-1] == "ADDED"
     assert [revision(event) for event in events if event["type"] == "ADDED"] == written

@@ -1,4 +1,4 @@
-"""What flags ask for around every request."""
+"""The work around every request that flags ask for."""
 
 import asyncio
 

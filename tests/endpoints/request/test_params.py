@@ -96,8 +96,10 @@ def test_a_resource_version_is_a_number() -> None:
     assert params.resource_version("12") == 12
     with pytest.raises(errors.BadRequest) as caught:
         params.resource_version("x")
-    assert caught.value.message == (
-        'invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax'
+    assert (
+        caught.value.message
+        == 'invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x":'
+        " invalid syntax"
     )
 
 
@@ -120,7 +122,8 @@ def test_a_resource_version_is_a_number() -> None:
             "Exact",
             "",
             [
-                'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+                'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for'
+                ' resourceVersion "0"'
             ],
         ),
         (
@@ -128,7 +131,8 @@ def test_a_resource_version_is_a_number() -> None:
             "exact",
             "",
             [
-                'resourceVersionMatch: Unsupported value: "exact": supported values: "Exact", "NotOlderThan", ""'
+                'resourceVersionMatch: Unsupported value: "exact": supported values: "Exact",'
+                ' "NotOlderThan", ""'
             ],
         ),
     ],
@@ -238,6 +242,9 @@ def test_delete_options_exclude_each_other() -> None:
         params.check_delete({"propagationPolicy": "x", "orphanDependents": True, "dryRun": ["y"]})
     assert causes(caught.value.status()) == [
         'propagationPolicy: Invalid value: "x": orphanDependents and deletionPropagation cannot be both set',
-        'propagationPolicy: Unsupported value: "x": supported values: "Foreground", "Background", "Orphan", "nil"',
+        (
+            'propagationPolicy: Unsupported value: "x": supported values: "Foreground", "Background",'
+            ' "Orphan", "nil"'
+        ),
         'dryRun: Unsupported value: ["y"]: supported values: "All"',
     ]

@@ -1,4 +1,5 @@
-"""Lists and watches across namespaces by users who may see some of them only (--list-permitted-namespaces)."""
+"""Lists and watches across namespaces by users who may see some of them only
+(--list-permitted-namespaces)."""
 
 import asyncio
 import base64
@@ -24,7 +25,7 @@ from pilothouse.storage.memory import MemoryStorage
 ON = ("--list-permitted-namespaces",)
 ALL = "/api/v1/configmaps"
 NAMES = ("a", "a-b", "a.b", "b", "c")
-"""In this order; the keys of what is in `a` come behind those of what is in `a-b`."""
+"""Namespaces, sorted; the keys of the objects in `a` come behind those of the objects in `a-b`."""
 NAMESPACES = ("a", "a-b", "b", "c")
 READ = rule("list watch", "configmaps namespaces pods")
 
@@ -325,7 +326,7 @@ async def test_rights_that_change_before_a_watch_begins(rig: Rig) -> None:
 
 
 class Pauses:
-    """Has no opinion, and waits while the gate is closed."""
+    """An authorizer that has no opinion, and waits while the gate is closed."""
 
     def __init__(self) -> None:
         self.gate, self.asked = asyncio.Event(), 0
@@ -339,7 +340,7 @@ class Pauses:
 
 
 async def test_rights_that_change_while_a_watch_is_judged(rig: Rig) -> None:
-    """It is judged once more, and goes on; what happened meanwhile comes then."""
+    """The watch is judged once more, and goes on; what happened meanwhile comes then."""
     await bind(rig, "a")
     pauses, union = Pauses(), rig.verbs.authorizer
     assert isinstance(union, UnionAuthorizer)
@@ -356,7 +357,7 @@ async def test_rights_that_change_while_a_watch_is_judged(rig: Rig) -> None:
     assert await seen(stream, 1, 1.5) == [("ADDED", "one")] and not stream.closed
 
 
-# Authorizers of other sorts
+# Authorizers of other kinds
 
 
 class Webhook:

@@ -90,7 +90,8 @@ def test_a_path_is_taken_apart_as_it_was_put_together(
         ("PUT", "/api/v1/namespaces/other/finalize", "update", "other", "namespaces", "finalize", "other"),
         ("GET", "/api/v1/namespaces/other/pods", "list", "other", "pods", "", ""),
         ("GET", "/api/v1/namespaces/other/pods/foo/log", "get", "other", "pods", "log", "foo"),
-        ("DELETE", "/apis/apps/v1/namespaces/other/deployments", "deletecollection", "other", "deployments", "", ""),
+        ("DELETE", "/apis/apps/v1/namespaces/other/deployments", "deletecollection", "other", "deployments",
+         "", ""),
         ("GET", "/api/v1/watch/namespaces/other/pods", "watch", "other", "pods", "", ""),
         ("GET", "/api/v1/watch/namespaces/other/pods/foo", "watch", "other", "pods", "", "foo"),
         ("GET", "/api/v1/proxy/namespaces/other/pods/foo/a/b", "proxy", "other", "pods", "", "foo"),
@@ -126,7 +127,8 @@ def test_a_watch_of_nothing_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "wanted"),
-    [({}, False), ({"watch": [""]}, True), ({"watch": ["1"]}, True), ({"watch": ["False"]}, False), ({"watch": ["0", "1"]}, False)],
+    [({}, False), ({"watch": [""]}, True), ({"watch": ["1"]}, True), ({"watch": ["False"]}, False),
+     ({"watch": ["0", "1"]}, False)],
 )  # fmt: skip
 def test_what_asks_for_a_watch(values: dict[str, list[str]], wanted: bool) -> None:
     assert requestinfo.wants_watch(values) is wanted

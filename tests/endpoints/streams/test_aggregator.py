@@ -375,7 +375,8 @@ async def test_a_converted_document_is_answered_here(rig: Rig, wardle: Any) -> N
 
 
 async def test_a_watch_is_passed_on_no_faster_than_it_is_read(rig: Rig, wardle: Any) -> None:
-    """A client that reads nothing stops the other server's writes; what it has missed comes later, in full."""
+    """A client that reads nothing stops the other server's writes;
+    what it has missed comes later, in full."""
     api: aggregated.Aggregated = wardle.handler
     answer = await rig.respond("GET", f"{aggregated.PREFIX}/flunders?watch=1")
     assert answer.start is not None

@@ -230,7 +230,7 @@ async def test_the_client_leaves_before_it_is_told(rig: Rig, kubelet: StreamingK
 
 
 def longrunning(text: str) -> set[str]:
-    """What the gauge of requests that run long shows for exec."""
+    """The gauge of requests that run long, for exec."""
     lines = [line for line in text.splitlines() if line.startswith("apiserver_longrunning_requests{")]
     return {line.rpartition(" ")[2] for line in lines if 'subresource="exec"' in line}
 
@@ -249,8 +249,14 @@ async def test_sessions_are_counted(rig: Rig, kubelet: StreamingKubelet) -> None
         'apiserver_stream_translator_requests_total{code="200"} 1',
         'apiserver_stream_translator_requests_total{code="400"} 1',
         'apiserver_stream_tunnel_requests_total{code="101"} 1',
-        'apiserver_websocket_streaming_requests_total{proxy_type="translated_at_apiserver",subresource="exec"} 2',
-        'apiserver_websocket_streaming_requests_total{proxy_type="translated_at_apiserver",subresource="portforward"} 1',
+        (
+            "apiserver_websocket_streaming_requests_total"
+            '{proxy_type="translated_at_apiserver",subresource="exec"} 2'
+        ),
+        (
+            "apiserver_websocket_streaming_requests_total"
+            '{proxy_type="translated_at_apiserver",subresource="portforward"} 1'
+        ),
     ):
         assert line in text.splitlines(), line
 

@@ -84,7 +84,7 @@ class Session:
             self.kubelet.send(spdy.rst_stream(stream))
 
     def status(self) -> Any:
-        """What the client is told at the end; there must be nothing else."""
+        """The status that the client is sent at the end; there must be nothing else."""
         messages = self.to_client()
         *_, (opcode, told), (last, code) = messages
         assert (opcode, told[0], last, code) == (BINARY, 3, CLOSE, b"\x03\xe8")

@@ -1,4 +1,5 @@
-"""Programs that run in the background, in a network namespace of their own, and a namespace to run them in."""
+"""Programs that run in the background, in a network namespace of their own,
+and a namespace to run them in."""
 
 import contextlib
 import os
@@ -59,7 +60,8 @@ class Daemon:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def wait_for(self, check: Callable[[], object], what: str, seconds: float = 60) -> None:
-        """Wait until `check` is true; AssertionError with the end of the log when the program ends or time is over."""
+        """Wait until `check` is true; AssertionError with the end
+        of the log when the program ends or time is over."""
 
         def look() -> object:
             assert self._process is not None and self._process.poll() is None, f"{self.name} has ended"
@@ -95,7 +97,8 @@ def run(*command: str, seconds: float = 60) -> str:
 
 
 def kill_shims_of(socket: pathlib.Path) -> None:
-    """Kill the shims of a containerd, which outlive it, and first the containers, which outlive their shims."""
+    """Kill the shims of a containerd, which outlive it,
+    and first the containers, which outlive their shims."""
     shims, children = set(), []
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -1,4 +1,5 @@
-"""Builds a container image out of a static busybox: an archive that `ctr images import` takes (docker save's form).
+"""Builds a container image out of a static busybox:
+an archive that `ctr images import` takes (docker save's form).
 
 There is no registry where the rig runs, so it brings its images itself.
 """
@@ -24,7 +25,7 @@ FILES = {
 
 
 class Files:
-    """What a layer consists of; the same files make the same bytes."""
+    """The files of a layer; the same files make the same bytes."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[tarfile.TarInfo, bytes]] = {}
@@ -73,7 +74,8 @@ def archive(target: pathlib.Path, busybox: pathlib.Path, applets: Sequence[str])
 
 
 def pack(target: pathlib.Path, layer: bytes, images: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write an archive with images of one layer, by name: what an image's configuration says of its containers."""
+    """Write an archive with images of one layer, by name:
+    what an image's configuration says of its containers."""
     manifest, files = [], Files()
     files.file("layer.tar", layer)
     for name, config in images.items():

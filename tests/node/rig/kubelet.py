@@ -1,4 +1,5 @@
-"""The configuration of a kubelet on a host that others use, too: no cgroups for pods, small logs, directories of its own."""
+"""The configuration of a kubelet on a host that others use, too:
+no cgroups for pods, small logs, directories of its own."""
 
 import pathlib
 from typing import Any
@@ -47,7 +48,8 @@ def _common(directory: pathlib.Path, socket: pathlib.Path) -> dict[str, Any]:
 
 
 def forget_logs(directory: pathlib.Path) -> None:
-    """Remove the links to the logs of pods, which a kubelet puts in one place of the host, wherever the logs are."""
+    """Remove the links to the logs of pods,
+    which a kubelet puts in one place of the host, wherever the logs are."""
     for link in pathlib.Path("/var/log/containers").glob("*"):
         if link.is_symlink() and str(link.readlink()).startswith(f"{directory}/"):
             link.unlink()

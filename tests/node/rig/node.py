@@ -90,7 +90,7 @@ class Node:
         return self.namespace.enter(str(BINARY), f"--kubeconfig={self.data}/admin.kubeconfig", *arguments)
 
     def kubectl(self, *arguments: str, seconds: float = 120) -> str:
-        """What kubectl says; it must succeed."""
+        """The output of kubectl; it must succeed."""
         return run(*self.command(*arguments), seconds=seconds)
 
     def run(
@@ -147,7 +147,8 @@ class Node:
         return self.directory / f"{user.rpartition(':')[2]}.kubeconfig"
 
     def _with(self, user: str) -> list[str]:
-        """The flags by which the controller manager and the scheduler call the server, and judge who calls them."""
+        """The flags by which the controller manager and the scheduler call the server,
+        and judge who calls them."""
         names = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
         return [
             *(f"--{name}={self._path(user)}" for name in names),

@@ -1,7 +1,8 @@
-"""Builds an image of the server for the manifests in deploy/: the Python that runs the tests, and what the package needs.
+"""Builds an image of the server for the manifests in deploy/:
+the Python that runs the tests, and what the package needs.
 
-It stands in for the image of deploy/image/Containerfile, which needs a base image out of a registry: the same name, user,
-volume and commands, other files below them.
+It stands in for the image of deploy/image/Containerfile, which needs a base image out of a registry: the same
+name, user, volume and commands, other files below them.
 """
 
 import importlib.metadata

@@ -145,7 +145,8 @@ def test_port_forward_under_load(node: Node, client: str) -> None:
 
 
 def test_logs_follow_over_a_rotation(node: Node) -> None:
-    """A kubelet may leave out what was written between its last look at a file and the file's rotation, nothing else."""
+    """A kubelet may leave out what was written between its last look at a file and the file's rotation,
+    nothing else."""
     script = (
         f"i=0; while [ $i -lt {LINES} ]; do echo line $i of a log that is rotated; "
         "i=$((i + 1)); [ $((i % 100)) -eq 0 ] && sleep 0.1; done; true"
@@ -162,7 +163,8 @@ def test_logs_follow_over_a_rotation(node: Node) -> None:
 
 
 def test_a_debug_container(node: Node, client: str) -> None:
-    """Its input stays open: containerd lets go of the output of a debug container when the input ends."""
+    """The container's input stays open:
+    containerd lets go of the output of a debug container when the input ends."""
     flags = ["-i", f"--image={NAME}", "--container=debugger"]
     command = node.command("debug", client, *flags, "--", "sh", "-c", 'read line; echo "debugged $line"')
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attached:

@@ -59,7 +59,8 @@ def test_containers_run(runtime: Runtime) -> None:
 
 
 def test_the_image_of_the_server_runs(runtime: Runtime, tmp_path: pathlib.Path) -> None:
-    """As the user that the image names, with a root that is read-only, as in the manifests of deploy/."""
+    """The image runs as the user that it names,
+    with a root that is read-only, as in the manifests of deploy/."""
     server_image.archive(tmp_path / "server.tar")
     runtime.load(tmp_path / "server.tar")
     command = runtime.run_command(

@@ -95,7 +95,7 @@ class Standalone:
         return found
 
     def logs(self) -> str:
-        """What the containers said."""
+        """The logs of the containers."""
         paths = sorted((self.directory / "pods").rglob("*.log"))
         return "".join(f"\n--- {path}\n{path.read_text()[-3000:]}" for path in paths)
 
@@ -117,7 +117,7 @@ def host(tmp_path: pathlib.Path) -> Iterator[Standalone]:
 
 
 def test_the_static_pod_serves_and_is_started_anew(host: Standalone) -> None:
-    """Only the folder of the data is another one than in deploy/."""
+    """The manifest is that of deploy/, with another folder for the data."""
     data = host.directory / "data"
     data.mkdir(mode=0o700)
     os.chown(data, server_image.USER, server_image.USER)

@@ -47,10 +47,13 @@ async def claim(rig: Rig) -> None:
 
 async def test_an_allocation_needs_the_right_to_bind(rig: Rig) -> None:
     await claim(rig)
-    lead = 'Forbidden: changing status.allocation or status.reservedFor requires resource="resourceclaims/binding", '
+    lead = (
+        "Forbidden: changing status.allocation or status.reservedFor requires"
+        ' resource="resourceclaims/binding", '
+    )
     said = (
-        'resourceclaims.resource.k8s.io is forbidden: User "jane" cannot update resource "resourceclaims/binding" in '
-        'API group "resource.k8s.io" at the cluster scope'
+        'resourceclaims.resource.k8s.io is forbidden: User "jane" cannot update resource'
+        ' "resourceclaims/binding" in API group "resource.k8s.io" at the cluster scope'
     )
     assert await write(rig, ALLOCATED) == [("status", f'{lead}verb="update" permission: {said}')]
     await grant(rig, "bind", "resourceclaims/binding", "update")
@@ -65,10 +68,13 @@ async def test_what_a_driver_tells_needs_its_right(rig: Rig) -> None:
     await grant(rig, "bind", "resourceclaims/binding", "update")
     assert await write(rig, ALLOCATED) is None
     ((where, text),) = await write(rig, {**ALLOCATED, "devices": TOLD})
-    assert where == "status" and text == (
-        'Forbidden: changing status.devices requires resource="resourceclaims/driver", '
-        'verb="[arbitrary-node:update]" permission: resourceclaims.resource.k8s.io "d" is forbidden: User "jane" cannot '
-        'arbitrary-node:update resource "resourceclaims/driver" in API group "resource.k8s.io" in the namespace "default"'
+    assert (
+        where == "status"
+        and text
+        == 'Forbidden: changing status.devices requires resource="resourceclaims/driver",'
+        ' verb="[arbitrary-node:update]" permission: resourceclaims.resource.k8s.io "d" is forbidden: User'
+        ' "jane" cannot arbitrary-node:update resource "resourceclaims/driver" in API group'
+        ' "resource.k8s.io" in the namespace "default"'
     )
     await grant(rig, "other", "resourceclaims/driver", "arbitrary-node:update", resourceNames=["another"])
     assert len(await write(rig, {**ALLOCATED, "devices": TOLD})) == 1

@@ -22,7 +22,8 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 class Contended(MemoryStorage):
-    """A store that other servers write to. Each of `rivals` is awaited once, before a write of a key below `contested`."""
+    """A store that other servers write to.
+    Each of `rivals` is awaited once, before a write of a key below `contested`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class Contended(MemoryStorage):
             await self.rivals.pop(0)(key, value)
 
     async def elsewhere(self, key: str, value: Any) -> None:
-        """What another server writes."""
+        """Write an object as another server does."""
         known = await self.get(key)
         if known is None:
             await super().create(key, value)
@@ -164,7 +165,8 @@ async def test_a_health_check_port_is_marked(rig: Rig) -> None:
 
 
 def others_take(rig: Rig, *numbers: Any) -> None:
-    """Other servers mark ports between our choice and our claim, once for each number; 0 is the port we have chosen."""
+    """Other servers mark ports between our choice and our claim, once for each number;
+    0 is the port we have chosen."""
 
     def rival(number: Any) -> Any:
         async def take(key: str, value: Any) -> None:

@@ -458,7 +458,7 @@ def test_printers_take_linear_time() -> None:
 
 
 def test_ages_are_at_most_as_long_as_go_counts() -> None:
-    """Also of times that Go writes and Python's datetime does not know."""
+    """Ages are right, also of times that Go writes and Python's datetime does not know."""
     now = 1_700_000_000.0
     for when in ("0001-01-01T00:00:01Z", "-0001-12-31T23:00:00Z", "1000-01-01T00:00:00.000000Z"):
         assert since(when, now) == "292y"

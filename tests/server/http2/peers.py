@@ -26,7 +26,7 @@ class Kind(IntEnum):
 
 
 class Flag(IntFlag):
-    """What a frame says beside its type."""
+    """The flags of a frame."""
 
     END_STREAM = ACK = 1
     END_HEADERS, PADDED, PRIORITIZED = 4, 8, 32
@@ -60,7 +60,8 @@ def fields(method: str = "GET", path: str = "/", *more: tuple[str, str]) -> list
 
 
 class Raw(Peer):
-    """A connection on which any frames can be sent. Windows are as large as they can be unless `settings` says else."""
+    """A connection on which any frames can be sent.
+    Windows are as large as they can be unless `settings` says else."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Attacks on HTTP/2, each with a limit: what it may cost in memory and time, and when it ends the connection."""
+"""Attacks on HTTP/2, each with a limit:
+what it may cost in memory and time, and when it ends the connection."""
 
 import asyncio
 import struct
@@ -30,7 +31,7 @@ class Clock:
 
 @contextmanager
 def bounded(megabytes: float) -> Iterator[None]:
-    """What is done within takes no more memory at any time."""
+    """Require that the block takes no more memory at any time."""
     tracemalloc.start()
     try:
         tracemalloc.reset_peak()

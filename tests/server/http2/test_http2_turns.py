@@ -1,4 +1,5 @@
-"""What a connection does in one callback, and what it queues, is bounded by units of work; see `_turns`."""
+"""The work of a connection in one callback, and the output that it queues, are bounded by units of work;
+see `_turns`."""
 
 import asyncio
 import struct
@@ -142,7 +143,7 @@ async def test_a_list_that_is_too_large_keeps_the_table_in_step() -> None:
 
 @run
 async def test_blocks_of_many_connections_that_end_together() -> None:
-    """They are decoded in turns, and what others want is done between these."""
+    """The blocks are decoded in turns, and what others want is done between these."""
     first = Raw()
     peers: list[Raw] = [first, *(first.another() for _ in range(19))]
     block = HEAD + b"".join(literal(b"n%d" % i, b"v" * 200) for i in range(4000))
@@ -212,12 +213,15 @@ def frames() -> st.SearchStrategy[tuple[bytes, int]]:
     ]
     heads.append(HEAD + b"\x40" + integer(3000, 7, 0) + b"n" * 3000 + b"\x00" + b"\x7e\x00" * 500)
     one = st.one_of(
-        st.builds(lambda *entries: frame(Kind.SETTINGS, 0, 0, b"".join(*entries)), st.lists(entry, max_size=64)),
-        st.builds(lambda stream, size: number(Kind.WINDOW_UPDATE, stream, size), st.one_of(st.just(0), streams()), values),
+        st.builds(lambda *entries: frame(Kind.SETTINGS, 0, 0, b"".join(*entries)),
+                  st.lists(entry, max_size=64)),
+        st.builds(lambda stream, size: number(Kind.WINDOW_UPDATE, stream, size),
+                  st.one_of(st.just(0), streams()), values),
         st.builds(lambda stream: number(Kind.RST_STREAM, stream, Code.CANCEL), streams()),
         st.builds(lambda stream, size, flags: frame(Kind.DATA, flags, stream, b"d" * size), streams(),
                   st.integers(0, 300), st.sampled_from([0, 0, 0, Flag.END_STREAM])),
-        st.builds(lambda kind, stream, payload, flags: frame(kind, flags, stream, payload), st.integers(0, 12),
+        st.builds(lambda kind, stream, payload, flags: frame(kind, flags, stream, payload),
+                  st.integers(0, 12),
                   streams(), st.binary(max_size=20), st.integers(0, 40)),
         st.just(frame(Kind.PING, 0, 0, b"12345678")),
         st.just(frame(Kind.PRIORITY, 0, 1, b"\0\0\0\0\1")),
@@ -242,7 +246,8 @@ def numbered(data: bytes) -> bytes:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(frames(), min_size=1, max_size=12), st.lists(st.integers(1000, 128 * 1024), min_size=1, max_size=6),
+@given(st.lists(frames(), min_size=1, max_size=12),
+       st.lists(st.integers(1000, 128 * 1024), min_size=1, max_size=6),
        st.sampled_from(["at once", "later", "window"]))  # fmt: skip
 def test_any_frames_cut_anywhere(parts: list[tuple[bytes, int]], cuts: list[int], how: str) -> None:
     """No callback works for longer than its turn, and memory grows with what is received."""

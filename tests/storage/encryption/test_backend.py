@@ -255,7 +255,7 @@ async def test_a_deleted_value_is_given_back_readable(runner: asyncio.Runner) ->
 
 
 class Watcher:
-    """What a watch was told, in order: ("key", value) pairs, revisions, errors."""
+    """The log of a watch, in order: ("key", value) pairs, revisions, errors."""
 
     def __init__(self, store: EncryptedStorage) -> None:
         self.told: list[tuple[str, bytes] | int | str] = []

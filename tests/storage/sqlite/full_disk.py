@@ -1,4 +1,5 @@
-"""Fills a small file system through a store, then makes space; run by test_reserve.py in a mount namespace of its own."""
+"""Fills a small file system through a store, then makes space;
+run by test_reserve.py in a mount namespace of its own."""
 
 import asyncio
 import sys

@@ -78,7 +78,8 @@ def test_a_snapshot_is_restored(tmp_path: Path) -> None:
 
 
 def test_clients_of_the_old_store_list_anew(tmp_path: Path) -> None:
-    """A revision that only the old store has known is gone; what is written after the restore is later than all of them."""
+    """A revision that only the old store has known is gone;
+    what is written after the restore is later than all of them."""
 
     async def main() -> None:
         old = SqliteStorage(tmp_path / "a")
@@ -183,7 +184,10 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
         ("DELETE FROM meta WHERE name = 'cleaned'", "does not say up to where"),
         ("ALTER TABLE history DROP COLUMN expires", "the table history is not defined as in a store"),
         (
-            "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM history))",
+            (
+                "DELETE FROM history WHERE id = (SELECT prev FROM history WHERE id = (SELECT max(id) FROM"
+                " history))"
+            ),
             "follows",
         ),
         (
@@ -204,7 +208,10 @@ def test_a_file_that_was_changed(tmp_path: Path, kind: Callable[[bytes], bytes])
         ),
         ("UPDATE history SET value = x'7b7d' WHERE created = 0", "a deletion with a value"),
         (
-            "UPDATE history SET created = created + 1 WHERE id = (SELECT max(id) FROM history WHERE created > 0)",
+            (
+                "UPDATE history SET created = created + 1 WHERE id = (SELECT max(id) FROM history WHERE"
+                " created > 0)"
+            ),
             "created",
         ),
         ("UPDATE history SET key = 'x' WHERE id = (SELECT max(id) FROM history)", "is not one of the store"),
@@ -260,7 +267,10 @@ def test_a_view_that_never_ends_is_not_read(tmp_path: Path) -> None:
     made(tmp_path / "a")
     path = tmp_path / "file"
     snapshot.save(tmp_path / "a", path)
-    endless = "WITH RECURSIVE r(name, number) AS (SELECT 'a', 1 UNION ALL SELECT name, number + 1 FROM r) SELECT * FROM r"
+    endless = (
+        "WITH RECURSIVE r(name, number) AS (SELECT 'a', 1 UNION ALL SELECT name, number + 1 FROM r) SELECT *"
+        " FROM r"
+    )
     rewritten(path, f"DROP TABLE meta; CREATE VIEW meta AS {endless}")
     with pytest.raises(
         SnapshotError, match='the table meta is missing; the view "meta" is not one of a store'
@@ -343,7 +353,7 @@ def test_an_index_that_differs_from_its_table(tmp_path: Path) -> None:
 
 
 def test_a_sound_store_has_no_problems(tmp_path: Path) -> None:
-    """Whatever a store does, the check agrees with it."""
+    """The check finds no fault, whatever a store does."""
 
     async def main(seed: int) -> None:
         rand = random.Random(seed)

@@ -1,1 +1,2 @@
-"""The Common Expression Language as Kubernetes has it: parser, checker, cost estimate, libraries; evaluated by `_cel`."""
+"""The Common Expression Language as Kubernetes has it:
+parser, checker, cost estimate, libraries; evaluated by `_cel`."""

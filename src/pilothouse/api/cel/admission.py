@@ -99,7 +99,8 @@ JSON_PATCH_OPERATION = struct(
 
 
 def mutation_structs(name: str) -> Type | None:
-    """`Object`, `Object.spec` and so on have any fields; the field by which one is reached is not checked here."""
+    """`Object`, `Object.spec` and so on have any fields;
+    the field by which one is reached is not checked here."""
     if name == "Object":
         return APPLY_CONFIGURATION
     if name == "JSONPatch":
@@ -125,7 +126,7 @@ class Composition:
 
 
 def _known(found: Type) -> Type:
-    """What remains of a type when it is declared: types of libraries become dyn."""
+    """The type that declarations use for a type: types of libraries become dyn."""
     if found.kind in ("list", "map"):
         return Type(found.kind, params=tuple(_known(one) for one in found.params))
     return found if found.kind in _PLAIN else DYN
@@ -136,8 +137,8 @@ def environment(
 ) -> Environment:
     """The environment of an expression.
 
-    params: the policy has parameters. authorizer: the expression may ask for permissions. patches: it makes objects of
-    a mutation. composition: the policy's variables, None when it has none or they are not seen.
+    params: the policy has parameters. authorizer: the expression may ask for permissions. patches: it makes
+    objects of a mutation. composition: the policy's variables, None when it has none or they are not seen.
     """
     if composition is None:
         return _plain(params, authorizer, patches)
@@ -145,7 +146,8 @@ def environment(
 
 
 def typed_environment(object: Type, params: Type | None, composition: Composition) -> Environment:
-    """The environment in which the types of a policy are checked: `object` and `params` have those of their schemas."""
+    """The environment in which the types of a policy are checked:
+    `object` and `params` have those of their schemas."""
     variables: dict[str, Type] = {
         "object": object,
         "oldObject": object,

@@ -1,4 +1,5 @@
-"""The tree of a parsed expression. `at` is the offset in the text that errors point to; the checker fills in `type`."""
+"""The tree of a parsed expression. `at` is the offset in the text that errors point to;
+the checker fills in `type`."""
 
 from typing import Any
 
@@ -130,7 +131,8 @@ class StructExpr(Expr):
 
 
 class Comprehension(Expr):
-    """A macro as cel-go expands it: for each item of `over`, while `condition` holds, `accu = step`; then `result`.
+    """A macro as cel-go expands it: for each item of `over`, while `condition` holds, `accu = step`;
+    then `result`.
 
     macro: what it was (all, exists, one, list, map, entry, bind); test, value: its own arguments.
     """

@@ -1,4 +1,5 @@
-"""Finds the type of each part of an expression, and which signatures its calls have (cel-go checker/checker.go)."""
+"""Finds the type of each part of an expression,
+and which signatures its calls have (cel-go checker/checker.go)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ Structs = Callable[[str], Type | None]
 
 
 class Declarations(Protocol):
-    """What an environment declares."""
+    """The declarations of an environment."""
 
     @property
     def functions(self) -> Functions: ...
@@ -149,7 +150,8 @@ class Checker:
         return BOOL if expr.test else self.mapping.substitute(found)
 
     def lookup_qualified(self, name: str) -> Type | None:
-        """A dotted name of a variable or type, unless its first part is a variable of the expression's own."""
+        """A dotted name of a variable or type,
+        unless its first part is a variable of the expression's own."""
         first = name.split(".", 1)[0]
         if any(first in scope for scope in self.scopes):
             return None
@@ -249,7 +251,7 @@ class Checker:
         return result
 
     def instance(self, one: Overload) -> tuple[tuple[Type, ...], Type]:
-        """What a signature takes and gives, with types of this expression for its parameters."""
+        """The types that a signature takes and gives, with types of this expression for its parameters."""
         names = one.names
         if not names:
             return one.params, one.result

@@ -1,4 +1,5 @@
-"""Turns a checked expression into the nodes that evaluate it (what cel-go's planner does, constants folded as it does)."""
+"""Turns a checked expression into the nodes that evaluate it
+(what cel-go's planner does, constants folded as it does)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

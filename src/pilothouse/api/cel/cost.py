@@ -1,4 +1,4 @@
-"""What an expression may cost before its values are known (cel-go checker/cost.go).
+"""The estimated cost of an expression before its values are known (cel-go checker/cost.go).
 
 The figures decide which definitions are accepted, so they are upstream's to the unit.
 """
@@ -53,7 +53,7 @@ class Estimator:
         self.locals: dict[str, list[_Local]] = {}
 
     def cost(self, expr: Expr) -> Range:
-        """What an expression may cost."""
+        """The least and the greatest cost of an expression."""
         if isinstance(expr, Literal):
             return NOTHING
         if isinstance(expr, Ident):
@@ -185,7 +185,7 @@ class Estimator:
     def overload(
         self, expr: Call, overload: Overload, target: Sized | None, args: list[Sized], costs: list[Range]
     ) -> Estimate:
-        """What a call of one signature costs, its arguments included."""
+        """The cost of a call of one signature, its arguments included."""
         total = NOTHING
         for one in costs:
             total = total + one
@@ -340,8 +340,9 @@ def _comparison(
 
 _CHEAP = frozenset(
     (
-        "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.Semver", "kubernetes.authorization.Authorizer",
-        "kubernetes.authorization.PathCheck", "kubernetes.authorization.GroupCheck",
+        "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.Semver",
+        "kubernetes.authorization.Authorizer", "kubernetes.authorization.PathCheck",
+        "kubernetes.authorization.GroupCheck",
         "kubernetes.authorization.ResourceCheck", "kubernetes.authorization.Decision",
     )
 )  # fmt: skip
@@ -349,7 +350,7 @@ _MAX_FORMAT = 64
 
 
 def _library_equality(args: list[Sized]) -> Range | None:
-    """What it costs to compare two values of a type of Kubernetes' libraries."""
+    """The cost of comparing two values of a type of Kubernetes' libraries."""
     left, right = args
     if left.type.text != right.type.text or left.type.kind not in ("opaque", "struct"):
         return None

@@ -1,7 +1,9 @@
-"""The environment of device selectors (k8s.io/dynamic-resource-allocation cel/compile.go, with the feature gates of 1.36).
+"""The environment
+of device selectors (k8s.io/dynamic-resource-allocation cel/compile.go, with the feature gates of 1.36).
 
-`device` is what a ResourceSlice says of a device: its driver, whether it can be allocated several times, and its
-attributes and capacities by domain and name. Attributes may be of several types; the size of everything is known.
+`device` is what a ResourceSlice says of a device: its driver, whether it can be allocated several times, and
+its attributes and capacities by domain and name.
+Attributes may be of several types; the size of everything is known.
 """
 
 from functools import cache
@@ -43,7 +45,7 @@ _TYPE = struct("kubernetes.DRADevice", {name: Field(found.type, name) for name, 
 
 @cache
 def environment() -> Environment:
-    """What a selector of a device class, a claim or a claim template may use."""
+    """The environment of the selectors of a device class, a claim or a claim template."""
     return Environment({DEVICE: _TYPE}, extra=[BINDINGS])
 
 

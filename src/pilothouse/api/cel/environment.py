@@ -1,4 +1,5 @@
-"""Environments: which variables and functions an expression may use; and programs, which are compiled expressions.
+"""Environments: which variables and functions an expression may use;
+and programs, which are compiled expressions.
 
 environment = Environment({"self": STRING})
 program = environment.compile("self.startsWith('a')", BOOL)
@@ -61,7 +62,7 @@ LISTS = Library(lists.EXTENSION, macros.SORTING)
 BINDINGS = Library(macros=macros.BINDINGS)
 """`cel.bind`, which only the environment of device selectors has."""
 JSON_PATCH = Library(jsonpatch.FUNCTIONS)
-"""Only the environment of mutating policies has it."""
+"""The library of JSON patches; only the environment of mutating policies has it."""
 ENCODERS = Library(encoders.FUNCTIONS)
 KUBERNETES = (
     STANDARD,
@@ -79,8 +80,9 @@ KUBERNETES = (
     Library(semvers.FUNCTIONS),
     LISTS,
 )
-"""What every environment of Kubernetes 1.36 has: new and stored expressions know the same libraries by then, for its
-compatibility version is 1.35 and the last library came with 1.34 (apiserver pkg/cel/environment/base.go)."""
+"""The libraries of every environment of Kubernetes 1.36: new and stored expressions
+know the same libraries by then, because its compatibility version is 1.35 and the
+last library came with 1.34 (apiserver pkg/cel/environment/base.go)."""
 
 
 def no_structs(name: str) -> Type | None:
@@ -110,8 +112,8 @@ class Environment:
     """The variables, by name and type, and the libraries that expressions may use.
 
     shapes: how the values of variables are seen (schema_types.py). extra: libraries beside Kubernetes' own.
-    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning. escaped: whether
-    `a.b__dot__c` reads the member `b.c` of a map.
+    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning.
+    escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
     """
 
     __slots__ = (
@@ -153,8 +155,8 @@ class Environment:
     def compile(self, text: str, *results: Type) -> "Program":
         """The program of an expression that gives a value of one of the types, of any when none is named.
 
-        Raises CompileError with upstream's text, ResultError when it gives a value of another type, ProgramError when a
-        constant in it cannot be computed.
+        Raises CompileError with upstream's text, ResultError when it gives a value of another type,
+        ProgramError when a constant in it cannot be computed.
         """
         issues = Issues(text)
         try:
@@ -191,7 +193,8 @@ class ResultError(CompileError):
 
 
 class ProgramError(CompileError):
-    """A constant in an expression cannot be computed: what upstream puts behind "program instantiation failed: "."""
+    """A constant in an expression cannot be computed:
+    what upstream puts behind "program instantiation failed: "."""
 
 
 class BudgetExceeded(EvaluationError):
@@ -229,8 +232,8 @@ class Program:
     def evaluate(self, bindings: dict[str, Any], budget: Budget | None = None, limit: int = PER_CALL) -> Any:
         """The value for these values of the variables.
 
-        Raises EvaluationError with upstream's words: CostLimitExceeded when one evaluation may not cost so much,
-        BudgetExceeded when the budget has not so much left. The budget is charged in any case.
+        Raises EvaluationError with upstream's words: CostLimitExceeded when one evaluation may not cost so
+        much, BudgetExceeded when the budget has not so much left. The budget is charged in any case.
         """
         if budget is None:
             return _cel.run(self._node, self.names, self._shapes, self._slots, bindings, limit)[0]
@@ -246,7 +249,7 @@ class Program:
         return value
 
     def cost(self, bindings: dict[str, Any], limit: int = PER_CALL) -> int:
-        """What an evaluation costs; EvaluationError as above."""
+        """The cost of an evaluation; raises EvaluationError like the evaluation itself."""
         return _cel.run(self._node, self.names, self._shapes, self._slots, bindings, limit)[1]
 
     def estimate(self, sizes: Sizes) -> Range:

@@ -1,4 +1,4 @@
-"""What is wrong with an expression, in the words and the form of cel-go (common/errors.go)."""
+"""The faults of an expression, in the words and the form of cel-go (common/errors.go)."""
 
 from typing import NamedTuple
 

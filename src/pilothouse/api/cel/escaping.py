@@ -1,4 +1,5 @@
-"""Names of properties as identifiers of expressions: `__dot__`, `__namespace__` (apiserver pkg/cel/escaping.go)."""
+"""Names of properties as identifiers of expressions:
+`__dot__`, `__namespace__` (apiserver pkg/cel/escaping.go)."""
 
 import re
 

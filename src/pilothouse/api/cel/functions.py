@@ -8,14 +8,17 @@ from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
 from pilothouse.api.cel.types import Type
 
 Estimating = Callable[[Sizer, Sized | None, list[Sized]], Estimate | None]
-"""What a call may cost, from what is known of the sizes of target and arguments; None for the default of 1."""
+"""The estimate of a call's cost, from what is known of the sizes of target and arguments;
+None for the default of 1."""
 
 
 class Overload:
     """One signature. The types of a member begin with that of its target.
 
-    cost: units of a call, or what computes them from the arguments. estimate: the same before the values are known.
-    guarded: whether arguments of another type are refused before the function sees them. names: of its type parameters.
+    cost: units of a call, or what computes them from the arguments.
+    estimate: the same before the values are known.
+    guarded: whether arguments of another type are refused before the function sees them.
+    names: of its type parameters.
     """
 
     __slots__ = ("cost", "estimate", "function", "guarded", "id", "member", "names", "params", "result")

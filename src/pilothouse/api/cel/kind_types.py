@@ -1,5 +1,5 @@
-"""The types of expressions for the objects of a kind, as far as its schema tells them (apiserver pkg/cel/common
-SchemaDeclType)."""
+"""The types of expressions for the objects of a kind,
+as far as its schema tells them (apiserver pkg/cel/common SchemaDeclType)."""
 
 from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.types import (

@@ -1,4 +1,5 @@
-"""What expressions may cost, and what the estimates assume of sizes that a schema does not bound.
+"""The limits of the costs of expressions,
+and the sizes that the estimates assume where a schema sets no bound.
 
 Upstream: apiserver pkg/apis/cel, pkg/cel/limits.go, apiextensions validation.go.
 """

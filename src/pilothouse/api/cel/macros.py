@@ -1,6 +1,8 @@
-"""Macros, expanded as cel-go expands them (parser/macro.go, ext/comprehensions.go, ext/bindings.go, cel/libraries.go).
+"""Macros, expanded as cel-go expands them
+(parser/macro.go, ext/comprehensions.go, ext/bindings.go, cel/libraries.go).
 
-The loops that they become are what the checker and the estimate of costs see; the evaluator has nodes of its own for them.
+The loops that they become are what the checker and the estimate of costs see;
+the evaluator has nodes of its own for them.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,11 +31,11 @@ class MacroError(Exception):
 
 Expander = Callable[[int, Expr | None, list[Expr]], Expr | None]
 Macros = Mapping[tuple[str, int, bool], Expander]
-"""By name, number of arguments, and whether it is a member."""
+"""Expanders by name, number of arguments, and whether the macro is a member."""
 
 
 def expand(known: Macros, at: int, name: str, target: Expr | None, args: list[Expr]) -> Expr | None:
-    """What a call stands for, None if it is no macro."""
+    """The expression that a call stands for, None if it is no macro."""
     expander = known.get((name, len(args), target is not None))
     return expander(at, target, args) if expander is not None else None
 

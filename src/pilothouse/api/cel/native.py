@@ -48,13 +48,13 @@ def native(value: Any) -> Any:
 
 
 def misnamed(value: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the names of objects that an expression has made: they are the way that leads to them."""
+    """The faults in the names of objects that an expression has made: a name is the path to the object."""
     if isinstance(value, Struct):
         wanted = ".".join(path)
         if value.type_name != wanted:
             yield (
-                f'unexpected type name "{value.type_name}", expected "{wanted}", which matches field name path from '
-                "root Object type"
+                f'unexpected type name "{value.type_name}", expected "{wanted}", which matches field name'
+                " path from root Object type"
             )
         for name, member in value.fields.items():
             yield from misnamed(member, (*path, name))

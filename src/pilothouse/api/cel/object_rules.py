@@ -25,12 +25,13 @@ _OUT_OF_BUDGET = "running out of cost budget, no further validation rules will b
 
 
 class _Stop(Exception):
-    """No further rule is carried out."""
+    """The error that ends the evaluation: no further rule is carried out."""
 
 
 class _Around(NamedTuple):
-    """What an update has changed: at this place, None when old and new cannot be told to belong together here; and at
-    the nearest place around where they can. Where nothing has, broken rules only warn (ratcheting)."""
+    """The change that an update makes: at this place, None when old and new
+    cannot be told to belong together here; and at the nearest place around where
+    they can. Where nothing has changed, broken rules only warn (ratcheting)."""
 
     here: Correlation | None = None
     nearest: Correlation | None = None
@@ -90,9 +91,11 @@ class ObjectRules:
         warnings: list[str],
         correlation: Correlation | None = None,
     ) -> None:
-        """Add the causes against a new object, or with `old` against a changed one; both in the schema's version.
+        """Add the causes against a new object, or with `old` against a changed one;
+        both in the schema's version.
 
-        What an update has not changed is only warned of. A `correlation` of both that is known already is used.
+        What an update has not changed is only warned of.
+        A `correlation` of both that is known already is used.
         """
         if self._root is None:
             return
@@ -303,7 +306,8 @@ def _place(path: str, schema: Object) -> str:
 
 
 def _node(validation: Object, schema: Object, root: bool, declared: Declared | None) -> _Node | None:
-    """The rules of `validation` on values of `schema`, which are the same but for allOf; None when there are none."""
+    """The rules of `validation` on values of `schema`, which are the same but for allOf;
+    None when there are none."""
     rules = validation.get("x-kubernetes-validations") or []
     out = _Node(rules, declared, schema.get("type") or "")
     out.places = [_place(rule.get("fieldPath") or "", schema) for rule in rules]

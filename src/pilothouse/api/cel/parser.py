@@ -1,4 +1,5 @@
-"""Parses an expression (cel-go parser/parser.go, CEL.g4). Syntax errors are told as ANTLR's parser tells them."""
+"""Parses an expression (cel-go parser/parser.go, CEL.g4).
+Syntax errors are told as ANTLR's parser tells them."""
 
 from typing import Any
 
@@ -21,29 +22,30 @@ from pilothouse.api.cel.tokens import EOF, Token, tokens, unquote, unquote_bytes
 
 RESERVED = frozenset(
     (
-        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
-        "package", "namespace", "null", "return", "true", "var", "void", "while",
+        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let",
+        "loop", "package", "namespace", "null", "return", "true", "var", "void", "while",
     )
 )  # fmt: skip
 _NAMES = (
-    "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "']'", "'{'", "'}'", "'('", "')'",
-    "'.'", "','", "'-'", "'!'", "'?'", "':'", "'+'", "'*'", "'/'", "'%'", "'true'", "'false'", "'null'",
-    "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES", "IDENTIFIER", "ESC_IDENTIFIER",
+    "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "']'", "'{'", "'}'", "'('",
+    "')'", "'.'", "','", "'-'", "'!'", "'?'", "':'", "'+'", "'*'", "'/'", "'%'", "'true'", "'false'",
+    "'null'", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES", "IDENTIFIER", "ESC_IDENTIFIER",
 )  # fmt: skip
 _PLACE = {name: place for place, name in enumerate(_NAMES)}
 _START = frozenset(
     (
-        "[", "{", "(", ".", "-", "!", "true", "false", "null", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES",
-        "IDENTIFIER",
+        "[", "{", "(", ".", "-", "!", "true", "false", "null", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING",
+        "BYTES", "IDENTIFIER",
     )
 )  # fmt: skip
 _BINARY = {
-    "<": (1, "_<_"), "<=": (1, "_<=_"), ">=": (1, "_>=_"), ">": (1, "_>_"), "==": (1, "_==_"), "!=": (1, "_!=_"),
-    "in": (1, "@in"), "+": (2, "_+_"), "-": (2, "_-_"), "*": (3, "_*_"), "/": (3, "_/_"), "%": (3, "_%_"),
+    "<": (1, "_<_"), "<=": (1, "_<=_"), ">=": (1, "_>=_"), ">": (1, "_>_"), "==": (1, "_==_"),
+    "!=": (1, "_!=_"), "in": (1, "@in"), "+": (2, "_+_"), "-": (2, "_-_"), "*": (3, "_*_"), "/": (3, "_/_"),
+    "%": (3, "_%_"),
 }  # fmt: skip
 """The operators between two operands: their rank, from weak to strong, and the function that each is."""
 _STOPS = frozenset((*_BINARY, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
-"""Where the parser goes on after an error."""
+"""The tokens at which the parser goes on after an error."""
 
 
 class _TooDeep(Exception):
@@ -51,7 +53,8 @@ class _TooDeep(Exception):
 
 
 def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
-    """The tree of an expression, macros expanded. CompileError if there is none, with whatever else is wrong."""
+    """The tree of an expression, macros expanded.
+    CompileError if there is none, with whatever else is wrong."""
     if len(text) > MAX_EXPRESSION:
         size = f"size: {len(text)}, limit {MAX_EXPRESSION}"
         issues.add(-1, f"expression code point size exceeds limit: {size}")
@@ -172,7 +175,8 @@ class _Parser:
         return Call(at, "_&&_", terms)
 
     def chain(self, rank: int = 1) -> Expr:
-        """Operands with operators of this or a stronger rank between them, those of one rank from left to right."""
+        """Operands with operators of this or a stronger rank between them,
+        those of one rank from left to right."""
         out = self.unary()
         levels = 0
         while (found := _BINARY.get(self.token.kind)) is not None and found[0] >= rank:

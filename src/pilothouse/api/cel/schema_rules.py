@@ -1,4 +1,5 @@
-"""The rules that a schema has in `x-kubernetes-validations`, compiled (apiextensions pkg/apiserver/schema/cel/compilation.go)."""
+"""The rules that a schema has in `x-kubernetes-validations`,
+compiled (apiextensions pkg/apiserver/schema/cel/compilation.go)."""
 
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from pilothouse.api.values.fields import Object
 
 
 class Rule(NamedTuple):
-    """One rule. declared: as it was written; error, message_error: why it or its messageExpression cannot be used;
+    """One rule. declared: as it was written; error, message_error:
+    why it or its messageExpression cannot be used;
     cost, message_cost: what an evaluation may cost at most. An empty rule has neither program nor error."""
 
     declared: Object
@@ -30,7 +32,7 @@ class Rule(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What a message calls the rule."""
+        """The name of the rule in a message."""
         shown: str = self.declared.get("message") or self.declared["rule"]
         return shown.strip()
 

@@ -1,7 +1,9 @@
-"""The types that schemas declare for expressions, and how large their values may be (apiserver pkg/cel/common/schemas.go).
+"""The types that schemas declare for expressions,
+and how large their values may be (apiserver pkg/cel/common/schemas.go).
 
-A `Declared` is made from an OpenAPI schema as a definition has it. It says what the checker sees (`type`), how values are
-seen when an expression reads them (`shape`), and what the estimate of costs assumes (`most`, `min_size`).
+A `Declared` is made from an OpenAPI schema as a definition has it. It says what the checker sees (`type`),
+how values are seen when an expression reads them (`shape`),
+and what the estimate of costs assumes (`most`, `min_size`).
 """
 
 from pilothouse._cel import Shape
@@ -29,8 +31,8 @@ _META: Object = {
 
 
 class Declared:
-    """The type of one node of a schema. most: the most items, members or characters of a value; min_size: the fewest
-    bytes of its JSON; fields by the names that expressions use."""
+    """The type of one node of a schema. most: the most items, members or characters of a value; min_size: the
+    fewest bytes of its JSON; fields by the names that expressions use."""
 
     __slots__ = ("fields", "items", "keys", "min_size", "most", "shape", "type")
 
@@ -51,8 +53,8 @@ class Declared:
 def declare(schema: Object, name: str, *, root: bool = False) -> Declared | None:
     """The type of a schema, None when expressions cannot see its values.
 
-    `name` is what object types are called after, so that equal ones in different places stay different types; `root`:
-    of a resource, which has kind, apiVersion and metadata whatever the schema says.
+    `name` is what object types are called after, so that equal ones in different places stay different types;
+    `root`: of a resource, which has kind, apiVersion and metadata whatever the schema says.
     """
     if schema.get("x-kubernetes-int-or-string"):
         most = _characters(schema) if schema.get("maxLength") is not None else limits.MAX_REQUEST_BYTES - 2
@@ -153,7 +155,8 @@ def _characters(schema: Object) -> int:
 
 
 def sizes(root: Declared) -> Sizes:
-    """How large what stands at a path may be; the path's first step is a variable that has the type `root`."""
+    """How large what stands at a path may be;
+    the path's first step is a variable that has the type `root`."""
 
     def size(path: Path) -> Range | None:
         if not path:

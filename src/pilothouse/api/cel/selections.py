@@ -7,7 +7,8 @@ from pilothouse.api.cel.escaping import unescape
 
 
 def unescape_members(expr: Expr) -> None:
-    """Let `a.b__dot__c` read the member `b.c` of a map: so do expressions over claims (apiserver pkg/cel/lazy)."""
+    """Let `a.b__dot__c` read the member `b.c` of a map:
+    so do expressions over claims (apiserver pkg/cel/lazy)."""
     for one in _selections(expr):
         if not one.typed:
             one.key = unescape(one.field) or one.field

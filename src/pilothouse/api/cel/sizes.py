@@ -1,4 +1,5 @@
-"""What is known of sizes and costs before an expression is evaluated: the types that functions and estimates share."""
+"""Sizes and costs that are known before an expression is evaluated:
+the types that functions and estimates share."""
 
 import math
 from collections.abc import Callable
@@ -62,8 +63,8 @@ class Entries(NamedTuple):
 
 
 class Sized(NamedTuple):
-    """A part of an expression: where its value comes from, its type, its value if it is a literal, its size if the
-    expression tells it.
+    """A part of an expression: where its value comes from, its type,
+    its value if it is a literal, its size if the expression tells it.
     """
 
     path: Path

@@ -1,4 +1,5 @@
-"""The text of an expression cut into tokens, with the lexical errors of cel-go (parser/gen/CEL.g4, unescape.go)."""
+"""The text of an expression cut into tokens,
+with the lexical errors of cel-go (parser/gen/CEL.g4, unescape.go)."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +10,8 @@ EOF = "<EOF>"
 
 
 class Token(NamedTuple):
-    """kind: the text itself of operators and keywords, else NUM_INT, STRING, IDENTIFIER and so on, or <EOF>."""
+    """kind: the text itself of operators and keywords,
+    else NUM_INT, STRING, IDENTIFIER and so on, or <EOF>."""
 
     kind: str
     text: str
@@ -45,8 +47,8 @@ _BROKEN = re.compile(
 )
 KEYWORDS = frozenset(("in", "true", "false", "null"))
 _SIMPLE = {
-    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"',
-    "`": "`", "?": "?",
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'",
+    '"': '"', "`": "`", "?": "?",
 }  # fmt: skip
 
 
@@ -101,7 +103,7 @@ def unquote_bytes(literal: str) -> bytes:
 
 
 def _body(literal: str) -> tuple[str, bool]:
-    """What stands between the quotes, and whether it is raw."""
+    """The text between the quotes, and whether it is raw."""
     literal = literal.replace("\r\n", "\n").replace("\r", "\n")
     raw = literal[0] in "rR"
     if raw:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 class Type:
     """A type: `kind` tells the sort, `params` are the types it is made of.
 
-    fields: of a struct, by the names that expressions use; None when it has whatever fields are asked for, as dyn.
+    fields: of a struct, by the names that expressions use;
+    None when it has whatever fields are asked for, as dyn.
     """
 
     __slots__ = ("fields", "kind", "name", "open", "params", "text")
@@ -33,7 +34,8 @@ class Type:
 
     @property
     def declared_name(self) -> str:
-        """What messages about the type of a whole expression call it (cel-go Type.String, not FormatCELType)."""
+        """The name in messages about the type of a whole
+        expression (cel-go Type.String, not FormatCELType)."""
         name = _DECLARED.get(self.kind, self.name)
         if not self.params:
             return name
@@ -114,7 +116,7 @@ def same(left: Type, right: Type) -> bool:
 
 
 class Substitutions:
-    """What type parameters stand for, found while an expression is checked."""
+    """The types that type parameters stand for, found while an expression is checked."""
 
     __slots__ = ("bound",)
 

@@ -1,4 +1,4 @@
-"""What is checked of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
+"""The checks of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
 
 from pilothouse._cel import EvaluationError
 from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr
@@ -15,7 +15,8 @@ _RUNTIME_NAMES = {
 }
 _TEXTUAL = frozenset(
     (
-        "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type", "null",
+        "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type",
+        "null",
     )
 )  # fmt: skip
 _TAKEN = {

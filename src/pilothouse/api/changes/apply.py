@@ -25,7 +25,8 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
 """The field manager that takes over the fields which kubectl set by client-side apply."""
 BEFORE_FIRST_APPLY = "before-first-apply"
-"""The manager recorded as owner of all fields of an object without managedFields when it is first applied to."""
+"""The manager recorded as owner of all fields of an object
+without managedFields when it is first applied to."""
 
 
 def apply(
@@ -95,7 +96,8 @@ _MANAGED = ".metadata.managedFields"
 
 
 def check_config(type: Type, config: Object) -> None:
-    """Refuse a configuration that does not fit its type (500, errors.Unknown) or brings managedFields (BadRequest)."""
+    """Refuse a configuration that does not fit its type
+    (500, errors.Unknown) or brings managedFields (BadRequest)."""
     metadata = config.get("metadata")
     inner = metadata if isinstance(metadata, dict) else {}
     wrong = fieldset.validate(type, config)
@@ -233,7 +235,8 @@ def _named(type: Type, value: Any) -> Set:
 
 
 MAX_LISTED = 64 * 1024
-"""Characters of paths that a conflict lists; an object may have very many fields, each with long list keys."""
+"""Characters of paths that a conflict lists;
+an object may have very many fields, each with long list keys."""
 
 
 def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:

@@ -21,8 +21,8 @@ Path = tuple[str, ...]
 Set = dict[str, Any]
 Convert = Callable[[list[Object]], list[Object]]
 Versions = Callable[[str], tuple[Type, Convert] | None]
-"""Gives for another API version its type and how objects of the request's version become objects of it; None when
-the version is no longer known. The conversion may raise Unconverted."""
+"""Gives for another API version its type and how objects of the request's version become objects of it; None
+when the version is no longer known. The conversion may raise Unconverted."""
 
 MAX_UPDATERS = 10
 """Number of Update entries that are kept separate; older ones are merged into one."""
@@ -65,7 +65,8 @@ class Entry:
 
     @property
     def identity(self) -> str:
-        """The entry's key. Applying in another version updates the same entry; other writes make one per version."""
+        """The entry's key. Applying in another version updates the same entry;
+        other writes make one per version."""
         return identity(self.manager, self.operation, self.api_version, self.subresource)
 
     def encode(self) -> Object:
@@ -187,7 +188,8 @@ class Tracker:
     def losses(
         self, entries: Entries, live: Object, new: Object, writer: str, changes: tuple[Set, Set]
     ) -> list[tuple[str, Set, Set]]:
-        """For each entry except `writer`: (identity, its fields that the write changes, fields that it removes).
+        """For each entry except `writer`:
+        (identity, its fields that the write changes, fields that it removes).
 
         `changes` are (changed, removed) in the request's version. Entries of unknown versions are dropped.
         """
@@ -212,7 +214,8 @@ class Tracker:
         return out
 
     def version(self, api_version: str) -> tuple[Type, Convert] | None:
-        """The type of an entry's version and the conversion to it; None if the version is not served any more."""
+        """The type of an entry's version and the conversion to it;
+        None if the version is not served any more."""
         if api_version == self.api_version or self.versions is None:
             return self.type, lambda objects: objects
         return self.versions(api_version)
@@ -223,9 +226,11 @@ class Tracker:
         return own[1]([obj])[0] if own is not None else obj
 
     def take(self, entries: Entries, key: str, lost: Set, gone: Set) -> None:
-        """Remove fields from an entry that others have changed or that were removed; delete it once it is empty."""
+        """Remove fields from an entry that others have changed or that were removed;
+        delete it once it is empty."""
         entry = entries[key]
-        # Two differences instead of one with a union: `gone` is the same set for each of possibly many entries.
+        # Two differences instead of one with a union:
+        # `gone` is the same set for each of possibly many entries.
         left = fieldset.difference(fieldset.difference(entry.fields, lost), gone)
         if not left:
             del entries[key]
@@ -279,7 +284,8 @@ def update(
 
     The managedFields that the client sent are the state before the write, unless they are invalid or the
     write is to a subresource. An empty list, or one with one empty entry, clears them. An object without
-    entries stays untracked, and so does one that is not of its type: `fits` says that a decoder has made sure of it.
+    entries stays untracked, and so does one that is not of its type:
+    `fits` says that a decoder has made sure of it.
     """
     metadata = new.setdefault("metadata", {})
     sent = metadata.pop("managedFields", None)

@@ -1,4 +1,5 @@
-"""Field managers of a Scale: those of the object that own its replicas (apimachinery managedfields ScaleHandler)."""
+"""Field managers of a Scale: those of the object that own its replicas
+(apimachinery managedfields ScaleHandler)."""
 
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ _IN_SCALE = ("f:spec", "f:replicas")
 
 
 def to_scale(encoded: list[Object] | None, replicas: Path) -> list[Object]:
-    """The managedFields of the Scale of an object whose own are `encoded`; `replicas` is where the object has them."""
+    """The managedFields of the Scale of an object whose own are `encoded`;
+    `replicas` is where the object has them."""
     path, own = _names(replicas), fieldset.of((_IN_SCALE,))
     return managed.encode(
         {
@@ -28,8 +30,9 @@ def to_object(
 ) -> list[Object]:
     """The managedFields of an object, `encoded` before, whose Scale was written and has `scale` now.
 
-    As upstream, an entry for an update never keeps the replicas: its identity names the version of the object, that of
-    the Scale's entry the version of the Scale. So a manager may have two entries, and new ones have no time.
+    As upstream, an entry for an update never keeps the replicas: its identity names the version of the
+    object, that of the Scale's entry the version of the Scale.
+    So a manager may have two entries, and new ones have no time.
     """
     path, out = _names(replicas), Entries()
     before, left = managed.decode(encoded), managed.decode(scale)

@@ -38,8 +38,8 @@ _MISSING = object()
 
 
 class Inapplicable(Exception):
-    """An operation that does not fit the document, in the words of upstream's library. Clients that send a patch get a
-    general text instead.
+    """An operation that does not fit the document, in the words of upstream's library.
+    Clients that send a patch get a general text instead.
     """
 
 
@@ -378,8 +378,8 @@ class _Document:
         self.moved += count
         if self.moved > MAX_MOVED:
             raise errors.RequestEntityTooLarge(
-                "Request entity too large: The operations of a JSON patch may move items of lists by no more than"
-                f" {MAX_MOVED} places"
+                "Request entity too large: The operations of a JSON patch may move items of lists by no more"
+                f" than {MAX_MOVED} places"
             )
 
     def _find(self, path: str, missing: str) -> tuple[Any, str]:
@@ -425,7 +425,8 @@ def _unescape(part: str) -> str:
 
 
 def _position(container: list[Any], key: str, extra: int = 0) -> int:
-    """The index that a key denotes; negative ones count from the end, or one further (`extra`) for an insertion."""
+    """The index that a key denotes; negative ones count from the end,
+    or one further (`extra`) for an insertion."""
     if not _INDEX.fullmatch(key):
         raise Inapplicable(
             f"value was not a proper array index: '{key}': strconv.Atoi: parsing {quote(key)}: invalid syntax"

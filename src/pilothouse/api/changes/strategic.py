@@ -29,7 +29,8 @@ List = list[Any]
 
 
 def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> tuple[Any, list[str]]:
-    """Merge the patch into the live object; returns it with the messages of strict decoding about the patch."""
+    """Merge the patch into the live object;
+    returns it with the messages of strict decoding about the patch."""
     try:
         patch, notes = decode_object(body)
     except ValueError as err:
@@ -156,7 +157,8 @@ def _check_order(change: List, order: List, key: str) -> None:
                 break
         else:
             raise errors.Unknown(
-                f"The order in patch list:\n{gotext.value(change)}\n doesn't match {_ORDER} list:\n{gotext.value(order)}\n"
+                f"The order in patch list:\n{gotext.value(change)}\n doesn't match {_ORDER}"
+                f" list:\n{gotext.value(order)}\n"
             )
 
 
@@ -222,8 +224,8 @@ def _without_special(original: List, patch: List, key: str) -> tuple[List, List]
     return original, plain
 
 
-# Order: items in the patch have the patch's order; the others keep that of the live list, and precede an item of the
-# patch if they do so in the live list.
+# Order: items in the patch have the patch's order; the others keep that of the live list, and precede an item
+# of the patch if they do so in the live list.
 
 
 def _in_order(merged: List, order: List, live: List, key: str, kind: type) -> List:

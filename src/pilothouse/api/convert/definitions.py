@@ -1,7 +1,7 @@
 """Converts definitions of custom resources from v1beta1, in which kube-apiserver still stores them, to v1.
 
-Its v1 conversion keeps what all versions have in common once (pkg/apis/apiextensions/v1/conversion.go), and its store
-writes the form of v1beta1 with v1beta1's names. No server has served that version since v1.22.
+Its v1 conversion keeps what all versions have in common once (pkg/apis/apiextensions/v1/conversion.go), and
+its store writes the form of v1beta1 with v1beta1's names. No server has served that version since v1.22.
 """
 
 from pilothouse.api.values.fields import Object

@@ -34,7 +34,8 @@ _EVENT_NAMES = {
 
 
 def normalise(obj: Object, group: str, kind: str) -> None:
-    """Apply the conversion to the internal type and back, in place; ValueError if the object cannot be converted."""
+    """Apply the conversion to the internal type and back, in place;
+    ValueError if the object cannot be converted."""
     function = _NORMALISE.get((group, kind))
     if function is not None:
         function(obj)
@@ -108,7 +109,8 @@ def _spec_template(obj: Object) -> None:
 
 
 def template_generation(obj: Object) -> int:
-    """The template generation in a daemon set's annotation, 0 without one; raises ValueError with Go's message."""
+    """The template generation in a daemon set's annotation, 0 without one;
+    raises ValueError with Go's message."""
     text = (obj["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION)
     if text is None:
         return 0

@@ -21,7 +21,8 @@ _REFERENCE = re.compile(
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}\Z")
 _MAX_REPOSITORY = 255
 _MAX_REFERENCE = 4096
-"""Longest image reference, in characters. Upstream limits only the path; a host has up to 253, a tag up to 128."""
+"""Longest image reference, in characters.
+Upstream limits only the path; a host has up to 253, a tag up to 128."""
 
 
 def fill(obj: Object, **members: Any) -> None:

@@ -1,6 +1,8 @@
-"""Takes the OpenAPI documents of other servers apart and adds them to this server's (kube-openapi pkg/aggregator).
+"""Takes the OpenAPI documents of other servers apart and adds them to this server's
+(kube-openapi pkg/aggregator).
 
-What another server sends may be anything. It is read with limits, and ValueError is raised for all that is no document.
+What another server sends may be anything.
+It is read with limits, and ValueError is raised for all that is no document.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ Find = Callable[[str], Document | None]
 
 
 class Part(NamedTuple):
-    """What a group version contributes to the document of version 2."""
+    """The contribution of a group version to the document of version 2."""
 
     paths: Document
     definitions: Document
@@ -36,9 +38,11 @@ def read(data: bytes) -> Document:
 
 
 def part_of(document: Document, group: str, version: str) -> Part:
-    """The paths of a group version, and the definitions that they use, with their names; ValueError for a malformed one.
+    """The paths of a group version, and the definitions that they use, with their names;
+    ValueError for a malformed one.
 
-    References to shared parameters are replaced by the parameters, as this server's own document has none to share.
+    References to shared parameters are replaced by the parameters,
+    as this server's own document has none to share.
     """
     prefix = f"/apis/{group}/{version}/" if group else f"/api/{version}/"
     found = {path: item for path, item in _members(document, "paths") if path.startswith(prefix)}
@@ -105,10 +109,12 @@ def references(value: Any) -> Iterator[str]:
 
 
 def merge(parts: Iterable[Part], own: Find) -> Part:
-    """Join the parts of other servers, in the order of their priority, into one that is added to this server's document.
+    """Join the parts of other servers, in the order of their priority,
+    into one that is added to this server's document.
 
-    `own` finds this server's definitions. A definition of the same name that differs gets another name: `Name_v2`. One
-    that differs only in its group version kinds stays one, with those of both. A path that is there already is left out.
+    `own` finds this server's definitions. A definition of the same name that differs gets another name:
+    `Name_v2`. One that differs only in its group version kinds stays one, with those of both.
+    A path that is there already is left out.
     """
     paths: Document = {}
     definitions: Document = {}

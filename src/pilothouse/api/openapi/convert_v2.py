@@ -1,4 +1,5 @@
-"""Converts OpenAPI from version 2 to version 3, for aggregated servers that have no other (kube-openapi openapiconv)."""
+"""Converts OpenAPI from version 2 to version 3,
+for aggregated servers that have no other (kube-openapi openapiconv)."""
 
 from collections.abc import Iterable
 from typing import Any

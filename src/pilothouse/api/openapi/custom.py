@@ -1,4 +1,5 @@
-"""Definitions of custom resources in OpenAPI documents (apiextensions-apiserver pkg/controller/openapi/builder)."""
+"""Definitions of custom resources in OpenAPI documents
+(apiextensions-apiserver pkg/controller/openapi/builder)."""
 
 from typing import Any
 
@@ -47,7 +48,8 @@ def custom_schema(kind: Kind, declared: Document) -> Document:
 def custom_schema_v2(kind: Kind, declared: Document) -> Document:
     """The same for version 2, which says nothing of the members when others are allowed beside them.
 
-    kubectl would refuse members that it does not find in the properties. `version_2.definition` does the rest.
+    kubectl would refuse members that it does not find in the properties.
+    `version_2.definition` does the rest.
     """
     if is_open(declared):
         return _of_any_members(kind)
@@ -105,7 +107,8 @@ def _reference(short: str, description: str) -> Document:
 
 
 def _published(declared: Document) -> Document:
-    """A copy of a schema with its members by name, in which int-or-string is also said in plain OpenAPI (Unfold)."""
+    """A copy of a schema with its members by name,
+    in which int-or-string is also said in plain OpenAPI (Unfold)."""
     out = {name: value for name, value in declared.items() if value is not None}
     if out.get("x-kubernetes-int-or-string"):
         _unfold(out)
@@ -121,7 +124,8 @@ def _published(declared: Document) -> Document:
 
 
 def _unfold(out: Document) -> None:
-    """Say that a value is an integer or a string, unless the schema says so in one of the two ways that are allowed."""
+    """Say that a value is an integer or a string,
+    unless the schema says so in one of the two ways that are allowed."""
     every = out.get("allOf") or []
     if out.get("anyOf") == _EITHER or (every and every[0].get("anyOf") == _EITHER):
         return
@@ -134,7 +138,8 @@ def _unfold(out: Document) -> None:
 def _embed(out: Document, open_has_members: bool) -> None:
     """Add what every object has to the embedded ones, in place (addEmbeddedProperties).
 
-    `open_has_members`: also to those that preserve unknown members. kubectl validates by version 2 and would refuse these.
+    `open_has_members`: also to those that preserve unknown members.
+    kubectl validates by version 2 and would refuse these.
     """
     below: list[Any] = [
         out.get("items"),

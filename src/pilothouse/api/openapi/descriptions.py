@@ -1,7 +1,8 @@
-"""Descriptions of the built-in types and their fields, which the build lays beside this package (tools/gen_descriptions.py).
+"""Descriptions of the built-in types and their fields,
+which the build lays beside this package (tools/gen_descriptions.py).
 
-They are more than half of a document, and few servers are asked for one: files are read while a document is built, and
-nothing is kept. A server that was built without them serves documents without descriptions.
+They are more than half of a document, and few servers are asked for one: files are read while a document is
+built, and nothing is kept. A server that was built without them serves documents without descriptions.
 """
 
 import zlib
@@ -28,19 +29,21 @@ Package = dict[str, tuple[str, dict[str, str]]]
 
 
 class Descriptions:
-    """The descriptions in a folder: one file of zlib-compressed JSON for each Go package, as `schema.load` has it."""
+    """The descriptions in a folder: one file of zlib-compressed JSON for each Go package,
+    as `schema.load` has it."""
 
     def __init__(self, folder: Traversable | None = None) -> None:
         self._folder = folder or resources.files("pilothouse.api") / "descriptions"
 
     @cached_property
     def digest(self) -> str:
-        """What tells these descriptions from others, "" where there are none."""
+        """A text that differs where the descriptions differ, "" where there are none."""
         found = self._folder / "digest"
         return found.read_text() if found.is_file() else ""
 
     def reader(self) -> "Reader":
-        """What finds descriptions while one document is built; keeps the packages that it has read."""
+        """A reader of descriptions for the time that one document is built;
+        it keeps the packages that it has read."""
         return Reader(self._folder)
 
 

@@ -1,4 +1,5 @@
-"""Builds OpenAPI documents on demand: version 3 documents per group version, and the parts of the version 2 document.
+"""Builds OpenAPI documents on demand:
+version 3 documents per group version, and the parts of the version 2 document.
 
 A document depends only on the served resources and their schemas. Its hash is computed from these without
 building the document, so the index of version 3 is cheap.
@@ -130,7 +131,8 @@ class OpenAPI:
         return version_3.document(flavour, operations, schemas)
 
     def part_v2(self, name: str) -> version_2.Part:
-        """What a group version adds to the version 2 document besides built-in definitions; raises KeyError."""
+        """The part that a group version adds to the version 2 document besides built-in definitions;
+        raises KeyError."""
         kinds = self.kinds(name)
         operations = self._operations(name, kinds)
         own = {found: version_2.definition(of) for found, of in self._custom(kinds, custom_schema_v2)}
@@ -145,11 +147,12 @@ class OpenAPI:
         return version_2.Part({}, {name: version_2.definition(of) for name, of in found.items()}, {})
 
     def built_in_key(self, uses: Iterable[str]) -> str:
-        """What tells the built-in definitions that parts use from others."""
+        """A key of the built-in definitions that parts use."""
         return hashlib.sha256(json.dumps([self._descriptions.digest, *sorted(uses)]).encode()).hexdigest()
 
     def finder_v2(self) -> Callable[[str], Document | None]:
-        """A function that finds a definition of version 2 by its name; for threads, it does not see later changes."""
+        """A function that finds a definition of version 2 by its name;
+        for threads, it does not see later changes."""
         described = self._descriptions.reader()
         own = {
             custom_name(kind.group, kind.version, kind.kind): kind
@@ -210,7 +213,8 @@ class OpenAPI:
         return operations
 
     def _schema(self, kind: Kind, declared: Declared) -> Document:
-        """A declared schema; an unreadable one is replaced by one that allows anything, so others are served."""
+        """A declared schema; an unreadable one is replaced by one that allows anything,
+        so others are served."""
         try:
             return declared.document
         except Exception:
@@ -220,7 +224,8 @@ class OpenAPI:
     def _custom(
         self, kinds: Iterable[Kind], write: Callable[[Kind, Document], Document]
     ) -> Iterator[tuple[str, Document]]:
-        """The definitions of custom resources, which `write` makes of declared schemas, and those of their lists."""
+        """The definitions of custom resources,
+        which `write` makes of declared schemas, and those of their lists."""
         for kind in kinds:
             if kind.declared is not None:
                 own = custom_name(kind.group, kind.version, kind.kind)

@@ -1,4 +1,5 @@
-"""Differences between the OpenAPI documents of built-in and custom resources, which upstream builds in two places."""
+"""Differences between the OpenAPI documents of built-in and custom resources,
+which upstream builds in two places."""
 
 from dataclasses import dataclass
 
@@ -15,13 +16,13 @@ STRATEGIC_PATCH, APPLY_PATCH = "application/strategic-merge-patch+json", "applic
 class Flavour:
     """The properties of a group version's document besides its resources.
 
-    media_types: of answers. stream_types: added to a list's media types by its watch. consumes: the media types of
-    requests; patch_types: those of patches. patch_codes: the statuses of a successful patch. watch_paths: the
-    deprecated paths below /watch/ are listed, and a list's description mentions watch. group_paths: the
-    discovery paths of the group and the group version are listed. subresource_kinds: operations on a
-    subresource name the kind of its body instead of the resource's kind. delete_options: deletes of a collection
-    take the options of deletes, without it those of lists. security: documents of version 3 tell how clients
-    authenticate.
+    media_types: of answers. stream_types: added to a list's media types by its watch. consumes: the media
+    types of requests; patch_types: those of patches. patch_codes: the statuses of a successful patch.
+    watch_paths: the deprecated paths below /watch/ are listed, and a list's description mentions watch.
+    group_paths: the discovery paths of the group and the group version are listed. subresource_kinds:
+    operations on a subresource name the kind of its body instead of the resource's kind. delete_options:
+    deletes of a collection take the options of deletes, without it those of lists. security: documents of
+    version 3 tell how clients authenticate.
     """
 
     title: str

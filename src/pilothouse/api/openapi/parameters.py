@@ -1,4 +1,5 @@
-"""Parameters of operations, and which of them belong to a path as a whole (kube-openapi pkg/builder findCommonParameters)."""
+"""Parameters of operations, and which of them belong to a path as a whole
+(kube-openapi pkg/builder findCommonParameters)."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,7 +15,8 @@ class Parameter(NamedTuple):
 
 
 def common(operations: Iterable[tuple[Parameter, ...]]) -> list[Parameter]:
-    """The parameters that each of a path's operations has, by name and place. At least one operation is given."""
+    """The parameters that each of a path's operations has, by name and place.
+    At least one operation is given."""
     first, *others = operations
     shared = {(one.name, one.place): one for one in first}
     for parameters in others:

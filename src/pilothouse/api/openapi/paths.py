@@ -102,7 +102,8 @@ class Kind(Protocol):
 
     @property
     def selectable_fields(self) -> tuple[str, ...]:
-        """The fields of which a definition says that they can be selected by, as paths without a leading dot."""
+        """The fields of which a definition says that they can be selected by,
+        as paths without a leading dot."""
 
     @property
     def returns_deleted(self) -> bool:
@@ -117,8 +118,8 @@ class Kind(Protocol):
 class Operation:
     """One method of one path.
 
-    `answer` and `body` name a definition or a plain JSON type. `parameters` are those of the query and of the path.
-    `consumes` and `answer_types` are media types.
+    `answer` and `body` name a definition or a plain JSON type. `parameters` are those of the query and of the
+    path. `consumes` and `answer_types` are media types.
     """
 
     path: str
@@ -162,7 +163,8 @@ def path_item(
     show: Callable[[Operation, list[Parameter]], Document],
     show_parameter: Callable[[Parameter], Document],
 ) -> Document:
-    """The operations of one path. `show` is given an operation and the parameters that all of them have, which stand once."""
+    """The operations of one path. `show` is given an operation and the parameters that all of them have,
+    which stand once."""
     operations = tuple(operations)
     shared = common(one.parameters for one in operations)
     item: Document = {one.method: show(one, shared) for one in operations}
@@ -175,7 +177,8 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 
 def identifier(text: str, capital: bool) -> str:
-    """Convert text to a part of an operation's ID: letters and digits, with a capital after any other character."""
+    """Convert text to a part of an operation's ID:
+    letters and digits, with a capital after any other character."""
     first, *parts = re.split(r"[^A-Za-z0-9_]+|^[0-9]", text)
     joined = first + "".join(part[:1].upper() + part[1:] for part in parts)
     return joined[:1].upper() + joined[1:] if capital else joined
@@ -196,7 +199,8 @@ def name_of(path: str, verb: str, rest: str) -> tuple[str, list[str]]:
 
 
 class Paths:
-    """Makes the operations of resources. `definition` returns the name of a kind's definition, "" if it has none."""
+    """Makes the operations of resources.
+    `definition` returns the name of a kind's definition, "" if it has none."""
 
     def __init__(self, definition: Callable[[str, str, str], str]) -> None:
         self._definition = definition

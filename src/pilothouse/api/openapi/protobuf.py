@@ -1,7 +1,8 @@
-"""Writes protobuf messages out of JSON values, for the two versions of OpenAPI (gnostic's OpenAPIv2.proto and OpenAPIv3.proto).
+"""Writes protobuf messages out of JSON values,
+for the two versions of OpenAPI (gnostic's OpenAPIv2.proto and OpenAPIv3.proto).
 
-A message is a table: JSON member -> field number and what writes the field. As in proto3, fields with the zero value of
-their type are left out, except where a message says which of several forms a value has.
+A message is a table: JSON member -> field number and what writes the field. As in proto3, fields with the
+zero value of their type are left out, except where a message says which of several forms a value has.
 """
 
 import struct

@@ -1,4 +1,5 @@
-"""Encodes OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients request instead of JSON.
+"""Encodes OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto),
+which some clients request instead of JSON.
 
 Documents are joined from parts that were encoded separately.
 """

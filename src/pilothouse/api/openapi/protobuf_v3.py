@@ -1,4 +1,5 @@
-"""Encodes OpenAPI version 3 in protobuf (gnostic's OpenAPIv3.proto), which some clients request instead of JSON."""
+"""Encodes OpenAPI version 3 in protobuf (gnostic's OpenAPIv3.proto),
+which some clients request instead of JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +31,8 @@ def document(value: Mapping[str, Any]) -> bytes:
 
 
 def _plain_schema(value: Mapping[str, Any]) -> bytes:
-    """Encode a Schema. Recursion uses two Python calls per level, because definitions may be deeply nested."""
+    """Encode a Schema. Recursion uses two Python calls per level,
+    because definitions may be deeply nested."""
     found: Found = []
     for name, member in value.items():
         if name == "properties":

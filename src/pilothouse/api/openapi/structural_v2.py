@@ -1,4 +1,5 @@
-"""Simplifies schemas of definitions for OpenAPI v2, so that clients that validate by it refuse nothing that is valid.
+"""Simplifies schemas of definitions for OpenAPI v2,
+so that clients that validate by it refuse nothing that is valid.
 
 Upstream: apiextensions-apiserver pkg/controller/openapi/v2/conversion.go and builder.go (buildKubeNative).
 """
@@ -12,7 +13,8 @@ _JUNCTORS = ("allOf", "anyOf", "oneOf", "not")
 
 
 def is_open(declared: Document) -> bool:
-    """Whether nothing may be said of a kind's members: it has no schema, or its root preserves unknown ones."""
+    """Whether nothing may be said of a kind's members:
+    it has no schema, or its root preserves unknown ones."""
     return not declared or bool(declared.get(PRESERVE))
 
 

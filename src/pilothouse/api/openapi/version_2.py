@@ -1,7 +1,7 @@
 """Writes operations and definitions in the form of OpenAPI version 2 (kube-openapi pkg/builder).
 
-A document is joined of parts, one for each group version, and of the built-in definitions that they use. The same parameter
-may stand in several parts.
+A document is joined of parts, one for each group version, and of the built-in definitions that they use. The
+same parameter may stand in several parts.
 """
 
 import base64
@@ -32,11 +32,13 @@ FRAME: Document = {
 """The document without `paths`, `definitions` and `parameters`, to which all parts contribute."""
 
 _OWN = ("name", "fieldValidation", "dryRun")
-"""Parameters that each operation has for itself: the first tells of a kind, kubectl looks for the others there."""
+"""Parameters that each operation has for itself:
+the first tells of a kind, kubectl looks for the others there."""
 
 
 class Part(NamedTuple):
-    """What a group version contributes to the document. `uses` names the built-in definitions that it needs."""
+    """The contribution of a group version to the document.
+    `uses` names the built-in definitions that it needs."""
 
     paths: Document
     definitions: Document

@@ -81,7 +81,8 @@ def references(found: Document) -> Iterator[str]:
 
 
 def definition(found: Document, described: Described) -> Document:
-    """A stored definition with its descriptions; references with sibling members are moved into allOf (WrapRefs)."""
+    """A stored definition with its descriptions;
+    references with sibling members are moved into allOf (WrapRefs)."""
     out = dict(found)
     if described.text:
         out["description"] = described.text

@@ -121,7 +121,8 @@ def _plan(type: Type) -> Plan:
 
 
 def _step(number: int, member: "Field | Table") -> tuple[str, Put, bytes]:
-    """A member's name, its writer, and the bytes written if it is absent; without a name, for the whole object."""
+    """A member's name, its writer, and the bytes written if it is absent;
+    without a name, for the whole object."""
     if isinstance(member, dict):
         return "", _message(number, Plan(member).encode), _EMPTY
     type = member.type

@@ -1,4 +1,5 @@
-"""Decodes custom resources: request bodies, patched objects and stored objects (apiextensions crdHandler's codecs)."""
+"""Decodes custom resources: request bodies,
+patched objects and stored objects (apiextensions crdHandler's codecs)."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -27,7 +28,8 @@ class StructuralCodec:
         self._schema = schema
 
     def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
-        """Decode a body; returns the pruned, defaulted object and warnings. Raises BadRequest, UnsupportedMediaType."""
+        """Decode a body; returns the pruned, defaulted object and warnings.
+        Raises BadRequest, UnsupportedMediaType."""
         media = codec.media_type(content_type)
         if media == codec.PROTOBUF:
             raise codec.unsupported_media_type(codec.MEDIA_TYPES)
@@ -56,8 +58,8 @@ class StructuralCodec:
     def decode_value(self, value: Object, applied: bool = False) -> tuple[Object, list[str]]:
         """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError.
 
-        Of one that was `applied`, nulls that its schema refuses are kept: validation tells of them. Members of its
-        metadata that cannot be read are left out.
+        Of one that was `applied`, nulls that its schema refuses are kept: validation tells of them. Members
+        of its metadata that cannot be read are left out.
         """
         try:
             codec.kind_of(value, self.expected)
@@ -74,7 +76,8 @@ class StructuralCodec:
             raise _schema.DecodeError(str(error)) from None
 
     def normalise(self, obj: Object, applied: bool = False) -> list[str]:
-        """Prune, drop nulls and set defaults in place; returns unknown fields. ValueError for invalid metadata.
+        """Prune, drop nulls and set defaults in place; returns unknown fields.
+        ValueError for invalid metadata.
 
         `applied` as in decode_value().
         """
@@ -106,9 +109,11 @@ class StructuralCodec:
         return obj
 
     def reduce(self, obj: Object) -> Object:
-        """Bring an object that was converted to this version into its form in place: sets its apiVersion and prunes.
+        """Bring an object that was converted to this version into its form in place:
+        sets its apiVersion and prunes.
 
-        It gets no defaults: those of the version in which it is stored were set before (unstructuredDefaulter).
+        It gets no defaults: those of the version in which it is stored were set before
+        (unstructuredDefaulter).
         """
         schema = self._schema()
         obj["apiVersion"] = self.api_version

@@ -1,4 +1,5 @@
-"""Correlates a new value of a custom resource with the old one at the same place (apiserver cel/common CorrelatedObject)."""
+"""Correlates a new value of a custom resource with the old one at the same place
+(apiserver cel/common CorrelatedObject)."""
 
 from collections.abc import Hashable
 from time import perf_counter
@@ -18,7 +19,8 @@ class Clock:
 
 
 class Correlation:
-    """A new value, the old value at the same place, and their schema (apiserver cel/common CorrelatedObject)."""
+    """A new value, the old value at the same place,
+    and their schema (apiserver cel/common CorrelatedObject)."""
 
     __slots__ = ("_children", "_equal", "_identify", "_old_items", "clock", "new", "old", "schema")
 

@@ -1,4 +1,5 @@
-"""Resolves field paths of selectable fields and CEL rules in a schema (apiserver/schema/cel ValidFieldPath)."""
+"""Resolves field paths of selectable fields and CEL rules in a schema
+(apiserver/schema/cel ValidFieldPath)."""
 
 import re
 from collections.abc import Iterator

@@ -68,7 +68,8 @@ def _uuid(version: str, variant: str) -> Callable[[str], bool]:
 
 
 def hostname(text: str) -> bool:
-    """RFC 1123 names, also with symbols and letters of any script; the last of several labels consists of letters."""
+    """RFC 1123 names, also with symbols and letters of any script;
+    the last of several labels consists of letters."""
     if len(text.encode()) > 255:
         return False
     *labels, last = text.split(".")

@@ -9,7 +9,8 @@ from typing import Any
 import re2
 
 SMALL_BYTES, LARGE_BYTES = 256 << 10, 4 << 20
-"""Memory that a program and its states may use: most patterns are small; `.{1,1000}`, for example, is large."""
+"""Memory that a program and its states may use:
+most patterns are small; `.{1,1000}`, for example, is large."""
 SMALL_KEPT, LARGE_KEPT = 64, 2
 """Programs that are kept, so that all together use at most 24 MB."""
 MOST_STEPS = 1 << 29

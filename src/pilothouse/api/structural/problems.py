@@ -39,7 +39,8 @@ class Problem(NamedTuple):
 
 
 class Result:
-    """Distinct problems, and the number of checks that the value passed, which selects the best alternative."""
+    """Distinct problems, and the number of checks that the value passed,
+    which selects the best alternative."""
 
     __slots__ = ("count", "problems")
 

@@ -24,10 +24,11 @@ MOST_DEFAULTED = 16 << 20
 class Schema:
     """A node of a structural schema.
 
-    type: "" where none is given. additional: the schema of further members, True or False where only that was said,
-    None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
-    have one. embeds: whether embedded resources stand here or below. formatted: a string with a format, of which the
-    types of managed fields know only that it is a scalar (kube-openapi schemaconv).
+    type: "" where none is given. additional: the schema of further members, True or False where only that was
+    said, None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted:
+    the members that have one. embeds: whether embedded resources stand here or below. formatted: a string
+    with a format, of which the types of managed fields know only that it is a scalar
+    (kube-openapi schemaconv).
     """
 
     __slots__ = (
@@ -95,7 +96,8 @@ def compile(declared: Object) -> Schema:
 
 
 def prune(obj: Object, schema: Schema) -> list[str]:
-    """Drop fields that a resource's schema does not have; returns their sorted paths. Leaves metadata unchanged."""
+    """Drop fields that a resource's schema does not have; returns their sorted paths.
+    Leaves metadata unchanged."""
     unknown: list[Path] = []
     _prune_object(obj, schema, None, unknown, skip=schema.preserve, embedded=True)
     return show_all(unknown)
@@ -110,7 +112,8 @@ def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
 
 
 def _prune(value: Any, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool = False) -> None:
-    """With `skip`, unknown members are kept, but known members below are pruned by their own schemas."""
+    """Prune a value. With `skip`, unknown members are kept,
+    but known members below are pruned by their own schemas."""
     skip = schema is not None and (schema.preserve or skip)
     if isinstance(value, dict):
         _prune_object(
@@ -180,7 +183,8 @@ def children(schema: Schema) -> list[Schema]:
 
 
 def drop_nulls(value: Any, schema: Schema | None, typed: bool = True) -> None:
-    """Drop nulls that are neither allowed nor replaced by a default; those of a type only where `typed` is set."""
+    """Drop nulls that are neither allowed nor replaced by a default;
+    those of a type only where `typed` is set."""
     if isinstance(value, dict):
         gone = []
         for name, item in value.items():
@@ -201,7 +205,8 @@ def drop_nulls(value: Any, schema: Schema | None, typed: bool = True) -> None:
 
 
 def default(value: Any, schema: Schema | None) -> None:
-    """Set defaults for absent members and for nulls that are not allowed; ValueError if they are too large."""
+    """Set defaults for absent members and for nulls that are not allowed;
+    ValueError if they are too large."""
     if schema is not None:
         _default(value, schema, [MOST_DEFAULTED])
 
@@ -244,7 +249,8 @@ _MEMBER = 16
 
 
 def type_of(schema: Schema | None) -> Type:
-    """The type of a resource with this schema: all members are optional; adds kind, apiVersion and metadata."""
+    """The type of a resource with this schema:
+    all members are optional; adds kind, apiVersion and metadata."""
     root = _type(schema) if schema is not None else Type("struct", preserve_unknown=True)
     if root.kind != "struct":
         root = Type("struct", preserve_unknown=True)
@@ -259,7 +265,8 @@ def _add_type_meta(type: Type) -> None:
 
 
 def _type(schema: Schema, preserve: bool = False) -> Type:
-    """`preserve`: a schema above preserves unknown fields. All below it then do (kube-openapi schemaconv visitSpec)."""
+    """`preserve`: a schema above preserves unknown fields.
+    All below it then do (kube-openapi schemaconv visitSpec)."""
     preserve = preserve or schema.preserve
     if schema.type == "array":
         return Type(
@@ -295,4 +302,4 @@ _SCALARS = {
     "boolean": Type("bool"),
     "": Type("any"),
 }
-"""By the `type` of a schema; one that says x-kubernetes-int-or-string has none."""
+"""Types by the `type` of a schema; one that says x-kubernetes-int-or-string has none."""

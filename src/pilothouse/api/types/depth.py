@@ -22,7 +22,8 @@ TOO_DEEP = "exceeded max depth"
 
 
 def is_too_deep(value: Any, around: int = 0) -> bool:
-    """Whether a decoded value, within `around` outer levels, has more levels of objects and arrays than allowed."""
+    """Whether a decoded value, within `around` outer levels,
+    has more levels of objects and arrays than allowed."""
     return is_deeper(value, MAX_DEPTH - around)
 
 
@@ -69,7 +70,8 @@ def readable(value: bytes) -> Object:
 
 
 def outlined(value: bytes) -> Object:
-    """Decode a stored object for a table or its metadata; reduces it to its type and metadata if it is too deep."""
+    """Decode a stored object for a table or its metadata;
+    reduces it to its type and metadata if it is too deep."""
     obj = readable(value)
     return _outline(value) if is_deeper(obj, MAX_DEPTH + _WRAPPING_LEVELS) else obj
 

@@ -1,5 +1,5 @@
-"""Orders the members of objects as Go's encoding/json writes them: those of structs as the type declares them, those of
-maps by their names."""
+"""Orders the members of objects as Go's encoding/json writes them:
+those of structs as the type declares them, those of maps by their names."""
 
 from typing import Any
 

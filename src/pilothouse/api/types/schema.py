@@ -20,12 +20,12 @@ class Type:
     kind: struct (known `fields`), map (string keys, values of `items`), list (of `items`), string, int32,
     int64, number, bool, bytes (base64 text), time, microtime, duration, quantity, intorstring, scalar (of any
     type), any (arbitrary JSON), schemaor (a JSON schema, which is the struct `items`; or a bool, a list of
-    schemas or a list of names). name: the OpenAPI definition's name for a struct, else "". list_type: atomic |
-    set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic. map_type: atomic | granular
-    ("" counts as granular), for structs and maps. go: the type's name in Go, for messages about wrong JSON
-    types. node: data of the compiled decoder about the type (see codec); paths: data of field sets (see
-    managed); empties: the result of `empty_lists`. order: the members of a built-in struct in the order of its
-    Go type.
+    schemas or a list of names). name: the OpenAPI definition's name for a struct, else "". list_type: atomic
+    | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic. map_type: atomic |
+    granular ("" counts as granular), for structs and maps. go: the type's name in Go, for messages about
+    wrong JSON types. node: data of the compiled decoder about the type (see codec); paths: data of field sets
+    (see managed); empties: the result of `empty_lists`. order: the members of a built-in struct in the order
+    of its Go type.
     """
 
     __slots__ = (

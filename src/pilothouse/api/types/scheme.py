@@ -117,7 +117,8 @@ def not_in_scheme(scheme: str, group: str, version: str, kind: str) -> str:
 
 
 def internal_package(group: str, version: str, kind: str) -> str:
-    """The Go package of a kind's internal type: `core`, `apps`. Kinds with the same one convert to each other."""
+    """The Go package of a kind's internal type: `core`, `apps`.
+    Kinds with the same one convert to each other."""
     found = _registered().get(group_version(group, version))
     package: str = found["package"].rsplit(".", 2)[-2] if found else group.partition(".")[0]
     if package == "events":

@@ -1,8 +1,9 @@
 """Makes numbers fit integer types as Go's conversion from unstructured objects does.
 
-Upstream decodes the results of strategic merge patches and applies with runtime.DefaultUnstructuredConverter. It assigns
-numbers by a plain conversion (apimachinery runtime/converter.go): an int32 keeps the low 32 bits, and a number outside
-int64 was read as a float, of which amd64 makes the lowest int64. A whole float becomes an integer.
+Upstream decodes the results of strategic merge patches and applies with runtime.DefaultUnstructuredConverter.
+It assigns numbers by a plain conversion (apimachinery runtime/converter.go): an int32 keeps the low 32 bits,
+and a number outside int64 was read as a float, of which amd64 makes the lowest int64.
+A whole float becomes an integer.
 """
 
 from typing import Any

@@ -110,8 +110,9 @@ _webhooks = rules.kind("""
 
 
 class _Around(NamedTuple):
-    """What webhooks are judged by. Those that replace others may keep some mistakes of these: selectors with invalid
-    values, no known review versions, names that are not unique; equal match conditions need not be judged again."""
+    """The circumstances by which webhooks are judged. Webhooks that replace others may
+    keep some mistakes of these: selectors with invalid values, no known review versions,
+    names that are not unique; equal match conditions need not be judged again."""
 
     mutating: bool
     any_value: bool
@@ -218,8 +219,8 @@ webhook-service
     port=0                              valid-port
     path+                               service-path
 """)
-"""A reference to a service with a port and an optional path. Upstream swaps name and namespace in this check, so a missing one
-is reported as the other."""
+"""A reference to a service with a port and an optional path.
+Upstream swaps name and namespace in this check, so a missing one is reported as the other."""
 
 
 @rules

@@ -33,7 +33,8 @@ rules = Rules(
 
 
 def template_options(old: Object | None, policy: PodPolicy, *path: str) -> PodOptions:
-    """Exceptions for values that the stored object's template has; `path` is where, if not at spec.template."""
+    """Exceptions for values that the stored object's template has;
+    `path` is where, if not at spec.template."""
     template = d.found(old, path or ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
@@ -82,8 +83,8 @@ def _collisions(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def status(counts: str, within: str = "", ready: str = "") -> d.Change:
-    """The rules of a status with counters, which must not be negative. within: those that must not exceed `replicas`; ready:
-    the name for what the available replicas must not exceed."""
+    """The rules of a status with counters, which must not be negative. within: those that must not exceed
+    `replicas`; ready: the name for what the available replicas must not exceed."""
     lines = [f"status.{member}? >=0" for member in counts.split()]
     lines += [
         f"status.{member} <=.replicas : cannot be greater than status.replicas" for member in within.split()
@@ -274,7 +275,7 @@ _stateful_set = rules.kind("""
       if not matchLabels and not matchExpressions
         invalid                         show:label-selector : empty selector is invalid for statefulset
 """)
-"""Its selector and what is before; around is whether it is new."""
+"""Rules of a StatefulSet's spec up to its selector; `around` is whether it is new."""
 
 
 def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
@@ -294,7 +295,8 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
 
 
 def _template_metadata_again(template: Object, errs: Errors) -> None:
-    """The template's labels and annotations once more, as upstream does (ValidatePodTemplateSpecForStatefulSet)."""
+    """The template's labels and annotations once more,
+    as upstream does (ValidatePodTemplateSpecForStatefulSet)."""
     metadata = template.get("metadata") or {}
     annotations, path = metadata.get("annotations") or {}, "spec.template.annotations"
     validate_labels(metadata.get("labels"), "spec.template.labels", errs)
@@ -303,7 +305,8 @@ def _template_metadata_again(template: Object, errs: Errors) -> None:
 
 
 def _template_faulty(old: Object, policy: PodPolicy) -> bool:
-    """Whether the stored template breaks the rules: from before they were applied, so that it stays allowed."""
+    """Whether the stored template breaks the rules:
+    from before they were applied, so that it stays allowed."""
     errs = Errors()
     _stateful_set_template(old.get("spec") or {}, errs, template_options(old, policy))
     return bool(errs)

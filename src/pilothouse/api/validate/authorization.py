@@ -39,7 +39,7 @@ validate_local_subject_access = rules.kind(
     spec.nonResourceAttributes?         never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
 """
 )
-"""It asks about its own namespace."""
+"""Rules of a LocalSubjectAccessReview, which asks about its own namespace."""
 
 
 @rules

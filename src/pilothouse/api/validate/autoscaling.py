@@ -70,7 +70,7 @@ def validate_autoscaler_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def _target_reference(target: Object, old: Object | None, errs: Errors) -> None:
-    """Only replication controllers can be scaled without an API group."""
+    """Check the target: only replication controllers can be scaled without an API group."""
     same = old is not None and all(old.get(m) == target.get(m) for m in ("apiVersion", "kind"))
     core = target.get("kind") == "ReplicationController"
     _reference(target, "spec.scaleTargetRef", errs, any_version=same, no_group=core)

@@ -26,7 +26,10 @@ OLD_JOB_NAME, OLD_CONTROLLER_UID = "job-name", "controller-uid"
 MANY = 100_000
 """Most pods at once and most failed indexes of an indexed job; with more completions, only FEWER of both."""
 FEWER = 10_000
-_FEWER = f"must be less than or equal to {FEWER} when completions are above {MANY} and used with backoff limit per index"
+_FEWER = (
+    f"must be less than or equal to {FEWER} when completions are above {MANY} and used with backoff limit per"
+    " index"
+)
 MAX_RULES = 20
 MAX_EXIT_CODES = 255
 MAX_SUCCEEDED_INDEXES = 64 * 1024
@@ -289,7 +292,8 @@ def _is_suspended(job: Object) -> bool:
 
 
 def _with_mutable_fields(new: Object, before: Object) -> Object:
-    """The old template with the new values of fields that may change; unchanged parts are shared, not copied."""
+    """The old template with the new values of fields that may change;
+    unchanged parts are shared, not copied."""
     before = {**before, "metadata": {**before.get("metadata", {})}, "spec": {**before.get("spec", {})}}
     _copy_scheduling(new, before)
     _copy_resources(new, before)

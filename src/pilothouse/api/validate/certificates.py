@@ -1,4 +1,5 @@
-"""Validates certificates.k8s.io/v1: new signing requests, and their changes by update, status and approval."""
+"""Validates certificates.k8s.io/v1:
+new signing requests, and their changes by update, status and approval."""
 
 import base64
 import binascii

@@ -90,7 +90,8 @@ def doubles(values: Iterable[Hashable]) -> list[int]:
 
 
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
-    """Validates an IP address in a field older than strict validation; values of the old object are allowed."""
+    """Validates an IP address in a field older than strict validation;
+    values of the old object are allowed."""
     if value not in old:
         report(path, value, names.ip_legacy(value), errs)
 
@@ -171,7 +172,7 @@ def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, 
 
 
 def check_values_by_operator(operator: str, values: Sequence[str], path: str, errs: Errors) -> None:
-    """In and NotIn need values; Exists and DoesNotExist must not have any."""
+    """Check that In and NotIn have values, and that Exists and DoesNotExist have none."""
     if operator in ("In", "NotIn") and not values:
         errs.required(path, "must be specified when `operator` is 'In' or 'NotIn'")
     if operator in ("Exists", "DoesNotExist") and values:

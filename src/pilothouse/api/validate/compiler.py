@@ -1,7 +1,8 @@
-"""Compiles tables of rules (tables.py) to Python: what a table checks costs what it would cost if it were written by hand.
+"""Compiles tables of rules (tables.py) to Python:
+what a table checks costs what it would cost if it were written by hand.
 
-The function has a line or two for each check. It looks into each struct once, and makes a path only where a cause or a called
-rule needs it.
+The function has a line or two for each check. It looks into each struct once, and makes a path only where a
+cause or a called rule needs it.
 """
 
 import re
@@ -59,7 +60,8 @@ class _Line(NamedTuple):
 
 
 def compiled(text: str, functions: Mapping[str, Callable[..., None]], path: str) -> Callable[..., None]:
-    """The function for a table; `path` is how paths begin: "{path}" with what it is called with, "" at the root."""
+    """The function for a table; `path` is how paths begin:
+    "{path}" with what it is called with, "" at the root."""
     writer = _Writer(functions)
     writer.steps(_lines(text), "value", path)
     source = "\n".join(["def check(value, path, errs, around):", *writer.lines])
@@ -89,8 +91,8 @@ def _lines(text: str) -> list[_Line]:
 class _Writer:
     """Writes the function's lines.
 
-    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list around, the
-    number of the line before which its loop begins, and how deep that is.
+    names: what they use from outside; structs: (variable, member) -> variable, by block; lists: for each list
+    around, the number of the line before which its loop begins, and how deep that is.
     """
 
     def __init__(self, functions: Mapping[str, Callable[..., None]]) -> None:
@@ -161,7 +163,8 @@ class _Writer:
             self._value(line, struct, value, at, line.message)
 
     def _zero(self, line: _Line) -> str:
-        """What stands for a member that is absent: that of a struct is a struct, by what its rules say they judge."""
+        """The value that stands for an absent member:
+        an empty struct for a struct; the rules say which type they judge."""
         if line.below or "by" in line.options():
             return " or EMPTY"
         if all(map(_is_number, line.rules())):
@@ -299,7 +302,7 @@ class _Writer:
             self._call(word, value, at)
 
     def _shown(self, line: _Line, value: str, default: str) -> str:
-        """What a message shows of a value: itself, or what `show:` says."""
+        """The form of a value in a message: the value itself, or what `show:` says."""
         form = line.options().get("show")
         if form is None or "by" in line.options():
             return default

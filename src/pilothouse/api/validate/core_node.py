@@ -20,8 +20,8 @@ AVOID_PODS = "scheduler.alpha.kubernetes.io/preferAvoidPods"
 _TOO_DEEP = "exceeded max depth"
 _FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*")
 _NO_FEATURE = (
-    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
-    "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or"
+    " MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
 )
 
 
@@ -54,7 +54,10 @@ def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
         pair = taint.get("key", ""), taint.get("effect", "")
         _taint(taint, f"{path}[{i}]", errs)
         if pair in seen:
-            text = f"Duplicate value: {show(go(taint, 'api.core.v1.Taint'))}: taints must be unique by key and effect pair"
+            text = (
+                f"Duplicate value: {show(go(taint, 'api.core.v1.Taint'))}: taints must be unique by key and"
+                " effect pair"
+            )
             errs.add("FieldValueDuplicate", f"{path}[{i}]", text)
         seen.add(pair)
 

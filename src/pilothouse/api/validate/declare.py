@@ -52,7 +52,7 @@ def matches(check: Callable[[Any], Sequence[str]], joined: str | None = None, te
 
 
 def nonempty(*rules: Rule, why: str = "") -> Rule:
-    """Must not be empty, and follow the rules."""
+    """The value must not be empty, and must follow the rules."""
     rule = every(*rules)
 
     def check(value: Any, path: str, errs: Errors) -> None:
@@ -70,7 +70,7 @@ def nonempty_text(text: str, path: str, errs: Errors) -> None:
 
 
 def one_of(*valid: str) -> Rule:
-    """Must be one of these, which are listed in this order."""
+    """The value must be one of these, which messages list in this order."""
 
     def rule(value: Any, path: str, errs: Errors) -> None:
         if value not in valid:
@@ -80,7 +80,7 @@ def one_of(*valid: str) -> Rule:
 
 
 def chosen(*valid: str) -> Rule:
-    """Must be one of these; empty, it is missing."""
+    """The value must be one of these; an empty one is missing."""
 
     def rule(value: Any, path: str, errs: Errors) -> None:
         if not value:
@@ -92,7 +92,7 @@ def chosen(*valid: str) -> Rule:
 
 
 def holds(test: Callable[[Any], Any], why: str) -> Rule:
-    """Must pass a test."""
+    """The value must pass a test."""
 
     def rule(value: Any, path: str, errs: Errors) -> None:
         if not test(value):
@@ -198,7 +198,8 @@ def fixed(
 ) -> Change:
     """A member, found by a path such as `spec.selector`, must not change.
 
-    show: gives the value for the message, or names its form (shown.shown). forbidden: why, if the change is forbidden.
+    show: gives the value for the message, or names its form (shown.shown).
+    forbidden: why, if the change is forbidden.
     """
     steps, path = member.split("."), member if at is None else at
 

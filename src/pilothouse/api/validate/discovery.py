@@ -44,7 +44,8 @@ _slice = rules.kind(f"""
 
 
 class _Addresses(NamedTuple):
-    """The type of a slice's addresses, and whether its endpoints are those of the stored slice, which may stay."""
+    """The type of a slice's addresses, and whether its endpoints are those of the stored slice,
+    which may stay."""
 
     kind: str
     unchanged: bool

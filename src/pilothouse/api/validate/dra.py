@@ -244,7 +244,7 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def _shared_id(device: Object) -> Object:
-    """What messages show of a device: upstream's SharedDeviceID."""
+    """The device as messages show it: upstream's SharedDeviceID."""
     return {
         name[0].upper() + name[1:]: device.get(name) or "" for name in ("driver", "pool", "device", "shareID")
     }

@@ -148,7 +148,7 @@ def _one_term(selector: Object, path: str, errs: Errors) -> None:
 
 
 def _one_of(members: tuple[str, ...], why: str, more: str) -> d.Rule:
-    """One of these must be given; `more` is the message if there are several."""
+    """The holder must have one of these members; `more` is the message if there are several."""
 
     def check(holder: Object, path: str, errs: Errors) -> None:
         given = [m for m in members if holder.get(m) or (m == "nodeSelector" and holder.get(m) is not None)]
@@ -284,7 +284,8 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:
-    """Check `values`: the first is the lowest possible, the others must exceed it by multiples of the step."""
+    """Check `values`: the first is the lowest possible,
+    the others must exceed it by multiples of the step."""
     low, *others = values
     if low + step > most:
         errs.invalid(path, str(step), f"one step {low + step} is larger than capacity value: {most}")

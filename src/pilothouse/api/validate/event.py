@@ -42,7 +42,7 @@ _reported = rules.kind("""
     reportingInstance!,action!,reason!  short
     message                             short-note
 """)
-"""What events with a time must have; around is whether they come through events.k8s.io."""
+"""The members that events with a time must have; `around` is whether they come through events.k8s.io."""
 
 
 @rules

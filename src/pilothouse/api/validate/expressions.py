@@ -1,4 +1,5 @@
-"""Whether the CEL expressions of policies, webhooks and device selectors compile to what is wanted of them."""
+"""Whether the CEL expressions of policies,
+webhooks and device selectors compile to what is wanted of them."""
 
 from pilothouse.api.cel import admission, devices
 from pilothouse.api.cel.environment import CompileError, Environment, ProgramError, ResultError
@@ -23,29 +24,31 @@ class Expressions:
         self._composition = admission.Composition() if spec.get("variables") else None
 
     def match_condition(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to bool."""
+        """The expression must evaluate to bool."""
         _check(admission.environment(params=self._params), text, path, errs, BOOL)
 
     def variable(self, name: str, text: str, path: str, errs: Errors) -> None:
-        """May be of any type; later expressions see it as `variables.name`, also when it was refused."""
+        """A variable may be of any type;
+        later expressions see it as `variables.name`, also when it was refused."""
         found = _check(self._environment(), text, path, errs)
         assert self._composition is not None
         self._composition.add(name, found)
 
     def validation(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to bool."""
+        """The expression must evaluate to bool."""
         _check(self._environment(), text, path, errs, BOOL)
 
     def message(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to string."""
+        """The expression must evaluate to string."""
         _check(self._environment(authorizer=False), text, path, errs, STRING)
 
     def audit_value(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to string or null."""
+        """The expression must evaluate to string or null."""
         _check(self._environment(), text.strip(), path, errs, STRING, NULL)
 
     def mutation(self, text: str, patch_type: str, path: str, errs: Errors) -> None:
-        """Must evaluate to an apply configuration or a list of JSON patches, by `patch_type`."""
+        """The expression must evaluate to an apply configuration or a list of JSON patches,
+        by `patch_type`."""
         _check(self._environment(patches=True), text, path, errs, _MUTATIONS[patch_type])
 
     def _environment(self, *, authorizer: bool = True, patches: bool = False) -> Environment:
@@ -74,7 +77,8 @@ def _wanted(results: tuple[Type, ...]) -> str:
 
 
 def device_selector(text: str, path: str, errs: Errors) -> None:
-    """Must evaluate to bool, or to an attribute of which the type is not known, and must not be too expensive.
+    """The selector must evaluate to bool,
+    or to an attribute of which the type is not known, and must not be too expensive.
 
     (pkg/apis/resource/validation validateCELExpression)
     """

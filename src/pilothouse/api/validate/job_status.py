@@ -69,8 +69,8 @@ def _uncounted(pods: Object, errs: Errors) -> None:
 
 
 Check = tuple[str, Callable[[_Job], Any], str, str]
-"""What must have changed, what is wrong, the member of the status to which the cause belongs, and why. A member with `!`
-is required."""
+"""A condition on the change, the message, the member of the status to which the cause belongs,
+and the reason. A member with `!` is required."""
 
 _UNTIL_INDEXES: tuple[Check, ...] = (
     ("@complete @failed", lambda j: j.complete and j.failed, "conditions", "cannot set Complete=True and Failed=true conditions"),

@@ -1,4 +1,5 @@
-"""Validates networking.k8s.io/v1: ingresses, ingress classes, network policies, IP addresses, service CIDRs."""
+"""Validates networking.k8s.io/v1: ingresses, ingress classes,
+network policies, IP addresses, service CIDRs."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -39,7 +40,8 @@ _ingress = rules.table("""
 
 
 class _Excuses(NamedTuple):
-    """What a changed ingress may keep: invalid names of secrets, and what rules for wildcards lead to."""
+    """The faults that a changed ingress may keep:
+    invalid names of secrets, and what rules for wildcards lead to."""
 
     any_secret: bool = False
     any_wildcard: bool = False
@@ -215,7 +217,8 @@ peer
 
 
 class _Stored(NamedTuple):
-    """What a changed policy may keep: values of selectors that are no label values, and its CIDRs."""
+    """The faults that a changed policy may keep:
+    values of selectors that are no label values, and its CIDRs."""
 
     any_value: bool
     cidrs: frozenset[str]
@@ -326,7 +329,8 @@ def _of_one_family(cidrs: list[str]) -> bool:
 
 
 def validate_service_cidr_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed ServiceCIDR: a single-stack range may get a second CIDR, nothing else may change."""
+    """Validates a changed ServiceCIDR:
+    a single-stack range may get a second CIDR, nothing else may change."""
     new, before = ((o.get("spec") or {}).get("cidrs") or [] for o in (obj, old))
     if len(new) == len(before):
         for i, (cidr, was) in enumerate(zip(new, before, strict=True)):

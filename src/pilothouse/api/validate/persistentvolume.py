@@ -27,13 +27,14 @@ _STABLE_LABELS = {
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
 SOURCES = (
-    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc flexVolume"
-    " azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local storageos csi"
+    "hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc"
+    " flexVolume azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local"
+    " storageos csi"
 )
 _MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
 _TAKES_MOUNT_OPTIONS = (
-    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile vsphereVolume azureDisk"
-    " photonPersistentDisk"
+    "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile"
+    " vsphereVolume azureDisk photonPersistentDisk"
 )
 
 
@@ -95,7 +96,8 @@ _spec = sources.rules.table(f"""
 
 
 class _Around(NamedTuple):
-    """The volume's name, whether a VolumeAttachment has it, and whether its affinity may have invalid values."""
+    """The volume's name, whether a VolumeAttachment has it,
+    and whether its affinity may have invalid values."""
 
     name: str
     inline: bool
@@ -202,7 +204,8 @@ def _source_shown(source: Object) -> Object:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with beta labels renamed where the new one renames them; upstream lets any label become empty."""
+    """The old affinity with beta labels renamed where the new one renames them;
+    upstream lets any label become empty."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):

@@ -117,7 +117,8 @@ _fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
 
 
 def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed claim: immutable except a bound claim's size, its attributes class and its binding."""
+    """Validates a changed claim: immutable except a bound claim's size,
+    its attributes class and its binding."""
     validate_claim(claim, errs, old)
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)

@@ -114,8 +114,9 @@ def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
 
 
 _ONLY_EXISTS = (
-    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
-    "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating,"
+    " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or"
+    " ResourceQuotaScopeCrossNamespacePodAffinity"
 )
 _scope_values = rules.table("""
     if operator in In|NotIn

@@ -35,7 +35,8 @@ _cluster_role = rules.kind(f"""
 
 
 def validate_cluster_role(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new cluster role; with `old`, a changed one, whose selectors may keep invalid label values."""
+    """Validates a new cluster role; with `old`, a changed one,
+    whose selectors may keep invalid label values."""
     before = d.found(old, ("aggregationRule", "clusterRoleSelectors"), ())
     _cluster_role(obj, errs, any(map(selector_has_invalid_value, before)))
 

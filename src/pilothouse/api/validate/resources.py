@@ -1,4 +1,5 @@
-"""Validates resource names and quantities of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
+"""Validates resource names and quantities of containers,
+pods, nodes, quotas, limit ranges (apis/core/helper)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,8 +15,8 @@ COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
 _PARTS = frozenset(f"{kind}.{name}" for kind in ("requests", "limits") for name in CONTAINER)
 _COUNTED = (
-    "pods resourcequotas services replicationcontrollers secrets configmaps persistentvolumeclaims services.nodeports"
-    " services.loadbalancers"
+    "pods resourcequotas services replicationcontrollers secrets configmaps persistentvolumeclaims"
+    " services.nodeports services.loadbalancers"
 )
 COUNTED = frozenset(_COUNTED.split())
 QUOTA = CONTAINER | _PARTS | COUNTED | {"requests.storage"}
@@ -26,7 +27,8 @@ NameRule = Callable[[str, str, Errors], None]
 
 
 LISTED_LIMIT = 1024
-"""Characters of the pod's claims that a message lists, because each wrong claim repeats it. Upstream lists all."""
+"""Characters of the pod's claims that a message lists, because each wrong claim repeats it.
+Upstream lists all."""
 
 amount = quantity.parse
 """Parses a quantity; short texts are cached, because the same few occur very often."""

@@ -1,7 +1,8 @@
-"""Formats values as messages show upstream's internal types: Go's names of members, all of them, in Go's order.
+"""Formats values as messages show upstream's internal types:
+Go's names of members, all of them, in Go's order.
 
-Members come in the order of the served Go type, where the internal one (pkg/apis/*/types.go) has no other. ObjectMeta and
-LabelSelector have JSON names in Go as well.
+Members come in the order of the served Go type, where the internal one (pkg/apis/*/types.go) has no other.
+ObjectMeta and LabelSelector have JSON names in Go as well.
 """
 
 from collections.abc import Mapping
@@ -22,38 +23,53 @@ _ENTRY = ("manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1"
 _HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
 """Members of a pod's spec that the internal type has in the security context."""
 _CONTAINER = (
-    "name image command args workingDir ports envFrom env resources resizePolicy restartPolicy restartPolicyRules"
-    " volumeMounts volumeDevices livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath"
-    " terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty"
+    "name image command args workingDir ports envFrom env resources resizePolicy restartPolicy"
+    " restartPolicyRules volumeMounts volumeDevices livenessProbe readinessProbe startupProbe lifecycle"
+    " terminationMessagePath terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty"
 )
 _ORDERS = {
-    "PodSpec": "volumes initContainers containers ephemeralContainers restartPolicy terminationGracePeriodSeconds"
-    " activeDeadlineSeconds dnsPolicy nodeSelector serviceAccountName automountServiceAccountToken nodeName"
-    " securityContext imagePullSecrets hostname subdomain setHostnameAsFQDN affinity schedulerName tolerations"
-    " hostAliases priorityClassName priority preemptionPolicy dnsConfig readinessGates runtimeClassName overhead"
-    " enableServiceLinks topologySpreadConstraints os schedulingGates resourceClaims resources hostnameOverride"
-    " schedulingGroup",
-    "PodSecurityContext": "seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot supplementalGroups"
-    " supplementalGroupsPolicy fsGroup fsGroupChangePolicy sysctls seccompProfile appArmorProfile"
-    " seLinuxChangePolicy",
+    "PodSpec": (
+        "volumes initContainers containers ephemeralContainers restartPolicy terminationGracePeriodSeconds"
+        " activeDeadlineSeconds dnsPolicy nodeSelector serviceAccountName automountServiceAccountToken"
+        " nodeName securityContext imagePullSecrets hostname subdomain setHostnameAsFQDN affinity"
+        " schedulerName tolerations hostAliases priorityClassName priority preemptionPolicy dnsConfig"
+        " readinessGates runtimeClassName overhead enableServiceLinks topologySpreadConstraints os"
+        " schedulingGates resourceClaims resources hostnameOverride schedulingGroup"
+    ),
+    "PodSecurityContext": (
+        "seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot supplementalGroups"
+        " supplementalGroupsPolicy fsGroup fsGroupChangePolicy sysctls seccompProfile appArmorProfile"
+        " seLinuxChangePolicy"
+    ),
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER + " targetContainerName",
     "ClusterTrustBundleProjection": "name signerName labelSelector optional path",
     "CertificateSigningRequestCondition": "type status reason message lastUpdateTime lastTransitionTime",
-    "PersistentVolumeClaimSpec": "accessModes selector resources volumeName storageClassName volumeMode dataSource"
-    " dataSourceRef volumeAttributesClassName",
-    "PersistentVolumeSpec": "gcePersistentDisk awsElasticBlockStore hostPath glusterfs nfs rbd quobyte iscsi flexVolume"
-    " cinder cephfs fc flocker azureFile vsphereVolume azureDisk photonPersistentDisk portworxVolume scaleIO local"
-    " storageos csi capacity accessModes claimRef persistentVolumeReclaimPolicy storageClassName mountOptions"
-    " volumeMode nodeAffinity volumeAttributesClassName",
-    "CustomResourceDefinitionVersion": "name served storage deprecated deprecationWarning schema subresources"
-    " additionalPrinterColumns selectableFields",
+    "PersistentVolumeClaimSpec": (
+        "accessModes selector resources volumeName storageClassName volumeMode dataSource"
+        " dataSourceRef volumeAttributesClassName"
+    ),
+    "PersistentVolumeSpec": (
+        "gcePersistentDisk awsElasticBlockStore hostPath glusterfs nfs rbd quobyte iscsi flexVolume cinder"
+        " cephfs fc flocker azureFile vsphereVolume azureDisk photonPersistentDisk portworxVolume scaleIO"
+        " local storageos csi capacity accessModes claimRef persistentVolumeReclaimPolicy storageClassName"
+        " mountOptions volumeMode nodeAffinity volumeAttributesClassName"
+    ),
+    "CustomResourceDefinitionVersion": (
+        "name served storage deprecated deprecationWarning schema subresources"
+        " additionalPrinterColumns selectableFields"
+    ),
     "VolumeMount": "name readOnly recursiveReadOnly mountPath subPath mountPropagation subPathExpr",
-    "SecurityContext": "capabilities privileged seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot"
-    " readOnlyRootFilesystem allowPrivilegeEscalation procMount seccompProfile appArmorProfile",
-    "Volume": "name hostPath emptyDir gcePersistentDisk awsElasticBlockStore gitRepo secret nfs iscsi glusterfs"
-    " persistentVolumeClaim rbd quobyte flexVolume cinder cephfs flocker downwardAPI fc azureFile configMap"
-    " vsphereVolume azureDisk photonPersistentDisk projected portworxVolume scaleIO storageos csi ephemeral image",
+    "SecurityContext": (
+        "capabilities privileged seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot"
+        " readOnlyRootFilesystem allowPrivilegeEscalation procMount seccompProfile appArmorProfile"
+    ),
+    "Volume": (
+        "name hostPath emptyDir gcePersistentDisk awsElasticBlockStore gitRepo secret nfs iscsi glusterfs"
+        " persistentVolumeClaim rbd quobyte flexVolume cinder cephfs flocker downwardAPI fc azureFile"
+        " configMap vsphereVolume azureDisk photonPersistentDisk projected portworxVolume scaleIO storageos"
+        " csi ephemeral image"
+    ),
 }
 _NAMES = {
     "apiGroup": "APIGroup", "apiGroups": "APIGroups", "apiVersion": "APIVersion", "awsElasticBlockStore": "AWSElasticBlockStore",

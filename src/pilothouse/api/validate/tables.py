@@ -1,4 +1,5 @@
-"""Tables of rules as text: a line for each check of a kind, in upstream's order, compiled to a function at its first use.
+"""Tables of rules as text: a line for each check of a kind,
+in upstream's order, compiled to a function at its first use.
 
     spec.handler!           dns-label                   a text that must not be empty, and is a DNS label
     spec.replicas?          >=0                         checked if it is there (a pointer in Go)
@@ -18,24 +19,25 @@
     a-?,b-?                 : may not be set            members with the same rules
     @order                                              a function that judges the struct as a whole
 
-What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of a rule in
-declare.py, or of a function of the file (Rules). `as:name` replaces the member's name in paths, `as:` leaves it out,
-`as-root:name` is the whole path. `max:63` are bytes of a text. `=0` after a member: its zero value is a number.
+What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of
+a rule in declare.py, or of a function of the file (Rules). `as:name` replaces the member's name in paths,
+`as:` leaves it out, `as-root:name` is the whole path.
+`max:63` are bytes of a text. `=0` after a member: its zero value is a number.
 
-A list: `items[]` are its items, `items[=]` those whose causes stand at the list itself, `[]` those of the table's own
-value. `unique:name` names the member by which items must differ, `unique:` the item itself; `unique:.name` tells of it at
-that member, and `unique-first:` before other causes of the item. `unique` among the rules of an item's member: it must
-differ from that of the items before.
+A list: `items[]` are its items, `items[=]` those whose causes stand at the list itself, `[]` those of the
+table's own value. `unique:name` names the member by which items must differ, `unique:` the item itself;
+`unique:.name` tells of it at that member, and `unique-first:` before other causes of the item. `unique` among
+the rules of an item's member: it must differ from that of the items before.
 
-A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of a,b`,
-`several-of a,b` (given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may follow. `/a` is a member
-of the table's own struct, `$` what the caller says is around it, `$a` an attribute of that, false where nothing is around;
-a function with a fourth argument gets it as well. `$a?x:y` among rules is the rule x under that condition, else y; either
-may be left out.
+A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of
+a,b`, `several-of a,b` (given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may
+follow. `/a` is a member of the table's own struct, `$` what the caller says is around it, `$a` an attribute
+of that, false where nothing is around; a function with a fourth argument gets it as well. `$a?x:y` among
+rules is the rule x under that condition, else y; either may be left out.
 
-`required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it; `never`
-refuses a member's value. `show:` says what `never`, `invalid` and comparisons show: `null`, `omit` (nothing),
-`label-selector`, Go's form of a type such as `api.core.v1.Volume`, or a text.
+`required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it;
+`never` refuses a member's value. `show:` says what `never`, `invalid` and comparisons show: `null`, `omit`
+(nothing), `label-selector`, Go's form of a type such as `api.core.v1.Volume`, or a text.
 """
 
 import re
@@ -63,8 +65,8 @@ class Kind(Protocol):
 
 
 class Rules:
-    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a leading
-    underscore or `validate_`, and with dashes."""
+    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a
+    leading underscore or `validate_`, and with dashes."""
 
     def __init__(self, *functions: "Callable[..., None] | Rules", **named: Callable[..., None]) -> None:
         """`functions` may also be the rules of another file, all of which can be named then."""

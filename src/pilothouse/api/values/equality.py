@@ -35,7 +35,8 @@ def same(a: Any, b: Any) -> bool:
 
 
 def changes(old: Any, new: Any, most: int) -> list[str]:
-    """The paths at which two decoded values differ, such as `spec.containers[0].image`; the first `most` of them."""
+    """The paths at which two decoded values differ, such as `spec.containers[0].image`;
+    the first `most` of them."""
     found: list[str] = []
     _collect(old, new, "", most, found)
     return found
@@ -73,7 +74,8 @@ def _sorted(value: Any) -> bytes:
 
 
 def key_identity(keys: tuple[str, ...]) -> Callable[[Object], Hashable]:
-    """Distinguishes the items of a list map; takes steps in proportion to the item's members or the list's keys."""
+    """Distinguishes the items of a list map;
+    takes steps in proportion to the item's members or the list's keys."""
     if len(keys) == 1:
         name = keys[0]
         return lambda item: identity(item.get(name, _ABSENT))

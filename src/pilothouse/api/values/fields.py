@@ -54,7 +54,8 @@ def show(value: Any) -> str:
 
 
 STRUCTURED = 4 * 1024
-"""Characters of an object or list that a cause shows, else the first QUOTED; those of a template that must not change are some 2,000."""
+"""Characters of an object or list that a cause shows, else the first QUOTED;
+those of a template that must not change are some 2,000."""
 MOST, MOST_CHARACTERS = 1000, 64 * 1024
 """Limits of the causes that are kept: their number, and the characters of all together. Without them an
 answer could be much larger than the request that causes it. Upstream has no such limit."""
@@ -63,7 +64,8 @@ LONGEST = 2 * STRUCTURED
 
 
 class Errors:
-    """The causes found so far, each `{reason, message, field}`, and the number of further ones that were omitted."""
+    """The causes found so far, each `{reason, message, field}`,
+    and the number of further ones that were omitted."""
 
     __slots__ = ("_characters", "causes", "omitted")
 

@@ -1,4 +1,5 @@
-"""Users, request info and authorization attributes: shared by authentication, authorization, admission and audit."""
+"""Users, request info and authorization attributes:
+shared by authentication, authorization, admission and audit."""
 
 from dataclasses import dataclass, field
 
@@ -52,7 +53,7 @@ class RequestInfo:
 
 @dataclass(slots=True)
 class AuthorizationAttributes:
-    """What an authorizer judges: a user, a verb and either a resource or a path."""
+    """The attributes that an authorizer judges: a user, a verb and either a resource or a path."""
 
     user: User
     verb: str

@@ -187,7 +187,8 @@ _condition_reason = _Pattern(
 
 
 def _mask_trailing_dash(name: str) -> str:
-    """Replace a dash at the end of a prefix, where it is allowed; as upstream, together with the character before."""
+    """Replace a dash at the end of a prefix, where it is allowed;
+    as upstream, together with the character before."""
     return name[:-2] + "a" if len(name) > 1 and name.endswith("-") else name
 
 
@@ -197,8 +198,8 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
 
 
 def long_name(name: str, prefix: bool = False) -> list[str]:
-    """RFC 1123 subdomain by the declarative rule k8s-long-name, whose message gives the length in bytes. It judges names, no
-    prefixes."""
+    """RFC 1123 subdomain by the declarative rule k8s-long-name, whose message gives the length in bytes.
+    It judges names, no prefixes."""
     if prefix:
         return []
     long = max_len(SUBDOMAIN_MAX)
@@ -278,7 +279,8 @@ def annotation_key(value: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
-    """A label value: empty, or at most 63 letters, digits, `-`, `_` and `.` that begin and end alphanumerically."""
+    """A label value: empty, or at most 63 letters, digits,
+    `-`, `_` and `.` that begin and end alphanumerically."""
     if value in _label_value.known:
         return []
     errs = [max_bytes(LABEL_MAX)] if size(value) > LABEL_MAX else []
@@ -461,7 +463,7 @@ def _mapped(address: Address | None) -> bool:
 
 
 def ip_legacy(value: str, strict: bool = True) -> list[str]:
-    """For fields older than strict IP validation: the canonical form is not required."""
+    """Validate a field older than strict IP validation: the canonical form is not required."""
     if parse_ip(value) is None:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
     if not strict:
@@ -494,7 +496,8 @@ def ip_warnings(path: str, value: str) -> list[str]:
 
 
 def parse_cidr(value: str) -> tuple[Address, int] | None:
-    """Parse a CIDR to address and prefix length; None if it is invalid. Ignores leading zeros, unmaps IPv4 in IPv6."""
+    """Parse a CIDR to address and prefix length; None if it is invalid.
+    Ignores leading zeros, unmaps IPv4 in IPv6."""
     text, slash, digits = value.partition("/")
     address = _sloppy_address(text)
     if not slash or address is None or not (digits.isascii() and digits.isdigit()):
@@ -513,7 +516,7 @@ def _network(address: Address, length: int) -> str:
 
 
 def cidr_legacy(value: str, strict: bool = True) -> list[str]:
-    """For CIDR fields older than strict validation: the canonical form is not required."""
+    """Validate a CIDR field older than strict validation: the canonical form is not required."""
     parsed = parse_cidr(value)
     if parsed is None:
         return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]

@@ -1,4 +1,5 @@
-"""Total resources of a pod's containers (component-helpers resource), and defaults for pod-level resources."""
+"""Total resources of a pod's containers (component-helpers resource),
+and defaults for pod-level resources."""
 
 from collections.abc import Iterable
 
@@ -36,7 +37,8 @@ def _raise(total: Amounts, other: Amounts) -> None:
 
 
 def aggregate(spec: Object, member: str) -> Amounts:
-    """The effective `requests` or `limits` of a pod: the maximum over its start-up steps and its normal operation.
+    """The effective `requests` or `limits` of a pod:
+    the maximum over its start-up steps and its normal operation.
 
     Init containers run one after another before the others, together with the sidecars started before them.
     """
@@ -59,7 +61,8 @@ def aggregate(spec: Object, member: str) -> Amounts:
 
 
 def effective_requests(spec: Object) -> Amounts:
-    """What a node must have for a pod: its containers or, where it says so, the pod as a whole, and its overhead."""
+    """The resources that a node must have for a pod:
+    its containers or, where it says so, the pod as a whole, and its overhead."""
     total = aggregate(spec, "requests")
     own = amounts((spec.get("resources") or {}).get("requests"))
     total.update((name, amount) for name, amount in own.items() if is_pod_level(name))

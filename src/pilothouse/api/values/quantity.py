@@ -30,9 +30,11 @@ _MAX_INT64_FACTORS = 18
 _MAX_DIGITS = 3000
 """Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits."""
 _MAX_SUM = 2980
-"""About the longest sum, in digits: the last ones of a longer one are rounded away. What is written must be parsed again."""
+"""About the longest sum, in digits: the last ones of a longer one are rounded away.
+What is written must be parsed again."""
 _MAX_SPREAD = 1000
-"""If two amounts differ by more powers of ten, the smaller one is ignored, which keeps extreme sums cheap."""
+"""The most powers of ten by which two amounts may differ:
+beyond, the smaller one is ignored, which keeps extreme sums cheap."""
 
 
 class QuantityError(ValueError):

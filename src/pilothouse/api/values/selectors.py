@@ -109,8 +109,8 @@ def _unescape(value: str) -> str:
     return "".join(out)
 
 
-# A token is (kind, text). Kinds: end, word, error, and each symbol is its own kind. The words `in` and `notin`
-# are operators where the grammar allows an operator.
+# A token is (kind, text). Kinds: end, word, error, and each symbol is its own kind. The words `in` and
+# `notin` are operators where the grammar allows an operator.
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -226,7 +226,8 @@ class _Parser:
 
 
 _MAX_LISTED = 64 * 1024
-"""Characters of invalid values that a message lists; each is preceded by the key, which may be long as well."""
+"""Characters of invalid values that a message lists;
+each is preceded by the key, which may be long as well."""
 
 
 def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
@@ -304,7 +305,8 @@ def format_label_selector(selector: dict[str, Any] | None) -> str:
 def validate_label_selector(
     errs: Errors, path: str, selector: dict[str, Any] | None, *, allow_invalid_values: bool = False
 ) -> None:
-    """Validate a meta/v1 LabelSelector; `allow_invalid_values` is for updates of objects that contain invalid ones."""
+    """Validate a meta/v1 LabelSelector;
+    `allow_invalid_values` is for updates of objects that contain invalid ones."""
     if selector is None:
         return
     validate_labels(errs, f"{path}.matchLabels", selector.get("matchLabels"))

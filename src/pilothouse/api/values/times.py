@@ -100,7 +100,8 @@ class _Reader:
 
 
 def _quote(text: str) -> str:
-    """Quote as Go's package time does: bytes that are not printable ASCII are escaped. Of a long text, the beginning."""
+    """Quote as Go's package time does: bytes that are not printable ASCII are escaped.
+    Of a long text, the beginning."""
     out = []
     for char in text if len(text) <= QUOTED else text[:BEGINNING]:
         if char in '"\\':
@@ -141,10 +142,10 @@ def _parse(text: str, layout: str) -> tuple[int, int]:
 
 
 def _parse_any(text: str, layout: str) -> tuple[int, int]:
-    """As _parse, and times that Go writes and does not parse.
+    """Like _parse, for the times, too, that Go writes and does not parse.
 
-    An offset brings the year of a time that Go parses down to -1 or up to 10000. A grace period that wraps brings the end
-    of a pod to any second that 64 bits count.
+    An offset brings the year of a time that Go parses down to -1 or up to 10000. A grace period that wraps
+    brings the end of a pod to any second that 64 bits count.
     """
     try:
         return _parse(text, layout)
@@ -160,7 +161,7 @@ def _parse_any(text: str, layout: str) -> tuple[int, int]:
 
 
 def _kept(text: str, layout: str) -> tuple[int, int]:
-    """As _parse_any, of a time whose seconds fit into 64 bits, as protobuf has them."""
+    """Like _parse_any, for a time whose seconds fit into 64 bits, as protobuf has them."""
     seconds, micro = _parse_any(text, layout)
     if seconds - _UNIX_EPOCH != int64(seconds - _UNIX_EPOCH):
         raise ValueError(f"parsing time {_quote(text)}: year out of range")
@@ -198,16 +199,21 @@ def _format(seconds: int) -> str:
     return f"{sign}{abs(year):04d}-{month:02d}-{days + 1:02d}T{clock}"
 
 
-_DATE = r"[1-9]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+_DATE = (
+    r"[1-9]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)"
+    r"|(?:0[13578]|1[02])-31)"
+)
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
 _is_canonical = re.compile(rf"{_DATE}T{_CLOCK}Z", re.ASCII).fullmatch
 _is_canonical_micro = re.compile(rf"{_DATE}T{_CLOCK}\.\d{{6}}Z", re.ASCII).fullmatch
 
 
 def time(text: str) -> str | None:
-    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message.
+    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time;
+    ValueError with Go's message.
 
-    A time that was written can be read, in any year: else a stored object that has one could not be changed any more.
+    A time that was written can be read, in any year:
+    else a stored object that has one could not be changed any more.
     """
     if _is_canonical(text):
         return text
@@ -238,13 +244,15 @@ def from_unix(seconds: int) -> str:
 
 
 def to_unix(text: str) -> tuple[int, int]:
-    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored; ValueError for a text that is no time."""
+    """Seconds since 1970 and microseconds of a Time or MicroTime as it is stored;
+    ValueError for a text that is no time."""
     seconds, micro = _parse_any(text, MICROSECONDS if "." in text else SECONDS)
     return seconds - _UNIX_EPOCH, micro
 
 
 def to_seconds(text: str) -> float:
-    """Seconds since 1970 of a time that a user wrote, with its fraction; ValueError when Go cannot parse it (RFC 3339)."""
+    """Seconds since 1970 of a time that a user wrote, with its fraction;
+    ValueError when Go cannot parse it (RFC 3339)."""
     seconds, _ = _parse(text, SECONDS)
     fraction = _FRACTION.search(text)
     return seconds - _UNIX_EPOCH + (float(f"0.{fraction[1]}") if fraction else 0.0)

@@ -8,7 +8,8 @@ _STEP = re.compile(r"\[(\d+)\]|[^.\[\]]+")
 
 
 def line_of(data: bytes, path: str) -> int | None:
-    """The line, from 1, of the field at a path such as `jwt[0].issuer.url`; of what is around it when it is missing.
+    """The line, from 1, of the field at a path such as `jwt[0].issuer.url`;
+    of what is around it when it is missing.
 
     None when nothing on the path is there, or the document cannot be read.
     """
@@ -27,7 +28,8 @@ def line_of(data: bytes, path: str) -> int | None:
 
 
 def broken_at(data: bytes) -> int | None:
-    """The line, from 1, in which a document cannot be read; None when it can. Messages of go-yaml may be one line off."""
+    """The line, from 1, in which a document cannot be read; None when it can.
+    Messages of go-yaml may be one line off."""
     try:
         yaml.compose(data, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -28,7 +28,8 @@ MAX_ALIASED = 3 * 1024 * 1024
 """Bytes of JSON that a document's aliases may add: as many as a whole body may have."""
 
 MAX_REPEATED, MAX_REPEATED_CHARS = 100, 64 * 1024
-"""Repeated keys that are reported, as many as sigs.k8s.io/json reports, and the characters of all together."""
+"""Repeated keys that are reported, as many as sigs.k8s.io/json reports,
+and the characters of all together."""
 
 MAX_TAGS = 100
 """%TAG directives allowed in a stream, because libyaml compares each with all earlier ones."""
@@ -243,7 +244,8 @@ def parse(data: bytes) -> Document:
 
 
 def _read(parser: Any) -> Document:
-    """Build the document from events; YAML syntax errors take precedence over values that JSON does not have."""
+    """Build the document from events;
+    YAML syntax errors take precedence over values that JSON does not have."""
     builder, event = _Builder(), parser.get_event
     try:
         while True:

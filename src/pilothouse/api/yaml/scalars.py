@@ -70,7 +70,8 @@ def _integer(text: str) -> Any:
 
 
 def _whole(number: str, text: str) -> Any:
-    """A whole float as an integer, since Go writes it without a point; a text that exceeds floats stays text."""
+    """A whole float as an integer, since Go writes it without a point;
+    a text that exceeds floats stays text."""
     value = float(number)
     if math.isinf(value):
         return text

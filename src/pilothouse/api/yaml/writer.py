@@ -1,4 +1,5 @@
-"""Writes JSON data as YAML like go-yaml: same order of keys, quotes around text that would be read as another type.
+"""Writes JSON data as YAML like go-yaml:
+same order of keys, quotes around text that would be read as another type.
 
 Events are sent to libyaml's emitter one by one, without a node tree and without recursion.
 """

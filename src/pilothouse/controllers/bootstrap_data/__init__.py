@@ -1,1 +1,1 @@
-"""What a fresh cluster holds, an object a line; written by tools/gen_bootstrap.py (no code)."""
+"""The objects of a fresh cluster, an object a line; written by tools/gen_bootstrap.py (no code)."""

@@ -1,1 +1,2 @@
-"""Requests that do something with an object instead of storing it: subresources, reviews, component statuses."""
+"""Requests that do something with an object instead of storing it:
+subresources, reviews, component statuses."""

@@ -26,7 +26,7 @@ class Judge(Authorizer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """Whom the reviews ask."""
+    """The authorizer and the authenticator that the reviews ask."""
 
     authorizer: Judge
     authenticator: UnionAuthenticator
@@ -114,7 +114,7 @@ ANSWERS: dict[Action, Callable[[Object, User, Judges, Work | Inline], Awaitable[
     Action.TOKEN_REVIEW: _token,
     Action.SELF_SUBJECT_REVIEW: _self_subject,
 }
-"""What answers each review."""
+"""The function that answers each review."""
 
 
 def user_info(user: User) -> Object:
@@ -151,7 +151,7 @@ def _access_status(decision: Decision, faults: Sequence[str]) -> Object:
 
 
 def _attributes(spec: Object, user: User) -> tuple[AuthorizationAttributes, list[str]]:
-    """What to judge, and the texts about selectors that could not be understood."""
+    """The attributes to judge, and the texts about selectors that could not be understood."""
     path = spec.get("nonResourceAttributes")
     if path is not None:
         return AuthorizationAttributes(user, path.get("verb", ""), path=path.get("path", "")), []

@@ -1,8 +1,8 @@
 """Stored objects that cannot be shown in some form: each fails alone, lists and watches leave it out.
 
-What is written through this server can be read. An earlier version, another server or somebody with a tool for the store
-may have stored something else. GET of such an object is an InternalError that names it; `pilothouse doctor --store` finds
-all of them. Upstream's lists fail as a whole.
+What is written through this server can be read. An earlier version, another server or somebody with a tool
+for the store may have stored something else. GET of such an object is an InternalError that names it;
+`pilothouse doctor --store` finds all of them. Upstream's lists fail as a whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,8 @@ class LeftOutMetrics(Group):
     def __init__(self) -> None:
         self.objects = Counter(
             "pilothouse_objects_left_out_total",
-            "[ALPHA] Stored objects that lists and watches left out, and reads of them that failed, as they cannot be shown.",
+            "[ALPHA] Stored objects that lists and watches left out, and reads of them that failed, as they"
+            " cannot be shown.",
             ("group", "resource"),
         )
 
@@ -37,8 +38,8 @@ class LeftOut:
         self._metrics = metrics or LeftOutMetrics()
 
     def note(self, resource: Resource, value: bytes, error: Exception) -> str:
-        """Count and log an object that cannot be shown; the sentence that says so. `error` is raised if it tells something
-        else than that: a StatusError that is no InternalError."""
+        """Count and log an object that cannot be shown; the sentence that says so. `error` is raised if it
+        tells something else than that: a StatusError that is no InternalError."""
         if isinstance(error, errors.StatusError) and not isinstance(error, errors.InternalError):
             raise error
         namespace, name = (_json.text(value, ("metadata", member)) for member in ("namespace", "name"))
@@ -47,7 +48,10 @@ class LeftOut:
         log.warning(
             "A stored object cannot be shown", resource=resource.group_resource, name=named, err=error
         )
-        return f'{resource.group_resource} "{named}" cannot be shown in this form: {type(error).__name__}: {error}'
+        return (
+            f'{resource.group_resource} "{named}" cannot be shown in this form: {type(error).__name__}:'
+            f" {error}"
+        )
 
     def refusal(self, resource: Resource, value: bytes, error: Exception) -> errors.InternalError:
         """The answer to a GET of the object."""

@@ -1,7 +1,9 @@
-"""Long lists in a form other than the stored one: made slice by slice, off the loop, as the client takes them.
+"""Long lists in a form other than the stored one:
+made slice by slice, off the loop, as the client takes them.
 
-A Table, a list of metadata, YAML, indented JSON, protobuf and the lists of another version are all made of objects
-that are decoded first. At any time one slice of a list is decoded, however long the list and however slow its client.
+A Table, a list of metadata, YAML, indented JSON, protobuf and the lists of another version are all made of
+objects that are decoded first. At any time one slice of a list is decoded,
+however long the list and however slow its client.
 """
 
 import asyncio
@@ -32,7 +34,8 @@ ABOVE = 128 * 1024
 """Stored bytes of a list from which on it is made in slices; shorter ones are made at once."""
 
 SLICE, LONGEST = 128 * 1024, 512 * 1024
-"""Stored bytes of one slice: some 5 ms of work with small objects, much less with large texts. So slices grow."""
+"""Stored bytes of one slice: some 5 ms of work with small objects, much less with large texts.
+So slices grow."""
 
 WORTH = 0.001
 """Seconds of work for which handing a slice to a thread is worth while; it costs some 0.3 ms."""
@@ -145,7 +148,8 @@ class Lists:
         *,
         compress: bool,
     ) -> Response:
-        """The streamed list; `item` makes of a stored value what stands in the body, None to leave it out, off the loop."""
+        """The streamed list; `item` makes of a stored value what stands in the body,
+        None to leave it out, off the loop."""
         return self._streamed(content_type, lambda: self._parts(user, entries, item, frame), compress)
 
     def protobuf(
@@ -158,7 +162,8 @@ class Lists:
         *,
         compress: bool,
     ) -> Response:
-        """The streamed list in protobuf, of API version and kind `kind`; `head` is the list's own metadata."""
+        """The streamed list in protobuf, of API version and kind `kind`;
+        `head` is the list's own metadata."""
         return self._streamed(content_type, lambda: self._messages(user, messages, head, kind), compress)
 
     def _streamed(self, content_type: str, begin: Callable[[], Parts], compress: bool) -> Response:
@@ -189,8 +194,8 @@ class Lists:
         yield frame.tail if before is frame.between else frame.head + frame.tail
 
     async def _messages(self, user: str, messages: ItemMessages, head: bytes, kind: tuple[str, str]) -> Parts:
-        """The length of all comes first. So the messages whose sizes nobody knows are made, and those of them for which
-        there is no room are made again."""
+        """The length of all comes first. So the messages whose sizes nobody knows are made,
+        and those of them for which there is no room are made again."""
         kept: list[tuple[list[Entry], bytes | None]] = []
         total = len(head)
         held = 0
@@ -248,7 +253,7 @@ class Lists:
     async def off_loop(
         self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: Pace | None = None
     ) -> T:
-        """What is made of one slice, on a thread; it waits for room and is never told to come again."""
+        """Make something of one slice, on a thread; it waits for room and is never told to come again."""
 
         def timed() -> tuple[T, float]:
             begun = time.thread_time()

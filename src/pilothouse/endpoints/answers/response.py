@@ -36,7 +36,8 @@ NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
 class Messages:
-    """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones.
+    """The protobuf messages of stored objects, kept within a bound:
+    informers of many clients list the same ones.
 
     How long they are is kept with the objects themselves, for all: a list begins with the sum.
     """
@@ -73,7 +74,8 @@ class _Items:
         messages: Messages | None,
         version: str,
     ) -> None:
-        """`make` gives None for an item that is left out. `messages` remembers them under `version`, None: nobody does."""
+        """`make` gives None for an item that is left out.
+        `messages` remembers them under `version`, None: nobody does."""
         self.entries = entries
         self.make = make
         self._messages = messages
@@ -154,7 +156,7 @@ class Responder:
         return conversion is not None and conversion.converter is not None
 
     async def answer(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
-        """As value(), also where the conversion has to be waited for; in the request's `work`."""
+        """Like value(), also where the conversion has to be waited for; in the request's `work`."""
         conversion, work = needed(resource, ctx.media), ctx.work
         if conversion is None or conversion.converter is None:
             if not work.bytes:
@@ -189,7 +191,8 @@ class Responder:
             ):  # Go's unstructured objects have the methods of lists as well
                 raise errors.Unknown("content is not a list")
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(resource)})"
+                "you requested PartialObjectMetadataList, but the requested object is not a list"
+                f" ({_go_type(resource)})"
             )
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return tables.table_for(
@@ -258,10 +261,12 @@ class Responder:
         token: str = "",
         remaining: int | None = None,
     ) -> Response:
-        """As list(), of objects whose conversion has to be waited for: a short list in one batch, a long one by slices.
+        """Like list(), for objects whose conversion has to be waited for:
+        a short list in one batch, a long one by slices.
 
-        The first slice of a long list is converted before the answer begins, so that a converter that does not work
-        is told by the status of the answer. The connection is cut when a later slice cannot be converted.
+        The first slice of a long list is converted before the answer begins, so that a converter that does
+        not work is told by the status of the answer.
+        The connection is cut when a later slice cannot be converted.
         """
         conversion = needed(resource, ctx.media)
         assert conversion is not None
@@ -394,7 +399,8 @@ class Responder:
             }
         elif media.transform == negotiation.PARTIAL:
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadata, but the requested object is a list ({_go_type(resource, 'List')})"
+                "you requested PartialObjectMetadata, but the requested object is a list"
+                f" ({_go_type(resource, 'List')})"
             )
         elif media.transform:
             out = tables.table_for(
@@ -441,7 +447,8 @@ class Responder:
 
 
 class _Shown:
-    """A list in JSON as an audit event has it, whatever form is sent: made item by item when the event is written."""
+    """A list in JSON as an audit event has it, whatever form is sent:
+    made item by item when the event is written."""
 
     def __init__(
         self,
@@ -509,8 +516,8 @@ def served(resource: Resource, value: bytes) -> Object:
 def needed(resource: Resource, media: Media, include: str = "") -> Conversion | None:
     """The conversion of the objects that an answer shows, None where it shows what is stored.
 
-    Metadata alone is that of the stored version. A Table of a built-in kind is filled from the stored version, too;
-    `include` is its includeObject.
+    Metadata alone is that of the stored version. A Table of a built-in kind is filled from the stored
+    version, too; `include` is its includeObject.
     """
     if resource.conversion is None or not media.transform:
         return resource.conversion

@@ -1,7 +1,8 @@
 """Serves the console at /console: pages, scripts and styles of the package, which anybody may read.
 
-The files hold no data: whatever the console shows, the browser asks for with the credentials of whoever looks at it, so
-these files are served without authentication. Otherwise nobody could paste a token where anonymous requests are refused.
+The files hold no data: the browser asks for everything that the console shows with the user's credentials, so
+these files are served without authentication.
+Otherwise nobody could paste a token where anonymous requests are refused.
 """
 
 import hashlib
@@ -37,7 +38,8 @@ POLICY = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
-"""The Content-Security-Policy (CSP Level 3): nothing from elsewhere, no script within a page, no frame around one."""
+"""The Content-Security-Policy (CSP Level 3):
+nothing from elsewhere, no script within a page, no frame around one."""
 
 HEADERS = (
     NOSNIFF,
@@ -46,7 +48,7 @@ HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-cache"),
 )
-"""Of every answer. A browser keeps the files, and asks whether they are still the same."""
+"""The headers of every answer. A browser keeps the files, and asks whether they are still the same."""
 
 
 class Console:

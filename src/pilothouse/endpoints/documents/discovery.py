@@ -45,7 +45,8 @@ class Discovery:
         self._bodies.clear()
 
     def announce(self, group: str, version: str) -> None:
-        """List a version in the plain documents because it has an APIService, even if nothing here serves it."""
+        """List a version in the plain documents because it has an APIService,
+        even if nothing here serves it."""
         remote = self._remote.pop((group, version), self) is not self
         if remote or (group, version) not in self._announced:
             self._announced.add((group, version))
@@ -90,7 +91,8 @@ class Discovery:
         return self._version(request, parts, accept)
 
     def missing(self, group: str, version: str) -> Response:
-        """The 404 for a path below an unserved version: plain text, or NotFound raised for a built-in group."""
+        """The 404 for a path below an unserved version:
+        plain text, or NotFound raised for a built-in group."""
         if self._is_routed(group):
             raise refusals.path_not_found()
         return refusals.page_not_found()
@@ -118,7 +120,8 @@ class Discovery:
         return response
 
     def _groups(self, request: Request, accept: str | None, *, as_document: bool) -> Response:
-        """`as_document`: the aggregated form may be asked for, which is not served with a slash behind the path."""
+        """`as_document`: the aggregated form may be asked for,
+        which is not served with a slash behind the path."""
         aggregated = negotiation.negotiate_discovery(accept) if as_document else None
         if aggregated is not None:
             return self._aggregated(request, "apis", aggregated)

@@ -1,4 +1,5 @@
-"""Serves the debug dumps of API priority and fairness as text tables (apiserver flowcontrol apf_controller_debug)."""
+"""Serves the debug dumps of API priority and fairness as text tables
+(apiserver flowcontrol apf_controller_debug)."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -183,7 +184,8 @@ def _work(seat_seconds: float) -> str:
 
 
 def _page(rows: Iterable[Row]) -> Response:
-    """A page of comma-separated cells, in columns of at least 8 characters; the last one is as wide as it is."""
+    """A page of comma-separated cells, in columns of at least 8 characters;
+    the last one is as wide as it is."""
     table = [[cell.replace("\n", " ") for cell in row] for row in rows]
     widths = [max(8, *(len(row[column]) + 2 for row in table)) for column in range(len(table[0]) - 1)]
     lines = (

@@ -1,4 +1,5 @@
-"""Serves /healthz, /livez and /readyz: named checks, all together or one by one (apiserver server/healthz)."""
+"""Serves /healthz, /livez and /readyz:
+named checks, all together or one by one (apiserver server/healthz)."""
 
 import time
 from collections.abc import Callable
@@ -130,7 +131,8 @@ class Health:
         return None
 
     def _run_all(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:
-        """Run all checks of an endpoint. The answer withholds the reasons of failures, since anybody may ask for it."""
+        """Run all checks of an endpoint. The answer withholds the reasons of failures,
+        since anybody may ask for it."""
         parameters = parse_qs(query, keep_blank_values=True)
         excluded = set(parameters.get("exclude", ()))
         lines, failed = [], False

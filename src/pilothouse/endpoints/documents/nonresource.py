@@ -1,4 +1,5 @@
-"""Serves the paths that name no resource: version, metrics, health, token keys, status pages, the list of paths.
+"""Serves the paths that name no resource:
+version, metrics, health, token keys, status pages, the list of paths.
 
 Handlers are registered by exact path or by path prefix; OpenAPI and the flow control dumps add theirs. Paths
 that upstream serves through its router accept only GET and one media type; the others accept every method.

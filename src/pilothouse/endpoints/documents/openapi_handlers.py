@@ -108,7 +108,8 @@ class OpenAPIHandlers:
         return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
 
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
-        """Build the current document and return its ETag and gzip bytes; the loop serves requests between its parts."""
+        """Build the current document and return its ETag and gzip bytes;
+        the loop serves requests between its parts."""
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
@@ -296,7 +297,8 @@ def _packed(encoded: protobuf_v2.Encoded, uses: tuple[str, ...] = ()) -> bytes:
 
 @dataclass(slots=True)
 class Joined:
-    """The members of all parts by name, a later one before an earlier one, and the built-in definitions that they use."""
+    """The members of all parts by name, a later one before an earlier one,
+    and the built-in definitions that they use."""
 
     members: protobuf_v2.Encoded
     uses: set[str]
@@ -322,7 +324,8 @@ def _gathered(parts: list[bytes]) -> Joined:
 def _merged(
     write: Callable[[version_2.Part], protobuf_v2.Encoded], remote: list[Packed], own: Callable[[str], Any]
 ) -> bytes:
-    """What aggregated servers add to a version 2 document, as a part; a server whose document cannot be used adds none."""
+    """The part that aggregated servers add to a version 2 document;
+    a server whose document cannot be used adds none."""
     parts: list[Part] = []
     for packed in remote:
         try:
@@ -358,7 +361,8 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def matches(request: Request, tag: str) -> bool:
-    """Whether If-None-Match contains the ETag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
+    """Whether If-None-Match contains the ETag,
+    by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
     given = request.headers.get("if-none-match", "").strip()
     if not given or request.method not in ("GET", "HEAD"):
         return False

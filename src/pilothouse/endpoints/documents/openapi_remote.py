@@ -1,4 +1,5 @@
-"""Keeps what aggregated servers say about their API: the paths of version 3, and documents made of their version 2."""
+"""Keeps what aggregated servers say about their API:
+the paths of version 3, and documents made of their version 2."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -25,10 +26,11 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSpec:
-    """What is known of a group version.
+    """The documents of a group version.
 
-    `proxied` are the names of the version 3 documents that its server answers itself, with their hashes. `converted` is
-    made of version 2 where it answers none. `part` is what the group version adds to the document of version 2.
+    `proxied` are the names of the version 3 documents that its server answers itself, with their hashes.
+    `converted` is made of version 2 where it answers none.
+    `part` is what the group version adds to the document of version 2.
     """
 
     proxied: dict[str, str] = field(default_factory=dict)
@@ -42,7 +44,8 @@ class RemoteSpec:
 
 
 class RemoteDocuments:
-    """What is known of the group versions of aggregated servers. Callbacks in `changed` are called after each change."""
+    """The documents of the group versions of aggregated servers.
+    Callbacks in `changed` are called after each change."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._specs: dict[GroupVersion, RemoteSpec] = {}
@@ -76,7 +79,7 @@ class RemoteDocuments:
             callback(*version)
 
     def get(self, version: GroupVersion) -> RemoteSpec | None:
-        """What is known of a group version."""
+        """The documents of a group version."""
         return self._specs.get(version)
 
     def proxied(self, name: str) -> GroupVersion | None:
@@ -98,7 +101,7 @@ class RemoteDocuments:
                 yield document_name(version), spec.converted.hash
 
     def parts(self, priority: Callable[[str, str], int]) -> list[Packed]:
-        """What is added to the document of version 2, the groups of the highest priority first, then by name."""
+        """The parts of the document of version 2, the groups of the highest priority first, then by name."""
         best: dict[str, int] = {}
         for group, version in self._specs:
             best[group] = max(best.get(group, 0), priority(group, version))

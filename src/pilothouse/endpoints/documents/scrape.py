@@ -1,4 +1,5 @@
-"""Answers /metrics and /metrics/slis: Prometheus' formats, compressed when asked (promhttp, prometheus/common expfmt)."""
+"""Answers /metrics and /metrics/slis:
+Prometheus' formats, compressed when asked (promhttp, prometheus/common expfmt)."""
 
 import asyncio
 import time
@@ -39,9 +40,9 @@ class Scrapes:
 def negotiated(accept: str) -> tuple[Format, str]:
     """The format of an answer, and its Content-Type.
 
-    kube-apiserver offers text and protobuf, and takes the first clause that means one of these. Clients that would take
-    OpenMetrics but not the text get OpenMetrics here: upstream answers those with the text all the same. So Prometheus, which
-    takes both, gets what it gets from kube-apiserver.
+    kube-apiserver offers text and protobuf, and takes the first clause that means one of these. Clients that
+    would take OpenMetrics but not the text get OpenMetrics here: upstream answers those with the text all the
+    same. So Prometheus, which takes both, gets what it gets from kube-apiserver.
     """
     escaping, clauses = "underscores", parse_accept(accept)
     for clause in clauses:

@@ -1,4 +1,5 @@
-"""Says of one request why it was answered as it was: what GET /debug/requests shows of an entry of the journal."""
+"""Says of one request why it was answered as it was:
+what GET /debug/requests shows of an entry of the journal."""
 
 import json
 from collections.abc import Iterator
@@ -94,7 +95,10 @@ def why(entry: Entry, detail: Detail) -> str:
         what = f"{stopped.plugin} {quote(stopped.name)}" if stopped.name else stopped.plugin
         return f"The admission plugin {what} refused it."
     if refusal is not None and entry.kept.code == 422 and refusal.causes:
-        return f"The object is invalid: {len(refusal.causes)} {'cause' if len(refusal.causes) == 1 else 'causes'}."
+        return (
+            f"The object is invalid: {len(refusal.causes)}"
+            f" {'cause' if len(refusal.causes) == 1 else 'causes'}."
+        )
     if refusal is not None:
         return f"It was answered with {entry.kept.code} {refusal.reason}".rstrip() + "."
     if entry.kept.error:

@@ -1,11 +1,13 @@
-"""The stages that a request goes through, and when: what explains it later, and what its spans are made of."""
+"""The stages that a request goes through, and when:
+what explains it later, and what its spans are made of."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 
 class Moments(Protocol):
-    """When the stages of a request ended, as in Context and in the journal: by time.perf_counter(), 0 = not reached."""
+    """The times at which the stages of a request ended, as in Context and in the journal:
+    by time.perf_counter(), 0 = not reached."""
 
     @property
     def started(self) -> float: ...
@@ -24,7 +26,8 @@ def intervals(
 ) -> Iterator[tuple[str, float, float]]:
     """Name, begin and end of each stage.
 
-    waited: seconds in the queue of flow control. marks: of the trail. refused: whether the answer is an error.
+    waited: seconds in the queue of flow control.
+    marks: of the trail. refused: whether the answer is an error.
     """
     last = of.answered or ended
     at = of.started

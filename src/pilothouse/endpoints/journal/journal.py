@@ -1,7 +1,7 @@
 """Keeps what is known of the latest requests of a server, in few bytes, so that each can be explained later.
 
-No body is kept, no credential, and no header but the user agent. Of requests about Secrets no text is kept that a plugin,
-a rule or a decoder may have made out of the object.
+No body is kept, no credential, and no header but the user agent. Of requests about Secrets no text is kept
+that a plugin, a rule or a decoder may have made out of the object.
 """
 
 import json
@@ -27,7 +27,8 @@ _LONGEST_USER = 4096
 _LONGEST_NAME = 512
 """Characters of a name or a group of such a user."""
 _LONGEST_TOLD = 4096
-"""Bytes of a head that are kept as they are; of a longer one each text is cut to a quarter of that many characters."""
+"""Bytes of a head that are kept as they are;
+of a longer one each text is cut to a quarter of that many characters."""
 _USERS = 256
 """Users whose JSON is remembered."""
 
@@ -39,8 +40,8 @@ class Kept(NamedTuple):
     agent, each on a line of its own. user, caller: JSON of the effective
     and of the authenticated user. flow: flow schema, priority level,
     seats, and the seconds of waiting for them. started, recognised, decided,
-    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error: what
-    cut the answer short. detail: JSON, see `_detail`.
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error:
+    what cut the answer short. detail: JSON, see `_detail`.
     """
 
     size: int
@@ -78,7 +79,7 @@ class Entry:
 
     @property
     def recognition(self) -> Recognition:
-        """Which authenticator knew the user, and what others said."""
+        """The authenticator that knew the user, and the answers of the others."""
         return self.kept.recognition or BY_NOBODY
 
     @property
@@ -110,7 +111,8 @@ class Entry:
 
 
 class Detail(NamedTuple):
-    """What most requests do not have. marks: stages, and when they ended, by time.perf_counter()."""
+    """The details that most requests do not have.
+    marks: stages, and when they ended, by time.perf_counter()."""
 
     refusal: Refusal | None = None
     steps: tuple[Step, ...] = ()
@@ -135,7 +137,7 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """What is kept, in bytes."""
+        """The size of the kept requests, in bytes."""
         return self._ring.size
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:

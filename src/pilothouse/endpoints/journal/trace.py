@@ -1,4 +1,5 @@
-"""Writes requests that took long to the log, with the steps that took their time, in the form of upstream's k8s.io/utils/trace.
+"""Writes requests that took long to the log, with the steps that took their time,
+in the form of upstream's k8s.io/utils/trace.
 
 It is written with --v=2 and above, or with --vmodule=trace=2, as upstream does.
 """
@@ -15,7 +16,8 @@ from pilothouse.spans import Attributes, Event, Span
 log = Logger(__name__)
 
 LEVEL = 2
-"""The verbosity from which on slow requests are logged; at EVERYTHING all their steps are, also the quick ones."""
+"""The verbosity from which on slow requests are logged;
+at EVERYTHING all their steps are, also the quick ones."""
 EVERYTHING = 4
 SLOW = 0.5
 """Seconds of a request from which on it is looked at."""
@@ -48,7 +50,7 @@ class _Text:
         self._wall = time.time() - time.perf_counter()
 
     def texts(self, span: Span) -> Iterator[str]:
-        """What is logged of a span and those within it (Trace.logTrace)."""
+        """The log lines of a span and of the spans within it (Trace.logTrace)."""
         if not _long(span):
             for one in self._within[span.id]:
                 yield from self.texts(one)
@@ -56,7 +58,10 @@ class _Text:
         number, took = random.getrandbits(31), span.ended - span.started
         fields = f"{_fields(span.attributes)} " if span.attributes else ""
         begun = time.strftime("%d-%b-%Y %H:%M:%S", time.localtime(span.started + self._wall))
-        head = f'Trace[{number}]: "{span.name}" {fields}({begun}.{self._milliseconds(span.started)}) (total time: {_ms(took)}):'
+        head = (
+            f'Trace[{number}]: "{span.name}" {fields}({begun}.{self._milliseconds(span.started)}) (total'
+            f" time: {_ms(took)}):"
+        )
         lines = self._steps(span, f"\nTrace[{number}]: ", self._share(span))
         shown = show_duration(int(took * 1e9))
         yield f"{head}{''.join(lines)}\nTrace[{number}]: [{shown}] [{shown}] END"
@@ -67,7 +72,8 @@ class _Text:
         return sorted(items, key=lambda one: one.started if isinstance(one, Span) else one.at)
 
     def _share(self, span: Span) -> float:
-        """Seconds from which on a step of a span is shown: its share of the threshold (Trace.calculateStepThreshold)."""
+        """Seconds from which on a step of a span is shown:
+        its share of the threshold (Trace.calculateStepThreshold)."""
         whole = span.threshold or 0.0
         nested = self._within[span.id]
         items = len(span.events) + len(nested) + 1
@@ -87,8 +93,8 @@ class _Text:
             last = item.at
 
     def _nested(self, span: Span, indent: str, share: float) -> Iterator[str]:
-        """A span within another one. Upstream leaves it out below its own threshold, and then nothing says where the time
-        went; here it is also shown when it takes longer than a step of the other one may."""
+        """A span within another one. Upstream leaves it out below its own threshold, and then nothing says
+        where the time went; here it is also shown when it takes longer than a step of the other one may."""
         took = span.ended - span.started
         if not (_long(span) or self._all or took >= share):
             for one in self._within[span.id]:

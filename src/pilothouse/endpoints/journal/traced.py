@@ -1,8 +1,10 @@
-"""The spans of one request: its own, those of its stages, and that of its verb, with upstream's names and attributes.
+"""The spans of one request: its own, those of its stages,
+and that of its verb, with upstream's names and attributes.
 
-Spans of calls to other servers are made while they last (`spans.py`). The others are made at the end, out of what the
-stages have noted for the journal: moments in the Context, marks and steps in the Trail. Upstream: apiserver
-pkg/endpoints/filters/traces.go, filterlatency, handlers/{create,update,patch,delete,get,trace_util}.go.
+Spans of calls to other servers are made while they last (`spans.py`). The others are made at the end, out of
+what the stages have noted for the journal: moments in the Context, marks and steps in the Trail. Upstream:
+apiserver pkg/endpoints/filters/traces.go, filterlatency,
+handlers/{create,update,patch,delete,get,trace_util}.go.
 """
 
 from collections.abc import Iterable
@@ -34,7 +36,7 @@ FILTERS = ("audit", "constrainedimpersonation", "priorityandfairness", "authoriz
 STORED = {"create": "Write to database call succeeded", "update": "Write to database call succeeded"}
 STORED |= {"patch": "Object stored in database"}
 STORED |= dict.fromkeys(("delete", "deletecollection"), "Object deleted from database")
-"""What the span of a write says when the store has carried it out."""
+"""The message in the span of a write when the store has carried it out."""
 OPERATIONS = {"create": "Create", "delete": "Delete", "deletecollection": "Delete"}
 """The spans of the store; all other writes are updates (GuaranteedUpdate)."""
 WEBHOOKS = {
@@ -42,7 +44,8 @@ WEBHOOKS = {
     "ValidatingAdmissionWebhook": "Call validating webhook",
 }
 USUAL, WRITING = 0.5, 5.0
-"""Seconds from which on upstream writes a step to the log; that of an answer which is written to the client."""
+"""Seconds from which on upstream writes a step to the log;
+that of an answer which is written to the client."""
 
 
 class Traced:
@@ -68,20 +71,21 @@ class Traced:
         self.verb = Span(trace, name, at.id, threshold=USUAL) if name else None
 
     def judging(self) -> None:
-        """From now on calls to other servers belong to the stages before the verb."""
+        """Let calls to other servers, from now on, belong to the stages before the verb."""
         spans.current.set(self._filters[-1])
 
     def dispatched(self) -> None:
-        """From now on they belong to the verb."""
+        """Let calls to other servers, from now on, belong to the verb."""
         spans.current.set(self.verb or self._filters[-1])
 
     def complete(
         self, ctx: Context, now: float, sent: int, error: BaseException | None, *, store: str, sampled: bool
     ) -> None:
-        """Give all spans their times and attributes; the request has ended `now` and `sent` bytes of its body went out.
+        """Give all spans their times and attributes;
+        the request has ended `now` and `sent` bytes of its body went out.
 
-        store: how the storage is called. sampled: whether the spans of calls to other servers are there. Those of webhooks
-        and of the store are made out of the trail otherwise, for the log.
+        store: how the storage is called. sampled: whether the spans of calls to other servers are there.
+        Those of webhooks and of the store are made out of the trail otherwise, for the log.
         """
         trace = self.trace
         self.verb = verb = self.verb if has_verb(ctx) else None
@@ -153,7 +157,8 @@ def baggage_of(request: Request) -> str:
 
 
 def _http(ctx: Context) -> dict[str, spans.Value]:
-    """What otelhttp says of a request (semantic conventions for HTTP servers), and what upstream adds."""
+    """The attributes that otelhttp gives a request (semantic conventions for HTTP servers),
+    and those that upstream adds."""
     request, addresses = ctx.request, source_ips(ctx.request.headers, ctx.request.peer[0])
     host, _, port = request.headers.get("host", "").rpartition(":")
     if not port.isdecimal() or not host:
@@ -201,7 +206,8 @@ def _fields(ctx: Context) -> dict[str, spans.Value]:
 
 
 def _tell_events(verb: Span, ctx: Context, trail: Trail, now: float) -> None:
-    """Upstream's events of the verb's span, and one for each stage of a write that upstream does not tell of."""
+    """Upstream's events of the verb's span,
+    and one for each stage of a write that upstream does not tell of."""
     kind, length = ctx.info.verb, {"len": len(ctx.request.body)}
     if kind == "get":
         verb.event("About to Get from storage", at=verb.started)
@@ -237,7 +243,7 @@ def _error(ctx: Context) -> dict[str, spans.Value]:
 
 
 def _last(ctx: Context, trail: Trail) -> float:
-    """When the answer began to be made."""
+    """The time at which the answer began to be made."""
     return trail.marks[-1][1] if trail.marks else ctx.decided or ctx.recognised
 
 

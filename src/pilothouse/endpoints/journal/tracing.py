@@ -1,6 +1,8 @@
-"""Decides which requests are traced, before a span is made, and hands their spans to the exporter when they end.
+"""Decides which requests are traced, before a span is made,
+and hands their spans to the exporter when they end.
 
-Upstream: apiserver pkg/endpoints/filters/traces.go (who may decide), component-base tracing (how many are sampled).
+Upstream: apiserver pkg/endpoints/filters/traces.go (who may decide),
+component-base tracing (how many are sampled).
 """
 
 from collections.abc import Callable
@@ -22,8 +24,8 @@ _BITS = 63
 class Tracing:
     """The traces of one server.
 
-    slow: whether requests that take long are written to the log. store: how the storage is called. on: whether `begin` has
-    anything to do.
+    slow: whether requests that take long are written to the log. store: how the storage is called. on:
+    whether `begin` has anything to do.
     """
 
     def __init__(self, *, slow: bool = False, store: str = "") -> None:
@@ -34,7 +36,8 @@ class Tracing:
         self._bound = 0
 
     def use(self, per_million: int, take: Callable[[Trace], None]) -> None:
-        """Have `take` get the spans of so many requests of a million, beside those whose clients decide it."""
+        """Have `take` get the spans of so many requests of a million,
+        beside those whose clients decide it."""
         self._bound = per_million * (1 << _BITS) // MILLION
         self._take = take
         self.on = True
@@ -50,7 +53,7 @@ class Tracing:
             ctx.trail = Trail()
 
     def _begin(self, ctx: Context) -> None:
-        """As begin(), of a request that names its client's span."""
+        """Like begin(), for a request that names its client's span."""
         headers = ctx.request.headers
         parent = Parent.of(headers["traceparent"], headers.get("tracestate", ""))
         if parent is not None and not TRUSTED.isdisjoint(ctx.user.groups):
@@ -68,7 +71,8 @@ class Tracing:
     def carried(self, ctx: Context) -> Headers:
         """The headers that a request which is not sampled passes on to other servers.
 
-        Without a configuration they are those of the client, as they came (a no-op TracerProvider of OpenTelemetry).
+        Without a configuration they are those of the client,
+        as they came (a no-op TracerProvider of OpenTelemetry).
         """
         headers = ctx.request.headers
         header, baggage = headers.get("traceparent"), baggage_of(ctx.request)

@@ -1,7 +1,7 @@
 """Serves GET /debug/requests: the latest requests of this server, and why each was answered as it was.
 
-Whoever asks needs the right to `get` the path, like for any other that names no resource; no role of a fresh cluster grants
-it but cluster-admin.
+A user needs the right to `get` the path, like for any other that names no resource; no role of a fresh
+cluster grants it but cluster-admin.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ Test = Callable[[Entry], bool]
 
 
 class Why:
-    """Answers PATH and the paths below it, each the audit ID of a request. `types`: the modes of authorization."""
+    """Answers PATH and the paths below it, each the audit ID of a request.
+    `types`: the modes of authorization."""
 
     def __init__(self, journal: Journal, types: Callable[[], Sequence[str]]) -> None:
         self._journal = journal
@@ -65,8 +66,8 @@ class Why:
         server = self._server()
         if not entries:
             err = errors.NotFound(
-                f"request {quote(audit_id)} is not among the last {len(self._journal)} requests that have ended in "
-                f"process {os.getpid()} of {self._journal.server or 'this server'}",
+                f"request {quote(audit_id)} is not among the last {len(self._journal)} requests that have"
+                f" ended in process {os.getpid()} of {self._journal.server or 'this server'}",
                 details={"name": audit_id, "kind": "requests", "causes": [_cause(server)]},
             )
             raise err
@@ -111,7 +112,7 @@ class Why:
         return out, False
 
     def _server(self) -> Object:
-        """Which process has been asked: another worker, or another server, keeps other requests."""
+        """The process that has been asked: another worker, or another server, keeps other requests."""
         return {"name": self._journal.server, "process": os.getpid()}
 
 
@@ -120,7 +121,7 @@ def _cause(server: Object) -> Object:
 
 
 def _tests(query: Query) -> list[Test]:
-    """What the parameters of a list ask of a request."""
+    """The tests that the parameters of a list apply to a request."""
     tests: list[Test] = []
     texts: dict[str, Callable[[Entry], Any]] = {
         "user": _username,

@@ -21,7 +21,8 @@ T = TypeVar("T")
 async def decode_on(
     ctx: Context, media: str, decode: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """The outcome of `decode` on the request's body of the media type `media`; a long body is decoded off the loop."""
+    """The outcome of `decode` on the request's body of the media type `media`;
+    a long body is decoded off the loop."""
     work = ctx.work
     await work.enter(weight(ctx.request.body, media))
     return await work.run(decode, *args, **kwargs) if work.bytes else decode(*args, **kwargs)
@@ -38,7 +39,8 @@ def media_of(ctx: Context) -> str:
 
 
 def create_params(ctx: Context) -> WriteParams:
-    """The options of a POST; BadRequest, Invalid. As upstream does, it looks for a decoder of the body first (415)."""
+    """The options of a POST; BadRequest, Invalid.
+    As upstream does, it looks for a decoder of the body first (415)."""
     codec.media_type(media_of(ctx))
     return write_params(ctx.query, "CreateOptions")
 
@@ -46,7 +48,8 @@ def create_params(ctx: Context) -> WriteParams:
 async def read_body(
     ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]] = ()
 ) -> Object:
-    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse.
+    """The object in a request's body: pruned, in canonical form and with its defaults;
+    unknown fields warn or refuse.
 
     `accepted`: further group versions in which it may come.
     """

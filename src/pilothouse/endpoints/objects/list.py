@@ -49,14 +49,19 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
 
 def _weigh(ctx: Context, entries: Sequence[Entry], most: int) -> None:
-    """Warn of a list that was asked for without a limit and is long; BadRequest for one that is too long (kubernetes#94477).
+    """Warn of a list that was asked for without a limit and is long;
+    BadRequest for one that is too long (kubernetes#94477).
 
-    Informers are not concerned: they ask with resourceVersion=0, or for a watch that begins with what is there.
+    Informers are not concerned: they ask with resourceVersion=0,
+    or for a watch that begins with what is there.
     """
     size = bytes_of(entries)
     if size < most * WARNED:
         return
-    text = f"the list has {size} bytes; without the parameter limit a list may have {most} (--max-unpaged-list-bytes)"
+    text = (
+        f"the list has {size} bytes; without the parameter limit a list may have {most}"
+        " (--max-unpaged-list-bytes)"
+    )
     if size > most:
         raise errors.BadRequest(f"{text}: ask for pages with limit and continue")
     ctx.warn(f"{text}, longer ones are refused: ask for pages with limit and continue")

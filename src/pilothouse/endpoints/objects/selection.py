@@ -27,15 +27,20 @@ from pilothouse.storage import interface, keys
 from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
 
 TOKEN_EXPIRED = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
-    "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
-    "time the first chunk was returned and now may show up in the list."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list"
+    " without the continue parameter, or use the continue token in this response to retrieve the remainder of"
+    " the results. Continuing with the provided token results in an inconsistent list - objects that were"
+    " created, modified, or deleted between the time the first chunk was returned and now may show up in the"
+    " list."
 )
 VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
 COPIES = 2
-"""How often the bytes of an object are in memory when it was read from the store: as they were read, and as an entry."""
-RIGHTS_CHANGED = "The namespaces that you may list have changed since the provided continue token was made: start a new list."
+"""How often the bytes of an object are in memory when it was read from the store:
+as they were read, and as an entry."""
+RIGHTS_CHANGED = (
+    "The namespaces that you may list have changed since the provided continue token was made: start a new"
+    " list."
+)
 
 
 @dataclass(slots=True)
@@ -60,7 +65,7 @@ class Selection:
     scopes: tuple[str, ...] = ()
     """The prefixes of keys that `among` stands for, in the order of keys."""
     charge: Callable[[int], Awaitable[None]] | None = None
-    """Has the request wait for so many bytes of memory; None where nothing counts them."""
+    """A function that has the request wait for so many bytes of memory; None where nothing counts them."""
 
     def cache(self) -> ResourceCache:
         """The watch cache; InternalError when something that is asked for cannot be read."""
@@ -71,7 +76,7 @@ class Selection:
         return self.store.cache(self.resource)
 
     def now(self, cache: ResourceCache) -> Listing:
-        """What is there now."""
+        """The objects that are there now."""
         if self.among is not None:
             return cache.list_among(self.scopes, self.selector)
         return cache.list(self.prefix, self.selector)
@@ -91,8 +96,8 @@ class Selection:
     async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind.
 
-        What the store has compacted is gone, even where the cache still knows it: a token must not live longer for a
-        resource that changes less.
+        What the store has compacted is gone, even where the cache still knows it: a token must not live
+        longer for a resource that changes less.
         """
         if 0 < self.at < self.store.storage.compacted:
             raise self._expired()
@@ -110,7 +115,7 @@ class Selection:
         return Listing(kept[:limit] if more else kept, listing.revision, more, -1)
 
     async def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those whose converted objects the fields select; they are converted in one batch."""
+        """The entries whose converted objects the fields select; they are converted in one batch."""
         resource = self.resource
         assert resource.conversion is not None and resource.conversion.converter is not None
         conversion = resource.conversion
@@ -126,7 +131,7 @@ class Selection:
         return self.late.matches_fields({label: read[label](obj) for label, _, _ in self.late.fields})
 
     async def _page(self) -> Listing:
-        """As read(), of what can be told from stored objects."""
+        """Like read(), for what can be told from stored objects."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
         cache = self.cache()
@@ -218,7 +223,7 @@ def select(verbs: Verbs, ctx: Context, resource: Resource) -> Selection:
 
 
 def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Selection:
-    """As select(), with the options decoded already."""
+    """Like select(), with the options decoded already."""
     selector = (
         selectors.parse(params.label_selector, params.field_selector) if ctx.query else selectors.EVERYTHING
     )
@@ -265,7 +270,7 @@ def _known_fields(resource: Resource, selector: Selector) -> Selector:
 
 
 def _place(s: Selection) -> None:
-    """Where in the collection and when: limit, continue, resourceVersion and its match."""
+    """Set the place in the collection and the time: limit, continue, resourceVersion and its match."""
     p = s.params
     revision = resource_version(p.resource_version)
     s.limit = (

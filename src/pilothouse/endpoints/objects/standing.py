@@ -1,10 +1,11 @@
 """Ends open requests whose users may no longer make them: watches, logs that are followed, exec, proxies.
 
-kube-apiserver judges a request when it begins, and never again. Here each open one is led once more through authentication,
-impersonation and authorization, as if it came now (`Judge`). Two options have that done:
+kube-apiserver judges a request when it begins, and never again. Here each open one is led once more through
+authentication, impersonation and authorization, as if it came now (`Judge`). Two options have that done:
 
 - --end-revoked-requests: every open request, every few seconds (`POLL`). It ends when it would be refused.
-- --list-permitted-namespaces: watches that show some namespaces only. They are held at once when roles or bindings change,
+- --list-permitted-namespaces: watches that show some namespaces only.
+They are held at once when roles or bindings change,
   and end when their namespaces are others now, so that their clients list again.
 
 Equal requests of one credential are judged once. An authorizer or a webhook that cannot answer ends nothing.
@@ -46,7 +47,7 @@ NAMESPACES_CHANGED = "the namespaces in which you may watch have changed: list a
 
 
 class Revoked(ConnectionAbortedError):
-    """What cuts an answer short whose user may no longer have it."""
+    """The error that cuts an answer short when its user may no longer have it."""
 
 
 class _Open:
@@ -113,7 +114,8 @@ class Judge:
         self._impersonation = impersonation
 
     async def user(self, ctx: Context, attributes: AuthorizationAttributes) -> User:
-        """As whom the request is made now; Unauthorized, Forbidden, or Undecided where nobody can say."""
+        """The user for whom the request is made now;
+        Unauthorized, Forbidden, or Undecided where nobody can say."""
         request = ctx.request
         user = await self._authenticator.authenticate(request)
         assert user is not None
@@ -154,7 +156,8 @@ class Judge:
 
 
 class Standing(BackgroundTask):
-    """The open requests of one server. `all`: those that show everything are judged, too; every `poll` seconds."""
+    """The open requests of one server.
+    `all`: those that show everything are judged, too; every `poll` seconds."""
 
     def __init__(self, judge: Judge, metrics: StandingMetrics, *, all: bool, poll: float = POLL) -> None:
         self._judge = judge
@@ -198,8 +201,8 @@ class Standing(BackgroundTask):
             self._held = False
 
     def outdated(self, ctx: Context) -> errors.StatusError | None:
-        """Why a watch must not begin: its user's rights have gone meanwhile, or may have changed since its namespaces were
-        chosen. None when it may."""
+        """Why a watch must not begin: its user's rights have gone meanwhile,
+        or may have changed since its namespaces were chosen. None when it may."""
         one, permitted = self._open.get(ctx), ctx.permitted
         refusal = one.refusal if one is not None else None
         if refusal is None and permitted is not None and permitted.epoch != self._judge.authorizer.epoch:
@@ -219,7 +222,8 @@ class Standing(BackgroundTask):
     # Judging them
 
     def _hold(self) -> None:
-        """Have the watches of some namespaces wait until it is known whether their users still may see them."""
+        """Have the watches of some namespaces wait
+        until it is known whether their users still may see them."""
         if not self._partial:
             return
         if not self._held:
@@ -323,7 +327,7 @@ _REASONS = {401: "credentials", 403: "rights"}
 def _key(
     ctx: Context, attributes: AuthorizationAttributes, namespaces: Namespaces | None
 ) -> tuple[object, ...]:
-    """What the verdict on a request depends on."""
+    """The facts on which the verdict on a request depends."""
     a, headers, chain = attributes, ctx.request.headers, ctx.request.peer_certificates
     return (
         ctx.caller,

@@ -46,7 +46,7 @@ class Encoder(Protocol):
 
     @property
     def key(self) -> object:
-        """What two encoders of the same frames have in common."""
+        """A key that is equal for two encoders of the same frames."""
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         """One event as it goes over the wire; nothing for an object that cannot be shown."""
@@ -64,7 +64,8 @@ class Converting(EventEncoder, Protocol):
 
 
 class Transformed:
-    """Events of another version, of a PartialObjectMetadata, or of a Table; a Table's first event brings the columns."""
+    """Events of another version, of a PartialObjectMetadata, or of a Table;
+    a Table's first event brings the columns."""
 
     def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
         self._left_out = left_out
@@ -158,7 +159,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
 
 
 def _sent(ctx: Context, metrics: WatchMetrics, query: Selection) -> None:
-    """The client has been sent what its watch begins with: the watch costs no more than its events from now on."""
+    """The client has been sent what its watch begins with:
+    the watch costs no more than its events from now on."""
     if ctx.flow is not None:
         ctx.flow.release()
     if query.params.send_initial:
@@ -172,7 +174,8 @@ def _wants_state(query: Selection, revision: int) -> bool:
 
 
 async def _already_seen(query: Selection, revision: int) -> Listing:
-    """What the client of a watch knows: what its fields selected at the revision that it goes on from.
+    """The objects that the client of a watch knows:
+    those that its fields selected at the revision that it goes on from.
 
     Nothing for one that is sent what is there, and for a revision that is too old to be watched from.
     """
@@ -214,7 +217,7 @@ def _nothing() -> None:
 
 
 class _Running(Deadline):
-    """What a watch keeps while it runs."""
+    """The state of a watch while it runs."""
 
     __slots__ = ("watcher",)
 
@@ -242,7 +245,8 @@ class _Session:
     ) -> None:
         self.chosen = chosen
         self.sent: Callable[[], None] = _nothing
-        """Called when the client has been sent what it begins with, and its watch costs no more than its events."""
+        """Called when the client has been sent what it begins with,
+        and its watch costs no more than its events."""
         self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.follow: Callable[[Watcher], None] | None = None
         self.metrics = metrics

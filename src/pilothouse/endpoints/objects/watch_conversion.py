@@ -1,8 +1,9 @@
 """The sink of a watch whose objects have to be converted by waiting (a conversion webhook).
 
-The watch cache writes events in their stored form. Here they wait, in order, until they are converted: those that come
-in one turn of the loop, or while a conversion runs, make one batch. Other watches are not delayed. What waits counts as
-not taken by the client, so the watch cache holds events back or ends the watch as it does for a slow client.
+The watch cache writes events in their stored form. Here they wait, in order, until they are converted: those
+that come in one turn of the loop, or while a conversion runs, make one batch. Other watches are not delayed.
+What waits counts as not taken by the client,
+so the watch cache holds events back or ends the watch as it does for a slow client.
 """
 
 import asyncio
@@ -42,7 +43,8 @@ class EventEncoder(Protocol):
 
 
 class StoredEvents:
-    """Encodes for ConvertedSink: the type of an event, a newline and the stored bytes. All such watches share them."""
+    """Encodes for ConvertedSink: the type of an event, a newline and the stored bytes.
+    All such watches share them."""
 
     key = "stored"
 
@@ -64,9 +66,10 @@ class StoredEvents:
 class Chosen:
     """Tells the events of a watch that selects fields of converted objects.
 
-    `chooses` says whether they select an object; `known` are the objects that the client has at the beginning. It
-    keeps the UIDs of the objects that the client has, as an event depends on whether it had the object before: never
-    more than the watch cache has objects and DELETED events that wait, for a deleted object's UID goes with its event.
+    `chooses` says whether they select an object; `known` are the objects that the client has at the
+    beginning. It keeps the UIDs of the objects that the client has, as an event depends on whether it had the
+    object before: never more than the watch cache has objects and DELETED events that wait,
+    for a deleted object's UID goes with its event.
     """
 
     def __init__(self, chooses: Callable[[Object], bool], known: Listing) -> None:
@@ -77,7 +80,8 @@ class Chosen:
     def event(self, type: str, obj: Object) -> str:
         """The type of the event that the client gets for one of the watch cache, "" for none.
 
-        An object that is selected no longer is shown as it is now, where upstream shows what was selected last.
+        An object that is selected no longer is shown as it is now,
+        where upstream shows what was selected last.
         """
         uid = obj["metadata"]["uid"]
         before, after = uid in self._seen, type != "DELETED" and self._chooses(obj)
@@ -91,8 +95,8 @@ class Chosen:
 class ConvertedSink:
     """Takes events as StoredEvents encodes them and writes them converted to `stream`, in the same order.
 
-    When objects cannot be converted, an ERROR event tells why and the watch ends. `chosen` leaves out what fields of
-    the converted objects do not select. `work` makes what long steps of one batch run in.
+    When objects cannot be converted, an ERROR event tells why and the watch ends. `chosen` leaves out what
+    fields of the converted objects do not select. `work` makes what long steps of one batch run in.
     """
 
     def __init__(
@@ -142,7 +146,7 @@ class ConvertedSink:
         self._stream.abort(error)
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """As of the stream."""
+        """Call `callback` when the stream is closed."""
         self._stream.on_close(callback)
 
     def on_drain(self, callback: Callable[[], None]) -> None:

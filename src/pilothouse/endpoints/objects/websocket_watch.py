@@ -13,7 +13,8 @@ _PREFIX = 4
 
 
 def watch(ctx: Context, begin: Callable[[Stream], None]) -> Response:
-    """Each event is a message: text in JSON, else binary. The subprotocol has no effect; several are one too many."""
+    """Each event is a message: text in JSON, else binary.
+    The subprotocol has no effect; several are one too many."""
     offered = websocket.protocols(ctx.request)
     send = _event if ctx.media.format == "protobuf" else _line
 

@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
 
     @classmethod
     def of(cls, err: StatusError) -> "Refusal":
-        """What is kept of an error; not the error itself, which holds on to the whole request."""
+        """The part of an error that is kept; not the error itself, which holds on to the whole request."""
         causes = (err.details or {}).get("causes") or ()
         told = [
             (_text(one, "field"), _text(one, "reason"), _text(one, "message"))
@@ -57,8 +57,10 @@ def _text(cause: Mapping[str, Any], name: str) -> str:
 class Outcome:
     """How a request has ended.
 
-    status: the code of the answer; 504 when the client left before there was one, as upstream's time-out filter records.
-    sent: bytes of the body that were handed to the transport. error: what cut the answer short, None when it is whole.
+    status: the code of the answer; 504 when the client left before there was one,
+    as upstream's time-out filter records.
+    sent: bytes of the body that were handed to the transport.
+    error: what cut the answer short, None when it is whole.
     """
 
     status: int
@@ -69,23 +71,26 @@ class Outcome:
 class Context:
     """One request on its way through the pipeline.
 
-    user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
-    priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for them; None where
-    it needs none. charge: has it wait for so many bytes of memory; None where nothing counts them. warnings: texts of Warning headers, None without any.
-    resource and subresource are set once the request is routed to one. media: the negotiated answer form.
+    user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema
+    uid, priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for
+    them; None where it needs none. charge: has it wait for so many bytes of memory; None where nothing counts
+    them. warnings: texts of Warning headers, None without any. resource and subresource are set once the
+    request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     admission: what plugins judge of a write, None for other requests.
     audit: what is recorded of it, None when nothing is.
     permitted: the namespaces that a list or a watch of all is answered with, None where all are.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
-    started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
-    deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
+    started: when the request came, by time.perf_counter().
+    status: the code of its answer, 504 until there is one.
+    deadline: when its time is up, by the clock of the event loop;
+    None until it waits, and where no deadline ends it.
     expired: its deadline has passed. ended: the last stage has run.
 
     What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
-    time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
-    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted, or a read
-    whose steps are of interest. traced: its spans, None unless it is sampled.
+    time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained
+    impersonation allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a
+    write has noted, or a read whose steps are of interest. traced: its spans, None unless it is sampled.
     """
 
     __slots__ = (
@@ -161,10 +166,11 @@ class Context:
         self.warnings.add(text)
 
     def on_end(self, finisher: Callable[[Outcome], None]) -> None:
-        """Have `finisher` called when the request has ended, in whatever way; what was added last is called first.
+        """Have `finisher` called when the request has ended, in whatever way;
+        what was added last is called first.
 
-        It is called once, on the event loop, and must not wait: after the last byte of the answer was handed to the
-        transport, or when the client or the server gave the request up.
+        It is called once, on the event loop, and must not wait: after the last byte of the answer was handed
+        to the transport, or when the client or the server gave the request up.
         """
         if self._finishers is None:
             self._finishers = []

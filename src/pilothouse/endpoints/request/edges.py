@@ -1,4 +1,5 @@
-"""What flags ask for around every request: answers to browsers of other origins, HSTS, refusals while shutting down.
+"""The work around every request that flags ask for:
+answers to browsers of other origins, HSTS, refusals while shutting down.
 
 Upstream: apiserver server/filters cors.go, hsts.go and with_retry_after.go.
 """
@@ -13,7 +14,10 @@ _CORS: tuple[Header, ...] = (
     ("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE, PATCH"),
     (
         "Access-Control-Allow-Headers",
-        "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, X-Requested-With, If-Modified-Since",
+        (
+            "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, X-Requested-With,"
+            " If-Modified-Since"
+        ),
     ),
     ("Access-Control-Expose-Headers", "Date"),
     ("Access-Control-Allow-Credentials", "true"),
@@ -23,8 +27,9 @@ _CLOSING = b"The apiserver is shutting down, please try again later.\n"
 
 
 class Edges:
-    """origins: regular expressions (RE2) of which one must be found in a browser's Origin. directives: of HSTS. refusing:
-    whether requests are refused once `stopping` is set; probes of health are answered all the same."""
+    """origins: regular expressions (RE2) of which one must be found in a
+    browser's Origin. directives: of HSTS. refusing: whether requests are refused
+    once `stopping` is set; probes of health are answered all the same."""
 
     def __init__(
         self, origins: Sequence[str] = (), directives: Sequence[str] = (), *, refusing: bool = False
@@ -50,7 +55,7 @@ class Edges:
         return None
 
     def headers(self, request: Request) -> list[Header]:
-        """What the answer carries beside its own headers."""
+        """The headers that the answer carries beside its own."""
         if not self._origins or not self.allows(request):
             return self._always
         return [*self._always, ("Access-Control-Allow-Origin", request.headers["origin"]), *_CORS]

@@ -13,7 +13,7 @@ from pilothouse.registry.resource import Resource
 
 SLI_DURATION = DURATION[2:]
 COARSE_DURATION = (0.05, 0.1, 0.4, 1, 5, 30)
-"""Those of the bounds by which objectives of latency are judged: 1 s for one object, 5 s and 30 s for lists."""
+"""The bounds by which objectives of latency are judged: 1 s for one object, 5 s and 30 s for lists."""
 BODY_SIZES = tuple(50_000 + 100_000 * n for n in range(31))
 WATCH_LIST_DURATION = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60)
 EVENT_SIZES = tuple(1024 * 2**n for n in range(8))
@@ -36,7 +36,7 @@ READ_ONLY = frozenset(("get", "list", "watch"))
 
 KIND = ("group", "resource")
 SORT = ("component", "group", "resource", "scope", "subresource", "verb", "version")
-"""The labels that tell one sort of request from another."""
+"""The labels that tell one kind of request from another."""
 
 
 Key = tuple[str, str, str, str, str, str, str, str, int]
@@ -104,8 +104,8 @@ class RequestMetrics(Group):
         self._leaves: dict[Labels, Callable[[Outcome], None]] = {}
         self._requests = Cells(self.body_sizes, self.validated)
         self.observe = self._requests.observe
-        """Called once for each answered request: info, resource, status code, seconds, bytes of its body, bytes sent,
-        headers, query, and the seconds that it has waited for seats and for webhooks."""
+        """Called once for each answered request: info, resource, status code, seconds, bytes of its body,
+        bytes sent, headers, query, and the seconds that it has waited for seats and for webhooks."""
         self.in_flight = Gauge(
             "apiserver_current_inflight_requests",
             "[STABLE] Requests that wait for something.",
@@ -313,7 +313,8 @@ class StandingMetrics(Group):
     def __init__(self) -> None:
         self.ended = Counter(
             "pilothouse_revoked_requests_total",
-            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have changed.",
+            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have"
+            " changed.",
             ("reason",),
         )
 
@@ -336,7 +337,7 @@ class HealthMetrics(Group):
 
 
 def scope_of(info: RequestInfo) -> str:
-    """What a request reaches: one object, a namespace or the cluster (metrics CleanScope)."""
+    """The scope of a request: one object, a namespace or the cluster (metrics CleanScope)."""
     if info.name or info.verb == "create":
         return "resource"
     return "namespace" if info.namespace else "cluster"

@@ -35,7 +35,8 @@ Target = tuple[str, str, str]
 """Group, version and kind into which a clause asks for the answer to be converted."""
 
 CACHE_LIMIT, CACHED_LIMIT = 1024, 512
-"""Accept headers whose outcome a negotiator keeps before it clears them, and the longest that it keeps (characters)."""
+"""Accept headers whose outcome a negotiator keeps before it clears them,
+and the longest that it keeps (characters)."""
 
 ACCEPT_LIMIT, RANGES_LIMIT = 4096, 100
 """Characters and media ranges of an Accept header that are evaluated; the rest is ignored."""

@@ -1,4 +1,5 @@
-"""Decodes and checks query parameters and delete options (meta/v1 ListOptions, CreateOptions, DeleteOptions ...)."""
+"""Decodes and checks query parameters and delete options
+(meta/v1 ListOptions, CreateOptions, DeleteOptions ...)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ _INT64 = 2**63
 
 @dataclass(slots=True)
 class ListParams:
-    """ListOptions as the client sent them. `limit` below 1 means no limit, `send_initial` None means not given."""
+    """ListOptions as the client sent them.
+    `limit` below 1 means no limit, `send_initial` None means not given."""
 
     label_selector: str = ""
     field_selector: str = ""
@@ -33,7 +35,8 @@ class ListParams:
 
 @dataclass(slots=True)
 class WriteParams:
-    """CreateOptions, UpdateOptions and PatchOptions in one record; `asked` is the fieldValidation that was sent, "" for none."""
+    """CreateOptions, UpdateOptions and PatchOptions in one record;
+    `asked` is the fieldValidation that was sent, "" for none."""
 
     dry_run: bool = False
     field_manager: str = ""
@@ -100,7 +103,8 @@ def uint_error(text: str) -> str:
 
 
 def resource_version(text: str) -> int:
-    """A list or watch resourceVersion as a number, 0 if empty; raises BadRequest (storage ParseResourceVersion)."""
+    """A list or watch resourceVersion as a number, 0 if empty;
+    raises BadRequest (storage ParseResourceVersion)."""
     if not text:
         return 0
     why = uint_error(text)
@@ -185,7 +189,8 @@ def write_params(query: Query, kind: str) -> WriteParams:
 
 
 def patch_params(query: Query, apply: bool) -> WriteParams:
-    """Decode PatchOptions: apply needs a field manager, other patches may not force (ValidatePatchOptions)."""
+    """Decode PatchOptions: apply needs a field manager,
+    other patches may not force (ValidatePatchOptions)."""
     errs = Errors()
     force = boolean(query, "force")
     if apply:

@@ -1,9 +1,9 @@
 """Finds the namespaces in which a user may list or watch a resource that they may not list or watch in all
 (--list-permitted-namespaces).
 
-kube-apiserver refuses such requests, and its authors have refused to build anything else (kubernetes#48537, #58262,
-#71097). What is shown is what the same request would show in each of these namespaces by itself. A right to single names
-counts for nothing here.
+kube-apiserver refuses such requests, and its authors have refused to build anything else (kubernetes#48537,
+#58262, #71097). What is shown is what the same request would show in each of these namespaces by itself. A
+right to single names counts for nothing here.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ TURN = 256
 
 
 class Namespaces:
-    """Names of namespaces, in their order and as a set. Equal ones are the same object while somebody uses it."""
+    """Names of namespaces, in their order and as a set.
+    Equal ones are the same object while somebody uses it."""
 
     __slots__ = ("__weakref__", "names", "ordered")
 
@@ -41,15 +42,16 @@ class Namespaces:
         return sha256("\n".join(self.ordered).encode()).hexdigest()[:16]
 
     def scopes(self, prefix: str, *, own: bool) -> tuple[str, ...]:
-        """The prefixes of the keys of what is in these namespaces, in the order of keys; `own`: the namespaces themselves,
-        whose keys they are."""
+        """The prefixes of the keys of what is in these namespaces, in the order of keys; `own`: the
+        namespaces themselves, whose keys they are."""
         if own:
             return tuple(prefix + name for name in self.ordered)
         return tuple(sorted(f"{prefix}{name}/" for name in self.ordered))
 
 
 class Permitted(NamedTuple):
-    """The namespaces that a request is answered with, and when that was found out, by UnionAuthorizer.epoch."""
+    """The namespaces that a request is answered with,
+    and when that was found out, by UnionAuthorizer.epoch."""
 
     namespaces: Namespaces
     epoch: int
@@ -66,7 +68,8 @@ class Finder:
     async def permitted(self, attributes: AuthorizationAttributes) -> Permitted | None:
         """The namespaces in which the user may do what they may not do in all; None where there are none.
 
-        InternalError when an authorizer cannot say it of one of them, as the answer would lack what may be lawful.
+        InternalError when an authorizer cannot say it of one of them,
+        as the answer would lack what may be lawful.
         """
         own = self._counts(attributes)
         if own is None:

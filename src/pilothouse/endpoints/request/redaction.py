@@ -1,7 +1,7 @@
 """Errors about patches of Secrets without the values that other kinds' errors show.
 
-Upstream repeats the patch, or the whole patched object, in such an error. That puts the content of a Secret into the
-audit log at every level, and into what clients log.
+Upstream repeats the patch, or the whole patched object, in such an error. That puts the content of a Secret
+into the audit log at every level, and into what clients log.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from pilothouse import errors
 
 REDACTED = "<secret contents redacted>"
-"""What stands in place of the values, in upstream's words for them."""
+"""The text in place of the values, in upstream's words for them."""
 
 _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
@@ -32,8 +32,8 @@ def redacted(err: errors.StatusError) -> errors.StatusError:
 
 
 def _cause(text: str) -> str:
-    """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see what was
-    refused. What is behind it says why, and has no values."""
+    """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see
+    what was refused. What is behind it says why, and has no values."""
     value = text.removeprefix('Invalid value: "')
     ends = list(_BEHIND_VALUE.finditer(value))
     why = value[ends[-1].end() :] if ends else ""

@@ -1,4 +1,5 @@
-"""Forwards requests for group versions that aggregated API servers answer (kube-aggregator's proxy handler)."""
+"""Forwards requests for group versions that aggregated API servers answer
+(kube-aggregator's proxy handler)."""
 
 import secrets
 from urllib.parse import urlsplit
@@ -49,8 +50,8 @@ class Aggregator:
     """Forwards requests to aggregated servers on behalf of the users who sent them.
 
     With `reject_redirects`, a backend's redirect is answered with 502
-    (--aggregator-reject-forwarding-redirect). `documents` say which OpenAPI documents backends answer. `via` names this
-    server to backends; a request that comes back with this name is refused.
+    (--aggregator-reject-forwarding-redirect). `documents` say which OpenAPI documents backends answer. `via`
+    names this server to backends; a request that comes back with this name is refused.
     """
 
     def __init__(
@@ -69,13 +70,15 @@ class Aggregator:
         self._reject_redirects = reject_redirects
 
     def version_of(self, path: str) -> tuple[str, str]:
-        """The group version whose server answers a path, if one does: that of a resource, or of an OpenAPI document."""
+        """The group version whose server answers a path, if one does:
+        that of a resource, or of an OpenAPI document."""
         if path.startswith(OPENAPI):
             return self._documents.proxied(path[len(OPENAPI) :]) or ("", "")
         return version_of(path)
 
     async def handle(self, ctx: Context, backend: Backend) -> Response:
-        """Return the backend's answer, a 503 if it cannot be reached, or a 508 to what this server has sent itself."""
+        """Return the backend's answer, a 503 if it cannot be reached,
+        or a 508 to what this server has sent itself."""
         if any(name == "via" and self._via in value for name, value in ctx.request.all_headers):
             return _text(508, LOOP)
         if not backend.available:
@@ -113,7 +116,8 @@ class Aggregator:
 
 
 def _to_newer(path: str, location: str) -> bool:
-    """Whether a redirect leads from an OpenAPI document to the same one with another hash: it has changed since."""
+    """Whether a redirect leads from an OpenAPI document to the same one with another hash:
+    it has changed since."""
     target = urlsplit(location)
     return path.startswith(OPENAPI) and not target.netloc and target.path == path
 

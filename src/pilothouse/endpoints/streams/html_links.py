@@ -1,7 +1,7 @@
 """Rewrites the links of HTML that comes through a proxy, as it comes (apimachinery util/proxy Transport).
 
-A tag with a link that changes is written anew; every other byte stays. The work is done in slices, between which the loop
-serves others, and what cannot be interpreted is passed on as it is.
+A tag with a link that changes is written anew; every other byte stays. The work is done in slices, between
+which the loop serves others, and what cannot be interpreted is passed on as it is.
 """
 
 import asyncio
@@ -184,6 +184,7 @@ async def rewritten(
 
 
 def _form(start: bytes) -> int:
-    """Whether a body that is called deflate has zlib's head, as HTTP wants it (RFC 9110 8.4.1.2), or none, as Go's has."""
+    """Whether a body that is called deflate has zlib's head,
+    as HTTP wants it (RFC 9110 8.4.1.2), or none, as Go's has."""
     zlib_head = start[0] & 15 == zlib.DEFLATED and (start[0] << 8 | start[1]) % 31 == 0
     return _ZLIB if zlib_head else _RAW

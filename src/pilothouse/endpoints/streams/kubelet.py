@@ -43,7 +43,8 @@ class Kubelets:
         self._trust = trust
 
     def of(self, name: str, resource: str = "nodes") -> Kubelet:
-        """The kubelet of a node. Raises NotFound that names `resource`, as upstream does, or Unknown without an address."""
+        """The kubelet of a node. Raises NotFound that names `resource`,
+        as upstream does, or Unknown without an address."""
         node = self._readers.get("nodes", "", name)
         if node is None:
             raise errors.not_found("", resource, name)
@@ -71,7 +72,8 @@ def trust_of(authority: str, cert_file: str, key_file: str) -> Trust:
 
 
 async def refused(answer: Answer, resource: str, name: str) -> errors.StatusError:
-    """Turn a kubelet's error answer into a StatusError (GenericHttpResponseChecker, NewGenericServerResponse)."""
+    """Turn a kubelet's error answer into a StatusError
+    (GenericHttpResponseChecker, NewGenericServerResponse)."""
     try:
         text = (await answer.read(_ERROR_BYTES)).decode("utf-8", "replace")
     except ClientError as err:

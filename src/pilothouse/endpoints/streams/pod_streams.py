@@ -1,9 +1,9 @@
 """Exec, attach and port-forward of pods: finds the kubelet and brings the client's streams to it
 (registry core/pod/rest, apiserver util/proxy).
 
-SPDY and the older WebSockets pass to the kubelet as they are. The client's WebSocket of `v5.channel.k8s.io` becomes
-SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of it, unless the node declares that its kubelet
-takes them itself (KEP-4006).
+SPDY and the older WebSockets pass to the kubelet as they are. The client's WebSocket of `v5.channel.k8s.io`
+becomes SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of it, unless the node declares
+that its kubelet takes them itself (KEP-4006).
 """
 
 from urllib.parse import urlencode
@@ -60,7 +60,8 @@ async def handle(
 
 
 async def _may_create(streams: Streams, ctx: Context) -> None:
-    """Whoever connects by GET, as WebSockets do, must be allowed to create as well (ensureAuthorizedForVerb)."""
+    """Require that a user who connects by GET, as WebSockets do,
+    may create as well (ensureAuthorizedForVerb)."""
     info = ctx.info
     if info.verb == "create":
         return
@@ -129,7 +130,8 @@ def _translate(streams: Streams, ctx: Context, kubelet: Kubelet, url: str, wante
 
 
 async def _tunnel(streams: Streams, ctx: Context, kubelet: Kubelet, url: str, offered: list[str]) -> Response:
-    """Ask the kubelet for SPDY, and carry its bytes in the messages of the client's WebSocket (TunnelingHandler)."""
+    """Ask the kubelet for SPDY, and carry its bytes in the messages of the client's WebSocket
+    (TunnelingHandler)."""
     count = streams.metrics.tunnelled
     inner = [("X-Stream-Protocol-Version", name.removeprefix(TUNNEL)) for name in offered]
     try:

@@ -73,7 +73,8 @@ def _check_log(numbers: dict[str, int | None], since: str, stream: bool, name: s
 
 
 def container_of(pod: Object, asked: str) -> str:
-    """The requested container, or the only one; BadRequest if it does not exist or is ambiguous (validateContainer)."""
+    """The requested container, or the only one;
+    BadRequest if it does not exist or is ambiguous (validateContainer)."""
     spec, name = pod.get("spec") or {}, pod["metadata"]["name"]
     lists = ("initContainers", "containers", "ephemeralContainers")
     known = [c.get("name", "") for key in lists for c in spec.get(key) or ()]

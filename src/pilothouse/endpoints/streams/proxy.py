@@ -1,4 +1,4 @@
-"""Where a CONNECT goes: the proxy subresource of nodes, pods and services, and the streams of a pod."""
+"""The targets of a CONNECT: the proxy subresource of nodes, pods and services, and the streams of a pod."""
 
 import asyncio
 import socket
@@ -163,4 +163,4 @@ TARGETS: dict[Action, Callable[[Streams, Context, Resource], Awaitable[Target]]]
     Action.PROXY_POD: _pod,
     Action.PROXY_SERVICE: _service,
 }
-"""What finds the root behind each proxy subresource."""
+"""The function that finds the root behind each proxy subresource."""

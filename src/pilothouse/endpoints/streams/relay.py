@@ -1,4 +1,5 @@
-"""Forwards requests to other servers and streams their answers back with back-pressure (apimachinery util/proxy)."""
+"""Forwards requests to other servers and streams their answers back with back-pressure
+(apimachinery util/proxy)."""
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -124,8 +125,9 @@ class Relay:
     ) -> Upgrade:
         """Send a client's request to upgrade to `url`; raises UpgradeError if there is no answer.
 
-        `method` and `protocol`, the latter for the Upgrade header, replace the client's. Without `protocol` the
-        subprotocols of its WebSocket go along, but never one that carries a token. `more` are further headers.
+        `method` and `protocol`, the latter for the Upgrade header, replace the client's. Without `protocol`
+        the subprotocols of its WebSocket go along, but never one that carries a token.
+        `more` are further headers.
         """
         request = ctx.request
         dropped = "sec-websocket-" if protocol else "sec-websocket-protocol"
@@ -159,7 +161,8 @@ def identity_headers(user: User) -> list[tuple[str, str]]:
 
 
 def rewrite_through(ctx: Context, url: str, prepend: str) -> Rewrite:
-    """The function that makes links of the page at `url` lead through this server, if they point to the same host (rewriteURL)."""
+    """The function that makes links of the page at `url` lead through this server,
+    if they point to the same host (rewriteURL)."""
     source, host = urlsplit(url).netloc, ctx.request.headers.get("host", "")
 
     def rewrite(link: str) -> str:

@@ -1,4 +1,5 @@
-"""Exec and attach: a client's WebSocket of `v5.channel.k8s.io`, translated to a kubelet's SPDY (StreamTranslatorHandler)."""
+"""Exec and attach: a client's WebSocket of `v5.channel.k8s.io`,
+translated to a kubelet's SPDY (StreamTranslatorHandler)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ V5 = "v5.channel.k8s.io"
 """The subprotocol that is translated: it can end one channel."""
 
 PROTOCOLS = (V5, "v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
-"""What is offered to the kubelet, the best first."""
+"""The protocols that are offered to the kubelet, the best first."""
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 """The first byte of a message: its channel; CLOSE ends the channel that the second byte names."""
@@ -49,14 +50,15 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, options: Object) -> "Wanted":
-        """Those that PodExecOptions or PodAttachOptions ask for."""
+        """The streams that PodExecOptions or PodAttachOptions ask for."""
         return cls(*(bool(options.get(name)) for name in cls._fields))
 
 
 class Translator:
     """One session, from the client's WebSocket to its end. `dial` asks the kubelet for SPDY.
 
-    `counted` is called once with the status code of the session: 200 when the command ran, whatever its exit code.
+    `counted` is called once with the status code of the session:
+    200 when the command ran, whatever its exit code.
     """
 
     def __init__(

@@ -49,7 +49,8 @@ def _max_unavailable(obj: Object) -> Object:
 
 
 def _prepare_stateful_set(ctx: WriteContext, obj: Object) -> None:
-    """Drop maxUnavailable, because its feature gate MaxUnavailableStatefulSet is off, unless the old object has it."""
+    """Drop maxUnavailable, because its feature gate MaxUnavailableStatefulSet is off,
+    unless the old object has it."""
     _max_unavailable(obj).pop("maxUnavailable", None)
 
 

@@ -30,7 +30,8 @@ _ORPHANS = (
 
 
 def _prepare_job(ctx: WriteContext, obj: Object) -> None:
-    """Set a selector and labels from the job's UID, unless the client manages the selector (manualSelector)."""
+    """Set a selector and labels from the job's UID,
+    unless the client manages the selector (manualSelector)."""
     spec = obj.setdefault("spec", {})
     if spec.get("manualSelector"):
         return
@@ -48,7 +49,8 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
 
 
 def _label_job(obj: Object) -> None:
-    """Give a job without labels those of its template; upstream's defaulting does so whenever it reads the stored job."""
+    """Give a job without labels those of its template;
+    upstream's defaulting does so whenever it reads the stored job."""
     labels = ((spec_of(obj).get("template") or {}).get("metadata") or {}).get("labels")
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)

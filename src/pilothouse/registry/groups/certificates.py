@@ -19,7 +19,8 @@ from pilothouse.registry.groups.records import (
 from pilothouse.registry.strategy import Part, Strategy, WriteContext
 
 BACKDATED = 300
-"""Seconds by which the validity of a certificate may differ from what was requested, beside a twentieth of that."""
+"""Seconds by which the validity of a certificate may differ from what was requested,
+beside a twentieth of that."""
 
 GROUP, KIND = "certificates.k8s.io", "CertificateSigningRequest"
 

@@ -26,7 +26,8 @@ ADMIN_LABEL = "resource.kubernetes.io/admin-access"
 
 
 def _admin_access(ctx: WriteContext, asked: list[bool], path: str, errs: Errors) -> None:
-    """Allow admin access to devices only in namespaces with the label for it (KEP-5018, pkg/registry/resource).
+    """Allow admin access to devices only in namespaces with the label for it
+    (KEP-5018, pkg/registry/resource).
 
     `asked` says which items of the list at `path` ask for it; the cause names the first.
     """
@@ -52,7 +53,7 @@ def _requests(ctx: WriteContext, spec: Object, errs: Errors) -> None:
 
 
 def _results(claim: Object) -> list[bool]:
-    """Which results of a claim's allocation have admin access."""
+    """Whether each result of a claim's allocation has admin access."""
     allocation = (claim.get("status") or {}).get("allocation") or {}
     results = (allocation.get("devices") or {}).get("results") or ()
     return [bool(result.get("adminAccess")) for result in results]

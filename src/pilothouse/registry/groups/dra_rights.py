@@ -1,8 +1,8 @@
 """Rights that changes of a ResourceClaim's status need beside that to resourceclaims/status (KEP-4817).
 
-Upstream: pkg/registry/resource/utils.go, feature gate DRAResourceClaimGranularStatusAuthorization. The rights are to
-subresources that are not served: `resourceclaims/binding` for the allocation and who uses it, `resourceclaims/driver`
-with the driver's name for what drivers tell of devices.
+Upstream: pkg/registry/resource/utils.go, feature gate DRAResourceClaimGranularStatusAuthorization. The rights
+are to subresources that are not served: `resourceclaims/binding` for the allocation and who uses it,
+`resourceclaims/driver` with the driver's name for what drivers tell of devices.
 """
 
 from typing import Any

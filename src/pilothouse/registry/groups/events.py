@@ -52,7 +52,8 @@ EVENTS = resource(
         store=lambda event: convert(event, "Event", "", "v1"),
     ),
 )
-"""Its selectable fields are read from the stored form, which is a core event."""
+"""The resource of events.k8s.io. Its selectable fields are read from the stored form,
+which is a core event."""
 
 core.EVENT_VERSIONS.update({record.api_version: record for record in (core.EVENTS, EVENTS)})
 

@@ -155,7 +155,8 @@ def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> NoReturn:
 
 
 def _address_fault(ctx: WriteContext, service: Object, ip: str, why: str) -> errors.StatusError:
-    """What is said of an address that cannot be had: the 422 of one that was asked for, or the 500 of a chosen one."""
+    """The error about an address that cannot be had:
+    the 422 of one that was asked for, or the 500 of a chosen one."""
     if ip in ctx.chosen:
         return _allocation_failed(f"failed to allocate a serviceIP: {why}")
     errs = Errors()

@@ -1,4 +1,5 @@
-"""Table cells of the kinds for networking, storage, RBAC, admission, flow control and other cluster-wide groups."""
+"""Table cells of the kinds for networking, storage, RBAC,
+admission, flow control and other cluster-wide groups."""
 
 from pilothouse.api.values.fields import Object
 from pilothouse.errors import qualified

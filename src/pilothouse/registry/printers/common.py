@@ -20,7 +20,8 @@ NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
 
 
 class Columns:
-    """The columns of a kind and the function that makes their cells. `definitions` is shared and must not be changed.
+    """The columns of a kind and the function that makes their cells.
+    `definitions` is shared and must not be changed.
 
     `order` returns the sort key of a row; None keeps the stored order.
     """
@@ -99,7 +100,8 @@ def seconds(timestamp: str) -> float:
 
 
 LONGEST = (1 << 63) // times.SECOND
-"""Seconds of the longest time.Duration; two times that lie further apart are that far apart for Go (Time.Sub)."""
+"""Seconds of the longest time.Duration;
+two times that lie further apart are that far apart for Go (Time.Sub)."""
 
 
 def human_duration(length: float) -> str:

@@ -1,4 +1,5 @@
-"""Converts objects to meta.k8s.io Tables and PartialObjectMetadata (apiserver handlers/response.go, printers)."""
+"""Converts objects to meta.k8s.io Tables and PartialObjectMetadata
+(apiserver handlers/response.go, printers)."""
 
 import json
 import time
@@ -128,7 +129,8 @@ def _creation_timestamp(obj: Object) -> Sequence[Any]:
 
 
 def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
-    """Compile a JSONPath to a function that returns the values found in an object; None if the path is invalid."""
+    """Compile a JSONPath to a function that returns the values found in an object;
+    None if the path is invalid."""
     try:
         return jsonpath.compile(path)
     except ValueError:
@@ -217,7 +219,8 @@ def table_for(
 
 
 def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object], Callable[[Object], Object]]:
-    """The column definitions of a long list, and a function that makes the row of an object, as in table_for."""
+    """The column definitions of a long list,
+    and a function that makes the row of an object, as in table_for."""
     shape, now = columns(resource), time.time()
 
     def row(obj: Object) -> Object:

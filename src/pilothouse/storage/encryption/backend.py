@@ -38,7 +38,8 @@ SETTLE_SECONDS = 3.0
 """Seconds that a read waits for events whose keys are being fetched."""
 
 READY_SECONDS = 10.0
-"""For the providers of a new configuration to be usable, at least; longer when their time-outs are long."""
+"""The least time for the providers of a new configuration to become usable;
+longer when their time-outs are long."""
 
 
 class EncryptionError(StorageError):
@@ -81,7 +82,8 @@ class Remote(Provider):
 
     @abstractmethod
     async def open(self, within: float = 0.0) -> None:
-        """Try for this many seconds, at least once, to become usable; later attempts run in the background."""
+        """Try for this many seconds, at least once, to become usable;
+        later attempts run in the background."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -97,7 +99,7 @@ class Remote(Provider):
 
 
 class PlainText(Provider):
-    """No encryption."""
+    """A provider that does not encrypt."""
 
     prefix = b""
 
@@ -229,7 +231,8 @@ class Encryption:
         await asyncio.gather(*(remote.close() for remote in self.remotes))
 
     async def replace(self, rules: Sequence[Rule]) -> None:
-        """Replace the rules once the new providers are usable. Raises Unavailable, and keeps the rules, when they are not."""
+        """Replace the rules once the new providers are usable.
+        Raises Unavailable, and keeps the rules, when they are not."""
         wanted = _remotes(rules)
         within = max(self._ready, 2 * sum(remote.timeout for remote in wanted))
         new = [remote for remote in wanted if remote not in self.remotes]
@@ -345,8 +348,8 @@ def _fits(resource: str, names: Sequence[str]) -> bool:
 class EncryptedStorage:
     """A store that keeps values encrypted. What is written is given back as it came.
 
-    get, range and watch give what is stored, once the keys that it needs were fetched: whoever reads decrypts each
-    value by itself, so that one that is damaged does not hide the others.
+    get, range and watch give what is stored, once the keys that it needs were fetched: the reader decrypts
+    each value by itself, so that one that is damaged does not hide the others.
     """
 
     def __init__(self, inner: Storage, encryption: Encryption) -> None:
@@ -447,7 +450,8 @@ class EncryptedStorage:
         return kv is not None and self.encryption.stale(key, kv.value)
 
     async def _settle(self) -> bool:
-        """Wait until every watcher has got the events that the store has sent so far; False when that takes too long."""
+        """Wait until every watcher has got the events that the store has sent so far;
+        False when that takes too long."""
         waiting = [gate.task for gate in self._gates if gate.task is not None]
         if not waiting:
             return True
@@ -456,7 +460,8 @@ class EncryptedStorage:
 
 
 class _Gate:
-    """Stands between a store and a watcher. Events wait here, in their order, while their keys are fetched."""
+    """Stands between a store and a watcher.
+    Events wait here, in their order, while their keys are fetched."""
 
     def __init__(
         self,

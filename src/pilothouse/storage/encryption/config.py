@@ -1,4 +1,5 @@
-"""Reads and validates the EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
+"""Reads and validates the EncryptionConfiguration,
+and reloads it when the file changes (encryptionconfig)."""
 
 import base64
 import binascii
@@ -81,7 +82,8 @@ def parse(data: bytes, path: str, make: Make = KMS) -> list[Rule]:
 
 
 class _Reader:
-    """Adds to `errs` what is wrong, in upstream's words (apis/apiserver/validation/validation_encryption.go)."""
+    """Adds to `errs` what is wrong, in upstream's words
+    (apis/apiserver/validation/validation_encryption.go)."""
 
     def __init__(self, errs: Errors, make: Make) -> None:
         self.errs = errs
@@ -141,8 +143,8 @@ class _Reader:
             self.errs.invalid(
                 path,
                 names,
-                "using overlapping resources such as 'secrets' and '*.' in the same resource list is not allowed "
-                "as they will be masked",
+                "using overlapping resources such as 'secrets' and '*.' in the same resource list is not"
+                " allowed as they will be masked",
             )
 
     def _providers(self, path: str, entry: Any) -> list[Provider]:
@@ -151,14 +153,16 @@ class _Reader:
             self.errs.invalid(
                 path,
                 [_text(kind) for kind in entry],
-                "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity",
+                "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox,"
+                " Identity",
             )
             return []
         if len(entry) > 1:
             self.errs.invalid(
                 path,
                 [_text(kind) for kind in entry],
-                "more than one provider specified in a single element, should split into different list elements",
+                "more than one provider specified in a single element, should split into different list"
+                " elements",
             )
             return []
         [(kind, settings)] = entry.items()
@@ -292,7 +296,8 @@ def _resource_problem(name: str) -> str:
 
 
 class Reload:
-    """Puts other rules in force once the plugins that they name answer; those that stay keep their connections."""
+    """Puts other rules in force once the plugins that they name answer;
+    those that stay keep their connections."""
 
     def __init__(self, path: str, encryption: Encryption, make: Make = KMS) -> None:
         self._path = path

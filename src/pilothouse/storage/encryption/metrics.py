@@ -28,7 +28,8 @@ class EncryptionMetrics(ReloadMetrics, Group):
         )
 
     def transformed(self, way: str, resource: str, prefix: str, seconds: float, failed: bool = False) -> None:
-        """Count a value that was read (FROM_STORAGE) or written (TO_STORAGE) by the provider with a prefix."""
+        """Count a value that was read (FROM_STORAGE) or written
+        (TO_STORAGE) by the provider with a prefix."""
         self.transformations.inc(resource, "Unknown" if failed else "OK", way, prefix)
         if not failed:
             self.transformation_seconds.observe(seconds, way, prefix)

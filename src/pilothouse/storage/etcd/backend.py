@@ -34,7 +34,8 @@ from pilothouse.storage.interface import (
 from pilothouse.storage.keys import PREFIX, ROOT
 
 CATCH_UP = 3.0
-"""Seconds in which the watches must reach a revision that was read or written; upstream's limit for its cache."""
+"""Seconds in which the watches must reach a revision that was read or written;
+upstream's limit for its cache."""
 
 NEVER = -1
 """A mod revision that no key has."""
@@ -341,9 +342,10 @@ class EtcdStorage:
         return answer
 
     async def _read_after(self, before: "asyncio.Task[int] | None") -> int:
-        """The revision, read once `before` is done: whoever comes until then shares this read.
+        """The revision, read once `before` is done: all callers until then share this read.
 
-        When etcd hangs, the time that was waited for `before` counts, so that nobody waits for two reads to fail.
+        When etcd hangs, the time that was waited for `before` counts,
+        so that nobody waits for two reads to fail.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()

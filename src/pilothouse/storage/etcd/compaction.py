@@ -14,8 +14,8 @@ from pilothouse.storage.interface import StorageError
 log = Logger(__name__)
 
 KEY = b"compact_rev_key"
-"""The key whose value is the revision compacted last, and whose version counts the turns. The server that raises it
-compacts."""
+"""The key whose value is the revision compacted last, and whose version counts the turns.
+The server that raises it compacts."""
 
 RETRY = 1.0
 """Seconds until the key is watched again after its watch has ended."""
@@ -24,7 +24,8 @@ RETRY = 1.0
 class EtcdCompaction(BackgroundTask):
     """Every `interval` seconds one server compacts to what was the newest revision an interval ago.
 
-    The others learn by a watch of the key to which revision it did. With an interval of 0 this server never compacts.
+    The others learn by a watch of the key to which revision it did.
+    With an interval of 0 this server never compacts.
     """
 
     def __init__(self, storage: EtcdStorage, interval: float = 300.0) -> None:
@@ -69,7 +70,8 @@ class EtcdCompaction(BackgroundTask):
             self._storage.note_compacted(int(value))
 
     async def turn(self) -> int:
-        """Compact, unless another server has done so since our last turn. Returns the compacted revision, or 0."""
+        """Compact, unless another server has done so since our last turn.
+        Returns the compacted revision, or 0."""
         request = etcd_wire.txn_request(
             [etcd_wire.version_is(KEY, self._version)],
             [etcd_wire.op_put(KEY, str(self._revision).encode())],

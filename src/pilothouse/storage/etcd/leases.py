@@ -13,7 +13,7 @@ REUSE_SECONDS = 60
 """Seconds for which a lease is used for more keys, at most (--lease-reuse-duration-seconds)."""
 
 REUSE_SHARE = 0.05
-"""That time as a share of the lease's length, when that is less."""
+"""The same time as a share of the lease's length; the shorter one counts."""
 
 MAX_KEYS = 1000
 """The most keys on one lease; etcd deletes them all at once."""

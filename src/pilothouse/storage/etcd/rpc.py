@@ -26,7 +26,8 @@ LEASE_GRANT = "/etcdserverpb.Lease/LeaseGrant"
 STATUS = "/etcdserverpb.Maintenance/Status"
 
 START_TIMEOUT = 20.0
-"""Seconds that a server waits for etcd when it starts, as kube-apiserver does: a kubelet starts the pods of both at once."""
+"""Seconds that a server waits for etcd when it starts, as kube-apiserver does:
+a kubelet starts the pods of both at once."""
 
 READ_TIMEOUT = 10.0
 """Seconds for a read, all attempts together."""
@@ -89,7 +90,8 @@ def backoff(attempt: int) -> float:
 
 
 class Member:
-    """The channel to one member; it leads to the Unix socket `route` where there is one, to the URL otherwise."""
+    """The channel to one member; it leads to the Unix socket `route` where there is one,
+    to the URL otherwise."""
 
     def __init__(self, url: str, tls: TLS, route: str = "") -> None:
         self.url = url
@@ -209,7 +211,8 @@ class Rpc:
 
 
 async def _traced(member: Member, method: str, request: bytes, limit: float) -> bytes:
-    """Make one call within `limit` seconds, as a part of the trace of the request that is being served (otelgrpc)."""
+    """Make one call within `limit` seconds,
+    as a part of the trace of the request that is being served (otelgrpc)."""
     call = member.unary(method)
     within = spans.current.get()
     if within is None:

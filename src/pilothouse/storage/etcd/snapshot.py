@@ -1,4 +1,5 @@
-"""Snapshots of an etcd cluster, as `etcdctl snapshot save` makes them: the database of a member and its SHA-256."""
+"""Snapshots of an etcd cluster, as `etcdctl snapshot save` makes them:
+the database of a member and its SHA-256."""
 
 import asyncio
 import errno
@@ -28,10 +29,11 @@ def save(
     target: Path,
     progress: Progress = untold,
 ) -> str:
-    """Write a snapshot of the first member that gives one; its SHA-256 in hexadecimal digits. `progress` is told bytes.
+    """Write a snapshot of the first member that gives one; its SHA-256 in hexadecimal digits.
+    `progress` is told bytes.
 
-    FileExistsError when there is such a file, Unavailable when no member gives a whole snapshot. The file is there as a
-    whole or not at all.
+    FileExistsError when there is such a file, Unavailable when no member gives a whole snapshot. The file is
+    there as a whole or not at all.
     """
     if target.exists():
         raise FileExistsError(errno.EEXIST, "there is such a file", str(target))

@@ -81,7 +81,8 @@ class EtcdWatch:
         await asyncio.wait([self._task])
 
     async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until everything up to `revision` was delivered; False after `timeout` seconds or when the watch ended."""
+        """Wait until everything up to `revision` was delivered;
+        False after `timeout` seconds or when the watch ended."""
         if self.position >= revision:
             return True
         if self._task.done():

@@ -192,7 +192,8 @@ class SqliteStorage:
             raise
 
     async def _read(self, revision: int, read: Callable[..., T], *args: Any) -> T:
-        """Run a read on the reader's thread. Raises Compacted as well when the history was compacted meanwhile."""
+        """Run a read on the reader's thread.
+        Raises Compacted as well when the history was compacted meanwhile."""
         self._check_open()
         if revision > self._revision:
             raise FutureRevision(self._revision)

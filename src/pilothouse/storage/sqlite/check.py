@@ -1,7 +1,8 @@
 """Looks for damage in a database of the embedded store: of the file, of the history, of what is stored.
 
-`problems` reads everything once, in the order of the history. It finds whatever a store that was written by this package
-cannot contain: SQLite's own check covers pages and indexes, the rules of `storage/sqlite/file.py` cover the rows.
+`problems` reads everything once, in the order of the history. It finds whatever a store that was written by
+this package cannot contain: SQLite's own check covers pages and indexes,
+the rules of `storage/sqlite/file.py` cover the rows.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ def untold(done: int, total: int) -> None:
 
 
 def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[str]:
-    """Each problem as a sentence; nothing when the database is sound. A database that SQLite cannot read is one problem."""
+    """Each problem as a sentence; nothing when the database is sound.
+    A database that SQLite cannot read is one problem."""
     try:
         for look in (definitions, _file, _meta):
             found = list(look(db))
@@ -41,7 +43,8 @@ def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[st
 
 
 def definitions(db: sqlite3.Connection) -> Iterator[str]:
-    """How the format differs from a store's: read before SQLite runs a view, a trigger or an expression that is defined in it."""
+    """How the format differs from a store's:
+    read before SQLite runs a view, a trigger or an expression that is defined in it."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:
         yield f"the database has format {version}, this version reads {FORMAT}"
@@ -97,7 +100,7 @@ def _rows(db: sqlite3.Connection, progress: Progress) -> Iterator[str]:
 
 
 def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str]:
-    """What is wrong with one row; `before` is the one that its key had until then."""
+    """The faults in one row; `before` is the one that its key had until then."""
     number, key, created, prev, expires, value = row
     if not isinstance(key, str) or not all(isinstance(one, int) for one in (created, prev or 0, expires)):
         yield f"row {number}: a column has a value of another type"

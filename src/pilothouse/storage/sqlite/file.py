@@ -48,7 +48,10 @@ EVENTS = (
     "FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id >= ? AND h.id < ? ORDER BY h.id LIMIT ?"
 )
 
-FOREIGN = "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'view' AND name IN ('history', 'meta'))"
+FOREIGN = (
+    "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'view' AND name IN ('history',"
+    " 'meta'))"
+)
 
 Row = tuple[int, str, int, int, bytes]
 
@@ -65,8 +68,8 @@ class DataDirectory:
         self.directory = Path(directory)
         self.file = self.directory / "state.db"
         self.alone = False
-        """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room for. Other
-        processes cannot open the store then."""
+        """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room
+        for. Other processes cannot open the store then."""
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -109,7 +112,8 @@ class DataDirectory:
         return total
 
     def copy(self, file: str | os.PathLike[str], step: Callable[[], None] = lambda: None) -> None:
-        """Write a compact copy of the database to a file that must not exist; `step` is called now and then meanwhile."""
+        """Write a compact copy of the database to a file that must not exist;
+        `step` is called now and then meanwhile."""
         db = self.connect()
         try:
             db.set_progress_handler(step, STEP)
@@ -138,7 +142,8 @@ class DataDirectory:
         return db
 
     def open(self) -> sqlite3.Connection:
-        """The writer's connection; makes the tables in a new file. Raises sqlite3.Error, Unavailable for another format."""
+        """The writer's connection; makes the tables in a new file.
+        Raises sqlite3.Error, Unavailable for another format."""
         old_mask = os.umask(0o077)
         try:
             db = self.connect()

@@ -10,7 +10,8 @@ from pilothouse.logs import Logger
 log = Logger(__name__)
 
 SIZE = 16 * 1024 * 1024
-"""Bytes: enough for the log of some thousand deletions, and for a compaction, which works in steps of 1 MiB."""
+"""Bytes: enough for the log of some thousand deletions,
+and for a compaction, which works in steps of 1 MiB."""
 
 LEAST = 1024 * 1024
 """Bytes that are free beside a reserve which is there at the start, else the disk counts as full at once."""
@@ -56,7 +57,8 @@ class Reserve:
         return True
 
     def keep(self) -> None:
-        """Take what there is of the space when the store is closed on a full disk, so that it can be opened again."""
+        """Take what there is of the space when the store is closed on a full disk,
+        so that it can be opened again."""
         size = self._size
         while self._full and size >= SMALLEST and not self._make(size, size):
             size //= 2
@@ -84,7 +86,8 @@ class Reserve:
             return False
 
     def _make(self, size: int, free: int) -> bool:
-        """Make the file with `size` bytes if the disk has `free` bytes without it; otherwise there is none."""
+        """Make the file with `size` bytes if the disk has `free` bytes without it;
+        otherwise there is none."""
         self._file.unlink(missing_ok=True)
         disk = os.statvfs(self._file.parent)
         if disk.f_bavail * disk.f_frsize < free or not _allocated(self._file, size):

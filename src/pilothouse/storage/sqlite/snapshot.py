@@ -1,9 +1,10 @@
-"""Snapshots of the embedded store: a copy of the database in one file, with its SHA-256 behind it as etcd's have.
+"""Snapshots of the embedded store:
+a copy of the database in one file, with its SHA-256 behind it as etcd's have.
 
-A snapshot is made while a server writes: SQLite copies what one read transaction sees. A restored store continues at a
-revision far behind the snapshot's, and its history begins there. So a client that has seen later revisions than the
-snapshot's is told that its resourceVersion is gone and lists anew, instead of missing what was written meanwhile
-(etcdutl snapshot restore --bump-revision --mark-compacted does the same).
+A snapshot is made while a server writes: SQLite copies what one read transaction sees. A restored store
+continues at a revision far behind the snapshot's, and its history begins there. So a client that has seen
+later revisions than the snapshot's is told that its resourceVersion is gone and lists anew, instead of
+missing what was written meanwhile (etcdutl snapshot restore --bump-revision --mark-compacted does the same).
 """
 
 import contextlib
@@ -28,7 +29,7 @@ CHUNK = 1 << 20
 SHOWN = 100
 """Problems of a snapshot, at most."""
 BUMP = 1_000_000_000
-"""By how much the revision of a restored store is higher than that of its snapshot."""
+"""The distance of a restored store's revision from that of its snapshot."""
 END = 1 << (63 - BITS)
 """The first revision that a row cannot have."""
 RESTORED = "/pilothouse/restored"
@@ -45,7 +46,7 @@ class SnapshotError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is in a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
+    """A summary of a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
 
     revision: int
     compacted: int
@@ -58,8 +59,8 @@ class Summary:
 def save(directory: Path, target: Path, progress: check.Progress = check.untold) -> Summary:
     """Write a snapshot of the store in a data directory, also while a server uses it.
 
-    `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or it cannot be read.
-    The file is there as a whole or not at all.
+    `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or
+    it cannot be read. The file is there as a whole or not at all.
     """
     if target.exists():
         raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
@@ -89,7 +90,7 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
 
 
 def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
-    """What a snapshot contains; SnapshotError when it is damaged, OSError when it cannot be read.
+    """The summary of a snapshot; SnapshotError when it is damaged, OSError when it cannot be read.
 
     `progress` is told bytes, then rows.
     """
@@ -105,7 +106,8 @@ def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
 
 
 def verify_hash(path: Path, progress: check.Progress = check.untold) -> str:
-    """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits; SnapshotError when it is wrong."""
+    """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits;
+    SnapshotError when it is wrong."""
     size = path.stat().st_size - HASH
     if size <= 0:
         raise SnapshotError("the file is too short for a snapshot")
@@ -124,8 +126,9 @@ def restore(
 ) -> Summary:
     """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
 
-    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a store in it, or
-    the journal of one, which SQLite would apply to what is restored. The store is there as a whole or not at all.
+    SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a
+    store in it, or the journal of one, which SQLite would apply to what is restored.
+    The store is there as a whole or not at all.
     """
     verified = verify(path, progress)
     data = DataDirectory(directory)
@@ -157,7 +160,7 @@ def restore(
 
 
 def summary(db: sqlite3.Connection, size: int, digest: str = "") -> Summary:
-    """What is in a database of `size` bytes."""
+    """The summary of a database of `size` bytes."""
     (keys,) = db.execute(f"SELECT count(*) FROM ({HEADS})").fetchone()
     (rows,) = db.execute("SELECT count(*) FROM history").fetchone()
     return Summary(newest_id(db) >> BITS, read_meta(db)["compacted"], keys, rows, size, digest)
@@ -191,7 +194,8 @@ def _digest(path: Path, size: int, progress: check.Progress) -> bytes:
 
 
 def _copy(snapshot: Path, target: Path, progress: check.Progress) -> bytes:
-    """Copy the database of a snapshot without the hash, to a file that must not exist; the SHA-256 of what was copied."""
+    """Copy the database of a snapshot without the hash, to a file that must not exist;
+    the SHA-256 of what was copied."""
     size, out = snapshot.stat().st_size - HASH, hashlib.sha256()
     with snapshot.open("rb") as source, open(target, "xb", opener=private) as file:
         for chunk in _chunks(source, size, progress):

@@ -45,11 +45,11 @@ ID_MASK = (1 << 64) - 1
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Writes that are accepted or refused together; `future` gets the revision that they share when `many`, else each
-    has its own and the KeyValue of the last one is the answer."""
+    """Writes that are accepted or refused together; `future` gets the revision that they share when `many`,
+    else each has its own and the KeyValue of the last one is the answer."""
 
     ops: list[tuple[Op, int]]
-    """Each with its deadline in Unix milliseconds, 0 = none."""
+    """Operations, each with its deadline in Unix milliseconds, 0 = none."""
     future: "asyncio.Future[int | KeyValue]"
     many: bool = False
     need_last: bool = False
@@ -76,9 +76,9 @@ class Batch:
     answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
     complete: bool = False
     began: float = 0.0
-    """When the commit began, by time.perf_counter()."""
+    """The time at which the commit began, by time.perf_counter()."""
     writes: int = 0
-    """Those of the group that was committed or refused; 0 for answers of other sorts."""
+    """The writes of the group that was committed or refused; 0 for other answers."""
 
 
 @dataclass(slots=True)
@@ -159,7 +159,8 @@ class Writer:
             raise
 
     def put(self, job: list[Write] | Compact | None) -> None:
-        """Queue a group of writes for one commit, or a compaction; None stops the thread when all before it is done."""
+        """Queue a group of writes for one commit, or a compaction;
+        None stops the thread when all before it is done."""
         self._queue.put(job)
 
     def join(self) -> None:
@@ -211,9 +212,11 @@ class Writer:
     # --- commits
 
     def _commit(self, writes: list[Write], *, was_full: bool = False) -> Batch:
-        """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those before it.
+        """Commit all writes whose conditions hold in one durable transaction;
+        each sees the effect of those before it.
 
-        While the disk is full, only what deletes is committed. `was_full` says that it was found full just now.
+        While the disk is full, only what deletes is committed.
+        `was_full` says that it was found full just now.
         """
         without_space: list[Write] = []
         if was_full or (self._reserve.full and not self._reserve.take()):
@@ -412,7 +415,8 @@ class Writer:
         return last is None and self._vacuum()
 
     def _vacuum(self) -> bool:
-        """Return free pages to the file system, a few at a time; a quarter of the file stays unless the disk is full."""
+        """Return free pages to the file system, a few at a time;
+        a quarter of the file stays unless the disk is full."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         surplus: int = free - (0 if self._reserve.full else max(VACUUM_PAGES, pages // 4))

@@ -27,7 +27,10 @@ KNOWN = Environment({}, extra=[ENCODERS, JSON_PATCH])
         "format.dns1123Label().validate('A').value().size() == 1",
         "format.named('uuid').value().validate('x').value() == ['does not match the UUID format']",
         "!format.named('nope').hasValue() && format.dns1123LabelPrefix().validate('a-').hasValue() == false",
-        "format.date().validate('2020-13-01').hasValue() && !format.datetime().validate('2020-01-01T00:00:00Z').hasValue()",
+        (
+            "format.date().validate('2020-13-01').hasValue() &&"
+            " !format.datetime().validate('2020-01-01T00:00:00Z').hasValue()"
+        ),
         "base64.decode('aGk=') == b'hi' && base64.encode(b'hi') == 'aGk=' && base64.decode('aGk') == b'hi'",
         "jsonpatch.escapeKey('a/b~c') == 'a~1b~0c'",
     ],

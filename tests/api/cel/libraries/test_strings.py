@@ -74,10 +74,12 @@ def test_values(text: str, wanted: Any) -> None:
         ("[dyn(1)].join()", "join: invalid input: 1"),
         ("s.matches(s + '[')", "error parsing regexp: missing closing ]: `[`"),
         ("s.find(s + '(')", "Illegal regex: error parsing regexp: missing closing ): `héllo(`"),
-        ("(s + '%d').format([dyn('a')])", "error during formatting: decimal clause can only be used on integers, was given string"),
+        ("(s + '%d').format([dyn('a')])",
+         "error during formatting: decimal clause can only be used on integers, was given string"),
         ("(s + '%').format([1])", "unexpected end of string"),
         ("(s + '%s').format([])", "index 0 out of range"),
-        ("(s + '%.').format([1])", "could not parse formatting clause: error while parsing precision: could not find end of precision specifier"),
+        ("(s + '%.').format([1])", "could not parse formatting clause: error while parsing precision: could "
+                                   "not find end of precision specifier"),
     ],
 )  # fmt: skip
 def test_errors(text: str, wanted: str) -> None:

@@ -233,7 +233,7 @@ def test_readiness_gates_beside_conditions() -> None:
 
 
 def test_numbers_beyond_all_measure() -> None:
-    """Each of these took half a minute or ended in a 500."""
+    """Each of these numbers once took half a minute or ended in a 500."""
     many = "9" * 20
     assert is_whole(f"{many}e999970") and is_whole(f"{many}e2000000000") and is_whole("1e2000000000")
     assert not is_whole("1500m") and is_whole("1000m")

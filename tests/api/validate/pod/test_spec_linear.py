@@ -98,7 +98,7 @@ def refused(call: Callable[[], Any]) -> None:
 
 
 class Work:
-    """What a server does with an object of a kind, step by step, though it be refused by an earlier one."""
+    """The steps of a server with an object of a kind, all of them though an earlier one may refuse it."""
 
     def __init__(self, record: Resource) -> None:
         assert record.type_of is not None

@@ -1,4 +1,5 @@
-"""Services: families, addresses and node ports that are allocated, and fields that a change of type clears."""
+"""Services: families, addresses and node ports that are allocated,
+and fields that a change of type clears."""
 
 from types import SimpleNamespace
 

@@ -39,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("runner")
 
 
 class Bent(Plugin):
-    """One whose status names another key than it uses (`named`), or that answers Encrypt with these bytes (`made`)."""
+    """One whose status names another key than it uses (`named`),
+    or that answers Encrypt with these bytes (`made`)."""
 
     named: str | None = None
     made: bytes | None = None
@@ -101,7 +102,7 @@ def test_keys_are_derived_as_rfc_5869_says() -> None:
 
 
 def test_a_value_that_kube_apiserver_wrote() -> None:
-    """The one by which upstream's aes_test.go holds itself to its own format."""
+    """The value is the one by which upstream's aes_test.go holds itself to its own format."""
     secret = bytes.fromhex("5d40323a820ff95561675e3b95e81867c5fdd561d35a88a2d08b08aa9d4fcf5c")
     sealed = bytes.fromhex(
         "2442759e33945fbad709db577a0f037fd8a709fc76979b8942209debcecb9d57efe3d6ff6a1ef6ee"
@@ -212,7 +213,8 @@ async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, p
         plugin.stop()
         await provider._look()
         assert provider.problem.startswith(
-            "failed to perform status section of the healthz check for KMS Provider one, error: rpc error: code = "
+            "failed to perform status section of the healthz check for KMS Provider one, error: rpc error:"
+            " code = "
         )
         clock.now += DEFAULT_INTERVALS.write_ttl
         provider.encrypt(b"x", CONTEXT)
@@ -269,7 +271,7 @@ async def test_reads_while_the_plugin_is_away_and_after(runner: asyncio.Runner, 
 
 
 async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> None:
-    """Nobody waits for it again and again."""
+    """Callers do not wait for a hanging plugin again and again."""
     clock = Clock()
     async with opened(plugin) as writer, opened(plugin) as another:
         data, other = writer.encrypt(b"x", CONTEXT), another.encrypt(b"y", CONTEXT)
@@ -457,6 +459,9 @@ async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
 
 
 def test_a_server_without_plugins_does_not_load_grpc() -> None:
-    code = "import sys, pilothouse.assembly.process, pilothouse.storage.encryption.kms.provider; print('grpc' in sys.modules)"
+    code = (
+        "import sys, pilothouse.assembly.process, pilothouse.storage.encryption.kms.provider; print('grpc' in"
+        " sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,1 +1,2 @@
-"""The functions that expressions can call, one module for each library. Imports the types, and parsers of api/."""
+"""The functions that expressions can call, one module for each library.
+Imports the types, and parsers of api/."""

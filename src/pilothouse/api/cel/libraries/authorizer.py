@@ -1,7 +1,7 @@
 """Authorization checks (Kubernetes' pkg/cel/library/authz.go).
 
-Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`, `authorizer.requestResource` a
-`ResourceCheck`.
+Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`,
+`authorizer.requestResource` a `ResourceCheck`.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ DECISION = struct(_PACKAGE + "Decision", {})
 
 
 class Decision(NamedTuple):
-    """What was decided. error: why nothing could be, "" if something was."""
+    """A decision of the authorizer. error: why nothing could be decided, "" if something was."""
 
     allowed: bool
     reason: str = ""
@@ -33,8 +33,8 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked for: a path, or a resource when `resource` is given. service_account: namespace and name of who asks
-    instead of the user of the request."""
+    """The question for the authorizer: a path, or a resource when `resource` is given. service_account:
+    namespace and name of the account that asks instead of the user of the request."""
 
     verb: str
     path: str = ""
@@ -53,7 +53,7 @@ Decide = Callable[[Question], Decision]
 
 @dataclass(frozen=True)
 class _Check(Opaque):
-    """What is known of a question before the verb is."""
+    """The part of a question that is known before the verb is."""
 
     decide: Decide = field(compare=False)
     question: Question = Question("")

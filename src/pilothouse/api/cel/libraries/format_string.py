@@ -1,4 +1,5 @@
-"""`text.format(list)` (cel-go ext/formatting.go), and the check of its clauses when an expression is compiled."""
+"""`text.format(list)` (cel-go ext/formatting.go),
+and the check of its clauses when an expression is compiled."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ WRONG = {
     "X": "only integers, byte buffers, and strings can be formatted as hex, was given ",
     "o": "octal clause can only be used on integers, was given ",
 }
-"""What is said of a value that a clause does not take, before the name of its type."""
+"""The message about a value that a clause does not take, before the name of its type."""
 Clause = Callable[[int, str, int], str]
 """Given the number of an argument, the letter and the precision (-1 for none): the text to put in."""
 

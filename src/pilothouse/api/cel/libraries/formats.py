@@ -94,8 +94,8 @@ FUNCTIONS: Functions = {
     "format.named": (Overload("format-named", (STRING,), optional(FORMAT), _named),),
     "validate": (
         Overload(
-            "format-validate", (FORMAT, STRING), optional(list_of(STRING)), _validate, member=True, cost=_cost,
-            estimate=_estimate,
+            "format-validate", (FORMAT, STRING), optional(list_of(STRING)), _validate, member=True,
+            cost=_cost, estimate=_estimate,
         ),
     ),
     **{

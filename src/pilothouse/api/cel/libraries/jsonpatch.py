@@ -1,4 +1,4 @@
-"""What the JSON patches of mutating policies are written with (Kubernetes' pkg/cel/library/jsonpatch.go)."""
+"""The library with which mutating policies write JSON patches (Kubernetes' pkg/cel/library/jsonpatch.go)."""
 
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.sizes import Estimate, Sized, Sizer

@@ -1,4 +1,5 @@
-"""IP addresses and networks (Kubernetes' pkg/cel/library/ip.go and cidr.go), read as Go's net/netip reads them."""
+"""IP addresses and networks (Kubernetes' pkg/cel/library/ip.go and cidr.go),
+read as Go's net/netip reads them."""
 
 import ipaddress
 from typing import Any

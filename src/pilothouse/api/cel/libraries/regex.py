@@ -10,7 +10,8 @@ from pilothouse.api.structural.patterns import MOST_STEPS, compile_pattern
 
 
 def compiled(pattern: str, text: str = "", words: str = "") -> Any:
-    """The RE2 program of a pattern for a text; EvaluationError if it is none, or if the search would take too long."""
+    """The RE2 program of a pattern for a text;
+    EvaluationError if it is none, or if the search would take too long."""
     try:
         program = compile_pattern(pattern)
     except ValueError as err:
@@ -30,7 +31,8 @@ def _find(text: str, pattern: str) -> str:
 
 
 def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
-    """The matches, `most` of them unless that is negative; an empty one right behind another is none, as in Go."""
+    """The matches, `most` of them unless that is negative;
+    an empty one right behind another is none, as in Go."""
     out: list[str] = []
     if most == 0:
         return out

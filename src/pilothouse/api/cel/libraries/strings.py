@@ -14,12 +14,12 @@ _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(65, 91)})
 _UPPER = str.maketrans({chr(code): chr(code - 32) for code in range(97, 123)})
 _QUOTED = str.maketrans(
     {
-        "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\",
-        '"': '\\"',
+        "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
+        "\\": "\\\\", '"': '\\"',
     }
 )  # fmt: skip
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What Go takes for white space (unicode.IsSpace)."""
+"""The characters that Go takes for white space (unicode.IsSpace)."""
 
 
 def bounded(size: int) -> None:

@@ -1,4 +1,5 @@
-"""Timestamps and durations: how they are read, written, and taken apart (cel-go common/types/timestamp.go, duration.go)."""
+"""Timestamps and durations: how they are read, written,
+and taken apart (cel-go common/types/timestamp.go, duration.go)."""
 
 import re
 from collections.abc import Callable
@@ -61,7 +62,8 @@ def read_timestamp(text: str) -> Timestamp | None:
 
 
 def _date_time(text: str) -> Timestamp:
-    """The value of a field of format date-time, of which validation allows more forms than can be read here."""
+    """The value of a field of format date-time,
+    of which validation allows more forms than can be read here."""
     match = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
     found = _from_match(match) if match is not None else None
     if found is None:

@@ -1,4 +1,5 @@
-"""Validates the defaults in a structural schema against that schema (apiserver/schema/defaulting/validation.go)."""
+"""Validates the defaults in a structural schema against that schema
+(apiserver/schema/defaulting/validation.go)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

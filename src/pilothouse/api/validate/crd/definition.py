@@ -34,14 +34,17 @@ from pilothouse.gotext import quote
 APPROVED = "api-approved.kubernetes.io"
 MAX_SELECTABLE_FIELDS = 8
 _WARNING_MAX = 256
-_SELECTABLE = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+_SELECTABLE = (
+    "must point to a field of type string, boolean or integer. Enum string fields and strings with formats"
+    " are allowed."
+)
 _SHARED = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 _TYPES = "must be one of boolean,date,integer,number,string"
 _FORMATS = "must be one of byte,date,date-time,double,float,int32,int64,password"
 
 
 def _listed(why: str) -> d.Rule:
-    """One of those that the message lists."""
+    """The value must be one of those that the message lists."""
     valid = why.rpartition(" ")[2].split(",")
     return d.holds(lambda value: value in valid, why)
 
@@ -137,10 +140,11 @@ _spec = rules.table("""
 
 @dataclass(frozen=True, slots=True)
 class _Options(Options):
-    """Further rules that an update need not fulfil, and what the rules of one version must know of the others.
+    """Further rules that an update need not fulfil,
+    and what the rules of one version must know of the others.
 
-    require_review: a known review version; any_bundle: an invalid CA bundle is accepted; many: versions, "" for all, that
-    may have too many selectable fields; top: the values that all versions have in common.
+    require_review: a known review version; any_bundle: an invalid CA bundle is accepted; many: versions, ""
+    for all, that may have too many selectable fields; top: the values that all versions have in common.
     """
 
     require_review: bool = True
@@ -264,7 +268,10 @@ def _validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:
     _validate_stored(stored, spec.get("versions") or [], "status.storedVersions", errs)
     _validate_approval(obj, old, errs)
     if spec.get("preserveUnknownFields") and not (old and old["spec"].get("preserveUnknownFields")):
-        why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        why = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema"
+            " instead"
+        )
         errs.invalid("spec.preserveUnknownFields", True, why)
 
 
@@ -431,9 +438,9 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
     for i, name in enumerate(stored):
         if name not in names_:
             why = (
-                f"missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions "
-                f"until a storage migration ensures no data remains persisted in {name} and removes {name} from "
-                "status.storedVersions"
+                f"missing from spec.versions; {name} was previously a storage version, and must remain in"
+                f" spec.versions until a storage migration ensures no data remains persisted in {name} and"
+                f" removes {name} from status.storedVersions"
             )
             errs.invalid(f"{path}[{i}]", name, why)
 

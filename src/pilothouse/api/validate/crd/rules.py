@@ -1,4 +1,5 @@
-"""The CEL rules of a definition: whether they compile, and what they may cost (apiextensions cel_validation.go)."""
+"""The CEL rules of a definition: whether they compile,
+and what they may cost (apiextensions cel_validation.go)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,14 +13,19 @@ from pilothouse.api.structural.paths import Trail
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
 
-_HINT = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+_HINT = (
+    "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and"
+    " strings are declared)"
+)
 _MOST_TOLD = 4
 """The most expensive rules that are named when all together cost too much."""
 
 
 class _Node(NamedTuple):
-    """A node of a schema. times: how often it can occur by the limits of the schemas around it, None when these have none;
-    uncorrelated: the part around it in which old and new values cannot be told to belong together, "" for none."""
+    """A node of a schema. times: how often it can occur by the limits of the schemas around it,
+    None when these have none;
+    uncorrelated: the part around it in which old and new values cannot be told to belong together,
+    "" for none."""
 
     schema: Object
     path: Trail
@@ -30,7 +36,7 @@ class _Node(NamedTuple):
 
 
 class _Total:
-    """What all rules of a definition may cost."""
+    """The cost of all rules of a definition."""
 
     def __init__(self) -> None:
         self.units = 0

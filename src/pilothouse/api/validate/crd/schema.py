@@ -1,4 +1,5 @@
-"""An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema)."""
+"""An openAPIV3Schema as part of a definition (apiextensions/validation
+ValidateCustomResourceDefinitionOpenAPISchema)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -138,12 +139,18 @@ def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
             continue
         if go == "Type":
             if value != "object":
-                why = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
+                why = (
+                    'only "object" is allowed as the type at the root of the schema if the status subresource'
+                    " is enabled"
+                )
                 errs.invalid(f"{path}.type", value, why)
                 return
         elif go not in _AT_ROOT:
             listed = " ".join(_AT_ROOT)
-            why = f"only [{listed}] fields are allowed at the root of the schema if the status subresource is enabled"
+            why = (
+                f"only [{listed}] fields are allowed at the root of the schema if the status subresource is"
+                " enabled"
+            )
             errs.invalid(path, go_schema(declared), why)
             return
 

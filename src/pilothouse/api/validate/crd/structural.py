@@ -12,7 +12,7 @@ from pilothouse.api.values.fields import Errors, Object
 
 
 class _Level(NamedTuple):
-    """Where a schema stands, and what is said if it has no type there."""
+    """The place of a schema, and the message if it has no type there."""
 
     root: bool
     no_type: str

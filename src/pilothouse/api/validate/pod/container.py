@@ -1,4 +1,5 @@
-"""Validates containers of all types: names, ports, images, resize policies, restart rules (apis/core/validation)."""
+"""Validates containers of all types:
+names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +166,8 @@ _without_claims = RememberedRule(_requirements)
 
 @rules
 def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    """Requirements that name claims are validated each time, because a pod's claims are too many to remember."""
+    """Requirements that name claims are validated each time,
+    because a pod's claims are too many to remember."""
     huge = around.options.allow_indivisible_huge_pages
     if requirements.get("claims"):
         validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
@@ -205,7 +207,7 @@ rules.add("ports", _ports)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
-    """Each host port may be requested only once."""
+    """Check that each host port is requested only once."""
     seen: set[str] = set()
     for i, container in enumerate(containers):
         for j, port in enumerate(container.get("ports") or ()):

@@ -1,4 +1,5 @@
-"""Validates environment variables and the fields that they refer to (apis/core/validation, apis/core/pods)."""
+"""Validates environment variables and the fields that they refer to
+(apis/core/validation, apis/core/pods)."""
 
 from collections.abc import Sequence
 
@@ -118,7 +119,8 @@ def _subscripted(field: str) -> tuple[str, str | None]:
 
 
 def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bool) -> None:
-    """Validates a ResourceFieldSelector: in a volume it names a container, in a variable it means the own one."""
+    """Validates a ResourceFieldSelector:
+    in a volume it names a container, in a variable it means the own one."""
     resource = ref.get("resource", "")
     if in_volume and not ref.get("containerName"):
         errs.required(f"{path}.containerName")

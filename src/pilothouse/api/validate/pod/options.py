@@ -1,4 +1,5 @@
-"""Exceptions from pod rules for values that the old object has (podutil.GetValidationOptionsFromPodSpecAndMeta)."""
+"""Exceptions from pod rules for values that the old object has
+(podutil.GetValidationOptionsFromPodSpecAndMeta)."""
 
 from dataclasses import dataclass, field
 

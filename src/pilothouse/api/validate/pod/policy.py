@@ -4,7 +4,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.caches import Budget, Cache
 
 UID_BYTES = 88
-"""What a UID takes in memory: a text of 36 characters and its head."""
+"""The memory of a UID: a text of 36 characters and its head."""
 
 
 class PodPolicy:

@@ -1,4 +1,5 @@
-"""Validates pod-level requests and limits; computes a pod's QoS class (component-helpers/resource, helper/qos)."""
+"""Validates pod-level requests and limits;
+computes a pod's QoS class (component-helpers/resource, helper/qos)."""
 
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import (

@@ -201,7 +201,7 @@ def validate_spread_constraints(
 
 @rules
 def _one_of_its_kind(constraint: Object, path: str, errs: Errors, spread: _Spread) -> None:
-    """No other constraint with the same pair follows."""
+    """Check that no other constraint with the same pair follows."""
     key, action = pair = _spread_pair(constraint)
     spread.left[pair] -= 1
     if spread.left[pair]:

@@ -45,7 +45,8 @@ rules = Rules(
 
 
 def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Validates a PodTemplateSpec at `path` (`spec.template`); `options` from options_for() if it replaces another."""
+    """Validates a PodTemplateSpec at `path` (`spec.template`);
+    `options` from options_for() if it replaces another."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)
@@ -97,7 +98,7 @@ _of_pod = rules.table("""
     initContainers[]
       image                             trimmed-image
 """)
-"""What a pod must not have, and a template may."""
+"""Rules for members that a template may have and a pod may not."""
 
 
 def validate_pod_spec(
@@ -230,7 +231,8 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
 
 @rules
 def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """With the host's network, ports must equal host ports; a template may leave that to the pod's defaults."""
+    """Check that ports equal host ports where the pod uses the host's network;
+    a template may leave that to the pod's defaults."""
     for i, container in enumerate(spec.get("containers") or ()):
         for j, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)

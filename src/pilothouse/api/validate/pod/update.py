@@ -46,7 +46,8 @@ def _annotations(pod: Object) -> Object:
 
 
 def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Mutable are images, a shorter deadline, more tolerations, fewer gates; with gates also stricter placement."""
+    """Mutable are images, a shorter deadline, more tolerations, fewer gates;
+    with gates also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     if same(spec, before) and policy.found_valid(pod):
         _annotations_alone(pod, old, errs)
@@ -184,7 +185,7 @@ def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: Po
 
 
 def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Only cpu and memory may change, nothing may be removed, and the QoS class must stay."""
+    """Check that only cpu and memory change, that nothing is removed, and that the QoS class stays."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     refusal = ""
     if MIRROR in _annotations(old):

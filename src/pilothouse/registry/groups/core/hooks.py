@@ -23,7 +23,7 @@ def updated(check: Validate) -> ValidateUpdate:
 
 
 def nothing(obj: Object, errs: Errors) -> None:
-    """For kinds that validate nothing but metadata."""
+    """Do nothing: the hook of kinds that validate nothing but metadata."""
 
 
 def keep(target: Object, source: Object, member: str) -> None:

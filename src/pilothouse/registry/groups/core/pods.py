@@ -1,4 +1,5 @@
-"""Pod strategies: prepares creates, updates, status, resize and ephemeral containers; computes the grace period."""
+"""Pod strategies: prepares creates, updates, status, resize and ephemeral containers;
+computes the grace period."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -165,7 +166,8 @@ def _prepare_ephemeral(ctx: WriteContext, pod: Object, old: Object) -> None:
 
 
 def _prepare_resize(ctx: WriteContext, pod: Object, old: Object) -> None:
-    """Take only resources and resize policies from the client; validation refuses added or renamed containers."""
+    """Take only resources and resize policies from the client;
+    validation refuses added or renamed containers."""
     spec, before = pod["spec"], old["spec"]
     lists = {m: (spec.get(m) or [], before.get(m) or []) for m in ("containers", "initContainers")}
     if all(len(new) == len(listed) for new, listed in lists.values()):
@@ -195,7 +197,8 @@ def _resized(new: list[Object], old: list[Object]) -> list[Object]:
 
 
 def grace_period(pod: Object, asked: int | None) -> int:
-    """The pod's grace period in seconds; 0 if it is not assigned to a node or has ended (CheckGracefulDelete)."""
+    """The pod's grace period in seconds;
+    0 if it is not assigned to a node or has ended (CheckGracefulDelete)."""
     spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
     period = asked if asked is not None else spec.get("terminationGracePeriodSeconds") or 0
     if not spec.get("nodeName") or phase in ("Failed", "Succeeded"):

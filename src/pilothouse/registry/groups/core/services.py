@@ -1,4 +1,5 @@
-"""Service strategy: sets defaults, allocates IPs and ports, keeps or drops fields (registry/core/service/storage).
+"""Service strategy: sets defaults, allocates IPs and ports,
+keeps or drops fields (registry/core/service/storage).
 
 What is chosen here is claimed when the service is written and released afterwards (service_objects.py).
 """
@@ -43,7 +44,8 @@ def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
 
 
 def canonicalize(service: Object) -> None:
-    """Drop the internal traffic policy of an external name, which has no traffic; upstream does not show it either."""
+    """Drop the internal traffic policy of an external name, which has no traffic;
+    upstream does not show it either."""
     spec = service["spec"]
     if spec.get("type") == "ExternalName":
         spec.pop("internalTrafficPolicy", None)
@@ -111,7 +113,8 @@ def _sync_cluster_ips(spec: Object, before: Object) -> None:
 
 
 def _keeps_families(spec: Object, before: Object) -> bool:
-    """Whether a PreferDualStack service keeps its families, although the cluster's families may have changed."""
+    """Whether a PreferDualStack service keeps its families,
+    although the cluster's families may have changed."""
     return (
         spec.get("ipFamilyPolicy") == "PreferDualStack"
         and before.get("ipFamilyPolicy") in (None, "PreferDualStack")
@@ -290,7 +293,8 @@ def _record_port(ctx: WriteContext, port: int, wanted: int) -> None:
 
 
 def _init_node_ports(ctx: WriteContext, service: Object) -> None:
-    """Give ports with the same number the same node port, unless they request different ones (initNodePorts)."""
+    """Give ports with the same number the same node port,
+    unless they request different ones (initNodePorts)."""
     spec = service["spec"]
     shared: dict[int, int] = {}
     ports = spec.get("ports") or []

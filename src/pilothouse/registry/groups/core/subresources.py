@@ -20,7 +20,8 @@ _WOULD_VIOLATE = "Cannot evict pod as it would violate the pod's disruption budg
 
 
 def check_binding(binding: Object) -> None:
-    """Raise InternalError if the binding names no node; upstream returns the causes as an untyped error too."""
+    """Raise InternalError if the binding names no node;
+    upstream returns the causes as an untyped error too."""
     errs = Errors()
     validate_binding(binding, errs)
     texts = [f"{c['field']}: {c['message']}" for c in errs.causes]
@@ -29,7 +30,8 @@ def check_binding(binding: Object) -> None:
 
 
 def apply_binding(ctx: WriteContext, pod: Object, binding: Object) -> None:
-    """Assign the pod to the node, in place; raises Conflict if it has a node, is being deleted or has gates."""
+    """Assign the pod to the node, in place;
+    raises Conflict if it has a node, is being deleted or has gates."""
     metadata, spec = pod["metadata"], pod.setdefault("spec", {})
     name, wanted = metadata.get("name", ""), binding["metadata"]
     uid, version = wanted.get("uid"), _version(binding)
@@ -101,7 +103,8 @@ def can_ignore_budgets(pod: Object) -> bool:
 
 
 def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Object | None:
-    """Decide on an eviction. Returns the budget with one disruption less, which must be written first, or None.
+    """Decide on an eviction. Returns the budget with one disruption less,
+    which must be written first, or None.
 
     Raises TooManyRequests, Forbidden or Unknown. If the decision depends on the pod's current state, adds its
     resourceVersion to `options` (DeleteOptions) as a precondition.
@@ -154,7 +157,8 @@ def _is_ready(pod: Object) -> bool:
 
 
 def _may_go_unready(budget: Object, status: Object) -> bool:
-    """Whether a pod that is not ready may be evicted: by the budget's policy, or if enough others are healthy."""
+    """Whether a pod that is not ready may be evicted:
+    by the budget's policy, or if enough others are healthy."""
     if (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return True
     desired = status.get("desiredHealthy", 0)
@@ -162,7 +166,8 @@ def _may_go_unready(budget: Object, status: Object) -> bool:
 
 
 def charge(budget: Object, pod_name: str) -> Object:
-    """A copy of the budget with one disruption less; raises TooManyRequests or Forbidden if none is allowed."""
+    """A copy of the budget with one disruption less;
+    raises TooManyRequests or Forbidden if none is allowed."""
     status, name = dict(budget.get("status") or {}), budget["metadata"].get("name", "")
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
         raise _too_many(f"The disruption budget {name} is still being processed by the server.", 10)

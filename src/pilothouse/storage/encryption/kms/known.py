@@ -1,4 +1,5 @@
-"""The seeds and keys that a KMS provider knows. Without a limit, a plugin whose key changes at every look would fill the memory."""
+"""The seeds and keys that a KMS provider knows.
+Without a limit, a plugin whose key changes at every look would fill the memory."""
 
 from collections.abc import Callable
 from sys import getsizeof
@@ -7,14 +8,16 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LARGEST = 4 << 20
-"""Bytes of the keys of one generation: some two thousand of a plugin that says little, and more than a hundred of any."""
+"""Bytes of the keys of one generation:
+some two thousand of a plugin that says little, and more than a hundred of any."""
 
 OVERHEAD = 1024
 """Bytes of a seed or a key with its cipher, about."""
 
 
 class Known(Generic[T]):
-    """Keys by their sources, in two generations: when the younger one is full, what was used in neither is dropped.
+    """Keys by their sources, in two generations:
+    when the younger one is full, what was used in neither is dropped.
 
     `tell` is called with the number of keys when it has changed.
     """

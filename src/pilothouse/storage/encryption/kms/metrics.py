@@ -1,4 +1,5 @@
-"""The metrics of envelope encryption, under upstream's names (apiserver storage/value/encrypt/envelope/metrics)."""
+"""The metrics of envelope encryption,
+under upstream's names (apiserver storage/value/encrypt/envelope/metrics)."""
 
 import time
 

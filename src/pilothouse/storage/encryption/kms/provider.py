@@ -1,7 +1,7 @@
 """Keys that a KMS plugin guards: EncryptionConfiguration's provider `kms` in version 2 (KEP-3299).
 
-A seed of our own is encrypted by the plugin once, and again when the plugin's key has changed; from it the key
-of each value is derived. Reading needs the plugin once for each seed that some server has written with.
+A seed of our own is encrypted by the plugin once, and again when the plugin's key has changed; from it the
+key of each value is derived. Reading needs the plugin once for each seed that some server has written with.
 """
 
 import asyncio
@@ -35,14 +35,16 @@ log = Logger(__name__)
 VERSIONS = ("v2", "v2beta1")
 
 PAUSE = 5.0
-"""Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
+"""Times as long as a plugin let a call wait in vain,
+nothing is asked of it, lest everybody waits for it all the time."""
 
 CALLS = 16
 """The most keys that are decrypted at the same time."""
 
 SEED_SIZE = INFO_SIZE = 32
 LONGEST_SEED = 1024
-"""Bytes of a seed that a plugin gives back. Upstream has no such limit; all servers make seeds of SEED_SIZE."""
+"""Bytes of a seed that a plugin gives back.
+Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -60,7 +62,8 @@ class Intervals:
 
     healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
     opening_poll: the same for one that must be well before it is used.
-    write_ttl: for these a seed may be written with after the plugin last said that its key is the current one.
+    write_ttl: for these a seed may be written
+    with after the plugin last said that its key is the current one.
     retry: after these a key that could not be decrypted is asked for again.
     """
 
@@ -120,9 +123,11 @@ class _Writing:
 
 
 class KMS(Remote, BackgroundTask):
-    """The provider of one plugin. Known keys are kept, thousands of them, so values under them can be read without the plugin.
+    """The provider of one plugin. Known keys are kept, thousands of them,
+    so values under them can be read without the plugin.
 
-    `clock` gives the Unix time, by which seeds expire; `monotonic` what attempts and pauses are measured with.
+    `clock` gives the Unix time, by which seeds expire;
+    `monotonic` what attempts and pauses are measured with.
     """
 
     def __init__(

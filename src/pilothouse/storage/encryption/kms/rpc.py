@@ -16,7 +16,8 @@ from pilothouse.storage.encryption.kms import wire as kms_wire
 from pilothouse.storage.encryption.kms.wire import KMSError, Source, Status
 
 ANSWER_BYTES = 96 << 10
-"""Longest answer of a plugin: its annotations may have 32 KiB, and twice as much again where they are many and short."""
+"""Longest answer of a plugin: its annotations may have 32 KiB,
+and twice as much again where they are many and short."""
 
 OPTIONS = (
     ("grpc.default_authority", "localhost"),
@@ -36,7 +37,8 @@ Observe = Callable[[str, str, float], None]
 
 
 class Plugin:
-    """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`. Calls raise KMSError."""
+    """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`.
+    Calls raise KMSError."""
 
     def __init__(self, endpoint: str, timeout: float, observe: Observe) -> None:
         path = unquote(urlsplit(endpoint).path)

@@ -15,7 +15,8 @@ ENCRYPT = "/v2.KeyManagementService/Encrypt"
 DECRYPT = "/v2.KeyManagementService/Decrypt"
 
 AES_GCM_KEY, SEED = 0, 1
-"""EncryptedDEKSourceType: what the plugin decrypts is the key itself, or a seed that keys are derived from."""
+"""EncryptedDEKSourceType: what the plugin decrypts is the key itself,
+or a seed that keys are derived from."""
 
 MAX_KEY_ID = 1024
 MAX_CIPHERTEXT = 1024
@@ -38,7 +39,8 @@ class Status:
 
 @dataclass(slots=True, frozen=True)
 class Source:
-    """What a plugin made of a key (EncryptResponse), all that it needs to give that key back (DecryptRequest).
+    """The result of a plugin's encryption of a key (EncryptResponse),
+    all that it needs to give that key back (DecryptRequest).
 
     `kind` is what the key is for. It stands behind the encrypted data of every value that the key protects.
     """
@@ -100,7 +102,8 @@ def join(encrypted: bytes, source: bytes) -> bytes:
 def split(data: bytes) -> tuple[bytes, bytes]:
     """The encrypted data of an EncryptedObject, and its source still encoded; ValueError when it is none.
 
-    The source is the same for all values under one key, so it serves as the name of that key. It is not looked at.
+    The source is the same for all values under one key, so it serves as the name of that key.
+    It is not looked at.
     """
     number, encrypted = next(parse(data), (0, b""))
     if number != 1 or not isinstance(encrypted, bytes) or not encrypted:

@@ -1,0 +1,74 @@
+"""Docstrings are sentences or noun phrases: none begins with a word that makes a riddle of it."""
+
+import ast
+import pathlib
+import re
+from collections.abc import Iterator
+
+ROOT = pathlib.Path(__file__).parents[2]
+FOLDERS = ("benchmarks", "ext", "loadtest", "src", "tests", "tools")
+KINDS = {".py", ".pyi", ".pyx", ".pxd", ".pxi"}
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*") if path.suffix in KINDS)
+RIDDLE = re.compile(r"(?:What|Whatever|Who|Whoever|Whom|Whose|As|Those)\b")
+NOT_YET = (
+    "src/pilothouse/admission/",
+    *(
+        f"src/pilothouse/endpoints/{name}.py"
+        for name in (
+            "actions/subresources",
+            "objects/delete",
+            "objects/patch",
+            "objects/scope",
+            "streams/connect",
+        )
+    ),
+    *(f"src/pilothouse/registry/{name}.py" for name in ("client", "write")),
+)
+"""Files whose docstrings are still to be written anew."""
+
+
+def of_python(text: str) -> Iterator[tuple[int, str]]:
+    """The line and the text of each docstring; an attribute's stands behind its assignment."""
+    for node in ast.walk(ast.parse(text)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            match statement:
+                case ast.Expr(ast.Constant(str(docstring))):
+                    yield statement.lineno, docstring
+
+
+def of_cython(text: str) -> Iterator[tuple[int, str]]:
+    """The line and the text of each docstring of a compiled module: each begins a line."""
+    for found in re.finditer(r'^[ \t]*"""(.*?)"""', text, re.M | re.S):
+        yield text.count("\n", 0, found.start()) + 1, found[1]
+
+
+def riddles(path: pathlib.Path) -> list[tuple[int, str]]:
+    """The docstrings of a file that begin with one of the words."""
+    text = path.read_text()
+    found = of_python(text) if path.suffix in (".py", ".pyi") else of_cython(text)
+    return sorted((line, docstring) for line, docstring in found if RIDDLE.match(docstring.lstrip()))
+
+
+def test_docstrings_say_what_a_thing_is() -> None:
+    found = {str(path.relative_to(ROOT)): riddles(path) for path in FILES}
+    assert {name: lines for name, lines in found.items() if lines and not name.startswith(NOT_YET)} == {}
+
+
+def test_riddles_are_found(tmp_path: pathlib.Path) -> None:
+    python, compiled = tmp_path / "a.py", tmp_path / "a.pyx"
+    python.write_text('''"""The size."""
+X = 1
+"""What is left."""
+def f():
+    """As g()."""
+class A:
+    """
+    Those of B.
+    """
+    x = "What"
+    """Whether it is."""
+''')
+    compiled.write_text('cdef class A:\n    """Whoever waits."""\n    """Whether it waits."""\n')
+    assert [line for line, _ in riddles(python)] == [3, 5, 7]
+    assert [line for line, _ in riddles(compiled)] == [2]
