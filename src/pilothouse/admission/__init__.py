@@ -1,1 +1,2 @@
-"""Admission plugins: change an object before it is written, or refuse the write. Imports registry readers and api."""
+"""Admission plugins: change an object before it is written, or refuse the write.
+Imports registry readers and api."""

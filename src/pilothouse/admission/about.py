@@ -1,4 +1,5 @@
-"""Declares which requests a plugin is asked about; what is declared is looked at once for each kind of request."""
+"""Declares which requests a plugin is asked about;
+what is declared is looked at once for each kind of request."""
 
 from collections.abc import Iterable
 
@@ -12,9 +13,9 @@ OPERATIONS = (CREATE, UPDATE, DELETE, CONNECT)
 class About:
     """Operations on some resources.
 
-    A resource is named like `pods`, `pods/status`, `deployments.apps` or `deployments.apps/scale`. `pods/*` stands for
-    pods and all their subresources, `*` for every resource, `*/*` for every resource and subresource. `but` names those
-    that are left out all the same.
+    A resource is named like `pods`, `pods/status`, `deployments.apps` or `deployments.apps/scale`. `pods/*`
+    stands for pods and all their subresources, `*` for every resource, `*/*` for every resource and
+    subresource. `but` names those that are left out all the same.
     """
 
     def __init__(self, operations: Iterable[str], resources: Iterable[str], but: Iterable[str] = ()) -> None:

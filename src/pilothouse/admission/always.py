@@ -1,4 +1,5 @@
-"""AlwaysAdmit and AlwaysDeny: plugins for tests of clients. The one does nothing, the other refuses everything."""
+"""AlwaysAdmit and AlwaysDeny: plugins for tests of clients.
+The one does nothing, the other refuses everything."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes

@@ -1,4 +1,5 @@
-"""AlwaysPullImages: images are pulled with the credentials of each pod, however often a node has them already."""
+"""AlwaysPullImages: images are pulled with the credentials of each pod,
+however often a node has them already."""
 
 from collections.abc import Iterator
 
@@ -22,7 +23,8 @@ class AlwaysPullImages(Plugin):
                     container["imagePullPolicy"] = "Always"
 
     def validate(self, a: AdmissionAttributes) -> None:
-        """Refuse what a later plugin has changed; a list of errors is answered with a 500, as upstream does."""
+        """Refuse what a later plugin has changed;
+        a list of errors is answered with a 500, as upstream does."""
         assert a.obj is not None
         if not _has_new_images(a):
             return

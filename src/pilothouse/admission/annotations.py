@@ -8,7 +8,8 @@ log = Logger(__name__)
 
 
 def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
-    """Add an audit annotation; one that is there stays, and a key that is no name with a prefix is left out."""
+    """Add an audit annotation; one that is there stays,
+    and a key that is no name with a prefix is left out."""
     if key.count("/") != 1 or names.qualified_name(key):
         log.warning("An audit annotation was left out: its key is no qualified name", key=key)
     elif a.annotations.setdefault(key, value) != value:

@@ -1,7 +1,7 @@
-"""What an admission plugin in a package of its own imports (docs/plugins.md).
+"""The module that an admission plugin in a package of its own imports (docs/plugins.md).
 
-A package registers a subclass of `Plugin` by an entry point of the group `pilothouse.admission`; the entry point's
-name is the plugin's. All that stands in this module stays as it is within a major version.
+A package registers a subclass of `Plugin` by an entry point of the group `pilothouse.admission`; the entry
+point's name is the plugin's. All that stands in this module stays as it is within a major version.
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -34,8 +34,8 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 class Refused(Exception):
     """A plugin does not allow the request: 403 `pods "x" is forbidden: message`.
 
-    `causes` become the causes of the Status: mappings with `reason`, `message` and `field`. A plugin that wants another
-    code raises a StatusError instead.
+    `causes` become the causes of the Status: mappings with `reason`, `message` and `field`. A plugin that
+    wants another code raises a StatusError instead.
     """
 
     def __init__(self, message: str, causes: Iterable[Mapping[str, str]] = ()) -> None:
@@ -50,7 +50,7 @@ class NotDeclared(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """Who makes the request (authentication.k8s.io UserInfo)."""
+    """The user who makes the request (authentication.k8s.io UserInfo)."""
 
     name: str
     uid: str = ""
@@ -61,8 +61,8 @@ class UserInfo:
 class Readers(Protocol):
     """Objects of the cluster as this server has them in memory. What is returned belongs to the plugin.
 
-    A resource is named like `pods` or `deployments.apps`. Objects are in the version in which they are stored. Raises
-    NotDeclared for a resource that the plugin's `reads` does not name.
+    A resource is named like `pods` or `deployments.apps`. Objects are in the version in which they are
+    stored. Raises NotDeclared for a resource that the plugin's `reads` does not name.
     """
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
@@ -74,11 +74,12 @@ class Readers(Protocol):
 
 @dataclass(slots=True)
 class AdmissionRequest:
-    """What a plugin judges; the members are those of the request of an AdmissionReview.
+    """The request that a plugin judges; its members are those of the request of an AdmissionReview.
 
-    `object` is None on a DELETE, `old_object` on a CREATE; on a CONNECT `object` holds the options. Both are copies, in
-    the version that the request names. `resource` is the plural, and `subresource` is "" for the object itself.
-    `name` is "" where the server will generate one. `options` is the CreateOptions, UpdateOptions or DeleteOptions.
+    `object` is None on a DELETE, `old_object` on a CREATE; on a CONNECT `object` holds the options. Both are
+    copies, in the version that the request names. `resource` is the plural, and `subresource` is "" for the
+    object itself. `name` is "" where the server will generate one.
+    `options` is the CreateOptions, UpdateOptions or DeleteOptions.
     """
 
     operation: Operation
@@ -115,19 +116,21 @@ class AdmissionRequest:
 class Plugin:
     """An admission plugin. One object of the class serves all requests of a server.
 
-    `mutate` and `validate` may be `def` or `async def`; who needs only one of them leaves the other away. No code of a
-    plugin runs on the server's own event loop: a `def` runs on one of two threads of the plugin, so it may be called
-    twice at once, and an `async def` on an event loop that the plugin has for itself.
+    `mutate` and `validate` may be `def` or `async def`; who needs only one of them leaves the other away. No
+    code of a plugin runs on the server's own event loop: a `def` runs on one of two threads of the plugin, so
+    it may be called twice at once, and an `async def` on an event loop that the plugin has for itself.
 
-    operations, resources: which requests the plugin is asked about. A resource is named like `pods`, `pods/status`,
-    `deployments.apps`, `deployments.apps/scale`, `*` (every resource) or `*/*` (subresources as well).
+    operations, resources: which requests the plugin is asked about. A resource is named like `pods`,
+    `pods/status`, `deployments.apps`, `deployments.apps/scale`,
+    `*` (every resource) or `*/*` (subresources as well).
     reads: which resources it reads by `request.readers`.
     seconds: how long one call may take, together with the wait for a thread.
-    failure_policy: what happens when a call takes longer, or raises something that is no refusal: Fail answers 500,
-    Ignore goes on as if the plugin had not been asked.
+    failure_policy: what happens when a call takes longer, or raises something that is no refusal: Fail
+    answers 500, Ignore goes on as if the plugin had not been asked.
     reinvocation_policy: whether `mutate` is called again when a later plugin has changed the object.
-    configuration_schema: an OpenAPI v3 schema, structural as that of a CustomResourceDefinition. The plugin's section
-    of the AdmissionConfiguration is checked against it and gets its defaults. Without it there must be no section.
+    configuration_schema: an OpenAPI v3 schema, structural as that of a CustomResourceDefinition. The plugin's
+    section of the AdmissionConfiguration is checked against it and gets its defaults.
+    Without it there must be no section.
     """
 
     operations: ClassVar[Sequence[Operation]] = ("CREATE", "UPDATE")
@@ -141,13 +144,14 @@ class Plugin:
     def __init__(self, configuration: Object) -> None:
         """Called at the start with the plugin's section, {} when it has none; a ValueError ends the start.
 
-        When the section changes, another plugin is made with it, on a thread; a ValueError then leaves this one in force,
-        else this one is closed once its calls have ended.
+        When the section changes, another plugin is made with it, on a thread; a ValueError then leaves this
+        one in force, else this one is closed once its calls have ended.
         """
         self.configuration = configuration
 
     def mutate(self, request: AdmissionRequest) -> Object | Awaitable[Object | None] | None:
-        """Change `request.object` in place or return the object that replaces it; raise to refuse the request."""
+        """Change `request.object` in place or return the object that replaces it;
+        raise to refuse the request."""
         return None
 
     def validate(self, request: AdmissionRequest) -> Awaitable[None] | None:

@@ -49,7 +49,8 @@ class CertificateApproval(Plugin):
 
 
 class CertificateSigning(Plugin):
-    """Requires the right to `sign` for the signer from users who set the certificate or a Failed condition."""
+    """Requires the right to `sign` for the signer
+    from users who set the certificate or a Failed condition."""
 
     name = "CertificateSigning"
     about = (About((UPDATE,), (f"{REQUESTS}/status",)),)
@@ -83,7 +84,7 @@ class CertificateSubjectRestriction(Plugin):
 
 
 class ClusterTrustBundleAttest(Plugin):
-    """Who publishes the certificates of a signer needs the right to attest for it."""
+    """Requires the right to attest for a signer of users who publish its certificates."""
 
     name = "ClusterTrustBundleAttest"
     about = (About(WRITES, (f"{BUNDLES}/*",)),)
@@ -104,7 +105,8 @@ class ClusterTrustBundleAttest(Plugin):
 
 
 def _only_garbage_collection(new: Object, old: Object) -> bool:
-    """Whether a write changes nothing but owners, finalizers and managed fields (rbac.IsOnlyMutatingGCFields)."""
+    """Whether a write changes nothing but owners,
+    finalizers and managed fields (rbac.IsOnlyMutatingGCFields)."""
 
     def rest(obj: Object) -> Object:
         metadata = {k: v for k, v in obj["metadata"].items() if k not in _GARBAGE_COLLECTION}

@@ -1,4 +1,5 @@
-"""Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
+"""Runs the admission plugins in upstream's order:
+first all that change an object, then all that validate it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
@@ -19,8 +20,8 @@ REMEMBERED = 4096
 class Plugin:
     """An admission plugin; `name` is upstream's. Plugins refuse a write by raising errors.StatusError.
 
-    `about` says which requests it is asked about. Both methods may be `def` or `async def`. `mutate` changes `a.obj` in
-    place, assigns it, or returns the object that replaces it.
+    `about` says which requests it is asked about. Both methods may be `def` or `async def`. `mutate` changes
+    `a.obj` in place, assigns it, or returns the object that replaces it.
     """
 
     name = ""
@@ -31,7 +32,8 @@ class Plugin:
         return any(about.covers(operation, resource, subresource) for about in self.about)
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        """Whether a request of `about` matters now: a cheap check; objects may still be in another version."""
+        """Whether a request of `about` matters now: a cheap check;
+        objects may still be in another version."""
         return True
 
     def mutate(self, a: AdmissionAttributes) -> Object | Awaitable[Object | None] | None:
@@ -45,7 +47,8 @@ class Plugin:
     def prepare(self, section: Object | None) -> Callable[[], None]:
         """Check what the admission configuration says to the plugin; what puts it in force, on the loop.
 
-        section: None when it says nothing. It may be called on a thread. ConfigurationError, and then nothing has changed.
+        section: None when it says nothing. It may be called on a thread.
+        ConfigurationError, and then nothing has changed.
         """
         return _nothing
 
@@ -69,7 +72,7 @@ class _Step(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """What requests of one kind go through."""
+    """The steps that requests of one kind go through."""
 
     mutating: tuple[_Step, ...]
     validating: tuple[_Step, ...]
@@ -112,7 +115,7 @@ class Chain:
             return found
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
-        """What every plugin in turn makes of the object; the first refusal ends it.
+        """Let every plugin in turn change the object; the first refusal ends it.
 
         All of them run once more when one asks for it (Reinvocation).
         """

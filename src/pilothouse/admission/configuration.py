@@ -1,4 +1,5 @@
-"""AdmissionConfiguration: what --admission-control-config-file says to plugins (apiserver admission/config.go)."""
+"""AdmissionConfiguration: what --admission-control-config-file says to plugins
+(apiserver admission/config.go)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ UNVERSIONED = {"ImagePolicyWebhook": "imagePolicy", "PodNodeSelector": "podNodeS
 
 
 class AdmissionConfiguration:
-    """The configuration of each plugin that has one. Files are read at once, so a start fails that misses one.
+    """The configuration of each plugin that has one.
+    Files are read at once, so a start fails that misses one.
 
     files: what was read.
     """
@@ -37,10 +39,11 @@ class AdmissionConfiguration:
 
 
 def load(path: str) -> AdmissionConfiguration:
-    """Read the file, which "" stands for none of; ConfigurationError when it, or one that it names, cannot be used.
+    """Read the file, which "" stands for none of;
+    ConfigurationError when it, or one that it names, cannot be used.
 
-    A plugin's `configuration` wins over its `path`, which is relative to the file. Of several entries of a plugin the
-    first one counts.
+    A plugin's `configuration` wins over its `path`, which is relative to the file. Of several entries of a
+    plugin the first one counts.
     """
     if not path:
         return AdmissionConfiguration()

@@ -14,7 +14,8 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 VERSIONS = ("eventratelimit.admission.k8s.io/v1alpha1",)
 KEPT = 4096
-"""Keys of a limit that are remembered where the configuration does not say how many; the oldest are forgotten."""
+"""Keys of a limit that are remembered where the configuration does not say how many;
+the oldest are forgotten."""
 
 INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion")
 
@@ -92,7 +93,7 @@ KEYS: dict[str, Callable[[AdmissionAttributes], str]] = {
     "User": lambda a: a.user.name,
     "SourceAndObject": _source_and_object,
 }
-"""What the events of a limit's type are counted by."""
+"""The key by which the events of a limit's type are counted."""
 
 
 def read(section: Object | None) -> list[Limit]:

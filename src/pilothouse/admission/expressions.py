@@ -29,8 +29,8 @@ from pilothouse.waiting import in_task
 
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 SHORT = 50_000
-"""Units of cost up to which an evaluation runs on the loop: some milliseconds. One that needs more begins again, on a
-thread."""
+"""Units of cost up to which an evaluation runs on the loop: some milliseconds.
+One that needs more begins again, on a thread."""
 _NAMESPACE_METADATA = (
     "name", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
@@ -85,7 +85,8 @@ class _TooLong(Exception):
 class Authority:
     """Answers the authorization checks of one request; each question is asked once.
 
-    An expression cannot wait: it ends at a question without an answer, and is evaluated again when there is one.
+    An expression cannot wait: it ends at a question without an answer,
+    and is evaluated again when there is one.
     """
 
     def __init__(self, authorizer: Authorizer, user: User) -> None:
@@ -125,7 +126,8 @@ class Authority:
 
 
 class _Variables(Lookup):
-    """The variables of a policy: each is evaluated when it is read first, and its cost counts with the reader's."""
+    """The variables of a policy: each is evaluated when it is read first,
+    and its cost counts with the reader's."""
 
     def __init__(self, evaluation: "Evaluation", named: dict[str, Expression]) -> None:
         self.evaluation = evaluation
@@ -214,9 +216,10 @@ class Evaluation:
 
 
 class Scope:
-    """What expressions see of one request that has matched.
+    """The variables of expressions about one request that has matched.
 
-    obj, old: the objects in the version that was matched. namespace: that of the request, None where it has none.
+    obj, old: the objects in the version that was matched.
+    namespace: that of the request, None where it has none.
     """
 
     __slots__ = ("_shared", "attributes", "authority", "matched", "namespace", "obj", "old")
@@ -297,7 +300,8 @@ class MatchConditions:
         self._ignore = failure_policy == "Ignore"
 
     async def match(self, scope: Scope, params: Object | None, variables: dict[str, Expression]) -> Result:
-        """Whether all of them are true. The first false one decides; errors count only where none is false."""
+        """Whether all of them are true.
+        The first false one decides; errors count only where none is false."""
         if not self._conditions:
             return Result(True)
         evaluation = scope.evaluation(params, variables, MATCH_CONDITIONS, namespaced=False)
@@ -313,7 +317,7 @@ class MatchConditions:
         return self._judged(results)
 
     def _judged(self, results: list[Result]) -> Result:
-        """What the results of the conditions say together."""
+        """The joint result of the conditions."""
         if any(not one.error and one.value is False for one in results):
             return Result(False)
         texts = list(dict.fromkeys(one.error for one in results if one.error))
@@ -325,7 +329,7 @@ class MatchConditions:
 
 
 def _seen_namespace(namespace: Object | None) -> Object | None:
-    """What expressions see of a namespace (CreateNamespaceObject)."""
+    """The namespace as expressions see it (CreateNamespaceObject)."""
     if namespace is None:
         return None
     metadata = namespace["metadata"]

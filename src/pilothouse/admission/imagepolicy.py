@@ -1,4 +1,5 @@
-"""ImagePolicyWebhook: a service decides which images pods may use (kubernetes plugin/pkg/admission/imagepolicy)."""
+"""ImagePolicyWebhook: a service decides which images pods may use
+(kubernetes plugin/pkg/admission/imagepolicy)."""
 
 import asyncio
 import random
@@ -66,7 +67,8 @@ def read(section: Object | None) -> Settings:
 
 
 def _duration(found: Object, name: str, scale: int, least: int, most: int, default: int) -> float:
-    """Seconds of a number in nanoseconds times `scale`: 0 is the default, -1 switches it off; ConfigurationError."""
+    """Seconds of a number in nanoseconds times `scale`:
+    0 is the default, -1 switches it off; ConfigurationError."""
     value = found.get(name) or 0
     if type(value) is not int:
         raise ConfigurationError(f"imagePolicy.{name}: it must be a number")
@@ -150,7 +152,8 @@ class ImagePolicyWebhook(Plugin):
         metadata["annotations"] = {**(metadata.get("annotations") or {}), FAILED_OPEN: "true"}
 
     async def _ask(self, a: AdmissionAttributes, spec: Object) -> Object:
-        """The status of the service's answer; after failures that may pass it is asked again. WebhookError."""
+        """The status of the service's answer; after failures that may pass it is asked again.
+        WebhookError."""
         review = {
             "kind": KIND,
             "apiVersion": VERSION,
@@ -187,7 +190,7 @@ class ImagePolicyWebhook(Plugin):
 
 
 def _spec(pod: Object, subresource: str, namespace: str) -> Object:
-    """What the service is asked: the images, and the annotations that are for it."""
+    """The question for the service: the images, and the annotations that are for it."""
     spec = pod.get("spec") or {}
     members = ("ephemeralContainers",) if subresource else ("containers", "initContainers")
     containers = [one for member in members for one in spec.get(member) or ()]
@@ -210,7 +213,8 @@ def _status(data: bytes) -> Object:
     version = review.get("apiVersion") or VERSION if isinstance(review, dict) else ""
     if (kind, version) != (KIND, VERSION):
         raise WebhookError(
-            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+            f'no kind "{kind}" is registered for version "{version}" in scheme'
+            ' "pkg/api/legacyscheme/scheme.go:30"'
         )
     status = review.get("status") or {}
     for name, wanted, go in (
@@ -228,7 +232,8 @@ def _expect(status: Any, name: str, wanted: type, go: str) -> None:
     value = status.get(name) if isinstance(status, dict) else status
     if value is not None and not isinstance(value, wanted):
         raise WebhookError(
-            f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field ImageReview.status.{name} of type {go}"
+            f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field ImageReview.status.{name} of"
+            f" type {go}"
         )
 
 

@@ -1,4 +1,5 @@
-"""LimitRanger: sets default resources on containers and enforces a namespace's LimitRanges for pods and claims."""
+"""LimitRanger: sets default resources on containers
+and enforces a namespace's LimitRanges for pods and claims."""
 
 from collections.abc import Callable, Iterable
 
@@ -107,7 +108,10 @@ def _ratio(limit: Object, name: str, requests: Amounts, limits: Amounts) -> str 
     kind, bound = limit["type"], limit["maxLimitRequestRatio"][name]
     for amounts, what in ((requests, "request"), (limits, "limit")):
         if name not in amounts or not parse(amounts[name]):
-            return f"{name} max limit to request ratio per {kind} is {bound}, but no {what} is specified or {what} is 0"
+            return (
+                f"{name} max limit to request ratio per {kind} is {bound}, but no {what} is specified or"
+                f" {what} is 0"
+            )
     found = parse(limits[name]).as_decimal() / parse(requests[name]).as_decimal()
     if found > parse(bound).as_decimal():
         return f"{name} max limit to request ratio per {kind} is {bound}, but provided ratio is {found:.6f}"

@@ -19,7 +19,7 @@ REMEMBERED = 1024
 
 
 class Matched(NamedTuple):
-    """As what a request has matched: its own resource, or the same one in another version or group."""
+    """The resource as which a request has matched: its own, or the same one in another version or group."""
 
     resource: Resource
     kind: tuple[str, str, str]
@@ -62,12 +62,14 @@ class Rule:
 
 
 class Criteria:
-    """The matchConstraints of a policy, the matchResources of a binding, or what a webhook has of the same."""
+    """The matchConstraints of a policy, the matchResources of a binding,
+    or what a webhook has of the same."""
 
     __slots__ = ("_known", "equivalent", "excluded", "namespace_selector", "object_selector", "rules")
 
     def __init__(self, spec: Object, rules: Sequence[Object] | None = None) -> None:
-        """`rules` are those of a webhook; a policy and a binding have theirs in `spec`, and without any match all."""
+        """`rules` are those of a webhook; a policy and a binding have theirs in `spec`,
+        and without any match all."""
         rules = spec.get("resourceRules") or () if rules is None else rules
         self.rules = [Rule(rule) for rule in rules]
         self.excluded = [Rule(rule) for rule in spec.get("excludeResourceRules") or ()]
@@ -84,7 +86,7 @@ class Criteria:
         return any(rule.about(operation, one, subresource) for rule in self.rules for one in found)
 
     def match(self, a: AdmissionAttributes) -> Matched | None:
-        """As what the request matches, None when it does not.
+        """The resource as which the request matches, None when it does not.
 
         NotFound when the rules match, and the labels of its namespace cannot be read.
         """
@@ -116,7 +118,8 @@ class Criteria:
         return found
 
     def _by(self, own: tuple[Rule, ...], rules: list[Rule], a: AdmissionAttributes) -> Matched | None:
-        """As what one of the rules matches; `own` are those about the request's own resource."""
+        """The resource as which one of the rules matches;
+        `own` are the rules about the request's own resource."""
         resource, sub = a.resource, a.subresource
         for rule in own:
             if rule.fits(a):

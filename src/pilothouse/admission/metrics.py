@@ -10,7 +10,8 @@ ADMIT, VALIDATE = "admit", "validate"
 
 
 class AdmissionMetrics(Group):
-    """How long admission takes, as a whole and in each plugin; what webhooks, policies and PodSecurity decide."""
+    """How long admission takes, as a whole and in each plugin;
+    what webhooks, policies and PodSecurity decide."""
 
     def __init__(self) -> None:
         labels = ("operation", "rejected", "type")
@@ -78,7 +79,8 @@ class AdmissionMetrics(Group):
         )
 
     def validated(self, action: str, error: str, policy: str, binding: str, seconds: float) -> None:
-        """A validation has failed. action: deny, audit, warn, or allow where the failure policy ignores the error."""
+        """A validation has failed. action:
+        deny, audit, warn, or allow where the failure policy ignores the error."""
         labels = (action, _error_type(error), policy, binding)
         self.validations.inc(*labels)
         self.validation_seconds.observe(seconds, *labels)
@@ -141,7 +143,8 @@ class AdmissionMetrics(Group):
 
 
 def _error_type(message: str) -> str:
-    """How an error of a policy, or the message of a failed validation, is counted (plugin/policy/*/errors.go)."""
+    """How an error of a policy, or the message of a failed validation,
+    is counted (plugin/policy/*/errors.go)."""
     if not message:
         return "no_error"
     if message.startswith("compilation"):
@@ -173,7 +176,8 @@ class Timers(dict[tuple[str, str], tuple[Distribution, Distribution]]):
 
 
 class ConditionCounts:
-    """Counts the match conditions of one webhook or policy. kind: webhook or policy. type: ADMIT or VALIDATE."""
+    """Counts the match conditions of one webhook or policy.
+    kind: webhook or policy. type: ADMIT or VALIDATE."""
 
     __slots__ = ("_kind", "_metrics", "_name", "_type")
 

@@ -1,4 +1,5 @@
-"""NamespaceLifecycle: refuses creates in missing or terminating namespaces; three namespaces cannot be deleted."""
+"""NamespaceLifecycle: refuses creates in missing or terminating namespaces;
+three namespaces cannot be deleted."""
 
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, DELETE, About

@@ -1,7 +1,8 @@
-"""NodeDeclaredFeatureValidator: a pod on a node is not changed into one that its node cannot carry out (KEP-5328).
+"""NodeDeclaredFeatureValidator: a pod on a node is not changed into one that its node cannot carry out
+(KEP-5328).
 
-Upstream: plugin/pkg/admission/nodedeclaredfeatures and component-helpers/nodedeclaredfeatures of 1.36. Of the features that
-nodes declare only those two are asked for by updates; the others are the scheduler's business.
+Upstream: plugin/pkg/admission/nodedeclaredfeatures and component-helpers/nodedeclaredfeatures of 1.36. Of the
+features that nodes declare only those two are asked for by updates; the others are the scheduler's business.
 """
 
 from itertools import zip_longest
@@ -22,7 +23,8 @@ class NodeDeclaredFeatureValidator(Plugin):
     about = (About((UPDATE,), ("pods", "pods/resize")),)
 
     def validate(self, a: AdmissionAttributes) -> None:
-        """Refuse an update of the spec, as the generation tells, that needs what the node does not declare."""
+        """Refuse an update of the spec, as the generation tells,
+        that needs what the node does not declare."""
         assert a.obj is not None and a.old is not None
         name = a.obj["spec"].get("nodeName")
         if not name or a.obj["metadata"].get("generation") == a.old["metadata"].get("generation"):

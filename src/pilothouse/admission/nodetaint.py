@@ -1,4 +1,5 @@
-"""TaintNodesByCondition: taints new nodes as not ready, until the node lifecycle controller removes the taint."""
+"""TaintNodesByCondition: taints new nodes as not ready,
+until the node lifecycle controller removes the taint."""
 
 from pilothouse.admission.about import CREATE, About
 from pilothouse.admission.chain import Plugin

@@ -1,4 +1,5 @@
-"""The objects of a request in the versions that policies and webhooks ask for, and what becomes of a changed one."""
+"""The objects of a request in the versions that policies and webhooks ask for,
+and what becomes of a changed one."""
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
@@ -13,14 +14,16 @@ from pilothouse.registry.resource import Resource
 
 
 async def converted(obj: Object | None, a: AdmissionAttributes, matched: Matched) -> Object | None:
-    """An object of the request in the version that was matched; StatusError when a webhook cannot convert it."""
+    """An object of the request in the version that was matched;
+    StatusError when a webhook cannot convert it."""
     if obj is None or matched.resource is a.resource or a.kind == matched.kind:
         return obj
     return await _in_version(obj, a, a.resource, matched.resource)
 
 
 async def restored(obj: Object, a: AdmissionAttributes, matched: Matched) -> Object:
-    """An object in the version that was matched, brought back to that of the request; StatusError as converted()."""
+    """An object in the version that was matched, brought back to that of the request;
+    StatusError as converted()."""
     if matched.resource is a.resource or a.kind == matched.kind:
         return obj
     return await _in_version(obj, a, matched.resource, a.resource)
@@ -38,7 +41,8 @@ async def _in_version(obj: Object, a: AdmissionAttributes, of: Resource, to: Res
 
 
 def type_of(resource: Resource, kind: tuple[str, str, str]) -> schema.Type:
-    """The type of an object of the kind; ServiceUnavailable when none is known, as for the options of a CONNECT."""
+    """The type of an object of the kind;
+    ServiceUnavailable when none is known, as for the options of a CONNECT."""
     if kind == (resource.group, resource.version, resource.kind) and resource.type_of is not None:
         return resource.type_of()
     try:

@@ -1,4 +1,5 @@
-"""OwnerReferencesPermissionEnforcement: who makes an object depend on another may delete it, and block its owner."""
+"""OwnerReferencesPermissionEnforcement:
+who makes an object depend on another may delete it, and block its owner."""
 
 from collections.abc import Awaitable, Iterator
 from typing import Protocol
@@ -60,9 +61,9 @@ class OwnerReferencesPermissionEnforcement(Plugin):
             found = self._kinds.by_kind(group, version, kind)
             if found is None:
                 raise a.refuse(
-                    "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion "
-                    f"{owner.get('apiVersion', '')} Kind {kind}: no matches for kind {quote(kind)} in version "
-                    f"{quote(owner.get('apiVersion', ''))}"
+                    "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for"
+                    f" APIVersion {owner.get('apiVersion', '')} Kind {kind}: no matches for kind"
+                    f" {quote(kind)} in version {quote(owner.get('apiVersion', ''))}"
                 )
             namespace = a.namespace if found.namespaced else ""
             why = await self._may_finalize(a, found.group, found.plural, namespace, owner.get("name", ""))

@@ -62,7 +62,7 @@ class Creator(Protocol):
 
 
 class Parts(NamedTuple):
-    """What plugins are made of."""
+    """The parts that plugins are made of."""
 
     config: Config
     authorizer: Authorizer
@@ -94,7 +94,7 @@ def _section(name: str) -> Callable[[Parts], object]:
 
 
 def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
-    """What calls webhooks with the credentials that the plugin's section names."""
+    """The parts that call webhooks with the credentials that the plugin's section names."""
     users = webhooks.read(parts.configuration.section(plugin))
     return calling.Parts(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
 
@@ -213,7 +213,8 @@ def chain_of(
     turns: Turns | None = None,
     reloads: Reloads | None = None,
 ) -> Chain:
-    """The chain of the plugins that are on; `reloads` follows their configuration. `clients` and `resolver` are for those that call other servers.
+    """The chain of the plugins that are on; `reloads` follows their configuration.
+    `clients` and `resolver` are for those that call other servers.
 
     Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
@@ -236,5 +237,6 @@ def chain_of(
 
 
 def ledger_of(chain: Chain) -> Ledger:
-    """The ledger by which a chain charges quotas; where ResourceQuota is off, one that nothing is charged to."""
+    """The ledger by which a chain charges quotas;
+    where ResourceQuota is off, one that nothing is charged to."""
     return next((p.ledger for p in chain.plugins if isinstance(p, ResourceQuota)), None) or Ledger()

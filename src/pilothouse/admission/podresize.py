@@ -37,7 +37,8 @@ class PodResizeValidator(Plugin):
 
 
 def _missing(spec: Object, allocatable: Object) -> list[str]:
-    """What a pod requests of processors (in thousandths) and memory (in bytes) and the node does not have."""
+    """The processors (in thousandths) and memory
+    (in bytes) that a pod requests and the node does not have."""
     requests = effective_requests(spec)
     out = []
     for name in ("cpu", "memory"):

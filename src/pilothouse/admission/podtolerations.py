@@ -1,4 +1,5 @@
-"""PodTolerationRestriction: a namespace's annotations give its pods tolerations and bound those that they bring."""
+"""PodTolerationRestriction: a namespace's annotations give
+its pods tolerations and bound those that they bring."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -76,7 +77,8 @@ def _configured(section: Object | None, member: str) -> list[Object]:
 
 
 def _annotated(a: AdmissionAttributes, annotation: str, otherwise: list[Object]) -> list[Object]:
-    """The tolerations in an annotation of the namespace; an empty annotation has none, a missing one the default."""
+    """The tolerations in an annotation of the namespace;
+    an empty annotation has none, a missing one the default."""
     namespace = a.readers.get("namespaces", "", a.namespace)
     if namespace is None:
         raise errors.not_found("", "namespaces", a.namespace)

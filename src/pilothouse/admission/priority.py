@@ -1,4 +1,5 @@
-"""Priority: sets a pod's priority and preemption policy from its class, and allows one global default class only."""
+"""Priority: sets a pod's priority and preemption policy from its class,
+and allows one global default class only."""
 
 from pilothouse.admission.about import OPERATIONS, WRITES, About
 from pilothouse.admission.chain import Plugin
@@ -70,8 +71,8 @@ def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
         )
     if spec.get("preemptionPolicy") is not None and spec["preemptionPolicy"] != policy:
         raise a.refuse(
-            f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
-            f"priority admission controller computed {policy} {computed}"
+            f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod"
+            f" spec; priority admission controller computed {policy} {computed}"
         )
     for member, computed_value in (("priority", value), ("preemptionPolicy", policy)):
         if spec.get(member) is None:

@@ -1,4 +1,5 @@
-"""Which mutating policies and webhooks of a request run a second time (apiserver webhook/mutating reinvocationcontext.go)."""
+"""Which mutating policies and webhooks of a request run a second time
+(apiserver webhook/mutating reinvocationcontext.go)."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(slots=True)
 class Reinvocations(Generic[K]):
-    """What one plugin remembers of a request in Reinvocation.state.
+    """The memory of one plugin about a request in Reinvocation.state.
 
-    ran: those with the reinvocationPolicy IfNeeded that were invoked and have seen every change since. due: those that
-    run again. output: the object as the plugin left it, None when nothing has run that may have to run again.
+    ran: those with the reinvocationPolicy IfNeeded that were invoked and have seen every change since. due:
+    those that run again. output: the object as the plugin left it,
+    None when nothing has run that may have to run again.
     """
 
     ran: set[K] = field(default_factory=set)
@@ -30,7 +32,8 @@ class Reinvocations(Generic[K]):
         self.ran = set()
 
     async def begin(self, a: AdmissionAttributes) -> None:
-        """Called before the plugin invokes anything: in a second round, whether others have changed the object since."""
+        """Called before the plugin invokes anything:
+        in a second round, whether others have changed the object since."""
         again = a.reinvocation is not None and a.reinvocation.again
         if again and self.output is not None and not await a.work.run(equality.same, self.output, a.obj):
             self.changed()

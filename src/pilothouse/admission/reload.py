@@ -1,4 +1,5 @@
-"""Puts another admission configuration in force when a file of it has changed: for all plugins, or for none."""
+"""Puts another admission configuration in force when a file of it has changed:
+for all plugins, or for none."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple

@@ -60,7 +60,8 @@ def _set_scheduling(a: AdmissionAttributes, spec: Object, scheduling: Object) ->
         for key, value in selector.items():
             if key in own and own[key] != value:
                 raise a.refuse(
-                    f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own[key]}"
+                    f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value};"
+                    f" pod.spec.nodeSelector[{key}] = {own[key]}"
                 )
         if not selector.keys() <= own.keys():
             a.changed("spec.nodeSelector")

@@ -1,4 +1,5 @@
-"""ServiceAccount: gives pods an account, its pull secrets and a token volume, and refuses forbidden references."""
+"""ServiceAccount: gives pods an account,
+its pull secrets and a token volume, and refuses forbidden references."""
 
 import secrets
 from typing import Any

@@ -18,7 +18,8 @@ POLICIES = frozenset(
         "validatingadmissionpolicybindings",
     )
 )
-"""What configures policies: no policy is evaluated for it, since a wrong one could not be removed otherwise."""
+"""The resources that configure policies:
+no policy is evaluated for it, since a wrong one could not be removed otherwise."""
 REMEMBERED = 4096
 """Kinds of requests of which it is remembered what is about them."""
 
@@ -34,7 +35,8 @@ J = TypeVar("J", bound=Judging)
 
 
 class Source(Generic[J]):
-    """What some resources configure, in order, as the readers have it. Nothing is done where there is no change."""
+    """The hooks that some resources configure, in order, as the readers have them.
+    Nothing is done where there is no change."""
 
     def __init__(self, readers: Readers, resources: Sequence[str], exempt: frozenset[str]) -> None:
         """`resources` are followed; no request on an `exempt` one is judged."""
@@ -63,7 +65,7 @@ class Source(Generic[J]):
         return self._hooks
 
     def about(self, operation: str, resource: Resource, subresource: str) -> tuple[J, ...]:
-        """Those that a request of this operation on the resource may match."""
+        """The hooks that a request of this operation on the resource may match."""
         hooks = self.hooks
         if not hooks or resource.virtual or resource.group_resource in self._exempt:
             return ()

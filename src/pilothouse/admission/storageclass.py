@@ -1,4 +1,5 @@
-"""DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: rules for volumes and claims."""
+"""DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection:
+rules for volumes and claims."""
 
 from pilothouse.admission.about import CREATE, UPDATE, About
 from pilothouse.admission.chain import Plugin
@@ -18,7 +19,10 @@ PROTECTION = {
     "persistentvolumeclaims": "kubernetes.io/pvc-protection",
     "volumeattributesclasses.storage.k8s.io": "kubernetes.io/vac-protection",
 }
-REFUSED = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+REFUSED = (
+    "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must"
+    " support resize"
+)
 
 
 class DefaultStorageClass(Plugin):

@@ -1,4 +1,5 @@
-"""DefaultTolerationSeconds: lets pods tolerate unreachable and not-ready nodes for five minutes by default."""
+"""DefaultTolerationSeconds: lets pods tolerate unreachable
+and not-ready nodes for five minutes by default."""
 
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin

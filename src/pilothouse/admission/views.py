@@ -1,4 +1,4 @@
-"""What policies and webhooks see of one request: its objects in each version that they ask for."""
+"""The views of policies and webhooks of one request: its objects in each version that they ask for."""
 
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.expressions import Authority, Scope
@@ -21,7 +21,8 @@ class Views:
         return None
 
     async def scope(self, matched: Matched) -> Scope:
-        """The request as it has matched; StatusError when it has no namespace, or no object of that version."""
+        """The request as it has matched;
+        StatusError when it has no namespace, or no object of that version."""
         scope = self._scopes.get(matched.kind)
         if scope is None:
             a = self.attributes

@@ -29,8 +29,8 @@ _METHODS = {"create": "POST", "update": "PUT", "patch": "APPLY", "delete": "DELE
 class Client:
     """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields.
 
-    `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass none.
-    `metrics` count its requests, and the work queue of its controller.
+    `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass
+    none. `metrics` count its requests, and the work queue of its controller.
     """
 
     def __init__(
@@ -138,9 +138,11 @@ class Client:
     async def change_metadata(
         self, resource: Resource, namespace: str, name: str, edit: Callable[[Object], None], uid: str = ""
     ) -> None:
-        """As change(), of an edit of the metadata alone: objects that a webhook converts are not converted for it.
+        """Like change(), for an edit of the metadata alone:
+        objects that a webhook converts are not converted for it.
 
-        Such an object stays in the version in which it is stored, and who manages its fields is not worked out anew.
+        Such an object stays in the version in which it is stored,
+        and who manages its fields is not worked out anew.
         """
         entry = self.store.entry(resource, namespace, name)
         version = text(entry.value, ("apiVersion",)) if entry is not None else None
@@ -159,7 +161,8 @@ class Client:
         await write.update(make, uid=uid, shared=True)
 
     async def _current(self, write: Write, live: Object | None) -> Object:
-        """The live object in the version that is written; NotFound when there is none, even if an update may create."""
+        """The live object in the version that is written;
+        NotFound when there is none, even if an update may create."""
         if live is None:
             raise errors.not_found(write.resource.group, write.resource.plural, write.context.name)
         return await write.presented(live)
@@ -215,8 +218,8 @@ class Client:
 class Companions:
     """Objects that the server itself creates and deletes with others; implements strategy.Companions.
 
-    Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not: upstream
-    makes them through the storage of the other resource.
+    Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not:
+    upstream makes them through the storage of the other resource.
     """
 
     def __init__(self, client: Client, direct: Client) -> None:
@@ -241,7 +244,8 @@ class Companions:
             await self._client.store.refresh(found.key(metadata.get("namespace", ""), metadata["name"]))
 
     async def delete(self, resource: str, namespace: str, name: str, *, direct: bool = False) -> bool:
-        """Delete an object; False when it was gone, or the resource is not served. `direct`: past admission."""
+        """Delete an object; False when it was gone, or the resource is not served.
+        `direct`: past admission."""
         found = self._client.catalog.by_group_resource(resource)
         client = self._direct if direct else self._client
         return found is not None and await client.delete(found, namespace, name)

@@ -1,4 +1,5 @@
-"""Steps of a write that do not wait: the version that an update names, the bytes to store, the error of a name that is taken."""
+"""Steps of a write that do not wait: the version that an update names,
+the bytes to store, the error of a name that is taken."""
 
 from pilothouse import errors
 from pilothouse.api import codec
@@ -16,7 +17,8 @@ TOO_LARGE = "etcdserver: request is too large"
 def check_version(
     resource: Resource, name: str, strategy: Strategy, metadata: Object, live: Object, revision: int
 ) -> None:
-    """Hold the resourceVersion of an object, which is the condition of its update, against the live one; it is set to that.
+    """Hold the resourceVersion of an object, which is the condition of its update, against the live one;
+    it is set to that.
 
     Raises Conflict, Invalid where an update needs one, Unknown for one that is no number.
     """

@@ -2,15 +2,16 @@
 
     track -> admit (mutating admission) -> rules of the kind -> validate (validating admission) -> commit
 
-A create is three calls of its caller: admit(), what the caller adds, create(). An update is one, update(), which calls its
-caller back between reading and writing. registry/steps.py has the steps that do not wait.
+A create is three calls of its caller: admit(), what the caller adds, create(). An update is one, update(),
+which calls its caller back between reading and writing. registry/steps.py has the steps that do not wait.
 
-Rules of built-in kinds see the stored version, so a new object is converted before them, and back where admission looks
-at it again. Rules of custom resources see the version that the request names (`Conventions.by_version`), so the live
-object is converted to it first, and what is written is converted as the last step before the store.
+Rules of built-in kinds see the stored version, so a new object is converted before them, and back where
+admission looks at it again. Rules of custom resources see the version that the request names
+(`Conventions.by_version`), so the live object is converted to it first,
+and what is written is converted as the last step before the store.
 
-`async with write` gives back what hooks and plugins have reserved on the way unless the object was stored; an update does
-so by itself.
+`async with write` gives back what hooks and plugins have reserved on the way unless the object was stored; an
+update does so by itself.
 """
 
 import asyncio
@@ -53,13 +54,14 @@ from pilothouse.storage import interface
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
 LARGE = 256 * 1024
-"""Bytes of a request from which on its object is encoded in parts: in one go it would hold up other threads."""
+"""Bytes of a request from which on its object is encoded in parts:
+in one go it would hold up other threads."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 FAILED = (Exception, asyncio.CancelledError)
-"""What ends a write without the store having been asked."""
+"""The exceptions that end a write without the store having been asked."""
 
 Make = Callable[[Object | None], Awaitable[Object]]
 """Makes the object to write out of the live one; both are in the version that the rules of the kind see."""
@@ -67,7 +69,7 @@ Make = Callable[[Object | None], Awaitable[Object]]
 
 @dataclass(slots=True)
 class Written:
-    """What a write left: the bytes to serve (resourceVersion included) in the stored version."""
+    """The result of a write: the bytes to serve (resourceVersion included) in the stored version."""
 
     value: bytes
     created: bool = False
@@ -77,10 +79,11 @@ class Written:
 class Write:
     """One write of one object.
 
-    strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
-    passes none. manager: the field manager. view: what the request shows of an object in its version, None = the object
-    itself. in_place: the object is stored in the version of `resource` and stays in it, so nothing is converted. options:
-    the members of the CreateOptions or UpdateOptions object that plugins see; None = it has the field manager alone.
+    strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass,
+    None = it passes none. manager: the field manager. view: what the request shows of an object in its
+    version, None = the object itself. in_place: the object is stored in the version of `resource` and stays
+    in it, so nothing is converted. options: the members of the CreateOptions or UpdateOptions object that
+    plugins see; None = it has the field manager alone.
     """
 
     __slots__ = (
@@ -128,7 +131,7 @@ class Write:
         self._after_rules = conversion if by_version else None
         self._others = resource.other_versions()
         self.versions: Versions = self._others if self._others is not None else resource.version_of
-        """What the code that works out managed fields is given."""
+        """The versions for the code that works out managed fields."""
         namespace, name = context.namespace, context.name
         if resource.names_namespace:
             namespace = name
@@ -162,10 +165,12 @@ class Write:
     def track(
         self, live: Object | None, obj: Object, *, record: Resource | None = None, now: str | None = None
     ) -> None:
-        """Bring managedFields up to date for a write that is no apply; both objects are in the request's version.
+        """Bring managedFields up to date for a write that is no apply;
+        both objects are in the request's version.
 
-        `record` is the resource of an object that is not the one of the request's resource. BadRequest when a field
-        set is nested too deeply. Called through settle_fields() where the resource may have further versions.
+        `record` is the resource of an object that is not the one of the request's resource. BadRequest when a
+        field set is nested too deeply. Called through settle_fields()
+        where the resource may have further versions.
         """
         resource, strategy = self.resource, self.strategy
         if record is not None:
@@ -191,7 +196,8 @@ class Write:
     async def settle_fields(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The outcome of a call that works out managed fields with `versions`.
 
-        Where other versions have to be waited for, it is called again after each of them, with the same arguments.
+        Where other versions have to be waited for,
+        it is called again after each of them, with the same arguments.
         """
         work = self.context.work
         if self._others is not None:
@@ -199,7 +205,8 @@ class Write:
         return await work.run(call, *args, **kwargs) if work.bytes else call(*args, **kwargs)
 
     async def mutate(self, obj: Object, old: Object | None) -> Object:
-        """What mutating admission makes of an object; both objects are in the request's version."""
+        """The object that mutating admission makes of an object;
+        both objects are in the request's version."""
         if self.admission is None:
             return obj
         attributes = self.attributes
@@ -224,7 +231,7 @@ class Write:
         return self._before_rules is None and self.view is None
 
     async def presented(self, obj: Object) -> Object:
-        """What the request shows of an object that is in the version that the rules see."""
+        """The request's view of an object that is in the version that the rules see."""
         if self._before_rules is not None:
             obj = await self._shown(self._before_rules, obj)
         return obj if self.view is None else await self.context.work.run(self.view, obj)
@@ -279,7 +286,8 @@ class Write:
         self.mark("validating admission")
 
     async def admit_connect(self, options: Object) -> Object:
-        """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
+        """Both halves of admission for a CONNECT, of which plugins see the options object;
+        what they make of it."""
         attributes, admission = self.attributes, self.admission
         assert admission is not None
         attributes.operation, attributes.obj = "CONNECT", options
@@ -299,7 +307,7 @@ class Write:
             attributes.old = await self.presented(attributes.old)
 
     async def _present_old(self) -> None:
-        """As _present(), of a stored object that is deleted."""
+        """Like _present(), for a stored object that is deleted."""
         attributes = self.attributes
         attributes.pending = None
         assert attributes.old is not None
@@ -308,8 +316,9 @@ class Write:
     async def commit(self, outcome: Awaitable[interface.KeyValue]) -> interface.KeyValue:
         """The outcome of what the store was asked to write.
 
-        Reservations stay when the object was written. They also stay when the outcome is unknown: the store may have
-        carried out a write that it did not answer. Periodic repairs free what was reserved for nothing.
+        Reservations stay when the object was written. They also stay when the outcome is unknown: the store
+        may have carried out a write that it did not answer.
+        Periodic repairs free what was reserved for nothing.
         """
         trail, began = self.context.trail, perf_counter()
         try:
@@ -351,7 +360,8 @@ class Write:
         return self._create(obj, versioned=versioned)
 
     async def _create_versioned(self, obj: Object, sent: str) -> Written:
-        """Try a new object that came with a resourceVersion: nothing is stored, so it stays as it was sent."""
+        """Try a new object that came with a resourceVersion:
+        nothing is stored, so it stays as it was sent."""
         written = await self.create(obj)
         shown = orjson.loads(written.value)
         shown["metadata"] = {"resourceVersion": sent, **shown["metadata"]}
@@ -359,7 +369,8 @@ class Write:
         return written
 
     async def _create_named(self, obj: Object, versioned: bool) -> Written:
-        """Store a new object under a name that is made for it, and under another one while the name is taken."""
+        """Store a new object under a name that is made for it,
+        and under another one while the name is taken."""
         work = self.context.work
         blank = await work.run(orjson.dumps, obj)
         reserved = len(self.context.undo)
@@ -428,11 +439,13 @@ class Write:
         allow_create: bool = False,
         authorize_create: Callable[[], Awaitable[None]] | None = None,
     ) -> Written:
-        """Read, make the new object out of the live one, check and write it; retried after another write of the object.
+        """Read, make the new object out of the live one, check and write it;
+        retried after another write of the object.
 
-        `make` is given a private copy of the live object, or None when there is none and the write may create it; it
-        passes what it makes through `admit` itself. With `shared` it gets the object that the new one is compared with:
-        it must not change it, nor return parts of it that hooks change. `uid` is a precondition. Raises what `make` raises.
+        `make` is given a private copy of the live object, or None when there is none and the write may create
+        it; it passes what it makes through `admit` itself. With `shared` it gets the object that the new one
+        is compared with: it must not change it, nor return parts of it that hooks change.
+        `uid` is a precondition. Raises what `make` raises.
         """
         resource, ctx = self.resource, self.context
         key = key_of(resource, ctx.namespace, ctx.name)
@@ -509,7 +522,8 @@ class Write:
         return Written(self._served(kv))
 
     async def _outdated(self, obj: Object, entry: Entry) -> bool:
-        """Whether to write an unchanged object: it is encrypted with a key that was replaced, or lacks defaults upstream."""
+        """Whether to write an unchanged object:
+        it is encrypted with a key that was replaced, or lacks defaults upstream."""
         storage, lacks = self.store.storage, self.resource.strategy.defaults_not_stored
         if lacks is not None and lacks(obj):
             kv = await storage.get(entry.key)
@@ -519,7 +533,8 @@ class Write:
         return stale is not None and await stale(entry.key)
 
     async def _vanish(self, obj: Object, old: Object, entry: Entry) -> Written:
-        """Remove a deleted object whose last finalizer the update took off; the answer is the updated object."""
+        """Remove a deleted object whose last finalizer the update took off;
+        the answer is the updated object."""
         ctx, rules = self.context, self.resource.strategy
         value = splice(await ctx.work.run(self._encode, obj), entry.rev)
         await undo(ctx)  # nothing is kept of what the update reserved for the object
@@ -534,7 +549,7 @@ class Write:
     # Bytes
 
     def _encode_new(self, obj: Object) -> bytes:
-        """As _encode(), of an object whose empty members have not been dropped yet."""
+        """Like _encode(), for an object whose empty members have not been dropped yet."""
         drop_empty(self.resource, obj)
         return self._encode(obj)
 

@@ -1,9 +1,10 @@
-"""Runs the code of one plugin beside the server's event loop, so that no plugin, however slow, keeps other requests waiting.
+"""Runs the code of one plugin beside the server's event loop,
+so that no plugin, however slow, keeps other requests waiting.
 
-A `def` runs on one of a few threads, an `async def` on an event loop of the plugin's own, which has a thread to
-itself. A call that takes too long is ended: a thread gets an exception as soon as it runs Python again, a coroutine
-is cancelled. What blocks in C, or does not let itself be ended, keeps its thread; the calls behind it then fail by
-their time, and the server goes on.
+A `def` runs on one of a few threads, an `async def` on an event loop of the plugin's own, which has a thread
+to itself. A call that takes too long is ended: a thread gets an exception as soon as it runs Python again, a
+coroutine is cancelled. What blocks in C, or does not let itself be ended, keeps its thread; the calls behind
+it then fail by their time, and the server goes on.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from typing import Any, NamedTuple
 from pilothouse.offload import Stoppable, Turns
 
 THREADS = 2
-"""Threads of a plugin: as many of its calls of a `def` run at the same time. Two that compute without end let the p99 of
-reads rise by half, four by a factor of thirty: the loop waits for the interpreter behind each of them."""
+"""Threads of a plugin: as many of its calls of a `def` run at the same time.
+Two that compute without end let the p99 of reads rise by half, four by a
+factor of thirty: the loop waits for the interpreter behind each of them."""
 
 MOST = 256
-"""Calls of a plugin that are under way or wait for a thread; one more fails at once. Each holds its request's objects."""
+"""Calls of a plugin that are under way or wait for a thread; one more fails at once.
+Each holds its request's objects."""
 
 
 class Busy(Exception):
@@ -28,7 +31,7 @@ class Busy(Exception):
 
 
 class Outcome(NamedTuple):
-    """What a call has returned, or the error that it has raised."""
+    """The value that a call has returned, or the error that it has raised."""
 
     value: Any
     error: BaseException | None
@@ -136,7 +139,8 @@ def _serve_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Call:
-    """One call. Its outcome is delivered once, on the loop of the server, also when nobody waits for it any more."""
+    """One call. Its outcome is delivered once, on the loop of the server,
+    also when nobody waits for it any more."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls

@@ -1,4 +1,5 @@
-"""Asks a plugin of an installed package about the requests that it is for, and answers for it when it fails."""
+"""Asks a plugin of an installed package about the requests that it is for,
+and answers for it when it fails."""
 
 import asyncio
 import inspect
@@ -27,7 +28,8 @@ log = Logger(__name__)
 
 
 class Hosted:
-    """A plugin of a package as this server runs it. Two objects of the chain stand for it, one for each half."""
+    """A plugin of a package as this server runs it.
+    Two objects of the chain stand for it, one for each half."""
 
     def __init__(self, offered: Offered, plugin: api.Plugin, calls: Calls, metrics: AdmissionMetrics) -> None:
         self.name = offered.name
@@ -52,7 +54,8 @@ class Hosted:
         return lambda: self._use(made)
 
     def _use(self, plugin: api.Plugin) -> None:
-        """Ask another plugin from now on. The present one is closed when the calls that are under way have ended."""
+        """Ask another plugin from now on.
+        The present one is closed when the calls that are under way have ended."""
         former, self.plugin = self.plugin, plugin
         task = asyncio.get_running_loop().create_task(self._retire(former))
         self._former[task] = former
@@ -65,7 +68,7 @@ class Hosted:
         await self._end(plugin)
 
     def halves(self) -> list[Plugin]:
-        """What takes part in the chain: only what the plugin has."""
+        """The members of the chain: only the halves that the plugin has."""
         cls = type(self.plugin)
         out: list[Plugin] = []
         if cls.mutate is not api.Plugin.mutate:
@@ -77,7 +80,8 @@ class Hosted:
     async def ask(
         self, half: str, method: Callable[[api.AdmissionRequest], Any], a: AdmissionAttributes
     ) -> Object | None:
-        """What the plugin makes of the object of a request, None when it has failed and failures are ignored.
+        """The object that the plugin makes of that of a request,
+        None when it has failed and failures are ignored.
 
         Raises the Forbidden or other StatusError of a refusal, and InternalError when the plugin has failed.
         """
@@ -143,7 +147,8 @@ class Hosted:
 
 
 def configured(cls: type[api.Plugin], section: Object | None) -> api.Plugin:
-    """A plugin with its section of the admission configuration; ConfigurationError when it does not take it."""
+    """A plugin with its section of the admission configuration;
+    ConfigurationError when it does not take it."""
     from pilothouse.admission.installed.section import configured
 
     checked = configured(cls.configuration_schema, section)
@@ -219,7 +224,7 @@ class _Asked:
 
 
 class _Half(Plugin):
-    """What stands in the chain for a half of a plugin."""
+    """A member of the chain that stands for a half of a plugin."""
 
     def __init__(self, host: Hosted, *, first: bool) -> None:
         self.host = host

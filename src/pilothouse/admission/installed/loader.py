@@ -31,8 +31,8 @@ def load_hosted(
 ) -> list[Plugin]:
     """The plugins with these names, sorted by name; ConfigurationError when one cannot be used.
 
-    configuration/checks.py has refused names that no package, or more than one, offers. `packages` takes the place of what is
-    installed.
+    configuration/checks.py has refused names that no package, or more than one, offers. `packages` takes the
+    place of what is installed.
     """
     if not names:
         return []
@@ -67,7 +67,7 @@ def _loaded(one: Offered) -> type[api.Plugin]:
 
 
 def _problems(cls: type[api.Plugin]) -> Iterable[str]:
-    """What a class declares that cannot be."""
+    """The faults in the declarations of a class."""
     if cls.mutate is api.Plugin.mutate and cls.validate is api.Plugin.validate:
         yield "it has neither `mutate` nor `validate`"
     for name in ("operations", "resources", "reads"):

@@ -1,4 +1,4 @@
-"""What a plugin may read of the cluster: the resources that it declares, as copies."""
+"""The objects of the cluster that a plugin may read: the resources that it declares, as copies."""
 
 from collections.abc import Collection, Iterator
 

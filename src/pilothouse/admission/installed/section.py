@@ -16,7 +16,8 @@ RULES = "x-kubernetes-validations"
 
 
 def configured(declared: Mapping[str, Any] | None, section: Object | None) -> Object:
-    """The section with the defaults of the schema; ConfigurationError when the two do not fit, or the schema is none.
+    """The section with the defaults of the schema;
+    ConfigurationError when the two do not fit, or the schema is none.
 
     The section may have apiVersion, kind and metadata, as every configuration of a plugin may.
     """

@@ -51,7 +51,8 @@ _PROJECTED = {
 
 
 def api_reference(pod: Object) -> tuple[str, str]:
-    """The resource of an API object that the pod refers to, "" for none, and an error for an unknown source."""
+    """The resource of an API object that the pod refers to,
+    "" for none, and an error for an unknown source."""
     spec = pod.get("spec") or {}
     if spec.get("serviceAccountName"):
         return "serviceaccounts", ""

@@ -1,4 +1,5 @@
-"""Checks the audience of a token that a kubelet requests: named by the pod's volumes, or granted by the authorizer."""
+"""Checks the audience of a token that a kubelet requests:
+named by the pod's volumes, or granted by the authorizer."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -73,7 +74,8 @@ def _projects(volume: Object, audience: str) -> bool:
 
 
 def _driver(a: AdmissionAttributes, pod: Object, volume: Object) -> str:
-    """The CSI driver that mounts a volume, "" for none; raises NotFound if its claim or volume does not exist."""
+    """The CSI driver that mounts a volume, "" for none;
+    raises NotFound if its claim or volume does not exist."""
     if (volume.get("ephemeral") or {}).get("volumeClaimTemplate") is not None:
         return _driver_of_claim(a, f"{pod['metadata']['name']}-{volume['name']}")
     if volume.get("persistentVolumeClaim") is not None:

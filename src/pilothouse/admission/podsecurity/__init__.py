@@ -1,1 +1,2 @@
-"""PodSecurity: the pod security standards (KEP-2579). Its checks know pods, its policy knows namespaces' labels."""
+"""PodSecurity: the pod security standards (KEP-2579).
+Its checks know pods, its policy knows namespaces' labels."""

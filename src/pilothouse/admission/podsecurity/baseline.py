@@ -95,7 +95,8 @@ def _capabilities(pod: Pod) -> Violation | None:
         return None
     return Violation(
         "non-default capabilities",
-        f"{containers_named(who)} must not include {quoted(sorted(found))} in securityContext.capabilities.add",
+        f"{containers_named(who)} must not include {quoted(sorted(found))} in"
+        " securityContext.capabilities.add",
     )
 
 
@@ -230,7 +231,8 @@ def _seccomp_annotations(pod: Pod) -> Violation | None:
 
 
 def seccomp_profiles(pod: Pod) -> tuple[Violation | None, bool, list[str]]:
-    """What is wrong with the seccomp profiles that are set; whether the pod has a good one; containers without any."""
+    """The violation by the seccomp profiles that are set;
+    whether the pod has a good one; containers without any."""
     values: set[str] = set()
 
     def bad(context: Object) -> bool:
@@ -245,7 +247,10 @@ def seccomp_profiles(pod: Pod) -> tuple[Violation | None, bool, list[str]]:
     unset = [name for name, context, _ in pod.containers if context.get("seccompProfile") is None]
     violation = None
     if who:
-        text = f"{' and '.join(who)} must not set securityContext.seccompProfile.type to {quoted(sorted(values))}"
+        text = (
+            f"{' and '.join(who)} must not set securityContext.seccompProfile.type to"
+            f" {quoted(sorted(values))}"
+        )
         violation = Violation("seccompProfile", text)
     return violation, not pod_is_bad and pod.security.get("seccompProfile") is not None, unset
 

@@ -1,4 +1,4 @@
-"""What a check of the pod security standards is, and what it looks at."""
+"""Checks of the pod security standards, and the pods that they look at."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -75,7 +75,7 @@ def containers_named(names: Sequence[str]) -> str:
 
 
 def setters(pod: bool, containers: Sequence[str]) -> list[str]:
-    """Who sets something that is forbidden, to be joined by `and`."""
+    """The pod and the containers that set something forbidden, to be joined by `and`."""
     if not pod and not containers:  # PERF: nearly always
         return []
     return [*(["pod"] if pod else []), *([containers_named(containers)] if containers else [])]

@@ -1,4 +1,5 @@
-"""PodSecurity: a namespace's labels say how far its pods may be trusted (plugin/pkg/admission/security/podsecurity)."""
+"""PodSecurity: a namespace's labels say how far its pods may be trusted
+(plugin/pkg/admission/security/podsecurity)."""
 
 import asyncio
 import time
@@ -54,7 +55,8 @@ SERVED = 36
 
 
 class PodSecurity(Plugin):
-    """Pods are refused, audited and warned of; workloads are audited and warned of; namespaces get valid labels."""
+    """Pods are refused, audited and warned of;
+    workloads are audited and warned of; namespaces get valid labels."""
 
     name = "PodSecurity"
     about = (
@@ -147,7 +149,8 @@ class PodSecurity(Plugin):
         *,
         enforce: bool,
     ) -> None:
-        """Judge a pod by all modes of a policy; raises the 403 of the enforced one (Admission.EvaluatePod)."""
+        """Judge a pod by all modes of a policy;
+        raises the 403 of the enforced one (Admission.EvaluatePod)."""
         if spec.get("runtimeClassName") in self.configuration.runtime_classes:
             self._note_exemption(a, "runtimeClass")
             return
@@ -208,11 +211,13 @@ class PodSecurity(Plugin):
             if level.level != PRIVILEGED and any(label in labels for label in LABELS[2 * at : 2 * at + 2])
         ]
         a.warnings.append(
-            f"namespace {quote(name)} is exempt from Pod Security, and the policy ({', '.join(shown)}) will be ignored"
+            f"namespace {quote(name)} is exempt from Pod Security, and the policy ({', '.join(shown)}) will"
+            " be ignored"
         )
 
     async def _warn_of_pods(self, a: AdmissionAttributes, name: str, enforce: LevelVersion) -> None:
-        """Tell which existing pods violate a policy, alike ones together (Admission.EvaluatePodsInNamespace)."""
+        """Tell which existing pods violate a policy,
+        alike ones together (Admission.EvaluatePodsInNamespace)."""
         until = self._clock() + CHECK_SECONDS
         pods = self._prioritized(a.readers.list("pods", name))
         counts: dict[str, tuple[str, int]] = {}
@@ -229,7 +234,8 @@ class PodSecurity(Plugin):
                 await asyncio.sleep(0)
         if checked < len(pods):
             a.warnings.append(
-                f"new PodSecurity enforce level only checked against the first {checked} of {len(pods)} existing pods"
+                f"new PodSecurity enforce level only checked against the first {checked} of {len(pods)}"
+                " existing pods"
             )
         if counts:
             a.warnings.append(
@@ -289,7 +295,8 @@ def _is_stricter(new: LevelVersion, old: LevelVersion) -> bool:
 
 
 def _is_significant(pod: Object, old: Object) -> bool:
-    """Whether an update of a pod changes an image or adds a container; other fields that may change are harmless."""
+    """Whether an update of a pod changes an image or adds a container;
+    other fields that may change are harmless."""
     new_spec, old_spec = pod["spec"], old["spec"]
     for kind in ("containers", "initContainers"):
         new_images = [container.get("image") for container in new_spec.get(kind) or ()]

@@ -1,4 +1,5 @@
-"""Levels and versions of the pod security standards, and the policy that a namespace's labels ask for (KEP-2579)."""
+"""Levels and versions of the pod security standards,
+and the policy that a namespace's labels ask for (KEP-2579)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from pilothouse.api.values.fields import Errors, Object, key
 
 PREFIX = "pod-security.kubernetes.io/"
-"""What the names of labels and audit annotations begin with."""
+"""The beginning of the names of labels and audit annotations."""
 
 PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
 LEVELS = (PRIVILEGED, BASELINE, RESTRICTED)
@@ -37,7 +38,7 @@ FREE = LevelVersion(PRIVILEGED)
 
 
 class Policy(NamedTuple):
-    """What pods are refused for, what is noted in the audit log, and what their authors are warned of."""
+    """The levels by which pods are refused, noted in the audit log, and warned of."""
 
     enforce: LevelVersion = FREE
     audit: LevelVersion = FREE
@@ -60,7 +61,7 @@ def version_text(version: int) -> str:
 
 
 def level_problem(level: str) -> str:
-    """What is wrong with a level, "" when nothing is."""
+    """The fault of a level, "" when there is none."""
     return "" if level in LEVELS else f"must be one of {', '.join(LEVELS)}"
 
 
@@ -87,8 +88,8 @@ def namespace_policy(
 ) -> tuple[Policy, Sequence[Mapping[str, str]]]:
     """The policy of a namespace, and the causes of labels that are wrong (upstream's PolicyToEvaluate).
 
-    A label that is missing takes its default. One that cannot be read stands for `restricted` where it enforces, for
-    `privileged` elsewhere, and for the version `latest`.
+    A label that is missing takes its default. One that cannot be read stands for `restricted` where it
+    enforces, for `privileged` elsewhere, and for the version `latest`.
     """
     if not labels or _ASKED.isdisjoint(labels):  # PERF: nearly always
         return defaults, ()

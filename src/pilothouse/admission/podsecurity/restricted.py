@@ -123,8 +123,8 @@ def _seccomp_profile(pod: Pod) -> Violation | None:
         return violation
     return Violation(
         "seccompProfile",
-        f'pod or {containers_named(unset)} must set securityContext.seccompProfile.type to "RuntimeDefault" or '
-        '"Localhost"',
+        f'pod or {containers_named(unset)} must set securityContext.seccompProfile.type to "RuntimeDefault"'
+        ' or "Localhost"',
     )
 
 

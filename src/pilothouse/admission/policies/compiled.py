@@ -1,4 +1,4 @@
-"""What both kinds of policies compile."""
+"""The parts of policies that both kinds compile."""
 
 from pilothouse.admission.expressions import Expression, MatchConditions
 from pilothouse.admission.metrics import ConditionCounts
@@ -8,9 +8,10 @@ from pilothouse.api.values.fields import Object
 
 
 class CompiledPolicy:
-    """What both kinds of policies have: variables, match conditions and what becomes of errors.
+    """The parts that both kinds of policies have: variables, match conditions and a failure policy.
 
-    `seen` is the environment of their expressions; `composition` are the variables, None where there are none. `counts` counts its match conditions.
+    `seen` is the environment of their expressions;
+    `composition` are the variables, None where there are none. `counts` counts its match conditions.
     """
 
     def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:

@@ -1,4 +1,5 @@
-"""The parameters of a policy: which objects a binding names (apiserver plugin/policy/generic CollectParams)."""
+"""The parameters of a policy: which objects a binding names
+(apiserver plugin/policy/generic CollectParams)."""
 
 from pilothouse.api.types import scheme
 from pilothouse.api.values import selectors
@@ -11,7 +12,7 @@ class ConfigurationError(Exception):
 
 
 def param_resource(readers: Readers, kind: Object) -> ServedKind:
-    """What serves the paramKind of a policy; ConfigurationError when nothing does."""
+    """The resource that serves the paramKind of a policy; ConfigurationError when none does."""
     group, version = scheme.parse_group_version(kind.get("apiVersion") or "")
     found = readers.by_kind(group, version, kind.get("kind") or "")
     if found is None:
@@ -23,7 +24,8 @@ def param_resource(readers: Readers, kind: Object) -> ServedKind:
 async def collect(
     readers: Readers, kind: Object | None, resource: ServedKind | None, ref: Object | None, namespace: str
 ) -> list[Object | None]:
-    """The parameters with which a policy is evaluated, once for each; [None] for a binding or a policy without any.
+    """The parameters with which a policy is evaluated, once for each;
+    [None] for a binding or a policy without any.
 
     `namespace` is that of the request. ConfigurationError in upstream's words.
     """

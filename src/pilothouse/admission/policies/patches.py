@@ -1,4 +1,4 @@
-"""What a mutation makes of an object (apiserver plugin/policy/mutating/patch)."""
+"""Applies a mutation to an object (apiserver plugin/policy/mutating/patch)."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,5 @@
-"""What both kinds of policies do with a request: which of them it matches, with which objects and parameters."""
+"""The work of both kinds of policies on a request:
+which of them it matches, with which objects and parameters."""
 
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar

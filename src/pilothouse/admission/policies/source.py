@@ -45,13 +45,13 @@ class Hook(Generic[C]):
 
     @property
     def compiled(self) -> C:
-        """What evaluates it."""
+        """The compiled policy."""
         if self._compiled is None:
             self._compiled = self._compile(self.spec, self.name)
         return self._compiled
 
     def param_resource(self, readers: Readers) -> ServedKind | None:
-        """What serves its parameters, None when it has none; ConfigurationError."""
+        """The resource that serves the policy's parameters, None when it has none; ConfigurationError."""
         kind = self.spec.get("paramKind")
         return param_resource(readers, kind) if kind is not None else None
 
@@ -77,7 +77,7 @@ class PolicySource(Source[Hook[C]]):
         super().__init__(readers, self._names, POLICIES)
 
     def gather(self) -> Iterable[Hook[C]]:
-        """As Source.gather()."""
+        """Gather the policies with their bindings (Source.gather)."""
         policies, bindings = self._names
         bound: dict[str, list[Binding]] = {}
         for obj in self._readers.list(bindings):

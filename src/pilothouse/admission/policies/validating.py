@@ -1,4 +1,5 @@
-"""ValidatingAdmissionPolicy: expressions that refuse, warn or annotate (apiserver plugin/policy/validating)."""
+"""ValidatingAdmissionPolicy: expressions that refuse,
+warn or annotate (apiserver plugin/policy/validating)."""
 
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
@@ -33,7 +34,7 @@ FAILURE = "validation.policy.admission.k8s.io/validation_failure"
 MAX_ANNOTATION_BYTES = 10 * 1024
 _CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
 _DONE = {"Deny": "refused", "Warn": "warned", "Audit": "recorded"}
-"""What the actions of a binding have done with a request."""
+"""The verdict of the actions of a binding on a request."""
 
 
 class Validation(NamedTuple):
@@ -46,8 +47,9 @@ class Validation(NamedTuple):
 
 
 class Denial(NamedTuple):
-    """Why a request does not pass. `place`: the index of the validation, -1 when an audit annotation could not be
-    evaluated. `ignored`: the failure policy lets it pass all the same. `seconds`: how long the evaluation took.
+    """Why a request does not pass. `place`: the index of the validation, -1 when an audit annotation could
+    not be evaluated. `ignored`: the failure policy lets it pass all the same.
+    `seconds`: how long the evaluation took.
     """
 
     message: str
@@ -79,7 +81,7 @@ class CompiledValidation(CompiledPolicy):
         ]
 
     def _failed(self, why: str) -> list[Denial]:
-        """What the failure policy makes of an error."""
+        """The denials that the failure policy makes of an error."""
         return [Denial(why, ignored=self.ignore)]
 
     async def judge(self, scope: Scope, params: Object | None) -> tuple[list[Denial], list[tuple[str, str]]]:
@@ -106,7 +108,7 @@ class CompiledValidation(CompiledPolicy):
     async def _denials(
         self, scope: Scope, params: Object | None, budget: Budget, results: list[Result]
     ) -> list[Denial]:
-        """What the results of the validations say.
+        """The denials by the results of the validations.
 
         All messages are evaluated, whether they are needed or not: they share what is left of the budget.
         """
@@ -148,7 +150,8 @@ class CompiledValidation(CompiledPolicy):
 
 
 def _message(validation: Validation, text: Result | None) -> str:
-    """The message of a failed validation: what its expression gives, if it can be used, else its own, else the rule."""
+    """The message of a failed validation:
+    what its expression gives, if it can be used, else its own, else the rule."""
     message = ""
     if text is not None and not text.error and isinstance(text.value, str):
         message = text.value.strip()
@@ -158,7 +161,7 @@ def _message(validation: Validation, text: Result | None) -> str:
 
 
 class Verdict:
-    """What the policies say of one request."""
+    """The verdict of the policies on one request."""
 
     def __init__(self, a: AdmissionAttributes, metrics: AdmissionMetrics) -> None:
         self._attributes = a
@@ -194,7 +197,8 @@ class Verdict:
                 self.deny(hook, binding, denial)
             elif action == "Warn":
                 a.warnings.append(
-                    f"Validation failed for {NAME} '{hook.name}' with binding '{binding.name}': {denial.message}"
+                    f"Validation failed for {NAME} '{hook.name}' with binding '{binding.name}':"
+                    f" {denial.message}"
                 )
             elif action == "Audit":
                 annotate(a, FAILURE, _failure(binding, denial))

@@ -1,1 +1,2 @@
-"""ResourceQuota: what the objects of a namespace may use together, charged to the quota's status before a write."""
+"""ResourceQuota: what the objects of a namespace may use together,
+charged to the quota's status before a write."""

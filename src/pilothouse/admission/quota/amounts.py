@@ -20,7 +20,7 @@ def add(total: Amounts, more: Mapping[str, quantity.Quantity]) -> None:
 
 
 def grown(new: Amounts, old: Amounts) -> Amounts:
-    """What is more than before: the positive differences only."""
+    """The amounts that have grown: the positive differences only."""
     out = {}
     for name, amount in new.items():
         more = amount - old[name] if name in old else amount

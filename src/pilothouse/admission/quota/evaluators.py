@@ -40,11 +40,11 @@ class Evaluator:
         return a.operation == "CREATE" and not a.subresource
 
     def matching(self, names: Iterable[str]) -> list[str]:
-        """Those names of a quota that this resource is charged for."""
+        """The names of a quota for which this resource is charged."""
         return [name for name in names if name in self.names]
 
     def usage(self, obj: Object, readers: Readers) -> Amounts:
-        """What an object uses."""
+        """The amounts that an object uses."""
         return dict.fromkeys(self.names, ONE)
 
     def in_scope(self, requirement: Object, obj: Object) -> bool:
@@ -52,7 +52,7 @@ class Evaluator:
         return False
 
     def missing(self, required: Iterable[str], obj: Object) -> str:
-        """What an object must say so that a quota can count it; "" when nothing is missing."""
+        """The members that an object lacks so that a quota can count it; "" when nothing is missing."""
         return ""
 
 
@@ -150,7 +150,8 @@ class VolumeClaims(_Changing):
 
 
 class DeviceClaims(_Changing):
-    """Devices by class; a class that stands for an extended resource is charged under that name, too (KEP-5004)."""
+    """Devices by class; a class that stands for an extended resource is charged under that name,
+    too (KEP-5004)."""
 
     def __init__(self) -> None:
         super().__init__(CLAIMS)

@@ -1,4 +1,5 @@
-"""What a request is to be charged, quota by quota, or why it is refused (resourcequota's CheckRequest)."""
+"""Decides how much a request is charged, quota by quota,
+or why it is refused (resourcequota's CheckRequest)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 
 class Limited(NamedTuple):
-    """A resource that nothing may be used of unless a quota covers it (a limitedResource of the configuration)."""
+    """A resource that nothing may be used of unless a quota covers it
+    (a limitedResource of the configuration)."""
 
     resource: str
     contains: tuple[str, ...] = ()
@@ -34,7 +36,8 @@ def limited_from(configuration: Mapping[str, object]) -> tuple[Limited, ...]:
 
 
 class Account:
-    """A quota while requests are judged: what it limits, and what is used with all that were let in so far."""
+    """A quota while requests are judged:
+    what it limits, and what is used with all that were let in so far."""
 
     __slots__ = ("hard", "name", "quota", "touched", "used", "version")
 
@@ -68,7 +71,8 @@ class Question(NamedTuple):
     limited: Sequence[Limited] = ()
 
     def deltas(self, accounts: Iterable[Account]) -> dict[str, Amounts]:
-        """What to charge to each quota, by name; Forbidden when one is exceeded. The accounts are not changed.
+        """The amounts to charge to each quota, by name; Forbidden when one is exceeded.
+        The accounts are not changed.
 
         A scope that the configuration limits and no quota covers is a 500, as upstream has it.
         """
@@ -108,7 +112,7 @@ class Question(NamedTuple):
         )
 
     def _check_known(self, account: Account) -> None:
-        """What a quota needs to know: the object says what it uses, the status what is used already."""
+        """Check that a quota can count: the object says what it uses, the status what is used already."""
         a = self.attributes
         assert a.obj is not None
         names = self.evaluator.matching(account.hard)
@@ -132,7 +136,7 @@ class Question(NamedTuple):
         return asked
 
     def _check_covered(self, usage: Amounts, accounts: list[Account], matching: list[Account]) -> None:
-        """What the configuration limits must be counted by a quota, in resource and in scope."""
+        """Check that a quota counts what the configuration limits, in resource and in scope."""
         a, evaluator = self.attributes, self.evaluator
         assert a.obj is not None
         wanted = {

@@ -1,8 +1,8 @@
 """Keeps `status.used` of quotas: charges before a write, refunds after one that failed, counts again.
 
-All of a namespace goes through one task, which takes what has come up meanwhile together: many concurrent creators make
-few writes of the quota. A write is a compare-and-set on the quota object, so that several servers over one store
-never charge past a limit: the one that loses judges again by what is stored now.
+All of a namespace goes through one task, which takes what has come up meanwhile together: many concurrent
+creators make few writes of the quota. A write is a compare-and-set on the quota object, so that several
+servers over one store never charge past a limit: the one that loses judges again by what is stored now.
 """
 
 import asyncio
@@ -62,7 +62,8 @@ class Step:
 
 
 class Charge(Step):
-    """One request. `taken` is what its quotas have been charged, by name; `entered` what this round is about to.
+    """One request. `taken` is what its quotas have been charged, by name;
+    `entered` what this round is about to.
 
     `key` is the storage key of the object, `at` when the request came, in the ledger's seconds.
     """
@@ -153,8 +154,8 @@ class Refund(Step):
 class Count(Step):
     """Counts what is used of one quota again (the quota controller's syncResourceQuota).
 
-    Requests that were charged and whose objects are not there yet are counted, too. The outcome is None, or the seconds
-    after which to try again.
+    Requests that were charged and whose objects are not there yet are counted, too. The outcome is None, or
+    the seconds after which to try again.
     """
 
     def __init__(self, ledger: "Ledger", namespace: str, name: str) -> None:
@@ -200,7 +201,8 @@ class Ledger:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.quotas: dict[str, dict[str, Object]] = {}
         self.counter: Client | None = None
-        """Writes what a controller has counted again. With it, charges are known until their objects are there."""
+        """Writes what a controller has counted again.
+        With it, charges are known until their objects are there."""
         self._clock = clock
         self._client: Client
         self._todo: dict[str, list[Step]] = {}
@@ -298,7 +300,8 @@ class Ledger:
     async def _store(
         self, namespace: str, client: Client, accounts: list[Account]
     ) -> tuple[set[str], Exception | None]:
-        """Write the status of quotas: the names of those that were not written, and what else than a race was why."""
+        """Write the status of quotas: the names of those that were not written,
+        and what else than a race was why."""
         moved, error = set(), None
         for account in accounts:
             try:
@@ -332,9 +335,10 @@ class Ledger:
     def landed(self, key: str, value: bytes) -> None:
         """An object was written (`value`) or deleted (b"").
 
-        A create has landed when the object is its own. An update has landed, too, when the object is another's write:
-        then it fails for its resourceVersion and gives back what it has taken, unless the quota was counted without it
-        by then. Of a write that went well only its undo list, which is gone, has known the charge.
+        A create has landed when the object is its own. An update has landed, too, when the object is
+        another's write: then it fails for its resourceVersion and gives back what it has taken, unless the
+        quota was counted without it by then.
+        Of a write that went well only its undo list, which is gone, has known the charge.
         """
         for charge in list(self._coming.get(key, ())):
             if charge.is_in(value):
@@ -350,7 +354,8 @@ class Ledger:
                 del self._coming[charge.key]
 
     def charges(self, namespace: str) -> tuple[list[Charge], list[Charge]]:
-        """The charges of a namespace whose objects are not there, and those of which they are but may not be theirs."""
+        """The charges of a namespace whose objects are not there,
+        and those of which they are but may not be theirs."""
         lost = self._clock() - LOST
         coming = [charge for charges in self._coming.values() for charge in charges]
         for charge in coming:
@@ -363,7 +368,8 @@ class Ledger:
     # Counting
 
     async def count(self, namespace: str, quota: Object, hard: Amounts) -> Amounts:
-        """What the objects that are there use of a quota, by the names in `hard` that anything is charged for."""
+        """The amounts of a quota that the present objects use,
+        by the names in `hard` that anything is charged for."""
         client, total = self._client, Amounts()
         found = []
         for one in evaluators(hard):

@@ -14,8 +14,8 @@ from pilothouse.registry.admission import AdmissionAttributes
 class ResourceQuota(Plugin):
     """Charges what is written to the quotas of its namespace, and refuses what exceeds one.
 
-    `limited` is what nothing may be used of where no quota counts it. The ledger knows of no quota before it follows
-    the cluster.
+    `limited` is what nothing may be used of where no quota counts it. The ledger knows of no quota before it
+    follows the cluster.
     """
 
     name = "ResourceQuota"

@@ -1,4 +1,4 @@
-"""What pods are charged for, and in which scopes they are (pkg/quota/v1/evaluator/core/pods.go)."""
+"""The charges of pods, and the scopes in which they are (pkg/quota/v1/evaluator/core/pods.go)."""
 
 import time
 from collections.abc import Iterable
@@ -19,7 +19,8 @@ NAMES = frozenset(("count/pods", "pods", *COMPUTE, *(p + n for p in (REQUESTS, L
 REQUIRED = frozenset(
     ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"),
 )
-"""What every container must set where a quota counts it. Upstream keeps this rule for the old resources only."""
+"""The resources that every container must set where a quota counts them.
+Upstream keeps this rule for the old resources only."""
 
 
 def is_extended_quota(name: str) -> bool:
@@ -50,7 +51,7 @@ def is_running(pod: Object, now: float) -> bool:
 
 
 def usage(pod: Object) -> Amounts:
-    """What a pod is charged for; only as an object once it has ended."""
+    """The amounts that a pod is charged; only as an object once it has ended."""
     out: Amounts = {"count/pods": ONE}
     if is_running(pod, time.time()):
         out.update(_charges(_total(pod, "requests"), _total(pod, "limits")))
@@ -74,7 +75,8 @@ def _charges(requests: Amounts, limits: Amounts) -> Amounts:
 
 
 def _total(pod: Object, member: str) -> Amounts:
-    """Requests or limits of the whole pod, while it is resized the larger of what it has and what it wants."""
+    """Requests or limits of the whole pod,
+    while it is resized the larger of what it has and what it wants."""
     spec, status = pod["spec"], pod.get("status") or {}
     infeasible = any(
         c.get("type") == "PodResizePending" and c.get("reason") == "Infeasible"
@@ -118,7 +120,8 @@ def _wanted(holder: Object, status: Object | None, member: str, infeasible: bool
 
 
 def missing(required: Iterable[str], pod: Object) -> str:
-    """What containers do not say of what the quota counts: `must specify limits.cpu for: c`; "" if nothing is missing."""
+    """The resources that the quota counts and containers do not set:
+    `must specify limits.cpu for: c`; "" if nothing is missing."""
     spec = pod["spec"]
     whole = spec.get("resources") or {}
     if any(is_pod_level(n) for m in ("requests", "limits") for n in whole.get(m) or {}):

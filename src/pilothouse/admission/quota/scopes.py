@@ -6,7 +6,8 @@ from pilothouse.api.values.fields import Object
 
 
 def requirements(quota: Object) -> list[Object]:
-    """What an object must meet to be counted: the scopes as requirements, and those of the scope selector."""
+    """The requirements that an object must meet to be counted:
+    the scopes as requirements, and those of the scope selector."""
     spec = quota.get("spec") or {}
     out: list[Object] = [{"scopeName": scope, "operator": "Exists"} for scope in spec.get("scopes") or ()]
     out += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()

@@ -6,15 +6,16 @@ from collections.abc import Callable
 FAILURES = 3
 """Time-outs in a row after which a webhook is not called for a while."""
 FIRST, LONGEST = 5.0, 60.0
-"""Seconds for which it is not called: at first, and at the most. They double with each call that is tried in vain."""
+"""Seconds for which it is not called: at first, and at the most.
+They double with each call that is tried in vain."""
 
 
 class Breaker:
     """Whether one webhook is called; for webhooks whose failurePolicy is Ignore.
 
-    Only calls that have used up all the time that the webhook's configuration gives them count: a client that allows
-    its own request less time changes nothing for others. When the pause is over one request tries; the others go on
-    without the webhook until that one has its answer.
+    Only calls that have used up all the time that the webhook's configuration gives them count: a client that
+    allows its own request less time changes nothing for others. When the pause is over one request tries; the
+    others go on without the webhook until that one has its answer.
     """
 
     __slots__ = ("_clock", "_failures", "_pause", "_trying", "_until")
@@ -27,7 +28,8 @@ class Breaker:
         self._trying = False
 
     def refusal(self) -> str:
-        """Why the webhook is not called now, "" when it is: then `answered`, `timed_out` or `gave_up` follows."""
+        """Why the webhook is not called now, "" when it is:
+        then `answered`, `timed_out` or `gave_up` follows."""
         if self._failures < FAILURES:
             return ""
         left = self._until - self._clock()

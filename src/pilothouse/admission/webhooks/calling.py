@@ -1,4 +1,5 @@
-"""What both kinds of webhooks share: which are called for a request, how one is called, and what becomes of failures."""
+"""The work that both kinds of webhooks share:
+which are called for a request, how one is called, and what becomes of failures."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -31,20 +32,22 @@ from pilothouse.registry.webhook_target import NOBODY, Resolver, target_of
 log = Logger(__name__)
 
 RESERVE = 0.5
-"""Seconds of a request that webhooks leave it, or a quarter of what it has left: the error of one that does not answer
-reaches the client, and where it is ignored the write can still be carried out."""
+"""Seconds of a request that webhooks leave it, or a quarter of what it has left: the error of one that does
+not answer reaches the client, and where it is ignored the write can still be carried out."""
 
 SLOW = 0.5
 """Seconds of a call from which on the log tells of it."""
 
 ANSWER_BYTES = 4 << 20
-"""Bytes of the longest answer that is read: a patch that makes an object as large as a request may be, in base64."""
+"""Bytes of the longest answer that is read:
+a patch that makes an object as large as a request may be, in base64."""
 
 T = TypeVar("T")
 
 
 class Failed(Exception):
-    """The call of a webhook has failed, and its failure policy decides (ErrCallingWebhook). The text is upstream's."""
+    """The call of a webhook has failed, and its failure policy decides (ErrCallingWebhook).
+    The text is upstream's."""
 
     def __init__(self, hook: Webhook, reason: str, code: int) -> None:
         super().__init__(f"failed calling webhook {quote(hook.name)}: {reason}")
@@ -60,7 +63,7 @@ class Denied(Exception):
 
 
 class Parts(NamedTuple):
-    """What the plugins of both kinds work with; `users` are the credentials by host."""
+    """The tools of the plugins of both kinds; `users` are the credentials by host."""
 
     clients: Clients
     resolver: Resolver
@@ -70,7 +73,8 @@ class Parts(NamedTuple):
 
 
 class Caller:
-    """Calls webhooks of one kind. step: the `type` label of metrics. mutating: whether they may return patches."""
+    """Calls webhooks of one kind. step: the `type` label of metrics.
+    mutating: whether they may return patches."""
 
     def __init__(self, parts: Parts, step: str, *, mutating: bool) -> None:
         self._parts = parts
@@ -91,7 +95,7 @@ class Caller:
         return Views(a, self._parts.authorizer)
 
     async def select(self, views: Views, hook: Webhook) -> Matched | None:
-        """As what the request matches a webhook, None when it does not (ShouldCallHook).
+        """The resource as which the request matches a webhook, None when it does not (ShouldCallHook).
 
         NotFound when its namespace is missing, Forbidden when match conditions fail that may not.
         """
@@ -120,7 +124,8 @@ class Caller:
     ) -> Response:
         """The response of a webhook that allows the request; Failed, Denied, BadRequest.
 
-        `lock` is held by whoever changes the size of the request's work, where several calls are made at a time.
+        `lock` is held by whoever changes the size of the request's work,
+        where several calls are made at a time.
         """
         if a.dry_run and not hook.dry_run:
             raise errors.BadRequest(f"admission webhook {quote(hook.name)} does not support dry run")
@@ -153,7 +158,8 @@ class Caller:
         return verified(decoded(data, version), uid, version, mutating=self._mutating)
 
     async def _posted(self, a: AdmissionAttributes, hook: Webhook, body: bytes) -> bytes:
-        """The body of the webhook's answer. Failed when there is none, or when the webhook's breaker is open."""
+        """The body of the webhook's answer.
+        Failed when there is none, or when the webhook's breaker is open."""
         breaker = hook.breaker
         if breaker is not None and (why := breaker.refusal()):
             self.metrics.webhook_skipped.inc(hook.name, self._step)
@@ -179,7 +185,8 @@ class Caller:
     async def settle(
         self, a: AdmissionAttributes, hook: Webhook, call: Awaitable[T], failed_open: str
     ) -> T | None:
-        """The outcome of a call, None where it has failed and the webhook's failure policy is Ignore; StatusError.
+        """The outcome of a call, None where it has failed and the webhook's failure policy is Ignore;
+        StatusError.
 
         failed_open: the key of the audit annotation for that.
         """
@@ -241,7 +248,7 @@ class Caller:
 
 
 def about(a: AdmissionAttributes, hook: Webhook, uid: str) -> spans.Attributes:
-    """What the span of a call says (plugin/webhook/{mutating,validating}/dispatcher.go)."""
+    """The attributes of the span of a call (plugin/webhook/{mutating,validating}/dispatcher.go)."""
     resource = a.resource
     return {
         "configuration": hook.configuration,

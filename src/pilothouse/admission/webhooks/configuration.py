@@ -1,4 +1,5 @@
-"""WebhookAdmissionConfiguration: with which credentials webhooks are called (webhook/config/kubeconfig.go)."""
+"""WebhookAdmissionConfiguration: with which credentials webhooks are called
+(webhook/config/kubeconfig.go)."""
 
 from pathlib import Path
 
@@ -18,8 +19,8 @@ def read(section: Object | None) -> Users:
     expect(section, VERSIONS, KIND, ("kubeConfigFile", "staticManifestsDir"))
     if folder := section.get("staticManifestsDir"):
         raise ConfigurationError(
-            f"static webhook manifests dir {quote(str(folder))} configured but ManifestBasedAdmissionControlConfig "
-            "feature gate is not enabled"
+            f"static webhook manifests dir {quote(str(folder))} configured but"
+            " ManifestBasedAdmissionControlConfig feature gate is not enabled"
         )
     file = section.get("kubeConfigFile") or ""
     if not file:

@@ -28,7 +28,8 @@ MUTATION, PATCH = "mutation.webhook.admission.k8s.io/", "patch.webhook.admission
 
 
 class MutatingAdmissionWebhook(WebhookPlugin):
-    """Has the webhooks that are about a request change its object, in the order of their configurations' names."""
+    """Has the webhooks that are about a request change its object,
+    in the order of their configurations' names."""
 
     name = NAME
     resource = MUTATING
@@ -79,8 +80,8 @@ class MutatingAdmissionWebhook(WebhookPlugin):
         return bool(changed)
 
     async def _patched(self, a: AdmissionAttributes, hook: Webhook, scope: Scope, place: str) -> bool:
-        """Have the webhook patch the object of the scope, which is replaced; whether it differs. Failed, Denied,
-        StatusError.
+        """Have the webhook patch the object of the scope, which is replaced; whether it differs.
+        Failed, Denied, StatusError.
         """
         response = await self._caller.call(a, hook, scope)
         if not response.patch:
@@ -95,8 +96,8 @@ class MutatingAdmissionWebhook(WebhookPlugin):
             return False
         if scope.obj is None:
             raise internal(
-                f"admission webhook {quote(hook.name)} attempted to modify the object, which is not supported for this "
-                "operation"
+                f"admission webhook {quote(hook.name)} attempted to modify the object, which is not supported"
+                " for this operation"
             )
         if response.patch_type != JSON_PATCH:
             raise Failed(hook, f"unsupported patch type {quote(response.patch_type)}", 400)
@@ -113,7 +114,8 @@ class MutatingAdmissionWebhook(WebhookPlugin):
 
 
 def _made(scope: Scope, operations: list[Object]) -> Object:
-    """The object of a scope after a patch, decoded and with its defaults; InternalError in upstream's words."""
+    """The object of a scope after a patch, decoded and with its defaults;
+    InternalError in upstream's words."""
     obj, (resource, kind) = scope.obj, scope.matched
     assert obj is not None
     try:
@@ -124,8 +126,8 @@ def _made(scope: Scope, operations: list[Object]) -> Object:
         raise internal(str(err)) from None
     if not isinstance(raw, dict):
         raise internal(
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal {patch.go_kind(raw)} into Go value of "
-            "type struct { APIVersion string; Kind string }"
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal {patch.go_kind(raw)} into"
+            " Go value of type struct { APIVersion string; Kind string }"
         )
     if (raw.get("apiVersion"), raw.get("kind")) != (obj.get("apiVersion"), obj.get("kind")):
         raise internal(
@@ -150,14 +152,15 @@ def _managed_fields(obj: Object | None) -> list[Object] | None:
 
 
 def _keep_valid(a: AdmissionAttributes, before: list[Object] | None) -> None:
-    """Bring back the managed fields if plugins have left ones that cannot be read (fieldmanager/admission.go)."""
+    """Bring back the managed fields if plugins have left ones that cannot be read
+    (fieldmanager/admission.go)."""
     assert a.obj is not None
     try:
         managed.decode(_managed_fields(a.obj))
     except FieldError as err:
         a.warnings.append(
-            ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated "
-            f"mutating admission controller; please fix your requests: {err}"
+            ".metadata.managedFields was in an invalid state after admission; this could be caused by an"
+            f" outdated mutating admission controller; please fix your requests: {err}"
         )
         if before is None:
             del a.obj["metadata"]["managedFields"]

@@ -1,4 +1,5 @@
-"""What the plugins of both kinds of webhooks have in common: whom they follow, and for which requests they are wanted."""
+"""The common part of the plugins of both kinds of webhooks:
+the configurations they follow, and the requests for which they are wanted."""
 
 from collections.abc import Callable
 

@@ -23,7 +23,7 @@ class InvalidResponse(Exception):
 
 
 class Response(NamedTuple):
-    """What a webhook says. `status` is why it refuses; `patch` is JSON, b"" without one."""
+    """The answer of a webhook. `status` is why it refuses; `patch` is JSON, b"" without one."""
 
     allowed: bool
     patch: bytes
@@ -90,12 +90,14 @@ def _check(value: Any, wanted: Any, struct: str, path: str) -> None:
 def _expect(good: bool, value: Any, struct: str, path: str, type: str) -> None:
     if not good:
         raise WebhookError(
-            f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field {struct}{path} of type {type}"
+            f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field {struct}{path} of type"
+            f" {type}"
         )
 
 
 def verified(review: Object, uid: str, version: str, *, mutating: bool) -> Response:
-    """The response in a review of `version`, if it is one to the request `uid`; InvalidResponse, WebhookError."""
+    """The response in a review of `version`, if it is one to the request `uid`;
+    InvalidResponse, WebhookError."""
     found = review.get("response")
     if found is None:
         raise InvalidResponse("webhook response was absent")

@@ -23,7 +23,8 @@ WITHOUT_SIDE_EFFECTS = ("None", "NoneOnDryRun")
 
 
 class Webhook:
-    """One webhook of a configuration. Its match conditions are compiled when the first request comes to them."""
+    """One webhook of a configuration.
+    Its match conditions are compiled when the first request comes to them."""
 
     __slots__ = (
         "_conditions",
@@ -90,7 +91,8 @@ class WebhookSource(Source[Webhook]):
         super().__init__(readers, (resource,), EXEMPT)
 
     def gather(self) -> Iterable[Webhook]:
-        """As Source.gather(); those without rules match nothing and keep their place only."""
+        """Gather the webhooks (Source.gather);
+        those without rules match nothing and keep their place only."""
         known: dict[str, tuple[tuple[str, int], list[Webhook]]] = {}
         found: list[Webhook] = []
         for obj in sorted(self._readers.list(self._resource), key=_name):

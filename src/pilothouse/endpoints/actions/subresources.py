@@ -1,4 +1,5 @@
-"""Requests that carry out an action: binding, eviction, token, and the resources of which nothing is stored."""
+"""Requests that carry out an action:
+binding, eviction, token, and the resources of which nothing is stored."""
 
 from collections.abc import Awaitable, Callable
 
@@ -33,7 +34,8 @@ async def virtual(actions: Actions, ctx: Context, resource: Resource) -> Respons
 
 
 async def _posted(actions: Actions, ctx: Context, resource: Resource, sub: Subresource | None) -> Response:
-    """The answer of an action that takes a body; what plugins have reserved for one that fails is given back."""
+    """The answer of an action that takes a body;
+    what plugins have reserved for one that fails is given back."""
     params = create_params(ctx)
     if sub is not None:
         action = sub.action
@@ -118,4 +120,4 @@ POSTED: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Respons
     Action.ISSUE_TOKEN: _issue_token,
     **dict.fromkeys(reviews.ANSWERS, _review),
 }
-"""What carries out the actions that take a body."""
+"""The function that carries out each action that takes a body."""

@@ -9,7 +9,8 @@ from pilothouse.server.request import Response
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
-    """Decode, default, track fields; then admit, check what the request adds, and store (handlers createHandler).
+    """Decode, default, track fields; then admit,
+    check what the request adds, and store (handlers createHandler).
 
     Warnings of hooks and plugins are sent also when the write fails, as upstream does.
     """

@@ -48,7 +48,7 @@ class _EveryVersion(Container[tuple[str, str]]):
 
 
 def _kind_fault(kind: scheme.GroupVersionKind) -> str:
-    """What is wrong with the kind of a body: only DeleteOptions are options of a delete."""
+    """The fault of the kind of a body: only DeleteOptions are options of a delete."""
     group, version, name = kind
     if name == KIND[2]:
         return ""

@@ -67,7 +67,8 @@ async def record(ctx: Context, kind: str) -> None:
 
 
 def _made(scope: RequestScope, kind: str, current: Object | None, config: Config | None) -> Object:
-    """What a patch, or an applied configuration, makes of the live object; errors tell nothing confidential."""
+    """The object that a patch, or an applied configuration, makes of the live one;
+    errors tell nothing confidential."""
     try:
         return _make(scope, kind, current, config)
     except errors.StatusError as err:
@@ -141,8 +142,8 @@ def patched(
 
 
 def _as_written(resource: Resource, kind: str, live: Object, body: bytes) -> Object:
-    """A patched document as upstream writes it: members of objects that the patch goes into are sorted, those of others
-    stand as Go writes the live object."""
+    """A patched document as upstream writes it: members of objects that the patch goes into are sorted, those
+    of others stand as Go writes the live object."""
     if resource.conventions.go_types:
         assert resource.type_of is not None
         live = in_go_order(live, resource.type_of())
@@ -154,10 +155,11 @@ def _as_written(resource: Resource, kind: str, live: Object, body: bytes) -> Obj
 
 
 def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[Object, list[str]]:
-    """A patched document as an object, and the faults of a strict decoder; `kept` as in Resource.decode_value(). Raises
-    DecodeError, codec.Undecodable.
+    """A patched document as an object, and the faults of a strict decoder; `kept` as in
+    Resource.decode_value(). Raises DecodeError, codec.Undecodable.
 
-    Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
+    Upstream merges into sorted keys and so reports faults in that order;
+    a document without faults is not sorted.
     """
     if kind == MERGE_PATCH:
         named = raw.get("apiVersion"), raw.get("kind")
@@ -185,7 +187,8 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
 def _decode_converted(
     resource: Resource, raw: Object, kept: Object | None = None, applied: bool = False
 ) -> tuple[Object, list[str]]:
-    """Decode what upstream converts from an unstructured object, where integers wrap instead of failing; DecodeError."""
+    """Decode what upstream converts from an unstructured object, where integers wrap instead of failing;
+    DecodeError."""
     try:
         return resource.decode_value(raw, kept, applied)
     except DecodeError:
@@ -240,7 +243,8 @@ def _nameless() -> errors.InternalError:
 
 
 def _rejected(raw: object, why: str) -> errors.Invalid:
-    """The 422 of a patch whose result does not decode; it shows the whole patched object, as upstream's does."""
+    """The 422 of a patch whose result does not decode;
+    it shows the whole patched object, as upstream's does."""
     return _refused(orjson.dumps(raw).decode(), why)
 
 
@@ -276,8 +280,8 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     except DecodeError as err:
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(
-            f"failed to convert new object ({metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {what}) to proper "
-            f"version: unable to convert unstructured object to {what}: {err}"
+            f"failed to convert new object ({metadata.get('namespace') or ''}/{metadata.get('name') or ''};"
+            f" {what}) to proper version: unable to convert unstructured object to {what}: {err}"
         ) from None
 
 
@@ -293,7 +297,8 @@ def check_repeated(ctx: Context, params: WriteParams, config: Config) -> None:
 
 
 def _read_yaml(body: bytes) -> tuple[Any, str]:
-    """The value of YAML, and the message about repeated keys. JSON is parsed as JSON unless YAML may read it otherwise.
+    """The value of YAML, and the message about repeated keys.
+    JSON is parsed as JSON unless YAML may read it otherwise.
 
     It can turn a fraction into an integer, and it refuses surrogates as escapes.
     """

@@ -1,4 +1,5 @@
-"""What the verbs of a server share, and the scope of one write request (apiserver handlers RequestScope)."""
+"""The parts that the verbs of a server share,
+and the scope of one write request (apiserver handlers RequestScope)."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Verbs:
     widths: Widths
     """How many seats lists need, learned from what they return."""
     services: Services
-    """What the hooks of a write find in WriteContext.services."""
+    """The services that the hooks of a write find in WriteContext.services."""
     escalation: Escalation
     offload: Offload
     watch_metrics: WatchMetrics
@@ -124,7 +125,8 @@ class RequestScope:
                 ctx.audit.share(attributes.request_annotations)
 
     async def check(self, obj: Object, old: Object | None) -> None:
-        """Refuse an object that grants more than the user holds; drop owners that admission has named twice."""
+        """Refuse an object that grants more than the user holds;
+        drop owners that admission has named twice."""
         resource, info, work = self.resource, self.ctx.info, self.context.work
         if resource.escalation_checked:
             await self.verbs.escalation.check(
@@ -219,7 +221,7 @@ async def _refusal(
     namespace: str,
     name: str,
 ) -> str:
-    """As WriteContext.refusal: what a 403 for this right would say."""
+    """The message of a 403 for this right (WriteContext.refusal)."""
     attributes = _right(ctx, resource, verb, subresource, namespace, name)
     decision = await authorizer.authorize(attributes)
     if decision.allowed:
@@ -264,8 +266,8 @@ def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
     if doubles:
         when = " after mutating admission happens" if after_admission else ""
         ctx.warn(
-            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "
-            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
-            + ", ".join(doubles)
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references"
+            " in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate"
+            " UID(s) observed: " + ", ".join(doubles)
         )
         obj["metadata"]["ownerReferences"] = list(kept.values())

@@ -1,4 +1,5 @@
-"""Admission of CONNECT requests (exec, attach, port-forward, proxy), before they are forwarded (ConnectResource)."""
+"""Admission of CONNECT requests (exec, attach, port-forward, proxy),
+before they are forwarded (ConnectResource)."""
 
 from collections.abc import Callable
 
@@ -20,7 +21,8 @@ _INT32 = 2**31
 
 
 async def handle(streams: Streams, ctx: Context, resource: Resource, sub: Subresource) -> Response:
-    """Ask admission, then connect with the options as plugins leave them. A method that is refused is no CONNECT."""
+    """Ask admission, then connect with the options as plugins leave them.
+    A method that is refused is no CONNECT."""
     methods = _PROXY_METHODS if sub.action in proxy.TARGETS else _STREAM_METHODS
     if ctx.request.method not in methods:
         raise refusals.method_not_allowed()
@@ -34,7 +36,8 @@ async def handle(streams: Streams, ctx: Context, resource: Resource, sub: Subres
 
 
 def connect_options(ctx: Context, sub: Subresource) -> Object:
-    """The options object of a CONNECT out of path and query (getRequestOptions); BadRequest for a bad port."""
+    """The options object of a CONNECT out of path and query (getRequestOptions);
+    BadRequest for a bad port."""
     assert sub.action is not None
     return {"kind": sub.kind, "apiVersion": sub.version, **OPTIONS[sub.action](ctx)}
 
@@ -76,4 +79,4 @@ OPTIONS: dict[Action, Callable[[Context], Object]] = {
     Action.PORT_FORWARD: _port_forward,
     **dict.fromkeys(proxy.TARGETS, proxy.options),
 }
-"""What makes the options of each action that is a CONNECT."""
+"""The function that makes the options of each action that is a CONNECT."""
