@@ -13,7 +13,7 @@ import re
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 MARK = "## Packages\n"
-DRAWN = re.compile(r"(<!-- layers -->\n).*?(<!-- end of layers -->\n)", re.S)
+DRAWN = re.compile(r"(<!-- generated: layers -->\n).*?(<!-- end -->\n)", re.S)
 LAYERS = re.compile(r'^containers = \["pilothouse\.?([\w.]*)"\].*?^layers = \[\n(.*?)^\]', re.S | re.M)
 """A contract of import-linter: the package, and its layers from the top to the bottom."""
 LAYER = re.compile(r'^    "([^"]+)",(?: +# (.*))?$', re.M)
