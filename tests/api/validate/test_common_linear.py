@@ -26,7 +26,7 @@ def expressions(n: Any) -> Any:
     return [{"scopeName": "BestEffort", "operator": "Exists"}] * n
 
 
-RULES = {
+RULES: dict[str, tuple[Any, Any]] = {
     "review versions": (admissionregistration.validate_validating_webhooks, lambda n: {"webhooks": [hook(0, admissionReviewVersions=[f"v{i}" for i in range(n)])]}),
     "match conditions": (lambda obj, errs: admissionregistration.validate_validating_webhooks(obj, errs, obj), lambda n: {"webhooks": [hook(i) for i in range(n)]}),
     "actions": (policies.validate_validating_binding, lambda n: {"spec": {"policyName": "p", "validationActions": ["Deny"] + ["Audit"] * n}}),

@@ -22,9 +22,9 @@ def test_messages_are_told_one_by_one_or_joined() -> None:
     def check(value: str) -> list[str]:
         return ["one", "two"] if value == "bad" else []
 
-    assert told(d.matches(check), "good") == []
-    assert told(d.matches(check), "bad") == ['a: Invalid value: "bad": one', 'a: Invalid value: "bad": two']
-    assert told(d.matches(check, ", ", "it is {}"), "bad") == ['a: Invalid value: "bad": it is one, two']
+    assert told(d.Matches(check), "good") == []
+    assert told(d.Matches(check), "bad") == ['a: Invalid value: "bad": one', 'a: Invalid value: "bad": two']
+    assert told(d.Matches(check, ", ", "it is {}"), "bad") == ['a: Invalid value: "bad": it is one, two']
 
 
 def test_texts_that_must_be_one_of_some() -> None:

@@ -28,7 +28,7 @@ def named(source: Object, errs: Errors) -> None:
         errs.add(cause["reason"], cause["field"].replace(".iscsi", "s"), cause["message"])
 
 
-ONE = rules.table("""
+ONE = rules.untyped("""
     first-of                            : may not specify more than 1 volume type / must specify a volume type
       a                                 local
       b                                 nfs as:B second:second

@@ -18,7 +18,8 @@ REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_MATCH_CONDITIONS = 64
 
 rules = Rules(
-    valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"),
+    __name__,
+    valid_port=d.Matches(names.port_number, ", ", "port is not valid: {}"),
     alone_in_operations=d.alone("operations"),
     alone_in_groups=d.alone("API groups"),
     alone_in_versions=d.alone("API versions"),
@@ -28,16 +29,16 @@ rules = Rules(
 # What webhooks and policies share
 
 rules.define("""
-operations-rule
+operations-rule                     api.admissionregistration.v1.RuleWithOperations|NamedRuleWithOperations
     operations!
-    operations?                         alone-in-operations
+    operations                          alone-in-operations
     operations[]                        *|CONNECT|CREATE|DELETE|UPDATE
     apiGroups!                          alone-in-groups
     apiVersions!                        alone-in-versions
     apiVersions[]                       nonempty-text
     resources!
-    resources?                          resources
-    scope?                              *|Cluster|Namespaced
+    resources                           resources
+    scope                               *|Cluster|Namespaced
 """)
 
 
@@ -78,7 +79,7 @@ def _match_expression(text: str, path: str, errs: Errors, expressions: Expressio
 
 
 rules.define(f"""
-match-conditions
+match-conditions                    []api.admissionregistration.v1.MatchCondition
     []                                  most:{MAX_MATCH_CONDITIONS}
       expression                        match-expression
       name!                             qualified-name unique
@@ -89,17 +90,17 @@ validate_match_conditions = rules["match-conditions"]
 # Webhook configurations
 
 
-_webhooks = rules.kind("""
+_webhooks = rules.kind("admissionregistration.k8s.io/v1 MutatingWebhookConfiguration")("""
     webhooks[]
       name                              fully-qualified-name
       rules[]                           operations-rule
-      failurePolicy?                    Fail|Ignore
-      matchPolicy?                      Equivalent|Exact
+      failurePolicy                     Fail|Ignore
+      matchPolicy                       Equivalent|Exact
       sideEffects*                      None|NoneOnDryRun : must specify one of None, NoneOnDryRun
-      timeoutSeconds?                   1..30 : the timeout value must be between 1 and 30 seconds
-      namespaceSelector?,objectSelector? $any_value?any-selector:label-selector
+      timeoutSeconds                    1..30 : the timeout value must be between 1 and 30 seconds
+      namespaceSelector,objectSelector $any_value?any-selector:label-selector
       if $mutating
-        reinvocationPolicy?             IfNeeded|Never
+        reinvocationPolicy              IfNeeded|Never
       clientConfig
         @client-config
       @changed-conditions
@@ -170,7 +171,7 @@ def validate_review_versions(versions: list[str], path: str, must_know_one: bool
 
 
 rules.define("""
-client-config
+client-config                       api.admissionregistration.v1.WebhookClientConfig|apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig
     if url given and not service given
       url                               webhook-url
     if service given and not url given
@@ -213,10 +214,10 @@ def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-webhook-service
+webhook-service                     api.admissionregistration.v1.ServiceReference|apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference
     namespace!                          as:name
     name!                               as:namespace
-    port=0                              valid-port
+    port~                               valid-port
     path+                               service-path
 """)
 """A reference to a service with a port and an optional path.

@@ -8,8 +8,8 @@ from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
 
-rules = Rules(valid_port=d.matches(names.port_number, ", ", "port is not valid: {}"))
-validate_api_service = rules.kind(f"""
+rules = Rules(__name__, valid_port=d.Matches(names.port_number, ", ", "port is not valid: {}"))
+validate_api_service = rules.kind("apiregistration.k8s.io/v1 APIService")(f"""
     @name
     if not spec.group and spec.version != v1
       spec.group!                       : only v1 may have an empty group and it better be legacy kube
@@ -20,7 +20,7 @@ validate_api_service = rules.kind(f"""
     if spec.service given
       spec.service.namespace!
       spec.service.name!
-      spec.service.port=0               valid-port
+      spec.service.port~                valid-port
       if spec.caBundle
         spec.insecureSkipTLSVerify+     never : may not be true if caBundle is present
     else
@@ -28,7 +28,7 @@ validate_api_service = rules.kind(f"""
       spec.insecureSkipTLSVerify+       never : local APIServices may not have insecureSkipTLSVerify
 """)
 validate_api_service_update = d.anew(validate_api_service)
-validate_api_service_status = rules.change("""
+validate_api_service_status = rules.change("apiregistration.k8s.io/v1 APIService")("""
     status.conditions[]
       status                            True|False|Unknown
 """)

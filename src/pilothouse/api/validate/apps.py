@@ -25,6 +25,7 @@ STATEFUL_SET_FIXED = (
 _STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
 
 rules = Rules(
+    __name__,
     validate_pod_template_spec,
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
@@ -65,7 +66,7 @@ def check_template_labels(selector: Object | None, template: Object, path: str, 
 
 def only_always(kind: str) -> d.Rule:
     """Refuses pod settings that the templates of long-running workloads may not have."""
-    return rules.table(f"""
+    return rules.table("api.core.v1.PodTemplateSpec")(f"""
         spec.restartPolicy               only:Always
         spec.activeDeadlineSeconds-?     : activeDeadlineSeconds in {kind} is not Supported
     """)
@@ -82,16 +83,16 @@ def _collisions(obj: Object, old: Object, errs: Errors) -> None:
         errs.invalid("status.collisionCount", new or 0, "cannot be decremented")
 
 
-def status(counts: str, within: str = "", ready: str = "") -> d.Change:
-    """The rules of a status with counters, which must not be negative. within: those that must not exceed
-    `replicas`; ready: the name for what the available replicas must not exceed."""
-    lines = [f"status.{member}? >=0" for member in counts.split()]
+def status(kind: str, counts: str, within: str = "", ready: str = "") -> d.Change:
+    """The rules of a kind's status with counters, which must not be negative. within: those that must not
+    exceed `replicas`; ready: the name for what the available replicas must not exceed."""
+    lines = [f"status.{member} >=0" for member in counts.split()]
     lines += [
         f"status.{member} <=.replicas : cannot be greater than status.replicas" for member in within.split()
     ]
     if ready:
         lines.append(f"status.availableReplicas <=.readyReplicas : cannot be greater than {ready}")
-    return rules.change("\n".join(lines))
+    return rules.change(kind)("\n".join(lines))
 
 
 # Numbers or percentages
@@ -186,8 +187,8 @@ def _workload(rules: Kind, selector_first: bool = False) -> tuple[OfWorkload, Of
 
 
 validate_deployment, validate_deployment_update = _workload(
-    rules.kind("""
-    spec.replicas?                      >=0
+    rules.kind("apps/v1 Deployment")("""
+    spec.replicas                       >=0
     spec.selector*                      label-selector
       if not matchLabels and not matchExpressions
         invalid                         show:label-selector : empty selector is invalid for deployment
@@ -198,18 +199,19 @@ validate_deployment, validate_deployment_update = _workload(
         rollingUpdate-?                 : may not be specified when strategy `type` is 'Recreate'
       when RollingUpdate
         rollingUpdate*                  : this should be defaulted and never be nil
-          maxUnavailable=0              int-or-percent
-          maxSurge=0                    int-or-percent
+          maxUnavailable                int-or-percent
+          maxSurge                      int-or-percent
           @not-both-zero
-          maxUnavailable=0              at-most-100-percent
+          maxUnavailable                at-most-100-percent
     spec.minReadySeconds                >=0
-    spec.revisionHistoryLimit?          >=0
-    spec.progressDeadlineSeconds?       >=0
-    spec.progressDeadlineSeconds?       >.minReadySeconds : must be greater than minReadySeconds
+    spec.revisionHistoryLimit           >=0
+    spec.progressDeadlineSeconds        >=0
+    spec.progressDeadlineSeconds        >.minReadySeconds : must be greater than minReadySeconds
 """)
 )
 validate_deployment_status = d.change(
     status(
+        "apps/v1 Deployment",
         "observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas"
         " collisionCount",
         "updatedReplicas readyReplicas availableReplicas",
@@ -221,8 +223,8 @@ validate_deployment_status = d.change(
 # Replica sets
 
 validate_replica_set, validate_replica_set_update = _workload(
-    rules.kind("""
-    spec.replicas?                      >=0
+    rules.kind("apps/v1 ReplicaSet")("""
+    spec.replicas                       >=0
     spec.minReadySeconds                >=0
     spec.selector*                      label-selector
       if not matchLabels and not matchExpressions
@@ -232,6 +234,7 @@ validate_replica_set, validate_replica_set_update = _workload(
 """)
 )
 validate_replica_set_status = status(
+    "apps/v1 ReplicaSet|v1 ReplicationController",
     "replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration",
     "fullyLabeledReplicas readyReplicas availableReplicas",
     "readyReplicas",
@@ -246,27 +249,27 @@ def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
     validate_claim_spec(spec, path, errs)
 
 
-_stateful_set = rules.kind("""
+_stateful_set = rules.kind("apps/v1 StatefulSet")("""
     spec.podManagementPolicy!           known-management
     spec.updateStrategy
       if not type
         required
       elif type == OnDelete
-        rollingUpdate?                  never show:api.apps.v1.RollingUpdateStatefulSetStrategy : only allowed for updateStrategy 'RollingUpdate'
+        rollingUpdate                   never show:api.apps.v1.RollingUpdateStatefulSetStrategy : only allowed for updateStrategy 'RollingUpdate'
       elif type != RollingUpdate
         invalid                         show:api.apps.v1.StatefulSetUpdateStrategy : must be 'RollingUpdate' or 'OnDelete'
       else
-        rollingUpdate?
-          partition?                    >=0
-          maxUnavailable?               int-or-percent not-zero at-most-100-percent
-    spec.persistentVolumeClaimRetentionPolicy?
+        rollingUpdate
+          partition                     >=0
+          maxUnavailable                int-or-percent not-zero at-most-100-percent
+    spec.persistentVolumeClaimRetentionPolicy
       whenDeleted                       Retain|Delete
       whenScaled                        Retain|Delete
     if $
       spec.volumeClaimTemplates[]
         spec
           @claim-spec
-    spec.replicas?                      >=0
+    spec.replicas                       >=0
     spec.minReadySeconds                >=0
     spec.ordinals.start                 >=0
     if $
@@ -336,6 +339,7 @@ def validate_stateful_set_update(obj: Object, old: Object, errs: Errors, policy:
 
 validate_stateful_set_status = d.change(
     status(
+        "apps/v1 StatefulSet",
         "replicas readyReplicas currentReplicas updatedReplicas availableReplicas observedGeneration"
         " collisionCount",
         "readyReplicas currentReplicas updatedReplicas availableReplicas",
@@ -362,8 +366,8 @@ def _matching_template(spec: Object, path: str, errs: Errors) -> None:
 
 
 validate_daemon_set, validate_daemon_set_update = _workload(
-    rules.kind("""
-    spec.selector?                      $allow_invalid_selector_values?any-selector:label-selector
+    rules.kind("apps/v1 DaemonSet")("""
+    spec.selector                       $allow_invalid_selector_values?any-selector:label-selector
     spec
       @matching-template
     if spec.selector given
@@ -375,27 +379,28 @@ validate_daemon_set, validate_daemon_set_update = _workload(
     spec.updateStrategy                 by:type show:api.apps.v1.DaemonSetUpdateStrategy
       when RollingUpdate
         rollingUpdate*
-          maxUnavailable=0              int-or-percent
-          maxSurge=0                    int-or-percent
-          maxUnavailable=0              at-most-100-percent
-          maxSurge=0                    at-most-100-percent
+          maxUnavailable                int-or-percent
+          maxSurge                      int-or-percent
+          maxUnavailable                at-most-100-percent
+          maxSurge                      at-most-100-percent
           @either
       when OnDelete
-    spec.revisionHistoryLimit?          >=0
+    spec.revisionHistoryLimit           >=0
 """),
     selector_first=True,
 )
 validate_daemon_set_status = d.change(
     status(
+        "apps/v1 DaemonSet",
         "currentNumberScheduled numberMisscheduled desiredNumberScheduled numberReady observedGeneration"
-        " updatedNumberScheduled numberAvailable numberUnavailable collisionCount"
+        " updatedNumberScheduled numberAvailable numberUnavailable collisionCount",
     ),
     _collisions,
 )
 
 # Controller revisions
 
-_revision = rules.kind("revision >=0")
+_revision = rules.kind("apps/v1 ControllerRevision")("revision >=0")
 
 
 def validate_controller_revision(obj: Object, errs: Errors) -> None:

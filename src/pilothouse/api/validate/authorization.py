@@ -5,19 +5,19 @@ from pilothouse.api.validate.shown import object_meta
 from pilothouse.api.validate.tables import Rules
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules()
+rules = Rules(__name__)
 
 _spec = """
     if spec.resourceAttributes given
-      spec.nonResourceAttributes?       never show:api.authorization.v1.NonResourceAttributes : cannot be specified in combination with resourceAttributes
+      spec.nonResourceAttributes        never show:api.authorization.v1.NonResourceAttributes : cannot be specified in combination with resourceAttributes
     elif not spec.nonResourceAttributes given
       invalid                           at:spec.resourceAttributes show:null : exactly one of nonResourceAttributes or resourceAttributes must be specified
-    spec.resourceAttributes.fieldSelector?
+    spec.resourceAttributes.fieldSelector
       @raw-or-requirements
       requirements[]
         key!                            : must be specified
         @values
-    spec.resourceAttributes.labelSelector?
+    spec.resourceAttributes.labelSelector
       @raw-or-requirements
       requirements[]
         @values
@@ -29,14 +29,18 @@ _subject = """
     if not spec.user and not spec.groups
       spec.user                         never : at least one of user or group must be specified
 """
-validate_self_subject_access = rules.kind(_spec + "    @no-metadata")
-validate_subject_access = rules.kind(_spec + _subject + "    @no-metadata")
-validate_local_subject_access = rules.kind(
+validate_self_subject_access = rules.kind("authorization.k8s.io/v1 SelfSubjectAccessReview")(
+    _spec + "    @no-metadata"
+)
+validate_subject_access = rules.kind("authorization.k8s.io/v1 SubjectAccessReview")(
+    _spec + _subject + "    @no-metadata"
+)
+validate_local_subject_access = rules.kind("authorization.k8s.io/v1 LocalSubjectAccessReview")(
     _spec
     + _subject
     + """
     @own-namespace
-    spec.nonResourceAttributes?         never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
+    spec.nonResourceAttributes          never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
 """
 )
 """Rules of a LocalSubjectAccessReview, which asks about its own namespace."""
@@ -73,7 +77,7 @@ def _raw_or_requirements(selector: Object, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-values
+values                              apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement|LabelSelectorRequirement
     if operator in In|NotIn
       values!                           : must be specified when `operator` is 'In' or 'NotIn'
     if operator in Exists|DoesNotExist

@@ -8,6 +8,7 @@ from pilothouse.api.values.fields import Errors, Object
 _METRICS = ("ContainerResource", "External", "Object", "Pods", "Resource")
 
 rules = Rules(
+    __name__,
     validate_nonnegative_quantity,
     positive_quantity=d.holds(lambda text: amount(text).sign() > 0, "must be positive"),
     target_type=d.holds(
@@ -16,7 +17,7 @@ rules = Rules(
     ),
 )
 
-validate_scale = rules.kind("spec.replicas >=0")
+validate_scale = rules.kind("autoscaling/v1 Scale")("spec.replicas >=0")
 """A Scale of any workload."""
 
 
@@ -43,23 +44,23 @@ def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
     _behavior(obj, errs)
 
 
-_behavior = rules.kind("""
-    spec.behavior.scaleUp?              scaling-rules
-    spec.behavior.scaleDown?            scaling-rules
+_behavior = rules.kind("autoscaling/v2 HorizontalPodAutoscaler")("""
+    spec.behavior.scaleUp               scaling-rules
+    spec.behavior.scaleDown             scaling-rules
 """)
 rules.define("""
-scaling-rules
-    stabilizationWindowSeconds?         >=0 : must be greater than or equal to zero
-    stabilizationWindowSeconds?         <=3600
-    selectPolicy?                       Disabled|Max|Min
+scaling-rules                       api.autoscaling.v2.HPAScalingRules
+    stabilizationWindowSeconds          >=0 : must be greater than or equal to zero
+    stabilizationWindowSeconds          <=3600
+    selectPolicy                        Disabled|Max|Min
     policies[]!                         : must specify at least one Policy
       type                              Percent|Pods
       value                             >=1 : must be greater than zero
       periodSeconds                     >=1 : must be greater than zero
       periodSeconds                     <=1800
-    tolerance?                          nonnegative-quantity
+    tolerance                           nonnegative-quantity
 """)
-validate_autoscaler_status = rules.change("""
+validate_autoscaler_status = rules.change("autoscaling/v2 HorizontalPodAutoscaler")("""
     status.currentReplicas              >=0
     status.desiredReplicas              >=0
 """)
@@ -76,7 +77,7 @@ def _target_reference(target: Object, old: Object | None, errs: Errors) -> None:
     _reference(target, "spec.scaleTargetRef", errs, any_version=same, no_group=core)
 
 
-_named = rules.table("""
+_named = rules.table("api.autoscaling.v2.CrossVersionObjectReference")("""
     kind!                               path-segment
     name!                               path-segment
 """)
@@ -129,21 +130,21 @@ def _metric(metric: Object, path: str, any_version: bool, errs: Errors) -> None:
 
 
 rules.define("""
-identified
+identified                          api.autoscaling.v2.ObjectMetricSource|ExternalMetricSource|PodsMetricSource
     metric.name!                        path-segment : must specify a metric name
     target
       @target
 """)
 rules.define("""
-target
+target                              api.autoscaling.v2.MetricTarget
     type!                               : must specify a metric target type
     type                                target-type
-    value?                              positive-quantity
-    averageValue?                       positive-quantity
-    averageUtilization?                 >=1 : must be greater than 0
+    value                               positive-quantity
+    averageValue                        positive-quantity
+    averageUtilization                  >=1 : must be greater than 0
 """)
 rules.define("""
-utilization
+utilization                         api.autoscaling.v2.ResourceMetricSource|ContainerResourceMetricSource
     target
       @target
       if not averageValue given
@@ -152,13 +153,13 @@ utilization
         averageValue-?                  : may not set both a target raw value and a target utilization
 """)
 _SOURCES = {
-    "object": rules.table("""
+    "object": rules.table("api.autoscaling.v2.ObjectMetricSource")("""
         @identified
         target
           if not value given
             averageValue*               : must set either a target value or averageValue
     """),
-    "external": rules.table("""
+    "external": rules.table("api.autoscaling.v2.ExternalMetricSource")("""
         @identified
         target
           if not value given
@@ -166,16 +167,16 @@ _SOURCES = {
           if averageValue given
             value-?                     : may not set both a target value for metric and a per-pod target
     """),
-    "pods": rules.table("""
+    "pods": rules.table("api.autoscaling.v2.PodsMetricSource")("""
         @identified
         target
           averageValue*                 : must specify a positive target averageValue
     """),
-    "resource": rules.table("""
+    "resource": rules.table("api.autoscaling.v2.ResourceMetricSource")("""
         name!                           : must specify a resource name
         @utilization
     """),
-    "containerResource": rules.table("""
+    "containerResource": rules.table("api.autoscaling.v2.ContainerResourceMetricSource")("""
         name!                           : must specify a resource name
         container!                      : must specify a container
         @utilization

@@ -36,7 +36,7 @@ MAX_SUCCEEDED_INDEXES = 64 * 1024
 
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
 
-rules = Rules(validate_pod_template_spec)
+rules = Rules(__name__, validate_pod_template_spec)
 
 # Jobs
 
@@ -105,42 +105,42 @@ def _whole_spec(spec: Object, errs: Errors, options: PodOptions) -> None:
 
 
 rules.define(f"""
-job-spec
-    parallelism?                        >=0
-    completions?                        >=0
-    activeDeadlineSeconds?              >=0
-    backoffLimit?                       >=0
-    ttlSecondsAfterFinished?            >=0
-    backoffLimitPerIndex?               >=0
-    maxFailedIndexes?                   >=0
+job-spec                            api.batch.v1.JobSpec
+    parallelism                         >=0
+    completions                         >=0
+    activeDeadlineSeconds               >=0
+    backoffLimit                        >=0
+    ttlSecondsAfterFinished             >=0
+    backoffLimitPerIndex                >=0
+    maxFailedIndexes                    >=0
     if maxFailedIndexes given
       backoffLimitPerIndex*             : when maxFailedIndexes is specified
-    managedBy?                          domain-prefixed-path max:63
-    completionMode?                     NonIndexed|Indexed
+    managedBy                           domain-prefixed-path max:63
+    completionMode                      NonIndexed|Indexed
     if completionMode == Indexed
       completions*                      : when completion mode is Indexed
       parallelism                       <={MANY} : must be less than or equal to {MANY} when completion mode is Indexed
       if completions given
-        maxFailedIndexes?               <=.completions : must be less than or equal to completions
-      maxFailedIndexes?                 <={MANY}
+        maxFailedIndexes                <=.completions : must be less than or equal to completions
+      maxFailedIndexes                  <={MANY}
       if completions given and completions > {MANY} and backoffLimitPerIndex given
         maxFailedIndexes*               : must be specified when completions is above {MANY}
         parallelism                     <={FEWER} : {_FEWER}
-        maxFailedIndexes?               <={FEWER} : {_FEWER}
+        maxFailedIndexes                <={FEWER} : {_FEWER}
     elif not completionMode given or completionMode == NonIndexed
-      backoffLimitPerIndex?             never : requires indexed completion mode
-      maxFailedIndexes?                 never : requires indexed completion mode
+      backoffLimitPerIndex              never : requires indexed completion mode
+      maxFailedIndexes                  never : requires indexed completion mode
     if podFailurePolicy given
       @failure-policy
     if completionMode == Indexed
       if successPolicy given
         @success-policy
     else
-      successPolicy?                    never show:api.batch.v1.SuccessPolicy : requires indexed completion mode
+      successPolicy                     never show:api.batch.v1.SuccessPolicy : requires indexed completion mode
     if podFailurePolicy given
-      podReplacementPolicy?             only:Failed
+      podReplacementPolicy              only:Failed
     else
-      podReplacementPolicy?             Failed|TerminatingOrFailed
+      podReplacementPolicy              Failed|TerminatingOrFailed
     template                            pod-template-spec
     if not template.spec.restartPolicy or template.spec.restartPolicy == Always
       required at:template.spec.restartPolicy : valid values: "OnFailure", "Never"
@@ -151,16 +151,16 @@ job-spec
 """)
 _spec = rules["job-spec"]
 """Rules shared by jobs and templates of jobs (validateJobSpec); around them are the options for pods."""
-_failure_policy_rules = rules.table(f"""
+_failure_policy_rules = rules.table("api.batch.v1.JobSpec")(f"""
     podFailurePolicy.rules[]            most:{MAX_RULES}
       if action == FailIndex and not /backoffLimitPerIndex given
         action                          never : requires the backoffLimitPerIndex to be set
       action!                           : valid values: ["Count" "FailIndex" "FailJob" "Ignore"]
       action+                           Count|FailIndex|FailJob|Ignore
-      onExitCodes?
+      onExitCodes
         operator!                       : valid values: ["In" "NotIn"]
         operator+                       In|NotIn
-        containerName?                  known-container
+        containerName                   known-container
         @exit-codes
       onPodConditions[]                 most:{MAX_RULES}
         type                            qualified-name
@@ -171,7 +171,7 @@ _failure_policy_rules = rules.table(f"""
       if not onExitCodes given and not onPodConditions
         invalid                         show:omit : specifying one of OnExitCodes and OnPodConditions is required
 """)
-_success_policy_rules = rules.table(f"""
+_success_policy_rules = rules.table("api.batch.v1.JobSpec")(f"""
     successPolicy.rules[]!              most:{MAX_RULES} : at least one rules must be specified when the successPolicy is specified
       if not succeededCount given and not succeededIndexes given
         required                        : at least one of succeededCount or succeededIndexes must be specified
@@ -344,17 +344,17 @@ def validate_cron_job_update(obj: Object, old: Object, errs: Errors, policy: Pod
     _cron_spec(obj, old, errs, policy)
 
 
-_cron_head = rules.kind("""
+_cron_head = rules.kind("batch/v1 CronJob")("""
     spec.schedule!
-    spec.startingDeadlineSeconds?       >=0
+    spec.startingDeadlineSeconds        >=0
 """)
-_cron_rest = rules.kind("""
+_cron_rest = rules.kind("batch/v1 CronJob")("""
     spec.concurrencyPolicy!             Allow|Forbid|Replace
     spec.jobTemplate.spec               job-spec
-    spec.jobTemplate.spec.selector?     never show:label-selector : `selector` will be auto-generated
+    spec.jobTemplate.spec.selector      never show:label-selector : `selector` will be auto-generated
     spec.jobTemplate.spec.manualSelector+ nil|false
-    spec.successfulJobsHistoryLimit?    >=0
-    spec.failedJobsHistoryLimit?        >=0
+    spec.successfulJobsHistoryLimit     >=0
+    spec.failedJobsHistoryLimit         >=0
 """)
 
 

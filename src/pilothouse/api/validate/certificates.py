@@ -66,8 +66,8 @@ def validate_request(obj: Object, errs: Errors) -> None:
     _request(obj, errs, _Excuses())
 
 
-rules = Rules(known_usage=d.one_of(*USAGES), signer_name=validate_signer_name)
-_request = rules.kind(f"""
+rules = Rules(__name__, known_usage=d.one_of(*USAGES), signer_name=validate_signer_name)
+_request = rules.kind("certificates.k8s.io/v1 CertificateSigningRequest")(f"""
     spec.request                        request-text
     spec.usages[]!
     if not $unknown_usages
@@ -78,8 +78,8 @@ _request = rules.kind(f"""
       spec.signerName                   never : the legacy signerName is not allowed via this API version
     else
       spec.signerName                   signer-name
-    spec.expirationSeconds?             >={MIN_SECONDS} : may not specify a duration less than 600 seconds (10 minutes)
-    status.conditions?                  conditions
+    spec.expirationSeconds              >={MIN_SECONDS} : may not specify a duration less than 600 seconds (10 minutes)
+    status.conditions                   conditions
     if not $any_certificate
       status.certificate                certificate
 """)

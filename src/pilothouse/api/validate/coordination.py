@@ -4,11 +4,11 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.tables import Rules
 from pilothouse.api.values.fields import Errors
 
-rules = Rules()
-validate_lease = rules.kind("""
-    spec.leaseDurationSeconds?          >=1 : must be greater than 0
-    spec.leaseTransitions?              >=0
-    spec.strategy?                      strategy
+rules = Rules(__name__)
+validate_lease = rules.kind("coordination.k8s.io/v1 Lease")("""
+    spec.leaseDurationSeconds           >=1 : must be greater than 0
+    spec.leaseTransitions               >=0
+    spec.strategy                       strategy
     if not spec.strategy
       spec.preferredHolder-             : may only be specified if `strategy` is defined
 """)

@@ -11,16 +11,17 @@ from pilothouse.api.values.fields import Errors, Object
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 rules = Rules(
+    __name__,
     finalizer=d.every(
         d.qualified_name,
         d.holds(
             lambda name: "/" in name or name in STANDARD_FINALIZERS,
             "name is neither a standard finalizer name nor is it fully qualified",
         ),
-    )
+    ),
 )
-validate_namespace = rules.kind("spec.finalizers[=] finalizer")
-validate_namespace_finalize = rules.change("spec.finalizers[] finalizer")
+validate_namespace = rules.kind("v1 Namespace")("spec.finalizers[=] finalizer")
+validate_namespace_finalize = rules.change("v1 Namespace")("spec.finalizers[] finalizer")
 
 
 def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> None:
@@ -32,7 +33,7 @@ def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> N
         errs.invalid("status.Phase", phase, f"may only be '{wanted}' if `deletionTimestamp` {when}")
 
 
-_controller_head = rules.kind("""
+_controller_head = rules.kind("v1 ReplicationController")("""
     spec.minReadySeconds                >=0
     spec.selector!
     spec.replicas*                      >=0
@@ -60,7 +61,7 @@ def validate_replication_controller(
 
 
 validate_replication_controller_status = validate_replica_set_status
-validate_binding = rules.kind("""
+validate_binding = rules.kind("v1 Binding")("""
     target.kind+                        node
     target.name!
 """)

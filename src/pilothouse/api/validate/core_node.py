@@ -26,21 +26,22 @@ _NO_FEATURE = (
 
 
 rules = Rules(
+    __name__,
     taint_effect=validate_taint_effect,
-    config_key=d.matches(names.config_map_key),
-    joined_label_value=d.matches(names.label_value, ";"),
+    config_key=d.Matches(names.config_map_key),
+    joined_label_value=d.Matches(names.label_value, ";"),
 )
 
-validate_node = rules.kind("""
-    metadata.annotations?               annotations-with-json
-    spec.taints?                        taints as-root:metadata.taints
-    status.capacity?                    amounts
-    status.allocatable?                 amounts
-    status.nodeInfo.swap.capacity?      >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
-    status.declaredFeatures?            declared-features
-    spec.podCIDRs?                      pod-cidrs
+validate_node = rules.kind("v1 Node")("""
+    metadata.annotations                annotations-with-json
+    spec.taints                         taints as-root:metadata.taints
+    status.capacity                     amounts
+    status.allocatable                  amounts
+    status.nodeInfo.swap.capacity       >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
+    status.declaredFeatures             declared-features
+    spec.podCIDRs                       pod-cidrs
 """)
-_taint = rules.table("""
+_taint = rules.table("api.core.v1.Taint")("""
     key                                 qualified-name
     value                               joined-label-value
     effect                              taint-effect
@@ -169,35 +170,35 @@ def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
         errs.forbidden("spec.externalID", "may not be updated")
 
 
-_changed_node = rules.kind("""
-    metadata.annotations?               annotations-with-json
-    status.capacity?                    amounts
-    status.allocatable?                 amounts
-    status.declaredFeatures?            declared-features
+_changed_node = rules.kind("v1 Node")("""
+    metadata.annotations                annotations-with-json
+    status.capacity                     amounts
+    status.allocatable                  amounts
+    status.declaredFeatures             declared-features
 """)
-_changed_node_rest = rules.kind("""
-    spec.configSource?
+_changed_node_rest = rules.kind("v1 Node")("""
+    spec.configSource
       if configMap given
         configMap.uid-                  : uid must not be set in spec
         configMap.resourceVersion-      : resourceVersion must not be set in spec
-      configMap?                        config-map-source
+      configMap                         config-map-source
       @one-reference
-    status.config.assigned?             status-source
-    status.config.active?               status-source
-    status.config.lastKnownGood?        status-source
-    spec.taints?                        taints as-root:metadata.taints
+    status.config.assigned              status-source
+    status.config.active                status-source
+    status.config.lastKnownGood         status-source
+    spec.taints                         taints as-root:metadata.taints
 """)
 """The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
 rules.define("""
-status-source
-    configMap?
+status-source                       api.core.v1.NodeConfigSource
+    configMap
       uid!                              : uid must be set in status
       resourceVersion!                  : resourceVersion must be set in status
       @config-map-source
     @one-reference
 """)
 rules.define("""
-config-map-source
+config-map-source                   api.core.v1.ConfigMapNodeConfigSource
     namespace!                          dns-label : namespace must be set
     name!                               dns-subdomain : name must be set
     kubeletConfigKey!                   config-key : kubeletConfigKey must be set

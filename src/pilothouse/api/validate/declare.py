@@ -34,21 +34,28 @@ def every(*rules: Rule) -> Rule:
 # Rules for values
 
 
-def matches(check: Callable[[Any], Sequence[str]], joined: str | None = None, text: str = "{}") -> Rule:
+class Matches:
     """A rule of names.py, with a cause for each message, or one for all of them, `joined` by a text.
 
     `text` is put around each message.
     """
 
-    def rule(value: Any, path: str, errs: Errors) -> None:
-        wrong = check(value)
-        if wrong and joined is not None:
-            errs.invalid(path, value, text.format(joined.join(wrong)))
+    __slots__ = ("check", "joined", "text")
+
+    def __init__(
+        self, check: Callable[[Any], Sequence[str]], joined: str | None = None, text: str = "{}"
+    ) -> None:
+        self.check = check
+        self.joined = joined
+        self.text = text
+
+    def __call__(self, value: Any, path: str, errs: Errors) -> None:
+        wrong = self.check(value)
+        if wrong and self.joined is not None:
+            errs.invalid(path, value, self.text.format(self.joined.join(wrong)))
         else:
             for message in wrong:
-                errs.invalid(path, value, text.format(message))
-
-    return rule
+                errs.invalid(path, value, self.text.format(message))
 
 
 def nonempty(*rules: Rule, why: str = "") -> Rule:
@@ -125,20 +132,20 @@ def finds_fault(rule: Rule, value: Any) -> bool:
     return bool(errs)
 
 
-driver_name = nonempty(max_bytes(63), matches(lambda name: names.dns_subdomain(name.lower())))
+driver_name = nonempty(max_bytes(63), Matches(lambda name: names.dns_subdomain(name.lower())))
 nonnegative = holds(lambda value: value >= 0, common.NEGATIVE)
-dns_label = matches(names.dns_label)
-dns1035_label = matches(names.dns1035_label)
-dns_subdomain = matches(names.dns_subdomain)
-qualified_name = matches(names.qualified_name)
-path_segment = matches(names.path_segment)
-label_value = matches(names.label_value)
-mixed_case_label = matches(
+dns_label = Matches(names.dns_label)
+dns1035_label = Matches(names.dns1035_label)
+dns_subdomain = Matches(names.dns_subdomain)
+qualified_name = Matches(names.qualified_name)
+path_segment = Matches(names.path_segment)
+label_value = Matches(names.label_value)
+mixed_case_label = Matches(
     lambda name: names.dns1035_label(name.lower()), ",", "may have mixed case, but should otherwise match: {}"
 )
-port_name = matches(names.port_name)
-port = matches(names.port_number)
-user_id = matches(names.user_id)
+port_name = Matches(names.port_name)
+port = Matches(names.port_number)
+user_id = Matches(names.user_id)
 
 
 def domain_prefixed_path(value: str, path: str, errs: Errors) -> None:

@@ -12,26 +12,26 @@ from pilothouse.api.values.fields import Errors, Object
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
 
-rules = Rules()
-_slice = rules.kind(f"""
+rules = Rules(__name__)
+_slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
     addressType!                        FQDN|IPv4|IPv6
     ports[]                             most:{MAX_PORTS}
     if #ports <= {MAX_PORTS}
       ports[]
         name+                           dns-label
-        name                            unique
+        name~                           unique
         protocol*                       SCTP|TCP|UDP
-        appProtocol?                    qualified-name
+        appProtocol                     qualified-name
     if not $unchanged
       endpoints[]                       most:{MAX_ENDPOINTS}
       if #endpoints <= {MAX_ENDPOINTS}
         endpoints[]
           addresses[]!                  most:100 : must contain at least 1 address
           @addresses
-          nodeName?                     dns-subdomain
+          nodeName                      dns-subdomain
           deprecatedTopology[]          most:16
-          deprecatedTopology?           labels
-          hostname?                     dns-label
+          deprecatedTopology            labels
+          hostname                      dns-label
           hints.forZones[]              most:8
           if #hints.forZones <= 8
             hints.forZones[]            unique-first:.name

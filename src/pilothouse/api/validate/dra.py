@@ -28,11 +28,12 @@ Requests = dict[str, set[str]]
 """Names of a claim's requests -> names of their alternatives."""
 
 rules = Rules(
+    __name__,
     validate_template_metadata,
-    interface_address=d.matches(names.interface_address),
-    c_identifier=d.matches(names.c_identifier),
+    interface_address=d.Matches(names.interface_address),
+    c_identifier=d.Matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
-    share_id=d.matches(normal_uuid),
+    share_id=d.Matches(normal_uuid),
     conditions=validate_conditions,
 )
 
@@ -44,7 +45,7 @@ def _name(item: Object) -> str:
 # Claims
 
 rules.define("""
-device-request
+device-request                      api.resource.v1.ExactDeviceRequest|DeviceSubRequest
     deviceClassName!                    dns-subdomain
     selectors[]                         most:32 selector
     if allocationMode == All
@@ -61,21 +62,21 @@ device-request
         value                           label-value
       operator!                         Equal|Exists
       effect+                           NoExecute|NoSchedule
-selector
+selector                            api.resource.v1.DeviceSelector
     cel*
       expression                        device-expression
-requests
+requests                            api.resource.v1.DeviceConstraint|DeviceClaimConfiguration|DeviceAllocationConfiguration
     requests[]                          most:32 unique: reference
-configuration
+configuration                       api.resource.v1.DeviceClaimConfiguration|DeviceAllocationConfiguration|DeviceClassConfiguration
     opaque*
       driver                            driver-name
       parameters*                       raw
-device-place
+device-place                        api.resource.v1.DeviceRequestAllocationResult|AllocatedDeviceStatus
     driver                              driver-name
     pool!                               max:253 pool-parts
     device                              dns-label
 """)
-_claim_devices = rules.table("""
+_claim_devices = rules.table("api.resource.v1.ResourceClaimSpec")("""
     devices.requests[]                  most:32 unique:name
       name                              dns-label
       if not exactly given and not firstAvailable
@@ -83,7 +84,7 @@ _claim_devices = rules.table("""
       if exactly given and firstAvailable
         invalid                         show:null : exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set
       elif exactly given
-        exactly?                        device-request
+        exactly                         device-request
       if not exactly given
         firstAvailable[]                most:8 unique:name
           name                          dns-label
@@ -100,17 +101,17 @@ _claim_devices = rules.table("""
       @requests
       @configuration
 """)
-_allocation = rules.table("""
+_allocation = rules.table("api.resource.v1.AllocationResult")("""
     devices.results[]                   most:32
       request                           reference
       @device-place
       @binding
-      shareID?                          share-id
+      shareID                           share-id
     devices.config[]                    most:64
       source!                           FromClaim|FromClass
       @requests
       @configuration
-    nodeSelector?                       node-selector
+    nodeSelector                        node-selector
 """)
 """Around the spec and the allocation of a claim are the names of its requests."""
 
@@ -129,7 +130,7 @@ def validate_claim(obj: Object, errs: Errors) -> None:
 
 validate_claim_update = d.fixed("spec", {}, show="api.resource.v1.ResourceClaimSpec")
 """Validates a changed claim; its spec is immutable."""
-validate_claim_template = rules.kind("""
+validate_claim_template = rules.kind("resource.k8s.io/v1 ResourceClaimTemplate")("""
     spec.metadata                       template-metadata
     spec.spec
       @claim-spec
@@ -177,7 +178,7 @@ def validate_attribute_name(name: str, path: str, errs: Errors) -> None:
         _identifier(local, path, errs)
 
 
-_identifier = d.every(d.max_bytes(32), d.matches(names.c_identifier))
+_identifier = d.every(d.max_bytes(32), d.Matches(names.c_identifier))
 
 
 @rules
@@ -203,7 +204,7 @@ def validate_raw(value: Any, path: str, errs: Errors) -> None:
 
 # Status of claims
 
-_reserved = rules.table("""
+_reserved = rules.table("api.resource.v1.ResourceClaimStatus")("""
     reservedFor[]                       most:256 unique:uid
       resource!
       name!
@@ -256,13 +257,13 @@ def _device_id(device: Object) -> str:
     return f"{text}/{share}" if share else text
 
 
-_share_id = rules.table("""
-    shareID?                            share-id
+_share_id = rules.table("api.resource.v1.AllocatedDeviceStatus")("""
+    shareID                             share-id
 """)
-_device_status = rules.table("""
+_device_status = rules.table("api.resource.v1.AllocatedDeviceStatus")("""
     conditions[]                        most:8
-    conditions?                         conditions
-    data?                               raw
+    conditions                          conditions
+    data                                raw
     networkData.interfaceName+          max:256
     networkData.hardwareAddress+        max:128
     networkData.ips[]                   most:16 unique: interface-address
@@ -279,7 +280,7 @@ def _pool_parts(name: str, path: str, errs: Errors) -> None:
 validate_pool_name = d.nonempty(d.max_bytes(253), _pool_parts)
 
 
-_binding_names = rules.table("""
+_binding_names = rules.table("api.resource.v1.Device|DeviceRequestAllocationResult")("""
     bindingConditions[]                 most:4 unique: qualified-name
     bindingFailureConditions[]          most:4 unique: qualified-name
 """)
@@ -308,12 +309,12 @@ def validate_binding(device: Object, path: str, errs: Errors) -> None:
 _class = """
     spec.selectors[]                    most:32 {selector}
     spec.config[]                       most:32 configuration
-    spec.extendedResourceName?          extended
+    spec.extendedResourceName           extended
 """
-validate_device_class = rules.kind(_class.format(selector="selector"))
-_unchanged_class = rules.kind(_class.format(selector="stored-selector"))
+validate_device_class = rules.kind("resource.k8s.io/v1 DeviceClass")(_class.format(selector="selector"))
+_unchanged_class = rules.kind("resource.k8s.io/v1 DeviceClass")(_class.format(selector="stored-selector"))
 rules.define("""
-stored-selector
+stored-selector                     api.resource.v1.DeviceSelector
     cel*
 """)
 

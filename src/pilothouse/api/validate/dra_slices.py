@@ -34,6 +34,7 @@ _SEMANTIC = Pattern(
 )
 
 rules = Rules(
+    __name__,
     validate_binding,
     validate_node_selector,
     pool_name=validate_pool_name,
@@ -46,7 +47,7 @@ def _name(item: Object) -> str:
     return str(item.get("name", ""))
 
 
-_slice = rules.kind("""
+_slice = rules.kind("resource.k8s.io/v1 ResourceSlice")("""
     spec.driver                         driver-name
     spec.pool.name                      pool-name
     spec.pool.resourceSliceCount        >=1 : must be greater than zero
@@ -60,7 +61,7 @@ _slice = rules.kind("""
     spec.devices[]                      unique:name
       name                              dns-label
       @properties
-      attributes?                       attributes
+      attributes                        attributes
       @capacities
       @changed-taints
       consumesCounters[]                most:2 unique:counterSet
@@ -75,7 +76,7 @@ _slice = rules.kind("""
       name!                             dns-label
       @counters
 """)
-_taints = rules.table("""
+_taints = rules.table("api.resource.v1.Device")("""
     taints[]                            most:16
       key                               qualified-name
       value                             label-value
@@ -121,20 +122,20 @@ def _changed_taints(device: Object, path: str, errs: Errors, stored: _Stored) ->
 
 
 rules.define("""
-place
+place                               api.resource.v1.ResourceSliceSpec
     if nodeName given and not nodeName
       nodeName                          never : must be either unset or set to a non-empty string
     nodeName+                           dns-subdomain
-    nodeSelector?                       node-selector one-term
-    allNodes?                           unset-or-true
-    perDeviceNodeSelection?             unset-or-true
+    nodeSelector                        node-selector one-term
+    allNodes                            unset-or-true
+    perDeviceNodeSelection              unset-or-true
     @one-place
-device-place
+device-place                        api.resource.v1.Device
     if nodeName given and not nodeName
       nodeName                          never : must not be empty
     nodeName+                           dns-subdomain
-    nodeSelector?                       node-selector
-    allNodes?                           unset-or-true
+    nodeSelector                        node-selector
+    allNodes                            unset-or-true
     @one-device-place
 """)
 
@@ -187,9 +188,9 @@ def _capacities(device: Object, path: str, errs: Errors) -> None:
         _capacity(value, shared, f"{path}.capacity[{name}].requestPolicy", errs)
 
 
-_attribute = rules.table("""
-    string?                             max:64
-    version?                            semantic max:64
+_attribute = rules.table("api.resource.v1.DeviceAttribute")("""
+    string                              max:64
+    version                             semantic max:64
     @one-value
 """)
 
@@ -205,7 +206,7 @@ def _one_value(attribute: Object, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-counters
+counters                            api.resource.v1.DeviceCounterConsumption|CounterSet
     counters! most-counters
 """)
 

@@ -15,13 +15,13 @@ _FIXED = (
     "involvedObject reason message source firstTimestamp lastTimestamp count reason type"
     " eventTime action related"
 )
-rules = Rules()
-_series = rules.kind("""
+rules = Rules(__name__)
+_series = rules.kind("v1 Event")("""
     if series given
       series.count                      >=2 show: : should be at least 2
       series.lastObservedTime!
 """)
-_strict = rules.kind("""
+_strict = rules.kind("v1 Event")("""
     eventTime!
     type                                known-type
     firstTimestamp+                     never show: : needs to be unset
@@ -32,7 +32,7 @@ _strict = rules.kind("""
 """)
 
 
-_reported = rules.kind("""
+_reported = rules.kind("v1 Event")("""
     if $
       reportingComponent!               as:reportingController
       reportingComponent                qualified-name as:reportingController

@@ -14,12 +14,13 @@ MAX_HASH_BITS = 60
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
 
 rules = Rules(
+    __name__,
     alone_in_groups=d.alone("api groups"),
     alone_in_namespaces=d.alone("namespaces"),
     alone_in_resources=d.alone("resources"),
     alone_in_urls=d.alone("non-resource URLs"),
     alone_in_verbs=d.alone("verbs"),
-    namespace=d.matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}"),
+    namespace=d.Matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}"),
 )
 
 
@@ -62,20 +63,20 @@ MANDATORY_LEVELS: dict[str, Object] = {
 # Flow schemas
 
 rules.define("""
-verbs
+verbs                               api.flowcontrol.v1.ResourcePolicyRule|NonResourcePolicyRule
     if verbs has *
       verbs                             alone-in-verbs
     else
-      verbs?                            known-verbs
-conditions
+      verbs                             known-verbs
+conditions                          api.flowcontrol.v1.FlowSchemaStatus|PriorityLevelConfigurationStatus
     conditions[]                        unique-first:.type
       type!                             : must not be empty
 """)
-validate_flow_schema = rules.kind("""
+validate_flow_schema = rules.kind("flowcontrol.apiserver.k8s.io/v1 FlowSchema")("""
     spec.matchingPrecedence             >=1 : must be a positive value
     spec.matchingPrecedence             <=10000 : must not be greater than 10000
     @only-exempt-is-first
-    spec.distinguisherMethod?           method
+    spec.distinguisherMethod            method
     spec.priorityLevelConfiguration.name! dns-subdomain : must reference a priority level
     spec.rules[]
       subjects[]!                       : subjects must contain at least one value
@@ -118,10 +119,12 @@ validate_flow_schema = rules.kind("""
         else
           nonResourceURLs[]             url
     @mandatory-schema
-    status?                             conditions
+    status                              conditions
 """)
 validate_flow_schema_update = d.anew(validate_flow_schema)
-validate_conditions_status = rules.change("status? conditions")
+validate_conditions_status = rules.change(
+    "flowcontrol.apiserver.k8s.io/v1 FlowSchema|PriorityLevelConfiguration"
+)("status conditions")
 """The status of a flow schema or priority level."""
 
 
@@ -165,7 +168,7 @@ def _url_fault(url: str) -> list[str]:
     return []
 
 
-rules.add("url", d.matches(_url_fault))
+rules.add("url", d.Matches(_url_fault))
 
 
 @rules
@@ -179,17 +182,17 @@ def _mandatory_schema(obj: Object, path: str, errs: Errors) -> None:
 # Priority levels
 
 rules.define("""
-shares
-    nominalConcurrencyShares?           >=0 : must be a non-negative integer
-lendable
-    lendablePercent?                    0..100 : must be between 0 and 100, inclusive
+shares                              api.flowcontrol.v1.LimitedPriorityLevelConfiguration|ExemptPriorityLevelConfiguration
+    nominalConcurrencyShares            >=0 : must be a non-negative integer
+lendable                            api.flowcontrol.v1.LimitedPriorityLevelConfiguration|ExemptPriorityLevelConfiguration
+    lendablePercent                     0..100 : must be between 0 and 100, inclusive
 """)
-validate_priority_level = rules.kind(f"""
+validate_priority_level = rules.kind("flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration")(f"""
     @named-as-its-type
     spec                                by:type
       when Exempt
         limited-?                       : must be nil if the type is not Limited
-        exempt?                         shares lendable
+        exempt                          shares lendable
       when Limited
         exempt-?                        : must be nil if the type is Limited
         limited*                        : must not be empty when type is Limited
@@ -205,9 +208,9 @@ validate_priority_level = rules.kind(f"""
             when Reject
               queuing-?                 : must be nil if limited.limitResponse.type is not Limited
           @lendable
-          borrowingLimitPercent?        >=0 : if specified, must be a non-negative integer
+          borrowingLimitPercent         >=0 : if specified, must be a non-negative integer
     @mandatory-level
-    status?                             conditions
+    status                              conditions
 """)
 validate_priority_level_update = d.anew(validate_priority_level)
 

@@ -31,7 +31,7 @@ class _Job:
         return self.pods.get("succeeded") or self.pods.get("failed")
 
 
-_counts = status("active succeeded failed ready terminating")
+_counts = status("batch/v1 Job", "active succeeded failed ready terminating")
 
 
 def validate_job_status(obj: Object, old: Object, errs: Errors) -> None:

@@ -16,6 +16,7 @@ _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_ENDS = ("/..", "/.")
 
 rules = Rules(
+    __name__,
     no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
     absolute=d.holds(lambda path: path.startswith("/"), "must be an absolute path"),
 )
@@ -23,9 +24,9 @@ rules = Rules(
 # Ingresses
 
 
-_ingress = rules.table("""
+_ingress = rules.table("api.networking.v1.IngressSpec")("""
     @backend-or-rules
-    defaultBackend?                     backend
+    defaultBackend                      backend
     rules[]
       host+                             no-address host
       if not $any_wildcard
@@ -35,7 +36,7 @@ _ingress = rules.table("""
     tls[]
       hosts[]                           host
       secretName+                       $any_secret?:dns-subdomain
-    ingressClassName?                   dns-subdomain
+    ingressClassName                    dns-subdomain
 """)
 
 
@@ -60,8 +61,8 @@ def _host(host: str, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-http
-    http?
+http                                api.networking.v1.IngressRule
+    http
       paths[]!
         if pathType given
           if pathType in Exact|Prefix
@@ -95,12 +96,12 @@ def _without_steps(text: str, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-backend
+backend                             api.networking.v1.IngressBackend
     if resource given and service given
       invalid                           : cannot set both resource and service backends
     else
-      resource?
-        apiGroup?                       dns-subdomain
+      resource
+        apiGroup                        dns-subdomain
         kind!                           path-segment
         name!                           path-segment
       if service given
@@ -147,7 +148,7 @@ def validate_ingress_status(obj: Object, old: Object, errs: Errors) -> None:
     _ingress_status(obj, errs, {i.get("ip", "") for i in _balancer_ingress(old)})
 
 
-_ingress_status = rules.kind("""
+_ingress_status = rules.kind("networking.k8s.io/v1 Ingress")("""
     status.loadBalancer.ingress[]
       ip+                               legacy-ip
       hostname+                         dns-subdomain no-address
@@ -170,16 +171,16 @@ def ingress_status_warnings(obj: Object) -> list[str]:
 
 # Ingress classes
 
-validate_ingress_class = rules.kind("""
+validate_ingress_class = rules.kind("networking.k8s.io/v1 IngressClass")("""
     spec.controller                     max:250 domain-prefixed-path
-    spec.parameters?
-      apiGroup?                         dns-subdomain
+    spec.parameters
+      apiGroup                          dns-subdomain
       kind!                             path-segment
       name!                             path-segment
       scope*                            Cluster|Namespace
       if scope == Namespace
         namespace*                      : `parameters.scope` is set to 'Namespace'
-        namespace?                      dns-label
+        namespace                       dns-label
       if scope == Cluster
         namespace-?                     : `parameters.scope` is set to 'Cluster'
 """)
@@ -188,8 +189,8 @@ validate_ingress_class_update = d.change(d.fixed("spec.controller", ""), d.anew(
 # Network policies
 
 
-_network_policy = rules.kind("""
-    spec.podSelector?                   $any_value?any-selector:label-selector
+_network_policy = rules.kind("networking.k8s.io/v1 NetworkPolicy")("""
+    spec.podSelector                    $any_value?any-selector:label-selector
     spec.ingress[]
       ports[]                           policy-port
       from[]                            peer
@@ -197,18 +198,18 @@ _network_policy = rules.kind("""
       ports[]                           policy-port
       to[]                              peer
     if #spec.policyTypes > 2
-      spec.policyTypes?                 never : may not specify more than two policyTypes
+      spec.policyTypes                  never : may not specify more than two policyTypes
     else
       spec.policyTypes[]                Ingress|Egress
 """)
 rules.define("""
-policy-port
-    protocol?                           TCP|UDP|SCTP
+policy-port                         api.networking.v1.NetworkPolicyPort
+    protocol                            TCP|UDP|SCTP
     @port-and-end
-peer
-    podSelector?                        $any_value?any-selector:label-selector
-    namespaceSelector?                  $any_value?any-selector:label-selector
-    ipBlock?                            block
+peer                                api.networking.v1.NetworkPolicyPeer
+    podSelector                         $any_value?any-selector:label-selector
+    namespaceSelector                   $any_value?any-selector:label-selector
+    ipBlock                             block
     if none-of podSelector,namespaceSelector,ipBlock
       required                          : must specify a peer
     elif ipBlock given and several-of podSelector,namespaceSelector,ipBlock
@@ -297,7 +298,7 @@ def ip_address_name(name: str, prefix: bool = False) -> list[str]:
     return list(names.ip(name))
 
 
-validate_ip_address = rules.kind("""
+validate_ip_address = rules.kind("networking.k8s.io/v1 IPAddress")("""
     spec.parentRef*
       group+                            dns-subdomain
       resource!                         path-segment
@@ -316,7 +317,7 @@ def validate_service_cidr(obj: Object, errs: Errors) -> None:
         errs.invalid(path, {"CIDRs": cidrs}, "may only hold up to 2 values")
         return
     for i, cidr in enumerate(cidrs):
-        d.matches(names.cidr)(cidr, f"{path}[{i}]", errs)
+        d.Matches(names.cidr)(cidr, f"{path}[{i}]", errs)
     if _of_one_family(cidrs):
         why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         errs.invalid(path, cidrs, why)

@@ -8,7 +8,7 @@ from pilothouse.api.validate.tables import Rules
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(tolerations=validate_tolerations)
+rules = Rules(__name__, tolerations=validate_tolerations)
 
 
 @rules
@@ -26,10 +26,10 @@ def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
         seen.add(same)
 
 
-validate_runtime_class = rules.kind("""
+validate_runtime_class = rules.kind("node.k8s.io/v1 RuntimeClass")("""
     handler!                            dns-label
-    overhead?                           overhead
-    scheduling.nodeSelector?            labels
-    scheduling.tolerations?             tolerations no-doubles
+    overhead                            overhead
+    scheduling.nodeSelector             labels
+    scheduling.tolerations              tolerations no-doubles
 """)
 validate_runtime_class_update = d.change(d.anew(validate_runtime_class), d.fixed("handler", ""))

@@ -38,12 +38,12 @@ _TAKES_MOUNT_OPTIONS = (
 )
 
 
-_spec = sources.rules.table(f"""
+_spec = sources.rules.table("api.core.v1.PersistentVolumeSpec")(f"""
     if $inline
       claimRef-,capacity-               : may not be specified {_INLINE}
       csi*                              : has to be specified {_INLINE}
     accessModes!
-    accessModes?                        access-modes
+    accessModes                         access-modes
     if $inline
       if persistentVolumeReclaimPolicy and persistentVolumeReclaimPolicy != Retain
         forbidden                       at:persistentVolumeReclaimPolicy : may only be Retain {_INLINE}
@@ -51,7 +51,7 @@ _spec = sources.rules.table(f"""
     else
       @capacity
       persistentVolumeReclaimPolicy+    Delete|Recycle|Retain
-      nodeAffinity?
+      nodeAffinity
         required*                       node-selector : must specify required node constraints
     @iscsi-portal
     first-of                            : {sources.MORE_THAN_ONE} / must specify a volume type
@@ -88,7 +88,7 @@ _spec = sources.rules.table(f"""
         forbidden                       at:volumeMode : may not specify volumeMode other than Filesystem {_INLINE}
     else
       storageClassName+                 dns-subdomain
-      volumeMode?                       Block|Filesystem
+      volumeMode                        Block|Filesystem
     if volumeAttributesClassName given
       volumeAttributesClassName!        dns-subdomain : an empty string is disallowed
       csi*                              : has to be specified when using volumeAttributesClassName

@@ -31,7 +31,7 @@ _RESIZE = (
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
-rules = Rules()
+rules = Rules(__name__)
 
 
 @rules
@@ -50,19 +50,19 @@ def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
 
 
 rules.define("""
-claim-spec
+claim-spec                          api.core.v1.PersistentVolumeClaimSpec
     accessModes!                        : at least 1 access mode is required
-    selector?                           $any_selector?any-selector:label-selector
-    accessModes?                        access-modes
+    selector                            $any_selector?any-selector:label-selector
+    accessModes                         access-modes
     @storage
     storageClassName+                   dns-subdomain
-    volumeMode?                         Block|Filesystem
-    dataSource?                         data-source
-    dataSourceRef?                      data-source
+    volumeMode                          Block|Filesystem
+    dataSource                          data-source
+    dataSourceRef                       data-source
       namespace+                        dns-label
     @one-data-source
     volumeAttributesClassName+          dns-subdomain
-data-source
+data-source                         api.core.v1.TypedLocalObjectReference|TypedObjectReference
     name!
     kind!
     if not apiGroup and kind != PersistentVolumeClaim

@@ -22,7 +22,7 @@ _RESERVED = (
 
 _head = """
     spec.failurePolicy*                 Fail|Ignore
-    spec.paramKind?
+    spec.paramKind
       apiVersion!                       group-version
       kind!                             mixed-case-label
     spec.matchConstraints*
@@ -31,10 +31,10 @@ _head = """
       {operations}
 """
 _expressions = """
-    spec.matchConditions?               match-conditions
+    spec.matchConditions                match-conditions
     spec.variables[]                    variable
 """
-_validating_policy = rules.kind(
+_validating_policy = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy")(
     _head.format(operations="")
     + _expressions
     + """
@@ -45,7 +45,7 @@ _validating_policy = rules.kind(
     @audit-annotations
 """
 )
-_mutating_policy = rules.kind(
+_mutating_policy = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicy")(
     _head.format(operations="@mutating-operations")
     + _expressions
     + """
@@ -55,7 +55,7 @@ _mutating_policy = rules.kind(
 )
 """Around policies is what checks their expressions."""
 rules.define("""
-match-resources
+match-resources                     api.admissionregistration.v1.MatchResources
     matchPolicy*                        Equivalent|Exact
     namespaceSelector*                  label-selector
     objectSelector*                     label-selector
@@ -67,15 +67,15 @@ match-resources
       @operations-rule
 """)
 rules.define("""
-mutating-operations
+mutating-operations                 api.admissionregistration.v1.MatchResources
     resourceRules[=]
       operations[=]                     *|CONNECT|CREATE|UPDATE
-param-ref
+param-ref                           api.admissionregistration.v1.ParamRef
     if name
       name                              path-segment
       if selector given
         forbidden                       at:name : name and selector are mutually exclusive
-    selector?                           label-selector
+    selector                            label-selector
     if selector given and name
       forbidden                         at:selector : name and selector are mutually exclusive
     if not selector given and not name
@@ -148,10 +148,10 @@ def _validation(validation: Object, path: str, errs: Errors, expressions: Expres
     _message(validation, path, errs)
 
 
-_message = rules.table("""
+_message = rules.table("api.admissionregistration.v1.Validation")("""
     messageExpression+                  not-blank
     message+                            not-blank one-line
-    reason?                             Forbidden|Invalid|RequestEntityTooLarge
+    reason                              Forbidden|Invalid|RequestEntityTooLarge
 """)
 
 
@@ -221,11 +221,11 @@ def _mutation(mutation: Object, path: str, errs: Errors, expressions: Expression
             errs.invalid(f"{path}.{other}", f"{{{other}}}", why)
 
 
-validate_policy_status = rules.change("""
+validate_policy_status = rules.change("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy")("""
     status.typeChecking.expressionWarnings[]
       warning!
       fieldRef!
-    status.conditions?                  conditions
+    status.conditions                   conditions
 """)
 """The status of a policy of either kind."""
 
@@ -233,11 +233,11 @@ validate_policy_status = rules.change("""
 
 _binding = """
     spec.policyName!                    dns-subdomain
-    spec.paramRef?                      param-ref
+    spec.paramRef                       param-ref
       parameterNotFoundAction!          Deny|Allow
-    spec.matchResources?                match-resources
+    spec.matchResources                 match-resources
 """
-validate_validating_binding = rules.kind(
+validate_validating_binding = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding")(
     _binding
     + """
     spec.validationActions[]            unique: Audit|Deny|Warn
@@ -246,4 +246,6 @@ validate_validating_binding = rules.kind(
     spec.validationActions!             : at least one validation action is required
 """
 )
-validate_mutating_binding = rules.kind(_binding + "    spec.matchResources? mutating-operations\n")
+validate_mutating_binding = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding")(
+    _binding + "    spec.matchResources mutating-operations\n"
+)

@@ -6,17 +6,17 @@ from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.tables import Rules
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
+rules = Rules(__name__, validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
 
 
-_budget = rules.kind("""
+_budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     if spec.minAvailable given and spec.maxUnavailable given
       spec
         invalid                         show:api.policy.v1.PodDisruptionBudgetSpec : minAvailable and maxUnavailable cannot be both set
-    spec.minAvailable?                  int-or-percent at-most-100-percent
-    spec.maxUnavailable?                int-or-percent at-most-100-percent
-    spec.selector?                      $?any-selector:label-selector
-    spec.unhealthyPodEvictionPolicy?    AlwaysAllow|IfHealthyBudget
+    spec.minAvailable                   int-or-percent at-most-100-percent
+    spec.maxUnavailable                 int-or-percent at-most-100-percent
+    spec.selector                       $?any-selector:label-selector
+    spec.unhealthyPodEvictionPolicy     AlwaysAllow|IfHealthyBudget
 """)
 
 
@@ -25,8 +25,8 @@ def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> Non
     _budget(obj, errs, d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))
 
 
-validate_budget_status = rules.change("""
-    status.conditions?                  conditions
+validate_budget_status = rules.change("policy/v1 PodDisruptionBudget")("""
+    status.conditions                   conditions
     status.disruptionsAllowed           >=0
     status.currentHealthy               >=0
     status.desiredHealthy               >=0

@@ -32,7 +32,7 @@ _ONE = Quantity(1)
 _MAX_MILLI = (2**63 - 1) // 1000
 
 
-rules = Rules()
+rules = Rules(__name__)
 
 
 @rules
@@ -45,9 +45,9 @@ def validate_quota(quota: Object, errs: Errors) -> None:
     validate_quota_status(quota, errs)
 
 
-validate_quota_status = rules.kind("""
-    status.hard?                        quantities
-    status.used?                        quantities
+validate_quota_status = rules.kind("v1 ResourceQuota")("""
+    status.hard                         quantities
+    status.used                         quantities
 """)
 
 
@@ -118,7 +118,7 @@ _ONLY_EXISTS = (
     " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or"
     " ResourceQuotaScopeCrossNamespacePodAffinity"
 )
-_scope_values = rules.table("""
+_scope_values = rules.table("api.core.v1.ScopedResourceSelectorRequirement")("""
     if operator in In|NotIn
       values!                           : must be at least one value when `operator` is 'In' or 'NotIn' for scope selector
     elif operator in Exists|DoesNotExist

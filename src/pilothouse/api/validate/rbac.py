@@ -8,7 +8,7 @@ from pilothouse.api.values.fields import Errors, Object
 
 GROUP = "rbac.authorization.k8s.io"
 
-rules = Rules()
+rules = Rules(__name__)
 
 _rules = """
     rules[]
@@ -21,13 +21,13 @@ _rules = """
         apiGroups!                      : resource rules must supply at least one api group
         resources!                      : resource rules must supply at least one resource
 """
-validate_role = rules.kind(
+validate_role = rules.kind("rbac.authorization.k8s.io/v1 Role")(
     _rules.format(namespaced="nonResourceURLs never : namespaced rules cannot apply to non-resource URLs")
 )
 validate_role_update = d.anew(validate_role)
 
 
-_cluster_role = rules.kind(f"""
+_cluster_role = rules.kind("rbac.authorization.k8s.io/v1 ClusterRole")(f"""
     {_rules.format(namespaced="")}
     if aggregationRule given
       aggregationRule.clusterRoleSelectors[]! $?any-selector:label-selector compiles : at least one clusterRoleSelector required if aggregationRule is non-nil
@@ -63,8 +63,12 @@ _binding = f"""
         else
           kind                          ServiceAccount|User|Group
 """
-validate_role_binding = rules.kind(_binding.format(kinds="Role|ClusterRole", namespace=""))
-validate_cluster_role_binding = rules.kind(_binding.format(kinds="only:ClusterRole", namespace="namespace!"))
+validate_role_binding = rules.kind("rbac.authorization.k8s.io/v1 RoleBinding")(
+    _binding.format(kinds="Role|ClusterRole", namespace="")
+)
+validate_cluster_role_binding = rules.kind("rbac.authorization.k8s.io/v1 ClusterRoleBinding")(
+    _binding.format(kinds="only:ClusterRole", namespace="namespace!")
+)
 validate_role_binding_update = validate_cluster_role_binding_update = d.fixed(
     "roleRef", {}, show="api.rbac.v1.RoleRef", why="cannot change roleRef"
 )

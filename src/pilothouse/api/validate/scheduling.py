@@ -8,7 +8,7 @@ HIGHEST_USER_PRIORITY = 1_000_000_000
 SYSTEM_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
 
-rules = Rules()
+rules = Rules(__name__)
 
 
 @rules
@@ -32,7 +32,7 @@ def _system_fault(name: str, value: int, is_default: bool) -> str:
     return f"globalDefault of {name} PriorityClass must be false" if is_default else ""
 
 
-validate_priority_class = rules.kind("""
+validate_priority_class = rules.kind("scheduling.k8s.io/v1 PriorityClass")("""
     @value
     if preemptionPolicy given
       preemptionPolicy!                 PreemptLowerPriority|Never

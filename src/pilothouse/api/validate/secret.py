@@ -11,7 +11,7 @@ from pilothouse.api.values.fields import Errors, Object, key
 MAX_SIZE = 1024 * 1024
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
-_key = d.matches(names.config_map_key)
+_key = d.Matches(names.config_map_key)
 _fixed_type = d.fixed("type", "")
 _FIXED = "field is immutable when `immutable` is set"
 _NEEDED = {

@@ -25,6 +25,7 @@ _ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 _ONCE = "may not change once set"
 
 rules = Rules(
+    __name__,
     port_or_name=validate_port_number_or_name,
     no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
 )
@@ -43,7 +44,7 @@ def needs_health_check(spec: Object) -> bool:
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
-_service = rules.kind(f"""
+_service = rules.kind("v1 Service")(f"""
     @matching-topology
     if not spec.ports and spec.type != ExternalName
       if not spec.clusterIPs has None or #spec.clusterIPs != 1
@@ -58,9 +59,9 @@ _service = rules.kind(f"""
         name!
       port                              port
       protocol!                         SCTP|TCP|UDP
-      targetPort=0                      port-or-name
-      appProtocol?                      qualified-name
-    spec.selector?                      labels
+      targetPort                        port-or-name
+      appProtocol                       qualified-name
+    spec.selector                       labels
     spec.sessionAffinity!               ClientIP|None
     if spec.sessionAffinity == None
       spec.sessionAffinityConfig-?      : must not be set when session affinity is None
@@ -68,26 +69,26 @@ _service = rules.kind(f"""
       spec.sessionAffinityConfig*       : when session affinity type is ClientIP
         clientIP*                       : when session affinity type is ClientIP
           timeoutSeconds*               : when session affinity type is ClientIP
-          timeoutSeconds?               1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
+          timeoutSeconds                1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
     @cluster-ips
     spec.externalIPs[]                  external-ip
     spec.type!                          ClusterIP|ExternalName|LoadBalancer|NodePort
     if spec.type == ClusterIP
       spec.ports[]
         nodePort-                       : may not be used when `type` is 'ClusterIP'
-    spec.ports?                         unlike-ports
+    spec.ports                          unlike-ports
     @source-ranges
     if spec.type == LoadBalancer
       spec.allocateLoadBalancerNodePorts* as-root:allocateLoadBalancerNodePorts
-      spec.loadBalancerClass?           qualified-name
+      spec.loadBalancerClass            qualified-name
     else
       spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {_ONLY_LOAD_BALANCER}
     spec
       @external-traffic
     if spec.type in NodePort|LoadBalancer|ClusterIP
       spec.internalTrafficPolicy*
-    spec.internalTrafficPolicy?         Cluster|Local
-    spec.trafficDistribution?           PreferClose|PreferSameZone|PreferSameNode
+    spec.internalTrafficPolicy          Cluster|Local
+    spec.trafficDistribution            PreferClose|PreferSameZone|PreferSameNode
 """)
 
 
@@ -172,9 +173,9 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str]
                 errs.invalid(f"{path}[{i}]", address, why)
 
 
-_families = rules.table("""
+_families = rules.table("api.core.v1.ServiceSpec")("""
     ipFamilies[]                        unique: IPv4|IPv6
-    ipFamilyPolicy?                     PreferDualStack|RequireDualStack|SingleStack
+    ipFamilyPolicy                      PreferDualStack|RequireDualStack|SingleStack
 """)
 
 
@@ -283,9 +284,9 @@ def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
     validate_service(service, errs, old)
 
 
-_balancer_class = rules.kind(f"""
+_balancer_class = rules.kind("v1 Service")(f"""
     if spec.type == LoadBalancer
-      spec.loadBalancerClass?           qualified-name
+      spec.loadBalancerClass            qualified-name
     else
       spec.loadBalancerClass-?          : {_ONLY_LOAD_BALANCER}
 """)
@@ -344,7 +345,7 @@ def validate_service_status_update(service: Object, old: Object, errs: Errors) -
     _balancer_status(service, errs, {i.get("ip", "") for i in before})
 
 
-_balancer_status = rules.kind("""
+_balancer_status = rules.kind("v1 Service")("""
     if spec.type != LoadBalancer
       status.loadBalancer.ingress-      : may only be used when `spec.type` is 'LoadBalancer'
     else
@@ -352,7 +353,7 @@ _balancer_status = rules.kind("""
         ip+                             legacy-ip
         if ip
           ipMode*                       : must be specified when `ip` is set
-          ipMode?                       Proxy|VIP
+          ipMode                        Proxy|VIP
         else
           ipMode-?                      : may not be specified when `ip` is not set
         hostname+                       dns-subdomain no-address
@@ -401,18 +402,18 @@ def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = Non
 
 
 rules.define("""
-address
+address                             api.core.v1.EndpointAddress
     ip                                  legacy-ip
     hostname+                           dns-label
-    nodeName?                           dns-subdomain
+    nodeName                            dns-subdomain
     ip                                  non-special-ip
-endpoint-port
+endpoint-port                       api.core.v1.EndpointPort
     name+                               dns-label
     port                                port
     protocol!                           SCTP|TCP|UDP
-    appProtocol?                        qualified-name
+    appProtocol                         qualified-name
 """)
-_endpoints = rules.kind("""
+_endpoints = rules.kind("v1 Endpoints")("""
     subsets[]
       if not addresses and not notReadyAddresses
         required                        : must specify `addresses` or `notReadyAddresses`

@@ -18,6 +18,7 @@ _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolume
 
 
 rules = Rules(
+    __name__,
     validate_nonnegative_quantity,
     provisioner=lambda name, path, errs: d.qualified_name(name.lower(), path, errs),
     short_id=d.holds(lambda node: names.size(node) <= 256, "must be 256 characters or less"),
@@ -26,12 +27,12 @@ rules = Rules(
 
 # Storage classes and volume attributes classes
 
-validate_storage_class = rules.kind("""
+validate_storage_class = rules.kind("storage.k8s.io/v1 StorageClass")("""
     provisioner!                        provisioner
-    parameters?                         parameters
+    parameters                          parameters
     reclaimPolicy+                      Delete|Retain
     volumeBindingMode*                  Immediate|WaitForFirstConsumer
-    allowedTopologies?                  topologies
+    allowedTopologies                   topologies
 """)
 validate_storage_class_update = d.change(
     d.fixed("provisioner"),
@@ -77,15 +78,15 @@ def _topologies(terms: list[Object], path: str, errs: Errors) -> None:
         seen[same] += 1
 
 
-_topology_values = rules.table("""
+_topology_values = rules.table("api.core.v1.TopologySelectorLabelRequirement")("""
     values!
     values[]                            unique:
     key                                 qualified-name
 """)
 
-validate_volume_attributes_class = rules.kind("""
+validate_volume_attributes_class = rules.kind("storage.k8s.io/v1 VolumeAttributesClass")("""
     driverName!                         provisioner
-    parameters?                         parameters
+    parameters                          parameters
     parameters!                         : must contain at least one key/value pair
 """)
 
@@ -97,26 +98,26 @@ validate_volume_attributes_class_update = d.change(
 
 # CSI drivers
 
-validate_csi_driver = rules.kind("""
+validate_csi_driver = rules.kind("storage.k8s.io/v1 CSIDriver")("""
     spec.attachRequired*                as:attachedRequired
     spec.podInfoOnMount*
     spec.storageCapacity*
-    spec.fsGroupPolicy?                 File|None|ReadWriteOnceWithFSType
-    spec.tokenRequests?                 token-requests
+    spec.fsGroupPolicy                  File|None|ReadWriteOnceWithFSType
+    spec.tokenRequests                  token-requests
     spec.volumeLifecycleModes[=]        Persistent|Ephemeral
     spec.seLinuxMount*
-    spec.nodeAllocatableUpdatePeriodSeconds? >=10 : must be greater than or equal to 10 seconds
+    spec.nodeAllocatableUpdatePeriodSeconds >=10 : must be greater than or equal to 10 seconds
     if not spec.tokenRequests
-      spec.serviceAccountTokenInSecrets? never : serviceAccountTokenInSecrets is set but no tokenRequests are specified
+      spec.serviceAccountTokenInSecrets never : serviceAccountTokenInSecrets is set but no tokenRequests are specified
 """)
 validate_csi_driver_update = d.change(
     d.anew(validate_csi_driver),
     d.fixed("spec.attachRequired", at="spec.attachedRequired"),
     d.fixed("spec.volumeLifecycleModes"),
 )
-_token_request = rules.table(f"""
-    expirationSeconds?                  >=600 : may not specify a duration less than 10 minutes
-    expirationSeconds?                  <={2**32} : may not specify a duration larger than 2^32 seconds
+_token_request = rules.table("api.storage.v1.TokenRequest")(f"""
+    expirationSeconds                   >=600 : may not specify a duration less than 10 minutes
+    expirationSeconds                   <={2**32} : may not specify a duration larger than 2^32 seconds
 """)
 
 
@@ -148,12 +149,12 @@ def csi_driver_warnings(obj: Object, old: Object | None) -> list[str]:
 
 # CSI nodes
 
-validate_csi_node = rules.kind("""
+validate_csi_node = rules.kind("storage.k8s.io/v1 CSINode")("""
     spec.drivers[]
       name                              driver-name
       nodeID!
       nodeID                            short-id
-      allocatable.count?                >=0
+      allocatable.count                 >=0
       name                              unique
       topologyKeys[=]                   as: nonempty-text unique qualified-name
 """)
@@ -182,10 +183,10 @@ def validate_capacity(obj: Object, errs: Errors, old: Object | None = None) -> N
     _capacity(obj, errs, old is not None and selector_has_invalid_value(old.get("nodeTopology")))
 
 
-_capacity = rules.kind("""
-    nodeTopology?                       $?any-selector:label-selector
+_capacity = rules.kind("storage.k8s.io/v1 CSIStorageCapacity")("""
+    nodeTopology                        $?any-selector:label-selector
     storageClassName                    dns-subdomain
-    capacity?                           nonnegative-quantity
+    capacity                            nonnegative-quantity
 """)
 validate_capacity_update = d.change(
     d.fixed("nodeTopology", show="label-selector"),
@@ -194,7 +195,7 @@ validate_capacity_update = d.change(
 
 # Volume attachments
 
-validate_attachment = rules.kind(f"""
+validate_attachment = rules.kind("storage.k8s.io/v1 VolumeAttachment")(f"""
     spec.attacher!
     spec.source
       if none-of inlineVolumeSpec,persistentVolumeName
@@ -202,21 +203,21 @@ validate_attachment = rules.kind(f"""
       elif several-of inlineVolumeSpec,persistentVolumeName
         forbidden                       : {_ONE_SOURCE}
       elif inlineVolumeSpec given
-        inlineVolumeSpec?               inline-volume
+        inlineVolumeSpec                inline-volume
       else
         persistentVolumeName!           : must specify non empty persistentVolumeName
     spec.nodeName                       dns-subdomain
-    status.attachmentMetadata?          max-size
-    status.attachError?                 volume-error
-    status.detachError?                 volume-error
+    status.attachmentMetadata           max-size
+    status.attachError                  volume-error
+    status.detachError                  volume-error
     spec.attacher+                      driver-name
-    spec.source.persistentVolumeName?   dns-subdomain
+    spec.source.persistentVolumeName    dns-subdomain
 """)
 """Validates a new attachment; v1 checks names more strictly than older versions."""
 rules.define(f"""
-volume-error
+volume-error                        api.storage.v1.VolumeError
     message+                            short-message
-    errorCode?                          >=0 : must be between 0 and {MAX_INT32}, inclusive
+    errorCode                           >=0 : must be between 0 and {MAX_INT32}, inclusive
 """)
 
 

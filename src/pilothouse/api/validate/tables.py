@@ -1,132 +1,151 @@
-"""Tables of rules as text: a line for each check of a kind,
-in upstream's order, compiled to a function at its first use.
+"""Tables of rules as text: a line for each check of a type, in upstream's order, compiled to a function at its first use.
 
-    spec.handler!           dns-label                   a text that must not be empty, and is a DNS label
-    spec.replicas?          >=0                         checked if it is there (a pointer in Go)
-    spec.effects*           None|NoneOnDryRun : must ...  a pointer that must be there; one of these texts
-    spec.weight             1..100                      checked also if it is absent, then as its zero value
-    spec.group+             dns-subdomain               checked unless it is empty or zero
-    spec.volumeName-        : may not be set            must be empty, or it is forbidden; `-?` = must not be there
-    spec.rules[]!           most:20 unique:name         a list, which must not be empty; its lines below are for each item
-      action!               Count|Ignore
-    spec.strategy           by:type                     a struct whose member `type` says which of the parts applies
-      when Recreate
-        rollingUpdate-?     : may not be specified
-    if spec.type == A and not spec.b                    lines that apply under a condition; `else` may follow
-    first-of                : one is enough / needed    of the members below, one must be there, and the first is judged
-      secret                dns-label second:other      `second`: its name in the path when it is not the first;
-      claim                 dns-label @own              functions with `@` at the end judge the struct around
-    a-?,b-?                 : may not be set            members with the same rules
-    @order                                              a function that judges the struct as a whole
-
-What follows ` : ` is the message of the mark, or without a mark, of the rules; any other word is the name of
-a rule in declare.py, or of a function of the file (Rules). `as:name` replaces the member's name in paths,
-`as:` leaves it out, `as-root:name` is the whole path.
-`max:63` are bytes of a text. `=0` after a member: its zero value is a number.
-
-A list: `items[]` are its items, `items[=]` those whose causes stand at the list itself, `[]` those of the
-table's own value. `unique:name` names the member by which items must differ, `unique:` the item itself;
-`unique:.name` tells of it at that member, and `unique-first:` before other causes of the item. `unique` among
-the rules of an item's member: it must differ from that of the items before.
-
-A condition: `a`, `a given`, `a == X`, `a > 1`, `a in X|Y`, `a has X` (a list), `#a > 1` (items), `none-of
-a,b`, `several-of a,b` (given), each with `not` before it, joined by `and` or `or`; `elif` and `else` may
-follow. `/a` is a member of the table's own struct, `$` what the caller says is around it, `$a` an attribute
-of that, false where nothing is around; a function with a fourth argument gets it as well. `$a?x:y` among
-rules is the rule x under that condition, else y; either may be left out.
-
-`required`, `forbidden` and `invalid` are causes against the struct itself, or `at:a` against a member of it;
-`never` refuses a member's value. `show:` says what `never`, `invalid` and comparisons show: `null`, `omit`
-(nothing), `label-selector`, Go's form of a type such as `api.core.v1.Volume`, or a text.
+docs/rules.md has the grammar.
 """
 
 import re
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from difflib import get_close_matches
+from typing import Any, TypeVar
 
+from pilothouse.api.types.schema import Type
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.compiler import compiled
+from pilothouse.api.validate import members
+from pilothouse.api.validate.compiler import HEAD, written
 from pilothouse.api.validate.declare import Change
+from pilothouse.api.validate.table_lines import TableError
 from pilothouse.api.values.fields import Errors, Object
 
-Function = TypeVar("Function", bound=Callable[..., None])
+Rule = Callable[..., None]
+Function = TypeVar("Function", bound=Rule)
 
 
-class Table(Protocol):
+class Table:
     """A rule made of a table: of a value, its path (text, or what becomes text), and what is around it."""
 
-    def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None: ...
+    __slots__ = ("_function", "_name", "_path", "_rules", "_text", "_type")
+
+    def __init__(self, rules: "Rules", name: str, type: str | Type, text: str, path: str) -> None:
+        self._rules = rules
+        self._name = name
+        self._type = type
+        self._text = text
+        self._path = path
+        self._function: Rule | None = None
+
+    def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None:
+        (self._function or self.function())(value, path, errs, around)
+
+    def function(self) -> Rule:
+        """The function, compiled when it is asked for first; tables that call each other get the table meanwhile."""
+        if self._function is None:
+            self._function = self
+            names: dict[str, Any] = {}
+            try:
+                exec(compile(HEAD + self.written("make"), f"<table {self._name}>", "exec"), names)
+                self._function = names["make"](self._rules.bound)
+            finally:
+                if self._function is self:
+                    self._function = None
+        return self._function
+
+    def written(self, name: str, every: bool = False) -> str:
+        """The text of the function `name` that makes this table's; raises TableError.
+
+        every: compiles the table for each of the types that share it, too.
+        """
+        try:
+            types = [self._type] if isinstance(self._type, Type) else members.named(self._type)
+            find = self._rules.__getitem__
+            first, *more = [
+                written(name, type, self._text, self._path, find) for type in types[: None if every else 1]
+            ]
+            if any(text != first for text in more):
+                raise TableError("the types that share it have members with other zero values")
+            return first
+        except TableError as error:
+            raise TableError(f"{self._rules.file}, table {self._name}, {error}") from None
 
 
-class Kind(Protocol):
+class Kind:
     """The rules of a table for an object."""
 
-    def __call__(self, obj: Object, errs: Errors, around: Any = None, /) -> None: ...
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __call__(self, obj: Object, errs: Errors, around: Any = None, /) -> None:
+        self._table.function()(obj, "", errs, around)
 
 
 class Rules:
-    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a
-    leading underscore or `validate_`, and with dashes."""
+    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a leading
+    underscore or `validate_`, and with dashes.
 
-    def __init__(self, *functions: "Callable[..., None] | Rules", **named: Callable[..., None]) -> None:
+    file: the name of its module.
+    """
+
+    def __init__(self, file: str, *functions: "Rule | Rules", **named: Rule) -> None:
         """`functions` may also be the rules of another file, all of which can be named then."""
-        self._named: dict[str, Callable[..., None]] = {}
+        self.file = file
+        self.tables: list[Table] = []
+        self._named: dict[str, Rule] = {}
         for one in functions:
             self._named |= one._named if isinstance(one, Rules) else {_name(one): one}
         self._named |= {name.replace("_", "-"): function for name, function in named.items()}
-        self._tables: list[tuple[str, str]] = []
 
     def __call__(self, function: Function) -> Function:
         """Decorates a function that tables name."""
         self._named[_name(function)] = function
         return function
 
-    def add(self, name: str, rule: Callable[..., None]) -> None:
+    def add(self, name: str, rule: Rule) -> None:
         """A rule that tables name."""
         self._named[name] = rule
 
     def define(self, text: str) -> None:
-        """Several tables that others name: each name stands at the margin, its lines below it."""
+        """Several tables that others name: at the margin stand the name of each and the type, its lines below it."""
         for block in re.split(r"\n(?=\S)", text.strip()):
-            name, _, lines = block.partition("\n")
-            self._named[name] = self.table(lines)
+            head, _, lines = block.partition("\n")
+            name, _, type = head.partition(" ")
+            self._named[name] = self._table(name, type.strip(), lines, "{path}")
 
-    def __getitem__(self, name: str) -> Callable[..., None]:
-        return self._named[name]
+    def __getitem__(self, name: str) -> Rule:
+        found = self._named.get(name) or getattr(d, name.replace("-", "_"), None)
+        if found is None:
+            near = get_close_matches(name, self._named, 1)
+            raise TableError(f"no rule is named `{name}`{f'; the nearest is `{near[0]}`' if near else ''}")
+        rule: Rule = found
+        return rule
 
-    def table(self, text: str) -> Table:
-        """The rule for a struct."""
-        self._tables.append((text, "{path}"))
-        made: Callable[..., None] | None = None
+    def bound(self, name: str) -> Any:
+        """What a table's function calls by a name: the function itself where it is a table, too."""
+        rule = self[name.removesuffix(".check")]
+        if isinstance(rule, d.Matches) and name.endswith(".check"):
+            return rule.check
+        return rule.function() if isinstance(rule, Table) else rule
 
-        def check(value: Any, path: object, errs: Errors, around: Any = None) -> None:
-            nonlocal made
-            if made is None:
-                made = compiled(text, self._named, "{path}")
-            made(value, path, errs, around)
+    def table(self, type: str | Type) -> Callable[[str], Table]:
+        """Takes the text of the rule for a value of a type, such as `api.core.v1.Probe` or `[]api.core.v1.Toleration`."""
+        return lambda text: self._table(str(type), type, text, "{path}")
 
-        return check
+    def untyped(self, text: str) -> Table:
+        """The rule for a struct that no type of the schema has: its members are not known, and all may be absent."""
+        return self._table("without a type", members.ANY, text, "{path}")
 
-    def kind(self, text: str) -> Kind:
-        """The rules for an object."""
-        self._tables.append((text, ""))
-        made: Callable[..., None] | None = None
+    def kind(self, kind: str | Type) -> Callable[[str], Kind]:
+        """Takes the text of the rules for an object of a kind, such as `batch/v1 Job`."""
+        return lambda text: Kind(self._table(str(kind), kind, text, ""))
 
-        def check(obj: Object, errs: Errors, around: Any = None) -> None:  # PERF: no call of a rule between
-            nonlocal made
-            if made is None:
-                made = compiled(text, self._named, "")
-            made(obj, "", errs, around)
+    def change(self, kind: str | Type) -> Callable[[str], Change]:
+        """Takes the text of the rules for a changed object that look at the new one alone."""
+        return lambda text: d.anew(self.kind(kind)(text))
 
-        return check
-
-    def compile_all(self) -> int:
-        """Compiles every table, so that a test finds names that are not known; the number of tables."""
-        return len([compiled(text, self._named, path) for text, path in self._tables])
-
-    def change(self, text: str) -> Change:
-        """The rules for a changed object that look at the new one alone."""
-        return d.anew(self.kind(text))
+    def _table(self, name: str, type: str | Type, text: str, path: str) -> Table:
+        made = Table(self, name, type, text, path)
+        self.tables.append(made)
+        return made
 
 
 def _name(function: Callable[..., Any]) -> str:

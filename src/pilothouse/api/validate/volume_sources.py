@@ -21,6 +21,7 @@ _HOSTS = "must be a host:port pair or multiple pairs separated by commas"
 
 
 rules = Rules(
+    __name__,
     validate_descending,
     validate_local_path,
     validate_no_backsteps,
@@ -33,55 +34,55 @@ rules = Rules(
 )
 
 rules.define("""
-host-path
+host-path                           api.core.v1.HostPathVolumeSource
     path!                           no-backsteps
     if path
-      type?                         |BlockDevice|CharDevice|Directory|DirectoryOrCreate|File|FileOrCreate|Socket
-git-repo
+      type                          |BlockDevice|CharDevice|Directory|DirectoryOrCreate|File|FileOrCreate|Socket
+git-repo                            api.core.v1.GitRepoVolumeSource
     repository!
     directory                       descending
-gce-disk
+gce-disk                            api.core.v1.GCEPersistentDiskVolumeSource
     pdName!
     partition                       0..255 : must be between 1 and 255, inclusive
-aws-disk
+aws-disk                            api.core.v1.AWSElasticBlockStoreVolumeSource
     volumeID!
     partition                       0..255 : must be between 1 and 255, inclusive
-nfs
+nfs                                 api.core.v1.NFSVolumeSource
     server!
     path!
     path                            absolute
-chap
+chap                                api.core.v1.ISCSIVolumeSource|ISCSIPersistentVolumeSource
     lun                             0..255
     if chapAuthDiscovery or chapAuthSession
       secretRef*
-iscsi
+iscsi                               api.core.v1.ISCSIVolumeSource
     targetPortal!
     iqn!                            initiator
     @chap
-    initiatorName?                  initiator as:initiatorname
-persistent-iscsi
+    initiatorName                   initiator as:initiatorname
+persistent-iscsi                    api.core.v1.ISCSIPersistentVolumeSource
     iqn!                            persistent-initiator
     @chap
-    secretRef?
+    secretRef
       name!
-    initiatorName?                  persistent-initiator as:initiatorname
-fc
+    initiatorName                   persistent-initiator as:initiatorname
+fc                                  api.core.v1.FCVolumeSource
     if not targetWWNs and not wwids
       targetWWNs!                   : must specify either targetWWNs or wwids, but not both
     if targetWWNs and wwids
       targetWWNs                    never : targetWWNs and wwids can not be specified simultaneously
     if targetWWNs
       lun*                          : lun is required if targetWWNs is specified
-      lun?                          0..255
-quobyte
+      lun                           0..255
+quobyte                             api.core.v1.QuobyteVolumeSource
     registry!                       : must be a host:port pair or multiple pairs separated by commas
     if registry
       @tenant-or-hosts
     volume!
-glusterfs
+glusterfs                           api.core.v1.GlusterfsVolumeSource
     endpoints!
     path!
-persistent-glusterfs
+persistent-glusterfs                api.core.v1.GlusterfsPersistentVolumeSource
     endpoints!
     path!
     if endpointsNamespace given
@@ -89,71 +90,71 @@ persistent-glusterfs
         endpointsNamespace          dns-label
       else
         endpointsNamespace          never : if the endpointnamespace is set, it must be a valid namespace name
-flocker
+flocker                             api.core.v1.FlockerVolumeSource
     if not datasetName and not datasetUUID
       required                      : one of datasetName and datasetUUID is required
     if datasetName and datasetUUID
       invalid                       show:resource : datasetName and datasetUUID can not be specified simultaneously
     datasetName                     no-slash
-cinder
+cinder                              api.core.v1.CinderVolumeSource
     volumeID!
-    secretRef?
+    secretRef
       name!
-persistent-cinder
+persistent-cinder                   api.core.v1.CinderPersistentVolumeSource
     volumeID!
-    secretRef?
+    secretRef
       name!
       namespace!
-azure-file
+azure-file                          api.core.v1.AzureFileVolumeSource
     secretName!
     shareName!
-persistent-azure-file
+persistent-azure-file               api.core.v1.AzureFilePersistentVolumeSource
     secretName!
     shareName!
     if secretNamespace given
       secretNamespace!
-azure-disk
+azure-disk                          api.core.v1.AzureDiskVolumeSource
     diskName!
     diskURI!
-    cachingMode?                    None|ReadOnly|ReadWrite
-    kind?                           Dedicated|Managed|Shared
+    cachingMode                     None|ReadOnly|ReadWrite
+    kind                            Dedicated|Managed|Shared
     if kind given
       @disk-uri
-storage-os
+storage-os                          api.core.v1.StorageOSVolumeSource
     volumeName!                     dns-label
     volumeNamespace+                dns-label
-    secretRef?
+    secretRef
       name!
-persistent-storage-os
+persistent-storage-os               api.core.v1.StorageOSPersistentVolumeSource
     volumeName!                     dns-label
     volumeNamespace+                dns-label
-    secretRef?
+    secretRef
       name!
       namespace!
-local
+local                               api.core.v1.LocalVolumeSource
     path!                           no-backsteps
-csi
+csi                                 api.core.v1.CSIVolumeSource
     driver                          driver-name
-    nodePublishSecretRef?
+    nodePublishSecretRef
       name!
     @publishing-secret
-persistent-csi
+persistent-csi                      api.core.v1.CSIPersistentVolumeSource
     driver                          driver-name
     volumeHandle!
-    controllerPublishSecretRef?     secret-reference
-    controllerExpandSecretRef?      secret-reference
-    nodePublishSecretRef?           secret-reference
-    nodeExpandSecretRef?            secret-reference
-secret-reference
+    controllerPublishSecretRef      secret-reference
+    controllerExpandSecretRef       secret-reference
+    nodePublishSecretRef            secret-reference
+    nodeExpandSecretRef             secret-reference
+secret-reference                    api.core.v1.SecretReference
     name!                           dns-subdomain
     namespace!                      dns-label
-flex
+flex                                api.core.v1.FlexVolumeSource|FlexPersistentVolumeSource
     driver!
-    options?                        options
-monitors-and-image
+    options                         options
+monitors-and-image                  api.core.v1.RBDVolumeSource|RBDPersistentVolumeSource
     monitors!
     image!
-scale-io
+scale-io                            api.core.v1.ScaleIOVolumeSource|ScaleIOPersistentVolumeSource
     gateway!
     system!
     volumeName!

@@ -57,6 +57,7 @@ def _below(*roots: str) -> d.Rule:
 
 
 rules = Rules(
+    __name__,
     admissionregistration.rules,
     column_type=_listed(_TYPES),
     column_format=_listed(_FORMATS),
@@ -64,17 +65,17 @@ rules = Rules(
     below_spec=_below(".spec"),
     below_status=_below(".status"),
     below_either=_below(".spec", ".status"),
-    joined_label=d.matches(names.dns1035_label, ","),
+    joined_label=d.Matches(names.dns1035_label, ","),
 )
 rules.define(f"""
-names
+names                               apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames
     plural+,singular+                   joined-label
     kind+,listKind+                     mixed-case-label
     shortNames[]                        joined-label
     @unlike-kinds
     categories[]                        joined-label
-views
-    subresources.scale?
+views                               apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion
+    subresources.scale
       specReplicasPath!                 simple-path below-spec
       statusReplicasPath!               simple-path below-status
       labelSelectorPath+                simple-path below-either
@@ -84,17 +85,30 @@ views
       type+                             column-type
       format+                           column-format
       jsonPath!                         simple-path as:JSONPath
-conversion
+version                             apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion
+    name                                joined-label
+    if deprecationWarning given and not deprecated
+      deprecationWarning                never : can only be set for deprecated versions
+    else
+      deprecationWarning                warning-text
+    @version-schema
+    @views
+    if selectableFields
+      if not schema.openAPIV3Schema given
+        invalid                         at:selectableFields : may only be set when `version.schema.openAPIV3Schema` is not included
+      else
+        @selectable-fields
+conversion                          apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion
     strategy!                           None|Webhook
     if strategy == Webhook
       webhook.clientConfig*             as-root:spec.conversion.webhookClientConfig : required when strategy is set to Webhook
-      webhook.clientConfig?             client-config certificates as-root:spec.conversion.webhookClientConfig
-      webhook.conversionReviewVersions  reviews as-root:spec.conversion.conversionReviewVersions
+      webhook.clientConfig              client-config certificates as-root:spec.conversion.webhookClientConfig
+      webhook.conversionReviewVersions! reviews as-root:spec.conversion.conversionReviewVersions
     else
       webhook.clientConfig-?            as-root:spec.conversion.webhookClientConfig : should not be set when strategy is not set to Webhook
       webhook.conversionReviewVersions- as-root:spec.conversion.conversionReviewVersions : should not be set when strategy is not set to Webhook
 """)
-_spec = rules.table("""
+_spec = rules.untyped("""
     group!                              joined-subdomain-with-dot
     scope!                              Cluster|Namespaced
     if not schema.openAPIV3Schema given
@@ -106,24 +120,11 @@ _spec = rules.table("""
             required                    at:schema.openAPIV3Schema : because otherwise all fields are pruned
     if preserveUnknownFields
       @no-defaults
-    versions[]
-      name                              joined-label
-      if deprecationWarning given and not deprecated
-        deprecationWarning              never : can only be set for deprecated versions
-      else
-        deprecationWarning?             warning-text
-      @version-schema
-      @views
-      if selectableFields
-        if not schema.openAPIV3Schema given
-          invalid                       at:selectableFields : may only be set when `version.schema.openAPIV3Schema` is not included
-        else
-          @selectable-fields
+    versions[]                          version
     @versions
     version+                            joined-label
-    names
-      plural!,singular!,kind!,listKind!
-      @names
+    names.plural!,names.singular!,names.kind!,names.listKind!
+    names                               names
     @common-schema
     @views
     if selectableFields
@@ -133,7 +134,7 @@ _spec = rules.table("""
         @selectable-fields
     if conversion given and conversion.strategy != None and preserveUnknownFields
       conversion.strategy               never : must be None if spec.preserveUnknownFields is true
-    conversion?                         conversion
+    conversion                          conversion
 """)
 """The rules of a spec in the internal form; around it are its options."""
 
@@ -226,7 +227,9 @@ _fixed_when_established = d.change(d.fixed("spec.scope", ""), d.fixed("spec.name
 _fixed = d.change(d.fixed("spec.group", ""), d.fixed("spec.names.plural", ""))
 
 
-validate_status_update = rules.kind("status.acceptedNames? names")
+validate_status_update = rules.kind("apiextensions.k8s.io/v1 CustomResourceDefinition")(
+    "status.acceptedNames names"
+)
 
 
 def _declared(holder: Object) -> Object | None:
@@ -334,7 +337,7 @@ def _warning_faults(warning: str) -> list[str]:
     return out
 
 
-rules.add("warning-text", d.matches(_warning_faults))
+rules.add("warning-text", d.Matches(_warning_faults))
 
 
 @rules
@@ -402,10 +405,7 @@ def _certificates(client: Object, path: str, errs: Errors, options: _Options) ->
 
 @rules
 def _reviews(versions: list[str], path: str, errs: Errors, options: _Options) -> None:
-    if versions:
-        admissionregistration.validate_review_versions(versions, path, options.require_review, errs)
-    else:
-        errs.required(path)
+    admissionregistration.validate_review_versions(versions, path, options.require_review, errs)
 
 
 _BUNDLE = "Invalid value: <cert bundle>: unable to load root certificates: unable to parse bytes as PEM block"

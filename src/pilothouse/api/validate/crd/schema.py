@@ -221,8 +221,8 @@ def _validate(s: Object, path: Trail, place: _Place, errs: Errors, *, root: bool
         _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
 
 
-rules = Rules()
-_node = rules.table(f"""
+rules = Rules(__name__)
+_node = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")(f"""
     if $options.require_types
       type+                             {"|".join(TYPES)}
     if default given and $no_defaults
@@ -240,9 +240,9 @@ _node = rules.table(f"""
       x-kubernetes-embedded-resource-   : must not be used inside of resource meta
     uniqueItems-                        : uniqueItems cannot be set to true since the runtime complexity becomes quadratic
 """)
-_extensions = rules.table("""
+_extensions = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")("""
     if x-kubernetes-preserve-unknown-fields given and not x-kubernetes-preserve-unknown-fields
-      x-kubernetes-preserve-unknown-fields? never : must be true or undefined
+      x-kubernetes-preserve-unknown-fields never : must be true or undefined
     if x-kubernetes-map-type given
       if not type
         required                        at:type : must be object if x-kubernetes-map-type is specified

@@ -132,8 +132,8 @@ def _invariants(s: Object, level: _Level, path: Trail, errs: Errors) -> None:
     _members(s, path, errs, level)
 
 
-rules = Rules()
-_members = rules.table("""
+rules = Rules(__name__)
+_members = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")("""
     if x-kubernetes-int-or-string
       x-kubernetes-preserve-unknown-fields+ never : must be false if x-kubernetes-int-or-string is true
       x-kubernetes-embedded-resource+   never : must be false if x-kubernetes-int-or-string is true

@@ -18,37 +18,37 @@ from pilothouse.api.values.fields import Errors, Object
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255
 
-rules = Rules(validate_env_from, validate_lifecycle)
+rules = Rules(__name__, validate_env_from, validate_lifecycle)
 rules.add("env", validate_env)
 rules.define(f"""
-container
+container                           api.core.v1.Container|EphemeralContainer
     name!                               dns-label
     image!
     terminationMessagePolicy!           File|FallbackToLogsOnError
-    ports?                              ports
+    ports                               ports
     @env
-    envFrom?                            env-from
+    envFrom                             env-from
     @mounts
     imagePullPolicy!                    Always|IfNotPresent|Never
     resources                           resources
     resizePolicy+                       resize-policy
-    securityContext?                    security
-handlers
-    lifecycle?                          lifecycle
-    livenessProbe?                      other-probe
-    readinessProbe?                     readiness-probe
-    startupProbe?                       other-probe
-restart-rules
+    securityContext                     security
+handlers                            api.core.v1.Container
+    lifecycle                           lifecycle
+    livenessProbe                       other-probe
+    readinessProbe                      readiness-probe
+    startupProbe                        other-probe
+restart-rules                       api.core.v1.Container
     if restartPolicyRules
       restartPolicy*                    : must specify restartPolicy when restart rules are used
-    restartPolicy?                      Always|Never|OnFailure
+    restartPolicy                       Always|Never|OnFailure
     restartPolicyRules[]                most:{MAX_RESTART_RULES}
       action                            Restart|RestartAllContainers
       exitCodes*                        : must be specified
         operator                        In|NotIn
         values[]                        most:{MAX_EXIT_CODES}
 """)
-_containers = rules.table("""
+_containers = rules.table("api.core.v1.PodSpec")("""
     containers[]!
       @container
       name                              unique
@@ -56,7 +56,7 @@ _containers = rules.table("""
       @restart-rules
 """)
 """A container's own restart policy and its rules come from KEP-5307."""
-_init_containers = rules.table("""
+_init_containers = rules.table("api.core.v1.PodSpec")("""
     initContainers[]
       @container
       if restartPolicy given
@@ -70,7 +70,7 @@ _init_containers = rules.table("""
       else
         lifecycle-?,livenessProbe-?,readinessProbe-?,startupProbe-? : may not be set for init containers without restartPolicy=Always
 """)
-_ephemeral_containers = rules.table("""
+_ephemeral_containers = rules.table("api.core.v1.PodSpec")("""
     ephemeralContainers[]
       @container
       image                             trimmed-image
@@ -182,7 +182,7 @@ def trimmed_image(image: str, path: str, errs: Errors) -> None:
         errs.invalid(path, image, "must not have leading or trailing whitespace")
 
 
-_port = rules.table("""
+_port = rules.table("api.core.v1.ContainerPort")("""
     containerPort!                      port
     hostPort+                           port
     protocol!                           SCTP|TCP|UDP

@@ -27,20 +27,21 @@ _NO_SOURCE = (
 
 
 rules = Rules(
+    __name__,
     validate_local_path,
-    variable_name=d.matches(names.relaxed_env_var_name),
-    config_key=d.matches(names.config_map_key),
-    prefix_of_subdomain=d.matches(lambda name: names.dns_subdomain(name, True)),
+    variable_name=d.Matches(names.relaxed_env_var_name),
+    config_key=d.Matches(names.config_map_key),
+    prefix_of_subdomain=d.Matches(lambda name: names.dns_subdomain(name, True)),
 )
-validate_env = rules.table("""
+validate_env = rules.table("api.core.v1.Container|EphemeralContainer")("""
     env[]
       name!                             variable-name
-      valueFrom?
-        fieldRef?                       env-field-ref
-        resourceFieldRef?               env-resource-ref
-        configMapKeyRef?                key-ref
-        secretKeyRef?                   key-ref
-        fileKeyRef?
+      valueFrom
+        fieldRef                        env-field-ref
+        resourceFieldRef                env-resource-ref
+        configMapKeyRef                 key-ref
+        secretKeyRef                    key-ref
+        fileKeyRef
           volumeName!
           path!                         local-path
           key!                          variable-name
@@ -48,15 +49,15 @@ validate_env = rules.table("""
         @one-source
 """)
 rules.define("""
-key-ref
+key-ref                             api.core.v1.ConfigMapKeySelector|SecretKeySelector
     name                                dns-subdomain
     key!                                config-key
 """)
-_env_from = rules.table("""
+_env_from = rules.table("api.core.v1.EnvFromSource")("""
     prefix+                             variable-name
-    configMapRef?
+    configMapRef
       name!                             prefix-of-subdomain
-    secretRef?
+    secretRef
       name!                             prefix-of-subdomain
 """)
 

@@ -10,30 +10,32 @@ from pilothouse.api.values.fields import Errors, Object
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
 
-rules = Rules(port_or_name=validate_port_number_or_name, header_name=d.matches(names.http_header_name))
+rules = Rules(
+    __name__, port_or_name=validate_port_number_or_name, header_name=d.Matches(names.http_header_name)
+)
 rules.define(f"""
-http-get
+http-get                            api.core.v1.HTTPGetAction
     path!
-    port=0                              port-or-name
+    port                                port-or-name
     scheme                              HTTP|HTTPS
     httpHeaders[=]
       name                              header-name as:
-probe-handler
+probe-handler                       api.core.v1.Probe
     first-of                            : {_ONE_HANDLER}
       exec
         command!
       httpGet                           http-get
       tcpSocket
-        port=0                          port-or-name
+        port                            port-or-name
       grpc
         port                            port-or-name
-lifecycle-handler
+lifecycle-handler                   api.core.v1.LifecycleHandler
     first-of                            : {_ONE_HANDLER}
       exec
         command!
       httpGet                           http-get
       tcpSocket
-        port=0                          port-or-name
+        port                            port-or-name
       sleep
 """)
 _probe = """
@@ -43,23 +45,23 @@ _probe = """
     periodSeconds                       >=0
     successThreshold                    >=0
     failureThreshold                    >=0
-    terminationGracePeriodSeconds?      >=1 : must be greater than 0
+    terminationGracePeriodSeconds       >=1 : must be greater than 0
 """
-readiness_probe = rules.table(
+readiness_probe = rules.table("api.core.v1.Probe")(
     _probe
     + """
-    terminationGracePeriodSeconds?      never : must not be set for readinessProbes
+    terminationGracePeriodSeconds       never : must not be set for readinessProbes
 """
 )
-other_probe = rules.table(
+other_probe = rules.table("api.core.v1.Probe")(
     _probe
     + """
     successThreshold                    1..1 : must be 1
 """
 )
-_handlers = rules.table("""
-    postStart?                          lifecycle-handler
-    preStop?                            lifecycle-handler
+_handlers = rules.table("api.core.v1.Lifecycle")("""
+    postStart                           lifecycle-handler
+    preStop                             lifecycle-handler
 """)
 
 

@@ -14,9 +14,9 @@ from pilothouse.api.values.fields import Errors, Object
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
-rules = Rules(joined_label_value=d.matches(names.label_value, ";"))
+rules = Rules(__name__, joined_label_value=d.Matches(names.label_value, ";"))
 rules.define(f"""
-any-node-requirement
+any-node-requirement                api.core.v1.NodeSelectorRequirement
     if operator in In|NotIn
       values!                           : must be specified when `operator` is 'In' or 'NotIn'
     elif operator in Exists|DoesNotExist
@@ -27,10 +27,10 @@ any-node-requirement
     else
       operator                          never : not a valid selector operator
     key                                 qualified-name
-node-requirement
+node-requirement                    api.core.v1.NodeSelectorRequirement
     @any-node-requirement
     values[]                            $allow_invalid_node_affinity_values?:label-value
-node-field
+node-field                          api.core.v1.NodeSelectorRequirement
     if not operator in In|NotIn
       operator                          never : not a valid selector operator
     elif #values != 1
@@ -39,31 +39,31 @@ node-field
       values[]                          dns-subdomain
     else
       key                               never : not a valid field selector key
-any-node-term
+any-node-term                       api.core.v1.NodeSelectorTerm
     matchExpressions[]                  any-node-requirement
     matchFields[]                       node-field
-node-selector
+node-selector                       api.core.v1.NodeSelector
     nodeSelectorTerms[]!                : must have at least one node selector term
       matchExpressions[]                node-requirement
       matchFields[]                     node-field
-affinity
-    nodeAffinity?
-      {_REQUIRED}?                      node-selector
+affinity                            api.core.v1.Affinity
+    nodeAffinity
+      {_REQUIRED}                       node-selector
       {_PREFERRED}[]
         weight                          1..100 : must be in the range 1-100
         preference
           @any-node-term
-    podAffinity?                        pod-affinity
-    podAntiAffinity?                    pod-affinity
-pod-affinity
+    podAffinity                         pod-affinity
+    podAntiAffinity                     pod-affinity
+pod-affinity                        api.core.v1.PodAffinity|PodAntiAffinity
     {_REQUIRED}[]                       pod-term
     {_PREFERRED}[]
       weight                            1..100 : must be in the range 1-100
       podAffinityTerm
         @pod-term
-pod-term
-    labelSelector?                      $allow_invalid_selector_values?any-selector:label-selector
-    namespaceSelector?                  $allow_invalid_selector_values?any-selector:label-selector
+pod-term                            api.core.v1.PodAffinityTerm
+    labelSelector                       $allow_invalid_selector_values?any-selector:label-selector
+    namespaceSelector                   $allow_invalid_selector_values?any-selector:label-selector
     namespaces[=]                       dns-label as:namespace
     if labelSelector given
       matchLabelKeys[]                  qualified-name
@@ -75,26 +75,26 @@ pod-term
       @match-label-keys
     topologyKey!                        : can not be empty
     topologyKey                         qualified-name
-scheduling-gates
+scheduling-gates                    []api.core.v1.PodSchedulingGate
     []                                  unique:name
       name                              qualified-name as:
-spread-constraints
+spread-constraints                  []api.core.v1.TopologySpreadConstraint
     []
       maxSkew                           >=1 : must be greater than zero
       topologyKey!                      : can not be empty
       whenUnsatisfiable                 DoNotSchedule|ScheduleAnyway
       @one-of-its-kind
-      minDomains?                       >=1 : must be greater than zero
+      minDomains                        >=1 : must be greater than zero
       if minDomains given and whenUnsatisfiable != DoNotSchedule
         @only-do-not-schedule
-      nodeAffinityPolicy?               Honor|Ignore
-      nodeTaintsPolicy?                 Honor|Ignore
+      nodeAffinityPolicy                Honor|Ignore
+      nodeTaintsPolicy                  Honor|Ignore
       if matchLabelKeys
         if not labelSelector given
           matchLabelKeys-               : must not be specified when labelSelector is not set
         matchLabelKeys[]                qualified-name
         @merged-keys
-      labelSelector?                    $any_selector?:label-selector
+      labelSelector                     $any_selector?:label-selector
 """)
 validate_node_selector = rules["node-selector"]
 
@@ -124,7 +124,7 @@ def _merged_twice(keys: Sequence[str], selector: Object | None, path: str, errs:
 validate_taint_effect = d.chosen("NoSchedule", "PreferNoSchedule", "NoExecute")
 rules.add("taint-effect", validate_taint_effect)
 rules.define("""
-tolerations
+tolerations                         []api.core.v1.Toleration
     []
       key+                              qualified-name
       if not key and operator != Exists

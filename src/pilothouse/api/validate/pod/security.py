@@ -33,47 +33,48 @@ _BAD_USER = re.compile(r'["/\\:;|=,+*?<>@\[\]]')
 _EMPTY_USER = re.compile(r"[. ]+")
 
 rules = Rules(
+    __name__,
     validate_descending,
     not_padded=d.holds(lambda file: file == file.strip(), "must not be padded with whitespace"),
 )
 rules.define("""
-security-context
+security-context                    api.core.v1.PodSpec
     securityContext
-      fsGroup?,runAsUser?,runAsGroup?   user-id
+      fsGroup,runAsUser,runAsGroup      user-id
       supplementalGroups[]              user-id
     if shareProcessNamespace and hostPID
       shareProcessNamespace+            never as:securityContext.shareProcessNamespace : ShareProcessNamespace and HostPID cannot both be enabled
     if securityContext.sysctls
       @sysctls
     securityContext
-      fsGroupChangePolicy?              Always|OnRootMismatch
-      seccompProfile?                   seccomp
-      windowsOptions?                   windows-options
-      appArmorProfile?                  apparmor
-      supplementalGroupsPolicy?         Merge|Strict
-      seLinuxChangePolicy?              MountOption|Recursive
-seccomp
+      fsGroupChangePolicy               Always|OnRootMismatch
+      seccompProfile                    seccomp
+      windowsOptions                    windows-options
+      appArmorProfile                   apparmor
+      supplementalGroupsPolicy          Merge|Strict
+      seLinuxChangePolicy               MountOption|Recursive
+seccomp                             api.core.v1.SeccompProfile
     type!                               : type is required when seccompProfile is set
     type+                               Localhost|RuntimeDefault|Unconfined
     if type == Localhost
       localhostProfile*                 : must be set when seccomp type is Localhost
-      localhostProfile?                 descending
+      localhostProfile                  descending
     elif localhostProfile given
       invalid                           at:localhostProfile show:api.core.v1.SeccompProfile : can only be set when seccomp type is Localhost
-apparmor
+apparmor                            api.core.v1.AppArmorProfile
     if type == Localhost
       localhostProfile!                 : must be set when AppArmor type is Localhost
       localhostProfile+                 not-padded max:4095
     elif type in RuntimeDefault|Unconfined
-      localhostProfile?                 never : can only be set when AppArmor type is Localhost
+      localhostProfile                  never : can only be set when AppArmor type is Localhost
     else
       type!                             : type is required when appArmorProfile is set
       type+                             Localhost|RuntimeDefault|Unconfined
-windows-options
-    gmsaCredentialSpecName?             dns-subdomain
-    gmsaCredentialSpec?                 credentials
-    runAsUserName?                      user-name
-not-windows
+windows-options                     api.core.v1.WindowsSecurityContextOptions
+    gmsaCredentialSpecName              dns-subdomain
+    gmsaCredentialSpec                  credentials
+    runAsUserName                       user-name
+not-windows                         api.core.v1.PodSpec
     securityContext.appArmorProfile-?                            : cannot be set for a windows pod
     securityContext.seLinuxOptions-?,hostUsers-?,hostPID-        : cannot be set for a windows pod
     hostIPC-,securityContext.seccompProfile-?                    : cannot be set for a windows pod
@@ -84,7 +85,7 @@ not-windows
     securityContext.supplementalGroups-                          : cannot be set for a windows pod
     securityContext.supplementalGroupsPolicy-?                   : cannot be set for a windows pod
     securityContext.seLinuxChangePolicy-?                        : cannot be set for a windows pod
-not-windows-container
+not-windows-container               api.core.v1.Container|EphemeralContainer
     securityContext.appArmorProfile-?                            : cannot be set for a windows pod
     securityContext.seLinuxOptions-?                             : cannot be set for a windows pod
     securityContext.seccompProfile-?                             : cannot be set for a windows pod
@@ -128,18 +129,18 @@ def _dotted(name: str) -> str:
     return name.translate(str.maketrans("./", "/.")) if first == "/" else name
 
 
-_context = rules.table("""
+_context = rules.table("api.core.v1.SecurityContext")("""
     if privileged and not $allow_privileged
       privileged-                       : disallowed by cluster policy
-    runAsUser?,runAsGroup?              user-id
-    procMount?                          Default|Unmasked
+    runAsUser,runAsGroup                user-id
+    procMount                           Default|Unmasked
     if $host_users and procMount == Unmasked
       procMount                         never : `hostUsers` must be false to use `Unmasked`
-    seccompProfile?                     seccomp
+    seccompProfile                      seccomp
     if allowPrivilegeEscalation given and not allowPrivilegeEscalation
       @no-escalation
-    windowsOptions?                     windows-options
-    appArmorProfile?                    apparmor
+    windowsOptions                      windows-options
+    appArmorProfile                     apparmor
 """)
 
 
@@ -201,7 +202,7 @@ def _user_name_faults(text: str) -> list[str]:
     return out
 
 
-rules.add("user-name", d.matches(_user_name_faults))
+rules.add("user-name", d.Matches(_user_name_faults))
 
 
 @rules
@@ -234,7 +235,7 @@ def _runs_host_process(holder: Object) -> bool | None:
 
 
 rules.define("""
-host-users
+host-users                          api.core.v1.PodSpec
     if hostUsers given and not hostUsers
       hostNetwork-                      : when `hostUsers` is false
       hostPID-                          as:HostPID : when `hostUsers` is false

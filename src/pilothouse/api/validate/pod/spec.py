@@ -37,6 +37,7 @@ MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
 
 rules = Rules(
+    __name__,
     scheduling.rules,
     security.rules,
     resources=validate_pod_resources,
@@ -88,7 +89,7 @@ def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOption
     _of_pod(spec, "spec", errs)
 
 
-_of_pod = rules.table("""
+_of_pod = rules.table("api.core.v1.PodSpec")("""
     if not serviceAccountName
       volumes[]
         projected.sources[]
@@ -123,42 +124,42 @@ def validate_pod_spec(
     _spec(spec, path, errs, options)
 
 
-_spec = rules.table("""
+_spec = rules.table("api.core.v1.PodSpec")("""
     @file-volumes
     @resources
     if hostNetwork
       @host-ports
     restartPolicy!                      Always|OnFailure|Never
     dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
-    nodeSelector?                       labels
+    nodeSelector                        labels
     @security-context
     affinity+                           affinity
     @dns-config
     readinessGates[]
       conditionType                     qualified-name
-    schedulingGates?                    scheduling-gates
+    schedulingGates                     scheduling-gates
     topologySpreadConstraints+          spread
     @host-process
     @host-users
     serviceAccountName+                 dns-subdomain
     nodeName+                           dns-subdomain
-    activeDeadlineSeconds?              1..2147483647
+    activeDeadlineSeconds               1..2147483647
     hostname+                           dns-label
     subdomain+                          dns-label
     if hostnameOverride given
       setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
       hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
       hostnameOverride                  dns-subdomain max:64
-    tolerations?                        tolerations
+    tolerations                         tolerations
     hostAliases[]
       ip                                known-ip
       hostnames[]                       dns-subdomain
     priorityClassName+                  dns-subdomain
-    runtimeClassName?                   dns-subdomain
+    runtimeClassName                    dns-subdomain
     if preemptionPolicy given
       preemptionPolicy!                 PreemptLowerPriority|Never
-    overhead?                           overhead
-    os?
+    overhead                            overhead
+    os
       name!                             : cannot be empty
     if os.name == linux
       @linux
@@ -186,8 +187,8 @@ def _overhead(overhead: Object, path: str, errs: Errors, options: PodOptions) ->
     validate_requirements({"limits": overhead}, path, errs, any_huge_page=any_size)
 
 
-_claim_names = rules.table("""
-    resourceClaimName?,resourceClaimTemplateName? dns-subdomain
+_claim_names = rules.table("api.core.v1.PodResourceClaim")("""
+    resourceClaimName,resourceClaimTemplateName dns-subdomain
 """)
 
 
@@ -272,7 +273,7 @@ def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> N
     _dns_options(config, path, errs)
 
 
-_dns_options = rules.table("""
+_dns_options = rules.table("api.core.v1.PodDNSConfig")("""
     options[]
       name!                             as: : must not be empty
 """)

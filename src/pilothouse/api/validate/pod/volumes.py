@@ -20,10 +20,10 @@ _MOST_NAMED = 256 * 1024
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"
 
 
-_source = rules.table(f"""
+_source = rules.table("api.core.v1.Volume")(f"""
     first-of : {MORE_THAN_ONE} / must specify a volume type
       emptyDir
-        sizeLimit?                      size-limit
+        sizeLimit                       size-limit
       hostPath                          host-path
       gitRepo                           git-repo
       gcePersistentDisk                 gce-disk as:persistentDisk
@@ -58,7 +58,7 @@ _source = rules.table(f"""
       azureDisk                         azure-disk
       storageos                         storage-os
       projected
-        defaultMode?                    {_FILE_MODE}
+        defaultMode                     {_FILE_MODE}
         @projections
       scaleIO                           scale-io
       csi                               csi
@@ -71,18 +71,18 @@ _source = rules.table(f"""
 """)
 """The sources in upstream's order; around them are the options of the pod."""
 rules.define(f"""
-files
-    defaultMode?                        {_FILE_MODE}
+files                               api.core.v1.SecretVolumeSource|ConfigMapVolumeSource
+    defaultMode                         {_FILE_MODE}
     items[]                             key-to-path
-key-to-path
+key-to-path                         api.core.v1.KeyToPath
     key!
     path!
     path                                local-path
-    mode?                               {_FILE_MODE}
-downward
-    defaultMode?                        {_FILE_MODE}
+    mode                                {_FILE_MODE}
+downward                            api.core.v1.DownwardAPIVolumeSource
+    defaultMode                         {_FILE_MODE}
     items[=]                            downward-file as:
-downward-file
+downward-file                       api.core.v1.DownwardAPIVolumeFile
     path!
     path                                local-path
     if fieldRef given
@@ -90,27 +90,27 @@ downward-file
       if resourceFieldRef given
         invalid                         show:resource : fieldRef and resourceFieldRef can not be specified simultaneously
     else
-      resourceFieldRef?                 volume-resource-ref
+      resourceFieldRef                  volume-resource-ref
       if not resourceFieldRef given
         required                        : one of fieldRef and resourceFieldRef is required
-    mode?                               {_FILE_MODE}
-projection-file
+    mode                                {_FILE_MODE}
+projection-file                     api.core.v1.SecretProjection|ConfigMapProjection
     name!
     items[]                             key-to-path
-token
-    expirationSeconds                   >=600 : may not specify a duration less than 10 minutes
-    expirationSeconds                   <={1 << 32} : may not specify a duration larger than 2^32 seconds
-trust-bundle
+token                               api.core.v1.ServiceAccountTokenProjection
+    expirationSeconds~                  >=600 : may not specify a duration less than 10 minutes
+    expirationSeconds~                  <={1 << 32} : may not specify a duration larger than 2^32 seconds
+trust-bundle                        api.core.v1.ClusterTrustBundleProjection
     if name given and signerName given
       invalid                           show:api.core.v1.ClusterTrustBundleProjection : only one of name and signerName may be used
     elif name given
       name!                             : must be a valid object name
       name                              trust-bundle-name
-      labelSelector?                    never show:label-selector : labelSelector must be unset if name is specified
+      labelSelector                     never show:label-selector : labelSelector must be unset if name is specified
     elif signerName given
       signerName!                       : must be a valid signer name
       signerName                        signer-name
-      labelSelector?                    label-selector
+      labelSelector                     label-selector
     else
       required                          : either name or signerName must be specified
     path!
@@ -238,7 +238,7 @@ def trust_bundle_name(name: str, signer: str = "") -> list[str]:
     return names.dns_subdomain(name.removeprefix(prefix))
 
 
-rules.add("trust-bundle-name", d.matches(trust_bundle_name, text="not a valid clustertrustbundlename: {}"))
+rules.add("trust-bundle-name", d.Matches(trust_bundle_name, text="not a valid clustertrustbundlename: {}"))
 
 
 @rules
