@@ -9,7 +9,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import selector_has_invalid_value
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import Expressions
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object

@@ -1,7 +1,7 @@
 """Validates apiregistration.k8s.io/v1: APIServices."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote

@@ -11,7 +11,7 @@ from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
-from pilothouse.api.validate.tables import Kind, Rules
+from pilothouse.api.validate.tables.rules import Kind, Rules
 from pilothouse.api.values import names, selectors
 from pilothouse.api.values.equality import same
 from pilothouse.api.values.fields import Errors, Object

@@ -2,7 +2,7 @@
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import object_meta
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(__name__)

@@ -2,7 +2,7 @@
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.resources import amount, validate_nonnegative_quantity
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 _METRICS = ("ContainerResource", "External", "Object", "Pods", "Resource")

@@ -16,7 +16,7 @@ from pilothouse.api.validate import pem
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.volumes import validate_signer_name
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"

@@ -1,7 +1,7 @@
 """Validates lists of meta/v1 Condition (apimachinery meta/v1 validation ValidateConditions)."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 
 rules = Rules(__name__, reason=d.Matches(names.condition_reason))

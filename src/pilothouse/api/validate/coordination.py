@@ -1,7 +1,7 @@
 """Validates coordination.k8s.io/v1: leases."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors
 
 rules = Rules(__name__)

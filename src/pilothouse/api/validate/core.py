@@ -5,7 +5,7 @@ from pilothouse.api.validate.apps import only_always, validate_replica_set_statu
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 from pilothouse.api.validate.shown import sorted_map
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")

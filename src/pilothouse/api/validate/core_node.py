@@ -10,7 +10,7 @@ from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr
 from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, show
 from pilothouse.gotext import quote

@@ -1,4 +1,4 @@
-"""Rules from which tables are made (tables.py), and the rules for changes.
+"""Rules from which tables are made (rules.py), and the rules for changes.
 
 A rule is a function (value, path, errs) that adds causes.
 """

@@ -10,7 +10,7 @@ from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod import scheduling
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.validate.uuids import normal_uuid
 from pilothouse.api.values import names
 from pilothouse.api.values.equality import identity

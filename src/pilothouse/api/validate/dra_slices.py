@@ -12,7 +12,7 @@ from pilothouse.api.validate.dra import (
 )
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.patterns import Pattern
 from pilothouse.api.values.quantity import Quantity

@@ -5,7 +5,7 @@ Both groups' events are validated in their stored form, which is that of core/v1
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

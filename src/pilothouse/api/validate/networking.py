@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import IMMUTABLE, report, validate_cidr
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.warnings import enough

@@ -4,7 +4,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object
 

@@ -19,7 +19,7 @@ from pilothouse.api.validate.resources import (
     validate_quantity,
 )
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

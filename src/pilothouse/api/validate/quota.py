@@ -14,7 +14,7 @@ from pilothouse.api.validate.resources import (
     validate_resource_name,
 )
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.quantity import Quantity

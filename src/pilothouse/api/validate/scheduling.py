@@ -1,7 +1,7 @@
 """Validates scheduling.k8s.io/v1: priority classes."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 HIGHEST_USER_PRIORITY = 1_000_000_000

@@ -11,7 +11,7 @@ from pilothouse.api.validate.common import (
     validate_ip,
     validate_port_number_or_name,
 )
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote

@@ -7,7 +7,7 @@ from pilothouse.api.validate.common import equal, selector_has_invalid_value
 from pilothouse.api.validate.persistentvolume import validate_volume_spec
 from pilothouse.api.validate.resources import validate_nonnegative_quantity
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

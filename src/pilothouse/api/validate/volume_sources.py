@@ -5,7 +5,7 @@ import re2
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending, validate_local_path, validate_no_backsteps
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

@@ -26,7 +26,7 @@ from pilothouse.api.validate.crd.schema import (
 )
 from pilothouse.api.validate.crd.structural import unsupported
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote

@@ -13,7 +13,7 @@ from pilothouse.api.structural.schema import TYPE_META
 from pilothouse.api.validate.crd.defaults import validate_defaults
 from pilothouse.api.validate.crd.rules import go_rule, validate_rules
 from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.patterns import compile_pattern
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 

@@ -12,7 +12,7 @@ from pilothouse.api.validate.pod.probes import other_probe, readiness_probe, val
 from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 MAX_RESTART_RULES = 20

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.paths import validate_local_path
 from pilothouse.api.validate.resources import amount
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

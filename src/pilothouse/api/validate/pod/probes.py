@@ -4,7 +4,7 @@ from typing import Any
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import validate_port_number_or_name
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

@@ -11,7 +11,7 @@ from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

@@ -17,7 +17,7 @@ from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.volumes import validate_volumes
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.tables import Rules
+from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 

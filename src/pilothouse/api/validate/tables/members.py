@@ -1,11 +1,11 @@
-"""The types of what tables of rules judge (tables.py), and the members of these types."""
+"""The types of what tables of rules judge (rules.py), and the members of these types."""
 
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
-from pilothouse.api.validate.table_lines import TableError
+from pilothouse.api.validate.tables.lines import TableError
 
 ANY = Type("any")
 """The type of a value that has none in the schema: all its members are known, and may be absent."""

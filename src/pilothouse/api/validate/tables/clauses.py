@@ -1,7 +1,7 @@
-"""The conditions of tables of rules (tables.py) as expressions of Python."""
+"""The conditions of tables of rules (rules.py) as expressions of Python."""
 
-from pilothouse.api.validate.source import OUTER, Source
-from pilothouse.api.validate.table_lines import TableError
+from pilothouse.api.validate.tables.lines import TableError
+from pilothouse.api.validate.tables.source import OUTER, Source
 
 
 def expression(words: list[str], struct: str, source: Source, *, inline: bool = False) -> str:

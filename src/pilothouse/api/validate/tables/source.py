@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pilothouse.api.types.schema import Type
-from pilothouse.api.validate import members
-from pilothouse.api.validate.table_lines import TableError
+from pilothouse.api.validate.tables import members
+from pilothouse.api.validate.tables.lines import TableError
 
 OUTER = "value"
 """The variable of what a table judges."""

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 
 from pilothouse.api import validate
-from pilothouse.api.validate import tables
+from pilothouse.api.validate.tables import rules as tables
 
 
 def test_every_table_can_be_compiled() -> None:

@@ -1,4 +1,4 @@
-"""Reads the text of tables of rules (tables.py): lines, and the lines that are indented below them."""
+"""Reads the text of tables of rules (rules.py): lines, and the lines that are indented below them."""
 
 import re
 from typing import NamedTuple

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pilothouse.api.types.schema import Field, Type
-from pilothouse.api.validate.table_lines import TableError
-from pilothouse.api.validate.tables import Rules, Table
+from pilothouse.api.validate.tables.lines import TableError
+from pilothouse.api.validate.tables.rules import Rules, Table
 from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(__name__)

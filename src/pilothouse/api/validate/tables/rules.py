@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from pilothouse.api.types.schema import Type
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate import members
-from pilothouse.api.validate.compiler import HEAD, written
 from pilothouse.api.validate.declare import Change
-from pilothouse.api.validate.table_lines import TableError
+from pilothouse.api.validate.tables import members
+from pilothouse.api.validate.tables.compiler import HEAD, written
+from pilothouse.api.validate.tables.lines import TableError
 from pilothouse.api.values.fields import Errors, Object
 
 Rule = Callable[..., None]

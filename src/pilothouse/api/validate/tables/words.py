@@ -1,14 +1,14 @@
-"""The rules that a line of a table names (tables.py), as lines of Python."""
+"""The rules that a line of a table names (rules.py), as lines of Python."""
 
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from pilothouse.api.validate.clauses import flag
 from pilothouse.api.validate.declare import Matches
-from pilothouse.api.validate.members import NUMBERS
-from pilothouse.api.validate.source import OUTER, Source, text
-from pilothouse.api.validate.table_lines import COMPARED, RANGE, Line, TableError
+from pilothouse.api.validate.tables.clauses import flag
+from pilothouse.api.validate.tables.lines import COMPARED, RANGE, Line, TableError
+from pilothouse.api.validate.tables.members import NUMBERS
+from pilothouse.api.validate.tables.source import OUTER, Source, text
 from pilothouse.api.values import names
 
 _SHOWN = {"": '""', "null": "None", "omit": "OMIT"}

@@ -1,4 +1,4 @@
-"""Compiles tables of rules (tables.py) to Python: what a table checks costs what it would cost if it were written by hand.
+"""Compiles tables of rules (rules.py) to Python: what a table checks costs what it would cost if it were written by hand.
 
 The function has a line or two for each check. It looks into each struct once, and makes a path only where a cause or a called
 rule needs it. The type of what it judges (members.py) says which members there are, what their zero values are, and which may
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse.api.types.schema import Type
-from pilothouse.api.validate import members
-from pilothouse.api.validate.clauses import expression
-from pilothouse.api.validate.rule_words import Words
-from pilothouse.api.validate.source import OUTER, Source, below
-from pilothouse.api.validate.table_lines import MEMBER, Line, TableError, parse
+from pilothouse.api.validate.tables import members
+from pilothouse.api.validate.tables.clauses import expression
+from pilothouse.api.validate.tables.lines import MEMBER, Line, TableError, parse
+from pilothouse.api.validate.tables.source import OUTER, Source, below
+from pilothouse.api.validate.tables.words import Words
 
 HEAD = """\
 from pilothouse.api.values.fields import OMIT
