@@ -15,32 +15,20 @@ from pilothouse.api.validate.tables.lines import MEMBER, Line, TableError, parse
 from pilothouse.api.validate.tables.source import OUTER, Source, below
 from pilothouse.api.validate.tables.words import Words
 
-HEAD = """\
-from pilothouse.api.values.fields import OMIT
-from pilothouse.api.values.names import size
-from pilothouse.api.validate.shown import go, shown
-
-EMPTY = {}
-"""
-"""What the functions of all tables use."""
 _CAUSES = frozenset(("required", "forbidden", "invalid"))
 
 Find = Callable[[str], Any]
 """Gives a rule by its name; raises TableError."""
 
 
-def written(name: str, type: Type, table: str, path: str, find: Find) -> str:
-    """The text of a function `name` that makes the function for a table, given what finds the rules that the table names.
+def written(type: Type, table: str, path: str, find: Find) -> tuple[str, dict[str, str]]:
+    """The text of the function `check` for a table, and variable -> name of the rules that it calls, which `find` knows.
 
     path: how paths begin, "{path}" with what the function is called with, "" at the root.
     """
     source = Source(type)
     _Writer(source, find).steps(parse(table), OUTER, path)
-    lines = [f"def {name}(find):"]
-    lines += [f"    {variable} = find({used!r})" for variable, used in source.used.items()]
-    return "\n".join(
-        [*lines, "    def check(value, path, errs, around=None):", *source.lines, "    return check", ""]
-    )
+    return "\n".join(["def check(value, path, errs, around=None):", *source.lines, ""]), source.used
 
 
 class _Writer:

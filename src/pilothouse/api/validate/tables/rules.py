@@ -11,19 +11,26 @@ from typing import Any, TypeVar
 from pilothouse.api.types.schema import Type
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.declare import Change
+from pilothouse.api.validate.shown import go, shown
 from pilothouse.api.validate.tables import members
-from pilothouse.api.validate.tables.compiler import HEAD, written
+from pilothouse.api.validate.tables.compiler import written
 from pilothouse.api.validate.tables.lines import TableError
-from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values import names
+from pilothouse.api.values.fields import OMIT, Errors, Object
 
 Rule = Callable[..., None]
+_BUILT_IN: dict[str, Any] = {"EMPTY": {}, "OMIT": OMIT, "go": go, "shown": shown, "size": names.size}
+"""What the functions of all tables use."""
 Function = TypeVar("Function", bound=Rule)
 
 
 class Table:
-    """A rule made of a table: of a value, its path (text, or what becomes text), and what is around it."""
+    """A rule made of a table: of a value, its path (text, or what becomes text), and what is around it.
 
-    __slots__ = ("_function", "_name", "_path", "_rules", "_text", "_type")
+    made: its function, once it was compiled; until then, functions of other tables call the table itself.
+    """
+
+    __slots__ = ("_callers", "_name", "_path", "_rules", "_text", "_type", "made")
 
     def __init__(self, rules: "Rules", name: str, type: str | Type, text: str, path: str) -> None:
         self._rules = rules
@@ -31,36 +38,44 @@ class Table:
         self._type = type
         self._text = text
         self._path = path
-        self._function: Rule | None = None
+        self._callers: list[tuple[dict[str, Any], str]] = []
+        self.made: Rule | None = None
 
     def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None:
-        (self._function or self.function())(value, path, errs, around)
+        (self.made or self.compiled())(value, path, errs, around)
 
-    def function(self) -> Rule:
-        """The function, compiled when it is asked for first; tables that call each other get the table meanwhile."""
-        if self._function is None:
-            self._function = self
-            names: dict[str, Any] = {}
-            try:
-                exec(compile(HEAD + self.written("make"), f"<table {self._name}>", "exec"), names)
-                self._function = names["make"](self._rules.bound)
-            finally:
-                if self._function is self:
-                    self._function = None
-        return self._function
+    def compiled(self) -> Rule:
+        """The function; those that called the table up to now call it from now on."""
+        text, used = self.written()
+        outside = dict(_BUILT_IN)
+        for variable, name in used.items():
+            self._rules.bind(name, outside, variable)
+        exec(compile(text, f"<table {self._name}>", "exec"), outside)
+        made: Rule = outside["check"]
+        self.made = made
+        for others, variable in self._callers:
+            others[variable] = made
+        self._callers.clear()
+        return made
 
-    def written(self, name: str, every: bool = False) -> str:
-        """The text of the function `name` that makes this table's; raises TableError.
+    def bind(self, outside: dict[str, Any], variable: str) -> None:
+        """Gives a function, whose globals these are, what it calls."""
+        outside[variable] = self.made or self
+        if self.made is None:
+            self._callers.append((outside, variable))
 
-        every: compiles the table for each of the types that share it, too.
+    def written(self, every: bool = False) -> tuple[str, dict[str, str]]:
+        """The text of the function, and the rules that it calls; raises TableError.
+
+        every: for each of the types that share the table, not only for the first.
         """
         try:
             types = [self._type] if isinstance(self._type, Type) else members.named(self._type)
-            find = self._rules.__getitem__
             first, *more = [
-                written(name, type, self._text, self._path, find) for type in types[: None if every else 1]
+                written(type, self._text, self._path, self._rules.__getitem__)
+                for type in types[: None if every else 1]
             ]
-            if any(text != first for text in more):
+            if any(one != first for one in more):
                 raise TableError("the types that share it have members with other zero values")
             return first
         except TableError as error:
@@ -76,7 +91,7 @@ class Kind:
         self._table = table
 
     def __call__(self, obj: Object, errs: Errors, around: Any = None, /) -> None:
-        self._table.function()(obj, "", errs, around)
+        (self._table.made or self._table.compiled())(obj, "", errs, around)
 
 
 class Rules:
@@ -119,12 +134,15 @@ class Rules:
         rule: Rule = found
         return rule
 
-    def bound(self, name: str) -> Any:
-        """What a table's function calls by a name: the function itself where it is a table, too."""
+    def bind(self, name: str, outside: dict[str, Any], variable: str) -> None:
+        """Gives a function of a table, whose globals these are, what it calls by a name."""
         rule = self[name.removesuffix(".check")]
-        if isinstance(rule, d.Matches) and name.endswith(".check"):
-            return rule.check
-        return rule.function() if isinstance(rule, Table) else rule
+        if isinstance(rule, Table):
+            rule.bind(outside, variable)
+        elif isinstance(rule, d.Matches) and name.endswith(".check"):
+            outside[variable] = rule.check
+        else:
+            outside[variable] = rule
 
     def table(self, type: str | Type) -> Callable[[str], Table]:
         """Takes the text of the rule for a value of a type, such as `api.core.v1.Probe` or `[]api.core.v1.Toleration`."""

@@ -22,7 +22,7 @@ class Source:
         self.lines: list[str] = []
         self.used: dict[str, str] = {}
         self.types: dict[str, Type] = {OUTER: type}
-        self._depth = 2
+        self._depth = 1
         self._count = 0
         self._structs: list[dict[tuple[str, str], str]] = [{}]
         self._lists: list[tuple[int, int]] = []

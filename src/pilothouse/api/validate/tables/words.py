@@ -1,7 +1,7 @@
 """The rules that a line of a table names (rules.py), as lines of Python."""
 
 from collections.abc import Callable
-from inspect import signature
+from inspect import isfunction
 from typing import Any
 
 from pilothouse.api.validate.declare import Matches
@@ -102,9 +102,10 @@ class Words:
             self._source.write(f"{self._source.outside(name)}({value}, {text(at)}, errs{more})")
 
 
-def _takes_around(rule: Callable[..., None]) -> bool:
-    """Whether a rule is a table, or a function with a fourth argument."""
-    return any(
-        one.name == "around" or (one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD)
-        for one in list(signature(rule).parameters.values())[3:4]
-    )
+def _takes_around(rule: Any) -> bool:
+    """Whether a rule is a table, or a function with a fourth argument that is needed or called `around`."""
+    function = rule if isfunction(rule) else type(rule).__call__
+    before = 3 if function is rule else 4
+    code = function.__code__
+    needed = code.co_argcount - len(function.__defaults__ or ())
+    return needed > before or code.co_varnames[before : code.co_argcount][:1] == ("around",)
