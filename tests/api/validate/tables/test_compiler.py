@@ -1,5 +1,6 @@
 """What each form of a table's line checks, in which order, and what it says."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -306,6 +307,34 @@ def test_types_that_share_a_table_have_the_same_zero_values() -> None:
         mixed.written(every=True)
     with pytest.raises(TableError, match=r"v1\.Probe has no member `name`"):
         rules.table("api.core.v1.ServicePort|Probe")("name dns-label").written(every=True)
+
+
+def test_tables_call_the_functions_of_others_themselves() -> None:
+    inner = rules.table(PART)("x!")
+    rules.add("inner", inner)
+    before, after = rules.table(PART)("@inner"), rules.table(PART)("@inner")
+    functions = [before.compiled()]
+    assert functions[0].__globals__["r_inner"] is inner
+    inner({"x": "a"}, "p", Errors())
+    functions.append(after.compiled())
+    assert [function.__globals__["r_inner"] for function in functions] == [inner.made, inner.made]
+
+
+def test_a_table_is_called_for_its_types_only() -> None:
+    rules.define("""
+key-ref                             api.core.v1.ConfigMapKeySelector|SecretKeySelector
+    key!
+gates                               []api.core.v1.PodSchedulingGate
+    []                                  most:1
+""")
+    rules.table("api.core.v1.EnvVarSource")("secretKeyRef key-ref").compiled()
+    rules.table("api.core.v1.PodSpec")("schedulingGates gates").compiled()
+    wrong = "line 1, `{}`: key-ref is a table for api.core.v1.ConfigMapKeySelector|SecretKeySelector, and not for api.core.v1."
+    for line, type in (("fileKeyRef key-ref", "FileKeySelector"), ("@key-ref", "EnvVarSource")):
+        with pytest.raises(TableError, match=re.escape(wrong.format(line) + type)):
+            rules.table("api.core.v1.EnvVarSource")(line).compiled()
+    with pytest.raises(TableError, match=r"not for \[\]api.core.v1.Toleration"):
+        rules.table("api.core.v1.PodSpec")("tolerations gates").compiled()
 
 
 def test_tables_that_call_each_other() -> None:

@@ -17,8 +17,8 @@ from pilothouse.api.validate.tables.words import Words
 
 _CAUSES = frozenset(("required", "forbidden", "invalid"))
 
-Find = Callable[[str], Any]
-"""Gives a rule by its name; raises TableError."""
+Find = Callable[[str, Type], Any]
+"""Gives a rule by its name, for a value of a type; raises TableError."""
 
 
 def written(type: Type, table: str, path: str, find: Find) -> tuple[str, dict[str, str]]:

@@ -32,19 +32,17 @@ class Member(NamedTuple):
     optional: bool
 
 
-def named(names: str) -> list[Type]:
-    """Types by name: `batch/v1 Job` is a kind, `api.core.v1.Pod` a definition, `[]api.core.v1.Taint` a list of them.
-
-    Types that share a table are joined by `|`; what stands before the name is that of the first, where there is none.
-    """
+def alternatives(names: str) -> list[str]:
+    """The names of types that share a table, which `|` joins; what stands before a name is that of the first, if there is none."""
     first, *more = names.split("|")
     before = first.rstrip("".join(set(first) - {" ", "."}))
-    return [_named(first), *(_named(name if "." in name or " " in name else before + name) for name in more)]
+    return [first, *(name if "." in name or " " in name else before + name for name in more)]
 
 
-def _named(name: str) -> Type:
+def named(name: str) -> Type:
+    """A type by name: `batch/v1 Job` is a kind, `api.core.v1.Pod` a definition, `[]api.core.v1.Taint` a list of them."""
     if name.startswith("[]"):
-        return Type("list", items=_named(name[2:]))
+        return Type("list", items=named(name[2:]))
     group_version, space, kind = name.rpartition(" ")
     try:
         if not space:
@@ -53,6 +51,14 @@ def _named(name: str) -> Type:
         return schema.for_kind(group, version, kind)
     except KeyError:
         raise TableError(f"the schema has no type {name}") from None
+
+
+def name_of(type: Type) -> str:
+    """The name of a type as tables have it; "" for one that is no definition of the schema, and for lists of these."""
+    if type.kind == "list" and type.items is not None:
+        items_ = name_of(type.items)
+        return f"[]{items_}" if items_ else ""
+    return type.name.removeprefix("io.k8s.")
 
 
 def member(struct: Type, name: str) -> Member:

@@ -6,6 +6,8 @@ docs/rules.md has the grammar.
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
+from itertools import islice
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pilothouse.api.types.schema import Type
@@ -39,19 +41,19 @@ class Table:
         self._text = text
         self._path = path
         self._callers: list[tuple[dict[str, Any], str]] = []
-        self.made: Rule | None = None
+        self.made: FunctionType | None = None
 
     def __call__(self, value: Any, path: object, errs: Errors, around: Any = None, /) -> None:
         (self.made or self.compiled())(value, path, errs, around)
 
-    def compiled(self) -> Rule:
+    def compiled(self) -> FunctionType:
         """The function; those that called the table up to now call it from now on."""
         text, used = self.written()
         outside = dict(_BUILT_IN)
         for variable, name in used.items():
             self._rules.bind(name, outside, variable)
         exec(compile(text, f"<table {self._name}>", "exec"), outside)
-        made: Rule = outside["check"]
+        made: FunctionType = outside["check"]
         self.made = made
         for others, variable in self._callers:
             others[variable] = made
@@ -64,17 +66,24 @@ class Table:
         if self.made is None:
             self._callers.append((outside, variable))
 
+    def _types(self) -> list[str]:
+        return members.alternatives(str(self._type))
+
+    def check_type(self, type: Type) -> None:
+        """Raises TableError if the table is for other types; those without a name in the schema are not told apart."""
+        name = members.name_of(type)
+        if name and isinstance(self._type, str) and name not in self._types():
+            raise TableError(f"{self._name} is a table for {self._type}, and not for {name}")
+
     def written(self, every: bool = False) -> tuple[str, dict[str, str]]:
         """The text of the function, and the rules that it calls; raises TableError.
 
         every: for each of the types that share the table, not only for the first.
         """
         try:
-            types = [self._type] if isinstance(self._type, Type) else members.named(self._type)
-            first, *more = [
-                written(type, self._text, self._path, self._rules.__getitem__)
-                for type in types[: None if every else 1]
-            ]
+            types = [self._type] if isinstance(self._type, Type) else map(members.named, self._types())
+            wanted = list(types if every else islice(types, 1))
+            first, *more = [written(type, self._text, self._path, self._rules.find) for type in wanted]
             if any(one != first for one in more):
                 raise TableError("the types that share it have members with other zero values")
             return first
@@ -132,6 +141,13 @@ class Rules:
             near = get_close_matches(name, self._named, 1)
             raise TableError(f"no rule is named `{name}`{f'; the nearest is `{near[0]}`' if near else ''}")
         rule: Rule = found
+        return rule
+
+    def find(self, name: str, type: Type) -> Rule:
+        """What a table calls by a name for a value of a type; raises TableError."""
+        rule = self[name]
+        if isinstance(rule, Table):
+            rule.check_type(type)
         return rule
 
     def bind(self, name: str, outside: dict[str, Any], variable: str) -> None:

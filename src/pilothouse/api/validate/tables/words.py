@@ -4,6 +4,7 @@ from collections.abc import Callable
 from inspect import isfunction
 from typing import Any
 
+from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.declare import Matches
 from pilothouse.api.validate.tables.clauses import flag
 from pilothouse.api.validate.tables.lines import COMPARED, RANGE, Line, TableError
@@ -23,7 +24,7 @@ _BOUNDS = {
 class Words:
     """Writes the lines for rules, and the calls of those that are functions, which `find` gives by their names."""
 
-    def __init__(self, source: Source, find: Callable[[str], Any]) -> None:
+    def __init__(self, source: Source, find: Callable[[str, Type], Any]) -> None:
         self._source = source
         self._find = find
 
@@ -92,7 +93,7 @@ class Words:
 
     def call(self, name: str, value: str, at: str) -> None:
         """The call of a rule; one that matches a text is written out."""
-        rule = self._find(name)
+        rule = self._find(name, self._source.types[value])
         if isinstance(rule, Matches) and rule.joined is None and rule.text == "{}":
             message = self._source.new()
             with self._source.block(f"for {message} in {self._source.outside(f'{name}.check')}({value})"):
