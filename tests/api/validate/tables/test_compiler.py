@@ -1,4 +1,4 @@
-"""What each form of a table's line checks, in which order, and what it says."""
+"""Each form of a table's line: its checks, their order, and its messages."""
 
 import re
 from types import SimpleNamespace

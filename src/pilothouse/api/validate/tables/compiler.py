@@ -1,8 +1,8 @@
-"""Compiles tables of rules (rules.py) to Python: what a table checks costs what it would cost if it were written by hand.
+"""Compiles tables of rules (rules.py) to Python: a check costs what it would cost if it were written by hand.
 
-The function has a line or two for each check. It looks into each struct once, and makes a path only where a cause or a called
-rule needs it. The type of what it judges (members.py) says which members there are, what their zero values are, and which may
-be absent.
+The function has a line or two for each check. It looks into each struct once, and makes a path only where a
+cause or a called rule needs it. The type of what it judges (members.py) says which members there are, what
+their zero values are, and which may be absent.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Find = Callable[[str, Type], Any]
 
 
 def written(type: Type, table: str, path: str, find: Find) -> tuple[str, dict[str, str]]:
-    """The text of the function `check` for a table, and variable -> name of the rules that it calls, which `find` knows.
+    """The text of the function `check` for a table, and variable -> name of the rules that it calls.
 
     path: how paths begin, "{path}" with what the function is called with, "" at the root.
     """

@@ -25,7 +25,7 @@ _ZEROS = {
 
 
 class Member(NamedTuple):
-    """A member of a struct. zero: the expression for its zero value; optional: whether it may be absent, as nil in Go."""
+    """A member of a struct. zero: the expression for its zero value; optional: it may be nil in Go."""
 
     type: Type
     zero: str
@@ -33,14 +33,17 @@ class Member(NamedTuple):
 
 
 def alternatives(names: str) -> list[str]:
-    """The names of types that share a table, which `|` joins; what stands before a name is that of the first, if there is none."""
+    """The names of types that share a table, which `|` joins.
+
+    A name with nothing before it is of the package, or the group version, of the first.
+    """
     first, *more = names.split("|")
     before = first.rstrip("".join(set(first) - {" ", "."}))
     return [first, *(name if "." in name or " " in name else before + name for name in more)]
 
 
 def named(name: str) -> Type:
-    """A type by name: `batch/v1 Job` is a kind, `api.core.v1.Pod` a definition, `[]api.core.v1.Taint` a list of them."""
+    """A type by name: `batch/v1 Job` a kind, `api.core.v1.Pod` a definition, `[]api.core.v1.Taint` a list."""
     if name.startswith("[]"):
         return Type("list", items=named(name[2:]))
     group_version, space, kind = name.rpartition(" ")
@@ -54,7 +57,7 @@ def named(name: str) -> Type:
 
 
 def name_of(type: Type) -> str:
-    """The name of a type as tables have it; "" for one that is no definition of the schema, and for lists of these."""
+    """The name of a type as tables have it; "" for one that is no definition, and for lists of these."""
     if type.kind == "list" and type.items is not None:
         items_ = name_of(type.items)
         return f"[]{items_}" if items_ else ""

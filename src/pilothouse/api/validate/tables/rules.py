@@ -1,4 +1,4 @@
-"""Tables of rules as text: a line for each check of a type, in upstream's order, compiled to a function at its first use.
+"""Tables of rules as text: a line for each check of a type, in upstream's order, compiled at its first use.
 
 docs/rules.md has the grammar.
 """
@@ -22,7 +22,7 @@ from pilothouse.api.values.fields import OMIT, Errors, Object
 
 Rule = Callable[..., None]
 _BUILT_IN: dict[str, Any] = {"EMPTY": {}, "OMIT": OMIT, "go": go, "shown": shown, "size": names.size}
-"""What the functions of all tables use."""
+"""The names that the functions of all tables use."""
 Function = TypeVar("Function", bound=Rule)
 
 
@@ -70,7 +70,7 @@ class Table:
         return members.alternatives(str(self._type))
 
     def check_type(self, type: Type) -> None:
-        """Raises TableError if the table is for other types; those without a name in the schema are not told apart."""
+        """Raises TableError if the table is for other types. Those without a name in the schema pass."""
         name = members.name_of(type)
         if name and isinstance(self._type, str) and name not in self._types():
             raise TableError(f"{self._name} is a table for {self._type}, and not for {name}")
@@ -104,8 +104,8 @@ class Kind:
 
 
 class Rules:
-    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a leading
-    underscore or `validate_`, and with dashes.
+    """The functions that the tables of a file may name, beside those of declare.py: by their names, without a
+    leading underscore or `validate_`, and with dashes.
 
     file: the name of its module.
     """
@@ -129,7 +129,7 @@ class Rules:
         self._named[name] = rule
 
     def define(self, text: str) -> None:
-        """Several tables that others name: at the margin stand the name of each and the type, its lines below it."""
+        """Several tables that others name: name and type of each stand at the margin, its lines below."""
         for block in re.split(r"\n(?=\S)", text.strip()):
             head, _, lines = block.partition("\n")
             name, _, type = head.partition(" ")
@@ -144,7 +144,7 @@ class Rules:
         return rule
 
     def find(self, name: str, type: Type) -> Rule:
-        """What a table calls by a name for a value of a type; raises TableError."""
+        """The rule that a table calls by a name for a value of a type; raises TableError."""
         rule = self[name]
         if isinstance(rule, Table):
             rule.check_type(type)
@@ -161,11 +161,11 @@ class Rules:
             outside[variable] = rule
 
     def table(self, type: str | Type) -> Callable[[str], Table]:
-        """Takes the text of the rule for a value of a type, such as `api.core.v1.Probe` or `[]api.core.v1.Toleration`."""
+        """Takes the text of the rule for a value of a type, such as `api.core.v1.Probe`."""
         return lambda text: self._table(str(type), type, text, "{path}")
 
     def untyped(self, text: str) -> Table:
-        """The rule for a struct that no type of the schema has: its members are not known, and all may be absent."""
+        """The rule for a struct without a type in the schema: all members are known, and may be absent."""
         return self._table("without a type", members.ANY, text, "{path}")
 
     def kind(self, kind: str | Type) -> Callable[[str], Kind]:

@@ -1,4 +1,4 @@
-"""The Python text of a table's function, while it is written (compiler.py): lines, blocks, variables and their types."""
+"""The text of a table's function, while it is written (compiler.py): lines, blocks, variables, their types."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,9 @@ OUTER = "value"
 class Source:
     """The lines of a function (value, path, errs, around).
 
-    used: variable -> the name of what it is from outside. types: expression -> type; structs: (variable, member) -> variable, by
-    block; lists: for each list around, the number of the line before which its loop begins, and how deep that is.
+    used: variable -> the name of what it is from outside. types: expression -> type; structs: (variable,
+    member) -> variable, by block; lists: for each list around, the number of the line before which its loop
+    begins, and how deep that is.
     """
 
     def __init__(self, type: Type) -> None:

@@ -22,7 +22,7 @@ _BOUNDS = {
 
 
 class Words:
-    """Writes the lines for rules, and the calls of those that are functions, which `find` gives by their names."""
+    """Writes the lines for rules, and the calls of those that are functions, which `find` gives by name."""
 
     def __init__(self, source: Source, find: Callable[[str, Type], Any]) -> None:
         self._source = source
@@ -83,7 +83,7 @@ class Words:
             self._source.cause("invalid", at, f"{shown}, {why!r}")
 
     def shown(self, line: Line, value: str, default: str) -> str:
-        """What a message shows of a value: itself, or what `show:` says."""
+        """The form of a value in a message: the value itself, or what `show:` says."""
         form = line.options().get("show")
         if form is None or "by" in line.options():
             return default
