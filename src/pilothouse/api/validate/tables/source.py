@@ -1,4 +1,4 @@
-"""The text of a table's function, while it is written (compiler.py): lines, blocks, variables, their types."""
+"""The text of a table's function, while it is written (compiler.py): lines, blocks, typed variables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
