@@ -19,7 +19,10 @@ EXTRAS = {
     "commands/checkup.py": "etcd",
     "commands/etcd.py": "etcd",
     "outbound/konnectivity.py": "etcd",
-    "storage/kms/": "kms",
+    "commands/bench.py": "cli",
+    "commands/progress.py": "cli",
+    "commands/top.py": "cli",
+    "storage/encryption/kms/": "kms",
     "storage/encryption/": "secretbox",
     "tracing/": "tracing",
     "testing/": "dev",
@@ -74,7 +77,7 @@ def test_a_plain_install_has_all_that_is_imported() -> None:
 WITHOUT = """
 import sys
 
-sys.modules |= dict.fromkeys(("grpc", "etcd3", "nacl", "opentelemetry"))
+sys.modules |= dict.fromkeys(("grpc", "etcd3", "nacl", "opentelemetry", "rich"))
 from pilothouse import cli
 
 sys.exit(cli.main(sys.argv[1:]))

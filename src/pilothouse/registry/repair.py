@@ -16,7 +16,9 @@ PODS = f"{ROOT}pods/"
 _MEMBER = b'"deletionTimestamp":"'
 """How the member stands in a stored object.
 The quotation marks within a text are escaped, so it is in none."""
-_YEAR = len(_MEMBER) + 4
+_DIGITS = 4
+"""Digits of a year that clients can read."""
+_YEAR = len(_MEMBER) + _DIGITS
 
 
 def settled(key: str, value: bytes) -> bytes:
@@ -34,7 +36,9 @@ def settle(metadata: Object) -> bool:
     """Replace a time of deletion that cannot be read by the one that Go's arithmetic gives;
     whether there was one."""
     when = metadata.get("deletionTimestamp")
-    if not isinstance(when, str) or not when or not times.fault(when, times.SECONDS):
+    if not isinstance(when, str) or not when:
+        return False
+    if when[_DIGITS : _DIGITS + 1] == "-" and not times.fault(when, times.SECONDS):
         return False
     grace = metadata.get("deletionGracePeriodSeconds") or 0
     try:
