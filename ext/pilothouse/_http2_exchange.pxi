@@ -70,7 +70,7 @@ cdef class Exchange(Sink):
         cdef bint bodyless = self.request.method == "HEAD" or response.status in (204, 304)
         cdef Py_ssize_t size = 0
         self.on_done = response.on_done
-        if not self.request.keep_alive or connection.service.draining or connection.is_outgrown():
+        if not self.request.keep_alive or connection.service.draining:
             connection.leave()
         if response.start is not None:
             self.begin_stream(response, bodyless, None)

@@ -155,6 +155,9 @@ cdef class Output(Endpoint):
         exchange.counted = 0
         if not self.streams:
             self.since = now(self.service.clock)
+            if self.leaving == STAYS and self.is_outgrown():
+                self.leaving = ANNOUNCED  # nothing is answered any more, so at once
+                self.leave_now()
             if self.service.on_change is not None or self.leaving != STAYS:
                 self.shared.wake(self)
 

@@ -174,7 +174,7 @@ class Site:
 
     @property
     def reloads(self) -> Any:
-        return self.server._server.reloads
+        return self.server._server.host.reloads
 
     def count(self, kind: str, status: str) -> int:
         return int(self.reloads.total.values.get((kind, status), 0))
@@ -388,7 +388,7 @@ def test_admission(site: Site) -> None:
 def stored(site: Site, name: str) -> bytes:
     body = {"metadata": {"name": name}, "stringData": {"a": "b"}}
     assert site.ask("first", "/api/v1/namespaces/default/secrets", body)[0] == 201
-    storage = site.server._server.storage
+    storage = site.server._server.cluster.registry.storage
     kv = site.server.run(storage.inner.get(f"/registry/secrets/default/{name}"))
     return bytes(kv.value)
 
@@ -413,7 +413,7 @@ def site_metrics(site: Site) -> str:
 def test_kubelet_authorities(site: Site) -> None:
     """The connections themselves are tested in endpoints/streams/test_kubelet.py."""
     other = pem(Authority.create("kubelets").certificate)
-    kubelets = site.server._server.handlers.streams.kubelets
+    kubelets = site.server._server.cluster.handlers.streams.kubelets
     site.put("kubelet-ca", "kubelet-ca.crt", other.decode())
     assert kubelets._trust.ca == other
     site.put("kubelet-ca", "kubelet-ca.crt", "none", "failure")

@@ -323,7 +323,7 @@ def test_metrics_and_caches(pair: Pair) -> None:
     after = [count(side) for side in pair]
     assert after[0] >= before[0] + 5
     assert after[1] < before[1] + 5
-    assert [side.server._server.caches.total >> 20 for side in pair] == [4, 32]
+    assert [side.server._server.host.caches.total >> 20 for side in pair] == [4, 32]
 
 
 def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
@@ -333,9 +333,9 @@ def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
     with InProcess(["--allow-privileged", *flags]) as one, InProcess(flags) as two:
         sides = Side(one, ""), Side(two, "")
         made = sides[0].post(PODS, pod("p", privileged=True)).body
-        copied = one.run(one._server.storage.get("/registry/pods/default/p"))
-        two.run(two._server.storage.create("/registry/pods/default/p", copied.value))
-        two.run(two._server.cacher.wait_for(two._server.storage.revision))
+        copied = one.run(one._server.cluster.registry.storage.get("/registry/pods/default/p"))
+        two.run(two._server.cluster.registry.storage.create("/registry/pods/default/p", copied.value))
+        two.run(two._server.cluster.registry.cacher.wait_for(two._server.cluster.registry.storage.revision))
         path = f"{PODS}/p"
         for side, status in zip(sides, (200, 422), strict=True):
             live = side.get(path).body

@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 
@@ -152,9 +153,10 @@ def test_a_large_head_over_http2(door: Callable[..., Door], user: str) -> None:
         assert it.acceptor.open == 1 and it.service.wide == 1
     else:
         data = b""
-        while b"draining" not in data:
-            data += peer.recv(1000)
-        peer.sendall(frame(Kind.PING, Flag.ACK, 0, b"draining"))
+        while read := peer.recv(1000):
+            data += read
+        last = frame(Kind.GOAWAY, 0, 0, struct.pack(">II", 1, 0))
+        assert data.endswith(last), "clients take an answer no more after a GOAWAY"
         eventually(lambda: it.acceptor.open == 0, "it is gone")
     peer.close()
 
