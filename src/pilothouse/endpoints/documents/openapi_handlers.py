@@ -25,6 +25,7 @@ from pilothouse.api.openapi.aggregate import Part, merge, read
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.endpoints.documents.nonresource import NonResource
 from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocuments, unpack
+from pilothouse.endpoints.documents.unpacked import Unpacked
 from pilothouse.endpoints.request.negotiation import parse_accept
 from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
@@ -40,8 +41,6 @@ V3_PROTOBUF = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
 V3_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"
 V3_FORMS = {JSON: JSON, V3_PROTOBUF: V3_PROTOBUF, V3_PROTOBUF_DEPRECATED: V3_PROTOBUF}
 """Accepted media type -> Content-Type of the answer."""
-SMALL = 16 << 10
-"""Bytes; compressed documents up to this size are unpacked on the event loop, in less than a millisecond."""
 KEPT_BYTES = 8 << 20
 """Bytes of compressed documents that are kept; all built-in documents together are well below this."""
 
@@ -105,7 +104,7 @@ class OpenAPIHandlers:
         headers += self._validators(tag)
         if gzipped:
             return Response(200, packed, form, [*headers, ("Content-Encoding", "gzip")])
-        return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
+        return Response(200, Unpacked(packed), form, headers)
 
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
         """Build the current document and return its ETag and gzip bytes;
@@ -197,9 +196,7 @@ class OpenAPIHandlers:
                 return Response(404, b"", "", headers)
             except NoForm:
                 return Response(406, b"", "", headers)
-        if len(packed) <= SMALL:
-            return Response(200, gzip.decompress(packed), form, headers)
-        return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
+        return Response(200, Unpacked(packed), form, headers)
 
     async def _make_v3(self, name: str, form: str, key: str, converted: Packed | None) -> bytes:
         """Build a document and keep it under a key; at most one is built at a time. KeyError, or NoForm."""
