@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 QUIET = 1000
 """Milliseconds without progress after which the server has taken all that it takes."""
 
-SECONDS = 30.0
+SECONDS = 40.0
 """Seconds after which no more than KEPT is left."""
 
 PART = 1 << 16
@@ -179,7 +179,7 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "a long message": lambda it: it.fill(
         100, get(f"{MAPS}?watch=1", "admin", WEBSOCKET) + message(1_000_000)
     ),
-    "small messages": lambda it: it.fill(50, keys(100_000)),
+    "small messages": lambda it: it.fill(20, keys(100_000)),
     "watches": watches,
     "answers": lambda it: it.fill(200, get("/openapi/v2", "admin") * 100),
 }
@@ -194,6 +194,8 @@ def budgets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Budgets]:
         create_node(raw, "n", port, [])
         create_pod(raw, "p", "n")
         raw.connection.close()
+        close(it.fill(2, keys(10)))  # what is imported and made at the first request is not an attack's
+        assert it.send(get("/openapi/v2", "admin")) == 200
         it.memory()
         yield it
 

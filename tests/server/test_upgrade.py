@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -378,3 +379,37 @@ def test_the_transport_of_a_lost_connection_is_freed_at_once() -> None:
         duplex.close()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_peer_that_leaves_while_nothing_is_read_is_noticed(
+    runner: asyncio.Runner, virtual: VirtualLoop, leaves: bool
+) -> None:
+    class Owner(asyncio.Protocol):
+        duplex: Duplex
+
+        def connection_made(self, transport: Any) -> None:
+            self.duplex = Duplex(transport)
+            self.duplex.start(log, reading=False)
+            owners.append(self)
+            made.set()
+
+        def connection_lost(self, exc: BaseException | None) -> None:
+            self.duplex.on_lost(exc)
+
+    log, made = Log(), asyncio.Event()
+    owners: list[Owner] = []
+    server = await virtual.create_server(Owner, "127.0.0.1", 0)
+    with virtual.hold():
+        with socket.create_connection(server.sockets[0].getsockname()) as peer:
+            peer.sendall(b"x" * 1000)
+            await made.wait()
+            if not leaves:
+                kept = peer.dup()
+    await asyncio.sleep(2.5 * CLOSE_SECONDS)
+    assert bool(log.seen) == leaves, "it is told of the end alone"
+    if not leaves:
+        kept.close()
+    owners[0].duplex.abort()
+    await asyncio.sleep(0)
+    server.close()

@@ -160,7 +160,7 @@ def _limits(config: Config) -> Limits:
     limits = Limits(
         unauthenticated=config.max_unauthenticated_connections,
         body_budget=receiving,
-        unfinished_budget=receiving,
+        unfinished_budget=receiving // 2,  # a thousand connections of strangers take as much beside it
     )
     if config.http2_max_streams_per_connection > 0:
         limits = replace(limits, streams=config.http2_max_streams_per_connection)

@@ -15,6 +15,9 @@ KEEPALIVE_SECONDS = 15
 """How often the system asks a silent peer whether it is still there, as Go does;
 after nine questions it is lost."""
 
+ESTABLISHED = 1
+"""TCP_ESTABLISHED, the state in which either side may send; the first byte of a struct tcp_info."""
+
 GATHERED = 64 * 1024
 """Bytes that are gathered for one write; more are written at once."""
 
@@ -60,6 +63,7 @@ class Duplex:
         "_gathered",
         "_gathered_size",
         "_held",
+        "_looking",
         "_paused",
         "_receiver",
         "_stopped",
@@ -80,6 +84,7 @@ class Duplex:
         self._receiver: Receiver | None = None
         self._held: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._ended: BaseException | bool | None = False  # False, or the argument of `Receiver.closed`
         self._ending = self._paused = self._stopped = self._delivering = False
         self.blocked = False
@@ -159,8 +164,28 @@ class Duplex:
             self._stopped = self._paused
             if self._paused:
                 self._transport.pause_reading()
+                self._look_later()
             else:
                 self._transport.resume_reading()
+                self._look_no_more()
+
+    def _look_later(self) -> None:
+        """While nothing is read, the end of the peer is not seen either: look for it from time to time."""
+        if self._transport.get_extra_info("socket") is not None:
+            self._looking = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Cut the connection when the peer has gone: what it sent last was not taken for CLOSE_SECONDS."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and has_left(sock):
+            self.abort()
+        else:
+            self._look_later()
+
+    def _look_no_more(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
 
     def buffered(self) -> int:
         """Bytes that were written and that the socket has not taken yet."""
@@ -212,6 +237,7 @@ class Duplex:
         """The connection has ended."""
         self._ending = True
         self._ended = error
+        self._look_no_more()
         self._held.clear()
         self._gathered = None
         self._transport = _NOBODY  # a receiver and its duplex refer to each other, and TLS has large buffers
@@ -228,6 +254,17 @@ class Duplex:
             self.close()
         else:
             self._receiver.leave()
+
+
+def has_left(sock: socket.socket) -> bool:
+    """Whether the peer of a TCP connection has closed it; what it sent before may still have to be read."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except OSError:
+        return True
+    return state[0] != ESTABLISHED
 
 
 class _Copy:
