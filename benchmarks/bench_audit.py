@@ -127,7 +127,7 @@ async def measured(server: Server, auditors: dict[str, Auditor | None], turn: in
     for _ in range(ROUNDS):
         times = {}
         for name, one in auditors.items():
-            server.pipeline.stages.audit = one
+            server.pipeline.stages.observer.audit = one
             times[name] = await spent(server, turn)
             await asyncio.sleep(0.02)  # the thread of the mode `batch` ends its work
         bare.append(times["no audit"])
@@ -156,7 +156,7 @@ async def main(turns: list[int]) -> int:
                     judged = turn == JUDGED and name.startswith("blocking,")
                     failed |= judged and cost > GOAL
                     print(f"  {name:30} +{cost:.1f} us" + (f"  (goal {GOAL:.0f})" if judged else ""))
-            server.pipeline.stages.audit = None
+            server.pipeline.stages.observer.audit = None
         return int(failed)
 
 

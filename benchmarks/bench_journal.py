@@ -61,8 +61,8 @@ async def pods(server: Server) -> float:
 
 async def main() -> int:
     async with served() as server:
-        stages = server.pipeline.stages
-        journal = stages.journal
+        observer = server.pipeline.stages.observer
+        journal = observer.journal
         await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))
         account = get()
         account.target = account.path = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -78,7 +78,7 @@ async def main() -> int:
             for turn in range(ROUNDS):
                 took = {}
                 for kept in (True, False) if turn % 2 else (False, True):
-                    stages.journal = journal if kept else None
+                    observer.journal = journal if kept else None
                     server.cluster.handlers.verbs.explained = kept
                     took[kept] = await run(server)
                 costs.append(took[True] - took[False])

@@ -41,7 +41,7 @@ async def main() -> int:
         for turn in range(ROUNDS):
             order = list(ways().items())
             for name, tracing in order if turn % 2 else reversed(order):
-                server.pipeline.stages.tracing = tracing
+                server.pipeline.stages.observer.tracing = tracing
                 took[name].append(await gets(server))
         bare = took["without a configuration"]
         costs = {}

@@ -17,7 +17,7 @@ from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.pipeline import attributes_of
+from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.server.request import Request, Response
 

@@ -440,7 +440,7 @@ def test_a_name_in_a_field_selector_is_the_name_of_the_target() -> None:
 def test_without_an_auditor_nothing_is_recorded() -> None:
     async def body() -> None:
         async with Rig() as rig:
-            assert rig.pipeline.stages.audit is None
+            assert rig.pipeline.stages.observer.audit is None
             assert (await rig.call("GET", CONFIG_MAPS)).status == 200
 
     run(body())

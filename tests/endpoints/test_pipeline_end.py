@@ -65,7 +65,9 @@ class Ends:
         self.outcomes: list[Outcome] = []
         self._dispatcher = rig.pipeline.stages.dispatcher
         ours: Any = self
-        rig.pipeline.stages = replace(rig.pipeline.stages, metrics=ours, dispatcher=ours)
+        rig.pipeline.stages = replace(
+            rig.pipeline.stages, observer=replace(rig.pipeline.stages.observer, metrics=ours), dispatcher=ours
+        )
 
     def observe(
         self,

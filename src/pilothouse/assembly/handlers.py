@@ -34,6 +34,7 @@ from pilothouse.endpoints.journal.tracing import Tracing
 from pilothouse.endpoints.journal.why import Why
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.standing import POLL, Judge, Standing
+from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.request.edges import Edges
 from pilothouse.endpoints.request.metrics import (
@@ -156,17 +157,19 @@ class Handlers:
             dispatcher=self.dispatcher,
             responder=self.responder,
             offload=given.offload,
-            metrics=self.requests,
-            filters=filters,
-            authentication=authentication,
-            authorization=authorization,
-            audit=given.audit,
-            journal=self.journal,
+            observer=Observer(
+                self.requests,
+                filters,
+                authentication,
+                authorization,
+                given.audit,
+                self.journal,
+                given.tracing,
+            ),
             finder=self.finder,
             standing=self.standing,
             memory=self.memory,
             console=Console() if config.console else None,
-            tracing=given.tracing,
         )
         if self.memory is not None:
             given.metrics.add(self.memory)

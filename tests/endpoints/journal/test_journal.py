@@ -188,5 +188,5 @@ async def test_no_request_is_held(rig: Rig) -> None:
 
 async def test_none_is_kept_when_none_is_wanted(runner: asyncio.Runner) -> None:
     async with Rig(flags=["--explained-requests=0"]) as rig:
-        assert rig.handlers.journal is None and rig.pipeline.stages.journal is None
+        assert rig.handlers.journal is None and rig.pipeline.stages.observer.journal is None
         assert (await rig.call("GET", "/debug/requests")).status == 404

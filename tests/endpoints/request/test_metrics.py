@@ -252,12 +252,12 @@ def test_requests_in_queues_are_shown_by_kind() -> None:
 
 async def test_stages_are_timed(rig: Rig) -> None:
     name = "apiserver_request_filter_duration_seconds_count"
-    before = samples(rig.pipeline.stages.filters)
+    before = samples(rig.pipeline.stages.observer.filters)
     await rig.ok("GET", CONFIG_MAPS)
     await rig.ok(
         "GET", CONFIG_MAPS, headers={"impersonate-user": "jane", "impersonate-group": "system:masters"}
     )
-    found = samples(rig.pipeline.stages.filters)
+    found = samples(rig.pipeline.stages.observer.filters)
     for stage, times in (
         ("authentication", 2),
         ("authorization", 2),
