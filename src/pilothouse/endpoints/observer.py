@@ -29,8 +29,8 @@ from pilothouse.server.request import Request, Response
 class Observer:
     """The parts of one server that observe its requests.
 
-    audit: None: nothing is recorded. journal: keeps what is known of the latest requests; None: nobody can ask
-    for it.
+    audit: None: nothing is recorded. journal: keeps what is known of the latest requests; None: nobody can
+    ask for it.
     """
 
     metrics: RequestMetrics
