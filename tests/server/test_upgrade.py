@@ -400,12 +400,11 @@ async def test_a_peer_that_leaves_while_nothing_is_read_is_noticed(
     log, made = Log(), asyncio.Event()
     owners: list[Owner] = []
     server = await virtual.create_server(Owner, "127.0.0.1", 0)
-    with virtual.hold():
-        with socket.create_connection(server.sockets[0].getsockname()) as peer:
-            peer.sendall(b"x" * 1000)
-            await made.wait()
-            if not leaves:
-                kept = peer.dup()
+    with virtual.hold(), socket.create_connection(server.sockets[0].getsockname()) as peer:
+        peer.sendall(b"x" * 1000)
+        await made.wait()
+        if not leaves:
+            kept = peer.dup()
     await asyncio.sleep(2.5 * CLOSE_SECONDS)
     assert bool(log.seen) == leaves, "it is told of the end alone"
     if not leaves:

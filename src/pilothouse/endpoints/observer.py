@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pilothouse import errors
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes
 from pilothouse.audit.auditor import Auditor
+from pilothouse.audit.record import Record
 from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Decision
 from pilothouse.authz.metrics import AuthorizationMetrics
@@ -95,13 +96,8 @@ class Observer:
         if self.journal is not None:
             ctx.refusal = Refusal.of(err)
 
-    def answered(self, ctx: Context, response: Response) -> None:
-        """Note the answer, whose headers are complete."""
-        ctx.status = response.status
-        ctx.answered = time.perf_counter()
-        audit = ctx.audit
-        if audit is None:
-            return
+    def answered(self, ctx: Context, audit: Record, response: Response) -> None:
+        """Record the answer, whose headers are complete."""
         audit.answered(response)
         if audit.early:
             ctx.audit = None

@@ -323,7 +323,10 @@ class Pipeline:
         self.stages.responder.finish(ctx, response)
         if self.edges is not None:
             response.headers += self.edges.headers(ctx.request)
-        self.stages.observer.answered(ctx, response)
+        ctx.status = response.status
+        ctx.answered = time.perf_counter()
+        if ctx.audit is not None:
+            self.stages.observer.answered(ctx, ctx.audit, response)
         if ctx.flow is not None:
             ctx.flow.answered = True
         if (response.start is not None or response.upgrade is not None) and runs_long(ctx.info):
