@@ -275,7 +275,7 @@ def test_the_first_of_several() -> None:
 
 
 MISTAKES: list[tuple[Type | str, str, str]] = [
-    (struct(alpha=TEXT), "\nalpha!\nalhpa!", "line 2, `alhpa!`: T has no member `alhpa`; the nearest is `alpha`"),
+    (struct(alpha=TEXT), "\nalpha!\nalphaa!", "line 2, `alphaa!`: T has no member `alphaa`; the nearest is `alpha`"),
     (struct(alpha=TEXT), "xyz.a!", "line 1, `xyz.a!`: T has no member `xyz`"),
     (a(a(TEXT)), "a\n  b!", "line 2, `b!`: T has no member `b`"),
     (a(TEXT), "if b given\n  a!", "line 1, `if b given`: T has no member `b`"),
