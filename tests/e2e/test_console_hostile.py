@@ -42,8 +42,8 @@ async function attack(server) {
     socket.onmessage = (message) => resolve(message.data);
     socket.onerror = reject;
   }));
-  const workers = navigator.serviceWorker;
-  out.worker = await said(async () => (await workers.register("worker.js", { scope: "/" })).scope);
+  const worker = async () => navigator.serviceWorker.register("worker.js", { scope: "/" });
+  out.worker = await said(async () => (await worker()).scope);
   out.storage = await said(async () => String(sessionStorage.length));
   document.title = "done";
 }

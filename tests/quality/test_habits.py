@@ -28,6 +28,7 @@ SLEEPS = {
     "fuzz/test_bystander_turns.py": "lets a server in another process work on what it was sent",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
+    "server/test_upgrade.py": "sleeps in virtual time",
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {
