@@ -20,7 +20,7 @@ FEW = 1
 """Units with which as little as can be is read at once."""
 
 LARGEST = 4000 + 40 + 65536
-"""Units of the largest event; a call does at most one more than it may."""
+"""Units of the largest event, beside those of the bytes that have come; a call does at most one more than it may."""
 
 Reader = _websocket.Reader | _spdy.Reader
 
@@ -31,17 +31,17 @@ def read(reader: Reader, parts: Iterable[bytes], units: int) -> list[Any]:
     for part in parts:
         with tight(part) as data:
             reader.feed(data)
-            _read(reader, units, out)
+            _read(reader, units, out, LARGEST + len(part))
     if reader.pending:
         raise AssertionError("there is something left that is never read")
     return out
 
 
-def _read(reader: Reader, units: int, out: list[Any]) -> None:
+def _read(reader: Reader, units: int, out: list[Any], most: int) -> None:
     out += reader.read(units)
     while reader.pending:
         out += reader.read(units)
-        if units == FEW and reader.spent > LARGEST:
+        if units == FEW and reader.spent > most:
             raise AssertionError(f"{reader.spent} units at once")
 
 

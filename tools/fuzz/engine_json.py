@@ -121,7 +121,10 @@ def check_json(data: bytes) -> None:
     except (_schema.DecodeError, OverflowError, RecursionError):
         return
     same("the scanner and Python", shown(mine), shown(REFUSED if theirs is REFUSED else _as_gos(theirs)))
-    found = parsed(data)
+    try:
+        found = parsed(data)
+    except _schema.DecodeError:  # it has more containers than a request may have
+        return
     if (found is REFUSED) != (mine is REFUSED):
         raise AssertionError(f"orjson or the scanner refuses it: {found!r}, {mine!r}")
     if mine is REFUSED:
