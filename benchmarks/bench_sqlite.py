@@ -31,7 +31,9 @@ async def measure(store: SqliteStorage, clients: int, seconds: float) -> None:
     used, began = cpu(), time.perf_counter()
     await asyncio.gather(*(client(i) for i in range(clients)))
     used, took = cpu() - used, time.perf_counter() - began
-    print(f"{clients:4} clients: {count / took:7.0f} updates/s, {used / count * 1e6:6.1f} us CPU each")
+    print(
+        f"{clients:4} clients: {count / took:7.0f} updates/s, {used / max(count, 1) * 1e6:6.1f} us CPU each"
+    )
 
 
 async def main(directory: str) -> None:
