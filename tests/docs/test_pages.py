@@ -28,6 +28,7 @@ NOT_RUN = {
     "needs kubeadm; tests/deploy/test_kubeadm.py tries what kubeadm makes of it": 2,
     "needs root and a host of its own; tests/node/rig does the same in a network namespace": 5,
     "a part of the example's file": 2,
+    "a part of a module": 1,
     "takes hours, and a load generator that is not part of the project": 1,
     "the tests run where the package is installed": 2,
 }
