@@ -185,7 +185,8 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
 }
 """The connections that fill each budget; a user shows a token, and nobody reads."""
 MORE = {"whole heads": 285_000_000}
-"""Bytes of what takes more than PEAK: a thousand TLS connections with a large read each, 193 MB before any head."""
+"""Bytes of what takes more than PEAK:
+a thousand TLS connections with a large read each take 193 MB before any head."""
 
 
 @pytest.fixture(scope="module")
