@@ -58,7 +58,7 @@ def definition(i: int, groups: int) -> dict[str, Any]:
     spec = {
         f"field{n}": {
             **KINDS[n % len(KINDS)],
-            "description": f"What field {n} means to whoever reads this. " * 2,
+            "description": f"What field {n} means to people who read it. " * 2,
         }
         for n in range(FIELDS)
     }

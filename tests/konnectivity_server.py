@@ -16,7 +16,7 @@ from pilothouse.outbound.konnectivity import packet, read_packet
 
 class KonnectivityServer:
     """Serves while it is entered; `targets` keeps what clients asked for, `closed` the connections that they
-    closed, `ended` those that are over, whoever closed them first.
+    closed, `ended` those that either side has closed.
 
     `error` is answered instead of a connection; `closing` closes the dial instead; `answer` makes the whole
     answer out of the number of the dial.

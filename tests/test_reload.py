@@ -172,7 +172,7 @@ async def test_somebody_asks_for_a_look(virtual: VirtualLoop, file: pathlib.Path
     for failures in (1, 2):
         rig.reloads.look()
         await virtual.advance(0.01)
-        assert rig.count("failure") == (failures, failures), "whoever asks is told each time"
+        assert rig.count("failure") == (failures, failures), "each caller is told"
     await rig.reloads.close()
 
 

@@ -37,7 +37,7 @@ REASONS = {
     "delete-collection-workers": "One loop writes, and the store gathers the writes: more workers would not be faster.",  # noqa: E501
     "emulated-version": EMULATION,
     "emulation-forward-compatible": EMULATION,
-    "enable-logs-handler": "It has been deprecated since v1.19; whoever may read the log directory over HTTP reads too much.",  # noqa: E501
+    "enable-logs-handler": "It has been deprecated since v1.19; a user who may read the log directory over HTTP reads too much.",  # noqa: E501
     "etcd-count-metric-poll-period": "Objects are counted in memory at each scrape, so nothing polls.",
     "etcd-db-metric-poll-interval": "The size of the store is read at each scrape, so nothing polls.",
     "etcd-servers-overrides": "All resources are in one store; another one for events would save etcd what the watch cache does not "  # noqa: E501

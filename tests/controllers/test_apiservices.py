@@ -71,10 +71,10 @@ async def test_it_comes_back_and_is_mended(rig: Rig, following: Any) -> None:
     await until(rig, 200)
     await rig.ok("PATCH", f"{PATH}/v1.a.example.com", {"spec": {"versionPriority": 5}}, headers=MERGE)
 
-    async def mended() -> bool:
+    async def fixed() -> bool:
         return (await until(rig, 200))["spec"] == SPEC
 
-    await aeventually(mended, "it is mended")
+    await aeventually(fixed, "it is fixed")
 
 
 async def test_one_without_the_label_is_left_alone(rig: Rig, following: Any) -> None:

@@ -225,14 +225,14 @@ PROTECTED = {"rbac.authorization.kubernetes.io/autoupdate": "false"}
 
 def test_a_role_gets_what_it_lacks_and_keeps_the_rest() -> None:
     expected = role(GET, labels={"a": "b"})
-    mended = bootstrap.reconciled_role(role(LIST, labels={"c": "d"}), expected)
-    assert mended["rules"] == [LIST, GET] and mended["metadata"]["labels"] == {"a": "b", "c": "d"}
+    repaired = bootstrap.reconciled_role(role(LIST, labels={"c": "d"}), expected)
+    assert repaired["rules"] == [LIST, GET] and repaired["metadata"]["labels"] == {"a": "b", "c": "d"}
     kept = role(LIST, annotations=PROTECTED)
     assert bootstrap.reconciled_role(kept, expected) is kept
     aggregated = {**role(), "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]}}
-    mended = bootstrap.reconciled_role(role(LIST), aggregated)
-    assert mended["rules"] == [LIST]
-    assert mended["aggregationRule"] == aggregated["aggregationRule"]
+    repaired = bootstrap.reconciled_role(role(LIST), aggregated)
+    assert repaired["rules"] == [LIST]
+    assert repaired["aggregationRule"] == aggregated["aggregationRule"]
 
 
 def binding(role: str = "r", *subjects: Any, **metadata: Any) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def test_a_binding_gets_subjects_and_is_made_anew_for_another_role() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "annotation", "generation", "mended"),
+    ("name", "annotation", "generation", "repaired"),
     [
         ("s", "true", 3, True),
         ("s", "false", 1, False),
@@ -269,11 +269,11 @@ def test_a_binding_gets_subjects_and_is_made_anew_for_another_role() -> None:
     ],
 )
 def test_a_flow_schema_is_kept_as_its_annotation_says(
-    name: str, annotation: str | None, generation: int, mended: bool
+    name: str, annotation: str | None, generation: int, repaired: bool
 ) -> None:
     annotations = {"apf.kubernetes.io/autoupdate-spec": annotation} if annotation else {}
     metadata = {"name": name, "generation": generation, "annotations": annotations}
     live = {"metadata": metadata, "spec": {"matchingPrecedence": 1}}
     expected = {"metadata": {"name": name}, "spec": {"matchingPrecedence": 2}}
     spec = bootstrap.reconciled_flow(live, expected)["spec"]
-    assert spec == (expected if mended else live)["spec"]
+    assert spec == (expected if repaired else live)["spec"]

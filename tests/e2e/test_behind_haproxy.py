@@ -181,7 +181,7 @@ def test_both_see_the_same_requests(front: Front) -> None:
 
 
 TWO = ("a WebSocket that is refused", "h2c")
-"""Attacks that are two requests by RFC 9112, whoever reads them."""
+"""Attacks that every reader of RFC 9112 takes for two requests."""
 
 
 def test_the_server_alone_takes_no_body_for_a_request(front: Front) -> None:

@@ -284,8 +284,8 @@ async def test_what_was_damaged(
         await rig.other.end()
         kv = await inner.inner.get(KEY)
         await inner.inner.update(KEY, good, kv.mod)
-        _, mended = await rig.until(lambda answer: answer[0] == 200, f"{SECRETS}/a")
-        assert mended["data"] == made["data"]
+        _, repaired = await rig.until(lambda answer: answer[0] == 200, f"{SECRETS}/a")
+        assert repaired["data"] == made["data"]
         version = other["metadata"]["resourceVersion"]
         watch = await rig.other.watch(f"{SECRETS}?watch=1&resourceVersion={version}")
         event = await watch.next()

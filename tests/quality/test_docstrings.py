@@ -1,4 +1,7 @@
-"""Docstrings are sentences or noun phrases: none begins with a word that makes a riddle of it."""
+"""Docstrings are sentences or noun phrases: none begins with a word that makes a riddle of it.
+
+Words are plain as well.
+"""
 
 import ast
 import pathlib
@@ -9,6 +12,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "ext", "loadtest", "src", "tests", "tools")
 KINDS = {".py", ".pyi", ".pyx", ".pxd", ".pxi"}
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*") if path.suffix in KINDS)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")])
+OLD = re.compile(r"\b(?:whoever|whomever|mended)\b", re.I)
+"""Words that plain modern English does without."""
 RIDDLE = re.compile(r"(?:What|Whatever|Who|Whoever|Whom|Whose|As|Those)\b")
 
 
@@ -38,6 +44,12 @@ def riddles(path: pathlib.Path) -> list[tuple[int, str]]:
 def test_docstrings_say_what_a_thing_is() -> None:
     found = {str(path.relative_to(ROOT)): riddles(path) for path in FILES}
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_words_are_plain() -> None:
+    found = {str(path.relative_to(ROOT)): OLD.findall(path.read_text()) for path in (*FILES, *PAGES)}
+    del found["tests/quality/test_docstrings.py"]
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 def test_riddles_are_found(tmp_path: pathlib.Path) -> None:

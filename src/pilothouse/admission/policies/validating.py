@@ -204,7 +204,7 @@ class Verdict:
                 annotate(a, FAILURE, _failure(binding, denial))
 
     def note(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
-        """Note what an evaluation has come to, for whoever asks later."""
+        """Note the outcome of an evaluation, so that it can be explained later."""
         trail = self._attributes.trail
         if trail is None:
             return

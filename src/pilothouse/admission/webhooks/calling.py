@@ -124,7 +124,7 @@ class Caller:
     ) -> Response:
         """The response of a webhook that allows the request; Failed, Denied, BadRequest.
 
-        `lock` is held by whoever changes the size of the request's work,
+        A call holds `lock` while it changes the size of the request's work,
         where several calls are made at a time.
         """
         if a.dry_run and not hook.dry_run:
