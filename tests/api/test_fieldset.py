@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pilothouse import _fieldset as fieldset
 from pilothouse.api.types.schema import Field, Type
 
-CACHED = 60.0
+CACHED = 40.0
 """See assert_linear: path elements are remembered, some thousands of them."""
 TEXT = Type("string")
 ITEM = Type("struct", "Item", {"name": Field("name", TEXT), "value": Field("value", TEXT)})
