@@ -1,6 +1,7 @@
 """Steps on threads: budgets of CPU time and memory, and fairness between users."""
 
 import asyncio
+import subprocess
 import sys
 import threading
 import time
@@ -239,3 +240,29 @@ def test_a_step_that_outlives_the_loop_ends_quietly() -> None:
         assert task is not None and not raised
     finally:
         threading.excepthook = before
+
+
+TRACED = """
+import sys
+from pilothouse.offload import Stopped, Stoppable
+
+step = Stoppable()
+try:
+    step.make(step.stop if sys.argv[1] == "stopped" else step.used)
+except Stopped:
+    print("stopped")
+
+def traced():
+    return 1
+
+sys.settrace(lambda *_: None)
+print(sum(traced() for _ in range(100)))
+"""
+
+
+@pytest.mark.parametrize(("how", "said"), [("ended", "100"), ("stopped", "stopped\n100")])
+def test_a_thread_can_be_traced_after_a_step(how: str, said: str) -> None:
+    """An exception that was withdrawn left CPython 3.11 waiting for it there, as coverage tools found."""
+    command = [sys.executable, "-c", TRACED, how]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert run.stdout.strip() == said

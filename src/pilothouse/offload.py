@@ -93,16 +93,21 @@ class Stoppable:
                 self._thread = thread
             return call()
         finally:
-            self._leave(thread)
+            self._leave()
 
-    def _leave(self, thread: int) -> None:
+    def _leave(self) -> None:
         """Protect the thread from `stop`: no exception is raised in it any more,
-        and one that is pending is withdrawn."""
+        and one that is pending ends here.
+
+        Python can withdraw a pending exception as well (PyThreadState_SetAsyncExc with NULL).
+        CPython 3.11 takes that for another signal, and waits for it forever in a thread that is traced.
+        """
         while True:
             try:
                 with self._lock:
                     self._thread = 0
-                _raise_in(thread, None)
+                if self._stopped:
+                    _nothing()  # a call raises what is pending
                 return
             except Stopped:
                 continue
@@ -174,10 +179,9 @@ def _nothing() -> None:
     return None
 
 
-def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
-    """Raise an exception in a thread at its next bytecode; None withdraws one that is still pending."""
-    raised = ctypes.py_object(exception) if exception is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def _raise_in(thread: int, exception: type[BaseException]) -> None:
+    """Raise an exception in a thread at its next bytecode."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
 class Work:

@@ -15,7 +15,7 @@ from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, literal
 from server.test_accept import Door, ask
 
-from pilothouse.server import http1, receive_buffer
+from pilothouse.server import accept, http1, receive_buffer
 from pilothouse.server.http1 import Limits
 
 SO_BUF_LOCK = 72
@@ -48,6 +48,8 @@ def locked(sock: socket.socket) -> bool:
 def test_the_system_sizes_the_buffer_again(pair: socket.socket) -> None:
     receive_buffer.narrow(pair)
     assert size(pair) == 2 * receive_buffer.NARROW and locked(pair)
+    receive_buffer.narrow(pair, crowded=True)
+    assert size(pair) == 2 * receive_buffer.NARROWEST and locked(pair)
     receive_buffer.widen(pair)
     assert size(pair) == 2 * receive_buffer.DEFAULT and not locked(pair)
 
@@ -97,9 +99,9 @@ def answer(it: Door, sock: ssl.SSLSocket, length: int, user: str = "") -> bytes:
 def test_users_may_send_more_ahead(door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
 
-    def noted(name: str, change: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
-        def note(sock: socket.socket) -> None:
-            change(sock)
+    def noted(name: str, change: Callable[..., None]) -> Callable[..., None]:
+        def note(sock: socket.socket, *crowded: bool) -> None:
+            change(sock, *crowded)
             seen.append((name, size(sock)))
 
         return note
@@ -115,6 +117,20 @@ def test_users_may_send_more_ahead(door: Callable[..., Door], monkeypatch: pytes
     peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2900000\r\n\r\n" + b"x" * 2_900_000)
     assert b"hello" in peer.recv(1000)
     peer.close()
+
+
+def test_strangers_in_a_crowd_may_send_less_ahead(
+    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded: list[bool] = []
+    monkeypatch.setattr(accept, "CROWD", 3)
+    monkeypatch.setattr(receive_buffer, "narrow", lambda sock, many: crowded.append(many))
+    it = door()
+    peers = [it.secure() for _ in range(4)]
+    assert crowded == [False, False, False, True]
+    assert ask(peers[0], "jane") and ask(peers[1], "jane")
+    it.secure()
+    assert crowded[4:] == [False]
 
 
 def test_a_stranger_with_a_large_head_is_let_go(door: Callable[..., Door]) -> None:

@@ -112,10 +112,13 @@ class _Client(asyncio.Protocol):
         self.body = bytearray()
         self._raw = bytearray()
         self._seen = 0  # bytes of it in which no head ends
-        self._parser = HttpResponseParser(self)
-        self._portions = Portions(line, self._feed, lambda: not self.body_read.done(), self._stop)
+        # Both refer to this object; none of them is there any more once the answer was read.
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._portions: Portions | None = Portions(
+            line, self._feed, lambda: not self.body_read.done(), self._stop
+        )
         self._interim = 0
-        self._transport: asyncio.Transport
+        self._transport: asyncio.Transport | None = None
         self._duplex: Duplex | None = None  # from the head of a 101 answer on
         self._granted = False
 
@@ -128,10 +131,12 @@ class _Client(asyncio.Protocol):
         if not any(name.lower() == "host" for name, _ in sent):
             lines.append(f"Host: {parts.netloc}")
         lines += [f"{name}: {_line(value)}" for name, value in sent]
+        if self._transport is None:
+            return  # the peer has gone, and `connection_lost` has said so
         try:
             self._transport.write("\r\n".join([*lines, "", ""]).encode())
         except RuntimeError:
-            pass  # uvloop: the peer has gone, and `connection_lost` has said so
+            pass  # uvloop: the same, and `connection_lost` follows
 
     def granted(self) -> Duplex:
         """The connection's bytes after the head of a 101 answer."""
@@ -142,9 +147,12 @@ class _Client(asyncio.Protocol):
     def leave(self) -> None:
         """Close the connection if it was not handed over, and keep nothing of what it has brought."""
         if not self._granted:
-            self._transport.abort()
-            self._portions.clear()
+            if self._transport is not None:
+                self._transport.abort()
             self._raw, self.body, self.head = bytearray(), bytearray(), _Head()
+        if self._portions is not None:
+            self._portions.clear()
+        self._parser = self._portions = None
         for future in (self.head_read, self.body_read):
             future.cancel()
 
@@ -157,7 +165,7 @@ class _Client(asyncio.Protocol):
         if self._duplex is not None:
             self._duplex.on_data(data)
         elif self.head_read.done():
-            if not self.body_read.done():
+            if self._portions is not None and not self.body_read.done():
                 self._portions.put(data)
         else:
             self._read_head(data)
@@ -166,12 +174,13 @@ class _Client(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._transport = None  # it refers to this object, and TLS has large buffers
         if self._duplex is not None:
             self._duplex.on_lost(exc)
             return
         if not self.head_read.done():
             self.head_read.set_result("unexpected EOF")
-        if self._portions.held:
+        if self._portions is not None and self._portions.held:
             self._portions.drained = self._end_body
         else:
             self._end_body()
@@ -185,6 +194,8 @@ class _Client(asyncio.Protocol):
             self._duplex.on_blocked(False)
 
     def _stop(self, stopped: bool) -> None:
+        if self._transport is None:
+            return
         if stopped:
             self._transport.pause_reading()
         else:
@@ -228,10 +239,12 @@ class _Client(asyncio.Protocol):
             self._parser = HttpResponseParser(self)
         else:
             if status == 101:
+                assert self._transport is not None
                 self._duplex = Duplex(self._transport)
             self.head_read.set_result("")
 
     def _feed(self, data: bytes) -> None:
+        assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -257,6 +270,7 @@ class _Client(asyncio.Protocol):
         self.head.headers.append((name.decode("latin-1"), (value or b"").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None
         self.head.status = self._parser.get_status_code()
 
     def on_body(self, data: bytes) -> None:

@@ -47,6 +47,9 @@ UNAUTHENTICATED = 1024
 """Default limit of connections that have begun a handshake but are not authenticated; each takes 45 KB,
 and up to 200 KB of TLS's buffers."""
 
+CROWD = 256
+"""Unauthenticated connections above which a new one gets a smaller receive buffer."""
+
 CLOSE_TIMEOUT = 30.0
 """Seconds for a peer to read the rest of an answer and to reply to TLS's close_notify."""
 
@@ -178,7 +181,7 @@ class Acceptor:
                 return False
             sock.setblocking(False)
             if self._contexts is not None:
-                receive_buffer.narrow(sock)
+                receive_buffer.narrow(sock, self.unauthenticated_connections >= CROWD)
             who = origin(peer)
             if who not in self._near and sock.getsockname()[:1] == peer[:1]:
                 self._near.add(who)

@@ -10,6 +10,10 @@ NARROW = 32 * 1024
 """SO_RCVBUF of a connection without an authenticated request. A read brings up to 64 KB then. With half of
 it, packets of the loopback device find no room, and each is sent again after 200 ms."""
 
+NARROWEST = 16 * 1024
+"""SO_RCVBUF of such a connection that comes while there is a crowd of them, for a thousand times the buffers
+of a read of 64 KB are 145 MB. A long head over the loopback device takes longer then."""
+
 DEFAULT = 64 * 1024
 """The size with which connections begin."""
 
@@ -21,10 +25,10 @@ _BUFFER_LOCK = 72
 0 lets the system size the buffers again."""
 
 
-def narrow(sock: socket.socket) -> None:
-    """Let little come ahead. The system does not size the buffer any more."""
+def narrow(sock: socket.socket, crowded: bool = False) -> None:
+    """Let little come ahead, and less in a crowd. The system does not size the buffer any more."""
     with contextlib.suppress(OSError):  # the connection has ended meanwhile
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROWEST if crowded else NARROW)
 
 
 def widen(sock: socket.socket) -> None:

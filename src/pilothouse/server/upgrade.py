@@ -24,7 +24,6 @@ GATHERED = 64 * 1024
 WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow peer before its duplex is blocked."""
 
-
 _NOBODY = asyncio.Transport()
 """The transport of a connection that has ended."""
 

@@ -71,7 +71,6 @@ class Translator:
         self._socket = WebSocket(duplex)
         self._wanted = wanted
         self._counted = counted
-        self._writer = spdy.Writer()
         self._kubelet: Duplex | None = None
         self._frames: Frames[spdy.Event, str] | None = None  # of the kubelet
         self._version = 0
@@ -120,10 +119,11 @@ class Translator:
             names["stderr"] = STDERR
         if wanted.tty and self._version >= 3:
             names["resize"] = RESIZE
+        writer = spdy.Writer()
         for number, (name, channel) in enumerate(names.items()):
             stream = 2 * number + 1
             self._channels[stream] = channel
-            kubelet.write(self._writer.syn_stream(stream, {"streamtype": name}))
+            kubelet.write(writer.syn_stream(stream, {"streamtype": name}))
             if channel == STDIN:
                 self._stdin = stream
             elif channel == RESIZE:
