@@ -42,9 +42,9 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(BIN)/pilothouse serve --data-dir $(DATA)
 
-# Files run side by side on JOBS workers, two more than there are processors, for tests wait for processes. Those that bear no
+# Files run side by side on JOBS workers, three more than there are processors, for tests wait for processes. Those that bear no
 # neighbours run at the end (tests/side_by_side.py).
-JOBS ?= $(shell echo $$(($$(nproc) + 2)))
+JOBS ?= $(shell echo $$(($$(nproc) + 3)))
 REWRITTEN := $(VENV)/.rewritten
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(REWRITTEN)

@@ -15,7 +15,7 @@ import pytest
 
 from pilothouse.testing.server import Subprocess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 RATE = 400
 """Connections that are opened in a second: clients and server share the processors of the machine."""

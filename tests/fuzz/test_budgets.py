@@ -27,13 +27,13 @@ from fuzz.test_bystander_turns import close
 from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, literal
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 QUIET = 1000
 """Milliseconds without progress after which the server has taken all that it takes."""
 
-SECONDS = 40.0
-"""Seconds after which no more than KEPT is left."""
+SECONDS = 120.0
+"""Seconds after which no more than KEPT is left: free memory goes back more seldom on a busy machine."""
 
 PART = 1 << 16
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
 from fuzz.siege import KEPT, Damage, Siege
-from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, attacks, flooded, harm, run, suffered
+from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, attacks, harm, run, suffered
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
@@ -37,7 +37,6 @@ PAIRS = [
     for attack in ATTACKS
     if protocol == "http/1.1" or attack in HEADS  # a body is worked on in the same way, however it came
 ]
-FLOODED = [name for i, name in enumerate(FLOODS) if i % 13 == 0]
 
 
 @pytest.fixture(scope="module", params=PROTOCOLS)
@@ -49,13 +48,6 @@ def siege(request: pytest.FixtureRequest) -> Iterator[Siege]:
 @pytest.mark.parametrize(("siege", "attack"), PAIRS, indirect=["siege"])
 def test_nobody_waits(siege: Siege, attack: Attack) -> None:
     assert suffered(siege, attack) == ""
-
-
-@pytest.mark.parametrize("siege", ["http/1.1"], indirect=True)  # what is kept does not depend on the protocol
-@pytest.mark.parametrize("name", FLOODED)
-def test_many_requests_leave_nothing(siege: Siege, name: str) -> None:
-    """Kept whole, they would be at least 20 MB."""
-    assert flooded(siege, name, 4000) == ""
 
 
 def test_no_traceback(siege: Siege) -> None:
