@@ -79,7 +79,7 @@ def made(directory: pathlib.Path, case: Case, opened: Opened) -> Auditor:
             "--audit-log-batch-buffer-size=1000000",
         ]
     )
-    found = auditor(config, None, MetricsRegistry(), opened)  # type: ignore[arg-type]  # there is no webhook
+    found = auditor(config.audit, None, MetricsRegistry(), opened)  # type: ignore[arg-type]  # there is no webhook
     assert found is not None
     return found
 

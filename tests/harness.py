@@ -144,7 +144,7 @@ class Rig:
         self.metrics = MetricsRegistry()
         self.clients = Clients()
         self.outbound = self.clients.cluster
-        self.resolver = resolver_for(self.config, self.readers)
+        self.resolver = resolver_for(self.config.outbound, self.readers)
         self.services: Services
         self.handlers: Handlers
         self._opened = Opened()
@@ -158,7 +158,7 @@ class Rig:
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.clients.close)
         authorizer = UnionAuthorizer(Authorizers(self.readers).members(entries_of(self.modes)))
-        self.services = services_for(self.config, self.registry, Budget())
+        self.services = services_for(self.config.objects, self.registry, Budget())
         self.services.companions = companions_for(self.registry, self.services, self.chain)
         self.handlers = Handlers(
             Inputs(

@@ -28,9 +28,9 @@ def test_a_version_to_report() -> None:
     """--version=v1.36.0-x serves, and /version tells that one."""
     served = Served()
     assert cli.kube_apiserver(["--version=v1.36.0-custom", "--secure-port=1"], served) == 0
-    assert served.configs[0].reported_version == "v1.36.0-custom"
+    assert served.configs[0].api.reported_version == "v1.36.0-custom"
     assert cli.kube_apiserver(["--version=false"], served) == 0
-    assert served.configs[1].reported_version == GIT_VERSION
+    assert served.configs[1].api.reported_version == GIT_VERSION
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ class Served:
 def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     served = Served(7)
     assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"], served) == 7
-    assert served.configs[0].secure_port == 1234
+    assert served.configs[0].serving.secure_port == 1234
     assert '"Flags without effect were given" flags="kubelet-timeout"' in capsys.readouterr().err
     assert cli.main(["serve"], served) == 7
 

@@ -173,7 +173,7 @@ def test_operators_certificates_win(tmp_path: pathlib.Path) -> None:
 
 def test_kubeconfig(tmp_path: pathlib.Path) -> None:
     config, files = prepare(tmp_path)
-    document = yaml.safe_load(pki.admin_kubeconfig(config, files))
+    document = yaml.safe_load(pki.admin_kubeconfig(config.serving, files))
     assert document["kind"] == "Config" and document["current-context"] == "pilothouse"
     user = document["users"][0]["user"]
     assert base64.b64decode(user["client-certificate-data"]) == pathlib.Path(files.admin_cert).read_bytes()
@@ -181,7 +181,7 @@ def test_kubeconfig(tmp_path: pathlib.Path) -> None:
     token = yaml.safe_load(pki.kubeconfig("https://a:1", b"ca", token="t"))
     assert token["users"][0]["user"] == {"token": "t"}
     config, files = prepare(tmp_path, "--bind-address=2001:db8::1")
-    assert "https://[2001:db8::1]:1234" in pki.admin_kubeconfig(config, files, 1234).decode()
+    assert "https://[2001:db8::1]:1234" in pki.admin_kubeconfig(config.serving, files, 1234).decode()
 
 
 def test_service_address_is_the_first_of_each_range() -> None:
@@ -278,15 +278,16 @@ def test_a_server_is_known_to_kubelets_and_aggregated_servers(tmp_path: pathlib.
     for key in (files.kubelet_key, files.proxy_key, str(tmp_path / "data" / "front-proxy-ca.key")):
         assert pathlib.Path(key).stat().st_mode & 0o777 == 0o600
     full = pki.completed(config, files)
-    assert (full.kubelet_client_certificate, full.kubelet_client_key) == (
+    sent, headers = full.outbound, full.authentication.request_header
+    assert (sent.kubelet_client_certificate, sent.kubelet_client_key) == (
         files.kubelet_cert,
         files.kubelet_key,
     )
-    assert (full.proxy_client_cert_file, full.proxy_client_key_file) == (files.proxy_cert, files.proxy_key)
-    assert full.requestheader_client_ca_file == files.proxy_ca
-    assert full.requestheader_allowed_names == ("front-proxy-client",)
-    assert full.requestheader_username_headers == ("X-Remote-User",)
-    assert full.requestheader_group_headers == ("X-Remote-Group",)
+    assert (sent.proxy_client_cert_file, sent.proxy_client_key_file) == (files.proxy_cert, files.proxy_key)
+    assert headers.requestheader_client_ca_file == files.proxy_ca
+    assert headers.requestheader_allowed_names == ("front-proxy-client",)
+    assert headers.requestheader_username_headers == ("X-Remote-User",)
+    assert headers.requestheader_group_headers == ("X-Remote-Group",)
     assert full.given == config.given
 
 
@@ -304,20 +305,20 @@ def test_what_the_flags_name_is_not_made(tmp_path: pathlib.Path) -> None:
     made = {path.name for path in (tmp_path / "data").iterdir()}
     assert not {name for name in made if name.startswith(("front-proxy", "apiserver-kubelet"))}
     full = pki.completed(config, files)
-    assert full.kubelet_client_certificate == str(theirs) and full.requestheader_username_headers == (
-        "X-User",
-    )
+    assert full.outbound.kubelet_client_certificate == str(theirs)
+    assert full.authentication.request_header.requestheader_username_headers == ("X-User",)
     flags = [f"--proxy-client-cert-file={theirs}", f"--proxy-client-key-file={theirs}"]
     _, files = prepare(tmp_path, *flags)
     assert not files.proxy_ca and files.kubelet_cert
     config, files = prepare(tmp_path, "--requestheader-username-headers=X-User")
-    assert pki.completed(config, files).requestheader_username_headers == ("X-User",)
+    headers = pki.completed(config, files).authentication.request_header
+    assert headers.requestheader_username_headers == ("X-User",)
 
 
 def test_the_advertised_address_is_in_the_serving_certificate(tmp_path: pathlib.Path) -> None:
     config, files = prepare(tmp_path)
     names = load(files.serving_cert).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert advertised(config) in map(str, names.get_values_for_type(x509.IPAddress))
+    assert advertised(config.serving) in map(str, names.get_values_for_type(x509.IPAddress))
 
 
 def test_a_running_server_keeps_its_authorities(

@@ -94,7 +94,7 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     from pilothouse.process.core_files import forbid_core_files
 
     forbid_core_files()
-    if config.workers > 1:
+    if config.process.workers > 1:
         from pilothouse.workers import supervisor
 
         return supervisor.run(command, config)
@@ -129,12 +129,10 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
         for problem in error.problems:
             print(f"Error: {problem}", file=sys.stderr)
         return 1
-    listener = logs.setup(config.logging_format, config.v, config.vmodule)
+    listener = logs.setup(config.logs.logging_format, config.logs.v, config.logs.vmodule)
     try:
         _tell_ignored(config.ignored())
-        settled = [
-            f"--{name.replace('_', '-')}={str(getattr(config, name)).lower()}" for name in options.OURS
-        ]
+        settled = [f"--{name}={str(config.value(name)).lower()}" for name in options.OURS]
         return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, *settled])
     except KeyboardInterrupt:  # before the server took SIGINT over
         return 128 + signal.SIGINT

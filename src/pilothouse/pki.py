@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.data import DataOptions
+from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.files import NO_SPACE, try_to_write, write_file, written
 from pilothouse.logs import Logger
 
@@ -242,15 +244,16 @@ def _load(
 
 def serving_hosts(config: Config) -> list[str]:
     """Names and addresses that the serving certificate must be good for."""
-    service = [str(next(iter(network.hosts()))) for network in config.service_networks]
-    own = [a for a in (advertised(config), config.bind_address) if a not in ("0.0.0.0", "::", "")]
+    serving = config.serving
+    service = [str(next(iter(network.hosts()))) for network in config.objects.service_networks]
+    own = [a for a in (advertised(serving), serving.bind_address) if a not in ("0.0.0.0", "::", "")]
     names = [
         "kubernetes",
         "kubernetes.default",
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ]
-    outside = [config.external_hostname] if config.external_hostname else []
+    outside = [serving.external_hostname] if serving.external_hostname else []
     hosts = ["localhost", *names, socket.gethostname(), *outside, "127.0.0.1", "::1", *service, *own]
     return list(dict.fromkeys(hosts))
 
@@ -321,18 +324,18 @@ def _user(uid: int) -> str:
         return f"uid {uid}"
 
 
-def record_port(config: Config, port: int) -> None:
+def record_port(options: DataOptions, port: int) -> None:
     """Keep the port that a server of this data directory listens on, for `last_port`."""
-    try_to_write(config.data_directory / "port", f"{port}\n".encode())
+    try_to_write(options.directory / "port", f"{port}\n".encode())
 
 
 def last_port(config: Config) -> int:
     """The port that the server of this data directory was last reached at;
     that of the flags when none has run."""
     try:
-        return int((config.data_directory / "port").read_text())
+        return int((config.data.directory / "port").read_text())
     except (OSError, ValueError):
-        return config.secure_port
+        return config.serving.secure_port
 
 
 def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
@@ -343,30 +346,32 @@ def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = T
     Without `serving` the serving certificate is left alone:
     commands do not know all flags of the server, by which it is made.
     """
-    make_private(config.data_directory)
-    with _alone(config.data_directory):
+    make_private(config.data.directory)
+    with _alone(config.data.directory):
         return _prepare(config, datetime.timedelta(0) if keep_authorities else RENEW_BEFORE, serving)
 
 
 def completed(config: Config, files: Files) -> Config:
     """The configuration with what this server has made for itself in place of flags that were not given."""
-    changes: dict[str, Any] = {}
+    outbound, authentication = config.outbound, config.authentication
     if files.kubelet_cert:
-        changes |= {
-            "kubelet_client_certificate": files.kubelet_cert,
-            "kubelet_client_key": files.kubelet_key,
-        }
+        outbound = dataclasses.replace(
+            outbound,
+            kubelet_client_certificate=files.kubelet_cert,
+            kubelet_client_key=files.kubelet_key,
+        )
     if files.proxy_ca:
-        changes |= {
-            "requestheader_client_ca_file": files.proxy_ca,
-            "proxy_client_cert_file": files.proxy_cert,
-            "proxy_client_key_file": files.proxy_key,
-        }
-        changes |= {name: value for name, value in _HEADERS.items() if not getattr(config, name)}
-    return dataclasses.replace(config, **changes)
+        outbound = dataclasses.replace(
+            outbound, proxy_client_cert_file=files.proxy_cert, proxy_client_key_file=files.proxy_key
+        )
+        proxies = authentication.request_header
+        headers = {name: getattr(proxies, name) or value for name, value in _HEADERS.items()}
+        proxies = dataclasses.replace(proxies, requestheader_client_ca_file=files.proxy_ca, **headers)
+        authentication = dataclasses.replace(authentication, request_header=proxies)
+    return dataclasses.replace(config, outbound=outbound, authentication=authentication)
 
 
-_HEADERS = {
+_HEADERS: dict[str, Any] = {
     "requestheader_allowed_names": (FRONT_PROXY,),
     "requestheader_username_headers": ("X-Remote-User",),
     "requestheader_uid_headers": ("X-Remote-Uid",),
@@ -387,26 +392,27 @@ def _alone(directory: pathlib.Path) -> Iterator[None]:
 
 
 def _prepare(config: Config, renew_before: datetime.timedelta, serving: bool) -> Files:
-    data = config.data_directory
+    data, outbound, authentication = config.data.directory, config.outbound, config.authentication
     authority = _authority(data / "ca", "kubernetes", renew_before)
     ca_cert = str(data / "ca.crt")
     serving_cert, serving_key, trusted = _serving(config, authority, pathlib.Path(ca_cert), serving)
     admin_cert, admin_key = _client(data / "admin", authority, "kubernetes-admin", "system:masters")
     kubelet = proxy = ("", "")
     proxy_ca = ""
-    if not (config.kubelet_client_certificate or config.kubelet_client_key):
+    if not (outbound.kubelet_client_certificate or outbound.kubelet_client_key):
         kubelet = _client(data / "apiserver-kubelet-client", authority, KUBELET_CLIENT, ADMINS)
-    if not (config.requestheader_client_ca_file or config.proxy_client_cert_file):
+    if not (authentication.request_header.requestheader_client_ca_file or outbound.proxy_client_cert_file):
         proxies = _authority(data / "front-proxy-ca", "front-proxy-ca", renew_before)
         proxy_ca = str(data / "front-proxy-ca.crt")
         proxy = _client(data / "front-proxy-client", proxies, FRONT_PROXY)
-    client_ca = tuple(dict.fromkeys(path for path in (config.client_ca_file, ca_cert) if path))
+    client_ca = tuple(dict.fromkeys(path for path in (authentication.client_ca_file, ca_cert) if path))
+    accounts = authentication.service_accounts
     return Files(
         serving_cert=serving_cert,
         serving_key=serving_key,
         ca_cert=trusted,
         client_ca=client_ca,
-        signing_key=config.service_account_signing_key_file or _signing_key(data / "sa.key"),
+        signing_key=accounts.service_account_signing_key_file or _signing_key(data / "sa.key"),
         admin_cert=admin_cert,
         admin_key=admin_key,
         issuer_cert=ca_cert,
@@ -470,9 +476,10 @@ def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> boo
 
 def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: bool) -> tuple[str, str, str]:
     """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
-    if config.tls_cert_file:
-        return config.tls_cert_file, config.tls_private_key_file, config.tls_cert_file
-    cert, key = config.certificate_directory / "apiserver.crt", config.certificate_directory / "apiserver.key"
+    given, directory = config.serving, config.data.certificate_directory
+    if given.tls_cert_file:
+        return given.tls_cert_file, given.tls_private_key_file, given.tls_cert_file
+    cert, key = directory / "apiserver.crt", directory / "apiserver.key"
     if cert.exists() and key.exists() and not _is_ours(cert, authority):
         return str(cert), str(key), str(cert)
     if not make:
@@ -558,12 +565,14 @@ def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
     return yaml.safe_dump(document | empty, sort_keys=True).encode()
 
 
-def admin_kubeconfig(config: Config, files: Files, port: int | None = None, server: str = "") -> bytes:
+def admin_kubeconfig(
+    serving: ServingOptions, files: Files, port: int | None = None, server: str = ""
+) -> bytes:
     """The administrator's kubeconfig, for `server` or by the bind address or,
     when that is all, the loopback."""
-    address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
+    address = serving.bind_address if serving.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
     return kubeconfig(
-        server or url(address, port or config.secure_port),
+        server or url(address, port or serving.secure_port),
         pathlib.Path(files.ca_cert).read_bytes(),
         cert=pathlib.Path(files.admin_cert).read_bytes(),
         key=pathlib.Path(files.admin_key).read_bytes(),

@@ -13,7 +13,7 @@ from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.configuration import options
-from pilothouse.configuration.checks import GATED_PLUGINS, PLUGINS
+from pilothouse.configuration.sections.admission import GATED_PLUGINS, PLUGINS
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.service_resolver import ServiceResolver
@@ -40,7 +40,10 @@ def kubeconfig(folder: Path) -> Path:
 
 
 def chain(*flags: Any) -> Any:
-    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody(), Clients(), RESOLVER)
+    config = options.parse(list(flags))
+    return chain_of(
+        config.admission, config.authorization.modes, AUTHORIZER, CATALOG, Nobody(), Clients(), RESOLVER
+    )
 
 
 def names(*flags: Any) -> Any:
@@ -62,7 +65,7 @@ def test_every_plugin_has_the_name_that_it_is_known_by(tmp_path: Path) -> None:
         }
     )
     parts = Parts(
-        options.parse([]),
+        options.parse([]).admission,
         AUTHORIZER,
         CATALOG,
         Nobody(),

@@ -129,7 +129,7 @@ def made(*flags: str) -> Any:
     async def body() -> Any:
         async with Opened() as opened:
             config = options.parse(list(flags))
-            return auditor(config, Outbound(), MetricsRegistry(), opened)
+            return auditor(config.audit, Outbound(), MetricsRegistry(), opened)
 
     return asyncio.run(body())
 

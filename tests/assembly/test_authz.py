@@ -10,9 +10,9 @@ from pilothouse.configuration import options
 def let_in(*flags: str) -> bool:
     config = options.parse(flags)
     union = UnionAuthorizer(
-        [Member(AlwaysDeny(), entry.type) for entry in entries_of(config.authorization_modes)]
+        [Member(AlwaysDeny(), entry.type) for entry in entries_of(config.authorization.modes)]
     )
-    return anonymous_may_ask(authentication(config).anonymous.enabled, union)
+    return anonymous_may_ask(authentication(config.authentication).anonymous.enabled, union)
 
 
 def test_anonymous_access_and_always_allow_do_not_go_together() -> None:

@@ -106,7 +106,7 @@ async def test_certificates_of_a_proxy_are_followed(runner: asyncio.Runner, tmp_
 def test_without_a_file_nothing_is_followed() -> None:
     reloads = Reloads()
     Ways("", MetricsRegistry()).follow(Clients(), reloads)
-    follow_kubelet_ca(options.parse([]), Kubelets(None, [], Trust()), reloads)
+    follow_kubelet_ca(options.parse([]).outbound, Kubelets(None, [], Trust()), reloads)
     assert reloads.followed == {}
 
 
@@ -130,7 +130,7 @@ async def test_kubelets_are_known_by_other_authorities(
     first, second = (pem(Authority.create("kubelets").certificate) for _ in range(2))
     path.write_bytes(first)
     kubelets, reloads = Kubelets(None, ["InternalIP"], trust_of(str(path), "", "")), Reloads()
-    follow_kubelet_ca(options.parse([f"--kubelet-certificate-authority={path}"]), kubelets, reloads)
+    follow_kubelet_ca(options.parse([f"--kubelet-certificate-authority={path}"]).outbound, kubelets, reloads)
     follower: Follower[Any] = reloads._followers[0]
     assert kubelet_trust(kubelets) == first
     path.write_bytes(second)

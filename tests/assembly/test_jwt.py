@@ -40,10 +40,10 @@ DIRECT = Dialer()
 def tokens(*flags: str) -> Any:
     config = options.parse(flags)
     return jwt_tokens(
-        config,
-        authentication(config),
-        (),
+        config.authentication,
+        authentication(config.authentication),
         clients=Clients(Egress(DIRECT, DIRECT, DIRECT)),
+        proxied=bool(config.outbound.egress_selector_config_file),
         metrics=JWTMetrics(),
     )
 
@@ -69,7 +69,7 @@ def test_flags_become_an_authenticator(tmp_path: Path) -> None:
                 "--oidc-signing-algs=ES256",
                 "--anonymous-auth=false",
             ]
-        )
+        ).authentication
     )
     (one,) = found.configuration.jwt
     assert (one.issuer.url, one.issuer.audiences, one.issuer.certificate_authority) == (URL, ("me",), "PEM")
@@ -103,14 +103,15 @@ def test_what_is_followed(tmp_path: Path) -> None:
 
 def test_anonymous_is_a_matter_of_the_file_or_of_the_flag(tmp_path: Path) -> None:
     flag = file(tmp_path, anonymous={"enabled": True, "conditions": [{"path": "/livez"}]})
-    found = authentication(options.parse([flag]))
+    found = authentication(options.parse([flag]).authentication)
     assert (found.anonymous, found.algorithms) == (Anonymous(True, ("/livez",)), ALGORITHMS)
     with pytest.raises(
         ValueError, match="--anonymous-auth flag cannot be set when anonymous field is configured"
     ):
-        authentication(options.parse([flag, "--anonymous-auth=true"]))
+        authentication(options.parse([flag, "--anonymous-auth=true"]).authentication)
     flag = file(tmp_path)
-    assert authentication(options.parse([flag, "--anonymous-auth=false"])).anonymous == Anonymous(False)
+    given = options.parse([flag, "--anonymous-auth=false"]).authentication
+    assert authentication(given).anonymous == Anonymous(False)
 
 
 @pytest.mark.parametrize(

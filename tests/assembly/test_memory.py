@@ -17,12 +17,12 @@ from pilothouse.process import cgroup
     ],
 )
 def test_the_flag_counts(flags: list[str], bytes: int) -> None:
-    assert budget(options.parse(flags)) == bytes
+    assert budget(options.parse(flags).process) == bytes
 
 
 def test_without_the_flag_the_control_group_counts() -> None:
     limit = cgroup.memory_limit() or 0
-    assert budget(options.parse([])) == limit - limit // 8
+    assert budget(options.parse([]).process) == limit - limit // 8
 
 
 @pytest.mark.parametrize(

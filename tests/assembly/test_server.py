@@ -227,7 +227,7 @@ def test_documents_about_tokens(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path, "--storage-backend=memory") as running:
             _, document = await running.call("GET", "/.well-known/openid-configuration")
-            assert document["issuer"] == running.server.host.config.issuers[0]
+            assert document["issuer"] == running.server.host.config.authentication.service_accounts.issuers[0]
             status, keys = await running.call("GET", "/openid/v1/jwks")
             assert status == 200 and keys["keys"][0]["use"] == "sig"
 

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from connect_proxy import ConnectProxy, egress_file
 
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.assembly.tracing import Traces
-from pilothouse.configuration import options
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound import egress_config
 from pilothouse.outbound.dialer import Dialer
@@ -32,8 +30,8 @@ def configuration(path: Path, endpoint: str, rate: int = 0) -> str:
     return str(path)
 
 
-def traces(path: str, dialer: Dialer | None = None, flags: Sequence[str] = ()) -> Traces:
-    return Traces(options.parse([f"--tracing-config-file={path}", *flags]), MetricsRegistry(), dialer)
+def traces(path: str, dialer: Dialer | None = None) -> Traces:
+    return Traces(path, "sqlite", MetricsRegistry(), dialer)
 
 
 def trace() -> Trace:
@@ -106,11 +104,10 @@ WITHOUT = """
 import sys
 
 sys.modules["opentelemetry"] = None
-from pilothouse.configuration import options
 from pilothouse.assembly.tracing import Traces
 from pilothouse.metrics.instruments import MetricsRegistry
 
-Traces(options.parse(["--tracing-config-file=" + sys.argv[1]]), MetricsRegistry())
+Traces(sys.argv[1], "sqlite", MetricsRegistry())
 """
 
 

@@ -22,16 +22,16 @@ def problems(*arguments: str) -> Sequence[str]:
 
 def test_defaults() -> None:
     config = options.parse([])
-    assert (config.secure_port, config.bind_address, config.storage_backend) == (6443, "0.0.0.0", "sqlite")
-    assert config.request_timeout == 60 and config.event_ttl == 3600 and config.anonymous_auth
-    assert config.service_node_port_range == (30000, 32767)
-    assert str(config.service_networks[0]) == "10.0.0.0/24"
-    assert config.authorization_modes == ("Node", "RBAC") and config.issuers == (
-        "https://kubernetes.default.svc",
-    )
+    assert (config.serving.secure_port, config.serving.bind_address) == (6443, "0.0.0.0")
+    assert config.requests.request_timeout == 60 and config.objects.event_ttl == 3600
+    assert config.store.storage_backend == "sqlite" and config.authentication.anonymous_auth
+    assert config.objects.service_node_port_range == (30000, 32767)
+    assert str(config.objects.service_networks[0]) == "10.0.0.0/24"
+    assert config.authorization.modes == ("Node", "RBAC")
+    assert config.authentication.service_accounts.issuers == ("https://kubernetes.default.svc",)
     assert config.given == frozenset() and config.ignored() == []
     with pytest.raises(AttributeError):
-        config.secure_port = 1  # type: ignore[misc]
+        config.serving.secure_port = 1  # type: ignore[misc]
 
 
 def test_every_form_of_a_flag() -> None:
@@ -50,19 +50,19 @@ def test_every_form_of_a_flag() -> None:
         "--service-node-port-range=30000+10 --tls-cipher-suites=",
     ]
     config = options.parse(" ".join(arguments).split(" "))
-    assert config.secure_port == 7443 and config.allow_privileged and not config.anonymous_auth
-    assert config.authorization_modes == ("Node", "RBAC") and config.issuers == ("https://a", "https://b")
-    assert config.enable_admission_plugins == ("Priority", "LimitRanger", "RuntimeClass")
-    assert config.event_ttl == 5400 and config.v == 4
-    assert config.feature_gates == {"A": True, "B": False}
-    assert config.runtime_config == {"api/all": "true", "x/v1": "false", "api/v1": ""}
-    assert config.vmodule == (("http*", 3), ("a", 1)) and config.service_node_port_range == (30000, 30010)
-    assert (
-        options.parse(["-v=2"]).v == 2
-        and options.parse(["-v", "3"]).v == 3
-        and options.parse(["--v=5"]).v == 5
-    )
-    assert options.parse(["--tls-cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]).tls_cipher_suites
+    assert config.serving.secure_port == 7443 and config.objects.allow_privileged
+    assert config.authorization.modes == ("Node", "RBAC") and not config.authentication.anonymous_auth
+    assert config.authentication.service_accounts.issuers == ("https://a", "https://b")
+    assert config.admission.enable_admission_plugins == ("Priority", "LimitRanger", "RuntimeClass")
+    assert config.objects.event_ttl == 5400 and config.logs.v == 4
+    assert config.api.feature_gates == {"A": True, "B": False}
+    assert config.api.runtime_config == {"api/all": "true", "x/v1": "false", "api/v1": ""}
+    assert config.logs.vmodule == (("http*", 3), ("a", 1))
+    assert config.objects.service_node_port_range == (30000, 30010)
+    for form, level in ((["-v=2"], 2), (["-v", "3"], 3), (["--v=5"], 5)):
+        assert options.parse(form).logs.v == level
+    suites = ["--tls-cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]
+    assert options.parse(suites).serving.tls_cipher_suites == (suites[1],)
 
 
 @pytest.mark.parametrize(
@@ -238,73 +238,9 @@ def test_single_problems(arguments: list[str], part: str) -> None:
     assert len(found) == 1 and part in found[0]
 
 
-def test_one_ca_of_clients_and_of_front_proxies(tmp_path: pathlib.Path) -> None:
-    """Then each client could say that it is a front proxy, unless their names are given."""
-
-    def pem(*bodies: str) -> str:
-        return "".join(f"-----BEGIN CERTIFICATE-----\n{one}\n-----END CERTIFICATE-----\n" for one in bodies)
-
-    clients, proxies = tmp_path / "clients.crt", tmp_path / "proxies.crt"
-    clients.write_text("# a comment\n" + pem("aGVs\nbG8=", "d29ybGQ="))
-    arguments = [
-        f"--client-ca-file={clients}",
-        f"--requestheader-client-ca-file={proxies}",
-        "--requestheader-username-headers=X-Remote-User",
-    ]
-    proxies.write_text(pem("b3RoZXI="))
-    options.parse(arguments)
-    proxies.write_text(pem("b3RoZXI=", "aGVsbG8="))
-    (problem,) = problems(*arguments)
-    assert "contain overlapping certificates; --requestheader-allowed-names must be specified" in problem
-    options.parse([*arguments, "--requestheader-allowed-names=front-proxy-client"])
-
-
-def test_flags_of_audit_back_ends_that_are_off_are_not_checked() -> None:
-    options.parse(["--audit-log-mode=fast", "--audit-log-maxage=-1", "--audit-webhook-version=x"])
-
-
-def test_both_flags_of_the_audit_backoff() -> None:
-    assert options.parse([]).audit_backoff == 10.0
-    assert options.parse(["--audit-webhook-initial-backoff=2s"]).audit_backoff == 2.0
-    assert options.parse(["--audit-webhook-batch-initial-backoff=3s"]).audit_backoff == 3.0
-
-
 def test_flags_without_effect_are_named() -> None:
     config = options.parse(["--kubelet-timeout=1s", "--secure-port=1", "--enable-logs-handler=false"])
     assert config.ignored() == ["enable-logs-handler", "kubelet-timeout"]
-
-
-def test_addresses_of_etcd_choose_it() -> None:
-    assert options.parse([]).backend == "sqlite"
-    assert options.parse(["--etcd-servers=http://a:1"]).backend == "etcd3"
-    assert options.parse(["--etcd-servers=http://a:1", "--storage-backend=memory"]).backend == "memory"
-
-
-def test_directories(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert options.parse([]).data_directory == pathlib.Path("/state/pilothouse")
-    given = options.parse(["--cert-dir=/c"])
-    assert given.data_directory == given.certificate_directory == pathlib.Path("/c")
-    both = options.parse(["--cert-dir=/c", "--data-dir=/d"])
-    assert (both.data_directory, both.certificate_directory) == (pathlib.Path("/d"), pathlib.Path("/c"))
-
-
-def test_controllers() -> None:
-    assert options.parse([]).runs("namespaces")
-    assert not options.parse(["--controllers=-*"]).runs("namespaces")
-    only = options.parse(["--controllers=garbage,-namespaces"])
-    assert only.runs("garbage") and not only.runs("namespaces") and not only.runs("crds")
-    but = options.parse(["--controllers=*,-namespaces"])
-    assert but.runs("garbage") and not but.runs("namespaces")
-    assert not options.parse([]).runs("csrsigning") and not options.parse(["--controllers=*"]).runs(
-        "tokencleaner"
-    )
-    for name in ("csrsigning", "certificatesigningrequest-signing-controller"):
-        asked = options.parse([f"--controllers=*,{name},-garbage-collector-controller"])
-        assert asked.runs("csrsigning") and asked.runs("namespace") and not asked.runs("csrapproving")
-        assert not asked.runs("garbagecollector")
-    assert options.parse([]).runs("garbagecollector")
-    assert not options.parse(["--enable-garbage-collector=false"]).runs("garbagecollector")
 
 
 def test_what_has_no_effect_is_named() -> None:
@@ -378,29 +314,18 @@ def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
 
 
 def test_some_defaults_hang_on_the_command() -> None:
-    assert not options.parse([]).enable_bootstrap_token_auth
-    assert options.parse([], ours=True).enable_bootstrap_token_auth
+    assert not options.parse([]).authentication.enable_bootstrap_token_auth
+    assert options.parse([], ours=True).authentication.enable_bootstrap_token_auth
     off = options.parse(["--enable-bootstrap-token-auth=false"], ours=True)
-    assert not off.enable_bootstrap_token_auth
-    assert off.console and not options.parse([]).console
-
-
-def test_signing_flags(tmp_path: pathlib.Path) -> None:
-    assert options.parse([]).cluster_signing_duration == 365 * 86400
-    (tmp_path / "ca").touch()
-    with pytest.raises(ConfigError) as caught:
-        options.parse([f"--cluster-signing-cert-file={tmp_path}/ca", "--cluster-signing-duration=1m"])
-    assert caught.value.problems == (
-        "--cluster-signing-cert-file and --cluster-signing-key-file must be given together",
-        "--cluster-signing-duration must be at least 10 minutes",
-    )
+    assert not off.authentication.enable_bootstrap_token_auth
+    assert off.diagnostics.console and not options.parse([]).diagnostics.console
 
 
 def test_flags_of_commands() -> None:
     extra = (Flag("more", "strings", ("a",), "command", ""), Flag("less", "string", "", "command", ""))
     config, values, rest = options.parse_command(["x", "--more=b,c", "--secure-port=7443", "y"], extra)
-    assert (config.secure_port, values, list(rest)) == (7443, {"more": ("b", "c"), "less": ""}, ["x", "y"])
-    assert config.given == {"secure-port"}
+    assert (values, list(rest)) == ({"more": ("b", "c"), "less": ""}, ["x", "y"])
+    assert config.serving.secure_port == 7443 and config.given == {"secure-port"}
     assert options.parse_command([], extra)[1] == {"more": ("a",), "less": ""}
     with pytest.raises(FlagError):
         options.parse_command(["--most"], extra)
@@ -411,17 +336,9 @@ def test_an_egress_selector_configuration_that_is_missing(tmp_path: pathlib.Path
     assert found == (f"egress-selector-config-file {tmp_path}/none does not exist",)
 
 
-def test_a_signer_excludes_keys_of_our_own(tmp_path: pathlib.Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("")
-    for flag in ("--service-account-signing-key-file", "--service-account-key-file"):
-        with pytest.raises(options.ConfigError, match="They are mutually exclusive"):
-            options.parse(["--service-account-signing-endpoint=/s.sock", f"{flag}={key}"])
-
-
 def test_labels_of_metrics_are_one_pair_or_a_line_of_several() -> None:
     config = options.parse(
         ["--allow-metric-labels=a,x=1,2", '--allow-metric-labels="b,y=3,4","c,z="', "--disabled-metrics=d,e"]
     )
-    assert config.allow_metric_labels == {"a,x": "1,2", "b,y": "3,4", "c,z": ""}
-    assert config.disabled_metrics == ("d", "e")
+    assert config.metrics.allow_metric_labels == {"a,x": "1,2", "b,y": "3,4", "c,z": ""}
+    assert config.metrics.disabled_metrics == ("d", "e")

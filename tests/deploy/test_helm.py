@@ -130,10 +130,10 @@ def test_a_lone_server_keeps_its_data_in_the_volume(deploy: pathlib.Path) -> Non
     [container] = pod["containers"]
     command, *flags = container["args"]
     config = options.parse([flag.replace("$(POD_IP)", "10.1.2.3") for flag in flags])
-    assert command == "serve" and config.v == 2
-    assert config.external_hostname == "one-pilothouse.control.svc"
+    assert command == "serve" and config.logs.v == 2
+    assert config.serving.external_hostname == "one-pilothouse.control.svc"
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-    assert mounts[str(config.data_directory.parent)] == "data"
+    assert mounts[str(config.data.directory.parent)] == "data"
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"], "data is a claim"
 
 

@@ -37,8 +37,8 @@ def test_its_arguments_are_those_of_a_server(pod: dict[str, Any]) -> None:
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     assert command == "serve"
-    assert "hostPath" in volumes[mounts[str(config.data_directory)]]
-    assert [port["containerPort"] for port in container["ports"]] == [config.secure_port]
+    assert "hostPath" in volumes[mounts[str(config.data.directory)]]
+    assert [port["containerPort"] for port in container["ports"]] == [config.serving.secure_port]
 
 
 def test_it_needs_no_service_account(pod: dict[str, Any]) -> None:

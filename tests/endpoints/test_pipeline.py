@@ -249,7 +249,7 @@ async def test_the_server_s_own_deadline(rig: Rig, virtual: Any) -> None:
     began = virtual.time()
     message = await rig.fail(504, "GET", CONFIG_MAPS + "?timeout=1h")
     assert message == "Timeout: request did not complete within the allotted timeout"
-    assert virtual.time() - began == rig.config.request_timeout == 60
+    assert virtual.time() - began == rig.config.requests.request_timeout == 60
     watch = asyncio.ensure_future(rig.handle("GET", CONFIG_MAPS + "?watch=1&timeout=no"))
     done, _ = await asyncio.wait([watch], timeout=86400)
     assert not done, "nothing ends what runs long"

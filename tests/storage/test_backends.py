@@ -41,9 +41,9 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
 ) -> None:
     module: Any = types.ModuleType("pilothouse.storage.third")
     looking = Looking()
-    module.open_storage = lambda config, routes: Third()
+    module.open_storage = lambda options, directory, routes: Third()
 
-    def upkeep(storage: Any, config: Any, checks: Any) -> list[Background]:
+    def upkeep(storage: Any, options: Any, checks: Any) -> list[Background]:
         checks.add_check("third", lambda: None)
         return [looking]
 
@@ -68,7 +68,7 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
 def test_what_a_kind_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKENDS, "sqlite", Backend("not_installed", missing="other"))
     with pytest.raises(Unavailable, match=r"pip install pilothouse\[other\]"):
-        open_storage(options.parse([f"--data-dir={tmp_path}"]))
+        open_storage(options.parse([]).store, tmp_path)
 
 
 def test_addresses_choose_the_kind_that_has_them() -> None:

@@ -1,6 +1,6 @@
 """Lists the admission plugins in upstream's order and selects those that the flags enable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
@@ -45,8 +45,7 @@ from pilothouse.admission.webhooks import configuration as webhooks
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.values.fields import Object
-from pilothouse.configuration.checks import GATED_PLUGINS
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.admission import GATED_PLUGINS, AdmissionOptions
 from pilothouse.offload import Turns
 from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
@@ -64,7 +63,7 @@ class Creator(Protocol):
 class Parts(NamedTuple):
     """The parts that plugins are made of."""
 
-    config: Config
+    options: AdmissionOptions
     authorizer: Authorizer
     catalog: Catalog
     creator: Creator
@@ -122,8 +121,8 @@ ORDER: dict[str, Make] = {
     "PodNodeSelector": _lazy("podnodeselector", "PodNodeSelector", _section("PodNodeSelector")),
     "Priority": lambda parts: Priority(),
     "DefaultTolerationSeconds": lambda parts: DefaultTolerationSeconds(
-        parts.config.default_not_ready_toleration_seconds,
-        parts.config.default_unreachable_toleration_seconds,
+        parts.options.default_not_ready_toleration_seconds,
+        parts.options.default_unreachable_toleration_seconds,
     ),
     "PodTolerationRestriction": _lazy(
         "podtolerations", "PodTolerationRestriction", _section("PodTolerationRestriction")
@@ -188,22 +187,23 @@ DEFAULT = frozenset(ORDER) - OFF
 """Plugins enabled by default. NodeRestriction is enabled together with the Node authorizer."""
 
 
-def enabled(config: Config) -> set[str]:
-    """The names of the plugins that the flags enable.
+def enabled(options: AdmissionOptions, modes: Sequence[str]) -> set[str]:
+    """The names of the plugins that the flags enable; `modes` are those of authorization.
 
     --admission-control lists all of them; --enable-admission-plugins and --disable-admission-plugins change
     the default set. NodeRestriction is enabled if the Node authorizer is, because otherwise kubelets could
     make themselves administrators.
     """
-    with_nodes = {"NodeRestriction"} if "Node" in config.authorization_modes else set()
-    default = set(config.admission_control) if config.admission_control else set(DEFAULT)
-    return (default | with_nodes | set(config.enable_admission_plugins)) - set(
-        config.disable_admission_plugins
+    with_nodes = {"NodeRestriction"} if "Node" in modes else set()
+    default = set(options.admission_control) if options.admission_control else set(DEFAULT)
+    return (default | with_nodes | set(options.enable_admission_plugins)) - set(
+        options.disable_admission_plugins
     )
 
 
 def chain_of(
-    config: Config,
+    options: AdmissionOptions,
+    modes: Sequence[str],
     authorizer: Authorizer,
     catalog: Catalog,
     creator: Creator,
@@ -219,10 +219,10 @@ def chain_of(
     Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
     """
-    on = enabled(config)
+    on = enabled(options, modes)
     metrics = metrics or AdmissionMetrics()
-    configuration = load(config.admission_control_config_file)
-    parts = Parts(config, authorizer, catalog, creator, metrics, clients, resolver, configuration)
+    configuration = load(options.admission_control_config_file)
+    parts = Parts(options, authorizer, catalog, creator, metrics, clients, resolver, configuration)
     plugins = []
     for name, make in ORDER.items():
         if name == "ResourceQuota":
@@ -230,8 +230,8 @@ def chain_of(
         if name in on:
             plugins.append(make(parts))
     chain = Chain(plugins, metrics)
-    if reloads is not None and config.admission_control_config_file:
-        reload = Reload(config.admission_control_config_file, configuration, chain)
+    if reloads is not None and options.admission_control_config_file:
+        reload = Reload(options.admission_control_config_file, configuration, chain)
         reloads.follow(Followed(kind="admission", paths=reload.paths, read=reload.read, use=reload.use))
     return chain
 

@@ -8,7 +8,7 @@ from pilothouse.audit.auditor import Auditor, Backend
 from pilothouse.audit.metrics import AuditMetrics, Telling
 from pilothouse.audit.policy import Policy, load, parse
 from pilothouse.caches import Budget
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -27,7 +27,7 @@ WEBHOOK_SECONDS = 30.0
 
 
 def auditor(
-    config: Config,
+    options: AuditOptions,
     outbound: Outbound,
     metrics: MetricsRegistry,
     opened: Opened,
@@ -41,12 +41,12 @@ def auditor(
     Without a policy nothing is recorded, whatever back ends there are; a policy without back ends is checked
     only. ValueError or OSError when policy, log file or kubeconfig cannot be used.
     """
-    policy = load_policy(config.audit_policy_file) if config.audit_policy_file else None
-    file = _file(config) if config.audit_log_path else None
-    for flag, name in ((config.audit_log_path, "log"), (config.audit_webhook_config_file, "webhook")):
+    policy = load_policy(options.audit_policy_file) if options.audit_policy_file else None
+    file = _file(options) if options.audit_log_path else None
+    for flag, name in ((options.audit_log_path, "log"), (options.audit_webhook_config_file, "webhook")):
         if flag and policy is None:
             log.info("No audit policy file provided, no events will be recorded", backend=name)
-    if policy is None or not (file or config.audit_webhook_config_file):
+    if policy is None or not (file or options.audit_webhook_config_file):
         if file is not None:
             file.close()
         return None
@@ -54,18 +54,18 @@ def auditor(
     reloads = reloads or Reloads()
     backends: list[Backend] = []
     if file is not None:
-        logged = _log_backend(config, file, group.losses.add)
+        logged = _log_backend(options, file, group.losses.add)
         opened.start(logged)
         backends.append(logged)
-    if config.audit_webhook_config_file:
-        sent = _webhook_backend(config, outbound, group.losses.add)
+    if options.audit_webhook_config_file:
+        sent = _webhook_backend(options, outbound, group.losses.add)
         opened.start(sent)
         backends.append(sent)
-        _follow_webhook(config.audit_webhook_config_file, sent, outbound, reloads)
+        _follow_webhook(options.audit_webhook_config_file, sent, outbound, reloads)
     made = Auditor(policy, backends, group, caches)
     opened.on_close("the last word on lost audit events", lambda: group.losses.tell(last=True))
     opened.start(Telling(group.losses))
-    _follow_policy(config.audit_policy_file, made, reloads)
+    _follow_policy(options.audit_policy_file, made, reloads)
     return made
 
 
@@ -99,79 +99,81 @@ def load_policy(path: str) -> Policy:
         raise ValueError(f"loading audit policy file: {error}") from None
 
 
-def _file(config: Config) -> "LineFile":
+def _file(options: AuditOptions) -> "LineFile":
     from pilothouse.audit.rotation import RotatedFile, Stdout
 
-    path = config.audit_log_path
+    path = options.audit_log_path
     if path == "-":
         return Stdout()
     try:
         return RotatedFile(
             path,
-            most_bytes=config.audit_log_maxsize << 20,
-            most_days=config.audit_log_maxage,
-            most_files=config.audit_log_maxbackup,
-            compress=config.audit_log_compress,
+            most_bytes=options.audit_log_maxsize << 20,
+            most_days=options.audit_log_maxage,
+            most_files=options.audit_log_maxbackup,
+            compress=options.audit_log_compress,
         )
     except OSError as error:
         raise OSError(f"ensureLogFile: open {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _log_backend(config: Config, file: "LineFile", lost: Callable[[str, int, str], None]) -> "LogBackend":
+def _log_backend(
+    options: AuditOptions, file: "LineFile", lost: Callable[[str, int, str], None]
+) -> "LogBackend":
     from pilothouse.audit.batching import Batching
     from pilothouse.audit.log_backend import LogBackend
     from pilothouse.audit.truncate import Truncation
 
-    throttled = config.audit_log_batch_throttle_enable
+    throttled = options.audit_log_batch_throttle_enable
     batching = Batching(
-        buffer=config.audit_log_batch_buffer_size,
-        most=config.audit_log_batch_max_size,
-        wait=config.audit_log_batch_max_wait,
-        rate=config.audit_log_batch_throttle_qps if throttled else 0.0,
-        burst=config.audit_log_batch_throttle_burst,
+        buffer=options.audit_log_batch_buffer_size,
+        most=options.audit_log_batch_max_size,
+        wait=options.audit_log_batch_max_wait,
+        rate=options.audit_log_batch_throttle_qps if throttled else 0.0,
+        burst=options.audit_log_batch_throttle_burst,
     )
     truncation = Truncation(
-        config.audit_log_truncate_max_event_size, config.audit_log_truncate_max_batch_size, lost
+        options.audit_log_truncate_max_event_size, options.audit_log_truncate_max_batch_size, lost
     )
     return LogBackend(
         file,
         lost,
-        mode=config.audit_log_mode,
-        legacy=config.audit_log_format == "legacy",
+        mode=options.audit_log_mode,
+        legacy=options.audit_log_format == "legacy",
         batching=batching,
-        truncation=truncation if config.audit_log_truncate_enabled else None,
+        truncation=truncation if options.audit_log_truncate_enabled else None,
     )
 
 
 def _webhook_backend(
-    config: Config, outbound: Outbound, lost: Callable[[str, int, str], None]
+    options: AuditOptions, outbound: Outbound, lost: Callable[[str, int, str], None]
 ) -> "WebhookBackend":
     from pilothouse.audit.batching import BATCH, Batching
     from pilothouse.audit.truncate import Truncation
     from pilothouse.audit.webhook_backend import WebhookBackend
 
-    throttled = config.audit_webhook_batch_throttle_enable and config.audit_webhook_mode == BATCH
+    throttled = options.audit_webhook_batch_throttle_enable and options.audit_webhook_mode == BATCH
     batching = Batching(
-        buffer=config.audit_webhook_batch_buffer_size,
-        most=config.audit_webhook_batch_max_size,
-        wait=config.audit_webhook_batch_max_wait,
-        rate=config.audit_webhook_batch_throttle_qps if throttled else 0.0,
-        burst=config.audit_webhook_batch_throttle_burst,
+        buffer=options.audit_webhook_batch_buffer_size,
+        most=options.audit_webhook_batch_max_size,
+        wait=options.audit_webhook_batch_max_wait,
+        rate=options.audit_webhook_batch_throttle_qps if throttled else 0.0,
+        burst=options.audit_webhook_batch_throttle_burst,
     )
     truncation = Truncation(
-        config.audit_webhook_truncate_max_event_size, config.audit_webhook_truncate_max_batch_size, lost
+        options.audit_webhook_truncate_max_event_size, options.audit_webhook_truncate_max_batch_size, lost
     )
     try:
-        post = _post(outbound, Path(config.audit_webhook_config_file))
+        post = _post(outbound, Path(options.audit_webhook_config_file))
     except (OSError, ValueError) as error:
         raise ValueError(f"initializing audit webhook: {error}") from None
     return WebhookBackend(
         post,
         lost,
-        mode=config.audit_webhook_mode,
+        mode=options.audit_webhook_mode,
         batching=batching,
-        truncation=truncation if config.audit_webhook_truncate_enabled else None,
-        backoff=config.audit_backoff,
+        truncation=truncation if options.audit_webhook_truncate_enabled else None,
+        backoff=options.backoff,
     )
 
 

@@ -28,7 +28,10 @@ from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
 from pilothouse.configuration.addresses import advertised
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.authentication import AuthenticationOptions
+from pilothouse.configuration.sections.request_header import RequestHeaderOptions
+from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
+from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import files_of
@@ -43,26 +46,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def audiences_of(config: Config) -> tuple[str, ...]:
-    """The audiences of tokens for this API: --api-audiences, else the issuers."""
-    return config.api_audiences or config.issuers
-
-
-def public_keys(config: Config, files: Files, signer: ExternalSigner | None = None) -> keys.KeySource:
+def public_keys(
+    options: ServiceAccountOptions, files: Files, signer: ExternalSigner | None = None
+) -> keys.KeySource:
     """The keys by which service account tokens are checked."""
     if signer is not None:
         return signer
-    paths = config.service_account_key_file or (files.signing_key,)
+    paths = options.service_account_key_file or (files.signing_key,)
     return keys.StaticKeys([key for path in paths for key in keys.load_public(Path(path).read_bytes())])
 
 
-async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSigner:
+async def external_signer(options: ServiceAccountOptions, metrics: SignerMetrics) -> ExternalSigner:
     """The process behind --service-account-signing-endpoint;
     SignerError, ValueError when it cannot be used."""
-    signer = ExternalSigner(config.service_account_signing_endpoint, metrics)
+    signer = ExternalSigner(options.service_account_signing_endpoint, metrics)
     try:
         await signer.open()
-        longest = config.service_account_max_token_expiration
+        longest = options.service_account_max_token_expiration
         if longest > signer.max_lifetime:
             raise ValueError(
                 "service-account-max-token-expiration cannot be set longer than the token expiration"
@@ -75,22 +75,22 @@ async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSig
 
 
 def token_issuer(
-    config: Config, files: Files, readers: Readers, signer: ExternalSigner | None = None
+    options: AuthenticationOptions, files: Files, readers: Readers, signer: ExternalSigner | None = None
 ) -> TokenIssuer:
     """Signs the tokens of service accounts."""
-    longest, extended = int(config.service_account_max_token_expiration), EXTENDED_LIFETIME
+    longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
     if signer is None:
         sign = keys.signing_with(keys.load_private(Path(files.signing_key).read_bytes()))
     else:
         sign, extended = signer.sign, min(extended, signer.max_lifetime)
         longest = longest or signer.max_lifetime
     return TokenIssuer(
-        config.issuers[0],
+        options.service_accounts.issuers[0],
         sign,
         readers,
-        audiences_of(config),
+        options.audiences,
         longest,
-        config.service_account_extend_token_expiration,
+        options.service_accounts.service_account_extend_token_expiration,
         extended,
     )
 
@@ -98,8 +98,11 @@ def token_issuer(
 class IssuerDocuments:
     """The documents by which others check this server's service account tokens."""
 
-    def __init__(self, config: Config, public: keys.KeySource) -> None:
-        self._config = config
+    def __init__(
+        self, options: ServiceAccountOptions, serving: ServingOptions, public: keys.KeySource
+    ) -> None:
+        self._options = options
+        self._serving = serving
         self._public = public
 
     def jwks(self) -> dict[str, Any]:
@@ -108,16 +111,16 @@ class IssuerDocuments:
 
     def configuration(self) -> dict[str, Any]:
         """The document at /.well-known/openid-configuration."""
-        config = self._config
+        options, serving = self._options, self._serving
         uri = (
-            config.service_account_jwks_uri
-            or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
+            options.service_account_jwks_uri
+            or f"https://{advertised(serving)}:{serving.secure_port}/openid/v1/jwks"
         )
-        return discovery_document(config.issuers[0], uri, self._public.published())
+        return discovery_document(options.issuers[0], uri, self._public.published())
 
 
 def authenticator(
-    config: Config,
+    options: AuthenticationOptions,
     authorities: Authorities,
     readers: Readers,
     *,
@@ -135,29 +138,31 @@ def authenticator(
     or, if `anonymous`, not say it."""
     methods: list[Method] = []
     if authorities.proxies:
-        methods.append(_front_proxy(config, authorities.proxies, caches))
+        methods.append(_front_proxy(options.request_header, authorities.proxies, caches))
     methods.append(CertificateAuthenticator(authorities.clients, caches, metrics=certificates))
-    audiences = audiences_of(config)
+    audiences = options.audiences
     tokens: list[TokenAuthenticator] = []
-    if config.token_auth_file:
-        tokens.append(TokenFile(Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
+    if options.token_auth_file:
+        tokens.append(
+            TokenFile(Path(options.token_auth_file).read_text(), audiences, options.token_auth_file)
+        )
     tokens.append(
         ServiceAccountTokens(
             public,
-            config.issuers,
+            options.service_accounts.issuers,
             audiences,
             readers,
-            config.service_account_lookup,
+            options.service_accounts.service_account_lookup,
             metrics=metrics,
             used=used,
         )
     )
-    if config.enable_bootstrap_token_auth:
+    if options.enable_bootstrap_token_auth:
         tokens.append(BootstrapTokens(readers, audiences))
     if jwt is not None:
         tokens.append(jwt)
-    if config.authentication_token_webhook_config_file:
-        tokens.append(_webhook_tokens(config, clients.controlplane, caches))
+    if options.authentication_token_webhook_config_file:
+        tokens.append(_webhook_tokens(options, clients.controlplane, caches))
     return UnionAuthenticator(
         methods,
         tokens,
@@ -166,38 +171,42 @@ def authenticator(
         anonymous.paths,
         caches,
         metrics=cached,
-        longest=config.max_token_bytes,
+        longest=options.max_token_bytes,
     )
 
 
-def _front_proxy(config: Config, ca: bytes, caches: Budget | None) -> Method:
+def _front_proxy(options: RequestHeaderOptions, ca: bytes, caches: Budget | None) -> Method:
     return RequestHeaderAuthenticator(
         ca,
-        allowed_names=config.requestheader_allowed_names,
-        username_headers=config.requestheader_username_headers,
-        uid_headers=config.requestheader_uid_headers,
-        group_headers=config.requestheader_group_headers,
-        extra_prefixes=config.requestheader_extra_headers_prefix,
+        allowed_names=options.requestheader_allowed_names,
+        username_headers=options.requestheader_username_headers,
+        uid_headers=options.requestheader_uid_headers,
+        group_headers=options.requestheader_group_headers,
+        extra_prefixes=options.requestheader_extra_headers_prefix,
         budget=caches,
     )
 
 
-def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -> TokenAuthenticator:
+def _webhook_tokens(
+    options: AuthenticationOptions, outbound: Outbound, caches: Budget | None
+) -> TokenAuthenticator:
     """The service behind --authentication-token-webhook-config-file."""
     return _webhook_class()(
-        post_to(outbound, Path(config.authentication_token_webhook_config_file)),
-        audiences_of(config),
-        config.authentication_token_webhook_version,
-        config.authentication_token_webhook_cache_ttl,
+        post_to(outbound, Path(options.authentication_token_webhook_config_file)),
+        options.audiences,
+        options.authentication_token_webhook_version,
+        options.authentication_token_webhook_cache_ttl,
         caches,
     )
 
 
-def follow_tokens(config: Config, union: UnionAuthenticator, clients: Clients, reloads: Reloads) -> None:
+def follow_tokens(
+    options: AuthenticationOptions, union: UnionAuthenticator, clients: Clients, reloads: Reloads
+) -> None:
     """Follow the files by which tokens are judged.
     With a file go the tokens that are remembered because of it."""
-    file, webhook = config.token_auth_file, config.authentication_token_webhook_config_file
-    audiences = audiences_of(config)
+    file, webhook = options.token_auth_file, options.authentication_token_webhook_config_file
+    audiences = options.audiences
     for method in union.tokens:
         if isinstance(method, TokenFile):
             reloads.follow(

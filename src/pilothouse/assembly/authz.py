@@ -12,7 +12,7 @@ from pilothouse.authz.modes import Authorizers, Connect, entries_of
 from pilothouse.authz.reload import Reload
 from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import Budget
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.authorization import AuthorizationOptions
 from pilothouse.controllers import bootstrap
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import files_of
@@ -22,7 +22,7 @@ from pilothouse.reload import Followed, Reloads
 
 
 def authorizer(
-    config: Config,
+    options: AuthorizationOptions,
     readers: Readers,
     *,
     outbound: Outbound,
@@ -45,17 +45,17 @@ def authorizer(
     authorizers = Authorizers(
         readers,
         node_rules=bootstrap.node_rules(),
-        abac=_abac(config.authorization_policy_file, reloads),
+        abac=_abac(options.authorization_policy_file, reloads),
         connect=connect,
         budget=caches,
         metrics=metrics,
     )
-    if not config.authorization_config:
-        entries = entries_of(config.authorization_modes, _webhook(config))
+    if not options.authorization_config:
+        entries = entries_of(options.modes, _webhook(options))
         union = UnionAuthorizer(authorizers.members(entries), metrics)
-        _follow_webhook(union, config.authorization_webhook_config_file, connect, reloads)
+        _follow_webhook(union, options.authorization_webhook_config_file, connect, reloads)
         return union
-    entries = configuration.load(config.authorization_config)
+    entries = configuration.load(options.authorization_config)
     union = UnionAuthorizer(authorizers.members(entries), metrics)
     open_to_all = anonymous_may_ask(anonymous, union)
 
@@ -64,7 +64,7 @@ def authorizer(
             raise ValueError("AlwaysAllow would let anonymous requests do everything: it needs a restart")
         return authorizers.members(entries)
 
-    reload = Reload(config.authorization_config, entries, union, others)
+    reload = Reload(options.authorization_config, entries, union, others)
     reloads.follow(
         Followed(kind="authorization", paths=reload.paths, read=reload.read, use=reload.use, metrics=metrics)
     )
@@ -103,13 +103,13 @@ def anonymous_may_ask(wanted: bool, union: UnionAuthorizer) -> bool:
     return wanted and "AlwaysAllow" not in union.types
 
 
-def _webhook(config: Config) -> Webhook:
+def _webhook(options: AuthorizationOptions) -> Webhook:
     """The service behind --authorization-webhook-config-file."""
     return Webhook(
-        kubeconfig=config.authorization_webhook_config_file,
-        version=config.authorization_webhook_version,
-        authorized_ttl=config.authorization_webhook_cache_authorized_ttl,
-        unauthorized_ttl=config.authorization_webhook_cache_unauthorized_ttl,
+        kubeconfig=options.authorization_webhook_config_file,
+        version=options.authorization_webhook_version,
+        authorized_ttl=options.authorization_webhook_cache_authorized_ttl,
+        unauthorized_ttl=options.authorization_webhook_cache_unauthorized_ttl,
         timeout=SECONDS,
         deny=False,
         conditions=(),

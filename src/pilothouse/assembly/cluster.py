@@ -10,7 +10,6 @@ from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.assembly.audit import auditor
 from pilothouse.assembly.authn import (
     IssuerDocuments,
-    audiences_of,
     authenticator,
     external_signer,
     follow_tokens,
@@ -145,8 +144,8 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
     config, storage = host.config, host.storage
     registry = registry_over(
         storage,
-        default_catalog(config.runtime_config),
-        config,
+        default_catalog(config.api.runtime_config),
+        config.store,
         envelope=named.envelope,
         encryption=named.encryption,
         health=host.health,
@@ -156,11 +155,11 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
     )
     await registry.start(opened)
     opened.on_close("threads", host.offload.close)
-    signer = None
-    if config.service_account_signing_endpoint:
-        signer = await external_signer(config, host.metrics.add(SignerMetrics()))
+    signer, accounts = None, config.authentication.service_accounts
+    if accounts.service_account_signing_endpoint:
+        signer = await external_signer(accounts, host.metrics.add(SignerMetrics()))
         opened.start(signer)
-    for one in (*upkeep(storage, config, host.health), host.reloads, host.loop_lag):
+    for one in (*upkeep(storage, config.store, host.health), host.reloads, host.loop_lag):
         opened.start(one)
     return registry, signer
 
@@ -173,11 +172,12 @@ def _wired(
     host.ways.follow(clients, reloads)
     host.traces.follow(reloads)
     opened.on_close("connections to other servers", clients.close)
-    resolver = resolver_for(config, registry.readers)
-    services = services_for(config, registry, host.caches)
+    resolver = resolver_for(config.outbound, registry.readers)
+    services = services_for(config.objects, registry, host.caches)
     access = _access(host, named, registry, services, signer, opened)
     admission = chain_of(
-        config,
+        config.admission,
+        config.authorization.modes,
         access.authorizer,
         registry.catalog,
         services,
@@ -210,14 +210,16 @@ def _wired(
             slis=host.slis,
             authorization=named.authorization,
             caches=host.caches,
-            issuer=token_issuer(config, host.files, registry.readers, signer),
-            documents=IssuerDocuments(config, access.public),
-            audit=auditor(config, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads),
+            issuer=token_issuer(config.authentication, host.files, registry.readers, signer),
+            documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
+            audit=auditor(
+                config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
+            ),
             open_requests=host.given.intervals.open_requests,
             tracing=host.traces.tracing,
         )
     )
-    follow_kubelet_ca(config, handlers.streams.kubelets, reloads)
+    follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
     for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
         if part is not None:
             opened.start(part)
@@ -244,11 +246,11 @@ def _access(
 ) -> Access:
     """The authorizers and the authenticators."""
     config = host.config
-    public = public_keys(config, host.files, signer)
-    configured = authentication(config)
+    public = public_keys(config.authentication.service_accounts, host.files, signer)
+    configured = authentication(config.authentication)
     asked = configured.anonymous.enabled
     judge = authorizer(
-        config,
+        config.authorization,
         registry.readers,
         outbound=host.clients.controlplane,
         anonymous=asked,
@@ -278,18 +280,18 @@ def _authenticator(
 ) -> UnionAuthenticator:
     """The authenticators, with what looks for providers
     of identities and follows the configuration of them."""
-    config, metrics = host.config, host.metrics
+    options, metrics = host.config.authentication, host.metrics
     jwt, follow = jwt_tokens(
-        config,
+        options,
         configured,
-        audiences_of(config),
         clients=host.clients,
+        proxied=bool(host.config.outbound.egress_selector_config_file),
         metrics=metrics.add(named.authentication),
     )
     used = LastUsed(client_for(registry, services, SERVER))
     opened.on_close("last uses of tokens", used.close)
     union = authenticator(
-        config,
+        options,
         host.authorities,
         registry.readers,
         public=public,
@@ -305,5 +307,5 @@ def _authenticator(
     if jwt is not None:
         opened.start(jwt)
     follow(host.reloads, union.forget)
-    follow_tokens(config, union, host.clients, host.reloads)
+    follow_tokens(options, union, host.clients, host.reloads)
     return union

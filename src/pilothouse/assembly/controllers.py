@@ -117,21 +117,21 @@ class Writers:
         return list(bootstrap.objects(self._settings()))
 
     def _settings(self) -> bootstrap.Settings:
-        config = self.config
+        config, proxies = self.config, self.config.authentication.request_header
         return bootstrap.Settings(
-            advertise_address=advertised(config),
+            advertise_address=advertised(config.serving),
             secure_port=self.port,
-            service_cidrs=tuple(str(network) for network in config.service_networks),
+            service_cidrs=tuple(str(network) for network in config.objects.service_networks),
             hostname=self._hostname(),
             now=meta.now(),
             kubelet_group=ADMINS if self.files.kubelet_cert else "",
             client_ca=self.authorities.clients.decode(errors="replace"),
             proxy_ca=self.authorities.proxies.decode(errors="replace"),
-            proxy_names=config.requestheader_allowed_names,
-            username_headers=config.requestheader_username_headers,
-            uid_headers=config.requestheader_uid_headers,
-            group_headers=config.requestheader_group_headers,
-            extra_prefixes=config.requestheader_extra_headers_prefix,
+            proxy_names=proxies.requestheader_allowed_names,
+            username_headers=proxies.requestheader_username_headers,
+            uid_headers=proxies.requestheader_uid_headers,
+            group_headers=proxies.requestheader_group_headers,
+            extra_prefixes=proxies.requestheader_extra_headers_prefix,
         )
 
     def _hostname(self) -> str:
@@ -157,8 +157,8 @@ class Writers:
         client = self.client(SERVER)
         leases = [one.obj for one in planned if one.plural == "leases"]
         out: list[Background] = [IdentityLease(client, lease) for lease in leases[:1]]
-        if self.config.endpoint_reconciler_type != "none":
-            out.append(KubernetesEndpoints(client, advertised(self.config), self.port))
+        if self.config.controllers.endpoint_reconciler_type != "none":
+            out.append(KubernetesEndpoints(client, advertised(self.config.serving), self.port))
         return out
 
     # Controllers
@@ -207,8 +207,8 @@ class Writers:
         return ReloadEvents(self.client(SERVER), lease)
 
     def _signer(self) -> Signer:
-        config, files = self.config, self.files
-        ca = config.cluster_signing_cert_file or files.issuer_cert
-        key = config.cluster_signing_key_file or files.issuer_key
-        longest = timedelta(seconds=config.cluster_signing_duration)
+        options, files = self.config.controllers, self.files
+        ca = options.cluster_signing_cert_file or files.issuer_cert
+        key = options.cluster_signing_key_file or files.issuer_key
+        longest = timedelta(seconds=options.cluster_signing_duration)
         return Signer(ca, key, longest)

@@ -1,7 +1,7 @@
 """Ways to other servers that are configured by files, which are followed:
 proxies, and how kubelets are known."""
 
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.endpoints.streams import kubelet
 from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -46,15 +46,15 @@ class Ways:
         )
 
 
-def follow_kubelet_ca(config: Config, kubelets: Kubelets, reloads: Reloads) -> None:
+def follow_kubelet_ca(options: OutboundOptions, kubelets: Kubelets, reloads: Reloads) -> None:
     """Have kubelets known by what --kubelet-certificate-authority then has
     (feature ReloadKubeletClientCAFile)."""
-    path = config.kubelet_certificate_authority
+    path = options.kubelet_certificate_authority
     if not path:
         return
 
     def read(files: object) -> Trust:
-        trust = kubelet.trust_of(path, config.kubelet_client_certificate, config.kubelet_client_key)
+        trust = kubelet.trust_of(path, options.kubelet_client_certificate, options.kubelet_client_key)
         Trust(trust.ca).context()
         return trust
 

@@ -16,7 +16,10 @@ from pilothouse.authz.escalation import guard
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.configuration.addresses import advertised
-from pilothouse.configuration.config import Config, all_flags
+from pilothouse.configuration.config import Config, settings
+from pilothouse.configuration.sections.flow_control import FlowControlOptions
+from pilothouse.configuration.sections.outbound import OutboundOptions
+from pilothouse.configuration.sections.request_header import RequestHeaderOptions
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.actions.reviews import Judges
 from pilothouse.endpoints.answers.left_out import LeftOut, LeftOutMetrics
@@ -103,27 +106,29 @@ class Handlers:
 
     def __init__(self, given: Inputs) -> None:
         config, registry = given.config, given.registry
-        catalog = registry.catalog
-        self.relay = _relay(config, given.outbound)
+        catalog, serving = registry.catalog, config.serving
+        self.relay = _relay(config.authentication.request_header, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
         self.responder = Responder(given.offload, given.caches, LeftOut(given.metrics.add(LeftOutMetrics())))
         self.discovery = Discovery(
-            catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
+            catalog, f"{advertised(serving)}:{serving.secure_port}", given.metrics.add(DiscoveryMetrics())
         )
         self.widths = Widths(catalog, registry.store, given.caches)
         self.flowcontrol = self._flow_control(given)
         self.impersonation = Impersonation(
             given.authorizer.authorize, forbidden, given.caches, given.metrics.add(ImpersonationMetrics())
         )
-        self.finder = Finder(given.authorizer, catalog) if config.list_permitted_namespaces else None
+        permitted = config.authorization.list_permitted_namespaces
+        self.finder = Finder(given.authorizer, catalog) if permitted else None
         self.standing = self._standing(given)
         """Follows open requests, once it is started; None where no option asks for it."""
         self.verbs = self._verbs(given)
         self.streams = self._streams(given)
         self.actions = Actions(self.verbs, Judges(given.authorizer, given.authenticator), given.outbound)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
-        self.journal = Journal(config.explained_requests) if config.explained_requests else None
+        explained = config.diagnostics.explained_requests
+        self.journal = Journal(explained) if explained else None
         self.dispatcher = Dispatcher(
             self.verbs,
             self.streams,
@@ -137,7 +142,7 @@ class Handlers:
                 given.resolver,
                 documents=self.remote_documents,
                 via=self.via,
-                reject_redirects=config.aggregator_reject_forwarding_redirect,
+                reject_redirects=config.outbound.aggregator_reject_forwarding_redirect,
             ),
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.others_write else None,
         )
@@ -147,12 +152,12 @@ class Handlers:
         authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
-        self.memory = memory_of(config, registry, self.widths, given.caches)
+        self.memory = memory_of(config.process, registry, self.widths, given.caches)
         """The limit that has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=self.impersonation,
-            gate=self._gate(config, catalog),
+            gate=self._gate(config.flow_control, catalog),
             authorizer=given.authorizer,
             dispatcher=self.dispatcher,
             responder=self.responder,
@@ -169,30 +174,32 @@ class Handlers:
             finder=self.finder,
             standing=self.standing,
             memory=self.memory,
-            console=Console() if config.console else None,
+            console=Console() if config.diagnostics.console else None,
         )
         if self.memory is not None:
             given.metrics.add(self.memory)
-        self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
-        origins, directives = config.cors_allowed_origins, config.strict_transport_security_directives
-        if origins or directives or config.shutdown_send_retry_after:
-            self.pipeline.edges = Edges(origins, directives, refusing=config.shutdown_send_retry_after)
+        requests, refusing = config.requests, config.lifecycle.shutdown_send_retry_after
+        self.pipeline = Pipeline(stages, requests.request_timeout, requests.goaway_chance)
+        origins, directives = requests.cors_allowed_origins, requests.strict_transport_security_directives
+        if origins or directives or refusing:
+            self.pipeline.edges = Edges(origins, directives, refusing=refusing)
 
     def _flow_control(self, given: Inputs) -> FlowControl | None:
         """Priority and fairness, None where it is switched off."""
         metrics = given.metrics.add(FlowControlMetrics())
-        config = given.config
-        if not config.enable_priority_and_fairness:
+        options = given.config.flow_control
+        if not options.enable_priority_and_fairness:
             return None
-        seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+        seats = options.max_requests_inflight + options.max_mutating_requests_inflight
         return FlowControl(given.registry.readers, self.widths, seats, metrics, given.caches)
 
-    def _gate(self, config: Config, catalog: Catalog) -> Gate:
-        limits = config.max_requests_inflight, config.max_mutating_requests_inflight
+    def _gate(self, options: FlowControlOptions, catalog: Catalog) -> Gate:
+        limits = options.max_requests_inflight, options.max_mutating_requests_inflight
         return self.flowcontrol or MaxInFlight(*limits, catalog)
 
     def _verbs(self, given: Inputs) -> Verbs:
-        config, registry, authorizer = given.config, given.registry, given.authorizer
+        registry, authorizer = given.registry, given.authorizer
+        requests, diagnostics = given.config.requests, given.config.diagnostics
         return Verbs(
             store=registry.store,
             catalog=registry.catalog,
@@ -206,31 +213,35 @@ class Handlers:
             offload=given.offload,
             watch_metrics=given.metrics.add(WatchMetrics()),
             issuer=given.issuer,
-            explained=bool(config.explained_requests or config.tracing_config_file or given.tracing.slow),
-            watch_timeout=float(config.min_request_timeout),
+            explained=bool(
+                diagnostics.explained_requests or diagnostics.tracing_config_file or given.tracing.slow
+            ),
+            watch_timeout=float(requests.min_request_timeout),
             standing=self.standing,
-            most_unpaged=size_of(config.max_unpaged_list_bytes),
-            sandboxes=config.console,
+            most_unpaged=size_of(requests.max_unpaged_list_bytes),
+            sandboxes=diagnostics.console,
         )
 
     def _streams(self, given: Inputs) -> Streams:
-        config = given.config
+        options = given.config.outbound
         trust = kubelet.trust_of(
-            config.kubelet_certificate_authority, config.kubelet_client_certificate, config.kubelet_client_key
+            options.kubelet_certificate_authority,
+            options.kubelet_client_certificate,
+            options.kubelet_client_key,
         )
-        kubelets = Kubelets(given.registry.readers, config.kubelet_preferred_address_types, trust)
+        kubelets = Kubelets(given.registry.readers, options.kubelet_preferred_address_types, trust)
         return Streams(self.verbs, self.relay, kubelets, given.metrics.add(StreamMetrics()))
 
     def _standing(self, given: Inputs) -> Standing | None:
-        config = given.config
-        if not (config.end_revoked_requests or config.list_permitted_namespaces):
+        options = given.config.authorization
+        if not (options.end_revoked_requests or options.list_permitted_namespaces):
             return None
         judge = Judge(given.authenticator, self.impersonation, given.authorizer, self.finder)
         metrics = given.metrics.add(StandingMetrics())
-        return Standing(judge, metrics, all=config.end_revoked_requests, poll=given.open_requests)
+        return Standing(judge, metrics, all=options.end_revoked_requests, poll=given.open_requests)
 
     def _nonresource(self, given: Inputs) -> NonResource:
-        version = version_info(given.config.reported_version)
+        version = version_info(given.config.api.reported_version)
         given.metrics.add(BuildInfo(version))
         nonresource = NonResource(
             self.discovery,
@@ -250,25 +261,25 @@ class Handlers:
         return nonresource
 
 
-def resolver_for(config: Config, readers: Readers) -> ServiceResolver:
+def resolver_for(options: OutboundOptions, readers: Readers) -> ServiceResolver:
     """The resolver of the Services of aggregated servers and webhooks."""
     return ServiceResolver(
         readers,
-        by_endpoints=config.enable_aggregator_routing,
-        cert_file=config.proxy_client_cert_file,
-        key_file=config.proxy_client_key_file,
+        by_endpoints=options.enable_aggregator_routing,
+        cert_file=options.proxy_client_cert_file,
+        key_file=options.proxy_client_key_file,
     )
 
 
-def _relay(config: Config, outbound: Outbound) -> Relay:
+def _relay(options: RequestHeaderOptions, outbound: Outbound) -> Relay:
     names = (
-        *config.requestheader_username_headers,
-        *config.requestheader_uid_headers,
-        *config.requestheader_group_headers,
+        *options.requestheader_username_headers,
+        *options.requestheader_uid_headers,
+        *options.requestheader_group_headers,
     )
-    return Relay(outbound, names, config.requestheader_extra_headers_prefix)
+    return Relay(outbound, names, options.requestheader_extra_headers_prefix)
 
 
 def flag_values(config: Config) -> dict[str, str]:
     """The command line as /flagz shows it."""
-    return {flag.name: str(getattr(config, flag.name.replace("-", "_"), "")) for flag in all_flags()}
+    return {name: str(config.value(name)) for name in settings()} | {"help": ""}

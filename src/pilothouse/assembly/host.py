@@ -81,28 +81,29 @@ class Host:
         for sock in given.sockets or ():
             opened.on_close("a socket", sock.close)
         metrics, slis = _metrics(given, opened)
-        health = Health(slis.add(HealthMetrics()), given.config.livez_grace_period)
+        health = Health(slis.add(HealthMetrics()), given.config.lifecycle.livez_grace_period)
         reloads = metrics.add(Reloads(given.intervals.files))
         loop_lag = metrics.add(LoopLag())
-        caches = metrics.add(Budget(given.config.cache_memory_mb << 20))
+        caches = metrics.add(Budget(given.config.process.cache_memory_mb << 20))
         files = await asyncio.to_thread(pki.prepare, given.config)
-        metrics.add(UpkeepMetrics(given.config.data_directory, files))
+        metrics.add(UpkeepMetrics(given.config.data.directory, files))
         config = pki.completed(given.config, files)
-        ways = Ways(config.egress_selector_config_file, metrics)
+        proxies = config.authentication.request_header
+        ways = Ways(config.outbound.egress_selector_config_file, metrics)
         opened.on_close("connections through proxies", ways.egress.close)
-        proxied = ways.egress.controlplane if config.egress_selector_config_file else None
-        traces = Traces(config, metrics, proxied)
+        proxied = ways.egress.controlplane if config.outbound.egress_selector_config_file else None
+        traces = Traces(config.diagnostics.tracing_config_file, config.store.backend, metrics, proxied)
         opened.on_close("the exporter of spans", traces.close)
         opened.start(caches)
         egress = ways.egress
-        routes = await etcd_routes(config, egress.etcd, opened) if egress.etcd is not None else None
+        routes = await etcd_routes(config.store, egress.etcd, opened) if egress.etcd is not None else None
         clients = Clients(egress)
         metrics.add(clients.metrics)
         return cls(
             given=given,
             config=config,
             files=files,
-            authorities=Authorities(files.client_ca, config.requestheader_client_ca_file),
+            authorities=Authorities(files.client_ca, proxies.requestheader_client_ca_file),
             metrics=metrics,
             slis=slis,
             health=health,
@@ -113,38 +114,38 @@ class Host:
             ways=ways,
             traces=traces,
             clients=clients,
-            storage=given.storage or open_storage(config, routes),
+            storage=given.storage or open_storage(config.store, config.data.directory, routes),
         )
 
     def bind(self, pipeline: Pipeline, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
-        config = self.config
+        serving, proxies = self.config.serving, self.config.authentication.request_header
         sockets = self.given.sockets or activated()
         sockets = sockets or [
-            bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)
+            bind(serving.bind_address, serving.secure_port, reuse_port=serving.permit_port_sharing)
         ]
         for sock in sockets:
             opened.on_close("a socket", sock.close)
         settings = tls.Settings(
             self.files.serving_cert,
             self.files.serving_key,
-            tuple(filter(None, (*self.files.client_ca, config.requestheader_client_ca_file))),
-            config.tls_sni_cert_key,
-            config.tls_min_version,
-            config.tls_cipher_suites,
-            not config.disable_http2_serving,
-            config.tls_curve_preferences,
+            tuple(filter(None, (*self.files.client_ca, proxies.requestheader_client_ca_file))),
+            serving.tls_sni_cert_key,
+            serving.tls_min_version,
+            serving.tls_cipher_suites,
+            not serving.disable_http2_serving,
+            serving.tls_curve_preferences,
         )
         contexts = tls.Contexts(settings)
         follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)
-        listener = Listener(pipeline.handle, sockets, contexts, _limits(config), pipeline.admit)
+        listener = Listener(pipeline.handle, sockets, contexts, _limits(self.config), pipeline.admit)
         self.metrics.add(ConnectionMetrics(listener))
         return listener
 
 
 def _metrics(given: Given, opened: Opened) -> tuple[MetricsRegistry, MetricsRegistry]:
     """The metrics of the server and those of its health checks, with those of the process."""
-    limits = limits_of(given.config)
+    limits = limits_of(given.config.metrics)
     metrics, slis = MetricsRegistry(limits), MetricsRegistry(limits)
     for group in (limits, ProcessMetrics(), FeatureMetrics(), RegisteredMetrics(metrics, limits.hides)):
         metrics.add(group)
@@ -156,12 +157,12 @@ def _metrics(given: Given, opened: Opened) -> tuple[MetricsRegistry, MetricsRegi
 
 
 def _limits(config: Config) -> Limits:
-    receiving = bodies(budget(config))
+    receiving = bodies(budget(config.process))
     limits = Limits(
-        unauthenticated=config.max_unauthenticated_connections,
+        unauthenticated=config.serving.max_unauthenticated_connections,
         body_budget=receiving,
         unfinished_budget=receiving // 2,  # a thousand connections of strangers take as much beside it
     )
-    if config.http2_max_streams_per_connection > 0:
-        limits = replace(limits, streams=config.http2_max_streams_per_connection)
+    if config.serving.http2_max_streams_per_connection > 0:
+        limits = replace(limits, streams=config.serving.http2_max_streams_per_connection)
     return limits

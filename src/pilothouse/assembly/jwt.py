@@ -20,7 +20,8 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
 from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import Reload
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.authentication import AuthenticationOptions
+from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
@@ -39,55 +40,56 @@ class Authentication:
     algorithms: tuple[str, ...]
 
 
-def authentication(config: Config) -> Authentication:
+def authentication(options: AuthenticationOptions) -> Authentication:
     """The file, or what the --oidc-* flags say in its place. ValueError, OSError when it cannot be used."""
-    if not config.authentication_config:
-        check_algorithms(config.oidc_signing_algs)
+    if not options.authentication_config:
+        check_algorithms(options.oidc.oidc_signing_algs)
         return Authentication(
-            _of_flags(config, _text(config.oidc_ca_file)),
+            _of_flags(options.oidc, _text(options.oidc.oidc_ca_file)),
             b"",
-            Anonymous(config.anonymous_auth),
-            tuple(config.oidc_signing_algs),
+            Anonymous(options.anonymous_auth),
+            tuple(options.oidc.oidc_signing_algs),
         )
-    data = Path(config.authentication_config).read_bytes()
+    data = Path(options.authentication_config).read_bytes()
     found = configuration.read(data)
-    if found.anonymous is not None and "anonymous-auth" in config.given:
+    if found.anonymous is not None and "anonymous-auth" in options.given:
         raise ValueError(
             "--anonymous-auth flag cannot be set when anonymous field is configured in authentication "
             "configuration file"
         )
-    return Authentication(found, data, found.anonymous or Anonymous(config.anonymous_auth), ALGORITHMS)
+    return Authentication(found, data, found.anonymous or Anonymous(options.anonymous_auth), ALGORITHMS)
 
 
 def jwt_tokens(
-    config: Config,
+    options: AuthenticationOptions,
     found: Authentication,
-    audiences: tuple[str, ...],
     *,
     clients: Clients,
+    proxied: bool,
     metrics: JWTMetrics,
 ) -> tuple[JWTTokens | None, Follow]:
     """The issuers, and what has their file followed. None where nothing can be configured later either.
 
+    proxied: whether there is an egress selection, whose proxies an issuer may name.
     ValueError with everything that is wrong.
     """
     checks = Checks(algorithms=found.algorithms, metrics=metrics)
 
     def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
-        compiled = validation.validated(config_, config.issuers)
+        compiled = validation.validated(config_, options.service_accounts.issuers)
         return [
-            IssuerTokens(one, expressions, _fetch(config, clients, one.issuer), checks)
+            IssuerTokens(one, expressions, _fetch(clients, one.issuer, proxied=proxied), checks)
             for one, expressions in zip(config_.jwt, compiled, strict=True)
         ]
 
     issuers = make(found.configuration)
     if not issuers and not found.data:
         return None, lambda reloads, forget: None
-    tokens = JWTTokens(issuers, audiences, metrics)
+    tokens = JWTTokens(issuers, options.audiences, metrics)
 
     def follow(reloads: Reloads, forget: Callable[[], None]) -> None:
         reload = Reload(found.configuration.anonymous, tokens, make, forget=forget)
-        path, ca = config.authentication_config, config.oidc_ca_file
+        path, ca = options.authentication_config, options.oidc.oidc_ca_file
         if path:
             reloads.follow(
                 Followed(
@@ -103,7 +105,7 @@ def jwt_tokens(
                 Followed(
                     kind="oidc-ca",
                     paths=lambda: (ca,),
-                    read=lambda files: make(_of_flags(config, files[ca].decode())),
+                    read=lambda files: make(_of_flags(options.oidc, files[ca].decode())),
                     use=reload.use,
                 )
             )
@@ -111,30 +113,30 @@ def jwt_tokens(
     return tokens, follow
 
 
-def _fetch(config: Config, clients: Clients, issuer: Issuer) -> Fetch:
+def _fetch(clients: Clients, issuer: Issuer, *, proxied: bool) -> Fetch:
     """Reads the documents of an issuer, through the proxy of the egress selection that it names."""
     kind = issuer.egress_selector_type
-    if kind and not config.egress_selector_config_file:
+    if kind and not proxied:
         raise ValueError(f"oidc: egress lookup for {quote(kind)} is not configured")
     outbound = {"controlplane": clients.controlplane, "cluster": clients.cluster}.get(kind, clients.direct)
     return fetch_through(outbound, issuer.certificate_authority)
 
 
-def _of_flags(config: Config, ca: str = "") -> AuthenticationConfiguration:
+def _of_flags(options: OpenIDOptions, ca: str = "") -> AuthenticationConfiguration:
     """The configuration by the --oidc-* flags; `ca` has the certificates of --oidc-ca-file."""
-    if not config.oidc_issuer_url:
+    if not options.oidc_issuer_url:
         return AuthenticationConfiguration()
-    url, claim = config.oidc_issuer_url, config.oidc_username_claim
+    url, claim = options.oidc_issuer_url, options.oidc_username_claim
     groups = Mapping()
-    if config.oidc_groups_claim:
-        groups = Mapping(claim=config.oidc_groups_claim, prefix=config.oidc_groups_prefix)
+    if options.oidc_groups_claim:
+        groups = Mapping(claim=options.oidc_groups_claim, prefix=options.oidc_groups_prefix)
     authenticator = JWTAuthenticator(
-        issuer=Issuer(url=url, audiences=(config.oidc_client_id,), certificate_authority=ca),
+        issuer=Issuer(url=url, audiences=(options.oidc_client_id,), certificate_authority=ca),
         claim_validation_rules=tuple(
-            Rule(claim=name, required_value=value) for name, value in config.oidc_required_claim.items()
+            Rule(claim=name, required_value=value) for name, value in options.oidc_required_claim.items()
         ),
         claim_mappings=ClaimMappings(
-            username=Mapping(claim=claim, prefix=username_prefix(claim, config.oidc_username_prefix, url)),
+            username=Mapping(claim=claim, prefix=username_prefix(claim, options.oidc_username_prefix, url)),
             groups=groups,
         ),
     )

@@ -5,7 +5,7 @@ from pilothouse import _gzip
 from pilothouse.api.values import quantity
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import Budget
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.flowcontrol.memory import Memory
 from pilothouse.flowcontrol.width import Widths
 from pilothouse.process import cgroup, heap
@@ -20,14 +20,14 @@ BODIES = 8
 """One in so many bytes of the budget is for bodies that are being received."""
 
 
-def budget(config: Config) -> int:
+def budget(options: ProcessOptions) -> int:
     """The bytes that this process may take, 0 for no limit: of several workers each has its share."""
-    if config.max_memory:
-        limit = size_of(config.max_memory)
+    if options.max_memory:
+        limit = size_of(options.max_memory)
     else:
         limit = cgroup.memory_limit() or 0
         limit -= limit // RESERVE
-    return limit // config.workers
+    return limit // options.workers
 
 
 def size_of(text: str) -> int:
@@ -40,9 +40,11 @@ def bodies(limit: int) -> int:
     return min(LARGEST_BODIES, limit // BODIES) if limit else LARGEST_BODIES
 
 
-def memory_of(config: Config, registry: Registry, widths: Widths, caches: Budget | None) -> Memory | None:
+def memory_of(
+    options: ProcessOptions, registry: Registry, widths: Widths, caches: Budget | None
+) -> Memory | None:
     """The object that has requests wait for memory; None where it is not limited."""
-    limit = budget(config)
+    limit = budget(options)
     if not limit:
         return None
     relievers = [_halve_blocks, registry.store.cacher.end_slow_watches]

@@ -188,7 +188,7 @@ class Server:
             host, cluster, _ = running
             if not host.health.shutting_down:  # the start has failed: nobody was told of this server
                 return
-            delay = host.config.shutdown_delay_duration
+            delay = host.config.lifecycle.shutdown_delay_duration
             await asyncio.sleep(delay / 2)
             cluster.pipeline.draining = True
             await asyncio.sleep(delay / 2)
@@ -208,18 +208,18 @@ def _tell(running: Running) -> None:
     host, cluster, listener = running
     config = host.config
     _tell_safeguards(config, cluster.access.anonymous_refused)
-    pki.record_port(config, listener.port)
+    pki.record_port(config.data, listener.port)
     _write_kubeconfig(running)
     log.info(
         "Serving",
-        url=url(reachable(config), listener.port),
-        address=config.bind_address,
+        url=url(reachable(config.serving), listener.port),
+        address=config.serving.bind_address,
         port=listener.port,
-        dataDirectory=str(config.data_directory),
-        storage=config.backend,
-        authorization=",".join(config.authorization_modes),
-        audit="on" if config.audit_policy_file else "off",
-        encryption="on" if config.encryption_provider_config else "off",
+        dataDirectory=str(config.data.directory),
+        storage=config.store.backend,
+        authorization=",".join(config.authorization.modes),
+        audit="on" if config.audit.audit_policy_file else "off",
+        encryption="on" if config.store.encryption_provider_config else "off",
     )
 
 
@@ -228,15 +228,15 @@ def _write_kubeconfig(running: Running) -> None:
     unless the certificates are the operator's and no flag asks for it."""
     config = running.host.config
     given = sorted(config.given & {"cert-dir", "tls-cert-file"})
-    if not config.write_kubeconfig and given:
+    if not config.data.write_kubeconfig and given:
         log.info(
             "No kubeconfig was written, for the certificates are the operator's; `pilothouse kubeconfig`"
             " prints one, and --write-kubeconfig writes it",
             flag=given[0],
         )
         return
-    path = pathlib.Path(config.write_kubeconfig or config.data_directory / "admin.kubeconfig")
-    if try_to_write(path, pki.admin_kubeconfig(config, running.host.files, running.listener.port)):
+    path = pathlib.Path(config.data.write_kubeconfig or config.data.directory / "admin.kubeconfig")
+    if try_to_write(path, pki.admin_kubeconfig(config.serving, running.host.files, running.listener.port)):
         log.info("A kubeconfig was written", path=str(path))
 
 
@@ -247,7 +247,8 @@ def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:
             "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
             "You should use a different authorizer"
         )
-    if "NodeRestriction" in enabled(config) and "NodeRestriction" not in config.enable_admission_plugins:
+    on = enabled(config.admission, config.authorization.modes)
+    if "NodeRestriction" in on and "NodeRestriction" not in config.admission.enable_admission_plugins:
         log.info(
             "admission plugin NodeRestriction is on, as the Node authorizer is; "
             "--disable-admission-plugins=NodeRestriction switches it off"

@@ -6,7 +6,7 @@ from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import Budget
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.objects import ObjectOptions
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.client import Client, Companions
@@ -19,7 +19,7 @@ class Services:
     """The services that the hooks of a write find in `ctx.services`;
     implements registry.strategy.Services."""
 
-    options: Config
+    options: ObjectOptions
     addresses: Addresses
     node_ports: NodePorts
     pod_policy: PodPolicy
@@ -32,15 +32,15 @@ class Services:
         await self.companions.ensure(resource, obj)
 
 
-def services_for(config: Config, registry: Registry, caches: Budget | None = None) -> Services:
+def services_for(options: ObjectOptions, registry: Registry, caches: Budget | None = None) -> Services:
     """The services for hooks, over a registry that has been started:
     the allocators of cluster IPs and node ports among them."""
     readers = registry.readers
-    addresses = Addresses([str(network) for network in config.service_networks])
+    addresses = Addresses([str(network) for network in options.service_networks])
     addresses.follow(readers)
-    node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
-    pods = PodPolicy(config.allow_privileged, caches)
-    return Services(config, addresses, node_ports, pods, registry.store.metrics)
+    node_ports = NodePorts(registry.storage, registry.cacher, readers, *options.service_node_port_range)
+    pods = PodPolicy(options.allow_privileged, caches)
+    return Services(options, addresses, node_ports, pods, registry.store.metrics)
 
 
 def companions_for(registry: Registry, services: Services, admission: Admission) -> Companions:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
-from pilothouse.configuration.config import OBJECT_LIMIT, Config
+from pilothouse.configuration.sections.store import OBJECT_LIMIT, StoreOptions
 from pilothouse.endpoints.documents.health import Health
 from pilothouse.lifecycle import Opened
 from pilothouse.metrics.instruments import Group, MetricsRegistry
@@ -68,10 +68,10 @@ class Registry:
         await self.cacher.start()
 
 
-async def etcd_routes(config: Config, dialer: Dialer, opened: Opened) -> dict[str, str]:
+async def etcd_routes(options: StoreOptions, dialer: Dialer, opened: Opened) -> dict[str, str]:
     """A Unix socket for each member of etcd that leads there by `dialer`; gRPC cannot use one itself."""
     targets: dict[str, tuple[str, int]] = {}
-    for url in config.etcd_servers:
+    for url in options.etcd_servers:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("unix", "unixs"):
             targets[url] = parts.hostname or "", parts.port or ETCD_PORT
@@ -84,7 +84,7 @@ async def etcd_routes(config: Config, dialer: Dialer, opened: Opened) -> dict[st
 def registry_over(
     storage: Storage,
     catalog: Catalog,
-    config: Config,
+    options: StoreOptions,
     *,
     envelope: EnvelopeMetrics,
     encryption: EncryptionMetrics,
@@ -98,21 +98,21 @@ def registry_over(
     own = getattr(storage, "metrics", None)
     if isinstance(own, Group):  # metrics that only this kind of store has
         metrics.add(own)
-    storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), config.backend)
+    storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)), options.backend)
     if (
         not storage.others_write
     ):  # else all servers would leave the load balancer at once, and nobody could delete
         health.add_check("storage-space", _space(storage), endpoints=("readyz",))
-    if config.encryption_provider_config:
+    if options.encryption_provider_config:
         make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
-        ciphers = _encryption(config, resource_of, make, metrics.add(encryption), reloads)
-        if config.encryption_provider_config_automatic_reload or ciphers.remotes:
+        ciphers = _encryption(options, resource_of, make, metrics.add(encryption), reloads)
+        if options.encryption_provider_config_automatic_reload or ciphers.remotes:
             health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
             metrics.add(envelope)
-        registry = _encrypted(storage, catalog, config, ciphers, intervals)
+        registry = _encrypted(storage, catalog, options, ciphers, intervals)
     else:
         registry = Registry(
-            storage, catalog, transform=encoding.reader(catalog), object_limit=config.max_object_bytes
+            storage, catalog, transform=encoding.reader(catalog), object_limit=options.max_object_bytes
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)
@@ -131,7 +131,7 @@ def _space(storage: Storage) -> Callable[[], None]:
 
 
 def _encryption(
-    config: Config,
+    options: StoreOptions,
     resource_of: Callable[[str], str],
     make: encryption_config.Make,
     metrics: EncryptionMetrics,
@@ -139,10 +139,10 @@ def _encryption(
 ) -> Encryption:
     """The encryption that --encryption-provider-config declares;
     the file is followed where the flags ask for it."""
-    path = config.encryption_provider_config
-    prefix = "/" + config.etcd_prefix.strip("/")
+    path = options.encryption_provider_config
+    prefix = "/" + options.etcd_prefix.strip("/")
     made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)
-    if config.encryption_provider_config_automatic_reload:
+    if options.encryption_provider_config_automatic_reload:
         reload = encryption_config.Reload(path, made, make)
         reloads.follow(
             Followed(
@@ -160,7 +160,7 @@ def _encryption(
 
 
 def _encrypted(
-    storage: Storage, catalog: Catalog, config: Config, encryption: Encryption, intervals: Intervals
+    storage: Storage, catalog: Catalog, options: StoreOptions, encryption: Encryption, intervals: Intervals
 ) -> Registry:
     read = encoding.reader(catalog)
 
@@ -173,7 +173,7 @@ def _encrypted(
         catalog,
         transform=to_json,
         prepare=encryption.prepare,
-        object_limit=config.max_object_bytes,
+        object_limit=options.max_object_bytes,
         retry=intervals.unreadable,
         stale=encrypted.stale,
     )

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.configuration.config import Config
 from pilothouse.endpoints.journal import trace
 from pilothouse.endpoints.journal.tracing import Tracing
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -20,12 +19,13 @@ if TYPE_CHECKING:
 class Traces:
     """The objects that decide which requests are traced, and where their spans go.
 
-    dialer: opens connections to the collector, None where an egress selector has no say. ConfigurationError.
+    path: the file, "" for none. store: the kind of store. dialer: opens connections to the collector,
+    None where an egress selector has no say. ConfigurationError.
     """
 
-    def __init__(self, config: Config, metrics: MetricsRegistry, dialer: Dialer | None = None) -> None:
-        self.tracing = Tracing(slow=trace.wanted(), store=config.backend)
-        self._path = config.tracing_config_file
+    def __init__(self, path: str, store: str, metrics: MetricsRegistry, dialer: Dialer | None = None) -> None:
+        self.tracing = Tracing(slow=trace.wanted(), store=store)
+        self._path = path
         self._found = load(self._path) if self._path else None
         self._dialer = dialer
         self._metrics = TracingMetrics()

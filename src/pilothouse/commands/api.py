@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pilothouse.api.values.fields import Object
-from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import FlagError
+from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 
@@ -21,13 +21,13 @@ OTHERS = "kubernetes.default.svc"
 """A name that the certificates of all servers of a cluster have."""
 
 
-def kubeconfig_of(config: Config, named: str) -> Path:
+def kubeconfig_of(options: DataOptions, named: str) -> Path:
     """The file with the credentials: the one that is named, else the first that exists.
     FlagError when there is none."""
     if named:
         return Path(named)
     set_ = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
-    own = config.data_directory / "admin.kubeconfig"
+    own = options.directory / "admin.kubeconfig"
     for path in (*set_, own, Path.home() / ".kube" / "config"):
         if path.exists():
             return path

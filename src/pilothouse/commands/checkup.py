@@ -23,6 +23,7 @@ from pilothouse import pki
 from pilothouse.commands.machine import syncs
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.server.accept import BACKLOG
 from pilothouse.server.listener import bind
 
@@ -98,16 +99,16 @@ def certificates(config: Config) -> Iterator[Finding]:
 
 
 def _certificate_files(config: Config) -> list[pathlib.Path]:
-    made = sorted({*config.data_directory.glob("*.crt"), *config.certificate_directory.glob("*.crt")})
+    made = sorted({*config.data.directory.glob("*.crt"), *config.data.certificate_directory.glob("*.crt")})
     given = (
-        config.tls_cert_file,
-        *(pair[0] for pair in config.tls_sni_cert_key),
-        config.client_ca_file,
-        config.requestheader_client_ca_file,
-        config.kubelet_client_certificate,
-        config.proxy_client_cert_file,
-        config.etcd_cafile,
-        config.etcd_certfile,
+        config.serving.tls_cert_file,
+        *(pair[0] for pair in config.serving.tls_sni_cert_key),
+        config.authentication.client_ca_file,
+        config.authentication.request_header.requestheader_client_ca_file,
+        config.outbound.kubelet_client_certificate,
+        config.outbound.proxy_client_cert_file,
+        config.store.etcd_cafile,
+        config.store.etcd_certfile,
     )
     return list(dict.fromkeys([*map(pathlib.Path, filter(None, given)), *made]))
 
@@ -146,11 +147,11 @@ def synchronized() -> bool | None:
 def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Iterator[Finding]:
     """Our clock beside those of the members of etcd: certificates, leases and tokens go by it.
     `kept` says if it is kept right."""
-    for server in config.etcd_servers:
+    for server in config.store.etcd_servers:
         began = time.time()
         try:
             with urllib.request.urlopen(
-                f"{server}/version", timeout=TIMEOUT, context=_etcd_tls(config)
+                f"{server}/version", timeout=TIMEOUT, context=_etcd_tls(config.store)
             ) as answer:
                 theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp()
         except (OSError, ValueError, TypeError):
@@ -169,7 +170,7 @@ def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Ite
 
 def disk(config: Config) -> Iterator[Finding]:
     """The disk of the data directory: room, and how long a durable write takes."""
-    directory = config.data_directory
+    directory = config.data.directory
     try:
         pki.make_private(directory)
         space = os.statvfs(directory)
@@ -191,15 +192,15 @@ def disk(config: Config) -> Iterator[Finding]:
 
 def etcd(config: Config) -> Iterator[Finding]:
     """Members of etcd: whether each answers, whether one leads, alarms, and how full the databases are."""
-    if not config.etcd_servers:
+    if not config.store.etcd_servers:
         return
     try:
         from pilothouse.storage.etcd import admin
     except ImportError as error:
         yield _error(f"--etcd-servers needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})")
         return
-    files = (config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    with admin.opened(config.etcd_servers, *files) as members:
+    files = (config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
+    with admin.opened(config.store.etcd_servers, *files) as members:
         rows = members.status()[1:]
         leads = False
         for server, version, size, used, _, leader, errors in rows:
@@ -219,18 +220,18 @@ def etcd(config: Config) -> Iterator[Finding]:
                 )
 
 
-def _etcd_tls(config: Config) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.etcd_cafile or None)
-    if config.etcd_certfile:
-        context.load_cert_chain(config.etcd_certfile, config.etcd_keyfile)
+def _etcd_tls(options: StoreOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.etcd_cafile or None)
+    if options.etcd_certfile:
+        context.load_cert_chain(options.etcd_certfile, options.etcd_keyfile)
     return context
 
 
 def port(config: Config) -> Iterator[Finding]:
     """The port: free, or a server answers there."""
-    where = url(reachable(config), config.secure_port)
+    where = url(reachable(config.serving), config.serving.secure_port)
     try:
-        bind(config.bind_address, config.secure_port).close()
+        bind(config.serving.bind_address, config.serving.secure_port).close()
     except OSError as error:
         said = _readyz(where)
         if said is None:
@@ -240,7 +241,7 @@ def port(config: Config) -> Iterator[Finding]:
         else:
             yield _ok(f"a server serves at {where}, and is ready")
         return
-    yield _ok(f"port {config.secure_port} is free")
+    yield _ok(f"port {config.serving.secure_port} is free")
 
 
 def _readyz(server: str) -> str | None:

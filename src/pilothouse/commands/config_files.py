@@ -44,7 +44,7 @@ class Problem(NamedTuple):
 
 def _authentication(path: str, config: Config) -> None:
     found = authentication.read(Path(path).read_bytes())
-    validation.validated(found, config.issuers)
+    validation.validated(found, config.authentication.service_accounts.issuers)
     if found.anonymous is not None and "anonymous-auth" in config.given:
         raise ValueError("anonymous: Forbidden: --anonymous-auth is given as well")
 
@@ -139,7 +139,7 @@ def problems(config: Config) -> Iterator[Problem]:
     for flag, other in PAIRS:
         for cert, key in zip(_paths(config, flag), _paths(config, other), strict=False):
             yield from _read(flag, cert, _pair, cert, key)
-    for cert, key, _ in config.tls_sni_cert_key:
+    for cert, key, _ in config.serving.tls_sni_cert_key:
         yield from _read("tls-sni-cert-key", cert, _pair, cert, key)
 
 
@@ -150,13 +150,13 @@ def _note(named: list[str], naming: Naming, path: str, config: Config) -> None:
 def files(config: Config) -> list[str]:
     """The files that are looked at."""
     flags = (*READERS, *NAMING, *(flag for pair in PAIRS for flag in pair))
-    sni = (path for cert, key, _ in config.tls_sni_cert_key for path in (cert, key))
+    sni = (path for cert, key, _ in config.serving.tls_sni_cert_key for path in (cert, key))
     return list(dict.fromkeys([*(path for flag in flags for path in _paths(config, flag)), *sni]))
 
 
 def _paths(config: Config, flag: str) -> tuple[str, ...]:
     """The files of a flag that can be opened."""
-    value = getattr(config, flag.replace("-", "_"))
+    value = config.value(flag)
     given = (value,) if isinstance(value, str) else value
     return tuple(path for path in given if path and os.access(path, os.R_OK))
 

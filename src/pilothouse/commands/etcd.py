@@ -23,7 +23,7 @@ Usage:
 def run(arguments: Sequence[str]) -> None:
     """Run one of the commands and print its output; raises FlagError, ConfigError, OSError."""
     config, _, rest = options.parse_command(arguments, FLAGS)
-    if not config.etcd_servers:
+    if not config.store.etcd_servers:
         raise FlagError("--etcd-servers must be specified")
     try:
         from pilothouse.storage.etcd import admin
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
     if len(rest) != 1 or rest[0] not in admin.COMMANDS:
         raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
-    files = config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile
+    files = config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile
     with shown(rest[0]):
-        said = admin.run(rest[0], config.etcd_servers, *files)
+        said = admin.run(rest[0], config.store.etcd_servers, *files)
     print(said)

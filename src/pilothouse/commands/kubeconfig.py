@@ -10,6 +10,7 @@ from pilothouse.configuration import options
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.files import write_file
 
 SERVER = Flag(
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments, FLAGS)
     if rest:
         raise FlagError(f'"pilothouse kubeconfig" does not take any arguments, got {rest}')
-    put(config, _content(config, values))
+    put(config.data, _content(config, values))
 
 
 def _content(config: Config, values: dict[str, object]) -> bytes:
@@ -68,22 +69,22 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
     files = pki.prepare(config, keep_authorities=True, serving=False)
-    port = config.secure_port if "secure-port" in config.given else pki.last_port(config)
+    port = config.serving.secure_port if "secure-port" in config.given else pki.last_port(config)
     if not user and not token and not values["server"]:
-        return pki.admin_kubeconfig(config, files, port)
-    server = str(values["server"]) or url(reachable(config), port)
+        return pki.admin_kubeconfig(config.serving, files, port)
+    server = str(values["server"]) or url(reachable(config.serving), port)
     ca = pathlib.Path(files.ca_cert).read_bytes()
     if token:
         return pki.kubeconfig(server, ca, token=token, user=TOKEN_USER)
     if user:
         return pki.issued_kubeconfig(files, server, user, groups, seconds)
-    return pki.admin_kubeconfig(config, files, server=server)
+    return pki.admin_kubeconfig(config.serving, files, server=server)
 
 
-def put(config: Config, text: bytes) -> None:
+def put(data: DataOptions, text: bytes) -> None:
     """Write a file that only its owner can read, as a whole or not at all;
     without --write-kubeconfig print the text."""
-    if config.write_kubeconfig:
-        write_file(pathlib.Path(config.write_kubeconfig), text)
+    if data.write_kubeconfig:
+        write_file(pathlib.Path(data.write_kubeconfig), text)
     else:
         os.write(sys.stdout.fileno(), text)

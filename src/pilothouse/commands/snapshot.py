@@ -60,9 +60,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
-    if not config.etcd_servers:
+    if not config.store.etcd_servers:
         with shown("saving") as progress:
-            saved = snapshot.save(config.data_directory, path, progress)
+            saved = snapshot.save(config.data.directory, path, progress)
         print(_told(saved))
         return
     try:
@@ -70,9 +70,9 @@ def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
         from pilothouse.storage.etcd.rpc import TLS
     except ImportError as error:
         raise FlagError(f"needs the package grpcio: pip install 'pilothouse[etcd]' ({error})") from None
-    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    tls = TLS(config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
     with shown("saving") as progress:
-        digest = etcd.save(config.etcd_servers, tls, path, progress)
+        digest = etcd.save(config.store.etcd_servers, tls, path, progress)
     print(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}")
 
 
@@ -99,7 +99,7 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
     if values["bump-revision"] < 0:
         raise FlagError("--bump-revision can not be a negative value")
     with shown("restoring") as progress:
-        restored = snapshot.restore(path, config.data_directory, values["bump-revision"], progress)
+        restored = snapshot.restore(path, config.data.directory, values["bump-revision"], progress)
     print(_told(restored))
 
 

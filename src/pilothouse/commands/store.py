@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
-from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.file import HEADS, DataDirectory
@@ -39,13 +39,13 @@ def run(arguments: Sequence[str]) -> None:
     if rest:
         raise FlagError(f'"pilothouse store {command}" does not take any arguments, got {list(rest)}')
     try:
-        commands[command](_there(config))
+        commands[command](_there(config.data))
     except (Unavailable, sqlite3.Error) as error:
         raise ValueError(str(error)) from None
 
 
-def _there(config: Config) -> DataDirectory:
-    data = DataDirectory(config.data_directory)
+def _there(options: DataOptions) -> DataDirectory:
+    data = DataDirectory(options.directory)
     if not data.file.exists():
         raise Unavailable(f"{data.file} does not exist")
     return data

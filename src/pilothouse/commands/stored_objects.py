@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 
@@ -142,12 +143,14 @@ async def _opened(
     """The store, and what decrypts its values.
     Only to be read, the embedded one is a copy: a server may run."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as directory:
-        storage = open_storage(config) if write or config.etcd_servers else _copy(config, directory)
+        options, data = config.store, config.data.directory
+        own = write or options.etcd_servers
+        storage = open_storage(options, data) if own else _copy(data, directory)
         decrypt: Callable[[str, bytes], bytes] = _as_it_is
-        if config.encryption_provider_config:
-            rules = encryption_config.load(config.encryption_provider_config)
+        if options.encryption_provider_config:
+            rules = encryption_config.load(options.encryption_provider_config)
             resource_of = encoding.resources_by_key(Catalog(built_in()))
-            ciphers = Encryption(rules, resource_of, "/" + config.etcd_prefix.strip("/"))
+            ciphers = Encryption(rules, resource_of, "/" + options.etcd_prefix.strip("/"))
             storage, decrypt = EncryptedStorage(storage, ciphers), ciphers.decrypt
         try:
             await storage.start()
@@ -160,11 +163,11 @@ def _as_it_is(key: str, value: bytes) -> bytes:
     return value
 
 
-def _copy(config: Config, directory: str) -> Storage:
+def _copy(kept: Path, directory: str) -> Storage:
     from pilothouse.storage.sqlite.backend import SqliteStorage
     from pilothouse.storage.sqlite.file import DataDirectory
 
-    data = DataDirectory(config.data_directory)
+    data = DataDirectory(kept)
     if not data.file.exists():
         raise StorageError(f"{data.file} does not exist")
     data.copy(DataDirectory(directory).file)

@@ -23,6 +23,7 @@ from pilothouse.configuration import options
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.controllers.bootstrap_tokens import CLUSTER_INFO, PREFIX, TYPE, expires_at, token_text
 
 NODES = "system:bootstrappers:kubeadm:default-node-token"
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(
         arguments[1:], FLAGS if command == "create" else (KUBECONFIG,)
     )
-    path = Path(values["kubeconfig"] or config.data_directory / "admin.kubeconfig")
+    path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
     if not path.exists():
         raise FlagError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
     commands[command](Api(path), config, values, rest)
@@ -93,7 +94,7 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     if values["ttl"]:
         end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=values["ttl"])
         data["expiration"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
-    server = values["server"] or _server(api, config)
+    server = values["server"] or _server(api, config.serving)
     if NODES in values["groups"]:
         for collection, obj in _rules():
             api.ensure(collection, obj)
@@ -103,8 +104,8 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
     metadata = {"name": PREFIX + token_id, "namespace": "kube-system"}
     api.call("POST", _SECRETS, {"metadata": metadata, "type": TYPE, "data": encoded})
-    if config.write_kubeconfig:
-        put(config, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
+    if config.data.write_kubeconfig:
+        put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
     print(token)
 
 
@@ -136,7 +137,7 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
 
 
-def _server(api: Api, config: Config) -> str:
+def _server(api: Api, serving: ServingOptions) -> str:
     """The server's URL for other hosts:
     the kubeconfig's, or the advertised address where that is the loopback."""
     where = urlsplit(api.config.server)
@@ -144,7 +145,7 @@ def _server(api: Api, config: Config) -> str:
         loopback = ipaddress.ip_address(where.hostname or "").is_loopback
     except ValueError:
         loopback = where.hostname == "localhost"
-    return url(advertised(config), where.port or 443) if loopback else api.config.server
+    return url(advertised(serving), where.port or 443) if loopback else api.config.server
 
 
 def _rules() -> list[tuple[str, Object]]:

@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'"pilothouse top" does not take any arguments, got {list(rest)}')
     if values["interval"] <= 0 or values["rows"] < 1:
         raise FlagError("--interval and --rows must be positive")
-    api = Api(kubeconfig_of(config, values["kubeconfig"]))
+    api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
     screens = _screens(api, values["interval"], values["rows"])
     if values["once"] or not sys.stdout.isatty():
         Console(width=None if sys.stdout.isatty() else 120).print(next(screens))

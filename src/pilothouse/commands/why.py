@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(
             f'unable to match a printer suitable for the output format "{values["output"]}": json'
         )
-    api = Api(kubeconfig_of(config, values["kubeconfig"]))
+    api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
     audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
     with shown("asking"):
         found = _explained(api, audit_id) if audit_id else _listed(api, values)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pilothouse.configuration import flags
 from pilothouse.configuration.checks import check
-from pilothouse.configuration.config import Config, all_flags
+from pilothouse.configuration.config import Config, all_flags, configuration
 from pilothouse.configuration.flags import Flag, FlagError
 
 
@@ -39,8 +39,8 @@ def asks_for(arguments: Sequence[str]) -> str:
     return "help" if values.get("help") else "version" if values.get("version") in ("true", "raw") else ""
 
 
-OURS = MappingProxyType({"enable_bootstrap_token_auth": True, "console": True})
-"""Settings whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
+OURS = MappingProxyType({"enable-bootstrap-token-auth": True, "console": True})
+"""Flags whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
 
 
 def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False) -> Config:
@@ -83,9 +83,8 @@ def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
 
 
 def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    settings = {name.replace("-", "_"): value for name, value in values.items() if name != "help"}
-    config = Config(**{**defaults, **settings}, given=frozenset(values))
-    return config, list(check(config, all_flags()))
+    config = configuration(Config, {**defaults, **values}, frozenset(values))
+    return config, list(check(config))
 
 
 def _quote(text: str) -> str:

@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
-from pilothouse.configuration.config import OBJECT_LIMIT
+from pilothouse.configuration.sections.store import OBJECT_LIMIT
 from pilothouse.registry.fields import extractor
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.resource import Resource

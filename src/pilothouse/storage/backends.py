@@ -6,10 +6,11 @@ Each kind of store (configuration/backends.py) has a module with two functions,
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from pilothouse.configuration.backends import BACKENDS, Backend
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
 from pilothouse.storage.interface import Storage, Unavailable
 
@@ -24,22 +25,23 @@ class Checks(Protocol):
 class Module(Protocol):
     """A kind of store."""
 
-    def open_storage(self, config: Config, routes: Mapping[str, str]) -> Storage:
-        """The store, not started. `routes` are the Unix sockets that lead to its addresses, by URL."""
+    def open_storage(self, options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
+        """The store, not started. `directory` is the data directory.
+        `routes` are the Unix sockets that lead to its addresses, by URL."""
 
-    def upkeep(self, storage: Storage, config: Config, checks: Checks) -> list[Background]:
+    def upkeep(self, storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
         """The background work beside the store."""
 
 
-def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Storage:
+def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str] | None = None) -> Storage:
     """The store that the flags ask for, not started; Unavailable when what it needs is not installed."""
-    return _module(BACKENDS[config.backend]).open_storage(config, routes or {})
+    return _module(BACKENDS[options.backend]).open_storage(options, directory, routes or {})
 
 
-def upkeep(storage: Storage, config: Config, checks: Checks) -> list[Background]:
+def upkeep(storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
     """The background work beside a store of the kind that the flags ask for:
     compaction, a check whether it answers."""
-    return _module(BACKENDS[config.backend]).upkeep(storage, config, checks)
+    return _module(BACKENDS[options.backend]).upkeep(storage, options, checks)
 
 
 def _module(backend: Backend) -> Module:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Full, Op, Storage, StorageError
@@ -45,7 +45,7 @@ class CompactionLoop(BackgroundTask):
         self._revision = newest
 
 
-def upkeep(storage: Storage, config: Config, checks: object) -> list[Background]:
+def upkeep(storage: Storage, options: StoreOptions, checks: object) -> list[Background]:
     """The background work beside an embedded store (storage/backends.py)."""
-    interval = config.etcd_compaction_interval
+    interval = options.etcd_compaction_interval
     return [CompactionLoop(storage, interval)] if interval else []

@@ -4,9 +4,10 @@ import asyncio
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pilothouse.api.json import compact
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.interface import (
@@ -216,6 +217,6 @@ class MemoryStorage:
         subscriber.release()
 
 
-def open_storage(config: Config, routes: Mapping[str, str]) -> MemoryStorage:
+def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> MemoryStorage:
     """The store, not started (storage/backends.py)."""
     return MemoryStorage()

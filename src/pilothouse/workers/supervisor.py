@@ -121,7 +121,7 @@ class Supervisor:
 
 def run(command: Sequence[str], config: Config) -> int:
     """Serve with --workers processes until SIGTERM or SIGINT, reload at SIGHUP; the process's exit status."""
-    supervisor = Supervisor([*command, *WORKER], config.workers)
+    supervisor = Supervisor([*command, *WORKER], config.process.workers)
 
     def ended(number: int, frame: FrameType | None) -> None:
         supervisor.stop()
@@ -135,5 +135,5 @@ def run(command: Sequence[str], config: Config) -> int:
         signal.signal(number, ended)
     signal.signal(signal.SIGHUP, reload)
     pki.prepare(config)  # before there are several processes that would make the files
-    log.info("Workers start", count=config.workers)
+    log.info("Workers start", count=config.process.workers)
     return supervisor.run()

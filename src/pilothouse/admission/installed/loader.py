@@ -31,8 +31,8 @@ def load_hosted(
 ) -> list[Plugin]:
     """The plugins with these names, sorted by name; ConfigurationError when one cannot be used.
 
-    configuration/checks.py has refused names that no package, or more than one, offers. `packages` takes the
-    place of what is installed.
+    configuration/sections/admission.py has refused names that no package, or more than one, offers.
+    `packages` takes the place of what is installed.
     """
     if not names:
         return []

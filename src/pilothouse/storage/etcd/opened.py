@@ -1,8 +1,9 @@
 """The store in etcd as the flags configure it, and what looks after it (storage/backends.py)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
 from pilothouse.storage.backends import Checks
 from pilothouse.storage.etcd.backend import EtcdStorage
@@ -12,21 +13,21 @@ from pilothouse.storage.etcd.rpc import TLS
 from pilothouse.storage.interface import Storage
 
 
-def open_storage(config: Config, routes: Mapping[str, str]) -> EtcdStorage:
+def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> EtcdStorage:
     """The store, not started."""
-    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    reuse = config.lease_reuse_duration_seconds
-    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, reuse, routes)
+    tls = TLS(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
+    reuse = options.lease_reuse_duration_seconds
+    return EtcdStorage(options.etcd_servers, tls, options.etcd_prefix, reuse, routes)
 
 
-def upkeep(storage: Storage, config: Config, checks: Checks) -> list[Background]:
+def upkeep(storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
     """Compaction, and looks whether etcd answers."""
     assert isinstance(storage, EtcdStorage)  # as open_storage() makes it
-    ready = EtcdHealth(storage, config.etcd_readycheck_timeout)
+    ready = EtcdHealth(storage, options.etcd_readycheck_timeout)
     alive = ready
-    if config.etcd_healthcheck_timeout != config.etcd_readycheck_timeout:
-        alive = EtcdHealth(storage, config.etcd_healthcheck_timeout)
+    if options.etcd_healthcheck_timeout != options.etcd_readycheck_timeout:
+        alive = EtcdHealth(storage, options.etcd_healthcheck_timeout)
     checks.add_check("etcd", alive.check)
     checks.add_check("etcd-readiness", ready.check, endpoints=("readyz",))
     out: list[Background] = [ready] if alive is ready else [ready, alive]
-    return [*out, EtcdCompaction(storage, config.etcd_compaction_interval)]
+    return [*out, EtcdCompaction(storage, options.etcd_compaction_interval)]

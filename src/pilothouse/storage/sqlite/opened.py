@@ -1,8 +1,9 @@
 """The embedded store as the flags configure it, and what looks after it (storage/backends.py)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.sqlite.backend import SqliteStorage
@@ -10,6 +11,6 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 __all__ = ["open_storage", "upkeep"]
 
 
-def open_storage(config: Config, routes: Mapping[str, str]) -> Storage:
+def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
     """The store, not started."""
-    return SqliteStorage(config.data_directory)
+    return SqliteStorage(directory)

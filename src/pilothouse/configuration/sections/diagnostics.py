@@ -1,0 +1,32 @@
+"""The means to see what a server does: traces, explained requests, the console, profiles."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pilothouse.configuration.sections.section import Section, features, misc, pilothouse, traces
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DiagnosticsOptions(Section):
+    """The means to see what a server does: traces, explained requests, the console, profiles."""
+
+    # fmt: off
+    console: bool = pilothouse(False, "bool",
+        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true "
+        "for the command pilothouse serve.")
+    contention_profiling: bool = features(False, "bool", "Profile locks.", effective=False)
+    debug_socket_path: str = features("", "string",
+        "Unix socket for debugging without credentials.", effective=False)
+    enable_logs_handler: bool = misc(False, "bool",
+        "Serve /logs.", effective=False, gone="This flag will be removed in v1.19")
+    explained_requests: int = pilothouse(10000, "int",
+        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; "
+        "0 for none.")
+    profiling: bool = features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)
+    tracing_config_file: str = traces("", "file", "TracingConfiguration: where spans are sent.")
+    # fmt: on
+
+    def faults(self) -> Iterator[str]:
+        """A number of requests below 0."""
+        if self.explained_requests < 0:
+            yield f"--explained-requests {self.explained_requests} can not be negative"

@@ -1,0 +1,29 @@
+"""The number of requests that may be under way at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pilothouse.configuration.sections.section import Section, features, generic
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FlowControlOptions(Section):
+    """The number of requests that may be under way at once."""
+
+    # fmt: off
+    enable_priority_and_fairness: bool = features(True, "bool",
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.")
+    max_mutating_requests_inflight: int = generic(200, "int",
+        "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
+        "fairness.")
+    max_requests_inflight: int = generic(400, "int",
+        "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
+        "priority and fairness.")
+    # fmt: on
+
+    def faults(self) -> Iterator[str]:
+        """Limits below 0, and those that let nobody in."""
+        yield from self.negative("max_requests_inflight", "max_mutating_requests_inflight")
+        most = self.max_requests_inflight + self.max_mutating_requests_inflight
+        if self.enable_priority_and_fairness and most <= 0:
+            yield "--max-requests-inflight and --max-mutating-requests-inflight must not both be 0"
