@@ -17,7 +17,7 @@ from pilothouse.configuration.flags import KINDS, Flag, show  # noqa: E402
 HEAD = """# Flags
 
 Every flag of kube-apiserver v1.36 is accepted, and those of this server beside them: the last group. `make map` writes this
-page from their declarations (`src/pilothouse/configuration/config.py`), which `pilothouse serve --help` shows as well. A flag that is given
+page from their declarations (`src/pilothouse/configuration/sections/`), which `pilothouse serve --help` shows as well. A flag that is given
 and has no effect is told in the log at the start.
 """  # noqa: E501
 

@@ -42,7 +42,7 @@ FROM_THE_RELEASE = {
     "api/types/schema.py:_types",
     "api/types/schema.py:index",
     "api/types/scheme.py:served",
-    "configuration/config.py:all_flags",
+    "configuration/config.py:settings",
     "registry/groups/autoscaling.py:_VERSIONS",
     "registry/groups/core/resources.py:EVENT_VERSIONS",
     "registry/printers/tables.py:_builtin",

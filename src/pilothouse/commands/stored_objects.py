@@ -144,8 +144,7 @@ async def _opened(
     Only to be read, the embedded one is a copy: a server may run."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as directory:
         options, data = config.store, config.data.directory
-        own = write or options.etcd_servers
-        storage = open_storage(options, data) if own else _copy(data, directory)
+        storage = open_storage(options, data) if write or options.etcd_servers else _copy(data, directory)
         decrypt: Callable[[str, bytes], bytes] = _as_it_is
         if options.encryption_provider_config:
             rules = encryption_config.load(options.encryption_provider_config)

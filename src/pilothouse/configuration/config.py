@@ -112,11 +112,15 @@ def all_flags() -> tuple[Flag, ...]:
 def configuration(section: type[S], values: Mapping[str, Any], given: frozenset[str]) -> S:
     """A section, or the whole configuration, with these values of flags by name; `given` were passed."""
     arguments: dict[str, Any] = {}
-    names = {one.flag.name for one in _settings(section)}
+    passed: set[str] = set()
     for one in fields(section):
-        inner: Any = one.default_factory
-        if not one.metadata and one.default is MISSING:
-            arguments[one.name] = configuration(inner, values, given)
-        elif one.metadata and (name := _flag_of(one.name)) in values:
-            arguments[one.name] = values[name]
-    return section(**arguments, given=given & names)
+        if one.metadata:
+            name = _flag_of(one.name)
+            passed |= {name} & given
+            if name in values:
+                arguments[one.name] = values[name]
+        elif one.default is MISSING:
+            kind: Any = one.default_factory
+            arguments[one.name] = inner = configuration(kind, values, given)
+            passed |= inner.given
+    return section(**arguments, given=frozenset(passed))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.configuration.sections.request_header import RequestHeaderOptions
-from pilothouse.configuration.sections.section import Section, authentication, pilothouse
+from pilothouse.configuration.sections.section import Section, authentication, own
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
 
 
@@ -33,7 +33,7 @@ class AuthenticationOptions(Section):
     enable_bootstrap_token_auth: bool = authentication(False, "bool",
         "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate. Default: true for "
         "the command pilothouse serve.")
-    max_token_bytes: int = pilothouse(16 << 10, "int",
+    max_token_bytes: int = own(16 << 10, "int",
         "Bytes that a bearer token may have; longer ones are answered with 401 before anything in them is "
         "read.")
     token_auth_file: str = authentication("", "file", 'CSV of tokens: token,user,uid,"group,group".')

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, authorization, pilothouse
+from pilothouse.configuration.sections.section import Section, authorization, own
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 
@@ -27,10 +27,10 @@ class AuthorizationOptions(Section):
         "kubeconfig of the authorization webhook.")
     authorization_webhook_version: str = authorization("v1beta1", "string",
         "Version of the SubjectAccessReview sent to the webhook.")
-    end_revoked_requests: bool = pilothouse(False, "bool",
+    end_revoked_requests: bool = own(False, "bool",
         "End open watches, logs, exec and other streams within seconds when their users' credentials or "
         "rights are gone.")
-    list_permitted_namespaces: bool = pilothouse(False, "bool",
+    list_permitted_namespaces: bool = own(False, "bool",
         "Answer lists and watches across namespaces, by users who may not make them, with those namespaces "
         "in which they may, and a warning.")
     # fmt: on

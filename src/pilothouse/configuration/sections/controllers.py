@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, etcd, misc, pilothouse
+from pilothouse.configuration.sections.section import Section, etcd, misc, own
 
 CONTROLLERS = {
     "bootstrapsigner": "bootstrap-signer-controller",
@@ -30,13 +30,13 @@ class ControllerOptions(Section):
     """The controllers, and the endpoints that the server writes by itself."""
 
     # fmt: off
-    cluster_signing_cert_file: str = pilothouse("", "file",
+    cluster_signing_cert_file: str = own("", "file",
         "CA of the controller csrsigning; goes with --cluster-signing-key-file. Default: the CA in "
         "--data-dir.")
-    cluster_signing_duration: float = pilothouse(8760 * 3600.0, "duration",
+    cluster_signing_duration: float = own(8760 * 3600.0, "duration",
         "Longest life of the certificates that the controller csrsigning signs.")
-    cluster_signing_key_file: str = pilothouse("", "file", "Key of --cluster-signing-cert-file.")
-    controllers: tuple[str, ...] = pilothouse(("*",), "strings",
+    cluster_signing_key_file: str = own("", "file", "Key of --cluster-signing-cert-file.")
+    controllers: tuple[str, ...] = own(("*",), "strings",
         "Built-in controllers to run: * for those that are on by default, NAME for one, -NAME for all but "
         "one; -* for none. On by default: clusterrole-aggregation, garbagecollector, namespace, "
         "resourcequota, serviceaccount, validatingadmissionpolicy-status. Only by name: bootstrapsigner, "

@@ -4,7 +4,7 @@ import os
 import pathlib
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, pilothouse, secure_serving
+from pilothouse.configuration.sections.section import Section, own, secure_serving
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -15,10 +15,10 @@ class DataOptions(Section):
     cert_dir: str = secure_serving("", "string",
         "Directory of the serving certificate (apiserver.crt, apiserver.key); made there when missing. "
         "Default: --data-dir.")
-    data_dir: str = pilothouse("", "string",
+    data_dir: str = own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
-    write_kubeconfig: str = pilothouse("", "string",
+    write_kubeconfig: str = own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, features, misc, pilothouse, traces
+from pilothouse.configuration.sections.section import Section, features, misc, own, traces
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -11,7 +11,7 @@ class DiagnosticsOptions(Section):
     """The means to see what a server does: traces, explained requests, the console, profiles."""
 
     # fmt: off
-    console: bool = pilothouse(False, "bool",
+    console: bool = own(False, "bool",
         "Serve the console, a page for browsers that shows what the server does, at /console. Default: true "
         "for the command pilothouse serve.")
     contention_profiling: bool = features(False, "bool", "Profile locks.", effective=False)
@@ -19,7 +19,7 @@ class DiagnosticsOptions(Section):
         "Unix socket for debugging without credentials.", effective=False)
     enable_logs_handler: bool = misc(False, "bool",
         "Serve /logs.", effective=False, gone="This flag will be removed in v1.19")
-    explained_requests: int = pilothouse(10000, "int",
+    explained_requests: int = own(10000, "int",
         "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; "
         "0 for none.")
     profiling: bool = features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)

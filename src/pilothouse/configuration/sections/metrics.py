@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pilothouse.configuration.sections.section import Section, metrics, pilothouse
+from pilothouse.configuration.sections.section import Section, metrics, own
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -19,7 +19,7 @@ class MetricsOptions(Section):
     allow_metric_labels_manifest: str = metrics("", "string",
         "File with the same as a YAML mapping; it excludes --allow-metric-labels.")
     disabled_metrics: tuple[str, ...] = metrics((), "strings", "Full names of metrics to leave out.")
-    metrics_profile: str = pilothouse("full", "string",
+    metrics_profile: str = own("full", "string",
         "Which series /metrics shows: full, or small for at most some 3,000 of them, whatever is served "
         "(docs/metrics.md).")
     show_hidden_metrics_for_version: str = metrics("", "string",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, bytes_of, pilothouse
+from pilothouse.configuration.sections.section import Section, bytes_of, own
 
 LEAST_MEMORY = 128 << 20
 """Bytes that a worker needs to do anything at all."""
@@ -14,13 +14,13 @@ class ProcessOptions(Section):
     """The processes of a server, and the memory that they may take."""
 
     # fmt: off
-    cache_memory_mb: int = pilothouse(64, "int",
+    cache_memory_mb: int = own(64, "int",
         "Megabytes for what is remembered between requests, such as whose a token is and what a user may do.")
-    max_memory: str = pilothouse("", "quantity",
+    max_memory: str = own("", "quantity",
         "Memory that this server may take, such as 2Gi, shared by its workers: requests that do not fit wait "
         "or are refused "
         "with 429. 0 for no limit. Default: 7/8 of the control group's limit, if there is one.")
-    workers: int = pilothouse(1, "int",
+    workers: int = own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     # fmt: on
 

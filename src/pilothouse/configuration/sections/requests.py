@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, bytes_of, generic, pilothouse
+from pilothouse.configuration.sections.section import Section, bytes_of, generic, own
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -17,7 +17,7 @@ class RequestOptions(Section):
         "the end of a host, as in ^https://example\\.com$.")
     goaway_chance: float = generic(0.0, "float",
         "Share of requests after which the connection is closed so that clients spread; at most 0.02.")
-    max_unpaged_list_bytes: str = pilothouse("", "quantity",
+    max_unpaged_list_bytes: str = own("", "quantity",
         "Size, such as 100Mi, above which a list without `limit` is refused with 400; from half of it there "
         "is a warning. Lists with resourceVersion=0 and watches are not concerned. Default: any list is "
         "answered.")

@@ -58,7 +58,7 @@ def _flag(
     logs,
     traces,
     misc,
-    pilothouse,
+    own,
     everywhere,
 ) = (partial(_flag, group) for group in GROUPS)
 """Each declares a flag of its group: default, type, help."""

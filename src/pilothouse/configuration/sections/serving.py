@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.configuration.sections.section import Section, generic, misc, pilothouse, secure_serving
+from pilothouse.configuration.sections.section import Section, generic, misc, own, secure_serving
 
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
@@ -23,7 +23,7 @@ class ServingOptions(Section):
     http2_max_streams_per_connection: int = secure_serving(0, "int",
         "Requests, watches among them, that one HTTP/2 connection may have at a time; 0 = 1000.")
     max_connection_bytes_per_sec: int = misc(0, "int", "Rate of a long-running connection.", effective=False)
-    max_unauthenticated_connections: int = pilothouse(0, "int",
+    max_unauthenticated_connections: int = own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
         "most. Default: 1024, at most half of the files that may be open.")
     permit_address_sharing: bool = secure_serving(False, "bool",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pilothouse.configuration.backends import ADDRESSED, BACKENDS
-from pilothouse.configuration.sections.section import Section, etcd, pilothouse
+from pilothouse.configuration.sections.section import Section, etcd, own
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
@@ -40,7 +40,7 @@ class StoreOptions(Section):
         "Addresses of etcd for single resources.", effective=False)
     lease_reuse_duration_seconds: int = etcd(60, "int",
         "Seconds for which an etcd lease takes in more keys.")
-    max_object_bytes: int = pilothouse(OBJECT_LIMIT, "int",
+    max_object_bytes: int = own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     storage_backend: str = etcd("sqlite", "string",
         "Where objects are kept: etcd3 (in --etcd-servers), sqlite (in --data-dir) or memory. Default: "
