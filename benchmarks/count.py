@@ -17,7 +17,7 @@ from typing import Any
 
 from count_environment import differences, environment
 from count_profiles import named, plain
-from count_steps import CHANGE, WATCH, WATCHERS, steps
+from count_steps import CHANGE, WATCHERS, WATCHES, steps
 
 ROOT = pathlib.Path(__file__).parents[1]
 MARK = pathlib.Path(__file__).with_name("mark.json")
@@ -31,8 +31,8 @@ def per_operation(costs: dict[str, int]) -> dict[str, int]:
     """
     each = {name: costs[name] / step.times for name, step in steps().items() if name in costs}
     changed = each.pop(CHANGE, 0.0)
-    if WATCH in each:
-        each[WATCH] = (each[WATCH] - changed) / WATCHERS
+    for name in each.keys() & WATCHES:
+        each[name] = (each[name] - changed) / WATCHERS
     return {name: round(cost) for name, cost in each.items()}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from count_client import Client
 from count_packages import adjusted, listed, passed_over, read, total
 from count_server import Server, running
-from count_steps import CHANGE, WATCH, Step, fill, steps
+from count_steps import CHANGE, WATCHES, Step, fill, steps
 
 AGAIN = 4
 """Operations between the garbage collection and those that are counted."""
@@ -30,7 +30,7 @@ def named(tree: pathlib.Path, names: Iterable[str], whole: dict[str, int]) -> di
 def chosen(names: Iterable[str]) -> dict[str, Step]:
     """The steps with these names, and those that they need."""
     wanted = {*names}
-    if WATCH in wanted:
+    if wanted & {*WATCHES}:
         wanted.add(CHANGE)
     if "delete" in wanted:
         wanted.add("create")

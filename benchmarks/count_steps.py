@@ -154,15 +154,39 @@ class Renewal:
         self._versions[node] = answer.partition(b'"resourceVersion":"')[2].partition(b'"')[0]
 
 
-class Watchers:
-    """Watches of one namespace, each on its own connection."""
+class OverHttp2:
+    """An operation over HTTP/2."""
 
-    def __init__(self) -> None:
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._client: Client | None = None
+
+    def open(self, client: Client) -> None:
+        """Connect."""
+        self._client = client.over_http2()
+
+    def __call__(self, _: Client, number: int) -> None:
+        """Make the operation."""
+        assert self._client is not None
+        self._operation(self._client, number)
+
+
+class Watchers:
+    """Watches of one namespace, each on its own connection.
+
+    The changes of two of them must differ: a patch that changes nothing makes no event.
+    """
+
+    def __init__(self, changes: str, connect: Callable[[Client], Client]) -> None:
+        self._changes = changes
         self._clients: list[Client] = []
+        self._connect = connect
 
     def open(self, client: Client) -> None:
         """Connect, and read the events that tell what there is."""
-        self._clients = [client.another() for _ in range(WATCHERS)]
+        for one in self._clients:
+            one.close()
+        self._clients = [self._connect(client) for _ in range(WATCHERS)]
         for one in self._clients:
             one.begin("GET", f"{WATCHED}?watch=1")
             one.head("watch")
@@ -171,11 +195,12 @@ class Watchers:
 
     def __call__(self, client: Client, number: int) -> None:
         """Change a pod, and read the event on every connection."""
-        body = {"metadata": {"annotations": {"example.com/tick": f"1-{number:06}"}}}
+        tick = f"{self._changes}-{number:06}"
+        body = {"metadata": {"annotations": {"example.com/tick": tick}}}
         path = f"{WATCHED}/pod-{number % RENEWED:06}"
         client.begin("PATCH", path, encode(body), "application/merge-patch+json")
         for one in self._clients:
-            if f"1-{number:06}".encode() not in one.chunk():
+            if tick.encode() not in one.chunk():
                 raise ValueError(f"{path}: not the event of the change")
         client.finish(path)
 
@@ -184,13 +209,14 @@ def _changed(client: Client, number: int) -> None:
     _merge_patch(client, number, WATCHED, RENEWED)
 
 
-CHANGE, WATCH = "change", "watch-event"
+CHANGE, WATCHES = "change", ("watch-event", "h2-watch-event")
 """A change of a pod, and the same while it is watched: what one watcher adds is an event's cost."""
 
 
 def steps() -> dict[str, Step]:
     """All steps, in the order in which they are made."""
-    watchers = Watchers()
+    watchers, over_http2 = Watchers("1", Client.another), Watchers("2", Client.over_http2)
+    get, list_50, list_500 = OverHttp2(_get), OverHttp2(_list_50), OverHttp2(_list_500)
     return {
         "get": Step(30, 200, _get),
         "list-50": Step(10, 30, _list_50),
@@ -202,5 +228,9 @@ def steps() -> dict[str, Step]:
         "lease-update": Step(45, 150, Renewal()),
         "delete": Step(20, 100, _delete),
         CHANGE: Step(32, 50, _changed),
-        WATCH: Step(4, 25, watchers, watchers.open),
+        "h2-get": Step(30, 200, get, get.open),
+        "h2-list-50": Step(10, 30, list_50, list_50.open),
+        "h2-list-500": Step(3, 8, list_500, list_500.open),
+        "watch-event": Step(4, 25, watchers, watchers.open),
+        "h2-watch-event": Step(4, 25, over_http2, over_http2.open),
     }

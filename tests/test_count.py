@@ -143,6 +143,7 @@ def test_an_event_costs_what_one_watcher_adds_to_a_change() -> None:
 
 def test_steps_bring_those_that_they_need() -> None:
     assert list(chosen(["watch-event"])) == ["change", "watch-event"]
+    assert list(chosen(["h2-watch-event"])) == ["change", "h2-watch-event"]
     assert list(chosen(["delete"])) == ["create", "delete"]
 
 
