@@ -70,4 +70,7 @@ def _counted(server: Server, client: Client, name: str, step: Step) -> str:
     server.dump("warm")  # callgrind's own way to zero forgets the costs of functions that are passed over
     for number in range(first, first + step.times):
         step.operation(client, number)
-    return server.dump(name)
+    profile = server.dump(name)
+    if step.finish is not None:
+        step.finish()
+    return profile

@@ -22,13 +22,14 @@ Operation = Callable[[Client, int], Any]
 class Step(NamedTuple):
     """An operation, which gets its number; how often it warms up, and how often it is counted.
 
-    `prepare` comes before, at full speed.
+    `prepare` comes before, at full speed, and `finish` afterwards.
     """
 
     warm: int
     times: int
     operation: Operation
     prepare: Callable[[Client], None] | None = None
+    finish: Callable[[], None] | None = None
 
 
 def pod(name: str, number: int) -> dict[str, Any]:
@@ -184,14 +185,17 @@ class Watchers:
 
     def open(self, client: Client) -> None:
         """Connect, and read the events that tell what there is."""
-        for one in self._clients:
-            one.close()
         self._clients = [self._connect(client) for _ in range(WATCHERS)]
         for one in self._clients:
             one.begin("GET", f"{WATCHED}?watch=1")
             one.head("watch")
             for _ in range(RENEWED):
                 one.chunk()
+
+    def close(self) -> None:
+        """End the watches."""
+        for one in self._clients:
+            one.close()
 
     def __call__(self, client: Client, number: int) -> None:
         """Change a pod, and read the event on every connection."""
@@ -231,6 +235,6 @@ def steps() -> dict[str, Step]:
         "h2-get": Step(30, 200, get, get.open),
         "h2-list-50": Step(10, 30, list_50, list_50.open),
         "h2-list-500": Step(3, 8, list_500, list_500.open),
-        "watch-event": Step(4, 25, watchers, watchers.open),
-        "h2-watch-event": Step(4, 25, over_http2, over_http2.open),
+        "watch-event": Step(4, 25, watchers, watchers.open, watchers.close),
+        "h2-watch-event": Step(4, 25, over_http2, over_http2.open, over_http2.close),
     }
