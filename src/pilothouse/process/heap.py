@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import gc
 import time
+from collections.abc import Callable
 
 from pilothouse.lifecycle import BackgroundTask
 
@@ -66,13 +67,16 @@ class Trim(BackgroundTask):
         due = time.perf_counter() + self._full
         while True:
             await asyncio.sleep(max(self._period, took / SHARE))
-            begun = time.perf_counter()
-            if begun > due:
-                gc.collect()
-                due = time.perf_counter() + max(self._full, (time.perf_counter() - begun) / SHARE)
-            begun = time.perf_counter()
-            await asyncio.to_thread(give_back)
-            took = time.perf_counter() - begun
+            if time.perf_counter() > due:
+                due = time.perf_counter() + max(self._full, _timed(gc.collect) / SHARE)
+            took = await asyncio.to_thread(_timed, give_back)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    """The processor time of a call, in seconds: how long it waited for a busy machine does not count."""
+    begun = time.thread_time()
+    call()
+    return time.thread_time() - begun
 
 
 def _nothing(pad: int) -> None:
