@@ -50,6 +50,7 @@ MODULES = (
     "_seats",
     "_journal",
     "_uuid",
+    "_names",
     "_json",
     "_listbody",
     "_schema",

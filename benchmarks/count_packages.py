@@ -74,6 +74,7 @@ MODULES = {
     "_journal": "endpoints",
     "_json": "api",
     "_listbody": "storage",
+    "_names": "api",
     "_objects": "storage",
     "_pump": "server",
     "_requestinfo": "endpoints",

@@ -59,7 +59,6 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/changes/managed.py:_set_of",
     "api/meta.py:_second",
     "api/values/names.py:_port_names",
-    "api/values/names.py:_qualified",
     "api/values/names.py:_strict_address",
     "api/values/names.py:parse_ip",
     "api/protobuf/writer.py:_time",

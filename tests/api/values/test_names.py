@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilothouse._names import Shape
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors
 
@@ -149,3 +150,46 @@ def test_no_value_breaks_a_rule(value: Any) -> None:
 
 def test_a_declared_rule_judges_no_prefix() -> None:
     assert names.long_name("A_", True) == [] and names.long_name("A_") == names.dns_subdomain("A_")
+
+
+WITH_SHAPE: list[Any] = [
+    names.dns_subdomain,
+    names.dns_label,
+    names.dns1035_label,
+    names.qualified_name,
+    names.annotation_key,
+    names.label_value,
+    names.relaxed_env_var_name,
+    names.config_map_key,
+]
+LONG = st.builds(
+    lambda text, times: text * times, st.sampled_from(["a", "a.", "A", "a/b", "=~"]), st.integers(1, 520)
+)
+
+
+@pytest.mark.parametrize("rule", WITH_SHAPE, ids=lambda rule: rule.__name__)
+@settings(max_examples=300, deadline=None)
+@given(text=st.text("aZ9-_./:=~ \n\x7fäK", max_size=12) | LONG)
+def test_a_shape_passes_only_what_the_rule_passes(rule: Any, text: str) -> None:
+    assert rule(text) == rule.__wrapped__(text)
+
+
+@pytest.mark.parametrize("rule", WITH_SHAPE, ids=lambda rule: rule.__name__)
+def test_the_rule_is_not_asked_about_usual_names(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names._Pattern, "check", None)
+    monkeypatch.setattr(names.Pattern, "fullmatch", None)
+    assert rule("abc") == []
+
+
+def test_a_prefix_is_judged_by_the_rule() -> None:
+    asked: list[Any] = []
+
+    def rule(*asked_about: Any) -> list[str]:
+        asked.append(asked_about)
+        return []
+
+    passing = Shape("a", "ab", "b", 4, ".").passes(rule)
+    for text in ("ab", "ab.ab", "a.ab", ".ab", "ab.", "aabb", "aaabb", "ä"):
+        passing(text)
+    passing("ab", True)
+    assert asked == [("ab.ab",), ("a.ab",), (".ab",), ("ab.",), ("aaabb",), ("ä",), ("ab", True)]

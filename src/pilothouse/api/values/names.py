@@ -4,9 +4,11 @@ A rule returns a list of messages, which is empty for a valid value. Lengths are
 """
 
 import re
+import string
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
+from pilothouse._names import Key, Shape, size
 from pilothouse.api.values.patterns import Pattern
 from pilothouse.caches import Known, memo
 
@@ -42,9 +44,19 @@ _RELAXED_ENV_VAR_TEXT = (
 )
 
 
-def size(text: str) -> int:
-    """The length of a text in UTF-8 bytes, in which all limits are given."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+_LOWER = string.ascii_lowercase + string.digits
+_LETTERS = string.ascii_letters + string.digits
+_PRINTABLE = "".join(map(chr, range(32, 127))).replace("=", "")
+
+# The shapes of most valid names. What has another shape is judged by the patterns.
+_LABEL_SHAPE = Shape(_LOWER, _LOWER + "-", _LOWER, LABEL_MAX)
+_DNS1035_SHAPE = Shape(string.ascii_lowercase, _LOWER + "-", _LOWER, LABEL_MAX)
+_SUBDOMAIN_SHAPE = Shape(_LOWER, _LOWER + "-", _LOWER, SUBDOMAIN_MAX, ".")
+_KEY_NAME_SHAPE = Shape(_LETTERS, _LETTERS + "-_.", _LETTERS, LABEL_MAX)
+_KEY_SHAPE = Key(_SUBDOMAIN_SHAPE, _KEY_NAME_SHAPE)
+_MIXED_KEY_SHAPE = Key(Shape(_LETTERS, _LETTERS + "-", _LETTERS, SUBDOMAIN_MAX, "."), _KEY_NAME_SHAPE)
+_FILE_SHAPE = Shape(_LETTERS + "-_", _LETTERS + "-_.", _LETTERS + "-_.", SUBDOMAIN_MAX)
+_VARIABLE_SHAPE = Shape(_PRINTABLE, _PRINTABLE, _PRINTABLE)
 
 
 def max_len(limit: int) -> str:
@@ -69,28 +81,23 @@ def pattern_text(what: str, pattern: str, *examples: str) -> str:
 
 
 REMEMBERED = 1024
-"""Valid texts that each rule remembers, because the same few occur in most writes."""
+"""Texts that a rule remembers, because the same few occur in most writes."""
 
 
 class _Pattern:
     """A regular expression with its error message."""
 
-    __slots__ = ("known", "limit", "match", "message")
+    __slots__ = ("limit", "match", "message")
 
     def __init__(self, pattern: str, what: str, *examples: str, limit: int = 0) -> None:
         self.match = Pattern(pattern).fullmatch
         self.message = pattern_text(what, pattern, *examples)
         self.limit = limit
-        self.known = Known("names", most=REMEMBERED)
 
     def check(self, value: str) -> list[str]:
-        if value in self.known:
-            return []
         errs = [max_len(self.limit)] if self.limit and size(value) > self.limit else []
         if not self.match(value):
             errs.append(self.message)
-        if not errs:
-            self.known.keep(value)
         return errs
 
 
@@ -192,6 +199,7 @@ def _mask_trailing_dash(name: str) -> str:
     return name[:-2] + "a" if len(name) > 1 and name.endswith("-") else name
 
 
+@_SUBDOMAIN_SHAPE.passes
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
     """RFC 1123 subdomain: lower case letters, digits, `-` and `.`, at most 253 bytes."""
     return _subdomain.check(_mask_trailing_dash(name) if prefix else name)
@@ -206,6 +214,7 @@ def long_name(name: str, prefix: bool = False) -> list[str]:
     return [max_bytes(SUBDOMAIN_MAX) if text == long else text for text in dns_subdomain(name)]
 
 
+@_LABEL_SHAPE.passes
 def dns_label(name: str, prefix: bool = False) -> list[str]:
     """RFC 1123 label: lower case letters, digits and `-`, at most 63 bytes."""
     if prefix:
@@ -216,6 +225,7 @@ def dns_label(name: str, prefix: bool = False) -> list[str]:
     return errs
 
 
+@_DNS1035_SHAPE.passes
 def dns1035_label(name: str, prefix: bool = False) -> list[str]:
     """RFC 1035 label: like an RFC 1123 label, but it begins with a letter."""
     return _dns1035.check(_mask_trailing_dash(name) if prefix else name)
@@ -241,10 +251,9 @@ def wildcard_subdomain(value: str) -> list[str]:
     return _wildcard.check(value)
 
 
+@_KEY_SHAPE.passes
 def qualified_name(value: str) -> list[str]:
     """A label key: a name of up to 63 bytes, with an optional prefix `subdomain/`."""
-    if value in _qualified:
-        return []
     head, slash, name = value.rpartition("/")
     if "/" in head:
         return [
@@ -265,29 +274,22 @@ def qualified_name(value: str) -> list[str]:
         errs.append("name part " + max_bytes(LABEL_MAX))
     if not _label_key.match(name):
         errs.append("name part " + _label_key.message)
-    if not errs:
-        _qualified.keep(value)
     return errs
 
 
-_qualified = Known("names", most=REMEMBERED)
-
-
+@_MIXED_KEY_SHAPE.passes
 def annotation_key(value: str) -> list[str]:
     """A qualified name in upper or lower case."""
     return qualified_name(value.lower())
 
 
+@_KEY_NAME_SHAPE.passes
 def label_value(value: str) -> list[str]:
     """A label value: empty, or at most 63 letters, digits,
     `-`, `_` and `.` that begin and end alphanumerically."""
-    if value in _label_value.known:
-        return []
     errs = [max_bytes(LABEL_MAX)] if size(value) > LABEL_MAX else []
     if not _label_value.match(value):
         errs.append(_label_value.message)
-    if not errs:
-        _label_value.known.keep(value)
     return errs
 
 
@@ -338,18 +340,16 @@ def http_header_name(value: str) -> list[str]:
     return _http_header.check(value)
 
 
+@_VARIABLE_SHAPE.passes
 def relaxed_env_var_name(value: str) -> list[str]:
     """The current rule: any printable ASCII characters except `=`."""
-    if (
-        value and value.isascii() and value.isprintable() and "=" not in value
-    ):  # PERF: sufficient for most names
-        return []
     errs = [] if value else ["environment variable name must be non-empty"]
     if not _RELAXED_ENV_VAR(value):
         errs.append(_RELAXED_ENV_VAR_TEXT)
     return errs
 
 
+@_FILE_SHAPE.passes
 def config_map_key(value: str) -> list[str]:
     """A key of a ConfigMap or Secret, which becomes a file name."""
     return _config_key.check(value) + _parent_prefix(value)
