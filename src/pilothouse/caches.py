@@ -8,7 +8,6 @@ text times the number of entries, and follows from its declaration.
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable
-from functools import lru_cache, wraps
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
@@ -140,7 +139,8 @@ class Cache(dict[K, V | None]):
     """A cache of two generations: `cache[key]` is the value, or None; `put` keeps one.
 
     The dict is the young generation. When it has half of the bytes, it becomes the old one, and what was old
-    and nobody has asked for since goes. `weigh` tells the bytes of an entry, the same ones each time.
+    and nobody has asked for since goes. `weigh` tells the bytes of an entry, the same ones each time;
+    `each` are those of any entry, where all are alike.
 
     PERF: a hit is the look-up of a dict and runs no Python; only a miss comes to `__missing__`.
     """
@@ -148,6 +148,7 @@ class Cache(dict[K, V | None]):
     __slots__ = (
         "_aged",
         "_budget",
+        "_each",
         "_largest",
         "_lifetime",
         "_limit",
@@ -167,13 +168,15 @@ class Cache(dict[K, V | None]):
         largest: int = LARGEST,
         lifetime: float = LIFETIME,
         weigh: Callable[[K, V], int] = lambda key, value: weight(key) + weight(value),
+        each: int = 0,
     ) -> None:
         super().__init__()
         self.name = name
         self.young = self.old = 0
         """Bytes of the young and of the old generation."""
         self._older: dict[K, V | None] = {}
-        self._budget, self._largest, self._lifetime, self._weigh = budget, largest, lifetime, weigh
+        self._budget, self._largest, self._lifetime = budget, largest, lifetime
+        self._weigh, self._each = weigh, each
         self._limit = int(budget.total * share)
         self._aged = self._budget.clock()
         budget.caches.append(self)
@@ -181,21 +184,26 @@ class Cache(dict[K, V | None]):
     def __missing__(self, key: K) -> V | None:
         value = self._older.pop(key, None)
         if value is not None:
-            self.old -= ENTRY + self._weigh(key, value)
-            self._add(key, value)
+            size = self._size(key, value)
+            self.old -= size
+            self._add(key, value, size)
         return value
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, unless it is too large."""
         self.drop(key)
-        if self._weigh(key, value) <= self._largest:
-            self._add(key, value)
+        size = self._size(key, value)
+        if size <= ENTRY + self._largest:
+            self._add(key, value, size)
             if self._budget.used > self._budget.total:
                 self._budget.relieve()
 
-    def _add(self, key: K, value: V) -> None:
+    def _size(self, key: K, value: V) -> int:
+        return ENTRY + (self._each or self._weigh(key, value))
+
+    def _add(self, key: K, value: V, size: int) -> None:
         self[key] = value
-        self.young += ENTRY + self._weigh(key, value)
+        self.young += size
         if self.young > self._limit >> 1:
             self.age()
 
@@ -203,9 +211,9 @@ class Cache(dict[K, V | None]):
         """Remove one entry, if it is there."""
         value = self.pop(key, None)
         if value is not None:
-            self.young -= ENTRY + self._weigh(key, value)
+            self.young -= self._size(key, value)
         elif self._older and (value := self._older.pop(key, None)) is not None:
-            self.old -= ENTRY + self._weigh(key, value)
+            self.old -= self._size(key, value)
 
     def age(self) -> None:
         """Evict the old generation; the young one becomes the old one."""
@@ -250,20 +258,36 @@ MEMOS: list[Memo] = []
 """All memos of the process; the metrics add up those of one name."""
 
 
+class _Answers(dict[str, Answer]):
+    """The answers of a function of a text; when there are too many, all are forgotten.
+
+    PERF: a known answer is the look-up of a dict and runs no Python.
+    """
+
+    __slots__ = ("_function", "_longest", "_most")
+
+    def __init__(self, function: Callable[[str], Answer], longest: int, most: int) -> None:
+        super().__init__()
+        self._function, self._longest, self._most = function, longest, most
+
+    def __missing__(self, text: str) -> Answer:
+        answer = self._function(text)
+        if len(text) <= self._longest:
+            if len(self) >= self._most:
+                self.clear()
+            self[text] = answer
+        return answer
+
+
 def memo(
     name: str, longest: int = 128, most: int = 1024
 ) -> Callable[[Callable[[str], Answer]], Callable[[str], Answer]]:
-    """Remember the answers of a function for the `most` texts used last, of at most `longest` characters."""
+    """Remember the answers of a function for up to `most` texts of at most `longest` characters."""
 
     def decorate(function: Callable[[str], Answer]) -> Callable[[str], Answer]:
-        known = lru_cache(maxsize=most)(function)
-        Memo(name, longest, most, lambda: known.cache_info().currsize)
-
-        @wraps(function)
-        def ask(text: str) -> Answer:
-            return known(text) if len(text) <= longest else function(text)
-
-        return ask
+        known = _Answers(function, longest, most)
+        Memo(name, longest, most, known.__len__)
+        return known.__getitem__
 
     return decorate
 

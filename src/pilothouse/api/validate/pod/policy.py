@@ -20,7 +20,7 @@ class PodPolicy:
         self.allow_privileged = allow_privileged
         self._valid: Cache[str, bool] | None = None
         if budget is not None:
-            self._valid = Cache("valid_pods", budget, weigh=lambda uid, valid: UID_BYTES)
+            self._valid = Cache("valid_pods", budget, each=UID_BYTES)
 
     def remember_valid(self, pod: Object) -> None:
         """Remember that all rules for a pod's spec were applied without errors."""
