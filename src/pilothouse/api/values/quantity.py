@@ -83,7 +83,10 @@ class Quantity:
             return max(self, other, key=lambda q: q.as_decimal().copy_abs())
         scale = min(self.scale, other.scale)
         total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
-        return _rounded(total, scale, self.format if self.unscaled else other.format)
+        format = self.format if self.unscaled else other.format
+        if -MAX_INT64 <= total <= MAX_INT64:  # PERF: nearly always
+            return Quantity(total, scale, format)
+        return _rounded(total, scale, format)
 
     def __sub__(self, other: "Quantity") -> "Quantity":
         return self + -other

@@ -1,6 +1,8 @@
 """Validates pod-level requests and limits;
 computes a pod's QoS class (component-helpers/resource, helper/qos)."""
 
+from collections.abc import Iterable
+
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import (
     COMPUTE,
@@ -50,33 +52,27 @@ def quality_of_service(spec: Object) -> str:
     else:
         members = ("containers", "initContainers")
         holders = [c.get("resources") or {} for m in members for c in spec.get(m) or ()]
-    requests: dict[str, Quantity] = {}
-    limits: dict[str, Quantity] = {}
-    guaranteed = True
-    for holder in holders:
-        wanted, bounds = _positive(holder.get("requests") or {}), _positive(holder.get("limits") or {})
-        for target, found in ((requests, wanted), (limits, bounds)):
-            for name, number in found.items():
-                target[name] = target[name] + number if name in target else number
-        if len(bounds) < len(COMPUTE):
-            guaranteed = False
+    requests, _ = _sums(holders, "requests")
+    limits, bounded = _sums(holders, "limits")
     if not requests and not limits:
         return "BestEffort"
-    if guaranteed and requests == limits:
-        return "Guaranteed"
-    return "Burstable"
+    return "Guaranteed" if bounded and requests == limits else "Burstable"
 
 
-def _positive(listed: Object) -> dict[str, Quantity]:
-    """The amounts of cpu and memory that are above zero."""
-    out = {}
-    for name in COMPUTE:
-        text = listed.get(name)
-        if text is not None:
-            number = amount(text)
-            if number.sign() > 0:
-                out[name] = number
-    return out
+def _sums(holders: Iterable[Object], member: str) -> tuple[dict[str, Quantity], bool]:
+    """The sums of cpu and memory, and whether each holder names an amount above zero of both."""
+    out: dict[str, Quantity] = {}
+    every = True
+    for holder in holders:
+        listed = holder.get(member) or {}
+        for name in COMPUTE:
+            text = listed.get(name)
+            number = None if text is None else amount(text)
+            if number is None or number.unscaled <= 0:
+                every = False
+            else:
+                out[name] = out[name] + number if name in out else number
+    return out, every
 
 
 def _compute(resources: Object) -> bool:
