@@ -16,6 +16,19 @@ REMEMBERED_BYTES = 4 * 1024 * 1024
 """Bytes of JSON of the objects that are kept decoded; as dicts they take about six times as much memory."""
 
 
+class _Stored(dict[str, Resource | None]):
+    """Name of a resource (`deployments.apps`) -> the record that is stored, None where it is not served."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
+        self._catalog = catalog
+
+    def __missing__(self, name: str) -> Resource | None:
+        found = self._catalog.by_group_resource(name)
+        self[name] = found = found.storage or found if found is not None else None
+        return found
+
+
 class CachedReaders:
     """Implements readers.Readers over a store's watch caches."""
 
@@ -24,23 +37,14 @@ class CachedReaders:
         self.catalog = catalog
         self._decoded: dict[str, tuple[int, Object]] = {}
         self._bytes = 0
-        self._resources: dict[str, Resource | None] = {}
+        self._resources = _Stored(catalog)
         catalog.changed.append(lambda group, version: self._resources.clear())
-
-    def _resource(self, name: str) -> Resource | None:
-        try:
-            return self._resources[name]
-        except KeyError:
-            found = self.catalog.by_group_resource(name)
-            if found is not None and found.storage is not None:
-                found = found.storage
-            self._resources[name] = found
-            return found
 
     def _object(self, entry: Entry) -> Object:
         known = self._decoded.get(entry.key)
-        if known is not None and known[0] == entry.rev:
-            return known[1]
+        return known[1] if known is not None and known[0] == entry.rev else self._decode(entry)
+
+    def _decode(self, entry: Entry) -> Object:
         obj = depth.readable(entry.value)
         self._bytes += len(entry.value)
         if len(self._decoded) >= REMEMBERED or self._bytes > REMEMBERED_BYTES:
@@ -50,12 +54,12 @@ class CachedReaders:
         return obj
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        found = self._resource(resource)
-        entry = self.store.entry(found, namespace, name) if found is not None else None
-        return self._object(entry) if entry is not None else None
+        found = self._resources[resource]
+        entry = None if found is None else self.store.get(found, found.key(namespace, name))
+        return None if entry is None else self._object(entry)
 
     def list(self, resource: str, namespace: str = "") -> Iterator[Object]:
-        found = self._resource(resource)
+        found = self._resources[resource]
         if found is None:
             return
         prefix = f"{found.key_prefix}{namespace}/" if namespace and found.namespaced else found.key_prefix
@@ -66,13 +70,13 @@ class CachedReaders:
         return self.catalog.by_kind(group, version, kind)
 
     def revision(self, resource: str) -> int:
-        found = self._resource(resource)
+        found = self._resources[resource]
         return self.store.cache(found).last_change if found is not None else 0
 
     def selected(
         self, resource: str, field: str, value: str
     ) -> Iterator[tuple[str, int, Callable[[], Object]]]:
-        found = self._resource(resource)
+        found = self._resources[resource]
         if found is None:
             return
         selector = Selector(fields=[(field, "=", value)])
@@ -80,7 +84,7 @@ class CachedReaders:
             yield entry.key, entry.rev, partial(decode, entry)
 
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
-        found = self._resource(resource)
+        found = self._resources[resource]
         if found is None:
             return
 

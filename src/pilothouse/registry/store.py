@@ -70,7 +70,8 @@ class Store:
         """The newest cached state of an object; InternalError when what is stored cannot be read."""
         if key in self.cacher.unreadable:
             raise unavailable(self.cacher.unreadable[key])
-        return self.cache(resource).get(key)
+        cache = self._caches.get(resource.key_prefix)
+        return (self.cache(resource) if cache is None else cache).get(key)
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """Like get(), by namespace and name."""
