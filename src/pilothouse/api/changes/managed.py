@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from pilothouse import _fieldset as fieldset
@@ -136,11 +137,10 @@ def decode(encoded: list[Object] | None) -> Entries:
 
 def encode(entries: Entries) -> list[Object]:
     """Encode entries as managedFields: Apply entries before Update entries, older ones first."""
+    return [entry.encode() for entry in sorted(entries.values(), key=_ORDER)]
 
-    def order(entry: Entry) -> tuple[str, ...]:
-        return entry.operation, entry.time, entry.manager, entry.api_version, entry.subresource
 
-    return [entry.encode() for entry in sorted(entries.values(), key=order)]
+_ORDER = attrgetter("operation", "time", "manager", "api_version", "subresource")
 
 
 @dataclass(slots=True)
@@ -160,27 +160,34 @@ class Tracker:
 
     def update(self, entries: Entries, live: Object, new: Object, manager: str) -> None:
         """Make `manager` the owner of all fields that differ in `new` (an Update)."""
-        self.reconcile(entries)
+        if entries:
+            self.reconcile(entries)
         added, modified, removed = self.compare(self.type, live, new)
         changed = fieldset.union(modified, added)
-        for key, lost, gone in self.losses(entries, live, new, "", (changed, removed)):
-            self.take(entries, key, lost, gone)
+        if entries:
+            for key, lost, gone in self.losses(entries, live, new, "", (changed, removed)):
+                self.take(entries, key, lost, gone)
         own = fieldset.difference(changed, _STRIPPED)
         if not own:
             return
         entry = Entry(manager or "unknown", UPDATE, self.api_version, self.subresource, self.now, own)
-        previous = entries.get(entry.identity)
+        key = entry.identity
+        previous = entries.get(key)
         if previous is not None:
             entry.fields = fieldset.union(own, previous.fields)
-        entries[entry.identity] = entry
-        cap(entries)
+        entries[key] = entry
+        if len(entries) > MAX_UPDATERS:
+            cap(entries)
 
     def compare(self, type: Type, old: Object, new: Object) -> tuple[Set, Set, Set]:
         """The sets (added, modified, removed) without the paths in `reset`."""
         added, modified, removed = fieldset.compare(type, old, new)
-        return self.filtered(added), self.filtered(modified), self.filtered(removed)
+        if self.reset:
+            added, modified, removed = self.filtered(added), self.filtered(modified), self.filtered(removed)
+        return added, modified, removed
 
     def filtered(self, fields: Set) -> Set:
+        """The set without the paths in `reset`."""
         if not self.reset or not fields:
             return fields
         return fieldset.recursive_difference(fields, _set_of(self.reset))
@@ -297,7 +304,9 @@ def update(
         return
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     try:
-        tracker.update(entries, zero(type) if live is None else live, new, manager)
+        if live is None:
+            live = zero(type) if entries else blank(type)
+        tracker.update(entries, live, new, manager)
     except FieldError:  # as upstream: an untracked object is better than a refused write
         return
     except Unconverted:
@@ -352,6 +361,14 @@ def cap(entries: Entries) -> None:
         count -= 1
     for key, sets in joined.items():
         entries[key].fields = fieldset.union_all(sets)
+
+
+def blank(type: Type) -> Object:
+    """Like zero(), made once; it must not be changed, nor be converted in place."""
+    if type.blank is None:
+        type.blank = zero(type)
+    found: Object = type.blank
+    return found
 
 
 def zero(type: Type) -> Any:

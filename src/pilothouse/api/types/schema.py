@@ -24,11 +24,12 @@ class Type:
     | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic. map_type: atomic |
     granular ("" counts as granular), for structs and maps. go: the type's name in Go, for messages about
     wrong JSON types. node: data of the compiled decoder about the type (see codec); paths: data of field sets
-    (see managed); empties: the result of `empty_lists`. order: the members of a built-in struct in the order
-    of its Go type.
+    (see managed); empties: the result of `empty_lists`; blank: an empty object (see managed). order: the
+    members of a built-in struct in the order of its Go type.
     """
 
     __slots__ = (
+        "blank",
         "empties",
         "fields",
         "go",
@@ -71,6 +72,7 @@ class Type:
         self.node: Any = None
         self.order: tuple[str, ...] = ()
         self.paths: Any = None
+        self.blank: Any = None
         self.empties: tuple[tuple[tuple[str, ...], bool], ...] | None = None
 
     def __repr__(self) -> str:
