@@ -95,17 +95,19 @@ def decode(
                 f"Object 'apiVersion' is missing in '{short(data[: 2 * QUOTED].decode('utf-8', 'replace'))}'"
             )
         if kind_fault is None:
-            _check_kind(actual, expected)
+            if actual != expected:
+                _check_kind(actual, expected)
         elif fault := kind_fault(actual):
             raise Undecodable(fault)
-        obj, found = _walk(value, exact, _type_of(actual, expected, type), data)
+        obj, found = _walk(value, exact, type if actual == expected else _type_of(actual, type), data)
         strict += found
-        _check_conversion(actual, expected)
+        if actual != expected:
+            _check_conversion(actual, expected)
         if strict and validation == STRICT:
             raise Undecodable("strict decoding error: " + ", ".join(strict))
     except (Undecodable, yaml.YAMLError, protobuf.ProtobufError, json.ScanError, json.DecodeError) as error:
         refuse(str(error), actual, expected, body)
-    notes = [w for text in strict for w in warnings_of(text)] if validation == WARN else []
+    notes = [w for text in strict for w in warnings_of(text)] if strict and validation == WARN else []
     if actual[:2] != expected[:2]:
         raise other_version(scheme.group_version(*actual[:2]), scheme.group_version(*expected[:2]), notes)
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
@@ -221,7 +223,7 @@ def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersio
     """
     found = {"apiversion": "", "kind": ""}
     if value is not None:
-        for key, item in _members(value):
+        for key, item in value.items() if type(value) is dict else _members(value):
             if len(key) not in (4, 10) or (folded := key.lower()) not in found or item is None:
                 continue
             if not isinstance(item, str) or isinstance(item, _schema.Literal):
@@ -289,10 +291,9 @@ def check_conversion(
     _check_conversion(actual, expected)
 
 
-def _type_of(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind, type: Type) -> Type:
-    """The type into which the body is decoded; kinds of old versions have no type of their own."""
-    if actual == expected:
-        return type
+def _type_of(actual: scheme.GroupVersionKind, type: Type) -> Type:
+    """The type into which a body of another kind than `type` is decoded;
+    kinds of old versions have no type of their own."""
     try:
         return schema.for_kind(*actual)
     except KeyError:
@@ -321,7 +322,8 @@ def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tupl
     out = walk.run(type, value)
     if data is not None and walk.members != _schema.count_colons(data):
         raise _schema.Odd  # a member is repeated
-    return out, [f"{what} {quote(path)}" for what, path in walk.strict]
+    strict = walk.strict
+    return out, [f"{what} {quote(path)}" for what, path in strict] if strict else []
 
 
 def _keep_empty(value: Any, obj: Any, of: Type) -> None:

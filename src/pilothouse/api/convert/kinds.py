@@ -45,6 +45,8 @@ def _pod(obj: Object) -> None:
     _drop_init_annotations(obj["metadata"])
     _pod_spec(obj["spec"])
     status = obj["status"]
+    if not status.get("podIP") and not status.get("podIPs"):
+        return
     addresses = [item.get("ip", "") for item in status.get("podIPs") or ()]
     aligned = _align(status, "podIP", addresses)
     if aligned != addresses:

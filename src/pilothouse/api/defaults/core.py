@@ -40,8 +40,11 @@ def fill_empty(obj: Object, **members: Any) -> None:
 
 
 def each(obj: Object, *names: str) -> list[Object]:
-    """Yield the items of several lists, one list after another."""
-    return [item for name in names for item in obj.get(name) or ()]
+    """The items of several lists, one list after another."""
+    out: list[Object] = []
+    for name in names:
+        out += obj.get(name) or ()
+    return out
 
 
 def image_tag(image: str) -> str:
@@ -66,7 +69,8 @@ def pod(obj: Object) -> None:
             requests = container["resources"].setdefault("requests", {})
             for name, amount in limits.items():
                 requests.setdefault(name, amount)
-    pod_resources.default_pod_level(spec)
+    if spec.get("resources") is not None:
+        pod_resources.default_pod_level(spec)
     fill(spec, enableServiceLinks=True)
     if spec.get("hostNetwork"):
         for container in each(spec, "containers", "initContainers"):
@@ -85,7 +89,7 @@ def pod_spec(spec: Object) -> None:
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
     fill(spec, terminationGracePeriodSeconds=30)
-    for volume in each(spec, "volumes"):
+    for volume in spec.get("volumes") or ():
         _volume(volume)
     for container in each(spec, "containers", "initContainers", "ephemeralContainers"):
         _container(container)
@@ -102,15 +106,22 @@ def _container(container: Object) -> None:
         probe = container.get(name)
         if probe is not None:
             fill_empty(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-            _http_get(probe.get("httpGet"))
-    lifecycle = container.get("lifecycle") or {}
-    for name in ("postStart", "preStop"):
-        _http_get((lifecycle.get(name) or {}).get("httpGet"))
+            action = probe.get("httpGet")
+            if action is not None:
+                _http_get(action)
+    lifecycle = container.get("lifecycle")
+    if lifecycle:
+        for name in ("postStart", "preStop"):
+            action = (lifecycle.get(name) or {}).get("httpGet")
+            if action is not None:
+                _http_get(action)
 
 
-def _http_get(action: Object | None) -> None:
-    if action is not None:
-        fill_empty(action, path="/", scheme="HTTP")
+def _http_get(action: Object) -> None:
+    if not action.get("path"):
+        action["path"] = "/"
+    if not action.get("scheme"):
+        action["scheme"] = "HTTP"
 
 
 def _field_reference(reference: Object | None) -> None:
@@ -118,16 +129,19 @@ def _field_reference(reference: Object | None) -> None:
         fill_empty(reference, apiVersion="v1")
 
 
+_NAMED = frozenset(("name",))
+
+
 def _volume(volume: Object) -> None:
-    if all(name == "name" for name in volume):
+    if volume.keys() <= _NAMED:
         volume["emptyDir"] = {}
         return
     for name in ("secret", "configMap", "downwardAPI", "projected"):
         if name in volume:
             fill(volume[name], defaultMode=DEFAULT_MODE)
-    for item in each(volume.get("downwardAPI") or {}, "items"):
+    for item in (volume.get("downwardAPI") or {}).get("items") or ():
         _field_reference(item.get("fieldRef"))
-    for source in each(volume.get("projected") or {}, "sources"):
+    for source in (volume.get("projected") or {}).get("sources") or ():
         for item in each(source.get("downwardAPI") or {}, "items"):
             _field_reference(item.get("fieldRef"))
         if "serviceAccountToken" in source:

@@ -1,6 +1,7 @@
 """Helpers with which the group files declare their resources and strategies."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from pilothouse.api.types import schema
@@ -145,7 +146,7 @@ def review(
 def type_of(group: str, version: str, kind: str) -> Callable[[], Type]:
     """Returns a function that loads the type tree of a built-in kind."""
     base = _DEFINITIONS.get(group) or f"io.k8s.api.{group.split('.', maxsplit=1)[0]}"
-    return lambda: schema.builtin(f"{base}.{version}.{kind}")
+    return cache(lambda: schema.builtin(f"{base}.{version}.{kind}"))
 
 
 def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more: Any) -> Strategy:
