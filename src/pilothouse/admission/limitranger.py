@@ -27,7 +27,7 @@ class LimitRanger(Plugin):
 
     def mutate(self, a: AdmissionAttributes) -> None:
         """Upstream gives defaults on a resize, too."""
-        if a.resource.group_resource != "pods" or _is_going(a):
+        if a.resource.group_resource != "pods" or (a.old is not None and _is_going(a.old)):
             return
         assert a.obj is not None
         for limit_range in a.readers.list("limitranges", a.namespace):
@@ -35,7 +35,7 @@ class LimitRanger(Plugin):
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
-        if _is_going(a):
+        if a.old is not None and _is_going(a.old):
             return
         check = _pod_faults if a.resource.group_resource == "pods" else _claim_faults
         for limit_range in a.readers.list("limitranges", a.namespace):
@@ -45,9 +45,9 @@ class LimitRanger(Plugin):
                 raise a.refuse(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
 
 
-def _is_going(a: AdmissionAttributes) -> bool:
+def _is_going(old: Object) -> bool:
     """Whether the stored object is being deleted: limits do not keep it from that."""
-    return a.old is not None and bool(a.old["metadata"].get("deletionTimestamp"))
+    return bool(old["metadata"].get("deletionTimestamp"))
 
 
 def _set_defaults(a: AdmissionAttributes, pod: Object, limit_range: Object) -> None:

@@ -45,6 +45,8 @@ class Source(Generic[J]):
         self._hooks: tuple[J, ...] = ()
         self._concerned: dict[tuple[str, str, Resource], tuple[J, ...]] = {}
         self._stale = False
+        self.none = True
+        """Whether there is surely none: none was found, and nothing has changed since."""
         for name in resources:
             readers.subscribe(name, self._changed)
 
@@ -54,6 +56,7 @@ class Source(Generic[J]):
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
         self._stale = True
+        self.none = False
 
     @property
     def hooks(self) -> tuple[J, ...]:
@@ -61,6 +64,7 @@ class Source(Generic[J]):
         if self._stale:
             self._stale = False
             self._hooks = tuple(self.gather())
+            self.none = not self._hooks
             self._concerned = {}
         return self._hooks
 

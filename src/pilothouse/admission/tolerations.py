@@ -19,19 +19,14 @@ class DefaultTolerationSeconds(Plugin):
     def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj["spec"]
-        have = spec.get("tolerations") or []
-        missing = [k for k in (NOT_READY, UNREACHABLE) if not any(_covers(t, k) for t in have)]
-        if missing:
+        have, added = spec.get("tolerations") or [], []
+        for key, seconds in self.seconds.items():
+            if not have or not any(_covers(one, key) for one in have):
+                one = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+                added.append(one)
+        if added:
             a.changed("spec.tolerations")
-            spec["tolerations"] = have + [self._toleration(k) for k in missing]
-
-    def _toleration(self, key: str) -> Object:
-        return {
-            "key": key,
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": self.seconds[key],
-        }
+            spec["tolerations"] = have + added
 
 
 def _covers(toleration: Object, key: str) -> bool:

@@ -104,7 +104,9 @@ class MutatingAdmissionPolicy(Plugin):
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
-        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
+        if source.none:  # PERF: nearly always
+            return False
+        return bool(source.about(a.operation, a.resource, a.subresource))
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return begun(self._change(a), a)
