@@ -154,7 +154,7 @@ def as_plain(value):
     return plain(value, 0)
 
 
-cdef Py_ssize_t count_members(object value, int depth) except -1:
+cpdef Py_ssize_t count_members(object value, int depth=0) except -1:
     """The number of members in all objects, for at most `depth` levels;
     raises Odd if it is nested more deeply."""
     cdef Py_ssize_t found = 0

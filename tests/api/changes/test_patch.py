@@ -276,7 +276,7 @@ def test_complaints_end() -> None:
     [
         lambda n: b'{"' + b"k" * n + b'": {' + b",".join(b'"a": 1' for i in range(n)) + b"}}",
         lambda n: b'{"data": {' + b",".join(b'"a%d": 1, "a%d": 2' % (i, i) for i in range(n)) + b"}}",
-        lambda n: b'{"list": [' + b",".join(b"null" for i in range(n)) + b"]}",
+        lambda n: b'{"list": [' + b",".join(b"null" for i in range(n)) + b'], "a": 1, "a": 2}',
     ],
     ids=["long path", "repeated", "list"],
 )

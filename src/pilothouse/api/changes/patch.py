@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._schema import Members, count_colons, scan
+from pilothouse._schema import Members, count_colons, count_members, scan
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.types.depth import is_too_deep
 from pilothouse.api.values.fields import Object
@@ -130,7 +130,7 @@ def decode_object(body: bytes) -> tuple[Any, list[str]]:
 
 def repeated_members(body: bytes, value: Any) -> list[str]:
     """Messages about members that occur twice in one object: `duplicate field "data.a"`."""
-    if _count_members(value) == count_colons(body):
+    if count_members(value) == count_colons(body):
         return []
     notes = _Notes()
     notes.find_repeated(scan(body))
@@ -151,12 +151,6 @@ def _parse(body: bytes) -> Any:
         return parse(body)
     except (ScanError, DecodeError) as err:
         raise ValueError(str(err)) from None
-
-
-def _count_members(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_count_members(member) for member in value.values())
-    return sum(_count_members(item) for item in value) if isinstance(value, list) else 0
 
 
 class _Notes:
@@ -221,7 +215,7 @@ def _operations(body: bytes, strict: bool) -> tuple[list[Object], list[str]]:
     except ValueError as err:
         raise errors.BadRequest(lead + str(err)) from None
     known = all(set(operation or ()) <= set(_MEMBERS) for operation in value)
-    if not strict or (known and _count_members(value) == count_colons(body)):
+    if not strict or (known and count_members(value) == count_colons(body)):
         return value, []
     notes = _Notes()
     for i, operation in enumerate(scan(body)):
