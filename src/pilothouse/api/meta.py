@@ -78,8 +78,10 @@ def validate_create(obj: Object, namespaced: bool, name_check: Any, errs: Errors
         errs.invalid("metadata.generation", metadata["generation"], "must be greater than or equal to 0")
     validate_labels(errs, "metadata.labels", metadata.get("labels"))
     validate_annotations(errs, "metadata.annotations", metadata.get("annotations"))
-    _validate_owners(metadata.get("ownerReferences") or [], errs)
-    _validate_finalizers(metadata.get("finalizers") or [], errs)
+    if owners := metadata.get("ownerReferences"):
+        _validate_owners(owners, errs)
+    if finalizers := metadata.get("finalizers"):
+        _validate_finalizers(finalizers, errs)
     _validate_managed_fields(metadata.get("managedFields") or [], errs)
 
 
@@ -106,9 +108,12 @@ def validate_update(obj: Object, old: Object, errs: Errors, checked: bool = Fals
         value = metadata.get(name, zero)
         if value != before.get(name, zero):
             errs.invalid(f"metadata.{name}", value, IMMUTABLE)
+    if checked:
+        return
     validate_labels(errs, "metadata.labels", metadata.get("labels"))
     validate_annotations(errs, "metadata.annotations", metadata.get("annotations"))
-    _validate_owners(metadata.get("ownerReferences") or [], errs)
+    if owners := metadata.get("ownerReferences"):
+        _validate_owners(owners, errs)
     _validate_managed_fields(metadata.get("managedFields") or [], errs)
 
 

@@ -86,7 +86,7 @@ def _apply_part(
             meta.validate_update(obj, old, errs)
     elif again or obj["metadata"].get("generateName"):  # the shared rules know no kind's names
         meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
-    if part in strategy.finalizer_checks:
+    if part in strategy.finalizer_checks and obj["metadata"].get("finalizers"):
         meta.validate_finalizer_names(obj, errs)
 
 
@@ -146,7 +146,7 @@ def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj
 def _validate_metadata(resource: Resource, strategy: Strategy, obj: Object, errs: Errors) -> None:
     """Validate the metadata of a new object."""
     meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
-    if strategy.finalizer_checks:
+    if strategy.finalizer_checks and obj["metadata"].get("finalizers"):
         meta.validate_finalizer_names(obj, errs)
 
 
@@ -163,7 +163,8 @@ def before_update(
         put(obj, path, dig(old, path))
     if strategy.prepare_update is not None:
         strategy.prepare_update(ctx, obj, old)
-    if any(_differs(resource, obj, old, p) for p in strategy.generation_fields):
+    fields = strategy.generation_fields
+    if fields and any(_differs(resource, obj, old, path) for path in fields):
         metadata["generation"] = live.get("generation", 0) + 1
     if not metadata.get("uid"):
         metadata["uid"] = live.get("uid", "")

@@ -8,7 +8,8 @@ import string
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
-from pilothouse._names import Key, Shape, size
+from pilothouse import _names
+from pilothouse._names import Key, Shape
 from pilothouse.api.values.patterns import Pattern
 from pilothouse.caches import Known, memo
 
@@ -43,6 +44,9 @@ _RELAXED_ENV_VAR_TEXT = (
     "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
 
+
+size = _names.size
+"""The length of a text in UTF-8 bytes, in which all limits are given."""
 
 _LOWER = string.ascii_lowercase + string.digits
 _LETTERS = string.ascii_letters + string.digits
@@ -235,6 +239,8 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:
     """A valid segment of a URL path."""
     if not prefix and name in {".", ".."}:
         return [f"may not be '{name}'"]
+    if "/" not in name and "%" not in name:
+        return []
     return [f"may not contain '{bad}'" for bad in "/%" if bad in name]
 
 

@@ -53,4 +53,4 @@ def enough(texts: Iterable[str]) -> list[str]:
         kept.add(text)
         if kept.full:
             break
-    return list(kept)
+    return list(kept._texts)

@@ -1,6 +1,7 @@
 """Validates pod annotations with a meaning: mirror pods, deletion cost, deprecated security profiles."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from pilothouse.api.validate.paths import validate_descending
@@ -33,9 +34,11 @@ def validate_pod_annotations(
     for name, value in sorted(annotations.items()):
         if name.startswith(SECCOMP_CONTAINER):
             _seccomp(value, f"{path}.{name}", errs)
-    known = {c.get("name", "") for c, _ in visit(spec, "")} if annotations else set()
+    known: set[str] | None = None
     for name, value in sorted(annotations.items()):
         if name.startswith(APPARMOR):
+            if known is None:
+                known = {c.get("name", "") for c, _ in visit(spec, "")}
             container = name.removeprefix(APPARMOR)
             if container not in known:
                 errs.invalid(key(path, name), container, "container not found")
@@ -65,10 +68,16 @@ def _seccomp(profile: str, path: str, errs: Errors) -> None:
         errs.invalid(path, profile, "must be a valid seccomp profile")
 
 
+PROFILE = re.compile("|".join(map(re.escape, (SECCOMP_POD, SECCOMP_CONTAINER, APPARMOR)))).match
+"""Whether the name of an annotation may be one about a profile."""
+
+
 def validate_annotations_match_fields(
     annotations: Mapping[str, str], spec: Object, path: str, errs: Errors
 ) -> None:
     """Check that profiles given by both annotation and field are the same."""
+    if not any(map(PROFILE, annotations)):
+        return
     pod = spec.get("securityContext") or {}
     containers = list(visit(spec, path))
     if SECCOMP_POD in annotations:

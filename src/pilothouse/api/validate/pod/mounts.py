@@ -19,7 +19,7 @@ def validate_volume_mounts(
     container: Object | None = None,
 ) -> None:
     """`volumes` are the pod's valid volumes by name; `container` is None while it is unknown."""
-    device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices}
+    device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices} if devices else {}
     taken = set(device_paths.values())
     seen: set[str] = set()
     for i, mount in enumerate(mounts):
@@ -37,10 +37,13 @@ def validate_volume_mounts(
             errs.invalid(f"{at}.name", name, "must not already exist in volumeDevices")
         if where in taken:
             errs.invalid(f"{at}.mountPath", where, "must not already exist as a path in volumeDevices")
-        _sub_paths(mount, at, path, errs)
+        if mount.get("subPath") or mount.get("subPathExpr"):
+            _sub_paths(mount, at, path, errs)
         if mount.get("mountPropagation") is not None:
             _propagation(mount["mountPropagation"], container, f"{path}.mountPropagation", errs)
-        _recursive_read_only(mount, f"{path}.recursiveReadOnly", errs)
+        mode = mount.get("recursiveReadOnly")
+        if mode is not None and mode != "Disabled":
+            _recursive_read_only(mode, mount, f"{path}.recursiveReadOnly", errs)
 
 
 def _sub_paths(mount: Object, at: str, path: str, errs: Errors) -> None:
@@ -61,10 +64,7 @@ def _propagation(mode: str, container: Object | None, path: str, errs: Errors) -
         errs.forbidden(path, "Bidirectional mount propagation is available only to privileged containers")
 
 
-def _recursive_read_only(mount: Object, path: str, errs: Errors) -> None:
-    mode = mount.get("recursiveReadOnly")
-    if mode is None or mode == "Disabled":
-        return
+def _recursive_read_only(mode: str, mount: Object, path: str, errs: Errors) -> None:
     if mode not in _RECURSIVE:
         errs.not_supported(path, mode, _RECURSIVE)
         return

@@ -230,8 +230,8 @@ def _host_process(spec: Object, path: str, errs: Errors, options: PodOptions) ->
 
 
 def _runs_host_process(holder: Object) -> bool | None:
-    found: bool | None = d.found(holder, ("securityContext", "windowsOptions", "hostProcess"))
-    return found
+    options = (holder.get("securityContext") or {}).get("windowsOptions")
+    return options.get("hostProcess") if options else None
 
 
 rules.define("""

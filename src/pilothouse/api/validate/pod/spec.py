@@ -111,10 +111,11 @@ def validate_pod_spec(
     pod_name = (meta or {}).get("name", "")
     volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
     claims = spec.get("resourceClaims") or []
-    _resource_claims(claims, f"{path}.resourceClaims", errs)
+    if claims:
+        _resource_claims(claims, f"{path}.resourceClaims", errs)
     around = Surroundings(
         volumes=volumes,
-        claims=frozenset(c["name"] for c in claims if c.get("name")),
+        claims=frozenset(c["name"] for c in claims if c.get("name")) if claims else frozenset(),
         restart_policy=spec.get("restartPolicy", ""),
         grace=spec.get("terminationGracePeriodSeconds"),
         host_users=spec.get("hostUsers") is not False,
@@ -126,7 +127,8 @@ def validate_pod_spec(
 
 _spec = rules.table("api.core.v1.PodSpec")("""
     @file-volumes
-    @resources
+    if resources given
+      @resources
     if hostNetwork
       @host-ports
     restartPolicy!                      Always|OnFailure|Never
@@ -215,7 +217,7 @@ def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
 @rules
 def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
     """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
-    volumes: Mapping[str, Object] = {v.get("name", ""): v for v in spec.get("volumes") or ()}
+    volumes: Mapping[str, Object] | None = None
     for container, at in visit(spec, path):
         for i, variable in enumerate(container.get("env") or ()):
             source = variable.get("valueFrom")
@@ -223,6 +225,8 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
             name = (ref or {}).get("volumeName")
             if not name:
                 continue
+            if volumes is None:
+                volumes = {v.get("name", ""): v for v in spec.get("volumes") or ()}
             where = f"{at}.env[{i}].valueFrom.fileKeyRef.volumeName"
             if name not in volumes:
                 errs.not_found(where, name)

@@ -6,9 +6,9 @@ from itertools import chain
 
 from pilothouse.api.validate.node_labels import DEPRECATED, term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
-from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
+from pilothouse.api.validate.pod.annotations import APPARMOR, PROFILE, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod.visit import visit
-from pilothouse.api.validate.resources import fractional_warning
+from pilothouse.api.validate.resources import fractional_warning, is_whole
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.warnings import enough
@@ -60,29 +60,34 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
     """`prefix` is the template's path with a trailing dot, "" for a pod."""
     spec, annotations = pod.get("spec") or {}, (pod.get("metadata") or {}).get("annotations") or {}
     path, noted = f"{prefix}spec", f"{prefix}metadata.annotations"
-    yield from _placement(spec, path)
+    if not spec.keys().isdisjoint(_PLACES):
+        yield from _placement(spec, path)
     for name, text in _OLD_ANNOTATIONS.items():
         if name in annotations:
             yield f"{noted}[{name}]: {text}"
     yield from _volumes(spec, path)
     yield from _token_paths(spec, path)
-    yield from _doubles(spec, path)
+    if "hostAliases" in spec or "imagePullSecrets" in spec:
+        yield from _doubles(spec, path)
     if "overhead" in spec:
         for name in ("memory", "ephemeral-storage"):
             yield from fractional_warning(f"{path}.overhead", spec["overhead"], name)
     context = spec.get("securityContext") or {}
     if context.get("seccompProfile") is None and SECCOMP_POD in annotations:
         yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
-    for container, at in visit(spec, path):
-        if annotations:
+    containers, profiled = list(visit(spec, path)), any(map(PROFILE, annotations))
+    for container, at in containers:
+        if profiled:
             yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
         yield from _container(container, at)
-    yield from _ports(spec, path)
+    yield from _ports(containers)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         why = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{path}.terminationGracePeriodSeconds: {why}"
-    yield from _pod_affinity(spec.get("affinity") or {}, f"{path}.affinity")
-    yield from _ips(spec, path)
+    if spec.get("affinity"):
+        yield from _pod_affinity(spec["affinity"], f"{path}.affinity")
+    if "dnsConfig" in spec or "hostAliases" in spec:
+        yield from _ips(spec, path)
 
 
 def _profiles(
@@ -98,6 +103,9 @@ def _profiles(
     profiled = context.get("appArmorProfile") or own.get("appArmorProfile")
     if templated and not profiled and key in annotations:
         yield f'{noted}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+
+
+_PLACES = frozenset(("nodeSelector", "affinity", "topologySpreadConstraints"))
 
 
 def _placement(spec: Object, path: str) -> Iterator[str]:
@@ -136,9 +144,9 @@ def _volumes(spec: Object, path: str) -> Iterator[str]:
 
 def _token_paths(spec: Object, path: str) -> Iterator[str]:
     """Warns about files of a projected volume that hide a service account token."""
-    if not any("projected" in volume for volume in spec.get("volumes") or ()):
-        return
     volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec.get("volumes") or ()]
+    if not any(volumes):
+        return
     tokens = {
         s["serviceAccountToken"].get("path", "") for v in volumes for s in v if s.get("serviceAccountToken")
     }
@@ -178,7 +186,8 @@ def _container(container: Object, path: str) -> Iterator[str]:
     resources = container.get("resources") or {}
     for name in ("memory", "ephemeral-storage"):
         for member in ("limits", "requests"):
-            if name in (resources.get(member) or ()):
+            amount = (resources.get(member) or {}).get(name)
+            if amount is not None and not is_whole(amount):
                 yield from fractional_warning(f"{path}.resources.{member}", resources[member], name)
     seen: set[str] = set()
     for i, variable in enumerate(container.get("env") or ()):
@@ -237,18 +246,22 @@ def _conflicts(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[
     return ((index, at, what) for index, at in entries)
 
 
-def _ports(spec: Object, path: str) -> Iterator[str]:
+def _ports(containers: Iterable[tuple[Object, str]]) -> Iterator[str]:
     known: dict[tuple[int, str], _SamePorts] = {}
     named: dict[str, str] = {}
-    for container, where in visit(spec, path):
+    for container, where in containers:
         for i, port in enumerate(container.get("ports") or ()):
             at = f"{where}.ports[{i}]"
             host, host_port = port.get("hostIP", ""), port.get("hostPort", 0)
             if host and not host_port:
                 yield f"{at}: hostIP set without hostPort: {_shown_port(port)}"
-            alike = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), _SamePorts())
-            for what, other in alike.clashes(host_port, host):
-                yield f"{at}: {what} port definition with {other}"
+            sort = port.get("containerPort", 0), port.get("protocol", "")
+            alike = known.get(sort)
+            if alike is None:
+                alike = known[sort] = _SamePorts()
+            else:
+                for what, other in alike.clashes(host_port, host):
+                    yield f"{at}: {what} port definition with {other}"
             alike.add(at, host_port, host)
             name = port.get("name", "")
             if name and named.setdefault(name, at) != at:

@@ -2,7 +2,7 @@
 computes the grace period."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.annotations import APPARMOR
@@ -30,18 +30,23 @@ def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
     before = old or {}
     if before.get("schedulingGroup") is None:
         spec.pop("schedulingGroup", None)
-    if not any((c.get("lifecycle") or {}).get("stopSignal") for c, _ in visit(before, "")):
-        for container, _ in visit(spec, ""):
-            lifecycle = container.get("lifecycle")
-            if lifecycle and lifecycle.pop("stopSignal", None) is not None and not lifecycle:
-                container["lifecycle"] = {}
-    if not any(s.get("podCertificate") for s in _projections(before)):
-        for source in _projections(spec):
-            source.pop("podCertificate", None)
+    signals = []
+    for container, _ in visit(spec, ""):
+        if "stopSignal" in (container.get("lifecycle") or ()):
+            signals.append(container)
+    if signals and not any((c.get("lifecycle") or {}).get("stopSignal") for c, _ in visit(before, "")):
+        for container in signals:
+            del container["lifecycle"]["stopSignal"]
+    certificates = [source for source in _projections(spec) if "podCertificate" in source]
+    if certificates and not any(source.get("podCertificate") for source in _projections(before)):
+        for source in certificates:
+            del source["podCertificate"]
 
 
-def _projections(spec: Object) -> Iterable[Object]:
-    return [s for v in spec.get("volumes") or () for s in (v.get("projected") or {}).get("sources") or ()]
+def _projections(spec: Object) -> Iterator[Object]:
+    for volume in spec.get("volumes") or ():
+        if "projected" in volume:
+            yield from (volume["projected"] or {}).get("sources") or ()
 
 
 def _prepare_create(ctx: WriteContext, pod: Object) -> None:
@@ -69,8 +74,11 @@ def _gated(now: str) -> Object:
 def _merge_label_keys(pod: Object) -> None:
     """Merge the pod's values of matchLabelKeys and mismatchLabelKeys into its label selectors."""
     labels, spec = pod["metadata"].get("labels") or {}, pod["spec"]
+    affinity = spec.get("affinity") or {}
     for kind in ("podAffinity", "podAntiAffinity"):
-        rules = (spec.get("affinity") or {}).get(kind) or {}
+        rules = affinity.get(kind)
+        if not rules:
+            continue
         terms = [t.get("podAffinityTerm") or {} for t in rules.get(_PREFERRED) or ()]
         for term in (*terms, *(rules.get(_REQUIRED) or ())):
             _merge(term, "matchLabelKeys", "In", labels)
@@ -99,7 +107,7 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
         return
     whole = (spec.get("securityContext") or {}).get("appArmorProfile")
     profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
-    for container, _ in visit(spec, "spec"):
+    for container, _ in visit(spec, "spec") if profiles else ():
         key = APPARMOR + container.get("name", "")
         own = (container.get("securityContext") or {}).get("appArmorProfile")
         if key not in annotations or own is not None:
