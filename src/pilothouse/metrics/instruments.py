@@ -174,7 +174,8 @@ class Histogram(Metric):
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value."""
-        self.series(*labels).observe(value)
+        found = self.values.get(labels)
+        (self.series(*labels) if found is None else found).observe(value)
 
     def counts(self) -> dict[Labels, float]:
         """How many values each series has: the source of a counter of the same events."""

@@ -40,10 +40,6 @@ class CachedReaders:
         self._resources = _Stored(catalog)
         catalog.changed.append(lambda group, version: self._resources.clear())
 
-    def _object(self, entry: Entry) -> Object:
-        known = self._decoded.get(entry.key)
-        return known[1] if known is not None and known[0] == entry.rev else self._decode(entry)
-
     def _decode(self, entry: Entry) -> Object:
         obj = depth.readable(entry.value)
         self._bytes += len(entry.value)
@@ -56,7 +52,10 @@ class CachedReaders:
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         found = self._resources[resource]
         entry = None if found is None else self.store.get(found, found.key(namespace, name))
-        return None if entry is None else self._object(entry)
+        if entry is None:
+            return None
+        known = self._decoded.get(entry.key)
+        return known[1] if known is not None and known[0] == entry.rev else self._decode(entry)
 
     def list(self, resource: str, namespace: str = "") -> Iterator[Object]:
         found = self._resources[resource]
@@ -64,7 +63,8 @@ class CachedReaders:
             return
         prefix = f"{found.key_prefix}{namespace}/" if namespace and found.namespaced else found.key_prefix
         for entry in self.store.readable(found, prefix).list(prefix, None).entries:
-            yield self._object(entry)
+            known = self._decoded.get(entry.key)
+            yield known[1] if known is not None and known[0] == entry.rev else self._decode(entry)
 
     def by_kind(self, group: str, version: str, kind: str) -> Resource | None:
         return self.catalog.by_kind(group, version, kind)

@@ -53,18 +53,20 @@ async def read_body(
 
     `accepted`: further group versions in which it may come.
     """
-    return await decode_on(ctx, media_of(ctx), _decode, ctx, resource, params, accepted)
+    media = media_of(ctx)
+    return await decode_on(ctx, media, _decode, ctx, media, resource, params, accepted)
 
 
 def _decode(
-    ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]]
+    ctx: Context, media: str, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]]
 ) -> Object:
     try:
-        obj, notes = resource.decode(ctx.request.body, media_of(ctx), params.validation, accepted)
+        obj, notes = resource.decode(ctx.request.body, media, params.validation, accepted)
     except errors.BadRequest as err:
         _warn(ctx, err.warnings)
         raise
-    _warn(ctx, notes)
+    if notes:
+        _warn(ctx, notes)
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     if ctx.audit is not None:

@@ -20,7 +20,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     match_namespace(ctx, resource, obj)
     scope = RequestScope(verbs, ctx, resource, params, obj["metadata"].get("name", ""))
     write = scope.write
-    await scope.dedupe_owners(obj, after_admission=False)
+    if obj["metadata"].get("ownerReferences"):
+        await scope.dedupe_owners(obj, after_admission=False)
     await write.settle_fields(write.track, None, obj)
     try:
         async with write:

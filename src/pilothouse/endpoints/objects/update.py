@@ -18,7 +18,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     match_namespace(ctx, resource, first)
     match_name(first, info.name, info.namespace)
     scope = RequestScope(verbs, ctx, resource, params, info.name)
-    await scope.dedupe_owners(first, after_admission=False)
+    if first["metadata"].get("ownerReferences"):
+        await scope.dedupe_owners(first, after_admission=False)
     uid = first["metadata"].get("uid", "")
 
     async def change(live: Object | None) -> Object:
