@@ -9,6 +9,7 @@ empty set.
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_Compare
+from libc.string cimport memcmp
 
 from functools import lru_cache as _lru_cache
 from heapq import merge as _merge
@@ -16,6 +17,11 @@ from json import dumps as _dumps
 from json import loads as _loads
 
 from pilothouse.gotext import quote
+
+cdef extern from "Python.h":
+    Py_UCS4 PyUnicode_READ_CHAR(object, Py_ssize_t)
+    bint PyUnicode_IS_ASCII(object)
+    void *PyUnicode_1BYTE_DATA(object)
 
 include "_turn.pxi"
 
@@ -52,13 +58,20 @@ cdef class Node:
     cdef public bint is_list
     cdef public bint list_atomic
     cdef public tuple keys  # sorted; empty for a list that is a set of scalars
+    cdef str beginning  # of the path elements of items, where there is one key
     cdef public dict key_defaults
     cdef public Node item
+    cdef dict plans  # names of members that a struct has -> Plan
 
     def __init__(self):
         self.fields = {}
         self.keys = ()
         self.key_defaults = {}
+        self.plans = {}
+
+    cdef bint flat(self):
+        """Whether no value has members of its own."""
+        return not (self.is_map and not self.map_atomic) and not (self.is_list and not self.list_atomic)
 
     cdef Form form(self, object value):
         if value is _MISSING or value is None:
@@ -163,6 +176,8 @@ cdef compile_list(Node node, str list_type, tuple keys, object items):
     node.item = compile_type(items) if items is not None else deduced()
     if list_type == "map":
         node.keys = tuple(sorted(keys))
+        if len(keys) == 1:
+            node.beginning = f'k:{{"{keys[0]}":'
         for key in keys:
             field = items.fields.get(key)
             if field is None:

@@ -6,6 +6,9 @@
 # each level would make the work quadratic in the depth, so below this level values are not tested any more.
 DEF ASKED = 12
 
+DEF MAX_PLANS = 64  # of one struct
+DEF MAX_PLANNED = 64  # members
+
 
 def from_object(type, value):
     """The set of all fields that an applied configuration contains."""
@@ -247,32 +250,84 @@ cdef dict whole(Node node, object value):
     if form == MAP:
         if node.map_atomic or not isinstance(value, dict) or not <dict>value:
             return LEAF
+        if node.element is None and len(<dict>value) <= MAX_PLANNED:
+            return whole_struct(node, <dict>value)
         out = {SELF: LEAF}
         whole_map(node, <dict>value, out)
         return out
     if form == LIST:
         if node.list_atomic or not isinstance(value, list) or not <list>value:
             return LEAF
-        out = {SELF: LEAF}
-        for element, items in by_element(node, <list>value).items():
-            step()
-            out[element] = whole(node.item, (<list>items)[0]) if len(<list>items) == 1 else LEAF
-        return out
+        return whole_list(node, <list>value)
     return LEAF
 
 
-cdef whole_map(Node node, dict value, dict out):
-    cdef PyObject *name
-    cdef PyObject *item
-    cdef PyObject *field
-    cdef Py_ssize_t at = 0
-    while PyDict_Next(value, &at, &name, &item):
+cdef dict whole_list(Node node, list value):
+    cdef dict items = {}  # path element -> its item, _MISSING for several
+    cdef dict out = {SELF: LEAF}
+    for i, item in enumerate(value):
         step()
-        field = PyDict_GetItem(node.fields, <object>name)
+        try:
+            element = item_element(node, item)
+        except FieldError as err:
+            raise FieldError(f"element {i}: {err}") from None
+        items[element] = _MISSING if element in items else item
+    for element, item in items.items():
+        step()
+        out[element] = LEAF if item is _MISSING else whole(node.item, item)
+    return out
+
+
+cdef class Plan:
+    """How the set of a struct with some members is made, in upstream's order.
+
+    flat: the set itself, when no member has members of its own.
+    """
+    cdef tuple members  # (name, path element, Node)
+    cdef dict flat
+
+    def __init__(self, Node node, tuple names):
+        found = []
+        for name in names:
+            field = node.fields.get(name)
+            if field is None:
+                raise FieldError(f".{name}: field not declared in schema")
+            found.append((name, *field))
+        found.sort()
+        self.members = tuple(found)
+        if all((<Node>inner).flat() for _, _, inner in found):
+            self.flat = {SELF: LEAF, **{element: LEAF for _, element, _ in found}}
+
+
+cdef dict whole_struct(Node node, dict value):
+    """PERF: the structs of a type have few combinations of members."""
+    cdef tuple names = tuple(value)
+    cdef Plan plan = <Plan>node.plans.get(names)
+    cdef dict out
+    if plan is None:
+        plan = Plan(node, names)
+        if len(node.plans) >= MAX_PLANS:
+            node.plans.clear()
+        node.plans[names] = plan
+    if plan.flat is not None:
+        return plan.flat
+    out = {SELF: LEAF}
+    for member in plan.members:
+        step()
+        out[<str>(<tuple>member)[1]] = whole(<Node>(<tuple>member)[2], value[(<tuple>member)[0]])
+    return out
+
+
+cdef whole_map(Node node, dict value, dict out):
+    """Members come in upstream's order, unless there are so many that they are sorted in parts later."""
+    cdef PyObject *field
+    for name in sorted(value) if len(value) < PART else value:
+        step()
+        field = PyDict_GetItem(node.fields, name)
         if field is not NULL:
-            out[<str>(<tuple>field)[0]] = whole(<Node>(<tuple>field)[1], <object>item)
+            out[<str>(<tuple>field)[0]] = whole(<Node>(<tuple>field)[1], value[name])
         elif node.element is not None:
-            out["f:" + <str>name] = whole(node.element, <object>item)
+            out["f:" + <str>name] = whole(node.element, value[name])
         else:
             raise FieldError(f".{<str>name}: field not declared in schema")
 

@@ -51,6 +51,10 @@ cdef str item_element(Node node, object item):
         raise FieldError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise FieldError("associative list with keys may not have non-map elements")
+    if node.beginning is not None:
+        value = (<dict>item).get(node.keys[0], _MISSING)
+        if value is not _MISSING:
+            return f"{node.beginning}{scalar_text(value)}}}"
     parts = []
     for key in node.keys:
         value = (<dict>item).get(key, _MISSING)
@@ -111,6 +115,43 @@ cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
 cpdef tuple sort_key(str element):
     """Sort key of path elements: fields, keys, values, indexes; numbers before texts."""
     return known_order(element) if len(element) <= MAX_TEXT else order_of(element)
+
+
+cdef Py_ssize_t value_at(const unsigned char *text, Py_ssize_t size) noexcept:
+    """Where the value begins in a path element in ASCII that has one key with a text without escapes:
+    `k:{"name":"value"}`; 0 for any other one."""
+    cdef Py_ssize_t i, found = 0
+    cdef int quotes = 0
+    if text[0] != b"k" or text[size - 2] != b'"':
+        return 0
+    for i in range(size):
+        if text[i] == b"\\":
+            return 0
+        if text[i] == b'"':
+            quotes += 1
+            if quotes == 3:
+                found = i + 1
+    return found if quotes == 4 else 0
+
+
+cdef bint comes_before(str one, str other) except -1:
+    """Whether a path element that is no field comes before another one.
+
+    PERF: the items of most lists have a name as their only key.
+    """
+    cdef const unsigned char *a
+    cdef const unsigned char *b
+    cdef Py_ssize_t at, size
+    cdef int found
+    if len(one) > 2 and len(other) > 2 and PyUnicode_IS_ASCII(one) and PyUnicode_IS_ASCII(other):
+        a = <const unsigned char*>PyUnicode_1BYTE_DATA(one)
+        b = <const unsigned char*>PyUnicode_1BYTE_DATA(other)
+        at = value_at(a, len(one))
+        if at and at == value_at(b, len(other)) and memcmp(a, b, at) == 0:
+            size = min(len(one), len(other)) - 2 - at
+            found = memcmp(a + at, b + at, size)
+            return found < 0 or found == 0 and len(one) < len(other)
+    return sort_key(one) < sort_key(other)
 
 
 def order_of(str element):

@@ -77,7 +77,11 @@ cdef dict first_of(dict fields, Py_ssize_t count):
 
 
 cdef inline bint is_field(str element):
-    return len(element) > 1 and element[0] == u"f" and element[1] == u":"
+    return (
+        len(element) > 1
+        and PyUnicode_READ_CHAR(element, 0) == u"f"
+        and PyUnicode_READ_CHAR(element, 1) == u":"
+    )
 
 
 def ordered(dict fields):
@@ -104,7 +108,7 @@ cdef dict order(dict fields):
             sorted_here = sorted_here and last is NULL
             last = name
             continue
-        if (<str>name)[0] != u"f":
+        if PyUnicode_READ_CHAR(<object>name, 0) != u"f":
             plain = False
         if sorted_here and last is not NULL and not precedes(<str>last, <str>name):
             sorted_here = False
@@ -147,11 +151,10 @@ cdef list in_parts(list names, object key):
 
 cdef bint precedes(str one, str other) except -1:
     """Whether an element, or the set's own membership, is sorted before another element."""
-    if one[0] == u"." or one[0] == u"f" and other[0] != u"f":
-        return True
-    if other[0] == u"f":
-        return one[0] == u"f" and PyUnicode_Compare(one, other) < 0
-    return sort_key(one) < sort_key(other)
+    cdef Py_UCS4 first = PyUnicode_READ_CHAR(one, 0)
+    if PyUnicode_READ_CHAR(other, 0) == u"f":
+        return first == u"." or first == u"f" and PyUnicode_Compare(one, other) < 0
+    return first == u"." or first == u"f" or comes_before(one, other)
 
 
 def union(dict a, dict b):

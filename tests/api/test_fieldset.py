@@ -157,6 +157,45 @@ def test_order_is_upstreams() -> None:
     ]  # fmt: skip
 
 
+KEYS = st.sampled_from(["name", "nam", "x"])
+KEY_VALUES = st.text('a"!\\ ~é', max_size=3) | st.integers(0, 12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(KEYS, KEY_VALUES, min_size=1, max_size=2), max_size=6))
+def test_items_are_ordered_by_their_keys(keys: Any) -> None:
+    elements = [fieldset.canonical_element(f"k:{json.dumps(key)}") for key in keys]
+    for some in (elements, sorted(elements, key=fieldset.sort_key)):
+        listed: dict[str, Any] = {key: {} for key in some}
+        assert list(fieldset.ordered(listed)) == sorted(listed, key=fieldset.sort_key)
+    for one in elements:
+        for other in elements:
+            sorted_already = fieldset.ordered({one: {}, other: {}})
+            assert list(sorted_already) == sorted({one: {}, other: {}}, key=fieldset.sort_key)
+
+
+@given(st.permutations(["inner", "text", "labels", "items"]))
+def test_what_was_added_is_in_upstreams_order(names: list[str]) -> None:
+    values: dict[str, Any] = {
+        "inner": {"value": "", "name": "b"},
+        "text": "",
+        "labels": {"b": "", "a": ""},
+        "items": [{"value": "", "name": "b"}, {"name": "c", "value": ""}],
+    }
+    within = Type("struct", "Within", {"root": Field("root", ROOT)})
+    added = fieldset.compare(within, {}, {"root": {name: values[name] for name in names}})[0]
+    assert fieldset.ordered(added) is added
+    item: dict[str, Any] = {".": {}, "f:name": {}, "f:value": {}}
+    assert added["f:root"] == {
+        ".": {},
+        "f:inner": item,
+        "f:items": {".": {}, 'k:{"name":"b"}': item, 'k:{"name":"c"}': item},
+        "f:labels": {".": {}, "f:a": {}, "f:b": {}},
+        "f:text": {},
+    }
+    assert list(added["f:root"]["f:inner"]) == [".", "f:name", "f:value"]
+
+
 def test_paths_as_text() -> None:
     path = ("f:items", 'k:{"name":"a","port":80}', "f:names", 'v:"x"')
     assert fieldset.path_text(path) == '.items[name="a",port=80].names[="x"]'
