@@ -54,6 +54,7 @@ cdef class Node:
     cdef public bint is_map
     cdef public bint map_atomic
     cdef public dict fields  # name -> (path element, Node)
+    cdef dict elements  # path element -> Node, of the same members
     cdef public Node element
     cdef public bint is_list
     cdef public bint list_atomic
@@ -65,6 +66,7 @@ cdef class Node:
 
     def __init__(self):
         self.fields = {}
+        self.elements = {}
         self.keys = ()
         self.key_defaults = {}
         self.plans = {}
@@ -141,7 +143,9 @@ cdef Node compile_type(object type):
         node.is_map = True
         node.map_atomic = type.map_type == "atomic"
         for name, field in type.fields.items():
-            node.fields[name] = ("f:" + name, compile_member(field))
+            inner = compile_member(field)
+            node.fields[name] = ("f:" + name, inner)
+            node.elements["f:" + name] = inner
         if type.preserve_unknown or not type.fields:
             node.element = deduced()
         if type.items is not None:

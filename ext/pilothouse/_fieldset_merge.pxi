@@ -93,21 +93,24 @@ def reconcile(type, dict fields):
 
 
 cdef dict reconcile_children(Node node, dict fields):
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *found
+    cdef Py_ssize_t at = 0
     cdef dict out = fields
     cdef dict child
     cdef Node inner
     step()
-    for name, value in fields.items():
+    while PyDict_Next(fields, &at, &name, &value):
         step()
-        child = <dict>value
-        if not child or name == SELF:
+        if not <dict>value:
             continue
-        sort = name[:2]
+        child = <dict>value
         inner = None
-        if sort == "f:" and node.is_map:
-            field = node.fields.get(name[2:])
-            inner = <Node>(<tuple>field)[1] if field is not None else node.element
-        elif node.is_list:
+        if node.is_map and is_field(<str>name):
+            found = PyDict_GetItem(node.elements, <object>name)
+            inner = <Node>found if found is not NULL else node.element
+        elif node.is_list and <object>name != SELF:
             inner = node.item
         if inner is None or inner is _deduced or inner is _atomic:
             continue
@@ -118,7 +121,7 @@ cdef dict reconcile_children(Node node, dict fields):
         if changed is not child:
             if out is fields:
                 out = dict(fields)
-            out[name] = changed
+            out[<object>name] = changed
     return out
 
 

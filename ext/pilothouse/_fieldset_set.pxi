@@ -39,7 +39,7 @@ cdef dict read(dict fields):
         step()
         name, inner = <object>key, <object>value
         if name == SELF:
-            if out is None and inner != LEAF:
+            if out is None and (inner or type(inner) is not dict):
                 out = first_of(fields, same)   # Go skips whatever is there
             if out is not None:
                 out[SELF] = LEAF
@@ -149,11 +149,19 @@ cdef list in_parts(list names, object key):
     return list(_merge(*parts, key=key))
 
 
+cdef inline bint is_less(str one, str other) except -1:
+    cdef int found
+    if PyUnicode_IS_ASCII(one) and PyUnicode_IS_ASCII(other):
+        found = memcmp(PyUnicode_1BYTE_DATA(one), PyUnicode_1BYTE_DATA(other), min(len(one), len(other)))
+        return found < 0 or found == 0 and len(one) < len(other)
+    return PyUnicode_Compare(one, other) < 0
+
+
 cdef bint precedes(str one, str other) except -1:
     """Whether an element, or the set's own membership, is sorted before another element."""
     cdef Py_UCS4 first = PyUnicode_READ_CHAR(one, 0)
     if PyUnicode_READ_CHAR(other, 0) == u"f":
-        return first == u"." or first == u"f" and PyUnicode_Compare(one, other) < 0
+        return first == u"." or first == u"f" and is_less(one, other)
     return first == u"." or first == u"f" or comes_before(one, other)
 
 
