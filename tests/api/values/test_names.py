@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pilothouse._names import Shape
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors
+from pilothouse.api.values.patterns import Pattern
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "0-9", "a" * 253, "x--y.z"])
@@ -177,7 +178,7 @@ def test_a_shape_passes_only_what_the_rule_passes(rule: Any, text: str) -> None:
 @pytest.mark.parametrize("rule", WITH_SHAPE, ids=lambda rule: rule.__name__)
 def test_the_rule_is_not_asked_about_usual_names(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names._Pattern, "check", None)
-    monkeypatch.setattr(names.Pattern, "fullmatch", None)
+    monkeypatch.setattr(Pattern, "fullmatch", None)
     assert rule("abc") == []
 
 

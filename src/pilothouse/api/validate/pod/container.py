@@ -84,7 +84,7 @@ _ephemeral_containers = rules.table("api.core.v1.PodSpec")("""
 """)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Surroundings:
     """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
 

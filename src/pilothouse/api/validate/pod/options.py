@@ -2,6 +2,7 @@
 (podutil.GetValidationOptionsFromPodSpecAndMeta)."""
 
 from dataclasses import dataclass, field
+from itertools import product
 
 from pilothouse.api.validate import common, resources
 from pilothouse.api.validate.paths import has_backsteps
@@ -33,7 +34,12 @@ class PodOptions:
     old_ips: frozenset[str] = field(default_factory=frozenset)
 
 
-NEW = PodOptions()
+_NEW = {
+    (is_pod, privileged): PodOptions(is_pod, privileged)
+    for is_pod, privileged in product((False, True), repeat=2)
+}
+"""The options for a new spec, by the first two of them."""
+NEW = _NEW[False, False]
 
 
 def options_for(
@@ -45,7 +51,7 @@ def options_for(
 ) -> PodOptions:
     """The options for a spec that replaces `old_spec`; without one, those for a new spec."""
     if not old_spec:
-        return PodOptions(is_pod=is_pod, allow_privileged=policy.allow_privileged)
+        return _NEW[is_pod, policy.allow_privileged]
     affinity = old_spec.get("affinity") or {}
     dns, aliases = old_spec.get("dnsConfig") or {}, old_spec.get("hostAliases") or ()
     return PodOptions(

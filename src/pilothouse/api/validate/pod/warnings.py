@@ -189,8 +189,11 @@ def _container(container: Object, path: str) -> Iterator[str]:
             amount = (resources.get(member) or {}).get(name)
             if amount is not None and not is_whole(amount):
                 yield from fractional_warning(f"{path}.resources.{member}", resources[member], name)
+    variables = container.get("env") or ()
+    if len({variable.get("name", "") for variable in variables}) == len(variables):
+        return
     seen: set[str] = set()
-    for i, variable in enumerate(container.get("env") or ()):
+    for i, variable in enumerate(variables):
         name = variable.get("name", "")
         if name not in seen:
             seen.add(name)
