@@ -16,7 +16,7 @@ from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
 from pilothouse.registry import node_ports, repair
 from pilothouse.registry.catalog import Catalog
-from pilothouse.storage.keys import ROOT
+from pilothouse.storage import keys
 
 RANGES = {
     f"{node_ports.PREFIX}serviceips": "serviceipallocations",
@@ -84,16 +84,4 @@ def resources_by_key(catalog: Catalog) -> Callable[[str], str]:
     """Returns a function from a key to the resource it belongs to (`secrets`, `deployments.apps`),
     "" for none."""
     prefixes = {r.key_prefix: r.group_resource for r in catalog.all() if not r.virtual and r.storage is None}
-
-    def resource_of(key: str) -> str:
-        first = key.find("/", len(ROOT)) + 1
-        second = key.find("/", first) + 1 if first else 0
-        if second:
-            name = prefixes.get(key[:second])
-            if name is None and "." in key[len(ROOT) : first]:  # a custom resource
-                name = f"{key[first : second - 1]}.{key[len(ROOT) : first - 1]}"
-            if name is not None:
-                return name
-        return prefixes.get(key[:first]) or RANGES.get(key, "")
-
-    return resource_of
+    return keys.resources(prefixes, RANGES)

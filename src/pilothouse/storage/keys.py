@@ -1,9 +1,10 @@
-"""The root of all keys, and the continue tokens that name a place among the keys."""
+"""The root of all keys, their resources, and the continue tokens that name a place among the keys."""
 
 import base64
 import json
 import posixpath
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 PREFIX = "/registry"
@@ -14,6 +15,26 @@ INVALID = "continue key is not valid"
 VERSION = "meta.k8s.io/v1"
 ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 MAX_INT64 = (1 << 63) - 1
+
+
+def resources(prefixes: Mapping[str, str], others: Mapping[str, str]) -> Callable[[str], str]:
+    """Returns a function from a key to the resource it belongs to, "" for none; it asks nobody above.
+
+    prefixes: those of the keys of each resource. others: single keys.
+    """
+
+    def resource_of(key: str) -> str:
+        first = key.find("/", len(ROOT)) + 1
+        second = key.find("/", first) + 1 if first else 0
+        if second:
+            name = prefixes.get(key[:second])
+            if name is None and "." in key[len(ROOT) : first]:  # a custom resource
+                name = f"{key[first : second - 1]}.{key[len(ROOT) : first - 1]}"
+            if name is not None:
+                return name
+        return prefixes.get(key[:first]) or others.get(key, "")
+
+    return resource_of
 
 
 def encode_continue(last_key: str, prefix: str, revision: int, among: str = "") -> str:
