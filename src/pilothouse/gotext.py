@@ -30,7 +30,8 @@ def value(data: Any) -> str:
 
 def type_name(data: Any) -> str:
     """Name a value's type as Go's %T does."""
-    return next(name for kind, name in TYPES.items() if isinstance(data, kind))
+    usual = TYPES.get(type(data))
+    return next(name for kind, name in TYPES.items() if isinstance(data, kind)) if usual is None else usual
 
 
 QUOTED, BEGINNING = 1024, 128

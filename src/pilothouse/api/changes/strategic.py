@@ -6,6 +6,7 @@ Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimit
 
 from collections import deque
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from pilothouse import errors, gotext
@@ -279,7 +280,9 @@ def check_shape(value: Any, type: Type | None) -> None:
         if not isinstance(value, dict):
             raise ValueError(f"cannot restore struct from: {_reflect_kind(value)}")
         for name, member in _members(type):
-            check_shape(value.get(name), member.type)
+            inner = value.get(name)
+            if inner is not None:
+                check_shape(inner, member.type)
     elif kind == "bytes":
         _check_bytes(value)
     elif kind == "map":
@@ -293,7 +296,8 @@ def check_shape(value: Any, type: Type | None) -> None:
         for item in value:
             check_shape(item, type.items)
     elif kind in _SCALARS:
-        _check_scalar(value, type)
+        if value.__class__ is not _USUAL[kind]:
+            _check_scalar(value, type)
     elif kind in _OWN:
         try:
             codec.decode_value(value, type)
@@ -335,6 +339,9 @@ _OWN = frozenset(("time", "microtime", "quantity", "duration", "intorstring"))
 """Kinds whose Go types decode themselves."""
 
 _SCALARS = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64", "number": "float64"}
+
+_USUAL = {"string": str, "bool": bool, "int32": int, "int64": int, "number": float}
+"""The type of nearly all values."""
 
 
 def _reflect_kind(value: Any) -> str:
@@ -418,14 +425,14 @@ def _kind(value: Any) -> type:
 def _element_kind(*lists: List) -> type:
     """The common type of all elements; upstream panics if the first is null."""
     found: type | None = None
-    for item in (item for one in lists for item in one):
+    for item in chain.from_iterable(lists):
         if found is None:
             if item is None:
                 raise errors.InternalError(PANIC)
             if isinstance(item, list):
                 raise errors.Unprocessable("lists of lists are not supported", details={})
-            found = _kind(item)
-        elif _kind(item) is not found:
+            found = type(item)
+        elif type(item) is not found:
             raise errors.Unknown(f"list element types are not identical: {gotext.value(list(lists))}")
     if found is None:
         raise errors.Unknown("no elements in any of the given slices")
