@@ -186,6 +186,13 @@ def entry(manager: Any, operation: Any, fields: Any, time: str = "2026-01-01T00:
     }
 
 
+def test_the_empty_object_of_a_type_stays_as_it_is() -> None:
+    first = write(None, thing({"a": "1"}, uid=""))
+    assert write(None, thing({"a": "1"}, uid="")) == first
+    assert managed.blank(TYPE) is managed.blank(TYPE)
+    assert managed.blank(TYPE) == managed.zero(TYPE)
+
+
 @pytest.mark.parametrize("operation", ["Update", "Apply"])
 def test_many_managers_take_linear_time(operation: str) -> None:
     """Many entries are sent, and much of the object is gone at the same time."""

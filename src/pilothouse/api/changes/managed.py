@@ -70,6 +70,10 @@ class Entry:
         other writes make one per version."""
         return identity(self.manager, self.operation, self.api_version, self.subresource)
 
+    def holding(self, fields: Set) -> "Entry":
+        """The same entry with other fields."""
+        return Entry(self.manager, self.operation, self.api_version, self.subresource, self.time, fields)
+
     def encode(self) -> Object:
         out = {"manager": self.manager, "operation": self.operation, "apiVersion": self.api_version}
         if not self.manager:
@@ -131,7 +135,7 @@ def decode(encoded: list[Object] | None) -> Entries:
             one.get("time") or "",
             fieldset.parse(one.get("fieldsV1")),
         )
-        out[entry.identity] = entry
+        out[identity(entry.manager, entry.operation, entry.api_version, entry.subresource)] = entry
     return out
 
 
@@ -171,7 +175,7 @@ class Tracker:
         if not own:
             return
         entry = Entry(manager or "unknown", UPDATE, self.api_version, self.subresource, self.now, own)
-        key = entry.identity
+        key = identity(entry.manager, UPDATE, self.api_version, self.subresource)
         previous = entries.get(key)
         if previous is not None:
             entry.fields = fieldset.union(own, previous.fields)
@@ -183,7 +187,9 @@ class Tracker:
         """The sets (added, modified, removed) without the paths in `reset`."""
         added, modified, removed = fieldset.compare(type, old, new)
         if self.reset:
-            added, modified, removed = self.filtered(added), self.filtered(modified), self.filtered(removed)
+            added = added and self.filtered(added)
+            modified = modified and self.filtered(modified)
+            removed = removed and self.filtered(removed)
         return added, modified, removed
 
     def filtered(self, fields: Set) -> Set:
@@ -242,7 +248,7 @@ class Tracker:
         if not left:
             del entries[key]
         elif left is not entry.fields:
-            entries[key] = replace(entry, fields=left)
+            entries[key] = entry.holding(left)
 
     def reconcile(self, entries: Entries) -> None:
         """Make entries own an atomic field as a whole if it was granular when they were written."""
@@ -253,7 +259,7 @@ class Tracker:
                 continue
             fields = fieldset.reconcile(other[0], entry.fields)
             if fields is not entry.fields:
-                entries[key] = replace(entry, fields=fields)
+                entries[key] = entry.holding(fields)
 
 
 def _check_converted(type: Type, obj: Object, which: str) -> None:
@@ -328,7 +334,7 @@ def _base(live: list[Object] | None, sent: list[Object] | None, subresource: str
         except FieldError:
             pass
     try:
-        return decode(live)
+        return decode(live) if live else {}
     except FieldError:
         return {}
 
