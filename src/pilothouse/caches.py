@@ -194,7 +194,8 @@ class Cache(dict[K, V | None]):
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, unless it is too large."""
-        self.drop(key)
+        if key in self or key in self._older:
+            self.drop(key)
         size = self._size(key, value)
         if size <= ENTRY + self._largest:
             self._add(key, value, size)

@@ -44,7 +44,8 @@ class ServiceAccount(Plugin):
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             a.changed("spec.imagePullSecrets")
             spec["imagePullSecrets"] = [dict(ref) for ref in account["imagePullSecrets"]]
-        _enforce(a, account, spec)
+        if account["metadata"].get("annotations"):
+            _enforce(a, account, spec)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -52,12 +53,14 @@ class ServiceAccount(Plugin):
         if a.operation == "CREATE" and _is_mirror(a.obj):
             _check_mirror(a, spec)
             return
-        _enforce(a, _account(a, spec.get("serviceAccountName") or DEFAULT), spec)
+        account = _account(a, spec.get("serviceAccountName") or DEFAULT)
+        if account["metadata"].get("annotations"):
+            _enforce(a, account, spec)
 
 
 def _enforce(a: AdmissionAttributes, account: Object, spec: Object) -> None:
     """Hold a pod to the secrets that its account lists, where the account says so."""
-    if (account["metadata"].get("annotations") or {}).get(ENFORCE) in TRUE:
+    if account["metadata"]["annotations"].get(ENFORCE) in TRUE:
         _limit_secrets(a, account, spec)
 
 

@@ -64,7 +64,8 @@ class Store:
             for key, error in self.cacher.unreadable.items():
                 if key.startswith(prefix):
                     raise unavailable(error.in_list())
-        return self.cache(resource)
+        cache = self._caches.get(resource.key_prefix)
+        return self.cache(resource) if cache is None else cache
 
     def get(self, resource: Resource, key: str) -> Entry | None:
         """The newest cached state of an object; InternalError when what is stored cannot be read."""

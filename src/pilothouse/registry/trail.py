@@ -64,12 +64,8 @@ class Trail:
             steps.append((phase, plugin, seconds))
             return
         verdict, text = ("", "") if error is None else ("refused", cut(str(error)))
-        steps.append((phase, plugin, seconds, "", "", verdict, text, self._taken()))
-
-    def _taken(self) -> tuple[str, ...]:
-        """The paths that were changed since the last step."""
-        changed, self.changed = self.changed, []
-        return tuple(dict.fromkeys(changed))[:PATHS]
+        changed, self.changed = tuple(dict.fromkeys(self.changed))[:PATHS], []
+        steps.append((phase, plugin, seconds, "", "", verdict, text, changed))
 
     def called(
         self,
@@ -83,7 +79,8 @@ class Trail:
         changed: tuple[str, ...] = (),
     ) -> None:
         """A webhook was called, or a policy evaluated."""
-        changed = changed or self._taken()
+        if not changed:
+            changed, self.changed = tuple(dict.fromkeys(self.changed))[:PATHS], []
         if len(self.steps) < MOST:
             self.steps.append((phase, plugin, seconds, name, by, verdict, cut(text), changed, perf_counter()))
 

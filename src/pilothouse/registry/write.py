@@ -76,6 +76,10 @@ class Written:
     changed: bool = True
 
 
+def _unnoted(stage: str) -> None:
+    """Nobody will ask."""
+
+
 class Write:
     """One write of one object.
 
@@ -96,6 +100,7 @@ class Write:
         "context",
         "in_place",
         "manager",
+        "mark",
         "resource",
         "store",
         "strategy",
@@ -121,6 +126,8 @@ class Write:
         self.store = store
         self.resource = resource
         self.context = context
+        self.mark = _unnoted if context.trail is None else context.trail.mark
+        """Notes that a stage of the write has ended."""
         self.strategy = strategy if strategy is not None else resource.strategy
         self.admission = admission
         self.manager = manager
@@ -153,12 +160,6 @@ class Write:
             context.work,
             trail=context.trail,
         )
-
-    def mark(self, stage: str) -> None:
-        """Note that a stage of the write has ended."""
-        trail = self.context.trail
-        if trail is not None:
-            trail.mark(stage)
 
     # Steps
 
@@ -264,7 +265,7 @@ class Write:
         attributes.obj, attributes.old = obj, old
         if not self.context.name:
             attributes.name = obj["metadata"].get("name", "")
-        if not self.shows_rules_form:
+        if self._before_rules is not None or self.view is not None:
             attributes.pending = self._present
         await self.admission.validate(attributes)
         attributes.pending = None

@@ -190,7 +190,7 @@ class MemoryStorage:
                 del self._current[op.key]
                 del self._keys[bisect_left(self._keys, op.key)]
             else:
-                lease = self._expiry.deadline(op.ttl)
+                lease = self._expiry.deadline(op.ttl) if op.ttl else 0
                 value = compact(op.value)
                 kv = KeyValue(op.key, value, revision, prev.create if prev else revision, lease)
                 self._current[op.key] = kv

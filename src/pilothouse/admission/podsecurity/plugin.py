@@ -112,10 +112,11 @@ class PodSecurity(Plugin):
             raise errors.InternalError(
                 f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
             )
-        policy, problems = namespace_policy(labels_of(namespace), self.configuration.defaults)
+        labels = namespace["metadata"].get("labels")
+        policy, problems = namespace_policy(labels, self.configuration.defaults)
         if policy.free and not problems:
             a.annotations[PREFIX + "enforce-policy"] = "privileged:latest"
-            self._count(a, "allow", policy.enforce, "enforce")
+            self._metrics.pod_security_evaluations.inc("allow", "enforce", PRIVILEGED, "latest", *_labels(a))
             return
         if a.operation == "UPDATE" and a.old is not None and not _is_significant(a.obj, a.old):
             return

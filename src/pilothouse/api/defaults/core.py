@@ -63,15 +63,17 @@ def pull_policy(image: str) -> str:
 
 def pod(obj: Object) -> None:
     spec = obj["spec"]
-    for container in each(spec, "containers", "initContainers"):
-        limits = container["resources"].get("limits")
-        if limits:
-            requests = container["resources"].setdefault("requests", {})
-            for name, amount in limits.items():
-                requests.setdefault(name, amount)
+    for member in ("containers", "initContainers"):
+        for container in spec.get(member) or ():
+            limits = container["resources"].get("limits")
+            if limits:
+                requests = container["resources"].setdefault("requests", {})
+                for name, amount in limits.items():
+                    requests.setdefault(name, amount)
     if spec.get("resources") is not None:
         pod_resources.default_pod_level(spec)
-    fill(spec, enableServiceLinks=True)
+    if spec.get("enableServiceLinks") is None:
+        spec["enableServiceLinks"] = True
     if spec.get("hostNetwork"):
         for container in each(spec, "containers", "initContainers"):
             for port in each(container, "ports"):
@@ -88,17 +90,22 @@ def pod_spec(spec: Object) -> None:
     fill_empty(spec, dnsPolicy="ClusterFirst", restartPolicy="Always", schedulerName="default-scheduler")
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
-    fill(spec, terminationGracePeriodSeconds=30)
+    if spec.get("terminationGracePeriodSeconds") is None:
+        spec["terminationGracePeriodSeconds"] = 30
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    for container in each(spec, "containers", "initContainers", "ephemeralContainers"):
-        _container(container)
+    for member in ("containers", "initContainers", "ephemeralContainers"):
+        for container in spec.get(member) or ():
+            _container(container)
 
 
 def _container(container: Object) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
-    fill_empty(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
+    if not container.get("terminationMessagePath"):
+        container["terminationMessagePath"] = "/dev/termination-log"
+    if not container.get("terminationMessagePolicy"):
+        container["terminationMessagePolicy"] = "File"
     for variable in container.get("env") or ():
         if variable.get("valueFrom"):
             _field_reference(variable["valueFrom"].get("fieldRef"))

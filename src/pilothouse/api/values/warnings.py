@@ -26,7 +26,9 @@ class Warnings:
 
     def add(self, text: str) -> None:
         """Keep a text, unless it contains control characters, is a repetition, or exceeds the limits."""
-        if self.full or not text or text in self._texts or (not text.isprintable() and _CONTROL.search(text)):
+        if self._given > TOTAL_LIMIT and self._shown >= TOTAL_LIMIT:
+            return
+        if not text or text in self._texts or (not text.isprintable() and _CONTROL.search(text)):
             return
         self._texts[text] = None
         self._given += len(text)

@@ -136,7 +136,8 @@ _spec = rules.table("api.core.v1.PodSpec")("""
     nodeSelector                        labels
     @security-context
     affinity+                           affinity
-    @dns-config
+    if dnsConfig given or dnsPolicy == None
+      @dns-config
     readinessGates[]
       conditionType                     qualified-name
     schedulingGates                     scheduling-gates

@@ -145,7 +145,7 @@ def validate_volumes(
         _name(volume, pod_name, f"{at}.name", found)
         if name in valid:
             found.duplicate(f"{at}.name", name)
-        if found:
+        if found.causes:
             errs.extend(found)
         else:
             valid[name] = volume

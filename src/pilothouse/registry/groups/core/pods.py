@@ -217,7 +217,7 @@ def grace_period(pod: Object, asked: int | None) -> int:
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
     policy = pod_policy(ctx)
     validate_pod(pod, errs, policy)
-    if not errs:
+    if not errs.causes:
         policy.remember_valid(pod)
 
 
