@@ -11,12 +11,12 @@ from calls import Traced
 
 PROGRAM = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
 MOST = {
-    "get": Traced(43, 22, 0, 2),
-    "create": Traced(629, 94, 8, 6),
-    "update": Traced(402, 75, 8, 10),
-    "merge-patch": Traced(420, 77, 8, 10),
-    "apply": Traced(434, 77, 8, 10),
-    "delete": Traced(215, 50, 6, 8),
+    "get": Traced(42, 22, 0, 2),
+    "create": Traced(350, 90, 5, 6),
+    "update": Traced(252, 75, 6, 10),
+    "merge-patch": Traced(271, 77, 7, 10),
+    "apply": Traced(280, 75, 7, 10),
+    "delete": Traced(206, 50, 5, 8),
 }
 SLACK = 4
 """Calls and files that timers may add which run meanwhile."""
