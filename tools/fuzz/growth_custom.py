@@ -254,44 +254,47 @@ def removal(size: int) -> list[bytes]:
     return [http("DELETE", f"{DEFINITIONS}/fgrown.fuzz.example.com")]
 
 
+GROWN: dict[str, tuple[str, Filler]] = {
+    "properties": ("schema", lambda n: b'{"type":"object","properties":' + numbered(b'"k\\u0000":{"type":"string"}', b"{", b"}")(n) + b"}"),
+    "enum": ("schema", lambda n: b'{"type":"string","enum":' + numbered(b'"k\\u0000"')(n) + b"}"),
+    "enum and default": ("schema", lambda n: b'{"type":"string","default":"x","enum":' + numbered(b'"k\\u0000"')(n) + b"}"),
+    "same enum": ("schema", lambda n: b'{"type":"string","enum":' + repeated(b'"k"')(n) + b"}"),
+    "required": ("schema", lambda n: b'{"type":"object","properties":{"k":{"type":"string"}},"required":' + numbered(b'"k\\u0000"')(n) + b"}"),
+    "default text": ("schema", lambda n: b'{"type":"string","default":' + text("a")(n) + b"}"),
+    "default list": ("schema", lambda n: b'{"type":"array","items":{"type":"string"},"default":' + numbered(b'"k\\u0000"')(n) + b"}"),
+    "default set": ("schema", lambda n: b'{"type":"array","x-kubernetes-list-type":"set","items":{"type":"string"},"default":' + numbered(b'"k\\u0000"')(n) + b"}"),
+    "default objects": ("schema", lambda n: b'{"type":"array","items":{"type":"object","properties":{"a":{"type":"string"}}},"default":' + numbered(b'{"a":"k\\u0000"}')(n) + b"}"),
+    "pattern": ("schema", lambda n: b'{"type":"string","pattern":' + text("a+")(n) + b"}"),
+    "pattern groups": ("schema", lambda n: b'{"type":"string","pattern":' + text("(a)")(n) + b"}"),
+    "pattern open": ("schema", lambda n: b'{"type":"string","pattern":' + text("(")(n) + b"}"),
+    "pattern counts": ("schema", lambda n: b'{"type":"string","pattern":' + text("a{100}")(n) + b"}"),
+    "pattern ors": ("schema", lambda n: b'{"type":"string","pattern":' + text("a|")(n) + b"}"),
+    "format": ("schema", lambda n: b'{"type":"string","format":' + text("a-")(n) + b"}"),
+    "description": ("schema", lambda n: b'{"type":"string","description":' + text("\n")(n) + b"}"),
+    "all of": ("schema", lambda n: b'{"type":"string","allOf":' + numbered(b'{"pattern":"^k\\u0000"}')(n) + b"}"),
+    "any of": ("schema", lambda n: b'{"type":"string","default":"k","anyOf":' + numbered(b'{"pattern":"^k\\u0000"}')(n) + b"}"),
+    "rules": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":' + numbered(b'{"rule":"self != \'\\u0000\'"}')(n) + b"}"),
+    "long rule": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":[{"rule":' + text("self == '' || ")(n) + b"}]}"),
+    "long message": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":[{"rule":"true","message":' + text("a ")(n) + b"}]}"),
+    "long path": ("schema", lambda n: b'{"type":"object","properties":{"b":{"type":"string"}},"x-kubernetes-validations":[{"rule":"true","fieldPath":' + text("['")(n) + b"}]}"),
+    "keys": ("schema", lambda n: b'{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":' + numbered(b'"k\\u0000"')(n) + b',"items":{"type":"object"}}'),
+    "items list": ("schema", lambda n: b'{"type":"array","items":' + repeated(b'{"type":"string"}')(n) + b"}"),
+    "unknown": ("schema", lambda n: b'{"type":"string",' + numbered(b'"k\\u0000":1', b"", b"")(n) + b"}"),
+    "deep apart": ("schema", lambda n: b'{"type":"object","properties":' + numbered(b'"k\\u0000":' + b'{"type":"object","properties":{"a":' * 10 + b'{"type":"string"}' + b"}}" * 10, b"{", b"}")(n) + b"}"),
+    "columns": ("additionalPrinterColumns", numbered(b'{"name":"k\\u0000","type":"string","jsonPath":".a"}')),
+    "same columns": ("additionalPrinterColumns", repeated(b'{"name":"k","type":"string","jsonPath":".a"}')),
+    "long column": ("additionalPrinterColumns", lambda n: b'[{"name":"k","type":"string","jsonPath":' + text(".a")(n) + b"}]"),
+    "open column": ("additionalPrinterColumns", lambda n: b'[{"name":"k","type":"string","jsonPath":' + text("['")(n) + b"}]"),
+    "selectable": ("selectableFields", numbered(b'{"jsonPath":".k\\u0000"}')),
+    "same selectable": ("selectableFields", repeated(b'{"jsonPath":".a"}')),
+    "long selectable": ("selectableFields", lambda n: b'[{"jsonPath":' + text(".a")(n) + b"}]"),
+}  # fmt: skip
+"""The member of a version, and what it grows by; members of `schema` are the schema of one property."""
+
+
 def definitions() -> Iterator[Case]:
     """Definitions with a great deal of one keyword."""
-    grown: dict[str, tuple[str, Filler]] = {
-        "properties": ("schema", lambda n: b'{"type":"object","properties":' + numbered(b'"k\\u0000":{"type":"string"}', b"{", b"}")(n) + b"}"),
-        "enum": ("schema", lambda n: b'{"type":"string","enum":' + numbered(b'"k\\u0000"')(n) + b"}"),
-        "enum and default": ("schema", lambda n: b'{"type":"string","default":"x","enum":' + numbered(b'"k\\u0000"')(n) + b"}"),
-        "same enum": ("schema", lambda n: b'{"type":"string","enum":' + repeated(b'"k"')(n) + b"}"),
-        "required": ("schema", lambda n: b'{"type":"object","properties":{"k":{"type":"string"}},"required":' + numbered(b'"k\\u0000"')(n) + b"}"),
-        "default text": ("schema", lambda n: b'{"type":"string","default":' + text("a")(n) + b"}"),
-        "default list": ("schema", lambda n: b'{"type":"array","items":{"type":"string"},"default":' + numbered(b'"k\\u0000"')(n) + b"}"),
-        "default set": ("schema", lambda n: b'{"type":"array","x-kubernetes-list-type":"set","items":{"type":"string"},"default":' + numbered(b'"k\\u0000"')(n) + b"}"),
-        "default objects": ("schema", lambda n: b'{"type":"array","items":{"type":"object","properties":{"a":{"type":"string"}}},"default":' + numbered(b'{"a":"k\\u0000"}')(n) + b"}"),
-        "pattern": ("schema", lambda n: b'{"type":"string","pattern":' + text("a+")(n) + b"}"),
-        "pattern groups": ("schema", lambda n: b'{"type":"string","pattern":' + text("(a)")(n) + b"}"),
-        "pattern open": ("schema", lambda n: b'{"type":"string","pattern":' + text("(")(n) + b"}"),
-        "pattern counts": ("schema", lambda n: b'{"type":"string","pattern":' + text("a{100}")(n) + b"}"),
-        "pattern ors": ("schema", lambda n: b'{"type":"string","pattern":' + text("a|")(n) + b"}"),
-        "format": ("schema", lambda n: b'{"type":"string","format":' + text("a-")(n) + b"}"),
-        "description": ("schema", lambda n: b'{"type":"string","description":' + text("\n")(n) + b"}"),
-        "all of": ("schema", lambda n: b'{"type":"string","allOf":' + numbered(b'{"pattern":"^k\\u0000"}')(n) + b"}"),
-        "any of": ("schema", lambda n: b'{"type":"string","default":"k","anyOf":' + numbered(b'{"pattern":"^k\\u0000"}')(n) + b"}"),
-        "rules": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":' + numbered(b'{"rule":"self != \'\\u0000\'"}')(n) + b"}"),
-        "long rule": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":[{"rule":' + text("self == '' || ")(n) + b"}]}"),
-        "long message": ("schema", lambda n: b'{"type":"string","x-kubernetes-validations":[{"rule":"true","message":' + text("a ")(n) + b"}]}"),
-        "long path": ("schema", lambda n: b'{"type":"object","properties":{"b":{"type":"string"}},"x-kubernetes-validations":[{"rule":"true","fieldPath":' + text("['")(n) + b"}]}"),
-        "keys": ("schema", lambda n: b'{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":' + numbered(b'"k\\u0000"')(n) + b',"items":{"type":"object"}}'),
-        "items list": ("schema", lambda n: b'{"type":"array","items":' + repeated(b'{"type":"string"}')(n) + b"}"),
-        "unknown": ("schema", lambda n: b'{"type":"string",' + numbered(b'"k\\u0000":1', b"", b"")(n) + b"}"),
-        "deep apart": ("schema", lambda n: b'{"type":"object","properties":' + numbered(b'"k\\u0000":' + b'{"type":"object","properties":{"a":' * 10 + b'{"type":"string"}' + b"}}" * 10, b"{", b"}")(n) + b"}"),
-        "columns": ("additionalPrinterColumns", numbered(b'{"name":"k\\u0000","type":"string","jsonPath":".a"}')),
-        "same columns": ("additionalPrinterColumns", repeated(b'{"name":"k","type":"string","jsonPath":".a"}')),
-        "long column": ("additionalPrinterColumns", lambda n: b'[{"name":"k","type":"string","jsonPath":' + text(".a")(n) + b"}]"),
-        "open column": ("additionalPrinterColumns", lambda n: b'[{"name":"k","type":"string","jsonPath":' + text("['")(n) + b"}]"),
-        "selectable": ("selectableFields", numbered(b'{"jsonPath":".k\\u0000"}')),
-        "same selectable": ("selectableFields", repeated(b'{"jsonPath":".a"}')),
-        "long selectable": ("selectableFields", lambda n: b'[{"jsonPath":' + text(".a")(n) + b"}]"),
-    }  # fmt: skip
-    for name, (member, fill) in grown.items():
+    for name, (member, fill) in GROWN.items():
         made = definition("grown", {"type": "string"})
         version = made["spec"]["versions"][0]
         if member == "schema":

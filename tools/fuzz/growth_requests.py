@@ -1,5 +1,6 @@
 """Cases without a body: long paths, queries and headers, of an administrator and of an anonymous user."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 from fuzz.growth import Case, http
@@ -251,19 +252,20 @@ def queries(user: str = "admin") -> Iterator[Case]:
                 yield _case(f"{user or 'nobody'} {way} ?{parameter}: many {name}", make(selector))
 
 
+def _with_headers(user: str, lines: Callable[[int], str]) -> Callable[[int], bytes]:
+    """A GET with headers that grow."""
+
+    def make(size: int) -> bytes:
+        token = f"authorization: Bearer {user}\r\n" if user else ""
+        return f"GET {MAPS} HTTP/1.1\r\n{token}{lines(size)}\r\n".encode("latin-1")
+
+    return make
+
+
 def headers(user: str = "admin") -> Iterator[Case]:
     """Every header with long values; many headers."""
     who = user or "nobody"
-
-    def raw(
-        lines: Callable[[int], str], method: str = "GET", path: str = MAPS, body: str = ""
-    ) -> Callable[[int], bytes]:
-        def make(size: int) -> bytes:
-            token = f"authorization: Bearer {user}\r\n" if user else ""
-            length = f"content-length: {len(body)}\r\n" if body else ""
-            return f"{method} {path} HTTP/1.1\r\n{token}{length}{lines(size)}\r\n{body}".encode("latin-1")
-
-        return make
+    raw = functools.partial(_with_headers, user)
 
     for name in HEADERS:
         for value, unit in HEADER_VALUES.items():

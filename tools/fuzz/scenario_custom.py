@@ -32,6 +32,29 @@ def schema(mutation: Mutation, depth: int = 0, odd: float = 0.1) -> Object:
     )
     if depth > 2 and kind in ("object", "array", "map"):
         kind = "string"
+    out = _typed(mutation, kind, depth, odd)
+    if mutation.odds(0.1):
+        out["nullable"] = True
+    if mutation.odds(odd):
+        out["default"] = mutation.some((valued(mutation, out), *JUNK))
+    elif kind in DEFAULTS and mutation.odds(0.15):
+        out["default"] = DEFAULTS[kind]
+    if mutation.odds(odd):
+        out["x-kubernetes-validations"] = [
+            {"rule": mutation.some(RULES), **mutation.some(({}, {"message": "m"}, {"optionalOldSelf": True}))}
+        ]
+    elif kind in SAFE_RULES and mutation.odds(0.1):
+        out["x-kubernetes-validations"] = [{"rule": SAFE_RULES[kind]}]
+    if mutation.odds(odd):
+        out[mutation.some(("anyOf", "allOf", "oneOf"))] = [
+            {"required": ["a"]},
+            mutation.some(({"minimum": 1}, {"maxLength": 2}, {})),
+        ]
+    return out
+
+
+def _typed(mutation: Mutation, kind: str, depth: int, odd: float) -> Object:
+    """A random schema of a kind, without what may stand in each."""
     out: Object = {"type": kind}
     match kind:
         case "string":
@@ -86,23 +109,6 @@ def schema(mutation: Mutation, depth: int = 0, odd: float = 0.1) -> Object:
                 "x-kubernetes-embedded-resource": True,
                 "x-kubernetes-preserve-unknown-fields": True,
             }
-    if mutation.odds(0.1):
-        out["nullable"] = True
-    if mutation.odds(odd):
-        out["default"] = mutation.some((valued(mutation, out), *JUNK))
-    elif kind in DEFAULTS and mutation.odds(0.15):
-        out["default"] = DEFAULTS[kind]
-    if mutation.odds(odd):
-        out["x-kubernetes-validations"] = [
-            {"rule": mutation.some(RULES), **mutation.some(({}, {"message": "m"}, {"optionalOldSelf": True}))}
-        ]
-    elif kind in SAFE_RULES and mutation.odds(0.1):
-        out["x-kubernetes-validations"] = [{"rule": SAFE_RULES[kind]}]
-    if mutation.odds(odd):
-        out[mutation.some(("anyOf", "allOf", "oneOf"))] = [
-            {"required": ["a"]},
-            mutation.some(({"minimum": 1}, {"maxLength": 2}, {})),
-        ]
     return out
 
 

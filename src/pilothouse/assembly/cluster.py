@@ -175,23 +175,7 @@ def _wired(
     resolver = resolver_for(config.outbound, registry.readers)
     services = services_for(config.objects, registry, host.caches)
     access = _access(host, named, registry, services, signer, opened)
-    admission = chain_of(
-        config.admission,
-        config.authorization.modes,
-        access.authorizer,
-        registry.catalog,
-        services,
-        clients,
-        resolver,
-        metrics.add(AdmissionMetrics()),
-        host.offload.turns,
-        reloads,
-    )
-    opened.on_close("admission plugins", admission.close)
-    services.companions = companions_for(registry, services, admission)
-    quotas = ledger_of(admission)
-    quotas.follow(client_for(registry, services, SERVER))
-    opened.on_close("charges to quotas", quotas.close)
+    admission, quotas = _admission(host, registry, services, access, resolver, opened)
     metrics.add(services.addresses.metrics)
     metrics.add(services.node_ports.metrics)
     handlers = Handlers(
@@ -234,6 +218,35 @@ def _wired(
         resolver=resolver,
         handlers=handlers,
     )
+
+
+def _admission(
+    host: Host,
+    registry: Registry,
+    services: Services,
+    access: Access,
+    resolver: ServiceResolver,
+    opened: Opened,
+) -> tuple[Chain, Ledger]:
+    """The plugins that change and judge writes, and what quotas have been charged."""
+    admission = chain_of(
+        host.config.admission,
+        host.config.authorization.modes,
+        access.authorizer,
+        registry.catalog,
+        services,
+        host.clients,
+        resolver,
+        host.metrics.add(AdmissionMetrics()),
+        host.offload.turns,
+        host.reloads,
+    )
+    opened.on_close("admission plugins", admission.close)
+    services.companions = companions_for(registry, services, admission)
+    quotas = ledger_of(admission)
+    quotas.follow(client_for(registry, services, SERVER))
+    opened.on_close("charges to quotas", quotas.close)
+    return admission, quotas
 
 
 def _access(

@@ -129,29 +129,9 @@ class Handlers:
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         explained = config.diagnostics.explained_requests
         self.journal = Journal(explained) if explained else None
-        self.dispatcher = Dispatcher(
-            self.verbs,
-            self.streams,
-            self.actions,
-            catalog,
-            self.discovery,
-            self._nonresource(given),
-            self.responder,
-            Aggregator(
-                self.relay,
-                given.resolver,
-                documents=self.remote_documents,
-                via=self.via,
-                reject_redirects=config.outbound.aggregator_reject_forwarding_redirect,
-            ),
-            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.others_write else None,
-        )
+        self.dispatcher = self._dispatcher(given)
         self.requests = given.metrics.add(RequestMetrics())
-        filters = given.metrics.add(FilterMetrics())
-        authentication = given.metrics.add(AuthenticationMetrics())
-        authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
-        authentication.succeeded.filter = filters.authentication
-        authorization.decided.filter = filters.authorization
+        observer = self._observer(given)
         self.memory = memory_of(config.process, registry, self.widths, given.caches)
         """The limit that has requests wait for memory, once it is started; None where it is not limited."""
         stages = Stages(
@@ -162,15 +142,7 @@ class Handlers:
             dispatcher=self.dispatcher,
             responder=self.responder,
             offload=given.offload,
-            observer=Observer(
-                self.requests,
-                filters,
-                authentication,
-                authorization,
-                given.audit,
-                self.journal,
-                given.tracing,
-            ),
+            observer=observer,
             finder=self.finder,
             standing=self.standing,
             memory=self.memory,
@@ -239,6 +211,43 @@ class Handlers:
         judge = Judge(given.authenticator, self.impersonation, given.authorizer, self.finder)
         metrics = given.metrics.add(StandingMetrics())
         return Standing(judge, metrics, all=options.end_revoked_requests, poll=given.open_requests)
+
+    def _dispatcher(self, given: Inputs) -> Dispatcher:
+        registry = given.registry
+        return Dispatcher(
+            self.verbs,
+            self.streams,
+            self.actions,
+            registry.catalog,
+            self.discovery,
+            self._nonresource(given),
+            self.responder,
+            Aggregator(
+                self.relay,
+                given.resolver,
+                documents=self.remote_documents,
+                via=self.via,
+                reject_redirects=given.config.outbound.aggregator_reject_forwarding_redirect,
+            ),
+            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.others_write else None,
+        )
+
+    def _observer(self, given: Inputs) -> Observer:
+        """The observer of requests. Authentication and authorization are counted as filters, too."""
+        filters = given.metrics.add(FilterMetrics())
+        authentication = given.metrics.add(AuthenticationMetrics())
+        authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
+        authentication.succeeded.filter = filters.authentication
+        authorization.decided.filter = filters.authorization
+        return Observer(
+            self.requests,
+            filters,
+            authentication,
+            authorization,
+            given.audit,
+            self.journal,
+            given.tracing,
+        )
 
     def _nonresource(self, given: Inputs) -> NonResource:
         version = version_info(given.config.api.reported_version)

@@ -153,8 +153,7 @@ class Pipeline:
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
         """Lead a request through its stages; one of which only the head has come (not `whole`) up to
         authorization: None when it may go on, and then nothing may be registered that waits for its end."""
-        stages, request = self.stages, ctx.request
-        observer = stages.observer
+        stages, request, observer = self.stages, ctx.request, self.stages.observer
         begun = False
         try:
             # deadline: the one that the client asks for
@@ -183,8 +182,7 @@ class Pipeline:
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
-            # flow control: room for what takes much memory, its flow schema and priority level, and seats
-            # there: it may have to wait for either
+            # flow control: room for what takes much memory, and seats; it may have to wait for either
             if not self._takes_seats(ctx, whole):
                 await self._stand_in_line(ctx)
                 known = time.perf_counter()

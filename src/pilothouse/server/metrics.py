@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from pilothouse._answers import Service
+from pilothouse._http2 import Shared
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Labels
 from pilothouse.server.listener import Listener
 
@@ -13,26 +15,33 @@ class ConnectionMetrics(Group):
     def __init__(self, listener: Listener) -> None:
         service = listener.http1.service
 
-        def counter(name: str, help: str, value: Callable[[], int]) -> Counter:
-            return Counter(name, help, (), lambda: {(): value()})
-
-        def gauge(name: str, help: str, value: Callable[[], int]) -> Gauge:
-            return Gauge(name, help, (), lambda: {(): value()})
-
-        self.handshake_errors = counter(
+        self.handshake_errors = _counter(
             "apiserver_tls_handshake_errors_total",
             "[ALPHA] TLS handshakes that failed.",
             lambda: listener.handshake_errors,
         )
-        self.accepted = counter(
+        self.accepted = _counter(
             "pilothouse_connections_accepted_total",
             "[ALPHA] Connections whose handshake was completed.",
             lambda: service.accepted,
         )
-        self.open = gauge(
+        self.open = _gauge(
             "pilothouse_connections_open", "[ALPHA] Connections that are open.", lambda: service.open
         )
-        shared = listener.http2.shared
+        self._declare_http2(service, listener.http2.shared)
+        self.unauthenticated = _gauge(
+            "pilothouse_connections_unauthenticated",
+            "[ALPHA] Connections on which no user was authenticated yet.",
+            lambda: listener.unauthenticated,
+        )
+        self.refused = _counter(
+            "pilothouse_connections_refused_total",
+            "[ALPHA] Connections that were closed to make room for others.",
+            lambda: service.refused_connections,
+        )
+        self._declare_requests(service)
+
+    def _declare_http2(self, service: Service, shared: Shared) -> None:
         self.by_protocol = Gauge(
             "pilothouse_connections_open_by_protocol",
             "[ALPHA] Connections that are open, by their version of HTTP.",
@@ -42,12 +51,12 @@ class ConnectionMetrics(Group):
                 ("HTTP/2.0",): len(shared.connections),
             },
         )
-        self.open_streams = gauge(
+        self.open_streams = _gauge(
             "pilothouse_http2_streams_open",
             "[ALPHA] Requests and watches that are open on HTTP/2 connections.",
             lambda: shared.open_streams,
         )
-        self.streams = counter(
+        self.streams = _counter(
             "pilothouse_http2_streams_total",
             "[ALPHA] Requests that were begun on HTTP/2 connections.",
             lambda: shared.streams,
@@ -59,25 +68,17 @@ class ConnectionMetrics(Group):
             ("error",),
             lambda: {(name,): count for name, count in shared.faults.items()},
         )
-        self.unauthenticated = gauge(
-            "pilothouse_connections_unauthenticated",
-            "[ALPHA] Connections on which no user was authenticated yet.",
-            lambda: listener.unauthenticated,
-        )
-        self.refused = counter(
-            "pilothouse_connections_refused_total",
-            "[ALPHA] Connections that were closed to make room for others.",
-            lambda: service.refused_connections,
-        )
-        self.requests = counter(
+
+    def _declare_requests(self, service: Service) -> None:
+        self.requests = _counter(
             "pilothouse_http_requests_total",
             "[ALPHA] HTTP requests that came whole.",
             lambda: service.requests,
         )
-        self.received = counter(
+        self.received = _counter(
             "pilothouse_http_received_bytes_total", "[ALPHA] Bytes received.", lambda: service.bytes_in
         )
-        self.sent = counter(
+        self.sent = _counter(
             "pilothouse_http_sent_bytes_total", "[ALPHA] Bytes sent.", lambda: service.bytes_out
         )
         self.bodies = Counter(
@@ -89,6 +90,14 @@ class ConnectionMetrics(Group):
                 {("bodies",): service.bodies.refused, ("unfinished",): service.unfinished.refused}
             ),
         )
+
+
+def _counter(name: str, help: str, value: Callable[[], int]) -> Counter:
+    return Counter(name, help, (), lambda: {(): value()})
+
+
+def _gauge(name: str, help: str, value: Callable[[], int]) -> Gauge:
+    return Gauge(name, help, (), lambda: {(): value()})
 
 
 def _positive(values: dict[Labels, float]) -> dict[Labels, float]:

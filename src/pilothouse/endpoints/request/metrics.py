@@ -34,6 +34,7 @@ VERBS = {
 
 READ_ONLY = frozenset(("get", "list", "watch"))
 
+PREFIX = "apiserver_request"
 KIND = ("group", "resource")
 SORT = ("component", "group", "resource", "scope", "subresource", "verb", "version")
 """The labels that tell one kind of request from another."""
@@ -49,35 +50,10 @@ class RequestMetrics(Group):
     def __init__(self) -> None:
         timed = ("component", "dry_run", *SORT[1:])
         counted = ("code", *timed[:-2], "system_client", *timed[-2:])
-        prefix = "apiserver_request"
         self.total = Counter(
-            f"{prefix}_total", "[STABLE] Requests by sort and status code.", counted, each=self._totals
+            f"{PREFIX}_total", "[STABLE] Requests by sort and status code.", counted, each=self._totals
         )
-        self.duration = Histogram(
-            f"{prefix}_duration_seconds",
-            "[STABLE] Seconds to answer.",
-            timed,
-            DURATION,
-            each=self._durations,
-            coarse=COARSE_DURATION,
-        )
-        self.sli = Histogram(
-            f"{prefix}_sli_duration_seconds",
-            "[ALPHA] Seconds to answer requests that do not run long.",
-            SORT,
-            SLI_DURATION,
-            each=self._sli_durations,
-            coarse=COARSE_DURATION,
-        )
-        self.slo = Histogram(
-            f"{prefix}_slo_duration_seconds",
-            f"[ALPHA] The same as {prefix}_sli_duration_seconds.",
-            SORT,
-            SLI_DURATION,
-            each=self._sli_durations,
-            coarse=COARSE_DURATION,
-            deprecated="1.27.0",
-        )
+        self._declare_durations(timed)
         self.deprecated = Gauge(
             "apiserver_requested_deprecated_apis",
             "[STABLE] Deprecated APIs that were asked for.",
@@ -93,7 +69,7 @@ class RequestMetrics(Group):
             each=self._sizes,
         )
         self.body_sizes = Histogram(
-            f"{prefix}_body_size_bytes", "[ALPHA] Bytes of request bodies.", (*KIND, "verb"), BODY_SIZES
+            f"{PREFIX}_body_size_bytes", "[ALPHA] Bytes of request bodies.", (*KIND, "verb"), BODY_SIZES
         )
         self.validated = Histogram(
             "field_validation_request_duration_seconds",
@@ -106,6 +82,37 @@ class RequestMetrics(Group):
         self.observe = self._requests.observe
         """Called once for each answered request: info, resource, status code, seconds, bytes of its body,
         bytes sent, headers, query, and the seconds that it has waited for seats and for webhooks."""
+        self._declare_waiting()
+        self._declare_ends()
+
+    def _declare_durations(self, timed: tuple[str, ...]) -> None:
+        self.duration = Histogram(
+            f"{PREFIX}_duration_seconds",
+            "[STABLE] Seconds to answer.",
+            timed,
+            DURATION,
+            each=self._durations,
+            coarse=COARSE_DURATION,
+        )
+        self.sli = Histogram(
+            f"{PREFIX}_sli_duration_seconds",
+            "[ALPHA] Seconds to answer requests that do not run long.",
+            SORT,
+            SLI_DURATION,
+            each=self._sli_durations,
+            coarse=COARSE_DURATION,
+        )
+        self.slo = Histogram(
+            f"{PREFIX}_slo_duration_seconds",
+            f"[ALPHA] The same as {PREFIX}_sli_duration_seconds.",
+            SORT,
+            SLI_DURATION,
+            each=self._sli_durations,
+            coarse=COARSE_DURATION,
+            deprecated="1.27.0",
+        )
+
+    def _declare_waiting(self) -> None:
         self.in_flight = Gauge(
             "apiserver_current_inflight_requests",
             "[STABLE] Requests that wait for something.",
@@ -121,13 +128,15 @@ class RequestMetrics(Group):
         self.long_running = Gauge(
             "apiserver_longrunning_requests", "[STABLE] Open watches and streams.", SORT
         )
+
+    def _declare_ends(self) -> None:
         self.terminations = Counter(
-            f"{prefix}_terminations_total",
+            f"{PREFIX}_terminations_total",
             "[ALPHA] Requests that the server ended to protect itself.",
             ("code", *SORT),
         )
         self.aborts = Counter(
-            f"{prefix}_aborts_total",
+            f"{PREFIX}_aborts_total",
             "[ALPHA] Requests whose answer the server has cut short.",
             SORT[1:],
         )
