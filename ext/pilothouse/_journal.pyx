@@ -86,18 +86,26 @@ cdef class Ring:
     def __len__(self):
         return self.end - self.first
 
-    def add(self, list told not None, Py_ssize_t weight, bytes user not None, bytes caller not None,
-            recognition, decision, flow, Py_ssize_t seats, double waited, int code, double started,
-            double recognised, double decided, double answered, double ended, Py_ssize_t sent, acting,
-            str error not None, bytes detail not None):
-        """Keep a request that has ended; `get` says what is what.
-
-        told: texts, each of which is a line. weight: bytes that are counted beside them. flow: a `Flow`, None
-        when the request needed no seats.
+    def add(self, tuple request not None):
+        """Keep a request that has ended, in the order of what `get` returns, with three differences: the size
+        is without the texts, these are a list, and the flow is a `Ticket`, None when it needed no seats.
         """
         cdef Record made
         cdef Slab *slab
         cdef Py_ssize_t length
+        cdef list told
+        cdef bytes user, caller, detail
+        cdef str error
+        (made.size, told, user, caller, recognition, decision, ticket, made.code, made.started,
+         made.recognised, made.decided, made.answered, made.ended, made.sent, acting, error, detail) = request
+        if told is None or user is None or caller is None or error is None or detail is None:
+            raise TypeError("a request without its texts")
+        schema = level = None
+        made.seats, made.waited = 0, 0.0
+        if ticket is not None:
+            flow = ticket.flow
+            schema, level = flow.schema, flow.level
+            made.seats, made.waited = ticket.seats, ticket.waited
         try:
             length = measure(told)
         except UnicodeEncodeError:
@@ -107,14 +115,7 @@ cdef class Ring:
             length = measure(told)
             if length > SLAB:
                 raise ValueError("texts that are too long")
-        made.size = weight + length
-        made.code, made.sent = code, sent
-        made.started, made.recognised, made.decided, made.answered = started, recognised, decided, answered
-        made.ended = ended
-        made.seats, made.waited = seats, waited
-        schema = level = None
-        if flow is not None:
-            schema, level = flow.schema, flow.level
+        made.size += length
         slab = self.room(length)
         if self.end - self.first == self.most:
             self.pop()

@@ -1,7 +1,12 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 RECORD: int
+
+_Request: TypeAlias = tuple[
+    int, list[str], bytes, bytes, Any, Any, Any, int,
+    float, float, float, float, float, int, tuple[str, float] | None, str, bytes,
+]  # fmt: skip
 
 class Ring:
     most: int
@@ -17,26 +22,5 @@ class Ring:
         shorten: Callable[[list[str]], list[str]],
     ) -> None: ...
     def __len__(self) -> int: ...
-    def add(
-        self,
-        told: list[str],
-        weight: int,
-        user: bytes,
-        caller: bytes,
-        recognition: Any,
-        decision: Any,
-        flow: Any,
-        seats: int,
-        waited: float,
-        code: int,
-        started: float,
-        recognised: float,
-        decided: float,
-        answered: float,
-        ended: float,
-        sent: int,
-        acting: tuple[str, float] | None,
-        error: str,
-        detail: bytes,
-    ) -> None: ...
+    def add(self, request: _Request) -> None: ...
     def get(self, number: int) -> tuple[Any, ...] | None: ...

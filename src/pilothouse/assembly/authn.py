@@ -87,11 +87,11 @@ def token_issuer(
     return TokenIssuer(
         options.service_accounts.issuers[0],
         sign,
-        readers,
-        options.audiences,
-        longest,
-        options.service_accounts.service_account_extend_token_expiration,
-        extended,
+        readers=readers,
+        audiences=options.audiences,
+        max_expiration=longest,
+        extend_expiration=options.service_accounts.service_account_extend_token_expiration,
+        extended_lifetime=extended,
     )
 
 

@@ -112,12 +112,12 @@ class Cluster:
             host.files,
             host.authorities,
             self.registry,
-            self.services,
-            self.admission,
-            self.access.authorizer,
-            self.quotas,
-            port,
-            host.given.intervals.missing,
+            services=self.services,
+            admission=self.admission,
+            authorizer=self.access.authorizer,
+            quotas=self.quotas,
+            port=port,
+            pause=host.given.intervals.missing,
         )
 
     def start_controllers(self, writers: Writers, opened: Opened) -> None:
@@ -234,12 +234,12 @@ def _admission(
         host.config.authorization.modes,
         access.authorizer,
         registry.catalog,
-        services,
-        host.clients,
-        resolver,
-        host.metrics.add(AdmissionMetrics()),
-        host.offload.turns,
-        host.reloads,
+        creator=services,
+        clients=host.clients,
+        resolver=resolver,
+        metrics=host.metrics.add(AdmissionMetrics()),
+        turns=host.offload.turns,
+        reloads=host.reloads,
     )
     opened.on_close("admission plugins", admission.close)
     services.companions = companions_for(registry, services, admission)
@@ -274,7 +274,9 @@ def _access(
     anonymous = anonymous_may_ask(asked, judge)
     configured = replace(configured, anonymous=replace(configured.anonymous, enabled=anonymous))
     return Access(
-        authenticator=_authenticator(host, named, registry, services, configured, public, opened),
+        authenticator=_authenticator(
+            host, named, registry, services, configured=configured, public=public, opened=opened
+        ),
         authorizer=judge,
         signer=signer,
         public=public,

@@ -218,18 +218,20 @@ class Handlers:
             self.verbs,
             self.streams,
             self.actions,
-            registry.catalog,
-            self.discovery,
-            self._nonresource(given),
-            self.responder,
-            Aggregator(
+            catalog=registry.catalog,
+            discovery=self.discovery,
+            nonresource=self._nonresource(given),
+            responder=self.responder,
+            aggregator=Aggregator(
                 self.relay,
                 given.resolver,
                 documents=self.remote_documents,
                 via=self.via,
                 reject_redirects=given.config.outbound.aggregator_reject_forwarding_redirect,
             ),
-            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.others_write else None,
+            consistent=ConsistentReads(registry.store, self.consistent_reads)
+            if registry.storage.others_write
+            else None,
         )
 
     def _observer(self, given: Inputs) -> Observer:
@@ -240,13 +242,13 @@ class Handlers:
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
         return Observer(
-            self.requests,
-            filters,
-            authentication,
-            authorization,
-            given.audit,
-            self.journal,
-            given.tracing,
+            metrics=self.requests,
+            filters=filters,
+            authentication=authentication,
+            authorization=authorization,
+            audit=given.audit,
+            journal=self.journal,
+            tracing=given.tracing,
         )
 
     def _nonresource(self, given: Inputs) -> NonResource:

@@ -129,12 +129,14 @@ class Host:
         settings = tls.Settings(
             self.files.serving_cert,
             self.files.serving_key,
-            tuple(filter(None, (*self.files.client_ca, proxies.requestheader_client_ca_file))),
-            serving.tls_sni_cert_key,
-            serving.tls_min_version,
-            serving.tls_cipher_suites,
-            not serving.disable_http2_serving,
-            serving.tls_curve_preferences,
+            client_ca_files=tuple(
+                filter(None, (*self.files.client_ca, proxies.requestheader_client_ca_file))
+            ),
+            sni=serving.tls_sni_cert_key,
+            min_version=serving.tls_min_version,
+            ciphers=serving.tls_cipher_suites,
+            http2=not serving.disable_http2_serving,
+            curves=serving.tls_curve_preferences,
         )
         contexts = tls.Contexts(settings)
         follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)

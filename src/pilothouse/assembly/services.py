@@ -63,7 +63,7 @@ def client_for(
         registry.catalog,
         registry.readers,
         services,
-        manager,
-        admission,
-        registry.client_metrics,
+        manager=manager,
+        admission=admission,
+        metrics=registry.client_metrics,
     )

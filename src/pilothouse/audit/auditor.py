@@ -67,11 +67,11 @@ class Auditor(Desk):
         super().__init__(
             Record,
             HEADS,
-            self._verdicts,
-            self._callers,
-            self._decisions,
-            self.metrics.level_counts,
-            self.metrics.event_counts,
+            verdicts=self._verdicts,
+            callers=self._callers,
+            decisions=self._decisions,
+            level_counts=self.metrics.level_counts,
+            event_counts=self.metrics.event_counts,
         )
         self.backends = tuple(backends)
         self.metrics.buffers = {one.name: _buffered(one) for one in self.backends}

@@ -267,17 +267,17 @@ class Record(Draft):
     def _fields(self, stage: str) -> Fields:
         request = self.request
         return Fields(
-            self.received_at,
-            self.audit_id,
-            stage,
-            next(iter(source_ips(request.headers, request.peer[0])), ""),
-            self.verb,
-            self.user,
-            self._impersonated,
-            user_agent(request.headers.get("user-agent", "")),
-            self.target.namespace if self.target is not None else "",
-            request.target,
-            self.code,
+            received=self.received_at,
+            audit_id=self.audit_id,
+            stage=stage,
+            ip=next(iter(source_ips(request.headers, request.peer[0])), ""),
+            verb=self.verb,
+            user=self.user,
+            impersonated=self._impersonated,
+            agent=user_agent(request.headers.get("user-agent", "")),
+            namespace=self.target.namespace if self.target is not None else "",
+            uri=request.target,
+            status=self.code,
         )
 
 

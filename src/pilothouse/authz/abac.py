@@ -169,4 +169,12 @@ def _members(spec: Any) -> Policy:
     if not all(isinstance(text, str) for text in texts) or not isinstance(readonly, bool):
         raise ValueError("a member of the policy has the wrong type")
     user, group, api_group, resource, namespace, path = texts
-    return Policy(user, group, readonly, api_group, resource, namespace, path)
+    return Policy(
+        user=user,
+        group=group,
+        readonly=readonly,
+        api_group=api_group,
+        resource=resource,
+        namespace=namespace,
+        path=path,
+    )

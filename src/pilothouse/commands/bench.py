@@ -117,7 +117,15 @@ def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) ->
     """The sheet of a server that runs."""
     api = Api(kubeconfig)
     with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
-        return _sheet(api, Scraped(api), api.config.server, {}, Path(folder), length, tell)
+        return _sheet(
+            api,
+            Scraped(api),
+            what=api.config.server,
+            starts={},
+            folder=Path(folder),
+            length=length,
+            tell=tell,
+        )
 
 
 def _of_own(flags: Sequence[str], length: float, tell: Callable[[str], None]) -> Sheet:
@@ -133,7 +141,9 @@ def _of_own(flags: Sequence[str], length: float, tell: Callable[[str], None]) ->
         with _started(data, flags) as (api, process, taken):
             starts["again"] = taken
             said = " ".join(("its own server", *flags))
-            return _sheet(api, Own(process.pid), said, starts, Path(folder), length, tell)
+            return _sheet(
+                api, Own(process.pid), what=said, starts=starts, folder=Path(folder), length=length, tell=tell
+            )
 
 
 @contextlib.contextmanager

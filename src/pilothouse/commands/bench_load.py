@@ -313,7 +313,17 @@ class Load:
         if not times:
             raise ApiError(f"{name}: there was none in {seconds:.0f} s")
         count, low, high = len(times), quantile(0.5, times), quantile(0.99, times)
-        self.figures.append(Figure(name, together, count, count / seconds, low, high, max(0.0, used) / count))
+        self.figures.append(
+            Figure(
+                name,
+                together,
+                count,
+                rate=count / seconds,
+                p50=low,
+                p99=high,
+                processor=max(0.0, used) / count,
+            )
+        )
 
 
 STEPS: dict[str, Callable[[Load], Awaitable[None]]] = {

@@ -284,13 +284,13 @@ def backend_of(obj: Object) -> Backend:
     """The backend that an APIService with a Service describes."""
     spec, service = obj["spec"], obj["spec"]["service"]
     return Backend(
-        obj["metadata"]["uid"],
-        service["namespace"],
-        service["name"],
-        service.get("port", 443),
-        spec.get("caBundle") or "",
-        bool(spec.get("insecureSkipTLSVerify")),
-        is_available(obj),
+        uid=obj["metadata"]["uid"],
+        namespace=service["namespace"],
+        name=service["name"],
+        port=service.get("port", 443),
+        ca_bundle=spec.get("caBundle") or "",
+        insecure=bool(spec.get("insecureSkipTLSVerify")),
+        available=is_available(obj),
     )
 
 

@@ -134,14 +134,11 @@ class CertificateApproving(_Requests):
         asked = AuthorizationAttributes(
             user,
             "create",
-            "",
-            True,
-            "certificates.k8s.io",
-            "*",
-            "certificatesigningrequests",
-            subresource,
-            "",
-            "",
+            is_resource=True,
+            group="certificates.k8s.io",
+            version="*",
+            resource="certificatesigningrequests",
+            subresource=subresource,
         )
         return await is_allowed(self._authorizer, asked)
 

@@ -54,7 +54,9 @@ class Observer:
         """Begin what is recorded of a request;
         False when it must not go on, for its beginning cannot be recorded."""
         took = ctx.recognised - ctx.started
-        ctx.audit = auditor.begin(ctx.request, ctx.user, attributes, ctx.audit_id, ctx.started, took, whole)
+        ctx.audit = auditor.begin(
+            ctx.request, ctx.user, attributes, ctx.audit_id, started=ctx.started, seconds=took, whole=whole
+        )
         if not whole:
             return True
         stored = True if ctx.audit is None else ctx.audit.received()
@@ -127,13 +129,13 @@ class Observer:
         self.metrics.observe(
             ctx.info,
             ctx.resource,
-            ctx.status,
-            seconds,
-            len(request.body),
-            sent,
-            request.headers,
-            ctx.query,
-            waited,
+            status=ctx.status,
+            seconds=seconds,
+            received=len(request.body),
+            sent=sent,
+            headers=request.headers,
+            query=ctx.query,
+            waited=waited,
         )
         if isinstance(error, ConnectionAbortedError):  # by the server; the client's are ConnectionResetErrors
             self.metrics.abort(ctx.info, ctx.resource)

@@ -113,7 +113,7 @@ class FlowControl(Background):
         if watchers < WATCHERS:  # PERF: most writes
             return flow.enter(user, info, mutating=True, size=size)
         seats, seconds = after_write(watchers, self._widest(flow))
-        return flow.enter(user, info, 1, seats, seconds, True, size)
+        return flow.enter(user, info, final_seats=seats, extra=seconds, mutating=True, size=size)
 
     def _widest(self, flow: Flow) -> int:
         """The most seats that one request of a level may take."""

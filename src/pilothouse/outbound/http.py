@@ -273,7 +273,9 @@ class Outbound:
             context = self._context(trust)
         except ClientError as err:
             raise UpgradeError(f"error dialing backend: {err}") from None
-        return await upgrade(self.dialer, self.line, method, url, headers, context, trust.server_name)
+        return await upgrade(
+            self.dialer, self.line, method, url, headers, context=context, server_name=trust.server_name
+        )
 
     @property
     def line(self) -> Line:

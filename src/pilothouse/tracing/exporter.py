@@ -76,13 +76,15 @@ class Exporter:
             parent = _context(remote)
         return ReadableSpan(
             span.name,
-            own,
-            parent,
-            self._resource,
-            span.attributes,
-            [Event(one.name, dict(one.attributes), _nanoseconds(one.at + wall)) for one in span.events],
-            [Link(_context(link))] if link is not None and not span.parent else [],
-            KINDS[span.kind],
+            context=own,
+            parent=parent,
+            resource=self._resource,
+            attributes=span.attributes,
+            events=[
+                Event(one.name, dict(one.attributes), _nanoseconds(one.at + wall)) for one in span.events
+            ],
+            links=[Link(_context(link))] if link is not None and not span.parent else [],
+            kind=KINDS[span.kind],
             status=Status(StatusCode.ERROR, span.error or None) if span.failed else Status(),
             start_time=_nanoseconds(span.started + wall),
             end_time=_nanoseconds((span.ended or span.started) + wall),

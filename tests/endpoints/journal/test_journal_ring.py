@@ -23,14 +23,18 @@ def shortened(texts: list[str]) -> list[str]:
     return [text.encode(errors="backslashreplace").decode()[: LONGEST // 4] for text in texts]
 
 
-def add(
-    ring: Ring, path: str, number: int, detail: bytes = b"", held: Any = None, seats: int = 0, code: Any = 200
-) -> None:
-    flow = SimpleNamespace(schema="s", level=SimpleNamespace(name="l")) if seats else None
+def record(
+    path: str, number: int, detail: bytes = b"", held: Any = None, seats: int = 0, code: Any = 200
+) -> Any:
+    flow = SimpleNamespace(schema="s", level=SimpleNamespace(name="l"))
+    ticket = SimpleNamespace(flow=flow, seats=seats, waited=0.5) if seats else None
     weight, times = OVERHEAD + len(detail), (float(number), 1.0, 2.0, 3.0, 9.0)
-    waited = 0.5 if seats else 0.0
-    beside = (b"user", b"caller", held, held, flow, seats, waited)
-    ring.add(texts(path, number), weight, *beside, code, *times, number, None, "", detail)
+    begin = (weight, texts(path, number), b"user", b"caller", held, held, ticket, code)
+    return *begin, *times, number, None, "", detail
+
+
+def add(ring: Ring, path: str, number: int, **more: Any) -> None:
+    ring.add(record(path, number, **more))
 
 
 def texts(path: str, number: int) -> list[str]:
@@ -52,7 +56,7 @@ def test_it_keeps_what_a_list_would(most: int, limit: int, added: list[Added]) -
     ring, model = Ring(most, limit, LONGEST, shortened), list[tuple[int, str, int]]()
     for number, (text, times) in enumerate(added):
         path, detail = text * times, b"d" * times
-        add(ring, path, number, detail, seats=number % 3)
+        add(ring, path, number, detail=detail, seats=number % 3)
         line = told(path, number)
         model.append((number, line, OVERHEAD + len(line.encode()) + len(detail)))
         model = model[-most:]
@@ -97,6 +101,12 @@ def test_what_cannot_be_kept_changes_nothing() -> None:
     size = ring.size
     with pytest.raises(TypeError):
         add(ring, "/", 1, code="none")
+    whole = record("/", 1)
+    for at in (1, 2, 3, 15, 16):
+        with pytest.raises(TypeError, match="without its texts"):
+            ring.add((*whole[:at], None, *whole[at + 1 :]))
+    with pytest.raises(ValueError, match="unpack"):
+        ring.add(whole[:-1])
     long = Ring(2, 1 << 20, LONGEST, lambda texts: ["x" * 70_000])
     with pytest.raises(ValueError, match="too long"):
         add(long, "x" * 5000, 0)

@@ -159,20 +159,14 @@ class Journal:
             weight += len(decision.reason)
         if recognition is not None and recognition.said:
             weight += sum([len(text) for _, text in recognition.said])
-        flow, seats, waited = None, 0, 0.0
-        ticket = ctx.flow
-        if ticket is not None:
-            flow, seats, waited = ticket.flow, ticket.seats, ticket.waited
-        self._ring.add(
-            told,
+        record = (  # in the order of Kept
             weight,
+            told,
             who,
             caller,
             recognition,
             decision,
-            flow,
-            seats,
-            waited,
+            ctx.flow,
             ctx.status,
             ctx.started,
             ctx.recognised,
@@ -184,6 +178,7 @@ class Journal:
             "" if error is None else type(error).__name__,
             detail,
         )
+        self._ring.add(record)
 
     def _describe(self, user: User) -> bytes:
         """A user as JSON. That of many requests is made once, and shared by them."""

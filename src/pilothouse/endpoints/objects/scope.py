@@ -209,7 +209,16 @@ def _right(
 ) -> AuthorizationAttributes:
     group, version, plural = resource.group, resource.version, resource.plural
     return AuthorizationAttributes(
-        ctx.user, verb, ctx.info.path, True, group, version, plural, subresource, namespace, name
+        ctx.user,
+        verb,
+        ctx.info.path,
+        is_resource=True,
+        group=group,
+        version=version,
+        resource=plural,
+        subresource=subresource,
+        namespace=namespace,
+        name=name,
     )
 
 

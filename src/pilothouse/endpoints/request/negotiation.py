@@ -176,7 +176,13 @@ def _accept(
         return None
     group, version, kind = target or ("", "", "")
     return Media(
-        form, content_type, kind, version, group, params.get("pretty") == "1", params.get("profile", "")
+        form,
+        content_type,
+        transform=kind,
+        version=version,
+        group=group,
+        pretty=params.get("pretty") == "1",
+        profile=params.get("profile", ""),
     )
 
 

@@ -69,13 +69,13 @@ async def _may_create(streams: Streams, ctx: Context) -> None:
         ctx.user,
         "create",
         info.path,
-        info.is_resource,
-        info.group,
-        info.version,
-        info.resource,
-        info.subresource,
-        info.namespace,
-        info.name,
+        is_resource=info.is_resource,
+        group=info.group,
+        version=info.version,
+        resource=info.resource,
+        subresource=info.subresource,
+        namespace=info.namespace,
+        name=info.name,
     )
     decision = await streams.verbs.authorizer.authorize(attributes)
     if not decision.allowed:
