@@ -159,7 +159,7 @@ class Pipeline:
             # deadline: the one that the client asks for
             if "timeout" in ctx.query and not runs_long(ctx.info):
                 _timeout(ctx.query)
-            # authentication: who is asking
+            # authentication: who asks
             user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
