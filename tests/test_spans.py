@@ -89,9 +89,9 @@ async def test_calls_at_the_same_time_are_siblings(runner: asyncio.Runner) -> No
 
 
 def test_an_error_ends_a_call() -> None:
-    with pytest.raises(OSError), Span(Trace(1, "id"), "call", kind=CLIENT) as call:
+    with pytest.raises(OSError, match="gone"), Span(Trace(1, "id"), "call", kind=CLIENT) as call:
         raise OSError("gone")
-    with pytest.raises(OSError), Span(Trace(1, "id"), "step") as step:
+    with pytest.raises(OSError, match="gone"), Span(Trace(1, "id"), "step") as step:
         raise OSError("gone")
     assert (call.failed, call.error) == (True, "gone") and not step.failed
 

@@ -1,5 +1,7 @@
 """URLs as Go parses them."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +23,8 @@ from pilothouse.api.urls import parsed
     ],
 )
 def test_what_go_does_not_parse(url: str, why: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
         parsed(url)
-    assert str(caught.value) == why
 
 
 @pytest.mark.parametrize("url", ["https://h", "https://u:p@[::1]:8443/a%20b?%zz#f", "https://h:/", "a", ""])

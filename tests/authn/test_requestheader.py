@@ -55,7 +55,7 @@ def test_a_certificate_is_verified_only_where_a_user_is_named(other_authority: A
         at_once(authenticator.authenticate(request(der, headers=[("x-remote-group", "system:masters")])))
         is None
     )
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="PEM file"):
         at_once(authenticator.authenticate(request(der)))
 
 

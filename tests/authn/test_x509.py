@@ -103,5 +103,5 @@ def test_other_authorities_count_at_once(authority: Any, other_authority: Any) -
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_authorities_must_be_certificates(pem: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"PEM file|asn1"):
         roots(pem)

@@ -1,6 +1,5 @@
 import asyncio
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
@@ -89,8 +88,8 @@ def test_a_label_whose_values_a_flag_names_keeps_them_in_the_small_profile() -> 
 
 
 @pytest.fixture
-def manifest(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    yield tmp_path / "labels.yaml"
+def manifest(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "labels.yaml"
 
 
 def test_a_manifest(manifest: pathlib.Path) -> None:

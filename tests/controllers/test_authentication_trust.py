@@ -57,7 +57,7 @@ def test_what_has_expired_goes() -> None:
 
 def test_without_front_proxies_there_are_no_headers() -> None:
     assert merged({}, {"client-ca-file": ONE}, NOW) == {"client-ca-file": ONE}
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="property name"):
         merged({"requestheader-client-ca-file": PROXY, "requestheader-allowed-names": "{"}, OWN, NOW)
 
 

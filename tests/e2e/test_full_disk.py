@@ -101,10 +101,10 @@ class Client:
 
 def fill(file: Path) -> None:
     """Write a file until the disk is full."""
-    with file.open("ab", buffering=0) as out, pytest.raises(OSError, match="No space"):
+    with file.open("ab", buffering=0) as out, pytest.raises(OSError, match="No space"):  # noqa: PT012 -- it ends the loop
         while True:
             out.write(bytes(1 << 16))
-    with file.open("ab", buffering=0) as out, pytest.raises(OSError, match="No space"):
+    with file.open("ab", buffering=0) as out, pytest.raises(OSError, match="No space"):  # noqa: PT012 -- it ends the loop
         while True:
             out.write(bytes(1 << 12))
 

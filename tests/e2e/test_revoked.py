@@ -169,7 +169,7 @@ def test_streams_of_pods(site: Site, tmp_path: pathlib.Path) -> None:
 
         async def log() -> float:
             watch = await follow.watch(f"{PODS}/old/log?follow=true")
-            with pytest.raises(asyncio.IncompleteReadError):
+            with pytest.raises(asyncio.IncompleteReadError):  # noqa: PT012 -- it ends the loop
                 while True:
                     await chunk(watch.reader)
             await follow.end()

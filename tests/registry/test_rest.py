@@ -121,11 +121,9 @@ def updated(
         **({"namespace": namespace} if namespace else {}),
     }
     ctx = WriteContext(user=ADMIN, verb="update", resource=resource, namespace=namespace, name="a", now=NOW)
+    new, old = {"metadata": {**base, **metadata}, **rest_of}, {"metadata": dict(base), **rest_of}
     with pytest.raises(errors.Invalid) as refused:
-        old = {"metadata": dict(base), **rest_of}
-        rest.before_update(
-            resource, ctx, resource.strategy, {"metadata": {**base, **metadata}, **rest_of}, old
-        )
+        rest.before_update(resource, ctx, resource.strategy, new, old)
     return [cause["field"] for cause in refused.value.details["causes"]]
 
 

@@ -8,7 +8,7 @@ from pilothouse.server.syn_filter import drop_new_connections
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs packet filters of sockets")
 
 
-@pytest.mark.parametrize("family, address", [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 def test_who_has_connected_stays_and_no_other_comes(family: socket.AddressFamily, address: str) -> None:
     listening = socket.create_server((address, 0), family=family)
     port = listening.getsockname()[1]

@@ -25,7 +25,7 @@ def trace(*, remote: Parent | None = None, link: Parent | None = None, calls: in
     made.add(own)
     own.event("now", {"len": 3})
     for _ in range(calls):
-        with pytest.raises(OSError), own.child("HTTP POST", kind=CLIENT):
+        with pytest.raises(OSError, match="gone"), own.child("HTTP POST", kind=CLIENT):
             raise OSError("gone")
     own.ended = time.perf_counter()
     return made

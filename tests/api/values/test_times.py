@@ -3,6 +3,7 @@
 import base64
 import ctypes
 import datetime
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -52,10 +53,10 @@ def test_fractions_of_a_second_are_cut() -> None:
     ],
 )
 def test_refused_times(text: str, why: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        times.time(text)
     space = "" if why.startswith(":") else " "
-    assert str(caught.value) == f'parsing time "{text}"{space}{why}'
+    wanted = f'parsing time "{text}"{space}{why}'
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        times.time(text)
 
 
 def test_micro_times_need_six_decimals() -> None:
@@ -86,9 +87,8 @@ def test_base64_with_line_ends(data: bytes, at: int) -> None:
     ],
 )
 def test_refused_base64(text: str, at: int) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^illegal base64 data at input byte {at}$"):
         times.base64(text)
-    assert str(caught.value) == f"illegal base64 data at input byte {at}"
 
 
 @given(
@@ -104,7 +104,7 @@ def test_times_that_are_canonical_are_judged_as_all_others(text: str) -> None:
     try:
         wanted = read(other)
     except ValueError:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"^parsing time "):
             read(text)
     else:
         assert read(text) == wanted
@@ -163,7 +163,7 @@ def test_seconds_are_added_as_go_adds_durations(one: int, other: int) -> None:
     ["", "someday", "12026-01-02", "12026-13-02T00:00:00Z", "12025-02-29T00:00:00Z", "٢٠٢٦-01-02T00:00:00Z"],
 )
 def test_what_is_no_time_is_told(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"^parsing time "):
         times.to_unix(text)
 
 
@@ -174,5 +174,5 @@ def test_times_of_users_keep_their_fraction(moment: datetime.datetime) -> None:
 
 
 def test_times_of_users_need_a_zone() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match='cannot parse "" as "Z07:00"'):
         times.to_seconds("2026-01-02T00:00:00")
