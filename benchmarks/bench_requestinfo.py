@@ -43,15 +43,15 @@ def plain(method: str, path: str, query: str) -> tuple[RequestInfo, dict[str, li
     return RequestInfo(
         path,
         verb,
-        True,
-        "api" if found["core"] else "apis",
-        found["group"] or "",
-        found["version"],
-        found["namespace"] or "",
-        parts[0],
-        parts[2] if len(parts) > 2 else "",
-        name,
-        tuple(parts),
+        is_resource=True,
+        prefix="api" if found["core"] else "apis",
+        group=found["group"] or "",
+        version=found["version"],
+        namespace=found["namespace"] or "",
+        resource=parts[0],
+        subresource=parts[2] if len(parts) > 2 else "",
+        name=name,
+        parts=tuple(parts),
     ), values
 
 

@@ -49,7 +49,13 @@ def filled(series: int) -> tuple[MetricsRegistry, int]:
             )
             for verb in VERBS:
                 info = RequestInfo(
-                    f"/apis/example.com/v1/{name}", verb, True, "apis", "example.com", "v1", "", name
+                    f"/apis/example.com/v1/{name}",
+                    verb,
+                    is_resource=True,
+                    prefix="apis",
+                    group="example.com",
+                    version="v1",
+                    resource=name,
                 )
                 for code in CODES:
                     metrics.observe(info, resource, code, 0.01, 100, 1000, {}, {}, 0)

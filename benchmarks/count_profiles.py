@@ -16,14 +16,14 @@ AGAIN = 4
 
 def plain(tree: pathlib.Path, names: Iterable[str]) -> dict[str, int]:
     """The instructions of some steps of the server in a tree."""
-    return {name: total(profile) for name, profile, _ in _profiles(tree, names, False)}
+    return {name: total(profile) for name, profile, _ in _profiles(tree, names, frames=False)}
 
 
 def named(tree: pathlib.Path, names: Iterable[str], whole: dict[str, int]) -> dict[str, dict[str, int]]:
     """The same by the places where they were spent; `whole` is what plain() has found."""
     return {
         name: adjusted(read(profile), listed(files), whole[name])
-        for name, profile, files in _profiles(tree, names, True)
+        for name, profile, files in _profiles(tree, names, frames=True)
     }
 
 
@@ -37,7 +37,7 @@ def chosen(names: Iterable[str]) -> dict[str, Step]:
     return {name: step for name, step in steps().items() if name in wanted}
 
 
-def _profiles(tree: pathlib.Path, names: Iterable[str], frames: bool) -> Iterator[tuple[str, str, str]]:
+def _profiles(tree: pathlib.Path, names: Iterable[str], *, frames: bool) -> Iterator[tuple[str, str, str]]:
     """The name and the profile of each step, and with `frames` the files that it names."""
     compileall.compile_dir(tree / "src/pilothouse", quiet=1)
     with tempfile.TemporaryDirectory(prefix="pilothouse-count-") as path:

@@ -127,7 +127,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    folder: pathlib.Path, tree: pathlib.Path, counted: bool = True, options: Sequence[str] = ()
+    folder: pathlib.Path, tree: pathlib.Path, *, counted: bool = True, options: Sequence[str] = ()
 ) -> Iterator[Server]:
     """A server of a tree whose modules are built in tree/src; `options` are callgrind's."""
     server = Server(folder, tree, counted, options)

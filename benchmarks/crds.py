@@ -203,7 +203,7 @@ async def follow(server: Server) -> float:
     made["spec"] |= {"group": "follow.example.com", "names": {"plural": "followers", "kind": "Follower"}}
     longest = 0.0
 
-    async def until(mark: bytes, there: bool, others: dict[str, str]) -> None:
+    async def until(mark: bytes, others: dict[str, str], *, there: bool) -> None:
         nonlocal longest
         since = asked = time.perf_counter()
         while (mark in (await connection.call("GET", DOCUMENT))[1]) != there:
@@ -214,14 +214,14 @@ async def follow(server: Server) -> float:
             assert (mark in (await connection.call("GET", path, accept=accept))[1]) == there, path
 
     await ok(connection, "POST", DEFINITIONS, made)
-    await until(b"Follower", True, LISTS | OPENAPI)
+    await until(b"Follower", LISTS | OPENAPI, there=True)
     live = json.loads(await ok(connection, "GET", f"{DEFINITIONS}/{name}"))
     schema = live["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     schema["properties"]["later"] = {"type": "string"}
     await ok(connection, "PUT", f"{DEFINITIONS}/{name}", live)
-    await until(b'"later"', True, OPENAPI)
+    await until(b'"later"', OPENAPI, there=True)
     await ok(connection, "DELETE", f"{DEFINITIONS}/{name}")
-    await until(b"Follower", False, LISTS | OPENAPI)
+    await until(b"Follower", LISTS | OPENAPI, there=False)
     await connection.close()
     return longest
 

@@ -96,6 +96,7 @@ def measure(
     server: servers.Started,
     steps: list[str],
     rest: float = 0.0,
+    *,
     h2: bool = False,
 ) -> Figures:
     """Run the steps against a server that was just started, then let it rest for some seconds."""
@@ -123,7 +124,7 @@ def measure(
     return figures
 
 
-def ours(args: argparse.Namespace, directory: pathlib.Path, h2: bool = False) -> Figures:
+def ours(args: argparse.Namespace, directory: pathlib.Path, *, h2: bool = False) -> Figures:
     with servers.ours(directory) as server:
         return measure(args, server, args.steps, rest=args.rest, h2=h2)
 

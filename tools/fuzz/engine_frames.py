@@ -48,7 +48,7 @@ def _read(reader: Reader, units: int, out: list[Any], most: int) -> None:
 # WebSocket
 
 
-def websocket_frame(opcode: int, payload: bytes, key: bytes = b"", fin: bool = True) -> bytes:
+def websocket_frame(opcode: int, payload: bytes, key: bytes = b"", *, fin: bool = True) -> bytes:
     """A frame (RFC 6455, 5.2); those of clients have a key of four bytes."""
     size, mask = len(payload), 0x80 if key else 0
     head = bytes((fin << 7 | opcode, mask | min(size, 126 if size < 1 << 16 else 127)))
@@ -62,8 +62,8 @@ def websocket_frames(chance: random.Random) -> list[bytes]:
     """Messages of a client in fragments, control frames between them, and perhaps a goodbye."""
     out: list[bytes] = []
 
-    def add(opcode: int, payload: bytes, fin: bool = True) -> None:
-        out.append(websocket_frame(opcode, payload, chance.randbytes(4), fin))
+    def add(opcode: int, payload: bytes, *, fin: bool = True) -> None:
+        out.append(websocket_frame(opcode, payload, chance.randbytes(4), fin=fin))
 
     for _ in range(chance.randint(1, 6)):
         opcode = chance.choice((TEXT, BINARY))
@@ -71,7 +71,7 @@ def websocket_frames(chance: random.Random) -> list[bytes]:
         pieces = cut(payload)[:30] if chance.random() < 0.5 else []
         pieces = [*pieces, payload[sum(map(len, pieces)) :]]
         for at, piece in enumerate(pieces):
-            add(CONT if at else opcode, piece, at == len(pieces) - 1)
+            add(CONT if at else opcode, piece, fin=at == len(pieces) - 1)
             if chance.random() < 0.2:
                 add(chance.choice((PING, PONG)), chance.randbytes(chance.choice((0, 4, 125))))
     if chance.random() < 0.4:

@@ -58,8 +58,8 @@ def _begins(one: Any, other: Any) -> bool:
 @on_a_loop
 async def check_http1(data: bytes) -> None:
     one, other = Run("http1"), Run("http1")
-    await one.feed([data], False)
-    await other.feed(cut(data), False)
+    await one.feed([data], buffered=False)
+    await other.feed(cut(data), buffered=False)
     if one.pipe.closed or other.pipe.closed:  # one of them may have read more until it was refused
         if not _begins(one.seen, other.seen) or not _begins(good_answers(one), good_answers(other)):
             raise AssertionError(

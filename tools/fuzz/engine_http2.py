@@ -209,8 +209,8 @@ def plain(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
 @on_a_loop
 async def check_http2(data: bytes) -> None:
     one, other = Run("http2"), Run("http2")
-    await one.feed([data], False)
-    await other.feed(cut(data), True)
+    await one.feed([data], buffered=False)
+    await other.feed(cut(data), buffered=True)
     same("requests in pieces", other.seen, one.seen)
     answers, goodbyes = sent_by(one)
     found, others = sent_by(other)

@@ -135,7 +135,7 @@ def check_fieldset(data: bytes) -> None:
         same("a set of its paths", _members(fieldset.of(fieldset.paths(fields))), _members(fields))
         for path in fieldset.paths(fields)[:20]:
             fieldset.path_text(path)
-            same("a member", fieldset.has(fields, path), True)
+            same("a member", fieldset.has(fields, path), other=True)
 
 
 def parsed_quietly(data: bytes) -> Any:

@@ -84,7 +84,7 @@ class Run:
         self.seen.append((request.method, request.target, request.all_headers, request.body))
         return answer(request)
 
-    async def feed(self, parts: list[bytes], buffered: bool) -> None:
+    async def feed(self, parts: list[bytes], *, buffered: bool) -> None:
         """Give it these bytes as sockets do; `buffered`: through its own buffer."""
         self.connection.connection_made(self.pipe)
         for part in parts:

@@ -152,7 +152,7 @@ def authenticator(
             options.service_accounts.issuers,
             audiences,
             readers,
-            options.service_accounts.service_account_lookup,
+            lookup=options.service_accounts.service_account_lookup,
             metrics=metrics,
             used=used,
         )
@@ -167,9 +167,9 @@ def authenticator(
         methods,
         tokens,
         audiences,
-        anonymous.enabled,
-        anonymous.paths,
-        caches,
+        anonymous=anonymous.enabled,
+        anonymous_paths=anonymous.paths,
+        budget=caches,
         metrics=cached,
         longest=options.max_token_bytes,
     )

@@ -185,6 +185,7 @@ class UnionAuthenticator:
         methods: Sequence[Method] = (),
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
+        *,
         anonymous: bool = True,
         anonymous_paths: Collection[str] = (),
         budget: Budget | None = None,

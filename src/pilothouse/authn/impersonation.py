@@ -246,7 +246,7 @@ def _with_authentication(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:
 
 def _node_of(username: str) -> str | None:
     name = username[len(_NODE_PREFIX) :]
-    return name if username.startswith(_NODE_PREFIX) and not names.dns_subdomain(name, False) else None
+    return name if username.startswith(_NODE_PREFIX) and not names.dns_subdomain(name) else None
 
 
 def _account_of(username: str) -> tuple[str, str] | None:
@@ -254,7 +254,7 @@ def _account_of(username: str) -> tuple[str, str] | None:
     if len(parts) != 4 or parts[:2] != ["system", "serviceaccount"]:
         return None
     namespace, name = parts[2:]
-    if names.dns_label(namespace, False) or names.dns_subdomain(name, False):
+    if names.dns_label(namespace) or names.dns_subdomain(name):
         return None
     return namespace, name
 

@@ -262,6 +262,7 @@ class ServiceAccountTokens:
         issuers: Sequence[str],
         audiences: Sequence[str],
         readers: Readers,
+        *,
         lookup: bool = True,
         clock: Callable[[], float] = time.time,
         metrics: ServiceAccountMetrics | None = None,

@@ -65,8 +65,8 @@ def _authenticator(
     _issuer(one.issuer, f"{path}.issuer", disallowed, errs)
     claim_rules = _claim_rules(one.claim_validation_rules, f"{path}.claimValidationRules", errs)
     mappings, where = one.claim_mappings, f"{path}.claimMappings"
-    username = _mapping(mappings.username, f"{where}.username", True, errs)
-    groups = _mapping(mappings.groups, f"{where}.groups", False, errs)
+    username = _mapping(mappings.username, f"{where}.username", errs, required=True)
+    groups = _mapping(mappings.groups, f"{where}.groups", errs, required=False)
     uid = _uid(mappings.uid, f"{where}.uid", errs)
     extra = _extra(one, f"{where}.extra", errs)
     if username is not None and username.selects("claims", "email"):
@@ -200,7 +200,7 @@ def _user_rules(rules: Iterable[Rule], path: str, errs: Errors) -> list[tuple[Pr
     return compiled
 
 
-def _mapping(mapping: Mapping, path: str, required: bool, errs: Errors) -> Program | None:
+def _mapping(mapping: Mapping, path: str, errs: Errors, *, required: bool) -> Program | None:
     """The program of the username or of the groups.
     An expression counts only when nothing about it is wrong."""
     if mapping.expression and mapping.claim:

@@ -15,7 +15,7 @@ log = Logger(__name__)
 _AUTHENTICATED = "system:authenticated"
 _VERSIONS = ("abac.authorization.kubernetes.io/v0", "abac.authorization.kubernetes.io/v1beta1")
 _READING = ("get", "list", "watch")
-_NO_MATCH = Decision(False, reason="No policy matched.")
+_NO_MATCH = Decision(allowed=False, reason="No policy matched.")
 _TEXTS = ("user", "group", "apiGroup", "resource", "namespace", "nonResourcePath")
 
 

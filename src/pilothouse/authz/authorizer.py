@@ -32,9 +32,9 @@ class Decision:
     rule: str = field(default="", compare=False)
 
 
-NO_OPINION = Decision(False)
-ALLOW = Decision(True)
-_SUPERUSER = Decision(True, by=SUPERUSERS)
+NO_OPINION = Decision(allowed=False)
+ALLOW = Decision(allowed=True)
+_SUPERUSER = Decision(allowed=True, by=SUPERUSERS)
 
 
 class Authorizer(Protocol):
@@ -91,7 +91,7 @@ class UnionAuthorizer:
         self.members = tuple(members)
         tallies = [self._metrics.tally(member.type, member.name) for member in members]
         # One assignment, so a request that is being decided keeps to the authorizers that it began with.
-        allows = [Decision(True, by=member.title) for member in members]
+        allows = [Decision(allowed=True, by=member.title) for member in members]
         self._chain = tuple(zip((member.authorizer for member in members), tallies, allows, strict=True))
         for member in members:
             told = getattr(member.authorizer, "listeners", None)
@@ -126,7 +126,7 @@ class UnionAuthorizer:
         if not reasons and not failures:
             return NO_OPINION
         error = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else ""
-        return Decision(False, reason="\n".join(reasons), error=error)
+        return Decision(allowed=False, reason="\n".join(reasons), error=error)
 
     def namespaces_for(self, user: User) -> set[str]:
         """The namespaces in which a user may have rights, as far as authorizers know: a webhook does not."""

@@ -34,7 +34,7 @@ class AlwaysDeny:
     """Lets nobody do anything."""
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-        return Decision(False, reason="Everything is forbidden.")
+        return Decision(allowed=False, reason="Everything is forbidden.")
 
 
 class Connect(Protocol):

@@ -314,7 +314,7 @@ _POD_WRITES = {
 
 
 def _no(reason: str) -> Decision:
-    return Decision(False, reason=reason)
+    return Decision(allowed=False, reason=reason)
 
 
 def _selects(selector: str, field: str, value: str) -> bool:

@@ -202,7 +202,7 @@ class RBACAuthorizer:
                 if not rule_applies(attributes, rule):
                     continue
                 reason = f"RBAC: allowed by {binding.describe(subject)}"
-                allow = Decision(True, reason=reason, by="RBAC", rule=_shown(rule))
+                allow = Decision(allowed=True, reason=reason, by="RBAC", rule=_shown(rule))
                 names = rule.get("resourceNames") if attributes.is_resource else None
                 if not names:
                     verdict.otherwise = allow
@@ -210,7 +210,7 @@ class RBACAuthorizer:
                 for name in names:
                     verdict.by_name.setdefault(name, allow)
         if missing:
-            verdict.otherwise = Decision(False, reason=f"RBAC: {_aggregate(missing)}")
+            verdict.otherwise = Decision(allowed=False, reason=f"RBAC: {_aggregate(missing)}")
         return verdict
 
     def _role_changed(self, key: str, new: Object | None, old: Object | None) -> None:

@@ -145,7 +145,7 @@ class WebhookAuthorizer:
         raise AssertionError
 
     def _failed(self, error: str) -> Decision:
-        return Decision(False, denied=self._deny, error=error, by=f"Webhook {self._name}")
+        return Decision(allowed=False, denied=self._deny, error=error, by=f"Webhook {self._name}")
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])

@@ -91,13 +91,13 @@ class Pipeline:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
         if self.draining or (self.goaway_chance and random.random() < self.goaway_chance):
             request.keep_alive = False
-        return self._run(request, True)
+        return self._run(request, True)  # noqa: FBT003 -- PERF: a name takes longer
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Judge a request by its head, before its body is read: all stages up to
         authorization. The answer refuses it, and is its end; None lets the body
         be read, after which `handle` leads the request through all stages."""
-        return self._run(request, False)
+        return self._run(request, whole=False)
 
     @overload
     def _run(self, request: Request, whole: Literal[True]) -> Response | Awaitable[Response]: ...
@@ -270,7 +270,7 @@ class Pipeline:
         memory = self.stages.memory
         if ctx.flow is None and memory is not None:
             await self._charge(ctx, memory.need(ctx.info, ctx.query, len(ctx.request.body)))
-            if self._takes_seats(ctx, True):
+            if self._takes_seats(ctx, whole=True):
                 return
         ticket = ctx.flow
         assert ticket is not None
@@ -293,7 +293,7 @@ class Pipeline:
         if found is None:
             return decision
         ctx.warn(told(attributes, found.namespaces))
-        return Decision(True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
+        return Decision(allowed=True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
 
     def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
         """The answer that tells an error; one of authentication is counted.

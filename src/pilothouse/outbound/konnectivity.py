@@ -118,8 +118,8 @@ class KonnectivityDialer(Dialer):
             raise
         self._metrics.seconds.observe(loop.time() - start, PROTOCOL, TRANSPORT)
         near, far = socket.socketpair()
-        near.setblocking(False)
-        far.setblocking(False)
+        near.settimeout(0)
+        far.settimeout(0)
         task = loop.create_task(_pass_on(channel, call, number, far))
         self._joined.add(task)
         task.add_done_callback(self._joined.discard)

@@ -61,7 +61,7 @@ class Portions:
             self.go_on()
         if self.held > AHEAD:
             self._stopped = True
-            self._stop(True)
+            self._stop(self._stopped)
 
     def go_on(self) -> None:
         """Give the parser what it can read in a turn."""
@@ -80,7 +80,7 @@ class Portions:
             return
         if self._stopped:
             self._stopped = False
-            self._stop(False)
+            self._stop(self._stopped)
         if self.drained is not None:
             self.drained()
 

@@ -187,11 +187,11 @@ class _Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._duplex is not None:
-            self._duplex.on_blocked(True)
+            self._duplex.on_blocked(blocked=True)
 
     def resume_writing(self) -> None:
         if self._duplex is not None:
-            self._duplex.on_blocked(False)
+            self._duplex.on_blocked(blocked=False)
 
     def _stop(self, stopped: bool) -> None:
         if self._transport is None:

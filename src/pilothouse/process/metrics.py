@@ -95,7 +95,7 @@ class RegisteredMetrics(Group):
     """How many metrics there are (component-base metrics/registry.go)."""
 
     def __init__(self, registry: MetricsRegistry, hides: Callable[[Metric], bool]) -> None:
-        def hidden(deprecated: bool) -> dict[Labels, float]:
+        def hidden(*, deprecated: bool) -> dict[Labels, float]:
             return {(): sum(bool(one.deprecated) is deprecated and hides(one) for one in registry.metrics())}
 
         self.registered = Counter(
@@ -109,14 +109,14 @@ class RegisteredMetrics(Group):
             "hidden_metrics_total",
             "[BETA] Metrics that are not shown, as they have been deprecated for too long.",
             (),
-            lambda: hidden(True),
+            lambda: hidden(deprecated=True),
             joined=max,
         )
         self.disabled = Counter(
             "disabled_metrics_total",
             "[BETA] Metrics that are not shown, as a flag disables them.",
             (),
-            lambda: hidden(False),
+            lambda: hidden(deprecated=False),
             joined=max,
         )
 

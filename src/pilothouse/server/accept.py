@@ -175,13 +175,14 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._count_refused(self.early.evict() or self.unauthenticated.evict())
+                if self.early.evict() or self.unauthenticated.evict():
+                    self._count_refused()
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return False
-            sock.setblocking(False)
+            sock.settimeout(0)
             if self._contexts is not None:
-                receive_buffer.narrow(sock, self.unauthenticated_connections >= CROWD)
+                receive_buffer.narrow(sock, crowded=self.unauthenticated_connections >= CROWD)
             who = origin(peer)
             if who not in self._near and sock.getsockname()[:1] == peer[:1]:
                 self._near.add(who)
@@ -196,7 +197,7 @@ class Acceptor:
         """Add a connection; if there are too many, evict another one."""
         full = self.open >= self._limit
         if full or len(self.early) >= self._limit // 2:
-            self._count_refused(True)
+            self._count_refused()
             if not self.early.evict() and not self.unauthenticated.evict():
                 sock.close()
                 return
@@ -210,8 +211,8 @@ class Acceptor:
         if self._timer is None:
             self._timer = self._loop.call_later(self._sweeps, self._sweep)
 
-    def _count_refused(self, one: bool) -> None:
-        self._http1.service.refused_connections += one
+    def _count_refused(self) -> None:
+        self._http1.service.refused_connections += 1
 
     def _drop(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
         """Close a connection that has no protocol yet."""
@@ -289,12 +290,13 @@ class Acceptor:
             return True
         many = self.unauthenticated.most > max(1, self._most_unauthenticated // SHARES)
         evicted = self.unauthenticated.evict(self._loop.time() - (0.0 if many else self._patience))
-        self._count_refused(evicted)
+        if evicted:
+            self._count_refused()
         return evicted
 
     def _begin(self, sock: socket.socket, origin: str) -> None:
-        if len(self.unauthenticated) >= self._most_unauthenticated:
-            self._count_refused(self.unauthenticated.evict())
+        if len(self.unauthenticated) >= self._most_unauthenticated and self.unauthenticated.evict():
+            self._count_refused()
         entry = self.unauthenticated.add(origin, sock.close, self._loop.time())
         task = self._loop.create_task(self._handshake(sock, entry))
         entry.end = task.cancel

@@ -36,7 +36,7 @@ def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     )
 
 
-def _bound(family: int, address: str, port: int, reuse_port: bool, dual: bool = False) -> socket.socket:
+def _bound(family: int, address: str, port: int, reuse_port: bool, *, dual: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,7 +105,7 @@ class Listener:
         """Begin to accept connections."""
         self._own = [s for s in self.sockets if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
         for sock in self.sockets:
-            sock.setblocking(False)
+            sock.settimeout(0)
             sock.listen(BACKLOG)
         self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
 

@@ -25,7 +25,7 @@ _BUFFER_LOCK = 72
 0 lets the system size the buffers again."""
 
 
-def narrow(sock: socket.socket, crowded: bool = False) -> None:
+def narrow(sock: socket.socket, *, crowded: bool = False) -> None:
     """Let little come ahead, and less in a crowd. The system does not size the buffer any more."""
     with contextlib.suppress(OSError):  # the connection has ended meanwhile
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROWEST if crowded else NARROW)

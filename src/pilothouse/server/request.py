@@ -46,7 +46,7 @@ class Request:
         body: bytes = b"",
         peer: tuple[str, int] = ("", 0),
         peer_certificates: tuple[bytes, ...] = (),
-        keep_alive: bool = True,
+        keep_alive: bool = True,  # noqa: FBT002 -- PERF: the parsers pass it without its name
     ) -> None:
         self.method = method
         self.target = target

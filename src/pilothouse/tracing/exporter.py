@@ -68,10 +68,12 @@ class Exporter:
         """A span in OpenTelemetry's form. `wall` is what time.perf_counter() lacks to Unix seconds."""
         trace, remote, link = span.trace, span.trace.remote, span.trace.link
         state = TraceState.from_header([trace.state]) if trace.state else TraceState()
-        own = SpanContext(trace.trace_id, span.id, False, _SAMPLED, state)
+        own = SpanContext(trace.trace_id, span.id, is_remote=False, trace_flags=_SAMPLED, trace_state=state)
         parent = None
         if span.parent:
-            parent = SpanContext(trace.trace_id, span.parent, False, _SAMPLED, state)
+            parent = SpanContext(
+                trace.trace_id, span.parent, is_remote=False, trace_flags=_SAMPLED, trace_state=state
+            )
         elif remote is not None:
             parent = _context(remote)
         return ReadableSpan(
@@ -131,7 +133,13 @@ class _Counted(SpanExporter):
 
 def _context(parent: Parent) -> SpanContext:
     state = TraceState.from_header([parent.state]) if parent.state else TraceState()
-    return SpanContext(parent.trace_id, parent.span_id, True, TraceFlags(int(parent.sampled)), state)
+    return SpanContext(
+        parent.trace_id,
+        parent.span_id,
+        is_remote=True,
+        trace_flags=TraceFlags(int(parent.sampled)),
+        trace_state=state,
+    )
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -145,8 +145,8 @@ def test_reset() -> None:
 
 def test_health_checks() -> None:
     metrics = HealthMetrics()
-    metrics.observe("etcd", "livez", True)
-    metrics.observe("etcd", "livez", False)
+    metrics.observe("etcd", "livez", ok=True)
+    metrics.observe("etcd", "livez", ok=False)
     found = samples(metrics)
     assert found['kubernetes_healthcheck{name="etcd",type="livez"}'] == "0"
     assert found['kubernetes_healthchecks_total{name="etcd",status="success",type="livez"}'] == "1"

@@ -35,7 +35,7 @@ async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response
 async def _status(actions: Actions, name: str) -> Object:
     if name == STORE:
         healthy = actions.verbs.store.cacher.ready
-        condition = _condition(healthy, "ok" if healthy else "the store cannot be reached")
+        condition = _condition("ok" if healthy else "the store cannot be reached", healthy=healthy)
     else:
         condition = await _neighbour(actions, NEIGHBOURS[name])
     return {
@@ -52,11 +52,11 @@ async def _neighbour(actions: Actions, port: int) -> Object:
         answer = await actions.outbound.open("GET", url, trust=INSECURE, timeout=SECONDS)
         text = (await answer.read(LIMIT)).decode("utf-8", "replace")
     except ClientError as err:
-        return _condition(False, f'Get "{url}": {err}')
+        return _condition(f'Get "{url}": {err}', healthy=False)
     if not 200 <= answer.status < 400:
-        return _condition(False, f"HTTP probe failed with statuscode: {answer.status}")
-    return _condition(True, text)
+        return _condition(f"HTTP probe failed with statuscode: {answer.status}", healthy=False)
+    return _condition(text, healthy=True)
 
 
-def _condition(healthy: bool, message: str) -> Object:
+def _condition(message: str, *, healthy: bool) -> Object:
     return {"type": "Healthy", "status": "True" if healthy else "False", "message": message}

@@ -174,7 +174,7 @@ class Discovery:
         found = self._bodies.get(key)
         if found is None:
             etag = f'"{hashlib.sha512(orjson.dumps(document)).hexdigest().upper()}"'
-            found = self._bodies[key] = (negotiation.encode(document, media, pretty), etag)
+            found = self._bodies[key] = (negotiation.encode(document, media, pretty=pretty), etag)
         return found
 
     def _document(self, form: str, name: str) -> Document | None:

@@ -125,9 +125,9 @@ class Health:
             check()
         except Exception as reason:
             log.warning("Health check failed", endpoint=endpoint, check=name, err=reason)
-            self.metrics.observe(name, endpoint, False)
+            self.metrics.observe(name, endpoint, ok=False)
             return reason
-        self.metrics.observe(name, endpoint, True)
+        self.metrics.observe(name, endpoint, ok=True)
         return None
 
     def _run_all(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:

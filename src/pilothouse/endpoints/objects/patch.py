@@ -185,7 +185,7 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
 
 
 def _decode_converted(
-    resource: Resource, raw: Object, kept: Object | None = None, applied: bool = False
+    resource: Resource, raw: Object, kept: Object | None = None, *, applied: bool = False
 ) -> tuple[Object, list[str]]:
     """Decode what upstream converts from an unstructured object, where integers wrap instead of failing;
     DecodeError."""

@@ -122,7 +122,7 @@ def _laid_in(scope: RequestScope, sub: Subresource, live: Object, wanted: Object
     assert sub.write is not None
     if sub.validate is not None:
         errs = Errors()
-        meta.validate_create(wanted, True, names.dns_subdomain, errs)
+        meta.validate_create(wanted, namespaced=True, name_check=names.dns_subdomain, errs=errs)
         meta.validate_finalizer_names(wanted, errs)
         sub.validate(wanted, errs)
         errs.raise_if_any(sub.group, sub.kind, wanted["metadata"].get("name", ""))

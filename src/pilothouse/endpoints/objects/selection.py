@@ -236,7 +236,7 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
         if (
             not namespace
             and "metadata.namespace" in fields
-            and not names.dns_label(fields["metadata.namespace"], False)
+            and not names.dns_label(fields["metadata.namespace"])
         ):
             namespace = fields["metadata.namespace"]
         if namespace:

@@ -179,7 +179,7 @@ async def _already_seen(query: Selection, revision: int) -> Listing:
 
     Nothing for one that is sent what is there, and for a revision that is too old to be watched from.
     """
-    nothing = Listing([], revision, False, 0)
+    nothing = Listing([], revision, more=False, remaining=0)
     if _wants_state(query, revision) or revision > query.store.cacher.revision:
         return nothing
     try:

@@ -339,7 +339,7 @@ class HealthMetrics(Group):
             "kubernetes_healthchecks_total", "[STABLE] Runs of each check.", ("name", "status", "type")
         )
 
-    def observe(self, name: str, endpoint: str, ok: bool) -> None:
+    def observe(self, name: str, endpoint: str, *, ok: bool) -> None:
         """Count one run of a check."""
         self.last.set(1 if ok else 0, name, endpoint)
         self.runs.inc(name, "success" if ok else "error", endpoint)

@@ -346,7 +346,7 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
     return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
 
 
-def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
+def encode(document: Any, media: Media, *, pretty: bool = False) -> bytes:
     """Encode a small document (discovery, a Status) in the negotiated format."""
     if media.format == "yaml":
         from pilothouse.api.yaml import reader as yaml

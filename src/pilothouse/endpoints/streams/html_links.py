@@ -179,7 +179,7 @@ async def rewritten(
             if out := packer.compress(links.take(text).encode("utf-8", "surrogateescape")):
                 yield out
             await asyncio.sleep(0)
-    text = links.rest() + decoder.decode(b"", True)
+    text = links.rest() + decoder.decode(b"", final=True)
     yield packer.compress(text.encode("utf-8", "surrogateescape")) + packer.flush()
 
 
