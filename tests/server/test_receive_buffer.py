@@ -100,8 +100,8 @@ def test_users_may_send_more_ahead(door: Callable[..., Door], monkeypatch: pytes
     seen: list[tuple[str, int]] = []
 
     def noted(name: str, change: Callable[..., None]) -> Callable[..., None]:
-        def note(sock: socket.socket, *crowded: bool) -> None:
-            change(sock, *crowded)
+        def note(sock: socket.socket, **crowded: bool) -> None:
+            change(sock, **crowded)
             seen.append((name, size(sock)))
 
         return note
