@@ -77,7 +77,7 @@ def handshake(request: Request, protocol: str = "") -> list[tuple[str, str]] | R
         valid = False
     if request.method != "GET" or not valid:
         return Response(400, b"400 Bad Request\n", "text/plain; charset=utf-8")
-    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
     out = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept)]
     if protocol:
         out.append(("Sec-WebSocket-Protocol", protocol))

@@ -141,7 +141,7 @@ def _pod_status(node: str, a: AdmissionAttributes) -> None:
     if a.operation != "UPDATE" or a.obj is None or a.old is None:
         raise a.refuse(f"unexpected operation {quote(a.operation)}")
     if _node_of(a.old) != node:
-        raise a.refuse(f"node {quoted} can only update pod status for pods with spec.nodeName set to itself")
+        raise a.refuse(f"node {quoted} can only update pod status for pods with spec.nodeName set to itself")  # noqa: S608 -- no SQL
     if (a.old["metadata"].get("labels") or {}) != (a.obj["metadata"].get("labels") or {}):
         raise a.refuse(f"node {quoted} cannot update labels through pod status")
     before, now = a.old.get("status") or {}, a.obj.get("status") or {}

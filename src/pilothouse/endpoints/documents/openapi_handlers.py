@@ -302,7 +302,7 @@ class Joined:
 
     def document(self, built_in: bytes, whole: Callable[..., bytes]) -> bytes:
         """The compressed document, each map in the order of its names; `whole` writes it."""
-        encoded, _ = marshal.loads(gzip.decompress(built_in))
+        encoded, _ = marshal.loads(gzip.decompress(built_in))  # noqa: S302 -- dumped by this process
         maps = (below | own for below, own in zip(encoded, self.members, strict=True))
         return _compress(whole(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
 
@@ -311,7 +311,7 @@ def _gathered(parts: list[bytes]) -> Joined:
     """Take parts as they are kept together."""
     joined = Joined(({}, {}, {}), set())
     for packed in parts:
-        encoded, uses = marshal.loads(gzip.decompress(packed))
+        encoded, uses = marshal.loads(gzip.decompress(packed))  # noqa: S302 -- dumped by this process
         joined.uses.update(uses)
         for found, more in zip(joined.members, encoded, strict=True):
             found |= more

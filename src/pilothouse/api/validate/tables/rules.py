@@ -52,7 +52,7 @@ class Table:
         outside = dict(_BUILT_IN)
         for variable, name in used.items():
             self._rules.bind(name, outside, variable)
-        exec(compile(text, f"<table {self._name}>", "exec"), outside)
+        exec(compile(text, f"<table {self._name}>", "exec"), outside)  # noqa: S102 -- tables of the package
         made: FunctionType = outside["check"]
         self.made = made
         for others, variable in self._callers:
