@@ -192,7 +192,7 @@ async def test_nothing_runs_after_close(virtual: Any) -> None:
 @settings(max_examples=40)
 @given(st.lists(st.sampled_from("abcd") | st.just(""), max_size=20), st.integers(1, 3))
 def test_every_key_is_handled_after_it_was_last_added(actions: Any, workers: Any) -> None:
-    """ "" lets the loop turn."""
+    """An empty text lets the loop turn."""
 
     async def main() -> None:
         last, seen = {}, {}

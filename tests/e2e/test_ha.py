@@ -278,7 +278,6 @@ def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
 
 def test_a_server_told_to_stop_breaks_nothing(ha: Ha) -> None:
     """Requests go on elsewhere, a watch ends cleanly, the status is 0."""
-
     answered: list[float] = []
 
     async def client(connection: Connection, until: float) -> int:

@@ -264,7 +264,6 @@ class Target:
 @contextmanager
 def limited(wire: Wire) -> Iterator[None]:
     """Cut off what takes more than LONGEST seconds of the processor."""
-
     started = time.process_time()
 
     def cut(_: int, frame: FrameType | None) -> None:

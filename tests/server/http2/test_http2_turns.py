@@ -251,7 +251,6 @@ def numbered(data: bytes) -> bytes:
        st.sampled_from(["at once", "later", "window"]))  # fmt: skip
 def test_any_frames_cut_anywhere(parts: list[tuple[bytes, int]], cuts: list[int], how: str) -> None:
     """No callback works for longer than its turn, and memory grows with what is received."""
-
     body = b"x" * (50_000 if how == "window" else 100)
 
     def handler(_: Request) -> Any:

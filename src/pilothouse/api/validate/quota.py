@@ -194,7 +194,6 @@ _ORDERED = (
 
 def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
     """Validates the bounds of one resource against each other."""
-
     request, default = "defaultRequest", "default"
     for low, high, field, shown, what in _ORDERED:
         if low in given and high in given and amount(given[low]) > amount(given[high]):
