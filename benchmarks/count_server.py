@@ -83,7 +83,7 @@ class Server:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_fix_addresses,  # noqa: PLW1509  (there are no threads)
+                preexec_fn=_fix_addresses,  # noqa: PLW1509 -- there are no threads
             )
 
     def tell(self, command: str) -> bool:

@@ -180,7 +180,7 @@ def collections(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator
         if type.kind in ("list", "map") and type.items is not None:
             for style in STYLES:
                 for depth in (0, 1) if type.items.kind == "struct" else (0,):
-                    value = lambda n, t=type, p=path, s=style, d=depth: many(t, str(p[-1]), n, s, d)  # noqa: E731
+                    value = lambda n, t=type, p=path, s=style, d=depth: many(t, str(p[-1]), n, s, d)
                     yield f"{'.'.join(map(str, path))} {style} {depth}", filled(root, base, path, value)
 
 
@@ -233,7 +233,7 @@ def texts(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator[tuple
         if "string" not in (type.kind, inner.kind if inner is not None else ""):
             continue
         for pattern in PATTERNS:
-            value = lambda n, t=type, p=pattern: _holding(t, p * (n // len(p)))  # noqa: E731
+            value = lambda n, t=type, p=pattern: _holding(t, p * (n // len(p)))
             yield f"{'.'.join(map(str, path))} {pattern!r}", filled(root, base, path, value)
 
 

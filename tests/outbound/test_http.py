@@ -219,7 +219,7 @@ def test_a_request_that_failed_is_freed_at_once(runner: asyncio.Runner, silent: 
                     pass
                 else:
                     raise AssertionError("it was answered")
-                await aeventually(lambda: sys.getrefcount(body) <= before, "the body to be free")  # noqa: B023
+                await aeventually(lambda: sys.getrefcount(body) <= before, "the body to be free")  # noqa: B023 -- called within the turn
         await outbound.close()
 
     gc.disable()

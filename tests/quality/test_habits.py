@@ -1,12 +1,13 @@
 """Tests neither wait for real time nor change our modules:
 they hand in a clock, a loop, a store or a function.
 
-Functions of the code fit on a page, and calls say what they pass.
+Functions of the code fit on a page, and calls say what they pass. Exceptions from rules have reasons.
 """
 
 import ast
 import functools
 import pathlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,8 @@ SOURCE = [
     for path in CODE
     if path.is_relative_to(ROOT / "src") and path.relative_to(ROOT / "src/pilothouse").parts[0] not in UNNAMED
 ]
+BARE = re.compile(r"# noqa(?!: (?:E402|E501)\b)(?!: [A-Z0-9, ]+ -- \w)")
+"""E402: an import behind what makes it possible. E501: a text that is printed as it stands."""
 LINES = 60
 """Lines of the longest function, its docstring counted."""
 LONG = {"src/pilothouse/storage/metrics.py": "is to be divided"}
@@ -127,6 +130,11 @@ def patches(tree: ast.Module) -> Iterator[int]:
             for target in node.targets:
                 if isinstance(target, ast.Attribute) and ast.unparse(target.value).partition(".")[0] in ours:
                     yield node.lineno
+
+
+def bare_exceptions(text: str) -> list[int]:
+    """The lines that are excepted from a rule without a reason."""
+    return [at for at, line in enumerate(text.splitlines(), 1) if BARE.search(line)]
 
 
 def long_functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -203,3 +211,22 @@ def test_long_functions_are_found() -> None:
 def test_nameless_arguments_are_found() -> None:
     text = "f(1, 2, 3, 4, 5, 6, a=7)\n_query(1, 2, 3, 4, 5, 6, 7)\na.f(1, 2, 3, 4, 5, 6, *x)\n"
     assert list(nameless_arguments(ast.parse(text))) == [(3, 7)]
+
+
+def test_exceptions_from_rules_have_reasons() -> None:
+    files = [*CODE, *FILES, ROOT / "setup.py"]
+    found = {str(path.relative_to(ROOT)): bare_exceptions(path.read_text()) for path in files}
+    del found["tests/quality/test_habits.py"]
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_exceptions_without_reasons_are_found() -> None:
+    lines = (
+        "a  # noqa",
+        "b  # noqa: S101",
+        "c  # noqa: S1, PT2 -- so",
+        "d  # noqa: E501",
+        "e  # noqa: S1 (so)",
+    )
+    text = "\n".join(lines)
+    assert bare_exceptions(text) == [1, 2, 5]

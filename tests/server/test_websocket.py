@@ -385,7 +385,7 @@ async def test_a_stream_of_messages_ends_with_its_peer_or_the_server() -> None:
         peer = Peer()
         stream = MessageStream(peer.duplex, WebSocket.send)
         ends: list[str] = []
-        stream.on_close(lambda: ends.append("closed"))  # noqa: B023
+        stream.on_close(lambda: ends.append("closed"))  # noqa: B023 -- called within the turn
         stream.start()
         end(peer)
         assert ends == ["closed"] and frames(peer.take()) == sent

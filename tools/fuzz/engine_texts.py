@@ -177,7 +177,7 @@ def _form(chance: random.Random, kind: str, depth: int) -> str:
     forms = _FORMS[kind]
     if depth > 4:
         forms = tuple(form for form in forms if "{" not in form)
-    inner: Callable[[re.Match[str]], str] = lambda found: _form(chance, found[1], depth + 1)  # noqa: E731
+    inner: Callable[[re.Match[str]], str] = lambda found: _form(chance, found[1], depth + 1)
     return (
         _PLACE.sub(inner, chance.choice(forms))
         if depth == 0 or kind == "name"

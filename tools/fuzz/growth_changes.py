@@ -114,7 +114,7 @@ def _directives(
         yield case("delete each", lambda n: key + b":" + numbered(marked)(n))
         replaced = marked.replace(b"delete", b"replace")
         yield case("replace each", lambda n: key + b":" + numbered(replaced)(n))
-    half = lambda n: key + b":" + numbered(item)(n // 2)  # noqa: E731
+    half = lambda n: key + b":" + numbered(item)(n // 2)
     yield case(
         "order", lambda n: half(n) + b',"$setElementOrder/' + name.encode() + b'":' + numbered(item)(n // 2)
     )

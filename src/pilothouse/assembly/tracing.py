@@ -96,7 +96,7 @@ async def _close(exporter: "Exporter | None", tunnels: Tunnels | None) -> None:
 
 def _needs_extra() -> None:
     try:
-        import pilothouse.tracing.exporter  # noqa: F401
+        import pilothouse.tracing.exporter  # noqa: F401 -- whether it is there
     except ImportError as error:
         raise ConfigurationError(
             f"--tracing-config-file needs OpenTelemetry: pip install pilothouse[tracing] ({error})"

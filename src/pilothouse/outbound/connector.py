@@ -28,7 +28,7 @@ class Connector(aiohttp.BaseConnector):
         self,
         req: aiohttp.ClientRequest,
         traces: object,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+        timeout: aiohttp.ClientTimeout,
     ) -> ResponseHandler:
         context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
         host, port = req.url.raw_host, req.url.port

@@ -187,7 +187,7 @@ class Outbound:
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b"",
         trust: Trust = INSECURE,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         counted: bool = False,
     ) -> Answer:
         """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError.
@@ -208,7 +208,7 @@ class Outbound:
             span.failed = answer.status >= 400
             return answer
 
-    async def _answered(self, request: Coroutine[object, object, Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109
+    async def _answered(self, request: Coroutine[object, object, Answer], timeout: float | None) -> Answer:
         """The answer to a request, within `timeout` seconds; raises ClientError."""
         # A task of its own: until a request first waits, its pipeline runs outside of any task.
         task = asyncio.get_running_loop().create_task(request)
@@ -228,7 +228,7 @@ class Outbound:
         headers: Sequence[tuple[str, str]],
         body: bytes,
         trust: Trust,
-        timeout: float | None,  # noqa: ASYNC109
+        timeout: float | None,
     ) -> Answer:
         metrics, host = self._metrics, urlsplit(url).netloc.rpartition("@")[2]
         began, status = perf_counter(), 0
@@ -248,7 +248,7 @@ class Outbound:
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b"",
         trust: Trust = INSECURE,
-        timeout: float,  # noqa: ASYNC109
+        timeout: float,
     ) -> bytes:
         """The whole body of a successful answer, 1 MiB at most; raises Unanswered for everything else."""
         try:

@@ -171,7 +171,7 @@ class Cacher:
             cache.end_watches()
             cache.move(prefix, self._unclaimed)
 
-    async def wait_for(self, revision: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def wait_for(self, revision: int, timeout: float | None = None) -> bool:
         """Wait until the cache has reached `revision`; False after `timeout` seconds."""
         if self.revision >= revision:
             return True

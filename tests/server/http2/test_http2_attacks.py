@@ -107,7 +107,7 @@ async def test_continuation_flood(size: int) -> None:
     junk = b"\x00" * size
     with bounded(8):
         peer.send(frame(Kind.HEADERS, Flag.END_STREAM, 1, b"\x82"))
-        for count in range(2000):  # noqa: B007
+        for count in range(2000):  # noqa: B007 -- read behind the loop
             peer.send(frame(Kind.CONTINUATION, 0, 1, junk))
             if peer.transport.closed:
                 break
@@ -131,7 +131,7 @@ async def test_floods_of_frames_that_change_nothing(one: bytes) -> None:
     clock = Clock()
     peer = Raw(clock=clock, settings=b"")
     with bounded(8):
-        for count in range(200):  # noqa: B007
+        for count in range(200):  # noqa: B007 -- read behind the loop
             await peer.pour(one * 100)
             peer.transport.writes = peer.transport.writes[-2:]
             if peer.transport.closed:

@@ -85,7 +85,7 @@ def test_readers_share_one_read(tmp_path: Path) -> None:
         calls = 0
         read = store._read_revision
 
-        async def counted(timeout: float = 1.0) -> int:  # noqa: ASYNC109 (the name of what it stands for)
+        async def counted(timeout: float = 1.0) -> int:
             nonlocal calls
             calls += 1
             return await read(timeout)

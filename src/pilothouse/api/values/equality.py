@@ -20,14 +20,14 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         if not isinstance(b, dict) or len(a) != len(b):
             return False
-        for name, value in a.items():  # noqa: SIM110 - a generator would add a stack frame per level
+        for name, value in a.items():  # noqa: SIM110 -- a generator would add a stack frame per level
             if name not in b or not same(value, b[name]):
                 return False
         return True
     if isinstance(a, list):
         if not isinstance(b, list) or len(a) != len(b):
             return False
-        for one, other in zip(a, b, strict=True):  # noqa: SIM110
+        for one, other in zip(a, b, strict=True):  # noqa: SIM110 -- as above
             if not same(one, other):
                 return False
         return True

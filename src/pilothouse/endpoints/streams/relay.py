@@ -91,7 +91,7 @@ class Relay:
         *,
         prepend: str = "",
         more: list[tuple[str, str]] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> Answer:
         """Send a client's request to `url`; raises ServiceUnavailable if it cannot be reached.
 

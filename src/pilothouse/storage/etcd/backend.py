@@ -251,7 +251,7 @@ class EtcdStorage:
     async def size(self) -> int:
         return etcd_wire.status_size(await self._guard(self.rpc.read(etcd_rpc.STATUS, b"")))
 
-    async def probe(self, timeout: float) -> None:  # noqa: ASYNC109
+    async def probe(self, timeout: float) -> None:
         """Read with a quorum within `timeout` seconds; Unavailable when that is not possible."""
         await self._guard(
             self.rpc.read(etcd_rpc.RANGE, etcd_wire.range_request(self._key(f"{ROOT}health")), timeout)
@@ -355,7 +355,7 @@ class EtcdStorage:
         left = etcd_rpc.READ_TIMEOUT - (loop.time() - begun)
         return await self._read_revision(max(left, etcd_rpc.ATTEMPT_TIMEOUT))
 
-    async def _read_revision(self, timeout: float = etcd_rpc.READ_TIMEOUT) -> int:  # noqa: ASYNC109
+    async def _read_revision(self, timeout: float = etcd_rpc.READ_TIMEOUT) -> int:
         request = etcd_wire.range_request(self._key(f"{ROOT}health"), count_only=True)
         revision = etcd_wire.range_answer(await self.rpc.read(etcd_rpc.RANGE, request, timeout)).revision
         self._revision = max(self._revision, revision)

@@ -178,15 +178,15 @@ class Rpc:
                 "A member of etcd failed, another one is used", failed=failed.url, member=self.member.url
             )
 
-    async def read(self, method: str, request: bytes, timeout: float = READ_TIMEOUT) -> bytes:  # noqa: ASYNC109
+    async def read(self, method: str, request: bytes, timeout: float = READ_TIMEOUT) -> bytes:
         """Make a call that may be repeated."""
         return await self._call(method, request, timeout, repeat=True)
 
-    async def write(self, method: str, request: bytes, timeout: float = WRITE_TIMEOUT) -> bytes:  # noqa: ASYNC109
+    async def write(self, method: str, request: bytes, timeout: float = WRITE_TIMEOUT) -> bytes:
         """Make a call that is repeated only if the attempt before cannot have had an effect."""
         return await self._call(method, request, timeout, repeat=False)
 
-    async def _call(self, method: str, request: bytes, timeout: float, repeat: bool) -> bytes:  # noqa: ASYNC109
+    async def _call(self, method: str, request: bytes, timeout: float, repeat: bool) -> bytes:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         attempt = 0

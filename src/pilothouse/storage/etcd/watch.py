@@ -80,7 +80,7 @@ class EtcdWatch:
         """Wait until the connection is closed."""
         await asyncio.wait([self._task])
 
-    async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
+    async def reached(self, revision: int, timeout: float) -> bool:
         """Wait until everything up to `revision` was delivered;
         False after `timeout` seconds or when the watch ended."""
         if self.position >= revision:

@@ -95,18 +95,18 @@ def test_clashing_ports_are_told_in_their_order() -> None:
 
 
 def test_spread_constraints() -> None:
-    make = lambda n: [{"topologyKey": f"k{i}", "whenUnsatisfiable": "ScheduleAnyway"} for i in range(n)]  # noqa: E731
+    make = lambda n: [{"topologyKey": f"k{i}", "whenUnsatisfiable": "ScheduleAnyway"} for i in range(n)]
     linear(rule(validate_spread_constraints), make, 200)
 
 
 def test_tolerations_beside_old_ones() -> None:
-    make = lambda n: [{"key": f"k{next(NUMBERS)}", "operator": "Exists"} for _ in range(n)]  # noqa: E731
+    make = lambda n: [{"key": f"k{next(NUMBERS)}", "operator": "Exists"} for _ in range(n)]
     linear(lambda pair: validate_added_tolerations(pair, pair, "p", Errors()), make, 200)
 
 
 @pytest.mark.parametrize("text", ["['", "a['", "']", "metadata.labels['"])
 def test_subscripts_of_fields(text: str) -> None:
-    make = lambda n: {"apiVersion": "v1", "fieldPath": text * n}  # noqa: E731
+    make = lambda n: {"apiVersion": "v1", "fieldPath": text * n}
     linear(lambda ref: validate_field_ref(ref, ENV_FIELDS, "p", Errors()), make, 2000)
 
 
@@ -155,17 +155,17 @@ def test_claims_of_a_container() -> None:
 
 
 def test_capabilities_and_their_context() -> None:
-    make = lambda n: {"allowPrivilegeEscalation": False, "capabilities": {"add": ["CAP_SYS_ADMIN"] * n}}  # noqa: E731
+    make = lambda n: {"allowPrivilegeEscalation": False, "capabilities": {"add": ["CAP_SYS_ADMIN"] * n}}
     linear(rule(validate_security_context, False, True), make, 500)
 
 
 def test_registry_of_quobyte() -> None:
-    make = lambda n: {"registry": "a," * n, "volume": "v"}  # noqa: E731
+    make = lambda n: {"registry": "a," * n, "volume": "v"}
     linear(rule(sources["quobyte"]), make, 500)
 
 
 def test_initiators() -> None:
-    make = lambda n: {"targetPortal": "p", "iqn": "iqn.2000-01.a" * n}  # noqa: E731
+    make = lambda n: {"targetPortal": "p", "iqn": "iqn.2000-01.a" * n}
     linear(rule(sources["iscsi"]), make, 500)
 
 
@@ -213,9 +213,7 @@ def test_steps_of_a_start_beside_sidecars() -> None:
 
 def test_printed_endpoints() -> None:
     """Addresses times ports: a product that is counted, not made."""
-    make = lambda n: {  # noqa: E731
-        "subsets": [{"addresses": [{"ip": "10.0.0.1"}] * n, "ports": [{"port": 80}] * n}] * 10
-    }
+    make = lambda n: {"subsets": [{"addresses": [{"ip": "10.0.0.1"}] * n, "ports": [{"port": 80}] * n}] * 10}
     printer = PRINTERS["", "endpoints"]
     assert printer(make(2), 0.0)[1] == "10.0.0.1:80,10.0.0.1:80,10.0.0.1:80 + 37 more..."
     assert seconds(lambda obj: printer(obj, 0.0), make, 3000) < 0.1
