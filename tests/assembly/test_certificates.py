@@ -11,7 +11,7 @@ from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.pki import Authority, pem
 from pilothouse.reload import Reloads
-from pilothouse.server.tls import Contexts, Settings
+from pilothouse.server.tls import Contexts, TLSSettings
 
 
 def authorities_of(contexts: Contexts) -> set[bytes]:
@@ -40,7 +40,7 @@ async def test_all_at_once(runner: asyncio.Runner, tmp_path: Path) -> None:
     authorities = Authorities(clients, f"{at}/proxies.crt")
     certificates = CertificateAuthenticator(authorities.clients)
     proxies = RequestHeaderAuthenticator(authorities.proxies)
-    settings = Settings(f"{at}/tls.crt", f"{at}/tls.key", (*clients, f"{at}/proxies.crt"))
+    settings = TLSSettings(f"{at}/tls.crt", f"{at}/tls.key", (*clients, f"{at}/proxies.crt"))
     contexts, reloads, told = Contexts(settings), Reloads(), list[str]()
     authorities.on_change(lambda: told.append("changed"))
     follow_certificates(reloads, settings, contexts, authorities, UnionAuthenticator([proxies, certificates]))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.authz.configuration import Entry, Webhook, load, read
+from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook, load, read
 
 HEAD = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthorizationConfiguration"}
 
@@ -22,7 +22,7 @@ def webhook(**changes: Any) -> dict[str, Any]:
     }
 
 
-def of(*authorizers: Any) -> list[Entry]:
+def of(*authorizers: Any) -> list[ConfiguredAuthorizer]:
     return read(json.dumps({**HEAD, "authorizers": authorizers}).encode())
 
 
@@ -60,7 +60,7 @@ authorizers:
         deny=False,
         conditions=("request.user != 'root'",),
     )
-    assert node == Entry("Node", "node")
+    assert node == ConfiguredAuthorizer("Node", "node")
     assert second.webhook is not None and second.webhook.deny
     assert (second.webhook.authorized_ttl, second.webhook.unauthorized_ttl) == (300, 30)
 

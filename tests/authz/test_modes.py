@@ -8,7 +8,7 @@ from coroutines import at_once
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.abac import ABACAuthorizer, Policy
 from pilothouse.authz.authorizer import UnionAuthorizer
-from pilothouse.authz.configuration import Entry, Webhook
+from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
 from pilothouse.authz.modes import Authorizers, entries_of
 
 ASK = AuthorizationAttributes(
@@ -67,8 +67,8 @@ def test_webhooks_are_reached_as_their_entry_says(readers: Any) -> None:
 
 def test_indexes_are_kept_when_the_configuration_changes(readers: Any) -> None:
     authorizers = Authorizers(readers)
-    first = authorizers.members([Entry("RBAC", "a"), Entry("Node", "b")])
-    second = authorizers.members([Entry("Node", "n"), Entry("RBAC", "r")])
+    first = authorizers.members([ConfiguredAuthorizer("RBAC", "a"), ConfiguredAuthorizer("Node", "b")])
+    second = authorizers.members([ConfiguredAuthorizer("Node", "n"), ConfiguredAuthorizer("RBAC", "r")])
     assert first[0].authorizer is second[1].authorizer and first[1].authorizer is second[0].authorizer
     assert second[1].name == "r"
 

@@ -10,12 +10,12 @@ from virtual_time import VirtualLoop
 
 from pilothouse import errors
 from pilothouse.controllers import bootstrap
-from pilothouse.controllers.bootstrap import Planned, Settings, ensure, node_rules, objects
+from pilothouse.controllers.bootstrap import BootstrapSettings, Planned, ensure, node_rules, objects
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import Full, Unavailable
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> BootstrapSettings:
     values = {
         "advertise_address": "192.0.2.2",
         "secure_port": 6443,
@@ -23,7 +23,7 @@ def settings(**changes: Any) -> Settings:
         "hostname": "host",
         "now": "2026-01-02T03:04:05Z",
     }
-    return Settings(**{**values, **changes})
+    return BootstrapSettings(**{**values, **changes})
 
 
 def find(planned: Any, plural: str, name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, Rig
 
-from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
+from pilothouse.controllers.bootstrap import BootstrapSettings, Planned, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.memory import MemoryStorage
@@ -14,8 +14,8 @@ from pilothouse.storage.memory import MemoryStorage
 NOW = "2026-01-02T03:04:05Z"
 
 
-def settings() -> Settings:
-    return Settings(
+def settings() -> BootstrapSettings:
+    return BootstrapSettings(
         advertise_address="192.0.2.2",
         secure_port=6443,
         service_cidrs=("10.0.0.0/24",),

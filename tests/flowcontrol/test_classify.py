@@ -19,7 +19,7 @@ def live() -> Live:
 @pytest.fixture
 def classifier(live: Live) -> Classifier:
     classifier = Classifier(live, Levels(live, 600))
-    settings = bootstrap.Settings(
+    settings = bootstrap.BootstrapSettings(
         advertise_address="192.0.2.2",
         secure_port=6443,
         service_cidrs=("10.0.0.0/16",),

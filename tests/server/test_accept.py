@@ -47,7 +47,7 @@ class Door:
         self.thread.start()
 
         async def start() -> Listener:
-            contexts = tls.Contexts(tls.Settings(str(directory / "s.crt"), str(directory / "s.key")))
+            contexts = tls.Contexts(tls.TLSSettings(str(directory / "s.crt"), str(directory / "s.key")))
             made = Listener(self.handle, [self.sock], contexts, limits)
             await made.start()
             return made

@@ -32,7 +32,7 @@ class Running:
         self,
         directory: pathlib.Path,
         ca: Authority,
-        settings: Callable[..., tls.Settings],
+        settings: Callable[..., tls.TLSSettings],
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.ca, self.directory = ca, directory
@@ -104,7 +104,7 @@ def running(tmp_path: pathlib.Path) -> Iterator[Running]:
     write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
     write_pair(tmp_path, "other", ca.issue("other", hosts=["other.example", "*.wild.example"], server=True))
     sni = ((str(tmp_path / "other.crt"), str(tmp_path / "other.key"), ()),)
-    server = Running(tmp_path, ca, lambda c, k: tls.Settings(c, k, (str(tmp_path / "ca.crt"),), sni))
+    server = Running(tmp_path, ca, lambda c, k: tls.TLSSettings(c, k, (str(tmp_path / "ca.crt"),), sni))
     yield server
     server.close()
 
@@ -137,7 +137,9 @@ def test_tls_1_2(tmp_path: pathlib.Path, make_loop: Callable[[], asyncio.Abstrac
     ca = Authority.create()
     (tmp_path / "ca.crt").write_bytes(pem(ca))
     write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
-    server = Running(tmp_path, ca, lambda c, k: tls.Settings(c, k, (str(tmp_path / "ca.crt"),)), make_loop())
+    server = Running(
+        tmp_path, ca, lambda c, k: tls.TLSSettings(c, k, (str(tmp_path / "ca.crt"),)), make_loop()
+    )
     try:
         for pair in (None, ca.issue("jane", ["dev"], server=False)):
             connection = server.connect(pair, ssl.TLSVersion.TLSv1_2)

@@ -34,7 +34,7 @@ def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path
     (tmp_path / "b.crt").write_bytes(pem(known[2].certificate) + pem(known[1].certificate))
     files = (str(tmp_path / "s.crt"), str(tmp_path / "s.key"))
     paths = (str(tmp_path / "a.crt"), str(tmp_path / "b.crt"))
-    contexts = tls.Contexts(tls.Settings(*files, paths))
+    contexts = tls.Contexts(tls.TLSSettings(*files, paths))
     told = flight(contexts.context)
     for authority in known:
         assert told.count(authority.certificate.subject.public_bytes()) == 1
@@ -43,7 +43,7 @@ def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path
     told = flight(contexts.context)
     for authority, there in ((other, 1), (known[0], 0), (known[2], 1)):
         assert told.count(authority.certificate.subject.public_bytes()) == there
-    silent = flight(tls.Contexts(tls.Settings(*files)).context)
+    silent = flight(tls.Contexts(tls.TLSSettings(*files)).context)
     assert known[0].certificate.subject.public_bytes() not in silent
 
 
@@ -57,8 +57,8 @@ def test_key_exchanges_are_chosen_by_their_numbers() -> None:
     offered = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     offered.set_ecdh_curve("prime256v1")  # the client offers P-256 alone
     offered.check_hostname, offered.verify_mode = False, ssl.CERT_NONE
-    assert meets(tls.make_context(cert, key, tls.Settings("", "", curves=(29, 23))), offered)
-    assert not meets(tls.make_context(cert, key, tls.Settings("", "", curves=(29, 24))), offered)
+    assert meets(tls.make_context(cert, key, tls.TLSSettings("", "", curves=(29, 23))), offered)
+    assert not meets(tls.make_context(cert, key, tls.TLSSettings("", "", curves=(29, 24))), offered)
 
 
 def meets(context: ssl.SSLContext, client: ssl.SSLContext) -> bool:

@@ -63,7 +63,7 @@ class Side:
         ):
             (folder / file).write_bytes(data)
         cert_file, key_file, ca_file = (str(folder / one) for one in ("server.crt", "server.key", "ca.crt"))
-        settings = tls.Settings(cert_file, key_file, (ca_file,))
+        settings = tls.TLSSettings(cert_file, key_file, (ca_file,))
         self.contexts = tls.Contexts(settings)
 
     async def meet(self, client: str) -> list[x509.Certificate]:

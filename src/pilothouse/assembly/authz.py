@@ -6,7 +6,7 @@ from pathlib import Path
 from pilothouse.authz import abac, configuration
 from pilothouse.authz.abac import ABACAuthorizer
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
-from pilothouse.authz.configuration import Entry, Webhook
+from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import Authorizers, Connect, entries_of
 from pilothouse.authz.reload import Reload
@@ -59,7 +59,7 @@ def authorizer(
     union = UnionAuthorizer(authorizers.members(entries), metrics)
     open_to_all = anonymous_may_ask(anonymous, union)
 
-    def others(entries: Sequence[Entry]) -> list[Member]:
+    def others(entries: Sequence[ConfiguredAuthorizer]) -> list[Member]:
         if open_to_all and any(entry.type == "AlwaysAllow" for entry in entries):
             raise ValueError("AlwaysAllow would let anonymous requests do everything: it needs a restart")
         return authorizers.members(entries)

@@ -7,7 +7,7 @@ from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator, roots
 from pilothouse.reload import Files, Followed, Reloads
-from pilothouse.server.tls import Contexts, Loaded, Settings
+from pilothouse.server.tls import Contexts, Loaded, TLSSettings
 
 
 class Authorities:
@@ -42,7 +42,7 @@ class Authorities:
 
 def follow_certificates(
     reloads: Reloads,
-    settings: Settings,
+    settings: TLSSettings,
     contexts: Contexts,
     authorities: Authorities,
     authenticator: UnionAuthenticator,

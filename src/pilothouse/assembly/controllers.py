@@ -116,9 +116,9 @@ class Writers:
         """The objects that every cluster has."""
         return list(bootstrap.objects(self._settings()))
 
-    def _settings(self) -> bootstrap.Settings:
+    def _settings(self) -> bootstrap.BootstrapSettings:
         config, proxies = self.config, self.config.authentication.request_header
-        return bootstrap.Settings(
+        return bootstrap.BootstrapSettings(
             advertise_address=advertised(config.serving),
             secure_port=self.port,
             service_cidrs=tuple(str(network) for network in config.objects.service_networks),

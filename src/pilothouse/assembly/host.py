@@ -126,7 +126,7 @@ class Host:
         ]
         for sock in sockets:
             opened.on_close("a socket", sock.close)
-        settings = tls.Settings(
+        settings = tls.TLSSettings(
             self.files.serving_cert,
             self.files.serving_key,
             client_ca_files=tuple(

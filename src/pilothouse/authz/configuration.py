@@ -45,7 +45,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConfiguredAuthorizer:
     """One authorizer: its type is a mode of --authorization-mode, its name is the one in metrics."""
 
     type: str
@@ -53,7 +53,7 @@ class Entry:
     webhook: Webhook | None = None
 
 
-def load(path: str) -> list[Entry]:
+def load(path: str) -> list[ConfiguredAuthorizer]:
     """The authorizers of a file in their order; ConfigurationError with every cause."""
     try:
         data = Path(path).read_bytes()
@@ -64,7 +64,7 @@ def load(path: str) -> list[Entry]:
     return read(data)
 
 
-def read(data: bytes) -> list[Entry]:
+def read(data: bytes) -> list[ConfiguredAuthorizer]:
     """The same for the content of a file."""
     config = parse(data, "failed to load AuthorizationConfiguration:")
     expect(config, VERSIONS, KIND, ("authorizers",))
@@ -74,7 +74,7 @@ def read(data: bytes) -> list[Entry]:
         raise ConfigurationError("authorizers: it must be a list")
     if not found:
         errs.required("authorizers", "at least one authorization mode must be defined")
-    entries: list[Entry] = []
+    entries: list[ConfiguredAuthorizer] = []
     types: set[str] = set()
     names: set[str] = set()
     for at, one in enumerate(found):
@@ -85,7 +85,9 @@ def read(data: bytes) -> list[Entry]:
     return entries
 
 
-def _entry(found: Any, path: str, types: set[str], names: set[str], errs: Errors) -> Entry | None:
+def _entry(
+    found: Any, path: str, types: set[str], names: set[str], errs: Errors
+) -> ConfiguredAuthorizer | None:
     refuse_unknown(found, ("type", "name", "webhook"), f"{path}.")
     found = found or {}
     type_, name = _text(found, "type", path), _text(found, "name", path)
@@ -110,12 +112,12 @@ def _entry(found: Any, path: str, types: set[str], names: set[str], errs: Errors
     if type_ != "Webhook":
         if webhook is not None:
             errs.invalid(f"{path}.webhook", "non-null", "may only be specified when type=Webhook")
-        return Entry(type_, name)
+        return ConfiguredAuthorizer(type_, name)
     if webhook is None:
         errs.required(f"{path}.webhook", "required when type=Webhook")
         return None
     refuse_unknown(webhook, _MEMBERS, f"{path}.webhook.")
-    return Entry(type_, name, _webhook(webhook, path, errs))
+    return ConfiguredAuthorizer(type_, name, _webhook(webhook, path, errs))
 
 
 def _webhook(found: Object, path: str, errs: Errors) -> Webhook:

@@ -7,7 +7,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Member, Rules
 from pilothouse.authz.conditions import Conditions
-from pilothouse.authz.configuration import Entry, Webhook
+from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.rbac import RBACAuthorizer
@@ -45,11 +45,14 @@ class Connect(Protocol):
         ValueError, OSError when the file is bad."""
 
 
-def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[Entry]:
+def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[ConfiguredAuthorizer]:
     """The modes of --authorization-mode as a configuration file would name them
     (GetNameForAuthorizerMode)."""
     return [
-        Entry(mode, "default", webhook) if mode == "Webhook" else Entry(mode, mode.lower()) for mode in modes
+        ConfiguredAuthorizer(mode, "default", webhook)
+        if mode == "Webhook"
+        else ConfiguredAuthorizer(mode, mode.lower())
+        for mode in modes
     ]
 
 
@@ -84,12 +87,12 @@ class Authorizers:
         if abac is not None:
             self._kept["ABAC"] = abac
 
-    def members(self, entries: Sequence[Entry]) -> list[Member]:
+    def members(self, entries: Sequence[ConfiguredAuthorizer]) -> list[Member]:
         """The authorizers of a configuration, in its order.
         ValueError, OSError when one of them cannot be made."""
         return [Member(self._authorizer(entry), entry.type, entry.name) for entry in entries]
 
-    def _authorizer(self, entry: Entry) -> Authorizer:
+    def _authorizer(self, entry: ConfiguredAuthorizer) -> Authorizer:
         if entry.webhook is not None:
             return self._webhook(entry.name, entry.webhook)
         kept = self._kept.get(entry.type)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pilothouse.authz import configuration
 from pilothouse.authz.authorizer import Member, UnionAuthorizer
-from pilothouse.authz.configuration import Entry
+from pilothouse.authz.configuration import ConfiguredAuthorizer
 from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.outbound.kubeconfig import files_of
 from pilothouse.reload import Files
@@ -16,9 +16,9 @@ class Reload:
     def __init__(
         self,
         path: str,
-        entries: Sequence[Entry],
+        entries: Sequence[ConfiguredAuthorizer],
         union: UnionAuthorizer,
-        make: Callable[[Sequence[Entry]], list[Member]],
+        make: Callable[[Sequence[ConfiguredAuthorizer]], list[Member]],
     ) -> None:
         self._path = path
         self._entries = entries
@@ -32,11 +32,11 @@ class Reload:
             if entry.webhook is not None:
                 yield from files_of(entry.webhook.kubeconfig)
 
-    def read(self, files: Files) -> list[Entry]:
+    def read(self, files: Files) -> list[ConfiguredAuthorizer]:
         """The authorizers that the file names; ValueError when it cannot be used."""
         return configuration.read(files[self._path])
 
-    def use(self, entries: Sequence[Entry]) -> None:
+    def use(self, entries: Sequence[ConfiguredAuthorizer]) -> None:
         """Have requests from now on decided by these authorizers;
         ValueError or OSError when one cannot be made."""
         former = self._union.members

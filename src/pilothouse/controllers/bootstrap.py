@@ -40,7 +40,7 @@ _MANDATORY = frozenset({"exempt", "catch-all"})
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Settings:
+class BootstrapSettings:
     """Settings of this server that its bootstrap objects contain.
     CAs are PEM texts; `now` is an RFC 3339 time."""
 
@@ -281,7 +281,7 @@ def _merged_metadata(live: Object, expected: Object) -> Object:
     return metadata
 
 
-def objects(settings: Settings) -> list[Planned]:
+def objects(settings: BootstrapSettings) -> list[Planned]:
     """All bootstrap objects of a server with these settings, in the order in which they are created."""
     return [
         *_data("namespaces", "", "v1"),
@@ -296,7 +296,7 @@ def objects(settings: Settings) -> list[Planned]:
     ]
 
 
-def _kubelet_client(settings: Settings) -> Iterator[Planned]:
+def _kubelet_client(settings: BootstrapSettings) -> Iterator[Planned]:
     """The binding that kubeadm makes for its administrators,
     to which the API server belongs as a client of kubelets."""
     if not settings.kubelet_group:
@@ -342,7 +342,7 @@ def _data(name: str, group: str, version: str, manager: str = _MANAGER) -> Itera
         yield Planned(group, version, _PLURALS[obj["kind"]], obj, manager)
 
 
-def _flow(settings: Settings) -> Iterator[Planned]:
+def _flow(settings: BootstrapSettings) -> Iterator[Planned]:
     for planned in _data("flowcontrol", "flowcontrol.apiserver.k8s.io", "v1", _FLOW_PRODUCER):
         if planned.plural == "prioritylevelconfigurations":
             planned.obj["status"] = {}
@@ -361,7 +361,7 @@ def _flow(settings: Settings) -> Iterator[Planned]:
         yield Planned(planned.group, "v1", planned.plural, planned.obj, _FLOW_PRODUCER, _FLOW_CONSUMER)
 
 
-def _api_services(settings: Settings) -> Iterator[Planned]:
+def _api_services(settings: BootstrapSettings) -> Iterator[Planned]:
     for planned in _data("apiservices", "apiregistration.k8s.io", "v1"):
         condition = {
             "type": "Available",
@@ -374,7 +374,7 @@ def _api_services(settings: Settings) -> Iterator[Planned]:
         yield planned
 
 
-def _network(settings: Settings) -> Iterator[Planned]:
+def _network(settings: BootstrapSettings) -> Iterator[Planned]:
     """The Service `kubernetes` with its IP address, endpoints and ServiceCIDR."""
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in settings.service_cidrs]
     ip = str(networks[0].network_address + 1)
@@ -407,7 +407,7 @@ def _network(settings: Settings) -> Iterator[Planned]:
     yield from _endpoints(settings)
 
 
-def _kubernetes_service(settings: Settings, ip: str, family: str) -> Object:
+def _kubernetes_service(settings: BootstrapSettings, ip: str, family: str) -> Object:
     port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": settings.secure_port}
     return _object(
         "v1",
@@ -429,7 +429,7 @@ def _kubernetes_service(settings: Settings, ip: str, family: str) -> Object:
     )
 
 
-def _endpoints(settings: Settings) -> Iterator[Planned]:
+def _endpoints(settings: BootstrapSettings) -> Iterator[Planned]:
     address = ipaddress.ip_address(settings.advertise_address)
     if address.is_loopback:  # endpoints may not be loopback addresses
         return
@@ -457,7 +457,7 @@ def _endpoints(settings: Settings) -> Iterator[Planned]:
     yield Planned("discovery.k8s.io", "v1", "endpointslices", slice_)
 
 
-def trust(settings: Settings) -> dict[str, str]:
+def trust(settings: BootstrapSettings) -> dict[str, str]:
     """The data by which aggregated servers trust this server:
     the CAs of clients and front proxies, and the headers of these."""
     out = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
@@ -473,7 +473,7 @@ def trust(settings: Settings) -> dict[str, str]:
     return out
 
 
-def _config_maps(settings: Settings) -> Iterator[Planned]:
+def _config_maps(settings: BootstrapSettings) -> Iterator[Planned]:
     tracking = {"since": settings.now.partition("T")[0]}
     for name, data in (
         (TRUST, trust(settings)),
@@ -488,7 +488,7 @@ def _list(texts: tuple[str, ...]) -> str:
     return json.dumps(list(texts), separators=(",", ":"))
 
 
-def _identity(settings: Settings) -> Planned:
+def _identity(settings: BootstrapSettings) -> Planned:
     """The identity lease of this server."""
     digest = sha256(settings.hostname.encode()).digest()[:16]
     name = "apiserver-" + base64.b32encode(digest).decode().rstrip("=").lower()

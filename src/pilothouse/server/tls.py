@@ -56,7 +56,7 @@ _VERSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TLSSettings:
     """The settings that contexts are made from. `sni` has (certificate, key, names);
     without names, those in the certificate. `http2` offers HTTP/2 beside HTTP/1.1.
     `curves` are the key exchanges by their numbers in CURVES; without, OpenSSL's."""
@@ -84,7 +84,7 @@ Files = Mapping[str, bytes]
 
 
 def make_context(
-    cert: bytes, key: bytes, settings: Settings, client_cas: Sequence[bytes] = ()
+    cert: bytes, key: bytes, settings: TLSSettings, client_cas: Sequence[bytes] = ()
 ) -> ssl.SSLContext:
     """Make one context of PEM texts. Raises OSError
     (which ssl.SSLError is) for what cannot be read or does not match."""
@@ -123,7 +123,7 @@ class Loaded(NamedTuple):
 class Contexts:
     """The current contexts: the listener uses `context`, and each handshake switches to the newest one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TLSSettings) -> None:
         self._settings = settings
         self._files: Files = {path: Path(path).read_bytes() for path in settings.files()}
         self._default, self._by_name = self._make(self._files)

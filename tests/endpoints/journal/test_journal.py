@@ -13,7 +13,7 @@ from pilothouse import errors
 from pilothouse._journal import RECORD
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.journal.journal import BYTES_EACH, Entry, Journal
+from pilothouse.endpoints.journal.journal import BYTES_EACH, Journal, JournalEntry
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.registry.trail import Trail
 from pilothouse.server.request import Request
@@ -29,12 +29,12 @@ def context(path: str = "/version", user: User = ADMIN, **info: Any) -> Context:
     return ctx
 
 
-def latest(journal: Journal) -> list[Entry]:
+def latest(journal: Journal) -> list[JournalEntry]:
     found = [journal.entry(number) for number in journal.numbers()]
     return [entry for entry in found if entry is not None]
 
 
-def only(journal: Journal) -> Entry:
+def only(journal: Journal) -> JournalEntry:
     (entry,) = latest(journal)
     return entry
 

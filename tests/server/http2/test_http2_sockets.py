@@ -27,7 +27,7 @@ def make(
     (directory / "ca.crt").write_bytes(pem(ca))
     write_pair(directory, "server", ca.issue("s", hosts=["localhost", "127.0.0.1"], server=True))
     files = (str(directory / "ca.crt"),)
-    return Running(directory, ca, lambda c, k: tls.Settings(c, k, files, http2=http2), loop)
+    return Running(directory, ca, lambda c, k: tls.TLSSettings(c, k, files, http2=http2), loop)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pilothouse.api.values.identity import RequestInfo
 from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.journal.intervals import intervals
-from pilothouse.endpoints.journal.journal import Detail, Entry
+from pilothouse.endpoints.journal.journal import Detail, JournalEntry
 from pilothouse.endpoints.request.context import Refusal
 from pilothouse.gotext import quote
 from pilothouse.registry.trail import Step
@@ -21,7 +21,7 @@ _DIGITS = 7
 """Digits behind the point of a number of seconds."""
 
 
-def summary(entry: Entry, wall: float) -> Object:
+def summary(entry: JournalEntry, wall: float) -> Object:
     """One line of a list of requests. `wall` is what time.perf_counter() lacks to Unix seconds."""
     info = entry.info
     out: Object = {
@@ -44,7 +44,7 @@ def group_resource(info: RequestInfo) -> str:
     return f"{out}/{info.subresource}" if info.subresource else out
 
 
-def explanation(entry: Entry, wall: float, *, by_rules: bool = True) -> Object:
+def explanation(entry: JournalEntry, wall: float, *, by_rules: bool = True) -> Object:
     """All that is known of a request. by_rules: roles count, so that one may be suggested."""
     detail = entry.unpacked()
     out: Object = {
@@ -74,7 +74,7 @@ def explanation(entry: Entry, wall: float, *, by_rules: bool = True) -> Object:
     return out
 
 
-def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
+def stages(entry: JournalEntry, detail: Detail) -> Iterator[tuple[str, float]]:
     """The stages that a request has gone through, each with its seconds."""
     kept = entry.kept
     waited = kept.flow[3] if kept.flow is not None else 0.0
@@ -83,7 +83,7 @@ def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
         yield name, end - begin
 
 
-def why(entry: Entry, detail: Detail) -> str:
+def why(entry: JournalEntry, detail: Detail) -> str:
     """One sentence: what has decided the answer."""
     refusal, info = detail.refusal, entry.info
     if entry.kept.code == 401:
@@ -113,7 +113,7 @@ def why(entry: Entry, detail: Detail) -> str:
     )
 
 
-def _unknown(entry: Entry) -> str:
+def _unknown(entry: JournalEntry) -> str:
     said = entry.recognition.said
     if not said:
         return "Nobody was recognised: the request has no credentials, and anonymous requests are not let in."
@@ -121,7 +121,7 @@ def _unknown(entry: Entry) -> str:
     return f"Nobody was recognised: {'; '.join(faults) or 'no authenticator knows the token'}."
 
 
-def _not_allowed(entry: Entry, refusal: Refusal) -> str:
+def _not_allowed(entry: JournalEntry, refusal: Refusal) -> str:
     a, decision = refusal.missing, entry.kept.decision
     assert a is not None
     what = f"{a.verb} {a.path}" if not a.is_resource else f"{a.verb} {a.resource}"
@@ -133,7 +133,7 @@ def _not_allowed(entry: Entry, refusal: Refusal) -> str:
     return f"No authorizer allowed {a.user.name} to {what}{where}."
 
 
-def _request(entry: Entry, wall: float) -> Object:
+def _request(entry: JournalEntry, wall: float) -> Object:
     info = entry.info
     out: Object = {"received": _time(entry.kept.started + wall), "verb": info.verb, "path": info.path}
     if info.is_resource:
@@ -142,7 +142,7 @@ def _request(entry: Entry, wall: float) -> Object:
     return out | _filled(query=entry.query, sourceIP=entry.peer, userAgent=entry.agent)
 
 
-def _answer(entry: Entry, detail: Detail) -> Object:
+def _answer(entry: JournalEntry, detail: Detail) -> Object:
     out: Object = {"code": entry.kept.code, "bytes": entry.kept.sent}
     refusal = detail.refusal
     if refusal is not None:
@@ -153,7 +153,7 @@ def _answer(entry: Entry, detail: Detail) -> Object:
     return out | _filled(cutShortBy=entry.kept.error)
 
 
-def _authentication(entry: Entry) -> Object:
+def _authentication(entry: JournalEntry) -> Object:
     found = entry.recognition
     out: Object = {"recognisedBy": found.by} if found.by else {}
     if entry.kept.recognised:
@@ -163,7 +163,7 @@ def _authentication(entry: Entry) -> Object:
     return out
 
 
-def _authorization(entry: Entry, detail: Detail, *, by_rules: bool) -> Object:
+def _authorization(entry: JournalEntry, detail: Detail, *, by_rules: bool) -> Object:
     decision, refusal = entry.kept.decision, detail.refusal
     out: Object = {}
     if decision is not None:

@@ -63,7 +63,7 @@ class Kept(NamedTuple):
     detail: bytes
 
 
-class Entry:
+class JournalEntry:
     """One request that has ended, as others look at it: what is kept, and what follows from it."""
 
     __slots__ = ("agent", "audit_id", "info", "kept", "peer", "query")
@@ -205,10 +205,10 @@ class Journal:
         """The numbers of all that is kept, the newest first."""
         return range(self._ring.end - 1, self._ring.first - 1, -1)
 
-    def entry(self, number: int) -> Entry | None:
+    def entry(self, number: int) -> JournalEntry | None:
         """One request; None when newer ones have pushed it out."""
         found = self._ring.get(number)
-        return None if found is None else Entry(Kept._make(found))
+        return None if found is None else JournalEntry(Kept._make(found))
 
 
 def _shortened(texts: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.documents.health import NOSNIFF
 from pilothouse.endpoints.documents.nonresource import NonResource, raw_json
 from pilothouse.endpoints.journal.explain import explanation, group_resource, summary
-from pilothouse.endpoints.journal.journal import Entry, Journal
+from pilothouse.endpoints.journal.journal import Journal, JournalEntry
 from pilothouse.endpoints.request import negotiation, refusals
 from pilothouse.endpoints.request.params import Query, first
 from pilothouse.gotext import quote
@@ -34,7 +34,7 @@ AT_ONCE = 2000
 """Entries that are looked at before others get a turn."""
 PARAMETERS = ("code", "limit", "namespace", "refused", "resource", "slow", "slowest", "user", "verb")
 
-Test = Callable[[Entry], bool]
+Test = Callable[[JournalEntry], bool]
 
 
 class Why:
@@ -93,9 +93,9 @@ class Why:
         told = [summary(entry, wall) for entry in entries]
         return {"server": self._server(), "kept": len(self._journal), "more": more, "requests": told}
 
-    async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[Entry], bool]:
+    async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[JournalEntry], bool]:
         """The newest entries that pass all tests, and whether there are more."""
-        out: list[Entry] = []
+        out: list[JournalEntry] = []
         numbers = self._journal.numbers()
         for start in range(0, len(numbers), AT_ONCE):
             if start:
@@ -123,7 +123,7 @@ def _cause(server: Object) -> Object:
 def _tests(query: Query) -> list[Test]:
     """The tests that the parameters of a list apply to a request."""
     tests: list[Test] = []
-    texts: dict[str, Callable[[Entry], Any]] = {
+    texts: dict[str, Callable[[JournalEntry], Any]] = {
         "user": _username,
         "verb": lambda entry: entry.info.verb,
         "namespace": lambda entry: entry.info.namespace,
@@ -147,12 +147,12 @@ def _tests(query: Query) -> list[Test]:
     return tests
 
 
-def _ends(entry: Entry) -> bool:
+def _ends(entry: JournalEntry) -> bool:
     """Whether the server ends a request: how long the others take is up to their clients."""
     return entry.info.verb not in ("connect", "proxy", "watch") and entry.info.subresource != "log"
 
 
-def _username(entry: Entry) -> str:
+def _username(entry: JournalEntry) -> str:
     return str(json.loads(entry.kept.user)["username"])
 
 
