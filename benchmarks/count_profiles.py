@@ -27,7 +27,7 @@ def named(tree: pathlib.Path, names: Iterable[str], whole: dict[str, int]) -> di
     }
 
 
-def chosen(names: Iterable[str]) -> dict[str, Step]:
+def needed(names: Iterable[str]) -> dict[str, Step]:
     """The steps with these names, and those that they need."""
     wanted = {*names}
     if wanted & {*WATCHES}:
@@ -50,7 +50,7 @@ def _profiles(tree: pathlib.Path, names: Iterable[str], *, frames: bool) -> Iter
             server.tell("freeze")
             server.tell("start")
             client = Client(server)
-            for name, step in chosen(names).items():
+            for name, step in needed(names).items():
                 yield name, _counted(server, client, name, step), server.files()
 
 

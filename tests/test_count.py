@@ -7,7 +7,7 @@ import count
 import pytest
 from count_environment import differences
 from count_packages import KEPT, MODULES, Function, adjusted, listed, passed_over, place, places, read, total
-from count_profiles import chosen
+from count_profiles import needed
 from count_steps import steps
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -142,9 +142,9 @@ def test_an_event_costs_what_one_watcher_adds_to_a_change() -> None:
 
 
 def test_steps_bring_those_that_they_need() -> None:
-    assert list(chosen(["watch-event"])) == ["change", "watch-event"]
-    assert list(chosen(["h2-watch-event"])) == ["change", "h2-watch-event"]
-    assert list(chosen(["delete"])) == ["create", "delete"]
+    assert list(needed(["watch-event"])) == ["change", "watch-event"]
+    assert list(needed(["h2-watch-event"])) == ["change", "h2-watch-event"]
+    assert list(needed(["delete"])) == ["create", "delete"]
 
 
 def test_a_step_may_take_one_in_a_hundred_more() -> None:

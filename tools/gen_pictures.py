@@ -207,10 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs")
     parser.add_argument("pictures", nargs="*", choices=[*makers, []])
-    chosen = parser.parse_args(arguments)
-    for name in chosen.pictures or makers:
+    args = parser.parse_args(arguments)
+    for name in args.pictures or makers:
         with tempfile.TemporaryDirectory() as folder:
-            makers[name](pathlib.Path(folder), chosen.out)
+            makers[name](pathlib.Path(folder), args.out)
 
 
 if __name__ == "__main__":

@@ -174,8 +174,8 @@ def main(engines: Sequence[Engine] = ENGINES) -> int:
     if args.replay is not None:
         return replay(engines, args.replay, args.patience)
     print(f"FUZZ_SEED={args.seed}", flush=True)
-    chosen = [engine for engine in engines if args.only in engine.name]
-    report = hunt(chosen, args.seconds, args.seed, args.folder, args.jobs, args.patience)
+    selected = [engine for engine in engines if args.only in engine.name]
+    report = hunt(selected, args.seconds, args.seed, args.folder, args.jobs, args.patience)
     print(*(f"{name}: {count} inputs" for name, count in report.counts.items()), sep="\n")
     print(*map(repeat, report.found), f"{len(report.found)} found", sep="\n")
     return 1 if report.found else 0

@@ -163,10 +163,10 @@ def play_both(scenario: Scenario, reference: Player, ours: Player) -> Iterator[t
             return
 
 
-def duel(reference: Player, ours: Player, chosen: Iterable[Scenario], steps: int, seconds: float) -> Report:
+def duel(reference: Player, ours: Player, played: Iterable[Scenario], steps: int, seconds: float) -> Report:
     """Compare scenarios until so many steps, or the time, are over."""
     report, ends = Report(), time.monotonic() + seconds
-    for scenario in chosen:
+    for scenario in played:
         if time.monotonic() > ends or report.compared.total() >= steps:
             break
         past: list[str] = []
@@ -222,8 +222,8 @@ def differ_from(arguments: Sequence[str] | None = None) -> tuple[int, str]:
         with Subprocess([*FLAGS, f"--token-auth-file={tokens.name}", *given.flag]) as server:
             ours = Player(server.url, trusting(str(server.ca_file)), token)
             run = f"{random.randrange(36**3):x}-"
-            chosen = scenarios(given.seed, given.areas.split(","), run)
-            report = duel(reference, ours, chosen, given.steps, given.seconds)
+            played = scenarios(given.seed, given.areas.split(","), run)
+            report = duel(reference, ours, played, given.steps, given.seconds)
     reference.close()
     ours.close()
     lines = [f"--seed {given.seed}", *report.lines(given.most)]

@@ -38,13 +38,13 @@ def scenarios(seed: int, areas: Sequence[str] = tuple(AREAS), run: str = "") -> 
             yield grow(run, seed, area, number)
 
 
-def mistakes(server: APIServer, chosen: Iterable[Scenario], seconds: float) -> tuple[int, list[Mistake]]:
+def mistakes(server: APIServer, played: Iterable[Scenario], seconds: float) -> tuple[int, list[Mistake]]:
     """Play scenarios until the time is over: how many steps were sent, and what was wrong."""
     player = Player(server.url, server.context())
     found: list[Mistake] = []
     count, ends = 0, time.monotonic() + seconds
     try:
-        for scenario in itertools.takewhile(lambda _: time.monotonic() < ends, chosen):
+        for scenario in itertools.takewhile(lambda _: time.monotonic() < ends, played):
             past: list[str] = []
             for step, answer in player.play(scenario):
                 count += 1

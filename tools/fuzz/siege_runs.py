@@ -77,11 +77,11 @@ def attacks(only: str) -> Iterator[tuple[str, Callable[[Siege], str]]]:
             yield PROTOCOLS[0], partial(flooded, name=name)
 
 
-def run(chosen: Iterable[tuple[str, Callable[[Siege], str]]], seconds: float) -> tuple[int, list[str]]:
+def run(planned: Iterable[tuple[str, Callable[[Siege], str]]], seconds: float) -> tuple[int, list[str]]:
     """Attack until the time is over, servers one after the other:
     how many attacks, and what harm they did."""
     count, found, ends = 0, list[str](), time.monotonic() + seconds
-    begun = itertools.takewhile(lambda _: time.monotonic() < ends, chosen)
+    begun = itertools.takewhile(lambda _: time.monotonic() < ends, planned)
     for protocol, group in itertools.groupby(begun, key=lambda one: one[0]):
         with Siege(protocol) as siege:
             for _, attack in group:

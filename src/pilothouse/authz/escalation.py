@@ -103,7 +103,7 @@ class Escalation:
         """The text that lists what `user` lacks, "" when all is held."""
         held, unresolved = self.rbac.policy_for(user, namespace)
         try:
-            missing, whole = first_uncovered(held, rules)
+            missing, complete = first_uncovered(held, rules)
         except TooComplex:
             return (
                 f"user {quote(user.name)} is attempting to grant RBAC permissions that are too many to"
@@ -115,10 +115,10 @@ class Escalation:
         for line in sorted({describe(rule) for rule in compact(missing)}):
             listed += len(line)
             if listed > MAX_LISTED:
-                whole = False
+                complete = False
                 break
             lines.append(line)
-        if not whole:
+        if not complete:
             lines.append("... and more")
         text = (
             f"user {quote(user.name)} (groups={_list(user.groups)}) is attempting to grant "

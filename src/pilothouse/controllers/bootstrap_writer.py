@@ -106,10 +106,10 @@ class BootstrapWriter:
         )
 
     def _track(self, resource: Resource, planned: Planned, obj: Object, now: str) -> None:
-        whole = {k: v for k, v in obj.items() if k != "status"} if planned.status_manager else obj
+        main = {k: v for k, v in obj.items() if k != "status"} if planned.status_manager else obj
         managed.update(
             None,
-            whole,
+            main,
             type=_type(resource),
             manager=planned.manager,
             api_version=resource.api_version,
@@ -118,7 +118,7 @@ class BootstrapWriter:
             reset=resource.strategy.apply_reset,
         )
         if planned.status_manager:
-            obj["metadata"]["managedFields"] = whole["metadata"]["managedFields"]
+            obj["metadata"]["managedFields"] = main["metadata"]["managedFields"]
             _track_status(resource, planned, obj, now)
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:

@@ -112,13 +112,13 @@ def _with_usages(builder: x509.CertificateBuilder, usages: Sequence[str]) -> x50
     if unknown:
         quoted = " ".join(f'"{usage}"' for usage in unknown)
         raise SigningError(f"unrecognized usage values: [{quoted}]")
-    chosen = {_USAGES[usage] for usage in usages if usage in _USAGES}
-    if chosen & {"encipher_only", "decipher_only"}:
-        chosen.add("key_agreement")  # the two say something about it, and X.509 knows them only beside it
+    key_usages = {_USAGES[usage] for usage in usages if usage in _USAGES}
+    if key_usages & {"encipher_only", "decipher_only"}:
+        key_usages.add("key_agreement")  # the two say something about it, and X.509 knows them only beside it
     extended = list(dict.fromkeys(_EXTENDED[usage] for usage in usages if usage in _EXTENDED))
-    if chosen:
+    if key_usages:
         names = inspect.signature(x509.KeyUsage).parameters
-        usage = x509.KeyUsage(**{name: name in chosen for name in names})
+        usage = x509.KeyUsage(**{name: name in key_usages for name in names})
         builder = builder.add_extension(usage, critical=True)
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)

@@ -68,16 +68,16 @@ class Widths:
         objects, of_all = cache.within(prefix), cache.count
         if not objects:
             return 0.0
-        usual = cache.stored_bytes / of_all
+        average = cache.stored_bytes / of_all
         if query and info.verb == "list":
             limit = _limit(query)
             objects = min(objects, limit) if limit else objects
-        most = objects * usual
+        most = objects * average
         if not query and not info.name:
             return most
         labels, fields = _first(query, "labelSelector"), _first(query, "fieldSelector")
         if info.name or _NAMED.search(fields):
-            return usual
+            return average
         if not labels and not fields:
             return most
         known = self._learned[(resource.key_prefix, info.namespace, short(labels), short(fields))]

@@ -36,8 +36,8 @@ class Negotiated(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the connection over."""
         tls = transport.get_extra_info("ssl_object")
-        chosen = self._http2 if tls is not None and tls.selected_alpn_protocol() == "h2" else self._http1
-        connection: Any = chosen()
+        make = self._http2 if tls is not None and tls.selected_alpn_protocol() == "h2" else self._http1
+        connection: Any = make()
         connection.unauthenticated = self._entry
         self._entry.busy = connection.is_answering
         transport.set_protocol(connection)

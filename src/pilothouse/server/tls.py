@@ -144,12 +144,12 @@ class Contexts:
         return make_context(files[cert], files[key], self._settings, client_cas)
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
-        chosen = self._default
+        context = self._default
         if name and self._by_name:
             name = name.lower()
             wildcard = "*." + name.partition(".")[2]
-            chosen = self._by_name.get(name) or self._by_name.get(wildcard) or chosen
-        sock.context = chosen
+            context = self._by_name.get(name) or self._by_name.get(wildcard) or context
+        sock.context = context
 
     def loaded(self, files: Files) -> Loaded:
         """Contexts in which these files take the place of those in force;

@@ -74,11 +74,11 @@ class _Text:
     def _share(self, span: Span) -> float:
         """Seconds from which on a step of a span is shown:
         its share of the threshold (Trace.calculateStepThreshold)."""
-        whole = span.threshold or 0.0
+        threshold = span.threshold or 0.0
         nested = self._within[span.id]
         items = len(span.events) + len(nested) + 1
-        left = whole - sum(one.threshold or 0.0 for one in nested)
-        return whole / 4 / items if left < whole / 4 else left / (items - len(nested))
+        left = threshold - sum(one.threshold or 0.0 for one in nested)
+        return threshold / 4 / items if left < threshold / 4 else left / (items - len(nested))
 
     def _steps(self, span: Span, indent: str, share: float) -> Iterator[str]:
         last = span.started

@@ -150,11 +150,11 @@ class Selection:
 
     async def _from_store(self) -> Listing:
         """Read the page of a snapshot, or of what is there now, from the store itself."""
-        whole = self.selector.empty
+        unfiltered = self.selector.empty
         if self.charge is not None:
-            await self.charge(COPIES * self._stored_bytes(self.limit if whole else 0))
+            await self.charge(COPIES * self._stored_bytes(self.limit if unfiltered else 0))
         try:
-            page = await self._range(self.limit if whole else 0)
+            page = await self._range(self.limit if unfiltered else 0)
         except interface.Compacted:
             raise self._expired() from None
         except interface.FutureRevision as err:
@@ -168,7 +168,7 @@ class Selection:
                 entry = self.store.cacher.entry(kv)
             except UnreadableError as err:
                 raise unavailable(err.in_list()) from err
-            if not whole:
+            if not unfiltered:
                 obj = orjson.loads(entry.value)
                 if not self.selector.matches_labels(obj["metadata"].get("labels")):
                     continue
@@ -176,7 +176,7 @@ class Selection:
                     continue
             kept.append(entry)
         self.store.cache(self.resource).count_store(len(page.items), len(kept[: self.limit or None]))
-        if whole:
+        if unfiltered:
             remaining = page.count - len(page.items) if self.among is None else -1
             return Listing(kept, page.revision, page.more, remaining)
         limit = self.limit or len(kept)

@@ -21,7 +21,12 @@ from pilothouse.endpoints.answers.response import include_object, needed, partia
 from pilothouse.endpoints.objects import websocket_watch
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.selection import Selection, selection
-from pilothouse.endpoints.objects.watch_conversion import Chosen, ConvertedSink, EventEncoder, StoredEvents
+from pilothouse.endpoints.objects.watch_conversion import (
+    ConvertedSink,
+    EventEncoder,
+    SelectedObjects,
+    StoredEvents,
+)
 from pilothouse.endpoints.request import negotiation, refusals
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.deadlines import Deadline, Deadlines
@@ -138,10 +143,12 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     revision = resource_version(params.resource_version)
     encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
-    chosen = None if query.late is None else Chosen(query.chooses, await _already_seen(query, revision))
+    selected = (
+        None if query.late is None else SelectedObjects(query.chooses, await _already_seen(query, revision))
+    )
 
     def begin(stream: Stream) -> None:
-        session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
+        session = _Session(query, encoder, stream, revision, verbs.watch_metrics, selected)
         session.sent = bound(_sent, ctx, verbs.watch_metrics, query)
         session.work = lambda: Work(verbs.offload, ctx.user.name)
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
@@ -241,9 +248,9 @@ class _Session:
         stream: Stream,
         revision: int,
         metrics: WatchMetrics,
-        chosen: Chosen | None = None,
+        selected: SelectedObjects | None = None,
     ) -> None:
-        self.chosen = chosen
+        self.selected = selected
         self.sent: Callable[[], None] = _nothing
         """Called when the client has been sent what it begins with,
         and its watch costs no more than its events."""
@@ -271,18 +278,18 @@ class _Session:
             self.fail(too_large(wanted, newest))
             return
         since = None if wants_state or self.revision == 0 else self.revision
-        if self.chosen is not None and not wants_state:
-            since = self.revision or self.chosen.revision
+        if self.selected is not None and not wants_state:
+            since = self.revision or self.selected.revision
         name = query.selector.field_equalities.get("metadata.name", "")
         resource = query.resource
         sizes = self.metrics.event_sizes.series(resource.group, resource.plural, resource.version)
         encoder, sink = self.encoder, self.stream
         conversion = None
         if isinstance(encoder, Converting):
-            conversion = resource.conversion if self.chosen is not None else encoder.conversion
+            conversion = resource.conversion if self.selected is not None else encoder.conversion
         if conversion is not None and conversion.converter is not None:
             assert isinstance(encoder, Converting)
-            sink = ConvertedSink(sink, conversion, encoder, self.chosen, self.work)
+            sink = ConvertedSink(sink, conversion, encoder, self.selected, self.work)
             encoder = StoredEvents(query.resource.kind, query.resource.api_version)
         try:
             watcher = cache.watch(

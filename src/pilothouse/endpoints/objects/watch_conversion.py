@@ -63,7 +63,7 @@ class StoredEvents:
         return self.encode("BOOKMARK", orjson.dumps({**self._head, "metadata": metadata}), None)
 
 
-class Chosen:
+class SelectedObjects:
     """Tells the events of a watch that selects fields of converted objects.
 
     `chooses` says whether they select an object; `known` are the objects that the client has at the
@@ -95,7 +95,7 @@ class Chosen:
 class ConvertedSink:
     """Takes events as StoredEvents encodes them and writes them converted to `stream`, in the same order.
 
-    When objects cannot be converted, an ERROR event tells why and the watch ends. `chosen` leaves out what
+    When objects cannot be converted, an ERROR event tells why and the watch ends. `selected` leaves out what
     fields of the converted objects do not select. `work` makes what long steps of one batch run in.
     """
 
@@ -104,11 +104,11 @@ class ConvertedSink:
         stream: Stream,
         conversion: Conversion,
         encoder: EventEncoder,
-        chosen: Chosen | None = None,
+        selected: SelectedObjects | None = None,
         work: Callable[[], Work | Inline] = lambda: INLINE_WORK,
     ) -> None:
         self._work = work
-        self._chosen = chosen
+        self._selected = selected
         self._stream = stream
         self._conversion = conversion
         self._encoder = encoder
@@ -195,8 +195,8 @@ class ConvertedSink:
                 self._stream.write(self._encoder.encode(kind, value, None))
                 continue
             obj = next(objects)
-            if self._chosen is not None:
-                kind = self._chosen.event(kind, obj)
+            if self._selected is not None:
+                kind = self._selected.event(kind, obj)
             if kind:
                 self._stream.write(self._encoder.event(kind, obj))
 

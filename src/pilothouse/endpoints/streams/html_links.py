@@ -73,10 +73,10 @@ class Links(HTMLParser):
         """The text that can be passed on once the next piece is known."""
         if self._plain:
             return text
-        whole = self.rawdata + text
+        joined = self.rawdata + text
         self._edits = []
-        if self.rawdata and ">" not in text and len(whole) <= PENDING:  # nothing can end here
-            self.rawdata = whole
+        if self.rawdata and ">" not in text and len(joined) <= PENDING:  # nothing can end here
+            self.rawdata = joined
             return ""
         try:
             self.feed(text)
@@ -85,7 +85,7 @@ class Links(HTMLParser):
         if len(self.rawdata) > PENDING:
             self._plain = self.cdata_elem is None
             self.rawdata = "" if self._plain else self.rawdata[-_TAIL:]
-        return "".join(self._edited(whole[: len(whole) - len(self.rawdata)]))
+        return "".join(self._edited(joined[: len(joined) - len(self.rawdata)]))
 
     def rest(self) -> str:
         """The text that is left at the end."""
