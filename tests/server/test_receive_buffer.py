@@ -122,15 +122,15 @@ def test_users_may_send_more_ahead(door: Callable[..., Door], monkeypatch: pytes
 def test_strangers_in_a_crowd_may_send_less_ahead(
     door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowded: list[bool] = []
+    seen: list[bool] = []
     monkeypatch.setattr(accept, "CROWD", 3)
-    monkeypatch.setattr(receive_buffer, "narrow", lambda sock, many: crowded.append(many))
+    monkeypatch.setattr(receive_buffer, "narrow", lambda sock, *, crowded: seen.append(crowded))
     it = door()
     peers = [it.secure() for _ in range(4)]
-    assert crowded == [False, False, False, True]
+    assert seen == [False, False, False, True]
     assert ask(peers[0], "jane") and ask(peers[1], "jane")
     it.secure()
-    assert crowded[4:] == [False]
+    assert seen[4:] == [False]
 
 
 def test_a_stranger_with_a_large_head_is_let_go(door: Callable[..., Door]) -> None:
