@@ -26,7 +26,15 @@ async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> boo
     """Whether the user may use the verb on this signer, or on all signers of its domain (`domain/*`)."""
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
-        asked = AuthorizationAttributes(user, verb, "", True, GROUP, "*", "signers", "", "", name)
+        asked = AuthorizationAttributes(
+            user,
+            verb,
+            is_resource=True,
+            group=GROUP,
+            version="*",
+            resource="signers",
+            name=name,
+        )
         if await allowed(authorizer, asked):
             return True
     return False

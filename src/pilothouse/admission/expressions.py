@@ -112,9 +112,18 @@ class Authority:
             )
         if question.resource:
             attributes = AuthorizationAttributes(
-                user, question.verb, "", True, question.group, "*", question.resource, question.subresource,
-                question.namespace, question.name, question.field_selector, question.label_selector,
-            )  # fmt: skip
+                user,
+                question.verb,
+                is_resource=True,
+                group=question.group,
+                version="*",
+                resource=question.resource,
+                subresource=question.subresource,
+                namespace=question.namespace,
+                name=question.name,
+                field_selector=question.field_selector,
+                label_selector=question.label_selector,
+            )
         else:
             attributes = AuthorizationAttributes(user, question.verb, question.path)
         try:

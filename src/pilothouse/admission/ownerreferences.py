@@ -39,14 +39,13 @@ class OwnerReferencesPermissionEnforcement(Plugin):
             deletes = AuthorizationAttributes(
                 a.user,
                 "delete",
-                "",
-                True,
-                resource.group,
-                "*",
-                resource.plural,
-                a.subresource,
-                a.namespace,
-                a.name,
+                is_resource=True,
+                group=resource.group,
+                version="*",
+                resource=resource.plural,
+                subresource=a.subresource,
+                namespace=a.namespace,
+                name=a.name,
             )
             decision = await self._authorizer.authorize(deletes)
             if not decision.allowed:
@@ -78,7 +77,15 @@ class OwnerReferencesPermissionEnforcement(Plugin):
     ) -> str | None:
         """None when the user may set finalizers on an object, otherwise the authorizer's reason."""
         asked = AuthorizationAttributes(
-            a.user, "update", "", True, group, "*", plural, "finalizers", namespace, name
+            a.user,
+            "update",
+            is_resource=True,
+            group=group,
+            version="*",
+            resource=plural,
+            subresource="finalizers",
+            namespace=namespace,
+            name=name,
         )
         decision = await self._authorizer.authorize(asked)
         return None if decision.allowed else decision.reason

@@ -222,7 +222,16 @@ def chain_of(
     on = enabled(options, modes)
     metrics = metrics or AdmissionMetrics()
     configuration = load(options.admission_control_config_file)
-    parts = Parts(options, authorizer, catalog, creator, metrics, clients, resolver, configuration)
+    parts = Parts(
+        options,
+        authorizer,
+        catalog,
+        creator,
+        metrics=metrics,
+        clients=clients,
+        resolver=resolver,
+        configuration=configuration,
+    )
     plugins = []
     for name, make in ORDER.items():
         if name == "ResourceQuota":

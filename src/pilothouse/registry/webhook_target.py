@@ -76,7 +76,15 @@ def _known_as(
         raise Unusable(str(err)) from None
     if not ca.strip():  # a bundle of white space is a placeholder that others fill in
         ca = b""
-    trust = Trust(ca, False, server_name, own.cert_file, own.key_file, own.cert, own.key)
+    trust = Trust(
+        ca,
+        insecure=False,
+        server_name=server_name,
+        cert_file=own.cert_file,
+        key_file=own.key_file,
+        cert=own.cert,
+        key=own.key,
+    )
     return (*HEADERS, *headers), trust
 
 

@@ -13,6 +13,7 @@ from pilothouse.storage.watchcache import Cacher
 SECONDS = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
+PREFIX = "apiserver_watch_cache"
 KIND = ("group", "resource")
 
 Source = Callable[[], dict[Labels, float]]
@@ -84,21 +85,25 @@ class WatchCacheMetrics(Group):
     def __init__(self, cacher: Cacher, resource_of: ResourceOf) -> None:
         self._cacher = cacher
         self._resource_of = resource_of
-        prefix = "apiserver_watch_cache"
+        self._declare_objects()
+        self._declare_events()
+        self._declare_cache(cacher)
+        self._declare_lists()
+        self._declare_totals(cacher)
+        self.capacity = Gauge(
+            "watch_cache_capacity",
+            "[ALPHA] Changes that a cache remembers at most.",
+            KIND,
+            self._each(lambda cache: CAPACITY),
+            joined=max,
+        )
 
-        def each(value: Callable[[ResourceCache], float]) -> Callable[[], dict[Labels, float]]:
-            return lambda: self._values(value)
-
-        def happened(value: Callable[[ResourceCache], float]) -> Callable[[], dict[Labels, float]]:
-            return lambda: {labels: count for labels, count in self._values(value).items() if count}
-
-        received = happened(lambda cache: cache.received)  # a cache offers a change to its watches at once
-
+    def _declare_objects(self) -> None:
         self.objects = Gauge(
             "apiserver_resource_objects",
             "[ALPHA] Stored objects.",
             KIND,
-            each(lambda cache: cache.count),
+            self._each(lambda cache: cache.count),
             joined=max,
         )
         self.storage_objects = Gauge(
@@ -109,6 +114,11 @@ class WatchCacheMetrics(Group):
             joined=max,
             deprecated="1.34.0",
         )
+
+    def _declare_events(self) -> None:
+        received = self._happened(
+            lambda cache: cache.received
+        )  # a cache offers a change to its watches at once
         self.stored_events = Counter(
             "apiserver_storage_events_received_total",
             "[BETA] Changes that the store has told of.",
@@ -116,13 +126,13 @@ class WatchCacheMetrics(Group):
             received,
         )
         self.received = Counter(
-            f"{prefix}_events_received_total",
+            f"{PREFIX}_events_received_total",
             "[ALPHA] Changes that a cache has taken in.",
             KIND,
             received,
         )
         self.dispatched = Counter(
-            f"{prefix}_events_dispatched_total",
+            f"{PREFIX}_events_dispatched_total",
             "[ALPHA] Changes that a cache has offered to its watches.",
             KIND,
             received,
@@ -131,57 +141,50 @@ class WatchCacheMetrics(Group):
             "apiserver_init_events_total",
             "[ALPHA] Events by which watches were told of what was there at their start.",
             KIND,
-            happened(lambda cache: cache.initial_events),
+            self._happened(lambda cache: cache.initial_events),
         )
         self.terminated = Counter(
             "apiserver_terminated_watchers_total",
             "[ALPHA] Watches that were ended as their clients were too slow.",
             KIND,
-            happened(lambda cache: cache.terminated),
+            self._happened(lambda cache: cache.terminated),
         )
+
+    def _declare_cache(self, cacher: Cacher) -> None:
         self.initializations = Counter(
-            f"{prefix}_initializations_total",
+            f"{PREFIX}_initializations_total",
             "[ALPHA] Times that a cache was filled from the store.",
             KIND,
-            each(lambda cache: cacher.initializations),
+            self._each(lambda cache: cacher.initializations),
         )
         self.revision = Gauge(
-            f"{prefix}_resource_version",
+            f"{PREFIX}_resource_version",
             "[ALPHA] The revision that a cache has reached.",
             KIND,
-            each(lambda cache: cacher.revision),
+            self._each(lambda cache: cacher.revision),
             joined=max,
         )
         self.bookmarks = Counter(
             "etcd_bookmark_total",
             "[ALPHA] Times that the store told how far it is though nothing had changed.",
             KIND,
-            happened(lambda cache: cacher.progress),
+            self._happened(lambda cache: cacher.progress),
         )
         self.undecoded = Counter(
             "apiserver_storage_decode_errors_total",
             "[ALPHA] Stored values that could not be read.",
             KIND,
-            happened(lambda cache: cache.undecoded),
+            self._happened(lambda cache: cache.undecoded),
         )
         self.sizes = Gauge(
             "apiserver_resource_size_estimate_bytes",
             "[ALPHA] Bytes of the stored objects, as they are served.",
             KIND,
-            each(lambda cache: cache.stored_bytes),
-            joined=max,
-        )
-        self._declare_lists(happened)
-        self._declare_totals(cacher)
-        self.capacity = Gauge(
-            "watch_cache_capacity",
-            "[ALPHA] Changes that a cache remembers at most.",
-            KIND,
-            each(lambda cache: CAPACITY),
+            self._each(lambda cache: cache.stored_bytes),
             joined=max,
         )
 
-    def _declare_lists(self, happened: Callable[[Callable[[ResourceCache], float]], Source]) -> None:
+    def _declare_lists(self) -> None:
         found, name = ("group", "index", "resource"), "apiserver_cache_list"
         self.lists = Counter(
             f"{name}_total", "[ALPHA] Lists that a cache answered.", found, lambda: self._listed(0)
@@ -196,32 +199,32 @@ class WatchCacheMetrics(Group):
             f"{name}_returned_objects_total",
             "[ALPHA] Objects in the lists that a cache answered.",
             KIND,
-            happened(lambda cache: sum(returned for _, _, returned in cache.listed.values())),
+            self._happened(lambda cache: sum(returned for _, _, returned in cache.listed.values())),
         )
         name = "apiserver_storage_list"
         self.store_lists = Counter(
             f"{name}_total",
             "[ALPHA] Lists that were read from the store.",
             KIND,
-            happened(lambda cache: cache.from_store[0]),
+            self._happened(lambda cache: cache.from_store[0]),
         )
         self.store_fetched = Counter(
             f"{name}_fetched_objects_total",
             "[ALPHA] Objects that were read from the store for lists.",
             KIND,
-            happened(lambda cache: cache.from_store[1]),
+            self._happened(lambda cache: cache.from_store[1]),
         )
         self.store_evaluated = Counter(
             f"{name}_evaluated_objects_total",
             "[ALPHA] Objects from the store that a list's selector was held against.",
             KIND,
-            happened(lambda cache: cache.from_store[2]),
+            self._happened(lambda cache: cache.from_store[2]),
         )
         self.store_returned = Counter(
             f"{name}_returned_objects_total",
             "[ALPHA] Objects in the lists that were read from the store.",
             KIND,
-            happened(lambda cache: cache.from_store[3]),
+            self._happened(lambda cache: cache.from_store[3]),
         )
 
     def _declare_totals(self, cacher: Cacher) -> None:
@@ -259,6 +262,14 @@ class WatchCacheMetrics(Group):
             for index, counts in cache.listed.items():
                 out[group, index, resource] = counts[which]
         return out
+
+    def _each(self, value: Callable[[ResourceCache], float]) -> Source:
+        """A value of each cache."""
+        return lambda: self._values(value)
+
+    def _happened(self, value: Callable[[ResourceCache], float]) -> Source:
+        """A value of each cache in which it is not zero."""
+        return lambda: {labels: count for labels, count in self._values(value).items() if count}
 
     def _values(self, value: Callable[[ResourceCache], float]) -> dict[Labels, float]:
         return {_kind(self._resource_of(cache.prefix)): value(cache) for cache in self._cacher.resources()}

@@ -193,7 +193,16 @@ class MutatingAdmissionPolicy(Plugin):
         if trail is not None:
             verdict = "" if not why else "failed, ignored" if compiled.ignore else "refused"
             took = perf_counter() - started
-            trail.called(ADMIT, NAME, one.hook.name, one.binding.name, took, verdict, why, tuple(paths))
+            trail.called(
+                ADMIT,
+                NAME,
+                one.hook.name,
+                one.binding.name,
+                took,
+                verdict=verdict,
+                text=why,
+                changed=tuple(paths),
+            )
         if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
             state.ran.add(key)
 

@@ -213,7 +213,7 @@ class Verdict:
             actions = one.binding.spec.get("validationActions") or ()
             done = [_DONE.get(action, action) for action in actions]
             what = "failed, ignored" if all(denial.ignored for denial in denials) else ", ".join(done)
-        trail.called(VALIDATE, NAME, one.hook.name, one.binding.name, seconds, what, why)
+        trail.called(VALIDATE, NAME, one.hook.name, one.binding.name, seconds, verdict=what, text=why)
 
     def raise_any(self) -> None:
         """The error of the first denial."""
