@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 import side_by_side
+from accepted import end_accepted
 from virtual_time import VirtualLoop
 from xdist.remote import Producer
 
@@ -71,6 +72,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     factory = VirtualLoop if "virtual" in request.fixturenames else None
     with asyncio.Runner(loop_factory=factory) as runner:
         yield runner
+        runner.run(end_accepted())
 
 
 @pytest.fixture

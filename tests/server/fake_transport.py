@@ -8,6 +8,7 @@ import io
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
+from accepted import end_accepted
 from virtual_time import VirtualLoop
 
 from pilothouse.server.http1 import Http1, Limits
@@ -22,6 +23,7 @@ def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     def wrapper(*args: Any, **kwargs: Any) -> None:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(test(*args, **kwargs))  # type: ignore[arg-type]
+            runner.run(end_accepted())
 
     return wrapper
 

@@ -1,0 +1,23 @@
+"""What is left of a server when its test ends."""
+
+import asyncio
+
+from accepted import end_accepted
+
+
+async def test_connections_that_were_accepted_have_ended(runner: asyncio.Runner) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    while not server._active_count:  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    server.close()
+    await end_accepted()
+    assert not server._active_count and not writer.transport.is_closing()  # type: ignore[attr-defined]
+    try:
+        assert await reader.read() == b""
+    except ConnectionResetError:
+        pass
+    writer.close()
