@@ -1,4 +1,4 @@
-"""What is left of a server when its test ends."""
+"""The connections that a server of a test has accepted end with the test."""
 
 import asyncio
 
