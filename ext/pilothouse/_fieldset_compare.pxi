@@ -6,7 +6,7 @@
 # each level would make the work quadratic in the depth, so below this level values are not tested any more.
 DEF ASKED = 12
 
-DEF MAX_PLANS = 64  # of one struct
+DEF MAX_PLANS = 16  # of one struct: with the most members they take 100 KB
 DEF MAX_PLANNED = 64  # members
 
 

@@ -1,4 +1,6 @@
+import itertools
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -481,3 +483,22 @@ def test_a_raw_extension_is_owned_as_a_whole() -> None:
     type = Type("struct", "Revision", {"data": Field("data", Type("any", "pkg.runtime.RawExtension"))})
     value = {"data": {"a": {"b": 1}}}
     assert fieldset.from_object(type, value) == {"f:data": {}}
+
+
+def test_few_combinations_of_members_are_kept() -> None:
+    """Any user chooses which members a struct has; all 2,000 would take 2.6 MB."""
+    members = [f"member{i}" for i in range(16)]
+    spec = Type("struct", "Spec", {name: Field(name, TEXT) for name in members})
+    pod = Type("struct", "Pod", {"spec": Field("spec", spec)})
+
+    def compare(first: int, end: int) -> None:
+        for names in itertools.islice(itertools.combinations(members, 12), first, end):
+            fieldset.compare(pod, {}, {"spec": dict.fromkeys(names, "x")})
+
+    compare(0, 5)
+    tracemalloc.start()
+    try:
+        compare(5, 1800)
+        assert tracemalloc.get_traced_memory()[0] < 40_000
+    finally:
+        tracemalloc.stop()

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.identity import AuthorizationAttributes
+from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.streams import podlog, relay
 from pilothouse.endpoints.streams.kubelet import Kubelet
@@ -65,18 +65,8 @@ async def _may_create(streams: Streams, ctx: Context) -> None:
     info = ctx.info
     if info.verb == "create":
         return
-    attributes = AuthorizationAttributes(
-        ctx.user,
-        "create",
-        info.path,
-        is_resource=info.is_resource,
-        group=info.group,
-        version=info.version,
-        resource=info.resource,
-        subresource=info.subresource,
-        namespace=info.namespace,
-        name=info.name,
-    )
+    attributes = attributes_of(ctx)
+    attributes.verb = "create"
     decision = await streams.verbs.authorizer.authorize(attributes)
     if not decision.allowed:
         raise errors.Forbidden(
