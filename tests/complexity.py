@@ -21,6 +21,9 @@ TRIES = 3
 """How often it is measured before it counts: others use the same processor's caches.
 Quadratic work never passes."""
 
+HALFWAY = 10**0.5
+"""Times n of the input halfway between n and ten times n, as growth goes."""
+
 
 def seconds(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs: int = 3) -> float:
     """The least processor time of this thread that `call(make(n))` takes; making the input is not counted.
@@ -49,7 +52,8 @@ def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int
 
     `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what
     refuses). `most` is greater where the small input is within a cache and the large one is not;
-    quadratic work takes 100.
+    quadratic work takes 100. A cache ends once: too steep is only what is too steep on both halves of
+    the way, where quadratic work takes 10 times as long on each.
     """
     while (small := seconds(call, make, n, 2)) < WORTH:
         n *= 4
@@ -60,4 +64,10 @@ def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int
         if large <= most * small:
             return
         small = min(small, seconds(call, make, n))
-    raise AssertionError(f"{n}: {small:.4f} s, {10 * n}: {large:.4f} s, {large / small:.1f} times")
+    middle = seconds(call, make, round(HALFWAY * n))
+    first, second = middle / small, large / middle
+    if min(first, second) > most**0.5:
+        raise AssertionError(
+            f"{n}: {small:.4f} s, {10 * n}: {large:.4f} s, {large / small:.1f} times, "
+            f"{first:.1f} and {second:.1f} times on either half of the way"
+        )
