@@ -4,7 +4,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 MOST = 30.0
 """Times as long that ten times as much may take: linear, or n log n, with room for caches that no longer fit
@@ -23,6 +23,14 @@ Quadratic work never passes."""
 
 HALFWAY = 10**0.5
 """Times n of the input halfway between n and ten times n, as growth goes."""
+
+
+class Clock(Protocol):
+    """Measures work: see `seconds`."""
+
+    def __call__(
+        self, call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs: int = 3
+    ) -> float: ...
 
 
 def seconds(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs: int = 3) -> float:
@@ -46,7 +54,13 @@ def seconds(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, runs
     return best
 
 
-def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, most: float = MOST) -> None:
+def assert_linear(
+    call: Callable[[Any], Any],
+    make: Callable[[int], Any],
+    n: int,
+    most: float = MOST,
+    seconds: Clock = seconds,
+) -> None:
     """Fail when ten times as much takes more than `most` times as long;
     a small n is raised until it can be timed.
 
