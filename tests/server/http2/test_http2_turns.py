@@ -160,9 +160,7 @@ async def test_blocks_of_many_connections_that_end_together() -> None:
     other.ask()
     assert other.status() == 200, "it is answered at once"
     turns = 0
-    while len(line) or not all(
-        peer.answers_of() for peer in peers
-    ):  # what is decoded may be answered a turn later
+    while len(line) or not all(peer.answers_of() for peer in peers):
         turns += 1
         await asyncio.sleep(0)
         assert line.used <= ROUND + TURN and turns < 10_000
