@@ -43,6 +43,7 @@ MODULES = (
     "_spdy",
     "_requestinfo",
     "_requestmetrics",
+    "_plan",
     "_audit",
     "_selectors",
     "_gzip",

@@ -76,6 +76,7 @@ MODULES = {
     "_listbody": "storage",
     "_names": "api",
     "_objects": "storage",
+    "_plan": "endpoints",
     "_pump": "server",
     "_requestinfo": "endpoints",
     "_requestmetrics": "endpoints",

@@ -30,12 +30,6 @@ cdef class Cell:
     for dry runs. `sizes` is None for those that are no reads; a log is one.
     """
 
-    cdef readonly Distribution seconds
-    cdef readonly Distribution sli
-    cdef readonly Distribution sizes
-    cdef readonly bint deprecated
-    cdef bint written
-
     def __init__(self, bint deprecated, verb, bint dry_run, bint log=False):
         self.seconds = Distribution(SECONDS)
         self.sli = None if dry_run or verb in LONG_RUNNING else Distribution(SECONDS)
@@ -52,7 +46,7 @@ cdef str dry_run_of(query):
     return "All" if list(values) == ["All"] else "invalid"
 
 
-cdef str system_client_of(headers):
+cpdef str system_client_of(headers):
     """The name of a control plane's client, by its User-Agent; "" for all others."""
     cdef str agent = headers.get("user-agent", "")
     if not agent.startswith("kube-"):
@@ -72,17 +66,13 @@ cdef str validation_of(query):
 cdef class Cells:
     """The cells by (verb, group, version, resource, subresource, scope, dry run, system client, code)."""
 
-    cdef readonly dict cells
-    cdef object body_sizes    # an instruments.Histogram
-    cdef object validated     # one of the seconds of writes, by fieldValidation
-
     def __init__(self, body_sizes, validated):
         self.cells = {}
         self.body_sizes = body_sizes
         self.validated = validated
 
-    def observe(self, info not None, resource, status, double seconds, Py_ssize_t received, Py_ssize_t sent,
-                dict headers not None, query, double waited):
+    cpdef observe(self, info, resource, status, double seconds, Py_ssize_t received, Py_ssize_t sent,
+                  dict headers, query, double waited):
         """Count one answered request: the bytes of its body and of its answer, its headers and its decoded
         query, and how many of its seconds it has waited for seats and for webhooks.
 
@@ -128,15 +118,14 @@ cdef class Cells:
 cdef class Authenticated:
     """Counts authenticated requests: their duration, and one for the label of the user."""
 
-    cdef Distribution seconds
-    cdef public Distribution filter     # counts the duration too, unless it is None
-    cdef object users         # user name -> a list whose only item is the count
-
     def __init__(self, Distribution seconds not None, users):
         self.seconds = seconds
         self.users = users
 
     def __call__(self, double seconds, str name not None):
+        self.count(seconds, name)
+
+    cdef count(self, double seconds, str name):
         self.seconds.observe(seconds)
         if self.filter is not None:
             self.filter.observe(seconds)
@@ -147,15 +136,18 @@ cdef class Authenticated:
 cdef class Authorized:
     """Counts the decisions about requests by their result, with the duration."""
 
-    cdef Distribution allowed, denied, no_opinion
-    cdef public Distribution filter     # counts the duration too, unless it is None
-
     def __init__(
         self, Distribution allowed not None, Distribution denied not None, Distribution no_opinion not None
     ):
         self.allowed = allowed
         self.denied = denied
         self.no_opinion = no_opinion
+
+    cdef void count(self, double seconds) noexcept:
+        """Count a request that is allowed."""
+        if self.filter is not None:
+            self.filter.observe(seconds)
+        self.allowed.observe(seconds)
 
     def __call__(self, double seconds, decision):
         if self.filter is not None:

@@ -129,6 +129,14 @@ cdef class Flow:
         return ticket
 
 
+    def at_once(self, user, info):
+        """Take a seat for a read when one is free; None, with nothing counted, when it had to wait."""
+        cdef Level level = self.level
+        if level.queues >= 0 and (level.waiting or level.seats_in_use >= level.limit):
+            return None
+        return self.enter(user, info)
+
+
 @cython.freelist(64)
 cdef class Ticket:
     """The seats of one request, or its place in a queue. `release` gives either back and may be called again.

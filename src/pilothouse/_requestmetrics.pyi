@@ -10,6 +10,8 @@ RESPONSE_SIZES: tuple[float, ...]
 FILTER_DURATION: tuple[float, ...]
 CONNECTED: frozenset[str]
 
+def system_client_of(headers: dict[str, str]) -> str: ...
+
 class Cell:
     seconds: Distribution
     sli: Distribution | None

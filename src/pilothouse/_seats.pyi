@@ -81,6 +81,7 @@ class Flow:
         mutating: bool = False,
         size: int = 0,
     ) -> Ticket: ...
+    def at_once(self, user: User | None, info: RequestInfo | None) -> Ticket | None: ...
 
 class Ticket:
     flow: Flow

@@ -39,6 +39,7 @@ from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.standing import POLL, Judge, Standing
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.pipeline import Pipeline, Stages
+from pilothouse.endpoints.plan import Planner
 from pilothouse.endpoints.request.edges import Edges
 from pilothouse.endpoints.request.metrics import (
     DiscoveryMetrics,
@@ -155,6 +156,7 @@ class Handlers:
         origins, directives = requests.cors_allowed_origins, requests.strict_transport_security_directives
         if origins or directives or refusing:
             self.pipeline.edges = Edges(origins, directives, refusing=refusing)
+        self.pipeline.planner = self._planner(given, observer)
 
     def _flow_control(self, given: Inputs) -> FlowControl | None:
         """Priority and fairness, None where it is switched off."""
@@ -250,6 +252,26 @@ class Handlers:
             journal=self.journal,
             tracing=given.tracing,
         )
+
+    def _planner(self, given: Inputs, observer: Observer) -> Planner | None:
+        """What answers reads by plans; None where more is asked of a read than its answer, its metrics and
+        the journal: an audit event, spans, headers of browsers, or the newest revision of a store that
+        others write."""
+        traced = given.tracing.on or given.config.diagnostics.tracing_config_file
+        if given.audit is not None or traced or self.pipeline.edges is not None:
+            return None
+        if self.flowcontrol is None or self.dispatcher.consistent is not None:
+            return None
+        planner = Planner(
+            given.authenticator,
+            given.authorizer,
+            responder=self.responder,
+            observer=observer,
+            store=given.registry.store,
+            budget=given.caches,
+        )
+        planner.follow(self.flowcontrol.classifier, given.registry.catalog)
+        return planner
 
     def _nonresource(self, given: Inputs) -> NonResource:
         version = version_info(given.config.api.reported_version)

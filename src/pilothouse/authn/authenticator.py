@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from pilothouse import errors
+from pilothouse._instruments import Distribution
 from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Budget, Cache, short
@@ -170,6 +171,20 @@ def _decoded(text: str) -> str:
         raise errors.Unauthorized("invalid base64.bearer.authorization token") from None
 
 
+@dataclass(slots=True, frozen=True)
+class Remembered:
+    """The user of a credential that was judged, and how it was recognised.
+
+    until: when it has to be judged again: for tokens by the clock of the union, for certificates in Unix
+    seconds. remaining: counts how long certificates stay valid, at each request; None for tokens.
+    """
+
+    user: User
+    recognition: Recognition
+    until: float
+    remaining: Distribution | None = None
+
+
 class UnionAuthenticator:
     """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
 
@@ -203,10 +218,12 @@ class UnionAuthenticator:
         self.audiences = tuple(audiences)
         self.anonymous = anonymous and not anonymous_paths
         self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
-        self._clock = clock
+        self.clock = clock
         self._cache: Cache[str | bytes, tuple[float, User, Texts, Pairs, Recognition]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
+        self.listeners: list[Callable[[], None]] = []
+        """Called when tokens are judged anew."""
         self._epoch = 0
         """Grows when the cache is emptied: what was asked before that is not put there."""
 
@@ -224,11 +241,27 @@ class UnionAuthenticator:
                     return ANONYMOUS
             else:
                 known = self._cache[header]
-                if known is not None and known[0] > self._clock():
+                if known is not None and known[0] > self.clock():
                     self._hit(0.0)
                     _, user, request.warnings, request.annotations, request.recognition = known
                     return user
         return await self._ask(request)
+
+    def remembered(self, request: Request) -> Remembered | None:
+        """What is remembered of a request's credential; None where nothing is, or where its owner is told
+        something with each answer."""
+        if request.peer_certificates:
+            for method in self.methods:
+                known_by = getattr(method, "remembered", None)
+                if known_by is not None:
+                    found: Remembered | None = known_by(request.peer_certificates[0], request.recognition)
+                    return found
+            return None
+        known = self._cache[request.headers.get("authorization", "")]
+        if known is None or known[2]:
+            return None
+        until, user, _, _, recognition = known
+        return Remembered(user, recognition, until)
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> Review:
         """The answer of a TokenReview to a token, with no other credentials beside it."""
@@ -238,6 +271,8 @@ class UnionAuthenticator:
         """Empty the cache of tokens, also of those that are being judged."""
         self._epoch += 1
         self._cache.clear()
+        for listener in self.listeners:
+            listener()
 
     async def _ask(self, request: Request) -> User:
         said: list[tuple[str, str]] = []
@@ -266,7 +301,7 @@ class UnionAuthenticator:
         elif token:
             key = _cache_key(token)
             known = self._cache[key] if header else None
-            if known is not None and known[0] > self._clock():
+            if known is not None and known[0] > self.clock():
                 self._hit(0.0)
                 _, user, request.warnings, request.annotations, found = known
                 request.recognition = _after(said, found)
@@ -283,7 +318,7 @@ class UnionAuthenticator:
                 request.recognition = _after(said, found)
                 if header and epoch == self._epoch:
                     kept = (user, identity.warnings, identity.annotations, found)
-                    self._cache.put(key, (self._clock() + SUCCESS_TTL, *kept))
+                    self._cache.put(key, (self.clock() + SUCCESS_TTL, *kept))
                 return user
             said += found.said
             refusal = Undecided if review.undecided else refusal

@@ -102,7 +102,8 @@ class TokenCacheMetrics(Group):
         )
         self.fetching: int | None = None
         """The number of fetches under way; None before the first one."""
-        self.hit = self.seconds.series("hit").observe
+        self.hits = self.seconds.series("hit")
+        self.hit = self.hits.observe
         """Called for each token that is in the cache."""
 
     def fetch(self) -> "Fetch":

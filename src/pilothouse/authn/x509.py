@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pilothouse import errors
 from pilothouse.api.values.identity import User
-from pilothouse.authn.authenticator import with_authenticated
+from pilothouse.authn.authenticator import Recognition, Remembered, with_authenticated
 from pilothouse.authn.metrics import CertificateMetrics
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
@@ -43,6 +43,9 @@ class CertificateAuthenticator:
         self.metrics = metrics or CertificateMetrics()
         self.ca = ca
         self._clock = clock
+        self._observed = self.metrics.remaining.series()
+        self.listeners: list[Callable[[], None]] = []
+        """Called when certificates are judged anew."""
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
             "certificates", budget or Budget(), largest=_LARGEST
         )
@@ -51,6 +54,15 @@ class CertificateAuthenticator:
         """Have certificates verified by other CAs from now on; `roots` has accepted them."""
         self.ca = ca
         self._known.clear()
+        for listener in self.listeners:
+            listener()
+
+    def remembered(self, leaf: bytes, recognition: Recognition) -> Remembered | None:
+        """What is remembered of a certificate that was judged, if it is this method that recognised it."""
+        known = self._known[leaf]
+        if known is None or known[1] is None or recognition.by != self.name:
+            return None
+        return Remembered(known[1], recognition, known[0], self._observed)
 
     async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
@@ -65,7 +77,7 @@ class CertificateAuthenticator:
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
-        self.metrics.remaining.observe(known[0] - now)
+        self._observed.observe(known[0] - now)
         return known[1]
 
 

@@ -38,7 +38,11 @@ _SUPERUSER = Decision(allowed=True, by=SUPERUSERS)
 
 
 class Authorizer(Protocol):
-    """One mode of authorization. It may begin in no task: see pilothouse.waiting."""
+    """One mode of authorization. It may begin in no task: see pilothouse.waiting.
+
+    One that has `for_every_name(attributes)` gives the decision that holds whatever the object's name is,
+    until the union's epoch grows; None where there is no such decision.
+    """
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         """Decide on one request."""
@@ -127,6 +131,22 @@ class UnionAuthorizer:
             return NO_OPINION
         error = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else ""
         return Decision(allowed=False, reason="\n".join(reasons), error=error)
+
+    def for_every_name(self, attributes: AuthorizationAttributes) -> tuple[Decision, list[int] | None] | None:
+        """The decision that allows a request whatever the object's name is, until `epoch` grows, and the
+        count to which each such request is added, None for none. None where there is no such decision."""
+        if SUPERUSERS in attributes.user.groups:
+            return _SUPERUSER, None
+        for authorizer, tally, allow in self._chain:
+            decide = getattr(authorizer, "for_every_name", None)
+            decision: Decision | None = decide(attributes) if decide is not None else None
+            if decision is None:
+                return None
+            if decision.allowed:
+                return (allow if decision is ALLOW else decision), tally[0]
+            if decision is not NO_OPINION:
+                return None
+        return None
 
     def namespaces_for(self, user: User) -> set[str]:
         """The namespaces in which a user may have rights, as far as authorizers know: a webhook does not."""

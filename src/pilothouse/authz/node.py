@@ -199,6 +199,10 @@ class NodeAuthorizer:
                 return judge(node, attributes)
         return rules_allow(attributes, self.rules)
 
+    def for_every_name(self, attributes: AuthorizationAttributes) -> Decision | None:
+        """No opinion about others than nodes; what a node may do depends on the object."""
+        return NO_OPINION if node_name(attributes.user) is None else None
+
     def rules_for(self, user: User, namespace: str) -> Rules:
         if node_name(user) is None:
             return Rules()

@@ -150,6 +150,13 @@ class RBACAuthorizer:
             self._verdicts.put(key, verdict)
         return verdict.by_name.get(a.name, verdict.otherwise) if verdict.by_name else verdict.otherwise
 
+    def for_every_name(self, attributes: AuthorizationAttributes) -> Decision | None:
+        """The decision on a resource that was judged just now; None where a rule names objects."""
+        a, user = attributes, attributes.user
+        key = (user.name, user.groups, a.namespace, a.verb, a.group, a.resource, a.subresource)
+        verdict = self._verdicts[key]
+        return None if verdict is None or verdict.by_name else verdict.otherwise
+
     def namespaces_for(self, user: User) -> set[str]:
         """The namespaces with a binding to the user or one of their groups, whatever it grants."""
         keys = [("User", user.name), *(("Group", group) for group in user.groups)]

@@ -29,6 +29,7 @@ from pilothouse.endpoints.documents.console import PATH as CONSOLE
 from pilothouse.endpoints.documents.console import Console
 from pilothouse.endpoints.objects.standing import Standing
 from pilothouse.endpoints.observer import Ending, Observer
+from pilothouse.endpoints.plan import Planner
 from pilothouse.endpoints.request import browsers
 from pilothouse.endpoints.request.attributes import attributes_of, runs_long
 from pilothouse.endpoints.request.context import Context
@@ -84,6 +85,8 @@ class Pipeline:
         """Whether every answer says `Connection: close`,
         so that the load balancer sends clients elsewhere."""
         self._serving = logs.serving()
+        self.planner: Planner | None = None
+        """Answers reads like those before; None where an option asks for something beside the answer."""
         self.edges: Edges | None = None
         """The work around every request that flags ask for; None where they ask for nothing."""
 
@@ -91,6 +94,10 @@ class Pipeline:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
         if self.draining or (self.goaway_chance and random.random() < self.goaway_chance):
             request.keep_alive = False
+        if self.planner is not None:  # PERF: most reads end here
+            planned = self.planner.answer(request)
+            if planned is not None:
+                return planned
         return self._run(request, True)  # noqa: FBT003 -- PERF: a name takes longer
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
@@ -129,6 +136,8 @@ class Pipeline:
             awaited = coro.send(None)
             context = copy_context()
         except StopIteration as done:
+            if self.planner is not None and info.verb == "get" and whole:
+                self.planner.learn(ctx, done.value)
             return done.value
         finally:
             self._serving.audit_id = ""

@@ -1,6 +1,6 @@
 """Classifies requests: the flow schema that matches a request names its priority level (KEP-1040)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pilothouse._seats import Flow
@@ -39,6 +39,8 @@ class Classifier:
         self._by_user: Cache[tuple[str, tuple[str, ...]], list[tuple[_Schema, list[Object]]]] = Cache(
             "flow_rules", budget, share=1 / 16, weigh=lambda user, found: weight(user) + 256 * len(found)
         )
+        self.listeners: list[Callable[[], None]] = []
+        """Called when requests may belong to other flows than before."""
         self._found: Cache[tuple[object, ...], Flow] = Cache(
             "flows", budget, weigh=lambda key, flow: weight(key) + FLOW_BYTES
         )
@@ -139,6 +141,8 @@ class Classifier:
         self._schemas = None
         self._by_user.clear()
         self._found.clear()
+        for listener in self.listeners:
+            listener()
 
 
 def _level_of(obj: Object) -> str:

@@ -78,8 +78,8 @@ class RequestMetrics(Group):
             SLI_DURATION,
         )
         self._leaves: dict[Labels, Callable[[Outcome], None]] = {}
-        self._requests = Cells(self.body_sizes, self.validated)
-        self.observe = self._requests.observe
+        self.cells = Cells(self.body_sizes, self.validated)
+        self.observe = self.cells.observe
         """Called once for each answered request: info, resource, status code, seconds, bytes of its body,
         bytes sent, headers, query, and the seconds that it has waited for seats and for webhooks."""
         self._declare_waiting()
@@ -180,11 +180,11 @@ class RequestMetrics(Group):
             self.aborts.inc(*_labels(*_sort(info))[1:])
 
     def reset(self) -> None:
-        self._requests.cells.clear()
+        self.cells.cells.clear()
         super().reset()
 
     def _totals(self) -> Iterator[tuple[Labels, float]]:
-        for key, cell in list(self._requests.cells.items()):
+        for key, cell in list(self.cells.cells.items()):
             labels = _key_labels(key)
             dry_run, client, code = key[-3:]
             yield (
@@ -193,23 +193,23 @@ class RequestMetrics(Group):
             )
 
     def _durations(self) -> Iterator[tuple[Labels, Distribution]]:
-        for key, cell in list(self._requests.cells.items()):
+        for key, cell in list(self.cells.cells.items()):
             yield ("apiserver", key[-3], *_key_labels(key)[1:]), cell.seconds
 
     def _sli_durations(self) -> Iterator[tuple[Labels, Distribution]]:
-        for key, cell in list(self._requests.cells.items()):
+        for key, cell in list(self.cells.cells.items()):
             if cell.sli is not None:
                 yield _key_labels(key), cell.sli
 
     def _sizes(self) -> Iterator[tuple[Labels, Distribution]]:
-        for key, cell in list(self._requests.cells.items()):
+        for key, cell in list(self.cells.cells.items()):
             if cell.sizes is not None:
                 yield _key_labels(key), cell.sizes
 
     def _deprecated(self) -> dict[Labels, float]:
         return {
             (group, "", name, subresource, version): 1
-            for (_, group, version, name, subresource, *_), cell in self._requests.cells.items()
+            for (_, group, version, name, subresource, *_), cell in self.cells.cells.items()
             if cell.deprecated
         }
 

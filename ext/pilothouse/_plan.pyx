@@ -1,0 +1,240 @@
+"""Answers reads by plans: the verdicts of the stages that hold for every object below one path.
+
+A plan is made of a request that went through the stages (endpoints/plan.py says which), and is found by what
+these verdicts depend on: the credential, the path without the name, the media type and the client's name. It
+stands until something changes that a stage looks at. What is counted and kept of a request is the same,
+whether the stages or a plan answer it.
+"""
+
+cimport cython
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR, PyUnicode_Substring
+
+from pilothouse._clock cimport now
+from pilothouse._entry cimport Entry
+from pilothouse._instruments cimport Distribution
+from pilothouse._objects cimport Objects
+from pilothouse._requestmetrics cimport Authenticated, Authorized, Cell, Cells
+
+from pilothouse._requestinfo import impersonates
+from pilothouse._uuid import new_uuid
+from pilothouse.server.request import Response
+
+cdef extern from "Python.h":
+    Py_ssize_t PyUnicode_FindChar(str text, Py_UCS4 ch, Py_ssize_t start, Py_ssize_t end, int direction)
+
+cdef tuple NO_CACHE = ("Cache-Control", "no-cache, private")
+
+
+cdef class Plan:
+    """The verdicts for GETs of objects below one path by one client, whose answers show what is stored.
+
+    user, recognition: of its credential, until `until` by the authenticator's clock. decision: of the
+    authorizer; allowed: where its count is kept, None when nobody counts. flow: in which it takes a seat.
+    info: of the request that the plan is made of. resource: what it reads; objects, prefix: where
+    these are, and how their keys begin.
+    """
+
+    cdef readonly object user, recognition, decision, flow, info, resource
+    cdef readonly list allowed
+    cdef readonly Objects objects
+    cdef readonly str prefix
+    cdef readonly double until
+    cdef tuple schema, level    # headers; None where the flow schema and the level are no objects
+    cdef tuple sort             # of requests, as their metrics tell it
+
+    def __init__(self, *, user, recognition, double until, decision, list allowed, flow, info, resource,
+                 Objects objects not None, str prefix not None, str client not None):
+        """`client` is the label of the client in the metrics of requests."""
+        self.user, self.recognition, self.until = user, recognition, until
+        self.decision, self.allowed, self.flow = decision, allowed, flow
+        self.info, self.resource, self.objects, self.prefix = info, resource, objects, prefix
+        if flow.uids is not None:
+            self.schema = ("X-Kubernetes-Pf-Flowschema-Uid", flow.uids[0])
+            self.level = ("X-Kubernetes-Pf-Prioritylevel-Uid", flow.uids[1])
+        self.sort = ("get", info.group, info.version, info.resource, "", "resource", "", client, 200)
+
+
+@cython.freelist(64)
+cdef class Planned:
+    """One request that a plan has answered.
+
+    To its ticket it is what the request is about; to the journal, which keeps it, the request itself.
+    """
+
+    cdef Plans plans
+    cdef Plan plan
+    cdef readonly object request, flow        # flow: its ticket
+    cdef readonly str audit_id, name
+    cdef readonly double started, recognised, answered
+
+    @property
+    def user(self):
+        """The user."""
+        return self.plan.user
+
+    @property
+    def caller(self):
+        """The user: nobody acts as somebody else by a plan."""
+        return self.plan.user
+
+    @property
+    def info(self):
+        """What it is about, but for the name and the path, which are those of another request."""
+        return self.plan.info
+
+    @property
+    def decision(self):
+        """The decision of the authorizer."""
+        return self.plan.decision
+
+    @property
+    def decided(self):
+        """When that was known: with the user."""
+        return self.recognised
+
+    status = 200
+    acting = None
+    refusal = None
+    trail = None
+
+    # --- as what the ticket shows of it
+
+    is_resource = True
+    verb = "get"
+    subresource = ""
+
+    @property
+    def path(self):
+        """The path, as it came: nothing in it is encoded."""
+        return self.request.path
+
+    @property
+    def group(self):
+        """The API group."""
+        return self.plan.info.group
+
+    @property
+    def version(self):
+        """The version of the group."""
+        return self.plan.info.version
+
+    @property
+    def resource(self):
+        """The plural name of the resource."""
+        return self.plan.info.resource
+
+    @property
+    def namespace(self):
+        """The namespace, "" when there is none."""
+        return self.plan.info.namespace
+
+    # --- its end
+
+    def __call__(self, Py_ssize_t sent, error):
+        """Note the end: `Response.on_done`."""
+        cdef Plan plan = self.plan
+        cdef Plans plans = self.plans
+        cdef Cell cell
+        cdef double ended, seconds
+        self.flow.release()
+        plans.queued.observe(0.0)
+        ended = now(None)
+        seconds = ended - self.started
+        cell = <Cell>plans.cells.cells.get(plan.sort)
+        if cell is None:
+            plans.cells.observe(plan.info, plan.resource, 200, seconds, 0, sent, self.request.headers, None, 0.0)
+        else:
+            cell.seconds.observe(seconds)
+            cell.sli.observe(seconds)
+            cell.sizes.observe(sent)
+        if error is not None and isinstance(error, ConnectionAbortedError):
+            plans.abort(plan.info, plan.resource)
+        if plans.keep is not None:
+            plans.keep(self, ended, sent, error)
+        self.flow = None                # it refers to this: no cycle may be left
+
+
+cdef class Plans:
+    """The plans of one server, and what they count in.
+
+    known: plans by credential, path without the name, user agent and `Accept`. unreadable: keys of objects
+    that cannot be read. hit: counts known tokens. keep(planned, now, sent, error): the journal's, None
+    without one. abort(info, resource): counts answers that the server cuts short. `clock`: the
+    authenticator's, None for the monotonic clock.
+    """
+
+    cdef object known
+    cdef dict unreadable
+    cdef Authenticated authenticated
+    cdef Authorized authorized
+    cdef Distribution hit, queued
+    cdef Cells cells
+    cdef object keep, abort, clock
+
+    def __init__(self, *, known, dict unreadable not None, Authenticated authenticated not None,
+                 Authorized authorized not None, Distribution hit not None, Distribution queued not None,
+                 Cells cells not None, keep, abort, clock=None):
+        self.known, self.unreadable = known, unreadable
+        self.authenticated, self.authorized, self.hit, self.queued = authenticated, authorized, hit, queued
+        self.cells, self.keep, self.abort, self.clock = cells, keep, abort, clock
+
+    def answer(self, request):
+        """The answer to a request by its plan; None when it has to go through the stages: there is no plan,
+        the object is not there, or no seat is free.
+
+        PERF: for every request.
+        """
+        cdef str path, name, credential
+        cdef Py_ssize_t slash, length
+        cdef Plan plan
+        cdef Entry entry
+        cdef Planned planned
+        cdef dict headers
+        cdef double started
+        if request.method != "GET" or request.query or request.body or request.peer_certificates:
+            return None
+        headers = request.headers
+        credential = headers.get("authorization")
+        if credential is None:
+            return None
+        path = request.path
+        length = PyUnicode_GET_LENGTH(path)
+        slash = PyUnicode_FindChar(path, u"/", 0, length, -1) + 1
+        found = self.known[credential, PyUnicode_Substring(path, 0, slash), headers.get("user-agent"),
+                           headers.get("accept")]
+        if found is None or self.unreadable:
+            return None
+        started = now(None)
+        plan = <Plan?>found
+        if now(self.clock) >= plan.until or impersonates(headers):
+            return None
+        name = PyUnicode_Substring(path, slash, length)
+        if PyUnicode_FindChar(name, u"%", 0, length - slash, 1) >= 0:
+            return None
+        entry = <Entry>plan.objects.by_key.get(plan.prefix + name)
+        if entry is None:
+            return None
+        planned = Planned.__new__(Planned)
+        planned.plans, planned.plan, planned.request, planned.name = self, plan, request, name
+        planned.started = started
+        ticket = plan.flow.at_once(plan.user, planned)
+        if ticket is None:
+            return None
+        planned.flow = ticket
+        ticket.answered = True
+        planned.audit_id = headers.get("audit-id") or new_uuid()
+        request.caller, request.recognition = plan.user.name, plan.recognition
+        planned.recognised = now(None)
+        self.hit.observe(0.0)
+        self.authenticated.count(planned.recognised - started, request.caller)
+        self.authorized.count(0.0)
+        if plan.allowed is not None:
+            plan.allowed[0] += 1
+        response_headers = [("Audit-Id", planned.audit_id), NO_CACHE]
+        if plan.schema is not None:
+            response_headers.append(plan.schema)
+            response_headers.append(plan.level)
+        response = Response(200, entry.value + b"\n", "application/json", response_headers)
+        response.on_done = planned
+        planned.answered = now(None)
+        return response

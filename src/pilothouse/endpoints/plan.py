@@ -1,0 +1,133 @@
+"""Makes plans of reads: the verdicts that a request has met in the stages, for those that are like it.
+
+`Plans` (ext) answers a request by a plan; without one the pipeline leads it through the stages. A plan is
+made when nothing in an answer has depended on the object's name or on the moment. All plans are forgotten
+when roles or bindings, flow schemas or priority levels, methods of authentication, or resources change.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+
+from pilothouse._plan import Plan, Plans
+from pilothouse._requestmetrics import system_client_of
+from pilothouse.api.values.identity import RequestInfo
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authz.authorizer import UnionAuthorizer
+from pilothouse.caches import Budget, Cache, weight
+from pilothouse.endpoints.answers.response import Responder
+from pilothouse.endpoints.observer import Observer
+from pilothouse.endpoints.request.attributes import attributes_of
+from pilothouse.endpoints.request.context import Context
+from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store, key_of
+from pilothouse.server.request import Request, Response
+
+PLAN = 1024
+"""Bytes of a plan beside its key: its own, and those of the prefix and of what the request was about."""
+
+Key = tuple[str, str, str | None, str | None]
+"""Credential, path without the name, user agent and `Accept`."""
+
+
+class Planner:
+    """Makes the plans of one server; `answer` is that of `Plans`."""
+
+    def __init__(
+        self,
+        authenticator: UnionAuthenticator,
+        authorizer: UnionAuthorizer,
+        responder: Responder,
+        observer: Observer,
+        store: Store,
+        budget: Budget | None = None,
+    ) -> None:
+        self._authenticator, self._authorizer = authenticator, authorizer
+        self._responder, self._store = responder, store
+        self.known: Cache[Key, Plan] = Cache(
+            "plans", budget or Budget(), largest=4 * PLAN, weigh=lambda key, _: weight(key) + PLAN
+        )
+        clock = authenticator.clock
+        self.answer: Callable[[Request], Response | None] = Plans(
+            known=self.known,
+            unreadable=store.cacher.unreadable,
+            authenticated=observer.authentication.succeeded,
+            authorized=observer.authorization.decided,
+            hit=authenticator.metrics.hits,
+            queued=observer.filters.flow_control,
+            cells=observer.metrics.cells,
+            keep=observer.journal.add if observer.journal is not None else None,
+            abort=observer.metrics.abort,
+            clock=None if clock is monotonic else clock,
+        ).answer
+
+    def follow(self, classifier: Classifier, catalog: Catalog) -> None:
+        """Forget all plans when one of the stages may judge otherwise than before."""
+        forget = self.known.clear
+        for stage in (self._authenticator, self._authorizer, classifier):
+            stage.listeners.append(forget)
+        catalog.changed.append(lambda group, version: forget())
+
+    def learn(self, ctx: Context, response: Response) -> None:
+        """Make a plan of a request that the stages have answered without a wait, if there is one."""
+        request, info, resource = ctx.request, ctx.info, ctx.resource
+        if resource is None or not (_plain(ctx, response) and _by_name_alone(info, request, resource)):
+            return
+        if not self._responder.sends_as_stored(ctx, resource):
+            return
+        headers = request.headers
+        header = headers.get("authorization", "")
+        known = self._authenticator.remembered(header)
+        verdict = self._authorizer.for_every_name(attributes_of(ctx))
+        if known is None or known[1] is not ctx.user or verdict is None or verdict[0] is not ctx.decision:
+            return
+        assert ctx.flow is not None
+        until, user, recognition = known
+        head = request.path[: -len(info.name)]
+        key = header, head, headers.get("user-agent"), headers.get("accept")
+        plan = Plan(
+            user=user,
+            recognition=recognition,
+            until=until,
+            decision=verdict[0],
+            allowed=verdict[1],
+            flow=ctx.flow.flow,
+            info=info,
+            resource=resource,
+            objects=self._store.cache(resource),
+            prefix=key_of(resource, info.namespace, info.name)[: -len(info.name)],
+            client=system_client_of(headers),
+        )
+        self.known.put(key, plan)
+
+
+def _plain(ctx: Context, response: Response) -> bool:
+    """Whether nothing about a request and its answer is out of the ordinary."""
+    request, flow = ctx.request, ctx.flow
+    return (
+        response.status == 200
+        and response.start is None
+        and response.upgrade is None
+        and ctx.user is ctx.caller
+        and ctx.warnings is None
+        and ctx.trail is None
+        and ctx.charge is None
+        and not (ctx.query or request.body or request.peer_certificates)
+        and flow is not None
+        and flow.seats == 1
+    )
+
+
+def _by_name_alone(info: RequestInfo, request: Request, resource: Resource) -> bool:
+    """Whether a request gets an object, and another name at the end of its path changes the name alone."""
+    return (
+        info.verb == "get"
+        and request.method == "GET"
+        and not info.subresource
+        and bool(info.name)
+        and request.path == info.path
+        and request.path.endswith(f"/{info.name}")
+        and (resource.namespaced or not info.namespace)  # the name of a namespace is its namespace, too
+        and not (resource.virtual or resource.deprecated or resource.action is not None)
+    )
