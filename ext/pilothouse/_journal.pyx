@@ -25,6 +25,7 @@ cdef struct Record:
     Slab *slab
     int at, length           # of the texts in the slab
     int code, seats
+    int outlives             # the number of the ring that takes it over, 0 = none
     double started, recognised, decided, answered, ended, waited
     PyObject *user
     PyObject *caller
@@ -49,25 +50,35 @@ cdef class Ring:
     """The last `most` requests, or as many of them as fit into `limit` bytes. Their numbers grow by one.
 
     longest: bytes of the texts of one record that are kept as they are; `shorten` gets a list of longer ones,
-    or of those that UTF-8 cannot tell.
+    or of those that UTF-8 cannot tell. others: rings that take over records which this one pushes out.
+    outlives: gets each request that was refused, has failed or took `slow` seconds, and says which of `others`
+    that is, counted from 1; 0 = none.
     """
 
     cdef readonly Py_ssize_t most, limit, size      # size: bytes that are kept
     cdef readonly long long first, end       # numbers of the oldest record, and of the next one
     cdef Py_ssize_t longest
     cdef object shorten
+    cdef double slow
+    cdef object outlives
+    cdef tuple others
     cdef Record *records
     cdef Slab *oldest
     cdef Slab *newest
     cdef Slab *spare
 
-    def __init__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t longest, shorten):
+    def __init__(self, Py_ssize_t most, Py_ssize_t limit, Py_ssize_t longest, shorten, *,
+                 double slow=0.0, outlives=None, tuple others=()):
         if self.records is not NULL:
             raise RuntimeError("a ring is made once")
         if most < 1 or longest < 1:
             raise ValueError("a ring keeps at least one request")
         self.most, self.limit, self.longest = most, limit, longest
         self.shorten = shorten
+        self.slow, self.outlives, self.others = slow, outlives, others
+        for other in others:
+            if not isinstance(other, Ring):
+                raise TypeError("a ring that is none")
         self.records = <Record*>calloc(most, sizeof(Record))    # the pages come when they are written to
         if self.records is NULL:
             raise MemoryError
@@ -75,6 +86,7 @@ cdef class Ring:
     def __dealloc__(self):
         cdef Slab *slab
         if self.records is not NULL:
+            self.others = ()
             while self.first < self.end:
                 self.pop()
             free(self.records)
@@ -100,6 +112,11 @@ cdef class Ring:
          made.recognised, made.decided, made.answered, made.ended, made.sent, acting, error, detail) = request
         if told is None or user is None or caller is None or error is None or detail is None:
             raise TypeError("a request without its texts")
+        made.outlives = 0
+        if (made.code >= 400 or made.ended - made.started >= self.slow) and self.others:
+            made.outlives = self.outlives(request)
+            if not 0 <= made.outlives <= len(self.others):
+                raise ValueError("there is no such ring")
         schema = level = None
         made.seats, made.waited = 0, 0.0
         if ticket is not None:
@@ -127,11 +144,28 @@ cdef class Ring:
         # Not the flow itself, whose distinguisher may be long.
         made.schema, made.level = hold(schema), hold(level)
         made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
-        self.records[self.end % self.most] = made
+        self.keep(&made)
+
+    cdef void keep(self, Record *made) noexcept:
+        """Make a record, whose texts are in a slab, the newest one; there is room for it."""
+        self.records[self.end % self.most] = made[0]
         self.size += made.size
         self.end += 1
         while self.size > self.limit and self.first < self.end:
             self.pop()
+
+    cdef int take(self, Record *from_) except -1:
+        """Take over a record of another ring, with all that it holds; its texts are copied."""
+        cdef Record made = from_[0]
+        cdef Slab *slab = self.room(made.length)
+        if self.end - self.first == self.most:
+            self.pop()
+        made.slab, made.at = slab, <int>slab.used
+        memcpy(&slab.data[slab.used], &from_.slab.data[from_.at], made.length)
+        slab.used += made.length
+        slab.live += 1
+        self.keep(&made)
+        return 0
 
     def get(self, long long number):
         """One request that is kept, None when it has been pushed out:
@@ -184,12 +218,19 @@ cdef class Ring:
         self.newest = slab
         return slab
 
-    cdef void pop(self):
-        """Let the oldest record go, and its slab when that was the last one in it."""
+    cdef void pop(self) noexcept:
+        """Let the oldest record go, to another ring or for good; and its slab, when that was the last one in it."""
         cdef Record record = self.records[self.first % self.most]
         cdef Slab *slab
+        cdef bint taken = False
         self.first += 1
         self.size -= record.size
+        if record.outlives and self.others:
+            try:
+                (<Ring>self.others[record.outlives - 1]).take(&record)
+                taken = True
+            except MemoryError:
+                pass
         record.slab.live -= 1
         while self.oldest is not self.newest and not self.oldest.live:
             slab, self.oldest = self.oldest, self.oldest.next
@@ -197,15 +238,21 @@ cdef class Ring:
                 self.spare = slab
             else:
                 free(slab)
-        Py_DECREF(<object>record.user)
-        Py_DECREF(<object>record.caller)
-        Py_DECREF(<object>record.recognition)
-        Py_DECREF(<object>record.decision)
-        Py_DECREF(<object>record.schema)
-        Py_DECREF(<object>record.level)
-        Py_DECREF(<object>record.acting)
-        Py_DECREF(<object>record.error)
-        Py_DECREF(<object>record.detail)
+        if not taken:
+            release(&record)
+
+
+cdef void release(Record *record) noexcept:
+    """Give up what a record holds."""
+    Py_DECREF(<object>record.user)
+    Py_DECREF(<object>record.caller)
+    Py_DECREF(<object>record.recognition)
+    Py_DECREF(<object>record.decision)
+    Py_DECREF(<object>record.schema)
+    Py_DECREF(<object>record.level)
+    Py_DECREF(<object>record.acting)
+    Py_DECREF(<object>record.error)
+    Py_DECREF(<object>record.detail)
 
 
 cdef Py_ssize_t measure(list texts) except -1:

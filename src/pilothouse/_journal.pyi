@@ -20,6 +20,10 @@ class Ring:
         limit: int,
         longest: int,
         shorten: Callable[[list[str]], list[str]],
+        *,
+        slow: float = ...,
+        outlives: Callable[[_Request], int] | None = ...,
+        others: tuple[Ring, ...] = ...,
     ) -> None: ...
     def __len__(self) -> int: ...
     def add(self, request: _Request) -> None: ...

@@ -12,8 +12,9 @@ from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 from pilothouse import errors
 from pilothouse._journal import RECORD
 from pilothouse.api.values.identity import RequestInfo, User
+from pilothouse.authn.authenticator import Recognition
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.journal.journal import BYTES_EACH, Journal, JournalEntry
+from pilothouse.endpoints.journal.journal import BYTES_EACH, FEWEST, SLOW, Journal, JournalEntry
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.registry.trail import Trail
 from pilothouse.server.request import Request
@@ -30,8 +31,7 @@ def context(path: str = "/version", user: User = ADMIN, **info: Any) -> Context:
 
 
 def latest(journal: Journal) -> list[JournalEntry]:
-    found = [journal.entry(number) for number in journal.numbers()]
-    return [entry for entry in found if entry is not None]
+    return list(journal.entries())
 
 
 def only(journal: Journal) -> JournalEntry:
@@ -45,6 +45,68 @@ def test_the_newest_come_first_and_the_oldest_go() -> None:
         journal.add(context(f"/{i}"), 1.0, 0, None)
     assert [entry.info.path for entry in latest(journal)] == ["/4", "/3", "/2"]
     assert len(journal) == 3 and journal.size == sum(entry.kept.size for entry in latest(journal))
+
+
+def ended(
+    journal: Journal, path: str, status: int, ended: float = 1.0, by: str = "token", **info: Any
+) -> None:
+    ctx = context(path, **info)
+    ctx.status, ctx.started, ctx.request.recognition = status, 1.0, Recognition(by)
+    journal.add(ctx, ended, 0, None)
+
+
+def flood(journal: Journal, count: int, status: int, ended_: float = 1.0, by: str = "token") -> None:
+    for i in range(count):
+        ended(journal, f"/flood/{i}", status, ended_, by)
+
+
+def kept(journal: Journal) -> set[str]:
+    return {entry.info.path for entry in latest(journal) if not entry.info.path.startswith("/flood")}
+
+
+def test_refused_failed_and_slow_requests_outlive_all_others() -> None:
+    journal = Journal(50)
+    for path, status in (("/found", 200), ("/missing", 404), ("/forbidden", 403), ("/invalid", 422)):
+        ended(journal, path, status)
+    ended(journal, "/unknown", 401, by="anonymous")
+    ended(journal, "/failed", 500)
+    ended(journal, "/slow", 200, 1.0 + SLOW)
+    ended(journal, "/api/v1/pods", 200, 600.0, is_resource=True, resource="pods")
+    pods = context(
+        "/api/v1/namespaces/default/pods/p/log", is_resource=True, resource="pods", subresource="log"
+    )
+    journal.add(pods, 600.0, 0, None)  # as long as its client wishes
+    assert len(kept(journal)) == 9
+    flood(journal, 20_000, 200)
+    assert kept(journal) == {"/forbidden", "/invalid", "/unknown", "/failed", "/slow", "/api/v1/pods"}
+    flood(journal, 20_000, 404)
+    flood(journal, 20_000, 401, by="anonymous")
+    flood(journal, 20_000, 403, by="anonymous")
+    flood(journal, 20_000, 429)
+    assert kept(journal) == {"/forbidden", "/invalid", "/failed", "/slow", "/api/v1/pods"}
+    flood(journal, 20_000, 503)
+    flood(journal, 20_000, 200, 2.0)
+    assert kept(journal) == {"/forbidden", "/invalid"}
+    flood(journal, 50, 200)
+    assert len(journal) <= 50 + 4 * FEWEST
+    assert journal.size == sum(entry.kept.size for entry in latest(journal)) <= len(journal) * BYTES_EACH
+
+
+def test_the_newest_come_first_out_of_all_rings() -> None:
+    journal = Journal(50)
+    for i in range(400):
+        ended(journal, f"/{i}", (200, 403, 500, 401)[i % 4], 1.0 + i / 10_000)
+    times = [entry.kept.ended for entry in latest(journal)]
+    assert times == sorted(times, reverse=True) and len(times) > 250
+
+
+def test_what_is_pushed_out_meanwhile_does_not_come() -> None:
+    journal = Journal(50)
+    flood(journal, 50, 200)
+    found = journal.entries()
+    next(found)
+    flood(journal, 100, 200)
+    assert len(list(found)) <= 1
 
 
 def test_long_heads_are_cut_and_long_requests_push_out_more_than_one() -> None:

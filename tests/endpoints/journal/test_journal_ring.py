@@ -95,6 +95,62 @@ def test_it_lets_go_of_what_it_pushes_out_and_of_all_at_its_end() -> None:
     assert [ref() for ref in known] == [None] * 4
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([200, 403, 500]), st.integers(0, 3000)), max_size=60),
+    st.integers(1, 9),
+)
+def test_what_is_pushed_out_is_taken_over(added: list[tuple[int, int]], most: int) -> None:
+    """A ring that keeps refusals and one that keeps failures, each held against a list."""
+    others = tuple(Ring(4, 20_000, LONGEST, shortened) for _ in range(2))
+    ring = Ring(
+        most, 1 << 20, LONGEST, shortened, slow=99.0, others=others,
+        outlives=lambda request: 1 if request[7] == 403 else 2,
+    )  # fmt: skip
+    for number, (code, length) in enumerate(added):
+        add(ring, "/" + "x" * length, number, code=code, held=Held())
+    old = list(enumerate(added))[: max(0, len(added) - most)]
+    for other, kept in zip(others, (403, 500), strict=True):
+        wanted = [
+            (number, told("/" + "x" * length, number)) for number, (code, length) in old if code == kept
+        ]
+        found = [other.get(number) for number in range(other.first, other.end)]
+        assert [(one[8], one[1]) for one in found if one is not None] == wanted[-len(found) :][: len(found)]
+        assert len(found) == min(4, len(wanted)) or other.size + 3200 > 20_000
+    assert len(ring) == min(most, len(added))
+
+
+def test_rings_let_go_of_what_they_took_over() -> None:
+    other = Ring(2, 1 << 20, LONGEST, shortened)
+    ring = Ring(1, 1 << 20, LONGEST, shortened, slow=99.0, outlives=lambda request: 1, others=(other,))
+    held = [Held() for _ in range(5)]
+    known = [weakref.ref(one) for one in held]
+    for number, one in enumerate(held):
+        add(ring, "/", number, held=one, code=403)
+    del one
+    held.clear()
+    assert [ref() is not None for ref in known] == [False, False, True, True, True]
+    del ring
+    gc.collect()
+    assert [ref() is not None for ref in known] == [False, False, True, True, False]
+    assert other.get(other.end - 1) is not None
+    del other
+    gc.collect()
+    assert [ref() for ref in known] == [None] * 5
+
+
+def test_a_ring_that_does_not_exist_takes_over_nothing() -> None:
+    other = Ring(2, 1 << 20, LONGEST, shortened)
+    for answer in (-1, 2):
+        ring = Ring(
+            1, 1 << 20, LONGEST, shortened, outlives=lambda request, answer=answer: answer, others=(other,)
+        )
+        with pytest.raises(ValueError, match="no such ring"):
+            add(ring, "/", 0, code=403)
+        assert len(ring) == 0
+    with pytest.raises(TypeError, match="a ring"):
+        Ring(1, 1, LONGEST, shortened, others=("x",))  # type: ignore[arg-type]
+
+
 def test_what_cannot_be_kept_changes_nothing() -> None:
     ring = Ring(2, 1 << 20, LONGEST, shortened)
     add(ring, "/", 0)

@@ -94,6 +94,18 @@ async def test_refused_requests_and_their_reasons(rig: Rig) -> None:
     assert "message" not in (await listed(rig, "?resource=configmaps&verb=create"))[0]
 
 
+async def test_a_refusal_outlives_many_requests_that_succeed(runner: asyncio.Runner) -> None:
+    async with Rig(flags=["--explained-requests=30"]) as rig:
+        refused = await rig.call("GET", PODS, user="jane")
+        for _ in range(40):
+            await rig.call("GET", "/version")
+        assert "jane" not in [one["user"] for one in await listed(rig, "?limit=20")]
+        (found,) = await listed(rig, "?refused=true")
+        assert found["auditID"] == refused.headers["audit-id"]
+        (one,) = (await rig.ok("GET", f"{REQUESTS}/{found['auditID']}"))["requests"]
+        assert one["why"].startswith("No authorizer allowed jane to list pods")
+
+
 async def test_the_slowest_requests(rig: Rig) -> None:
     """How long a watch takes is up to its client, so it does not count."""
     for path in ("/version", f"{PODS}?watch=1", "/apis", PODS, f"{CONFIG_MAPS}/a", "/healthz"):

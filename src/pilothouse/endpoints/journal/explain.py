@@ -10,13 +10,11 @@ from pilothouse.api.values.identity import RequestInfo
 from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.journal.intervals import intervals
-from pilothouse.endpoints.journal.journal import Detail, JournalEntry
+from pilothouse.endpoints.journal.journal import SLOW, Detail, JournalEntry
 from pilothouse.endpoints.request.context import Refusal
 from pilothouse.gotext import quote
 from pilothouse.registry.trail import Step
 
-SLOW = 0.5
-"""Seconds from which on a request is called slow, as in the audit log."""
 _DIGITS = 7
 """Digits behind the point of a number of seconds."""
 

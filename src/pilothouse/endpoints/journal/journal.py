@@ -4,7 +4,9 @@ No body is kept, no credential, and no header but the user agent. Of requests ab
 that a plugin, a rule or a decoder may have made out of the object.
 """
 
+import heapq
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,11 +17,22 @@ from pilothouse.api.json import compact
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.request.attributes import runs_long
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.registry.trail import Step, cut
 
 BYTES_EACH = 1024
 """Bytes that the journal may take, for each request that it is to keep."""
+SLOW = 0.5
+"""Seconds from which on a request is called slow, as in the audit log."""
+FEWEST = 100
+"""Requests of each kind below that are kept at least; otherwise a tenth of the latest ones."""
+UNJUDGED, REFUSED, FAILED, LATE = 1, 2, 3, 4
+"""Requests that are kept when they are no longer among the latest, in rings of their own: those of nobody who
+is known and those that came too often (401, anonymous 403, 429), of which anybody can make as many as they
+like; other refusals; errors of the server (5xx); slow ones."""
+ORDINARY = (404, 409, 410)
+"""Refusals that clients expect in their work."""
 _FIXED = 300
 """Bytes of an entry beside its texts: the record, and the heads of its detail and its decision."""
 _LONGEST_USER = 4096
@@ -71,11 +84,7 @@ class JournalEntry:
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
         self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
-        try:
-            self.info = parse("GET", unescape_path(path), {})
-            self.info.verb = verb
-        except ValueError:
-            self.info = RequestInfo(path, verb)
+        self.info = _info(verb, path)
 
     @property
     def recognition(self) -> Recognition:
@@ -124,21 +133,33 @@ class Detail(NamedTuple):
 class Journal:
     """The last `most` requests that have ended, or as many of them as fit into `limit` bytes.
 
-    server: how this server is called, "" until that is known.
+    Beside them are the last ones that were refused, have failed or were slow, so that many others do not push
+    them out. server: how this server is called, "" until that is known.
     """
 
     def __init__(self, most: int, limit: int = 0) -> None:
         self.server = ""
-        self._ring = Ring(most, limit or most * BYTES_EACH, _LONGEST_TOLD, _shortened)
+        few = max(most // 10, FEWEST)
+        others = tuple(Ring(few, few * BYTES_EACH, _LONGEST_TOLD, _shortened) for _ in range(LATE))
+        self._ring = Ring(
+            most,
+            limit or most * BYTES_EACH,
+            _LONGEST_TOLD,
+            _shortened,
+            slow=SLOW,
+            outlives=_outlives,
+            others=others,
+        )
+        self._rings = (self._ring, *others)
         self._users: dict[int, tuple[User, bytes]] = {}
 
     def __len__(self) -> int:
-        return len(self._ring)
+        return sum(len(ring) for ring in self._rings)
 
     @property
     def size(self) -> int:
         """The size of the kept requests, in bytes."""
-        return self._ring.size
+        return sum(ring.size for ring in self._rings)
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
@@ -201,14 +222,42 @@ class Journal:
         self._users[id(user)] = user, made
         return made
 
-    def numbers(self) -> range:
-        """The numbers of all that is kept, the newest first."""
-        return range(self._ring.end - 1, self._ring.first - 1, -1)
+    def entries(self) -> Iterator[JournalEntry]:
+        """All that is kept, the newest first. Requests that end meanwhile push out what has not come yet."""
+        rings = [_newest(ring) for ring in self._rings]
+        return map(JournalEntry, heapq.merge(*rings, key=lambda kept: kept.ended, reverse=True))
 
-    def entry(self, number: int) -> JournalEntry | None:
-        """One request; None when newer ones have pushed it out."""
-        found = self._ring.get(number)
-        return None if found is None else JournalEntry(Kept._make(found))
+
+def _newest(ring: Ring) -> Iterator[Kept]:
+    """The records of a ring, the newest first."""
+    for number in range(ring.end - 1, ring.first - 1, -1):
+        found = ring.get(number)
+        if found is None:  # those that are older are gone as well
+            return
+        yield Kept._make(found)
+
+
+def _outlives(request: tuple[Any, ...]) -> int:
+    """The ring that keeps a request when it is no longer among the latest; 0 for none."""
+    _, (_, verb, path, *_), _, _, recognition, _, _, code, *_ = request
+    if code >= 500:
+        return FAILED
+    if code in (401, 429) or (code == 403 and (recognition or BY_NOBODY).by == BY_NOBODY.by):
+        return UNJUDGED
+    if code >= 400 and code not in ORDINARY:
+        return REFUSED
+    late: float = request[12] - request[8]
+    return LATE if late >= SLOW and not runs_long(_info(verb, path)) else 0
+
+
+def _info(verb: str, path: str) -> RequestInfo:
+    """What a request is about."""
+    try:
+        info = parse("GET", unescape_path(path), {})
+    except ValueError:
+        return RequestInfo(path, verb)
+    info.verb = verb
+    return info
 
 
 def _shortened(texts: list[str]) -> list[str]:

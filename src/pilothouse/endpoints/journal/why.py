@@ -96,19 +96,14 @@ class Why:
     async def _found(self, tests: Sequence[Test], limit: int) -> tuple[list[JournalEntry], bool]:
         """The newest entries that pass all tests, and whether there are more."""
         out: list[JournalEntry] = []
-        numbers = self._journal.numbers()
-        for start in range(0, len(numbers), AT_ONCE):
-            if start:
+        for number, entry in enumerate(self._journal.entries(), 1):
+            if all(test(entry) for test in tests):
+                if len(out) >= limit:
+                    return out, True
+                out.append(entry)
+            if not number % AT_ONCE:
                 await in_task()
                 await asyncio.sleep(0)
-            for number in numbers[start : start + AT_ONCE]:
-                entry = self._journal.entry(number)
-                if entry is None:  # those that are older are gone as well
-                    return out, False
-                if all(test(entry) for test in tests):
-                    if len(out) >= limit:
-                        return out, True
-                    out.append(entry)
         return out, False
 
     def _server(self) -> Object:
