@@ -28,10 +28,10 @@ cdef tuple NO_CACHE = ("Cache-Control", "no-cache, private")
 cdef class Plan:
     """The verdicts for GETs of objects below one path by one client, whose answers show what is stored.
 
-    user, recognition: of its credential, until `until` by the authenticator's clock. decision: of the
-    authorizer; allowed: where its count is kept, None when nobody counts. flow: in which it takes a seat.
-    info: of the request that the plan is made of. resource: what it reads; objects, prefix: where
-    these are, and how their keys begin.
+    known: what is remembered of its credential (authn.authenticator.Remembered). decision: of the authorizer;
+    allowed: where its count is kept, None when nobody counts. flow: in which it takes a seat. info: of the
+    request that the plan is made of. resource: what it reads; objects, prefix: where these are, and how
+    their keys begin. shown: the user as the journal has it; weight: bytes of a request there, without texts.
     """
 
     cdef readonly object user, recognition, decision, flow, info, resource
@@ -39,13 +39,18 @@ cdef class Plan:
     cdef readonly Objects objects
     cdef readonly str prefix
     cdef readonly double until
+    cdef readonly bytes shown
+    cdef readonly Py_ssize_t weight
+    cdef Distribution remaining     # of certificates, None for tokens
     cdef tuple schema, level    # headers; None where the flow schema and the level are no objects
     cdef tuple sort             # of requests, as their metrics tell it
 
-    def __init__(self, *, user, recognition, double until, decision, list allowed, flow, info, resource,
-                 Objects objects not None, str prefix not None, str client not None):
+    def __init__(self, *, known, decision, list allowed, flow, info, resource, Objects objects not None,
+                 str prefix not None, str client not None, bytes shown not None, Py_ssize_t weight):
         """`client` is the label of the client in the metrics of requests."""
-        self.user, self.recognition, self.until = user, recognition, until
+        self.user, self.recognition = known.user, known.recognition
+        self.until, self.remaining = known.until, known.remaining
+        self.shown, self.weight = shown, weight
         self.decision, self.allowed, self.flow = decision, allowed, flow
         self.info, self.resource, self.objects, self.prefix = info, resource, objects, prefix
         if flow.uids is not None:
@@ -56,48 +61,13 @@ cdef class Plan:
 
 @cython.freelist(64)
 cdef class Planned:
-    """One request that a plan has answered.
-
-    To its ticket it is what the request is about; to the journal, which keeps it, the request itself.
-    """
+    """One request that a plan has answered: what its ticket is about, and what is called at its end."""
 
     cdef Plans plans
     cdef Plan plan
     cdef readonly object request, flow        # flow: its ticket
     cdef readonly str audit_id, name
     cdef readonly double started, recognised, answered
-
-    @property
-    def user(self):
-        """The user."""
-        return self.plan.user
-
-    @property
-    def caller(self):
-        """The user: nobody acts as somebody else by a plan."""
-        return self.plan.user
-
-    @property
-    def info(self):
-        """What it is about, but for the name and the path, which are those of another request."""
-        return self.plan.info
-
-    @property
-    def decision(self):
-        """The decision of the authorizer."""
-        return self.plan.decision
-
-    @property
-    def decided(self):
-        """When that was known: with the user."""
-        return self.recognised
-
-    status = 200
-    acting = None
-    refusal = None
-    trail = None
-
-    # --- as what the ticket shows of it
 
     is_resource = True
     verb = "get"
@@ -128,8 +98,6 @@ cdef class Planned:
         """The namespace, "" when there is none."""
         return self.plan.info.namespace
 
-    # --- its end
-
     def __call__(self, Py_ssize_t sent, error):
         """Note the end: `Response.on_done`."""
         cdef Plan plan = self.plan
@@ -149,18 +117,26 @@ cdef class Planned:
             cell.sizes.observe(sent)
         if error is not None and isinstance(error, ConnectionAbortedError):
             plans.abort(plan.info, plan.resource)
-        if plans.keep is not None:
-            plans.keep(self, ended, sent, error)
+        if plans.ring is not None:
+            request = self.request
+            plans.ring.add((  # in the order of journal.Kept
+                plan.weight,
+                [self.audit_id, "get", request.path, "", request.peer[0], request.headers.get("user-agent", "")],
+                plan.shown, plan.shown, plan.recognition, plan.decision, self.flow, 200,
+                self.started, self.recognised, self.recognised, self.answered, ended, sent,
+                None, "" if error is None else type(error).__name__, b"",
+            ))
         self.flow = None                # it refers to this: no cycle may be left
 
 
 cdef class Plans:
     """The plans of one server, and what they count in.
 
-    known: plans by credential, path without the name, user agent and `Accept`. unreadable: keys of objects
-    that cannot be read. hit: counts known tokens. keep(planned, now, sent, error): the journal's, None
-    without one. abort(info, resource): counts answers that the server cuts short. `clock`: the
-    authenticator's, None for the monotonic clock.
+    known: plans by credential (the header, or the certificate), path without the name, user agent and
+    `Accept`. unreadable: keys of objects that cannot be read. hit: counts known tokens. ring: the journal's, None
+    without one. abort(info, resource): counts answers that the server cuts short. proxied: headers by which
+    front proxies name users. clock: the authenticator's for tokens, None for the monotonic clock; wall: the
+    one for certificates.
     """
 
     cdef object known
@@ -169,14 +145,16 @@ cdef class Plans:
     cdef Authorized authorized
     cdef Distribution hit, queued
     cdef Cells cells
-    cdef object keep, abort, clock
+    cdef object ring, abort, clock, wall
+    cdef tuple proxied
 
     def __init__(self, *, known, dict unreadable not None, Authenticated authenticated not None,
                  Authorized authorized not None, Distribution hit not None, Distribution queued not None,
-                 Cells cells not None, keep, abort, clock=None):
+                 Cells cells not None, ring, abort, tuple proxied not None, wall, clock=None):
         self.known, self.unreadable = known, unreadable
         self.authenticated, self.authorized, self.hit, self.queued = authenticated, authorized, hit, queued
-        self.cells, self.keep, self.abort, self.clock = cells, keep, abort, clock
+        self.cells, self.ring, self.abort, self.proxied = cells, ring, abort, proxied
+        self.clock, self.wall = clock, wall
 
     def answer(self, request):
         """The answer to a request by its plan; None when it has to go through the stages: there is no plan,
@@ -184,19 +162,23 @@ cdef class Plans:
 
         PERF: for every request.
         """
-        cdef str path, name, credential
+        cdef str path, name
         cdef Py_ssize_t slash, length
         cdef Plan plan
         cdef Entry entry
         cdef Planned planned
         cdef dict headers
-        cdef double started
-        if request.method != "GET" or request.query or request.body or request.peer_certificates:
+        cdef double started, left = 0
+        if request.method != "GET" or request.query or request.body:
             return None
         headers = request.headers
-        credential = headers.get("authorization")
-        if credential is None:
-            return None
+        certificates = request.peer_certificates
+        if certificates:
+            credential = certificates[0]
+        else:
+            credential = headers.get("authorization")
+            if credential is None:
+                return None
         path = request.path
         length = PyUnicode_GET_LENGTH(path)
         slash = PyUnicode_FindChar(path, u"/", 0, length, -1) + 1
@@ -206,7 +188,14 @@ cdef class Plans:
             return None
         started = now(None)
         plan = <Plan?>found
-        if now(self.clock) >= plan.until or impersonates(headers):
+        if plan.remaining is None:
+            if now(self.clock) >= plan.until:
+                return None
+        else:
+            left = plan.until - <double>self.wall()
+            if left <= 0 or self.is_proxied(headers):
+                return None
+        if impersonates(headers):
             return None
         name = PyUnicode_Substring(path, slash, length)
         if PyUnicode_FindChar(name, u"%", 0, length - slash, 1) >= 0:
@@ -225,7 +214,7 @@ cdef class Plans:
         planned.audit_id = headers.get("audit-id") or new_uuid()
         request.caller, request.recognition = plan.user.name, plan.recognition
         planned.recognised = now(None)
-        self.hit.observe(0.0)
+        (self.hit if plan.remaining is None else plan.remaining).observe(left)
         self.authenticated.count(planned.recognised - started, request.caller)
         self.authorized.count(0.0)
         if plan.allowed is not None:
@@ -238,3 +227,12 @@ cdef class Plans:
         response.on_done = planned
         planned.answered = now(None)
         return response
+
+    cdef bint is_proxied(self, dict headers) except -1:
+        """Whether a certificate may be that of a front proxy, or of a browser with a page of another origin."""
+        if "origin" in headers or "sec-fetch-site" in headers:
+            return True
+        for name in self.proxied:
+            if name in headers:
+                return True
+        return False

@@ -1,12 +1,12 @@
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from pilothouse._instruments import Distribution
+from pilothouse._journal import Ring
 from pilothouse._requestmetrics import Authenticated, Authorized, Cells
 from pilothouse._seats import Flow, Ticket
 from pilothouse._watchcache import ResourceCache
 from pilothouse.api.values.identity import RequestInfo, User
-from pilothouse.authn.authenticator import Recognition
+from pilothouse.authn.authenticator import Recognition, Remembered
 from pilothouse.authz.authorizer import Decision
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
@@ -22,12 +22,12 @@ class Plan:
     objects: ResourceCache
     prefix: str
     until: float
+    shown: bytes
+    weight: int
     def __init__(
         self,
         *,
-        user: User,
-        recognition: Recognition,
-        until: float,
+        known: Remembered,
         decision: Decision,
         allowed: list[int] | None,
         flow: Flow,
@@ -36,6 +36,8 @@ class Plan:
         objects: ResourceCache,
         prefix: str,
         client: str,
+        shown: bytes,
+        weight: int,
     ) -> None: ...
 
 class Planned:
@@ -52,15 +54,17 @@ class Plans:
     def __init__(
         self,
         *,
-        known: Mapping[tuple[str, str, str | None, str | None], Plan | None],
+        known: Mapping[tuple[str | bytes, str, str | None, str | None], Plan | None],
         unreadable: Mapping[str, Exception],
         authenticated: Authenticated,
         authorized: Authorized,
         hit: Distribution,
         queued: Distribution,
         cells: Cells,
-        keep: Callable[[Any, float, int, BaseException | None], None] | None,
+        ring: Ring | None,
         abort: Callable[[RequestInfo, Resource | None], None],
+        proxied: tuple[str, ...],
+        wall: Callable[[], float],
         clock: Callable[[], float] | None = ...,
     ) -> None: ...
     def answer(self, request: Request) -> Response | None: ...

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from authn.conftest import Authority
 from harness import CONFIG_MAPS, PODS, TOKENS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,9 @@ from metric_samples import samples
 from rbac_objects import RBAC, bind, cluster_role, rule, unbind
 
 from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.tokens import TokenFile
+from pilothouse.authn.x509 import CertificateAuthenticator
 
 TIMES = ("_sum", "_bucket", "cache_", "utilization", "current_requests", "seats", "meter", "virtual")
 """Parts of the names of samples that tell times, integrals over time, or the latest turn of a queue."""
@@ -42,9 +45,7 @@ def kept(rig: Rig) -> Any:
     """The newest request of the journal, without its times."""
     journal = rig.handlers.journal
     assert journal is not None
-    entry = journal.entry(journal.numbers()[0])
-    assert entry is not None
-    found = entry.kept
+    found = next(iter(journal.entries())).kept
     return (
         (found.size, found.told, found.user, found.caller, found.recognition, found.decision, found.code),
         (
@@ -208,6 +209,43 @@ async def test_an_answer_that_is_cut_short(rig: Rig) -> None:
         assert kept(rig)[1][:3] == (5, None, type(error).__name__)
     aborted = samples(rig.requests)
     assert sum(float(n) for name, n in aborted.items() if "aborts_total" in name) == 1
+
+
+def presents(rig: Rig, der: bytes) -> None:
+    """Have every request without a token come with a client certificate."""
+    plain = rig.request
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        made = plain(*args, **kwargs)
+        made.peer_certificates = () if kwargs.get("user", "") else (der,)
+        return made
+
+    rig.request = request  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("flags", [("--console",), ("--console=false",)])
+async def test_certificates(flags: Any, runner: asyncio.Runner) -> None:
+    authority, other_authority = Authority(), Authority("other")
+    rig = Rig(flags=flags)
+    certificates = CertificateAuthenticator(authority.pem)
+    proxy = RequestHeaderAuthenticator(authority.pem, allowed_names=["proxy"])
+    rig.authenticator = UnionAuthenticator((proxy, certificates), [TokenFile(TOKENS, ("api",))], ("api",))
+    async with rig:
+        await rig.config_map("a")
+        presents(rig, authority.client("root", groups=["system:masters"]))
+        named = {"X-Remote-User": "jane"}
+        assert await compare(rig, A, "", named) == 200, "the certificate counts, which is not the proxy's"
+        for expected in (0, 1, 1):
+            assert planned(rig) == expected
+            assert await compare(rig, A, "") == 200
+        assert await compare(rig, A, "", named) == 200
+        assert certificates.metrics.remaining.series().count == 10
+        foreign = 403 if rig.pipeline.stages.console is not None else 200
+        assert await compare(rig, A, "", {"Sec-Fetch-Site": "cross-site"}) == foreign
+        assert await compare(rig, A, "", {"Origin": "https://other.test", "Host": "a"}) == foreign
+        assert await compare(rig, A, "jane") == 403, "a token is another credential"
+        certificates.trust(other_authority.pem)
+        assert planned(rig) == 0 and await compare(rig, A, "") == 401
 
 
 READS = st.tuples(

@@ -267,6 +267,12 @@ class UnionAuthenticator:
         """The answer of a TokenReview to a token, with no other credentials beside it."""
         return await self._token(token, tuple(audiences) or self.audiences)
 
+    @property
+    def proxied(self) -> tuple[str, ...]:
+        """The headers by which front proxies name users."""
+        names = (getattr(method, "username_headers", ()) for method in self.methods)
+        return tuple(name for some in names for name in some)
+
     def forget(self) -> None:
         """Empty the cache of tokens, also of those that are being judged."""
         self._epoch += 1

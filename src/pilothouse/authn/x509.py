@@ -60,7 +60,7 @@ class CertificateAuthenticator:
     def remembered(self, leaf: bytes, recognition: Recognition) -> Remembered | None:
         """What is remembered of a certificate that was judged, if it is this method that recognised it."""
         known = self._known[leaf]
-        if known is None or known[1] is None or recognition.by != self.name:
+        if known is None or known[1] is None or recognition.by != self.name or recognition.said:
             return None
         return Remembered(known[1], recognition, known[0], self._observed)
 

@@ -6,12 +6,13 @@ when roles or bindings, flow schemas or priority levels, methods of authenticati
 """
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 
 from pilothouse._plan import Plan, Plans
 from pilothouse._requestmetrics import system_client_of
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.caches import Budget, Cache, weight
 from pilothouse.endpoints.answers.response import Responder
@@ -27,8 +28,8 @@ from pilothouse.server.request import Request, Response
 PLAN = 1024
 """Bytes of a plan beside its key: its own, and those of the prefix and of what the request was about."""
 
-Key = tuple[str, str, str | None, str | None]
-"""Credential, path without the name, user agent and `Accept`."""
+Key = tuple[str | bytes, str, str | None, str | None]
+"""Credential (the header, or the certificate), path without the name, user agent and `Accept`."""
 
 
 class Planner:
@@ -46,8 +47,9 @@ class Planner:
         self._authenticator, self._authorizer = authenticator, authorizer
         self._responder, self._store = responder, store
         self.known: Cache[Key, Plan] = Cache(
-            "plans", budget or Budget(), largest=4 * PLAN, weigh=lambda key, _: weight(key) + PLAN
+            "plans", budget or Budget(), largest=8 * PLAN, weigh=lambda key, _: weight(key) + PLAN
         )
+        self._journal = observer.journal
         clock = authenticator.clock
         self.answer: Callable[[Request], Response | None] = Plans(
             known=self.known,
@@ -57,9 +59,11 @@ class Planner:
             hit=authenticator.metrics.hits,
             queued=observer.filters.flow_control,
             cells=observer.metrics.cells,
-            keep=observer.journal.add if observer.journal is not None else None,
+            ring=observer.journal.ring if observer.journal is not None else None,
             abort=observer.metrics.abort,
+            proxied=authenticator.proxied,
             clock=None if clock is monotonic else clock,
+            wall=time,
         ).answer
 
     def follow(self, classifier: Classifier, catalog: Catalog) -> None:
@@ -67,6 +71,9 @@ class Planner:
         forget = self.known.clear
         for stage in (self._authenticator, self._authorizer, classifier):
             stage.listeners.append(forget)
+        for method in self._authenticator.methods:
+            if isinstance(method, CertificateAuthenticator):
+                method.listeners.append(forget)
         catalog.changed.append(lambda group, version: forget())
 
     def learn(self, ctx: Context, response: Response) -> None:
@@ -76,30 +83,31 @@ class Planner:
             return
         if not self._responder.sends_as_stored(ctx, resource):
             return
-        headers = request.headers
-        header = headers.get("authorization", "")
-        known = self._authenticator.remembered(header)
+        known = self._authenticator.remembered(request)
         verdict = self._authorizer.for_every_name(attributes_of(ctx))
-        if known is None or known[1] is not ctx.user or verdict is None or verdict[0] is not ctx.decision:
+        if known is None or known.user is not ctx.user or verdict is None or verdict[0] is not ctx.decision:
             return
         assert ctx.flow is not None
-        until, user, recognition = known
-        head = request.path[: -len(info.name)]
-        key = header, head, headers.get("user-agent"), headers.get("accept")
+        headers, head = request.headers, request.path[: -len(info.name)]
+        credential = request.peer_certificates[0] if request.peer_certificates else headers["authorization"]
+        decision, allowed = verdict
+        shown, size = b"", 0
+        if self._journal is not None:
+            shown, size = self._journal.basis(known.user, known.recognition, decision)
         plan = Plan(
-            user=user,
-            recognition=recognition,
-            until=until,
-            decision=verdict[0],
-            allowed=verdict[1],
+            known=known,
+            decision=decision,
+            allowed=allowed,
             flow=ctx.flow.flow,
             info=info,
             resource=resource,
             objects=self._store.cache(resource),
             prefix=key_of(resource, info.namespace, info.name)[: -len(info.name)],
             client=system_client_of(headers),
+            shown=shown,
+            weight=size,
         )
-        self.known.put(key, plan)
+        self.known.put((credential, head, headers.get("user-agent"), headers.get("accept")), plan)
 
 
 def _plain(ctx: Context, response: Response) -> bool:
@@ -113,7 +121,7 @@ def _plain(ctx: Context, response: Response) -> bool:
         and ctx.warnings is None
         and ctx.trail is None
         and ctx.charge is None
-        and not (ctx.query or request.body or request.peer_certificates)
+        and not (ctx.query or request.body)
         and flow is not None
         and flow.seats == 1
     )

@@ -141,7 +141,7 @@ class Journal:
         self.server = ""
         few = max(most // 10, FEWEST)
         others = tuple(Ring(few, few * BYTES_EACH, _LONGEST_TOLD, _shortened) for _ in range(LATE))
-        self._ring = Ring(
+        self.ring = Ring(
             most,
             limit or most * BYTES_EACH,
             _LONGEST_TOLD,
@@ -150,16 +150,16 @@ class Journal:
             outlives=_outlives,
             others=others,
         )
-        self._rings = (self._ring, *others)
+        self.rings = (self.ring, *others)
         self._users: dict[int, tuple[User, bytes]] = {}
 
     def __len__(self) -> int:
-        return sum(len(ring) for ring in self._rings)
+        return sum(len(ring) for ring in self.rings)
 
     @property
     def size(self) -> int:
         """The size of the kept requests, in bytes."""
-        return sum(ring.size for ring in self._rings)
+        return sum(ring.size for ring in self.rings)
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
@@ -199,7 +199,14 @@ class Journal:
             "" if error is None else type(error).__name__,
             detail,
         )
-        self._ring.add(record)
+        self.ring.add(record)
+
+    def basis(self, user: User, recognition: Recognition | None, decision: Decision) -> tuple[bytes, int]:
+        """The user as JSON, and the size of the record, for requests that have no detail."""
+        known = self._users.get(id(user))
+        who = known[1] if known is not None and known[0] is user else self._describe(user)
+        said = recognition.said if recognition is not None else ()
+        return who, _FIXED + len(who) + len(decision.reason) + sum(len(text) for _, text in said)
 
     def _describe(self, user: User) -> bytes:
         """A user as JSON. That of many requests is made once, and shared by them."""
@@ -224,7 +231,7 @@ class Journal:
 
     def entries(self) -> Iterator[JournalEntry]:
         """All that is kept, the newest first. Requests that end meanwhile push out what has not come yet."""
-        rings = [_newest(ring) for ring in self._rings]
+        rings = [_newest(ring) for ring in self.rings]
         return map(JournalEntry, heapq.merge(*rings, key=lambda kept: kept.ended, reverse=True))
 
 
