@@ -31,6 +31,7 @@ TRACE = os.environ.get("PILOTHOUSE_TRACE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
 MODULES = (
+    "_message",
     "_head",
     "_budgets",
     "_turns",

@@ -74,6 +74,7 @@ MODULES = {
     "_journal": "endpoints",
     "_json": "api",
     "_listbody": "storage",
+    "_message": "server",
     "_names": "api",
     "_objects": "storage",
     "_plan": "endpoints",

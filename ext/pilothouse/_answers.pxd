@@ -1,5 +1,6 @@
 from pilothouse._budgets cimport Bodies, Incoming, Unfinished
 from pilothouse._head cimport Heads
+from pilothouse._message cimport Request, Response
 from pilothouse._pump cimport Pump, Sink, Turns
 from pilothouse._turns cimport Line, Turn
 
@@ -15,11 +16,11 @@ cdef enum Phase:
 cdef object peer_left()
 cdef object budget_used_up()
 cdef report(on_done, Py_ssize_t sent, error)
-cdef bint takes_gzip(request, response) except -1
+cdef bint takes_gzip(Request request, Response response) except -1
 
 cdef class Refusal:
     cdef bytes answer                 # b"" closes the connection without an answer
-    cdef object response              # the response it was made from, if a handler gave it, else None
+    cdef Response response            # the response it was made from, if a handler gave it, else None
     cdef Py_ssize_t size              # bytes of that response's body
 
 cdef class Service:
@@ -68,7 +69,7 @@ cdef class Answers(Endpoint):
     cdef Pump pump
     cdef Incoming incoming
     cdef object current               # what occupies the connection: a task, or the pump while it writes
-    cdef object request               # the request that the task answers
+    cdef Request request              # the request that the task answers
     cdef object on_done               # the callback of the answer that is being written
     cdef Py_ssize_t head_size         # bytes of its head
     cdef object waiting               # (request, is HTTP/1.0) queued behind `current`; a Refusal comes last
@@ -91,17 +92,17 @@ cdef class Answers(Endpoint):
     cdef close(self)
     cdef pause_reading(self)
     cdef regulate(self)
-    cdef take_request(self, request, bint http10)
-    cdef dispatch(self, request, bint http10)
+    cdef take_request(self, Request request, bint http10)
+    cdef dispatch(self, Request request, bint http10)
     cdef log_failure(self, text, request, error)
     cdef internal_error(self, request, error)
-    cdef answer(self, request, response)
-    cdef begin_answer(self, request, response)
-    cdef take_over(self, response)
+    cdef answer(self, Request request, Response response)
+    cdef begin_answer(self, Request request, Response response)
+    cdef take_over(self, Response response)
     cdef go_on_reading(self)
     cdef take_left(self)
     cdef write_head(self, bytes head, Py_ssize_t size)
-    cdef begin_stream(self, response, bint bodyless, pieces)
+    cdef begin_stream(self, Response response, bint bodyless, pieces)
     cdef Py_ssize_t body_sent(self) except -1
     cdef finish(self, Py_ssize_t sent, error)
     cdef discard(self, response, error)

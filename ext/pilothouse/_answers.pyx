@@ -10,7 +10,6 @@ from collections import deque
 
 from pilothouse.logs import Logger
 from pilothouse.server import receive_buffer
-from pilothouse.server.request import Response
 from pilothouse.server.upgrade import Duplex
 
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -18,6 +17,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from pilothouse._budgets cimport Bodies, Unfinished
 from pilothouse._clock cimport now
 from pilothouse._head cimport Heads
+from pilothouse._message cimport Request, Response
 from pilothouse._pump cimport Pump, Stream, Turns
 from pilothouse._turns cimport Line, begin, end, resume, wait
 
@@ -47,7 +47,7 @@ cdef report(on_done, Py_ssize_t sent, error):
         log.exception("A callback at the end of an answer failed")
 
 
-cdef bint takes_gzip(request, response) except -1:
+cdef bint takes_gzip(Request request, Response response) except -1:
     """Whether an answer may be compressed."""
     accepted = request.headers.get("accept-encoding")
     if accepted is None or "gzip" not in accepted:
@@ -220,7 +220,7 @@ cdef class Answers(Endpoint):
 
     # --- requests
 
-    cdef take_request(self, request, bint http10):
+    cdef take_request(self, Request request, bint http10):
         """Answer a request, or queue it behind others; of several in one read the first goes first."""
         cdef bint free = self.current is None and not self.pump.paused
         free = free and not (self.read_paused and self.waiting)
@@ -235,7 +235,7 @@ cdef class Answers(Endpoint):
             if free:
                 self.line_up()
 
-    cdef dispatch(self, request, bint http10):
+    cdef dispatch(self, Request request, bint http10):
         self.service.requests += 1
         self.http10 = http10
         try:
@@ -311,7 +311,7 @@ cdef class Answers(Endpoint):
 
     # --- answers
 
-    cdef answer(self, request, response):
+    cdef answer(self, Request request, Response response):
         if self.unauthenticated is not None and request.caller:
             self.authenticated()
         try:
@@ -320,7 +320,7 @@ cdef class Answers(Endpoint):
             self.log_failure("An answer was not written", request, error)
             self.cut(error)
 
-    cdef begin_answer(self, request, response):
+    cdef begin_answer(self, Request request, Response response):
         cdef bint bodyless = request.method == "HEAD" or response.status in (204, 304)
         cdef Py_ssize_t size = 0
         cdef bytes head
@@ -360,7 +360,7 @@ cdef class Answers(Endpoint):
         self.pump.begin(head)
         self.pump.put_body(body, size)
 
-    cdef take_over(self, response):
+    cdef take_over(self, Response response):
         """Send the head of a 101 answer and hand the connection's bytes to the handler."""
         if self.waiting:
             raise budget_used_up()    # what the peer has sent in advance was dropped
@@ -382,7 +382,7 @@ cdef class Answers(Endpoint):
         if self.close_after:
             self.close()
 
-    cdef begin_stream(self, response, bint bodyless, pieces):
+    cdef begin_stream(self, Response response, bint bodyless, pieces):
         """Begin a body without a length: written by the response's `start`, or `pieces` compressed."""
         cdef Heads heads = self.service.heads
         cdef Stream stream

@@ -1,10 +1,13 @@
 """Writes the heads of HTTP/1 answers into a buffer, and the framing of chunks."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from libc.time cimport gmtime, time, time_t, tm
+
+from pilothouse._message cimport Response
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -32,6 +35,33 @@ cdef const char* DAYS = "SunMonTueWedThuFriSat"
 cdef const char* MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
+cdef int MAX_NAMES = 256              # of headers of answers, which are remembered
+
+
+cdef bint controls(const char* text, Py_ssize_t size) noexcept:
+    """Whether a text may have a control character: eight bytes at a time are looked at."""
+    cdef uint64_t some
+    cdef Py_ssize_t at = 0
+    while at + 8 <= size:
+        memcpy(&some, text + at, 8)
+        if (some - 0x2020202020202020ULL) & ~some & 0x8080808080808080ULL:
+            return True
+        at += 8
+    while at < size:
+        if <unsigned char>text[at] < 32:
+            return True
+        at += 1
+    return False
+
+
+cdef void one_line(char* text, Py_ssize_t size) noexcept:
+    """Replace line breaks and zeros by spaces."""
+    cdef Py_ssize_t at
+    for at in range(size):
+        if text[at] == c'\r' or text[at] == c'\n' or text[at] == 0:
+            text[at] = c' '
+
+
 cdef bint is_token(bytes text):
     cdef unsigned char c
     for c in text:
@@ -54,6 +84,7 @@ cdef class Heads:
 
     def __cinit__(self):
         self.status_lines = {}
+        self.names = set()
 
     def __dealloc__(self):
         free(self.buffer)
@@ -70,42 +101,36 @@ cdef class Heads:
         self.used += size
         return 0
 
-    cdef int put_text(self, text, bint is_name) except -1:
-        """Write a header's name or value; line breaks become spaces, so that a value cannot add headers."""
+    cdef int put_text(self, text) except -1:
+        """Write a text as UTF-8."""
         cdef Py_ssize_t size = 0
         cdef const char* data
-        cdef char* at
-        cdef char* end
-        cdef unsigned char c
         try:
             data = PyUnicode_AsUTF8AndSize(text, &size)
         except UnicodeEncodeError:
             text = text.encode("utf-8", "replace").decode()
             data = PyUnicode_AsUTF8AndSize(text, &size)
-        self.put(data, size)
-        if is_name and size == 0:
-            return 1
-        end = self.buffer + self.used
-        at = end - size
-        while at < end:
-            c = <unsigned char>at[0]
-            if is_name and not TOKEN[c]:
-                return 1
-            if c < 32 and (c == c'\r' or c == c'\n' or c == 0):
-                at[0] = c' '
-            at += 1
-        return 0
+        return self.put(data, size)
 
     cdef int put_header(self, name, value) except -1:
-        cdef Py_ssize_t start = self.used
+        """Write a header; one with an invalid name is left out, as in Go. Line breaks in the value become spaces,
+        so that it cannot add headers."""
+        cdef Py_ssize_t start
         if name == "Connection":
             self.closing = True       # the only option that a handler can set here
             return 0
-        if self.put_text(name, True):
-            self.used = start         # as in Go: a header with an invalid name is left out
-            return 0
+        if name not in self.names:
+            if not is_token(name.encode("utf-8", "replace")):
+                return 0
+            if len(self.names) >= MAX_NAMES:
+                self.names.clear()
+            self.names.add(name)
+        self.put_text(name)
         self.put(": ", 2)
-        self.put_text(value, False)
+        start = self.used
+        self.put_text(value)
+        if controls(self.buffer + start, self.used - start):
+            one_line(self.buffer + start, self.used - start)
         self.put("\r\n", 2)
         return 0
 
@@ -128,7 +153,7 @@ cdef class Heads:
             self.status_lines[key] = line
         return line
 
-    cdef bytes head(self, response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body):
+    cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body):
         """The head of an answer, followed by `body`; a negative length means that the body is a stream."""
         cdef char number[48]
         cdef int status = response.status

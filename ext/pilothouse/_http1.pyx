@@ -11,7 +11,6 @@ from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpReque
 
 from pilothouse._answers import Refused
 from pilothouse.logs import Logger
-from pilothouse.server.request import Request, Response
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -23,6 +22,7 @@ from pilothouse._answers cimport (
 from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
 from pilothouse._head cimport is_token, plain_error
+from pilothouse._message cimport Request, Response
 from pilothouse._pump cimport Stream
 from pilothouse._turns cimport FREE, begin, end
 

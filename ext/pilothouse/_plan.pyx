@@ -12,12 +12,12 @@ from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR, PyUnicod
 from pilothouse._clock cimport now
 from pilothouse._entry cimport Entry
 from pilothouse._instruments cimport Distribution
+from pilothouse._message cimport Request, Response
 from pilothouse._objects cimport Objects
 from pilothouse._requestmetrics cimport Authenticated, Authorized, Cell, Cells
 
 from pilothouse._requestinfo import impersonates
 from pilothouse._uuid import new_uuid
-from pilothouse.server.request import Response
 
 cdef extern from "Python.h":
     Py_ssize_t PyUnicode_FindChar(str text, Py_UCS4 ch, Py_ssize_t start, Py_ssize_t end, int direction)
@@ -65,7 +65,8 @@ cdef class Planned:
 
     cdef Plans plans
     cdef Plan plan
-    cdef readonly object request, flow        # flow: its ticket
+    cdef readonly Request request
+    cdef readonly object flow        # its ticket
     cdef readonly str audit_id, name
     cdef readonly double started, recognised, answered
 
@@ -103,6 +104,7 @@ cdef class Planned:
         cdef Plan plan = self.plan
         cdef Plans plans = self.plans
         cdef Cell cell
+        cdef dict headers
         cdef double ended, seconds
         self.flow.release()
         plans.queued.observe(0.0)
@@ -118,10 +120,10 @@ cdef class Planned:
         if error is not None and isinstance(error, ConnectionAbortedError):
             plans.abort(plan.info, plan.resource)
         if plans.ring is not None:
-            request = self.request
+            headers = self.request.headers
             plans.ring.add((  # in the order of journal.Kept
                 plan.weight,
-                [self.audit_id, "get", request.path, "", request.peer[0], request.headers.get("user-agent", "")],
+                [self.audit_id, "get", self.request.path, "", self.request.peer[0], headers.get("user-agent", "")],
                 plan.shown, plan.shown, plan.recognition, plan.decision, self.flow, 200,
                 self.started, self.recognised, self.recognised, self.answered, ended, sent,
                 None, "" if error is None else type(error).__name__, b"",
@@ -156,7 +158,7 @@ cdef class Plans:
         self.cells, self.ring, self.abort, self.proxied = cells, ring, abort, proxied
         self.clock, self.wall = clock, wall
 
-    def answer(self, request):
+    def answer(self, Request request not None):
         """The answer to a request by its plan; None when it has to go through the stages: there is no plan,
         the object is not there, or no seat is free.
 
@@ -167,6 +169,7 @@ cdef class Plans:
         cdef Plan plan
         cdef Entry entry
         cdef Planned planned
+        cdef Response response
         cdef dict headers
         cdef double started, left = 0
         if request.method != "GET" or request.query or request.body:
@@ -219,11 +222,12 @@ cdef class Plans:
         self.authorized.count(0.0)
         if plan.allowed is not None:
             plan.allowed[0] += 1
-        response_headers = [("Audit-Id", planned.audit_id), NO_CACHE]
-        if plan.schema is not None:
-            response_headers.append(plan.schema)
-            response_headers.append(plan.level)
-        response = Response(200, entry.value + b"\n", "application/json", response_headers)
+        response = Response.__new__(Response)
+        response.status, response.content_type, response.body = 200, "application/json", entry.value + b"\n"
+        if plan.schema is None:
+            response.headers = [("Audit-Id", planned.audit_id), NO_CACHE]
+        else:
+            response.headers = [("Audit-Id", planned.audit_id), NO_CACHE, plan.schema, plan.level]
         response.on_done = planned
         planned.answered = now(None)
         return response

@@ -182,7 +182,7 @@ async def test_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) ->
 
 @run
 async def test_answer_that_cannot_be_written_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    peer = Peer(lambda _: Response("no number", b"")).send(GET)  # type: ignore[arg-type]
+    peer = Peer(lambda _: Response(200, headers=[("x", 5)])).send(GET)  # type: ignore[list-item]
     assert peer.transport.closed and "An answer was not written" in caplog.text
 
 

@@ -128,7 +128,7 @@ async def test_a_part_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 @run
 async def test_an_answer_that_cannot_be_written(caplog: pytest.LogCaptureFixture) -> None:
     ends = Ends()
-    Peer(ends.handler("no number")).send(GET)
+    Peer(ends.handler(200, headers=[("x", 5)])).send(GET)
     sent, error = ends.only
     assert sent == 0 and isinstance(error, TypeError)
 

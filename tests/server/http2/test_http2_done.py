@@ -66,7 +66,7 @@ class Ends:
             case "/fails":
                 return Response(200, Parts([b"z" * 90_000] * 2, fails=True))
             case "/bad":
-                return Response("no number")  # type: ignore[arg-type]
+                return Response(200, headers=[("x", 5)])  # type: ignore[list-item]
             case "/empty":
                 return Response(204)
             case "/close":

@@ -352,7 +352,8 @@ async def test_a_task_that_fails_and_one_that_is_cancelled(caplog: pytest.LogCap
 
 @run
 async def test_an_answer_that_cannot_be_written_ends_its_stream(caplog: pytest.LogCaptureFixture) -> None:
-    peer = Raw(lambda r: Response("no number" if r.path == "/bad" else 200, b""))  # type: ignore[arg-type]
+    bad: Any = [("x", 5)]
+    peer = Raw(lambda r: Response(200, b"", headers=bad if r.path == "/bad" else []))
     peer.ask("GET", "/bad")
     peer.ask()
     await asyncio.sleep(0)
