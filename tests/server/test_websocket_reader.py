@@ -43,8 +43,8 @@ def read(parts: Iterable[bytes], units: int = 1 << 40) -> tuple[list[Event], int
 def of_websockets(raw: bytes) -> int:
     """The code with which websockets ends the connection for these bytes, 0 if it does not.
 
-    It refuses a close within a fragmented message, which RFC 6455 allows (5.4: control frames may come between
-    fragments); wsproto does not.
+    It refuses a close within a fragmented message, which RFC 6455 allows (5.4: control frames may come
+    between fragments); wsproto does not.
     """
     protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=None)
     protocol.receive_data(raw)
