@@ -161,6 +161,7 @@ def delete(name, namespace, **_):
 """
 
 
+@pytest.mark.slow
 def test_an_operator_of_a_custom_resource_with_two_versions(
     server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]
 ) -> None:

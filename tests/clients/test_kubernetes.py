@@ -11,9 +11,10 @@ from kubernetes.client.exceptions import ApiException
 
 from pilothouse.testing.server import APIServer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # it leaves sockets open
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # it leaves sockets open
+]
 
 DEPLOYMENT = {
     "apiVersion": "apps/v1",

@@ -13,9 +13,10 @@ from lightkube.types import PatchType
 
 from pilothouse.testing.server import APIServer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # it leaves sockets open
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # it leaves sockets open
+]
 
 
 @pytest.fixture

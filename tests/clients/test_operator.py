@@ -207,6 +207,7 @@ def _served(shirts: Shirts) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_conversion_and_rules(kube: APIServer, tmp_path: Path) -> None:
     with running(kube, tmp_path) as shirts:
         shirts.make("v1", "a", color="dark blue", size=40)

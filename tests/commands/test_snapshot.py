@@ -9,6 +9,7 @@ from pilothouse.testing.server import Subprocess
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
+@pytest.mark.slow
 def test_a_server_goes_on_in_another_directory(capsys: pytest.CaptureFixture[str]) -> None:
     """An object that a client has created is there again; its resourceVersion of before is too old."""
     new = Subprocess(["--storage-backend=sqlite"])

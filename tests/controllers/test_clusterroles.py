@@ -61,6 +61,7 @@ async def test_rules_are_gathered_in_order_and_once_each(rig: Rig) -> None:
         await controller.close()
 
 
+@pytest.mark.slow
 def test_many_rules_take_linear_time() -> None:
     assert_linear(distinct, lambda n: [rule(f"r{i}", "get") for i in range(n)] * 2, 2000)
 

@@ -103,6 +103,7 @@ def test_under_load_every_rule_and_panel_has_data(ha: Ha) -> None:
     assert {target["health"] for target in server.get("targets")["activeTargets"]} == {"up"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(prometheus.BINARY is None, reason="needs prometheus; apt-get install prometheus")
 def test_promtool(tmp_path: pathlib.Path) -> None:
     checked = subprocess.run(

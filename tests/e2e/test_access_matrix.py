@@ -27,7 +27,10 @@ from pilothouse.api.values.identity import ANONYMOUS
 from pilothouse.server.request import Request, Response
 from pilothouse.testing.server import InProcess
 
-pytestmark = pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only"),
+]
 
 AT_ONCE = 16
 SAMPLE = 150

@@ -188,6 +188,7 @@ def test_a_start_on_a_full_disk(server: OnSmallDisk, end: Callable[[OnSmallDisk]
     run(server, work)
 
 
+@pytest.mark.slow
 def test_a_start_without_any_space(server: OnSmallDisk) -> None:
     """Not even the reserve is there: objects are read, and deleted as soon as there is some space."""
     ballast = server.disk / "ballast"

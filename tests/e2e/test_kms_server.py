@@ -34,7 +34,7 @@ PREFIX = b"k8s:enc:kms:v2:one:"
 
 SQLITE = ["--storage-backend=sqlite"]
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 KMS = kms.Intervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)

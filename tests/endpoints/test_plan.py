@@ -306,7 +306,7 @@ def flow_schema() -> Any:
     return {"metadata": {"name": "f"}, "spec": spec}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.one_of(READS, READS, CHANGES), min_size=5, max_size=40))
 def test_any_sequence_of_reads_and_changes(steps: list[Any]) -> None:
     async def play() -> None:

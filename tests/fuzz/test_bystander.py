@@ -4,6 +4,7 @@ One of each kind; `make siege` carries out all of them.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -39,20 +40,23 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(scope="module", params=PROTOCOLS)
-def siege(request: pytest.FixtureRequest) -> Iterator[Siege]:
-    with Siege(request.param) as siege:
-        yield siege
+@pytest.fixture(scope="module")
+def sieges() -> Iterator[dict[str, Siege]]:
+    """A server for each protocol, which all attacks are carried out on."""
+    with ExitStack() as stack:
+        yield {protocol: stack.enter_context(Siege(protocol)) for protocol in PROTOCOLS}
 
 
-@pytest.mark.parametrize(("siege", "attack"), PAIRS, indirect=["siege"])
-def test_nobody_waits(siege: Siege, attack: Attack) -> None:
-    assert suffered(siege, attack) == ""
+@pytest.mark.parametrize(("protocol", "attack"), PAIRS)
+def test_nobody_waits(sieges: dict[str, Siege], protocol: str, attack: Attack) -> None:
+    assert suffered(sieges[protocol], attack) == ""
 
 
-def test_no_traceback(siege: Siege) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_traceback(sieges: dict[str, Siege], protocol: str) -> None:
     """The log has no traceback after all of the above: one would be a mistake of ours."""
-    assert "Traceback" not in siege.log(), siege.log()[-6000:]
+    log = sieges[protocol].log()
+    assert "Traceback" not in log, log[-6000:]
 
 
 def test_harm_is_told() -> None:

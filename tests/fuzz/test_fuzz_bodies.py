@@ -162,6 +162,7 @@ def documents() -> st.SearchStrategy[object]:
     )
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(st.data())
 def test_random_documents(target: Target, data: st.DataObject) -> None:
@@ -170,6 +171,7 @@ def test_random_documents(target: Target, data: st.DataObject) -> None:
     refused(target.send("POST", f"{path}?dryRun=All", body, JSON), allowed=(201,))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(st.data())
 def test_objects_with_one_thing_wrong(target: Target, data: st.DataObject) -> None:
@@ -191,6 +193,7 @@ def test_objects_with_one_thing_wrong(target: Target, data: st.DataObject) -> No
     refused(answer, allowed=(201,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "body"), GOOD, ids=[path.strip("/").replace("/", "-") for path, _ in GOOD])
 def test_every_member_of_a_wrong_type(target: Target, path: str, body: dict[str, object]) -> None:
     """Each member of a good object in turn gets each of a few other values."""

@@ -99,6 +99,7 @@ def test_every_module_can_be_imported_alone() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_every_module_is_imported() -> None:
     """Once, and after one that it imports itself;
     the process of a module whose import fails tries no others."""

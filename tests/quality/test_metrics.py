@@ -676,6 +676,7 @@ def moved(name: str, before: Values, after: Values) -> bool:
     return any(after[sample] != before.get(sample) for sample in found)
 
 
+@pytest.mark.slow
 def test_every_metric_is_moved_by_what_it_says(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:

@@ -256,6 +256,7 @@ def test_ciphers_are_known_to_openssl() -> None:
         context.set_ciphers(name)
 
 
+@pytest.mark.slow
 def test_half_sent_bodies_hold_up_neither_small_requests_nor_a_whole_body(running: Running) -> None:
     """Four connections stall within bodies of 3 MB, where two have room:
     the others' memory is what one read brings."""

@@ -29,6 +29,7 @@ def test_two(kube, kube_apiserver):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "process"])
 def test_each_test_finds_a_fresh_server(where: str, tmp_path: pathlib.Path) -> None:
     tmp_path.joinpath("test_it.py").write_text(PROGRAM)
