@@ -7,7 +7,7 @@ whether the stages or a plan answer it.
 """
 
 cimport cython
-from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR, PyUnicode_Substring
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_Substring
 
 from pilothouse._clock cimport now
 from pilothouse._entry cimport Entry

@@ -248,8 +248,8 @@ class UnionAuthenticator:
         return await self._ask(request)
 
     def remembered(self, request: Request) -> Remembered | None:
-        """What is remembered of a request's credential; None where nothing is, or where its owner is told
-        something with each answer."""
+        """The user of a request's credential that was judged before; None where none was, or where its
+        owner is told something with each answer."""
         if request.peer_certificates:
             for method in self.methods:
                 known_by = getattr(method, "remembered", None)

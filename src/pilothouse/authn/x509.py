@@ -58,7 +58,7 @@ class CertificateAuthenticator:
             listener()
 
     def remembered(self, leaf: bytes, recognition: Recognition) -> Remembered | None:
-        """What is remembered of a certificate that was judged, if it is this method that recognised it."""
+        """The user of a certificate that was judged before; None where this method did not recognise it."""
         known = self._known[leaf]
         if known is None or known[1] is None or recognition.by != self.name or recognition.said:
             return None

@@ -258,7 +258,7 @@ def _outlives(request: tuple[Any, ...]) -> int:
 
 
 def _info(verb: str, path: str) -> RequestInfo:
-    """What a request is about."""
+    """The request info of a verb and a path."""
     try:
         info = parse("GET", unescape_path(path), {})
     except ValueError:
