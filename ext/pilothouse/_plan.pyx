@@ -26,31 +26,35 @@ cdef tuple NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
 cdef class Plan:
-    """The verdicts for GETs of objects below one path by one client, whose answers show what is stored.
+    """The verdicts for GETs of objects below one path by one client, whose answers show what is stored, in JSON or in protobuf.
 
     known: what is remembered of its credential (authn.authenticator.Remembered). decision: of the authorizer;
     allowed: where its count is kept, None when nobody counts. flow: in which it takes a seat. info: of the
     request that the plan is made of. resource: what it reads; objects, prefix: where these are, and how
     their keys begin. shown: the user as the journal has it; weight: bytes of a request there, without texts.
+    form: makes the body out of an entry, None where it cannot at once; None itself: the body is what is stored.
     """
 
-    cdef readonly object user, recognition, decision, flow, info, resource
+    cdef readonly object user, recognition, decision, flow, info, resource, form
     cdef readonly list allowed
     cdef readonly Objects objects
     cdef readonly str prefix
     cdef readonly double until
     cdef readonly bytes shown
+    cdef readonly str content_type
     cdef readonly Py_ssize_t weight
     cdef Distribution remaining     # of certificates, None for tokens
     cdef tuple schema, level    # headers; None where the flow schema and the level are no objects
     cdef tuple sort             # of requests, as their metrics tell it
 
     def __init__(self, *, known, decision, list allowed, flow, info, resource, Objects objects not None,
-                 str prefix not None, str client not None, bytes shown not None, Py_ssize_t weight):
+                 str prefix not None, str client not None, bytes shown not None, Py_ssize_t weight, form,
+                 str content_type not None):
         """`client` is the label of the client in the metrics of requests."""
         self.user, self.recognition = known.user, known.recognition
         self.until, self.remaining = known.until, known.remaining
         self.shown, self.weight = shown, weight
+        self.form, self.content_type = form, content_type
         self.decision, self.allowed, self.flow = decision, allowed, flow
         self.info, self.resource, self.objects, self.prefix = info, resource, objects, prefix
         if flow.uids is not None:
@@ -206,6 +210,9 @@ cdef class Plans:
         entry = <Entry>plan.objects.by_key.get(plan.prefix + name)
         if entry is None:
             return None
+        body = entry.value + b"\n" if plan.form is None else plan.form(entry)
+        if body is None:
+            return None
         planned = Planned.__new__(Planned)
         planned.plans, planned.plan, planned.request, planned.name = self, plan, request, name
         planned.started = started
@@ -223,7 +230,7 @@ cdef class Plans:
         if plan.allowed is not None:
             plan.allowed[0] += 1
         response = Response.__new__(Response)
-        response.status, response.content_type, response.body = 200, "application/json", entry.value + b"\n"
+        response.status, response.content_type, response.body = 200, plan.content_type, body
         if plan.schema is None:
             response.headers = [("Audit-Id", planned.audit_id), NO_CACHE]
         else:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping
 
+from pilothouse._entry import Entry
 from pilothouse._instruments import Distribution
 from pilothouse._journal import Ring
 from pilothouse._requestmetrics import Authenticated, Authorized, Cells
@@ -38,6 +39,8 @@ class Plan:
         client: str,
         shown: bytes,
         weight: int,
+        form: Callable[[Entry], bytes | None] | None,
+        content_type: str,
     ) -> None: ...
 
 class Planned:

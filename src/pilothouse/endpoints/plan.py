@@ -6,6 +6,7 @@ when roles or bindings, flow schemas or priority levels, methods of authenticati
 """
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, time
 
 from pilothouse._plan import Plan, Plans
@@ -81,8 +82,11 @@ class Planner:
         request, info, resource = ctx.request, ctx.info, ctx.resource
         if resource is None or not (_plain(ctx, response) and _by_name_alone(info, request, resource)):
             return
+        form = None
         if not self._responder.sends_as_stored(ctx, resource):
-            return
+            if ctx.media.format != "protobuf" or ctx.media.transform or resource.conversion is not None:
+                return
+            form = partial(self._responder.message, resource)
         known = self._authenticator.remembered(request)
         verdict = self._authorizer.for_every_name(attributes_of(ctx))
         if known is None or known.user is not ctx.user or verdict is None or verdict[0] is not ctx.decision:
@@ -106,6 +110,8 @@ class Planner:
             client=system_client_of(headers),
             shown=shown,
             weight=size,
+            form=form,
+            content_type=ctx.media.content_type,
         )
         self.known.put((credential, head, headers.get("user-agent"), headers.get("accept")), plan)
 

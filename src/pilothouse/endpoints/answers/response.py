@@ -25,7 +25,7 @@ from pilothouse.endpoints.request import negotiation
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.negotiation import Media
 from pilothouse.endpoints.request.params import first
-from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
+from pilothouse.offload import INLINE, INLINE_WORK, Inline, Offload, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
@@ -149,6 +149,21 @@ class Responder:
             raise
         except Exception as error:
             raise self.left_out.refusal(resource, value, error) from error
+
+    def message(self, resource: Resource, entry: Entry) -> bytes | None:
+        """A small stored object in protobuf, made once for each of its versions; None where it is large or
+        cannot be encoded. For resources without conversion."""
+        raw = self._messages.known(resource.api_version, entry)
+        if raw is None:
+            if len(entry.value) > INLINE:
+                return None
+            try:
+                raw = self._items(resource, ()).make(entry.value)
+            except Exception:
+                return None
+            assert raw is not None
+            self._messages.keep(resource.api_version, entry, raw)
+        return protobuf_writer.frame(raw, resource.api_version, resource.kind)
 
     def waits(self, ctx: Context, resource: Resource) -> bool:
         """Whether an answer has to wait for a conversion; `value` and `list` do not make it then."""
