@@ -48,17 +48,19 @@ class Observer:
         if self.tracing.on:
             self.tracing.begin(ctx)
 
-    async def recorded(
-        self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, whole: bool
-    ) -> bool:
-        """Begin what is recorded of a request;
-        False when it must not go on, for its beginning cannot be recorded."""
+    def begun(
+        self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, *, whole: bool = False
+    ) -> None:
+        """Begin what is recorded of a request; one that is not whole has events only if it is refused."""
         took = ctx.recognised - ctx.started
         ctx.audit = auditor.begin(
             ctx.request, ctx.user, attributes, ctx.audit_id, started=ctx.started, seconds=took, whole=whole
         )
-        if not whole:
-            return True
+
+    async def recorded(self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes) -> bool:
+        """Begin what is recorded of a request;
+        False when it must not go on, for its beginning cannot be recorded."""
+        self.begun(ctx, auditor, attributes, whole=True)
         stored = True if ctx.audit is None else ctx.audit.received()
         if stored is not True and not (stored and await stored):
             ctx.audit = None
@@ -75,11 +77,16 @@ class Observer:
             ctx.audit.acts_as(ctx.user, constraint)
             ctx.audit.impersonation = took
 
-    def authorized(self, ctx: Context, decision: Decision, known: float, whole: bool) -> None:
-        """Note a decision of the authorizer, which was asked at `known` (time.perf_counter())."""
+    def authorized(self, ctx: Context, decision: Decision, known: float) -> None:
+        """Count a decision of the authorizer, which was asked at `known` (time.perf_counter())."""
         ctx.decision, ctx.decided = decision, time.perf_counter()
-        if whole:
-            self.authorization.decided(ctx.decided - known, decision)
+        self.authorization.decided(ctx.decided - known, decision)
+        if ctx.audit is not None:
+            ctx.audit.authorized((decision.allowed, decision.reason), ctx.decided - known)
+
+    def judged(self, ctx: Context, decision: Decision, known: float) -> None:
+        """Note a decision on a request of which only the head has come."""
+        ctx.decision, ctx.decided = decision, time.perf_counter()
         if ctx.audit is not None:
             ctx.audit.authorized((decision.allowed, decision.reason), ctx.decided - known)
 

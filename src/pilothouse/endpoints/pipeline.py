@@ -8,15 +8,16 @@ every read never waits, so it is answered inside the parser's callback; the rest
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Any, Literal, overload
+from typing import Any, TypeVar
 
 from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors, logs, spans, waiting
+from pilothouse._seats import Flow, Ticket
 from pilothouse.api.meta import new_uid
 from pilothouse.api.values.duration import go_duration
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
@@ -47,6 +48,8 @@ from pilothouse.server.request import Request, Response
 log = Logger(__name__)
 
 READS = ("GET", "HEAD")
+
+Answer = TypeVar("Answer", bound=Response | None)
 
 
 @dataclass(slots=True)
@@ -98,21 +101,18 @@ class Pipeline:
             planned = self.planner.answer(request)
             if planned is not None:
                 return planned
-        return self._run(request, True)  # noqa: FBT003 -- PERF: a name takes longer
+        return self._run(request, self._serve)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Judge a request by its head, before its body is read: all stages up to
         authorization. The answer refuses it, and is its end; None lets the body
         be read, after which `handle` leads the request through all stages."""
-        return self._run(request, whole=False)
+        return self._run(request, self._judge)
 
-    @overload
-    def _run(self, request: Request, whole: Literal[True]) -> Response | Awaitable[Response]: ...
-    @overload
     def _run(
-        self, request: Request, whole: Literal[False]
-    ) -> Response | Awaitable[Response | None] | None: ...
-    def _run(self, request: Request, whole: bool) -> Any:
+        self, request: Request, serve: Callable[[Context], Coroutine[Any, Any, Answer]]
+    ) -> Response | Answer | Awaitable[Answer]:
+        """Read what a request is about, and run the stages up to their first wait."""
         if self.edges is not None:
             early = self.edges.early(request)
             if early is not None:
@@ -130,15 +130,16 @@ class Pipeline:
             file = self._console.answer(request)
             if file is not None:
                 return self._finish(ctx, file)
-        coro = self._serve(ctx, whole)
+        coro = serve(ctx)
         self._serving.audit_id = audit_id
         try:
             awaited = coro.send(None)
             context = copy_context()
         except StopIteration as done:
-            if self.planner is not None and info.verb == "get" and whole:
-                self.planner.learn(ctx, done.value)
-            return done.value
+            answer: Answer = done.value
+            if self.planner is not None and info.verb == "get" and answer is not None:
+                self.planner.learn(ctx, answer)
+            return answer
         finally:
             self._serving.audit_id = ""
             if ctx.traced is not None:
@@ -159,9 +160,8 @@ class Pipeline:
         if ctx.traced is None:
             spans.carried.set(self.stages.observer.tracing.carried(ctx))
 
-    async def _serve(self, ctx: Context, whole: bool) -> Response | None:
-        """Lead a request through its stages; one of which only the head has come (not `whole`) up to
-        authorization: None when it may go on, and then nothing may be registered that waits for its end."""
+    async def _serve(self, ctx: Context) -> Response:
+        """Lead a request through its stages."""
         stages, request, observer = self.stages, ctx.request, self.stages.observer
         begun = False
         try:
@@ -176,13 +176,12 @@ class Pipeline:
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
-            if whole:
-                observer.recognised(ctx)
+            observer.recognised(ctx)
             # audit: what is recorded of it; its beginning
             attributes = attributes_of(ctx)
             if observer.audit is not None:
                 begun = True
-                if not await observer.recorded(ctx, observer.audit, attributes, whole):
+                if not await observer.recorded(ctx, observer.audit, attributes):
                     return self._not_recorded(ctx)
             # browsers: whether a page of another origin uses their certificate
             if self._console is not None and request.peer_certificates:
@@ -192,18 +191,22 @@ class Pipeline:
                 await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
             # flow control: room for what takes much memory, and seats; it may have to wait for either
-            if not self._takes_seats(ctx, whole):
-                await self._stand_in_line(ctx)
+            if stages.memory is not None and (need := self._memory_for(ctx, stages.memory)):
+                await self._charge(ctx, need)
                 known = time.perf_counter()
+            flow = self._classify(ctx)
+            if flow is not None:
+                ctx.flow = stages.gate.enter(flow, ctx.user, ctx.info, ctx.query, len(request.body))
+                if not ctx.flow.running:
+                    await self._stand_in_line(ctx, ctx.flow)
+                    known = time.perf_counter()
             # authorization: may they
             decision = await stages.authorizer.authorize(attributes)
             if not decision.allowed and stages.finder is not None and not decision.error:
                 decision = await self._in_part(stages.finder, ctx, attributes, decision)
-            observer.authorized(ctx, decision, known, whole)
+            observer.authorized(ctx, decision, known)
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
-            if not whole:
-                return None
             # dispatch: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
@@ -216,7 +219,47 @@ class Pipeline:
             response = self._failed(ctx, err)
         finally:
             ctx.work.leave()
-        if not whole and ctx.audit is not None:
+        return self._finish(ctx, response)
+
+    async def _judge(self, ctx: Context) -> Response | None:
+        """Lead a request of which only the head has come through the same stages up to authorization: the
+        answer that refuses it, None when it may go on. It is counted, and takes seats, when it is whole."""
+        stages, request, observer = self.stages, ctx.request, self.stages.observer
+        begun = False
+        try:
+            if "timeout" in ctx.query and not runs_long(ctx.info):
+                _timeout(ctx.query)
+            user = await stages.authenticator.authenticate(request)
+            if user is None:
+                raise errors.Unauthorized("Unauthorized")
+            ctx.recognised = time.perf_counter()
+            ctx.user = ctx.caller = user
+            if user.name != ANONYMOUS.name:
+                request.caller = user.name
+            attributes = attributes_of(ctx)
+            if observer.audit is not None:
+                begun = True
+                observer.begun(ctx, observer.audit, attributes)
+            if self._console is not None and request.peer_certificates:
+                browsers.check(request, self.edges)
+            if stages.impersonation.wanted(request):
+                await self._impersonate(ctx, attributes)
+            self._classify(ctx)
+            known = time.perf_counter()
+            decision = await stages.authorizer.authorize(attributes)
+            if not decision.allowed and stages.finder is not None and not decision.error:
+                decision = await self._in_part(stages.finder, ctx, attributes, decision)
+            observer.judged(ctx, decision, known)
+            if decision.allowed:
+                return None
+            raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
+        except errors.StatusError as err:
+            response = self._refused(ctx, err, begun)
+        except asyncio.CancelledError as err:
+            response = self._timed_out(ctx, err)
+        except Exception as err:
+            response = self._failed(ctx, err)
+        if ctx.audit is not None:
             ctx.audit.refused()
         return self._finish(ctx, response)
 
@@ -251,38 +294,27 @@ class Pipeline:
         limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
-    def _takes_seats(self, ctx: Context, whole: bool) -> bool:
-        """Classify a request and take seats for it: whether it may go on. One that runs long needs none, but
-        a watch until it has been sent what it begins with; one of which only the head has come is not counted
-        yet. One that may take much memory takes none before it has found room."""
-        info = ctx.info
-        memory = self.stages.memory
+    def _memory_for(self, ctx: Context, memory: Memory) -> int:
+        """The bytes of memory that a request has to find room for before it takes seats, 0 for few."""
         size = len(ctx.request.body)
-        if memory is not None and whole and ctx.charge is None and (info.verb in CHARGED or size > SMALL):
-            ctx.charge = self._charge
-            if memory.need(info, ctx.query, size):
-                return False
-        if info.verb != "watch" and runs_long(info):
-            return True
-        gate = self.stages.gate
-        flow = gate.flow(ctx.user, info)
-        if flow is None:
-            return True
-        ctx.priority = flow.uids
-        if not whole:
-            return True
-        ctx.flow = ticket = gate.enter(flow, ctx.user, info, ctx.query, size)
-        return ticket.running
+        if ctx.info.verb not in CHARGED and size <= SMALL:
+            return 0
+        ctx.charge = self._charge
+        return memory.need(ctx.info, ctx.query, size)
 
-    async def _stand_in_line(self, ctx: Context) -> None:
-        """Wait until a request has its room and its seats, for a quarter of its time; TooManyRequests."""
-        memory = self.stages.memory
-        if ctx.flow is None and memory is not None:
-            await self._charge(ctx, memory.need(ctx.info, ctx.query, len(ctx.request.body)))
-            if self._takes_seats(ctx, whole=True):
-                return
-        ticket = ctx.flow
-        assert ticket is not None
+    def _classify(self, ctx: Context) -> Flow | None:
+        """The flow of a request, which its answer tells. None where it needs no seats: it runs long; but a
+        watch needs some until it has been sent what it begins with."""
+        info = ctx.info
+        if info.verb != "watch" and runs_long(info):
+            return None
+        flow = self.stages.gate.flow(ctx.user, info)
+        if flow is not None:
+            ctx.priority = flow.uids
+        return flow
+
+    async def _stand_in_line(self, ctx: Context, ticket: Ticket) -> None:
+        """Wait until a request has its seats, for a quarter of its time; TooManyRequests."""
         if ticket.waiting:
             with self.stages.observer.metrics.queued(ctx.info):
                 await seated(ticket, self._patience(ctx))
