@@ -1,6 +1,7 @@
 """The code of plugins runs beside the loop, and ends in time."""
 
 import asyncio
+import sys
 import threading
 from typing import Any
 
@@ -88,6 +89,9 @@ async def test_a_coroutine_is_cancelled(made: Any) -> None:
     await aeventually(ended.is_set, "its end")
 
 
+@pytest.mark.skipif(
+    sys.gettrace() is not None, reason="CPython 3.11: what is traced waits for an exception of another thread"
+)
 async def test_what_blocks_keeps_only_its_own_threads(made: Any) -> None:
     """A call that waits in C cannot be ended; those behind it fail by their time and are never begun."""
     blocked, begun = threading.Event(), []
