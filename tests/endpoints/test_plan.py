@@ -98,7 +98,7 @@ async def test_the_second_read_has_a_plan(rig: Rig) -> None:
         (A + "?pretty=true", {}),
         (A + "?resourceVersion=0", {}),
         (A, {"Accept": "application/yaml"}),
-        (A, {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}),
+        (A, {"Accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}),
         (A, {"User-Agent": "curl/8"}),
         (A, {"Impersonate-User": "jane", "Impersonate-Group": "system:masters"}),
         (CONFIG_MAPS, {}),
