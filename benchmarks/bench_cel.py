@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.cel.environment import Budget, Environment
-from pilothouse.api.cel.limits import PER_OBJECT
-from pilothouse.api.cel.schema_types import declare
-from pilothouse.api.cel.types import BOOL, DYN
+from pilothouse.api.cel import BOOL, DYN, CostBudget, Environment
+from pilothouse.api.expressions.limits import PER_OBJECT
+from pilothouse.api.expressions.schema_types import declare
 
 RULE = (
     "object.metadata.name.startsWith('web') && has(object.spec.nodeSelector) "
@@ -48,7 +47,7 @@ def test_rule_of_five_terms(benchmark: Any, version: str) -> None:
         assert benchmark(plain_rule, POD)
     elif version == "compiled":
         program, bindings = ENVIRONMENT.compile(RULE, BOOL), {"object": POD}
-        assert benchmark(lambda: program.evaluate(bindings, Budget(PER_OBJECT)))
+        assert benchmark(lambda: program.evaluate(bindings, CostBudget(PER_OBJECT)))
     else:
         cel = pytest.importorskip("cel_expr_python.cel")
         other = cel.NewEnv(variables={"object": cel.Type.DYN}).compile(RULE)
@@ -57,7 +56,7 @@ def test_rule_of_five_terms(benchmark: Any, version: str) -> None:
 
 def test_walk_over_containers(benchmark: Any) -> None:
     program, bindings = ENVIRONMENT.compile(WALK, BOOL), {"object": POD}
-    assert benchmark(lambda: program.evaluate(bindings, Budget(PER_OBJECT)))
+    assert benchmark(lambda: program.evaluate(bindings, CostBudget(PER_OBJECT)))
 
 
 def test_compile_a_rule(benchmark: Any) -> None:

@@ -215,6 +215,16 @@ def size_of(value):
     return cost_size(value)
 
 
+cdef object write_double = None
+cdef object write_go_type = None
+
+
+def register_writers(number, go_type):
+    """The functions that write a double, and the type of JSON data, as Go does in messages."""
+    global write_double, write_go_type
+    write_double, write_go_type = number, go_type
+
+
 def show(value):
     """A value inside an error message, as Go's %v prints it."""
     cdef int kind = kind_of(value)
@@ -225,11 +235,5 @@ def show(value):
     if kind == K_TYPE:
         return value.name
     if kind == K_DOUBLE:
-        return _show_double(value)
+        return write_double(value)
     return str(value)
-
-
-cdef object _show_double(double value):
-    from pilothouse.api.cel.libraries.numbers import show_double
-
-    return show_double(value)

@@ -62,7 +62,7 @@ cdef object adapt(object value, Shape shape):
     if form == F_LIST or form == F_SET or form == F_MAPLIST:
         return ListView.__new__(ListView, value, shape) if type(value) is list else value
     if type(value) is not str:
-        raise EvaluationError("invalid data, expected string, got " + go_type(value))
+        raise EvaluationError("invalid data, expected string, got " + write_go_type(value))
     return readers[form](value)
 
 

@@ -52,8 +52,8 @@ FROM_THE_RELEASE = {
 """Data of the release in a form that is made on first use. The same for every server."""
 
 ANSWERS_OF_PURE_FUNCTIONS = {
-    "api/cel/admission.py:_plain",
-    "api/cel/devices.py:environment",
+    "api/expressions/admission.py:_plain",
+    "api/expressions/devices.py:environment",
     "api/defaults/core.py:pull_policy",
     "api/changes/managed.py:_known_identity",
     "api/changes/managed.py:_set_of",

@@ -8,8 +8,21 @@ from typing import Any
 
 from fuzz.engines import Engine, chance_of, same
 
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import Budget, CompileError, Environment, EvaluationError
+from pilothouse.api.cel import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DYN,
+    INT,
+    STRING,
+    UINT,
+    CompileError,
+    CostBudget,
+    Environment,
+    EvaluationError,
+    list_of,
+    map_of,
+)
 from pilothouse.api.values import selectors
 from pilothouse.api.values.selectors import Requirement, Selector
 from pilothouse.errors import BadRequest
@@ -113,9 +126,9 @@ LITERALS = {
 """Variables, and expressions of the same type and value."""
 
 _TYPES = {
-    "vi": types.INT, "vj": types.INT, "vu": types.UINT, "vd": types.DOUBLE, "vs": types.STRING, "vt": types.STRING,
-    "vb": types.BOOL, "vy": types.BYTES, "vl": types.list_of(types.INT), "vn": types.list_of(types.STRING),
-    "vm": types.map_of(types.STRING, types.INT), "dyn_object": types.DYN,
+    "vi": INT, "vj": INT, "vu": UINT, "vd": DOUBLE, "vs": STRING, "vt": STRING,
+    "vb": BOOL, "vy": BYTES, "vl": list_of(INT), "vn": list_of(STRING),
+    "vm": map_of(STRING, INT), "dyn_object": DYN,
 }  # fmt: skip
 ENVIRONMENT = Environment(_TYPES)
 OBJECT = {
@@ -189,7 +202,7 @@ def result(text: str, bindings: dict[str, Any]) -> str:
     """The value of an expression, or why it has none."""
     program = ENVIRONMENT.compile(text)
     try:
-        value = program.evaluate(bindings, Budget(LIMIT), LIMIT)
+        value = program.evaluate(bindings, CostBudget(LIMIT), LIMIT)
     except EvaluationError as error:
         return f"error: {error}"
     return repr(value)

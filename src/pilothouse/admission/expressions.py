@@ -5,22 +5,28 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse._cel import CostLimitExceeded, EvaluationError, Lookup
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.metrics import ConditionCounts
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.environment import (
-    Budget,
+from pilothouse.api.cel import (
+    PER_CALL,
+    AuthorizerCheck,
     BudgetExceeded,
+    CelType,
+    CheckDecision,
+    CheckQuestion,
     CompileError,
+    CostBudget,
+    CostLimitExceeded,
     Environment,
+    EvaluationError,
+    Lookup,
     Program,
+    ResourceCheck,
     ResultError,
 )
-from pilothouse.api.cel.libraries import authorizer as cel
-from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
-from pilothouse.api.cel.types import Type
+from pilothouse.api.expressions import admission
+from pilothouse.api.expressions.limits import MATCH_CONDITIONS
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.offload import INLINE
@@ -49,7 +55,7 @@ class Expression:
 
     __slots__ = ("error", "program", "text")
 
-    def __init__(self, environment: Environment, text: str, *results: Type) -> None:
+    def __init__(self, environment: Environment, text: str, *results: CelType) -> None:
         self.text = text
         self.error = ""
         self.program: Program | None = None
@@ -73,7 +79,7 @@ class Result(NamedTuple):
 class _Unanswered(Exception):
     """The authorizer has not been asked yet."""
 
-    def __init__(self, question: cel.Question) -> None:
+    def __init__(self, question: CheckQuestion) -> None:
         super().__init__()
         self.question = question
 
@@ -92,16 +98,16 @@ class Authority:
     def __init__(self, authorizer: Authorizer, user: User) -> None:
         self._authorizer = authorizer
         self._user = user
-        self._decisions: dict[cel.Question, cel.Decision] = {}
+        self._decisions: dict[CheckQuestion, CheckDecision] = {}
 
-    def decide(self, question: cel.Question) -> cel.Decision:
+    def decide(self, question: CheckQuestion) -> CheckDecision:
         """The answer that is known."""
         try:
             return self._decisions[question]
         except KeyError:
             raise _Unanswered(question) from None
 
-    async def ask(self, question: cel.Question) -> None:
+    async def ask(self, question: CheckQuestion) -> None:
         """Have the answer known."""
         user = self._user
         if question.service_account is not None:
@@ -129,9 +135,9 @@ class Authority:
         try:
             decision = await self._authorizer.authorize(attributes)
         except errors.StatusError as err:
-            self._decisions[question] = cel.Decision(False, error=err.message)
+            self._decisions[question] = CheckDecision(False, error=err.message)
             return
-        self._decisions[question] = cel.Decision(decision.allowed, decision.reason)
+        self._decisions[question] = CheckDecision(decision.allowed, decision.reason)
 
 
 class _Variables(Lookup):
@@ -163,7 +169,7 @@ class Evaluation:
     __slots__ = ("_limit", "_scope", "bindings", "budget", "variables")
 
     def __init__(
-        self, scope: "Scope", bindings: dict[str, Any], named: dict[str, Expression], budget: Budget
+        self, scope: "Scope", bindings: dict[str, Any], named: dict[str, Expression], budget: CostBudget
     ) -> None:
         self._scope = scope
         self._limit = SHORT
@@ -254,7 +260,7 @@ class Scope:
         self,
         params: Object | None,
         variables: dict[str, Expression],
-        budget: int | Budget,
+        budget: int | CostBudget,
         *,
         namespaced: bool = True,
         authorized: bool = True,
@@ -269,14 +275,14 @@ class Scope:
             bindings["namespaceObject"] = None
         if not authorized:
             del bindings[admission.AUTHORIZER_NAME], bindings[admission.REQUEST_RESOURCE]
-        shared = budget if isinstance(budget, Budget) else Budget(budget)
+        shared = budget if isinstance(budget, CostBudget) else CostBudget(budget)
         return Evaluation(self, bindings, variables, shared)
 
     def _bindings(self) -> dict[str, Any]:
         """The variables that every expression sees; the caller may change the dict."""
         if self._shared is None:
             a, decide = self.attributes, self.authority.decide
-            question = cel.Question(
+            question = CheckQuestion(
                 "",
                 group=a.resource.group,
                 resource=a.resource.plural,
@@ -288,8 +294,8 @@ class Scope:
                 "oldObject": self.old,
                 "request": request_of(a, self.matched),
                 "namespaceObject": self.namespace,
-                admission.AUTHORIZER_NAME: cel.Authorizer(decide),
-                admission.REQUEST_RESOURCE: cel.ResourceCheck(decide, question),
+                admission.AUTHORIZER_NAME: AuthorizerCheck(decide),
+                admission.REQUEST_RESOURCE: ResourceCheck(decide, question),
             }
         bindings = self._shared.copy()
         bindings["object"] = self.obj

@@ -6,9 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse import errors
-from pilothouse._cel import EvaluationError
-from pilothouse.api.cel.environment import CompileError, Environment, Program, ProgramError, ResultError
-from pilothouse.api.cel.types import ANY, BOOL, STRING, Field, Type, list_of, map_of, struct
+from pilothouse.api.cel import (
+    ANY,
+    BOOL,
+    STRING,
+    CelType,
+    CompileError,
+    Environment,
+    EvaluationError,
+    Program,
+    ProgramError,
+    ResultError,
+    StructField,
+    list_of,
+    map_of,
+    struct,
+)
 from pilothouse.api.values.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.x509 import CREDENTIAL_ID
@@ -17,13 +30,13 @@ from pilothouse.gotext import quote
 Claims = dict[str, Any]
 
 _TEXTS = list_of(STRING)
-_FIELDS: Mapping[str, Type] = {
+_FIELDS: Mapping[str, CelType] = {
     "username": STRING,
     "uid": STRING,
     "groups": _TEXTS,
     "extra": map_of(STRING, _TEXTS),
 }
-_USER = struct("kubernetes.UserInfo", {name: Field(type_, name) for name, type_ in _FIELDS.items()})
+_USER = struct("kubernetes.UserInfo", {name: StructField(type_, name) for name, type_ in _FIELDS.items()})
 _OF_CLAIMS = Environment({"claims": map_of(STRING, ANY)}, escaped=True)
 _OF_USER = Environment({"user": _USER}, escaped=True)
 
@@ -47,7 +60,7 @@ def compile_user_rule(text: str) -> Program:
     return _compiled(_OF_USER, text, BOOL)
 
 
-def _compiled(environment: Environment, text: str, *results: Type) -> Program:
+def _compiled(environment: Environment, text: str, *results: CelType) -> Program:
     try:
         return environment.compile(text, *results)
     except ResultError:

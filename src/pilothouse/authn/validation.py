@@ -3,7 +3,7 @@ with upstream's words."""
 
 from collections.abc import Callable, Collection, Iterable
 
-from pilothouse.api.cel.environment import Program
+from pilothouse.api.cel import Program
 from pilothouse.api.configfile import refuse
 from pilothouse.api.urls import parsed
 from pilothouse.api.values.fields import Errors

@@ -4,25 +4,31 @@ CEL over the SubjectAccessReview (apiserver pkg/authorization/cel)."""
 from collections.abc import Sequence
 from time import perf_counter
 
-from pilothouse._cel import EvaluationError
-from pilothouse.api.cel.environment import (
-    Budget,
+from pilothouse.api.cel import (
+    BOOL,
+    PER_CALL,
+    STRING,
+    CelType,
     CompileError,
+    CostBudget,
     Environment,
+    EvaluationError,
     Program,
     ProgramError,
     ResultError,
+    StructField,
+    list_of,
+    map_of,
+    struct,
 )
-from pilothouse.api.cel.limits import PER_CALL
-from pilothouse.api.cel.types import BOOL, STRING, Field, Type, list_of, map_of, struct
 from pilothouse.api.values.fields import Object
 from pilothouse.authz.metrics import AuthorizationMetrics
 
 MAX_CONDITIONS = 64
 
 
-def _struct(name: str, /, **fields: Type) -> Type:
-    return struct(f"kubernetes.{name}", {key: Field(type, key) for key, type in fields.items()})
+def _struct(name: str, /, **fields: CelType) -> CelType:
+    return struct(f"kubernetes.{name}", {key: StructField(type, key) for key, type in fields.items()})
 
 
 _TEXTS = list_of(STRING)
@@ -90,7 +96,7 @@ class Conditions:
         try:
             for program in self._programs:
                 try:
-                    if not program.evaluate(bindings, Budget(PER_CALL)):
+                    if not program.evaluate(bindings, CostBudget(PER_CALL)):
                         self._metrics.conditions_excluded.inc(self._name, "Webhook")
                         return False
                 except EvaluationError as err:

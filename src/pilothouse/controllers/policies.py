@@ -7,10 +7,9 @@ validatingadmissionpolicy-status-controller.
 from collections.abc import Iterator
 
 from pilothouse import errors
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.environment import CompileError, Environment
-from pilothouse.api.cel.kind_types import declared
-from pilothouse.api.cel.types import DYN, Type
+from pilothouse.api.cel import DYN, CelType, CompileError, Environment
+from pilothouse.api.expressions import admission
+from pilothouse.api.expressions.kind_types import declared
 from pilothouse.api.types import scheme
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
@@ -97,7 +96,9 @@ def _kinds(spec: Object, catalog: Catalog) -> list[Resource]:
     return [found[key] for key in sorted(found)]
 
 
-def _faults(spec: Object, text: str, kinds: list[tuple[Resource, Type]], catalog: Catalog) -> Iterator[str]:
+def _faults(
+    spec: Object, text: str, kinds: list[tuple[Resource, CelType]], catalog: Catalog
+) -> Iterator[str]:
     for resource, type in kinds:
         environment = _environment(spec, type, catalog)
         try:
@@ -106,7 +107,7 @@ def _faults(spec: Object, text: str, kinds: list[tuple[Resource, Type]], catalog
             yield f"{resource.group}/{resource.version}, Kind={resource.kind}: {err}\n"
 
 
-def _environment(spec: Object, type: Type, catalog: Catalog) -> Environment:
+def _environment(spec: Object, type: CelType, catalog: Catalog) -> Environment:
     """The environment of the policy's expressions when `object` is of this type."""
     composition = admission.Composition()
     environment = admission.typed_environment(type, _params(spec, catalog), composition)
@@ -118,7 +119,7 @@ def _environment(spec: Object, type: Type, catalog: Catalog) -> Environment:
     return environment
 
 
-def _params(spec: Object, catalog: Catalog) -> Type | None:
+def _params(spec: Object, catalog: Catalog) -> CelType | None:
     """The type of the parameters, None when there are none; dyn when their kind is not known."""
     kind = spec.get("paramKind")
     if kind is None:

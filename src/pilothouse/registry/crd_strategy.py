@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Any
 
 from pilothouse import errors, gotext
-from pilothouse.api.cel.object_rules import ObjectRules, has_rules
 from pilothouse.api.changes.patch import copy
+from pilothouse.api.expressions.object_rules import ObjectRules, has_rules
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists

@@ -2,18 +2,35 @@
 
 import pytest
 
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import BINDINGS, CompileError, Environment, EvaluationError, ResultError
-from pilothouse.api.cel.types import BOOL, DYN, INT, STRING, Field, list_of, map_of, struct
+from pilothouse.api.cel import (
+    BINDINGS,
+    BOOL,
+    DYN,
+    INT,
+    STRING,
+    TIMESTAMP,
+    CompileError,
+    Environment,
+    EvaluationError,
+    ResultError,
+    StructField,
+    list_of,
+    map_of,
+    struct,
+)
 
 POINT = struct(
     "Point",
-    {"x": Field(INT, "x"), "name": Field(STRING, "name"), "__namespace__": Field(STRING, "namespace")},
+    {
+        "x": StructField(INT, "x"),
+        "name": StructField(STRING, "name"),
+        "__namespace__": StructField(STRING, "namespace"),
+    },
 )
 KNOWN = Environment(
     {
         "self": POINT, "s": STRING, "n": INT, "any": DYN, "list": list_of(STRING), "map": map_of(STRING, INT),
-        "when": types.TIMESTAMP,
+        "when": TIMESTAMP,
     },
     extra=[BINDINGS],
 )  # fmt: skip

@@ -4,23 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import BINDINGS, Environment, EvaluationError
-from pilothouse.api.cel.libraries.authorizer import AUTHORIZER
-from pilothouse.api.cel.sizes import MOST, Path, Range
-from pilothouse.api.cel.types import INT, STRING, list_of, map_of
+from pilothouse.api.cel import (
+    AUTHORIZER,
+    BINDINGS,
+    BOOL,
+    INT,
+    MOST,
+    STRING,
+    Environment,
+    EvaluationError,
+    Range,
+    ValuePath,
+    list_of,
+    map_of,
+)
 
 KNOWN = Environment(
     {
         "s": STRING, "n": INT, "list": list_of(STRING), "map": map_of(STRING, STRING),
-        "authorizer": AUTHORIZER, "b": types.BOOL, "ints": list_of(INT),
+        "authorizer": AUTHORIZER, "b": BOOL, "ints": list_of(INT),
     },
     extra=[BINDINGS],
 )  # fmt: skip
 SIZES = {"s": 100, "list": 10, "list.@items": 20, "map": 5, "map.@keys": 4, "map.@values": 8, "ints": 50}
 
 
-def sizes(path: Path) -> Range | None:
+def sizes(path: ValuePath) -> Range | None:
     most = SIZES.get(".".join(path))
     return Range(0, most) if most is not None else None
 
@@ -95,7 +104,7 @@ def test_without_sizes_there_is_no_bound() -> None:
 def test_no_evaluation_costs_more_than_its_estimate(s: str, items: list[str], text: str) -> None:
     known = {"s": len(s), "list": len(items), "list.@items": max(map(len, items), default=0)}
 
-    def exact(path: Path) -> Range | None:
+    def exact(path: ValuePath) -> Range | None:
         most = known.get(".".join(path))
         return Range(0, most) if most is not None else None
 

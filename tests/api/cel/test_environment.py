@@ -7,19 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse._cel import NONE, Duration, Optional, Shape, Timestamp, UInt, equal, view
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import (
+from pilothouse._cel import equal
+from pilothouse.api.cel import (
     BINDINGS,
-    Budget,
+    DYN,
+    INT,
+    NONE,
+    PER_CALL,
+    STRING,
     BudgetExceeded,
+    CostBudget,
     CostLimitExceeded,
+    Duration,
     Environment,
     EvaluationError,
+    Optional,
     ProgramError,
+    Shape,
+    Timestamp,
+    UInt,
+    list_of,
+    view,
 )
-from pilothouse.api.cel.limits import PER_CALL
-from pilothouse.api.cel.types import DYN, INT, list_of
 
 ANY = Environment({"x": DYN, "y": DYN, "n": INT, "list": list_of(INT)}, extra=[BINDINGS], validated=False)
 POD = {
@@ -235,7 +244,7 @@ def test_a_call_has_a_limit() -> None:
 
 
 def test_a_budget_is_shared_and_charged_whatever_happens() -> None:
-    budget = Budget(10)
+    budget = CostBudget(10)
     ANY.compile("x.metadata.name").evaluate({"x": POD}, budget)
     with pytest.raises(EvaluationError):
         ANY.compile("x.nope").evaluate({"x": POD}, budget)
@@ -261,7 +270,7 @@ def test_a_budget_is_shared_and_charged_whatever_happens() -> None:
 )
 def test_nothing_stalls(text: str) -> None:
     """The limits hold before the work is done: each of these would take minutes otherwise."""
-    known = Environment({"list": list_of(INT), "s": types.STRING, "x": DYN, "y": DYN})
+    known = Environment({"list": list_of(INT), "s": STRING, "x": DYN, "y": DYN})
     bindings = {
         "list": list(range(20_000)),
         "s": "a" * 1_500_000,

@@ -14,17 +14,33 @@ from typing import Any
 
 import pytest
 
-from pilothouse._cel import Duration, Timestamp, TypeValue, UInt, equal
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import (
+from pilothouse._cel import equal
+from pilothouse.api.cel import (
     BINDINGS,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    DYN,
     ENCODERS,
-    Budget,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    UINT,
+    CelType,
     CompileError,
+    CostBudget,
+    Duration,
     Environment,
     EvaluationError,
+    Timestamp,
+    TypeValue,
+    UInt,
+    list_of,
+    map_of,
 )
-from pilothouse.api.cel.types import Type
+from pilothouse.api.cel.types import TYPE
 
 CASES = Path(os.environ.get("CEL_SPEC", "/nonexistent")) / "tests/simple/testdata"
 LEFT_OUT = {
@@ -45,8 +61,8 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _SIMPLE = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 SCALARS = {
-    "BOOL": types.BOOL, "INT64": types.INT, "UINT64": types.UINT, "DOUBLE": types.DOUBLE,
-    "STRING": types.STRING, "BYTES": types.BYTES,
+    "BOOL": BOOL, "INT64": INT, "UINT64": UINT, "DOUBLE": DOUBLE,
+    "STRING": STRING, "BYTES": BYTES,
 }  # fmt: skip
 
 
@@ -154,22 +170,22 @@ def value_of(value: dict[str, list[Any]]) -> Any:
     raise Unsupported(kind)
 
 
-def type_named(type: dict[str, list[Any]]) -> Type:
+def type_named(type: dict[str, list[Any]]) -> CelType:
     (kind, (raw, *_)), *_ = type.items()
     if kind == "primitive":
         return SCALARS[raw]
     if kind == "dyn":
-        return types.DYN
+        return DYN
     if kind == "null":
-        return types.NULL
+        return NULL
     if kind == "list_type":
-        return types.list_of(type_named(raw["elem_type"][0]))
+        return list_of(type_named(raw["elem_type"][0]))
     if kind == "map_type":
-        return types.map_of(type_named(raw["key_type"][0]), type_named(raw["value_type"][0]))
+        return map_of(type_named(raw["key_type"][0]), type_named(raw["value_type"][0]))
     if kind == "well_known" and raw in ("TIMESTAMP", "DURATION"):
-        return types.TIMESTAMP if raw == "TIMESTAMP" else types.DURATION
+        return TIMESTAMP if raw == "TIMESTAMP" else DURATION
     if kind == "type":
-        return types.TYPE
+        return TYPE
     raise Unsupported(kind)
 
 
@@ -210,7 +226,7 @@ WANTED = list(cases()) or [
 def test_case(case: dict[str, list[Any]]) -> None:
     if needs_messages(case):
         pytest.skip("needs protobuf messages")
-    variables: dict[str, Type] = {}
+    variables: dict[str, CelType] = {}
     try:
         for one in case.get("type_env", []):
             if "ident" in one:
@@ -228,7 +244,7 @@ def test_case(case: dict[str, list[Any]]) -> None:
     text = case["expr"][0].decode()
     environment = Environment(variables, extra=(BINDINGS, ENCODERS), validated=False)
     try:
-        found = environment.compile(text).evaluate(bindings, Budget(10**9))
+        found = environment.compile(text).evaluate(bindings, CostBudget(10**9))
     except (EvaluationError, CompileError) as err:
         assert "eval_error" in case, f"{text}: {err}"
         return

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse._cel import UInt
-from pilothouse.api.cel.environment import CompileError, Environment, EvaluationError, ProgramError
-from pilothouse.api.cel.types import DYN
+from pilothouse.api.cel import DYN, CompileError, Environment, EvaluationError, ProgramError, UInt
 
 cel = pytest.importorskip("cel_expr_python.cel")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.cel.escaping import escape, unescape
+from pilothouse.api.cel import escape, unescape
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse._cel import UInt
-from pilothouse.api.cel.environment import CompileError, Environment
+from pilothouse.api.cel import CompileError, Environment, UInt
 
 PRIMARY = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES,"

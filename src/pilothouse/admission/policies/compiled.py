@@ -2,8 +2,8 @@
 
 from pilothouse.admission.expressions import Expression, MatchConditions
 from pilothouse.admission.metrics import ConditionCounts
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.types import BOOL
+from pilothouse.api.cel import BOOL
+from pilothouse.api.expressions import admission
 from pilothouse.api.values.fields import Object
 
 

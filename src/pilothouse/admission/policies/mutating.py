@@ -23,9 +23,9 @@ from pilothouse.admission.policies.patches import (
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.admission.reinvocation import Reinvocations
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.limits import PER_OBJECT
-from pilothouse.api.cel.types import list_of
+from pilothouse.api.cel import list_of
+from pilothouse.api.expressions import admission, mutations
+from pilothouse.api.expressions.limits import PER_OBJECT
 from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
@@ -53,9 +53,9 @@ class CompiledMutation(CompiledPolicy):
         self.mutations: list[Mutation] = []
         for one in spec.get("mutations") or ():
             if one.get("patchType") == JSON_PATCH:
-                text, wanted = one["jsonPatch"]["expression"], list_of(admission.JSON_PATCH_OPERATION)
+                text, wanted = one["jsonPatch"]["expression"], list_of(mutations.JSON_PATCH_OPERATION)
             else:
-                text, wanted = one["applyConfiguration"]["expression"], admission.APPLY_CONFIGURATION
+                text, wanted = one["applyConfiguration"]["expression"], mutations.APPLY_CONFIGURATION
             self.mutations.append(Mutation(one.get("patchType", ""), Expression(making, text, wanted)))
 
     async def mutate(self, scope: Scope, params: Object | None, mutation: Mutation) -> None:

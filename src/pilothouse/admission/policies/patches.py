@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pilothouse import _fieldset as fieldset
-from pilothouse._cel import EvaluationError, Struct
 from pilothouse._fieldset import FieldError
-from pilothouse.api.cel.native import misnamed, native
+from pilothouse.api.cel import EvaluationError, Struct, as_json
 from pilothouse.api.changes import patch
+from pilothouse.api.expressions.mutations import misnamed
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
 
@@ -55,7 +55,7 @@ def patched(obj: Object, made: Any) -> Object:
 
 def _native(made: Any) -> Any:
     try:
-        return native(made)
+        return as_json(made)
     except EvaluationError as err:
         raise Unusable(str(err)) from None
 
@@ -69,7 +69,7 @@ def _operation(made: Any) -> Object:
         if faults:
             raise Unusable("type mismatch: " + "\n".join(faults))
     try:
-        out: Object = native(made)
+        out: Object = as_json(made)
     except EvaluationError as err:
         raise Unusable(
             f"JSONPath valueExpression evaluated to a type that could not marshal to JSON: {err}"

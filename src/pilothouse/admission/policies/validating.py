@@ -20,10 +20,9 @@ from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.environment import Budget
-from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
-from pilothouse.api.cel.types import BOOL, NULL, STRING
+from pilothouse.api.cel import BOOL, NULL, STRING, CostBudget
+from pilothouse.api.expressions import admission
+from pilothouse.api.expressions.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.values.fields import Object, show
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
@@ -91,7 +90,7 @@ class CompiledValidation(CompiledPolicy):
             return self._failed(matches.error), []
         if not matches.value:
             return [], []
-        budget = Budget(PER_OBJECT)
+        budget = CostBudget(PER_OBJECT)
         evaluation = scope.evaluation(params, self.variables, budget)
         try:
             results = await evaluation.results([one.rule for one in self.validations])
@@ -106,7 +105,7 @@ class CompiledValidation(CompiledPolicy):
             return self._failed(str(err)), []
 
     async def _denials(
-        self, scope: Scope, params: Object | None, budget: Budget, results: list[Result]
+        self, scope: Scope, params: Object | None, budget: CostBudget, results: list[Result]
     ) -> list[Denial]:
         """The denials by the results of the validations.
 

@@ -9,8 +9,8 @@ from pilothouse.admission.metrics import AdmissionMetrics, ConditionCounts
 from pilothouse.admission.source import GROUP, POLICIES, Source
 from pilothouse.admission.webhooks.breaker import Breaker
 from pilothouse.admission.webhooks.review import VERSIONS
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.types import BOOL
+from pilothouse.api.cel import BOOL
+from pilothouse.api.expressions import admission
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers
 

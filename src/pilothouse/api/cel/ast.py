@@ -4,7 +4,7 @@ the checker fills in `type`."""
 from typing import Any
 
 from pilothouse.api.cel.functions import Overload
-from pilothouse.api.cel.types import DYN, Type
+from pilothouse.api.cel.types import DYN, CelType
 
 RESULT = "@result"
 """The accumulator of a macro: no name that an expression can use."""
@@ -18,14 +18,14 @@ class Expr:
 
     def __init__(self, at: int) -> None:
         self.at = at
-        self.type: Type = DYN
+        self.type: CelType = DYN
 
     def children(self) -> "list[Expr]":
         """The parts right below this one, in the order in which the text has them."""
         return []
 
 
-class Literal(Expr):
+class LiteralExpr(Expr):
     __slots__ = ("value",)
 
     def __init__(self, at: int, value: Any) -> None:
@@ -33,7 +33,7 @@ class Literal(Expr):
         self.value = value
 
 
-class Ident(Expr):
+class IdentExpr(Expr):
     """A name. `constant`: the type that it stands for, if it is the name of one."""
 
     __slots__ = ("constant", "name")
@@ -44,7 +44,7 @@ class Ident(Expr):
         self.constant: str | None = None
 
 
-class Select(Expr):
+class SelectExpr(Expr):
     """`operand.field`; with `test`, `has(operand.field)`. `key` is the member that the field stands for."""
 
     __slots__ = ("field", "key", "operand", "qualified", "test", "typed")
@@ -56,13 +56,13 @@ class Select(Expr):
         self.test = test
         self.key = field
         self.typed = False
-        self.qualified: Ident | None = None
+        self.qualified: IdentExpr | None = None
 
     def children(self) -> list[Expr]:
         return [self.operand]
 
 
-class Call(Expr):
+class CallExpr(Expr):
     """`function(args)`, `target.function(args)`, and all operators. `overloads`: the signatures that fit."""
 
     __slots__ = ("args", "function", "overloads", "select", "target")
@@ -73,7 +73,7 @@ class Call(Expr):
         self.args = args
         self.target = target
         self.overloads: tuple[Overload, ...] = ()
-        self.select: Select | None = None
+        self.select: SelectExpr | None = None
 
     def children(self) -> list[Expr]:
         return self.args if self.target is None else [self.target, *self.args]
@@ -93,7 +93,7 @@ class ListExpr(Expr):
         return self.items
 
 
-class Entry:
+class MapEntry:
     """An entry of a map, or a field of a struct (there `key` is its name)."""
 
     __slots__ = ("at", "key", "optional", "value")
@@ -108,7 +108,7 @@ class Entry:
 class MapExpr(Expr):
     __slots__ = ("entries",)
 
-    def __init__(self, at: int, entries: list[Entry]) -> None:
+    def __init__(self, at: int, entries: list[MapEntry]) -> None:
         super().__init__(at)
         self.entries = entries
 
@@ -121,7 +121,7 @@ class StructExpr(Expr):
 
     __slots__ = ("entries", "name")
 
-    def __init__(self, at: int, name: str, entries: list[Entry]) -> None:
+    def __init__(self, at: int, name: str, entries: list[MapEntry]) -> None:
         super().__init__(at)
         self.name = name
         self.entries = entries
@@ -163,9 +163,9 @@ class Comprehension(Expr):
 
 def qualified_name(expr: Expr) -> str | None:
     """`a.b.c` for a chain of names, None for all else."""
-    if isinstance(expr, Ident):
+    if isinstance(expr, IdentExpr):
         return expr.name
-    if isinstance(expr, Select) and not expr.test:
+    if isinstance(expr, SelectExpr) and not expr.test:
         prefix = qualified_name(expr.operand)
         return None if prefix is None else f"{prefix}.{expr.field}"
     return None

@@ -7,31 +7,31 @@ from typing import Any, Protocol
 from pilothouse._cel import UInt
 from pilothouse.api.cel import types
 from pilothouse.api.cel.ast import (
-    Call,
+    CallExpr,
     Comprehension,
-    Entry,
     Expr,
-    Ident,
+    IdentExpr,
     ListExpr,
-    Literal,
+    LiteralExpr,
+    MapEntry,
     MapExpr,
-    Select,
+    SelectExpr,
     StructExpr,
     qualified_name,
 )
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.functions import Functions, Overload
-from pilothouse.api.cel.parser import RESERVED
+from pilothouse.api.cel.tokens import RESERVED
 from pilothouse.api.cel.types import (
     BOOL,
     DYN,
     ERROR,
     INT,
+    CelType,
     Substitutions,
-    Type,
     list_of,
     map_of,
-    optional,
+    optional_of,
     unwrap,
 )
 
@@ -41,7 +41,7 @@ _LITERALS = {
 }  # fmt: skip
 
 
-Structs = Callable[[str], Type | None]
+Structs = Callable[[str], CelType | None]
 """The object type that a name stands for, None when it is none."""
 
 
@@ -51,9 +51,9 @@ class Declarations(Protocol):
     @property
     def functions(self) -> Functions: ...
     @property
-    def variables(self) -> Mapping[str, Type]: ...
+    def variables(self) -> Mapping[str, CelType]: ...
     @property
-    def type_names(self) -> Mapping[str, Type]: ...
+    def type_names(self) -> Mapping[str, CelType]: ...
     @property
     def structs(self) -> Structs: ...
 
@@ -63,44 +63,44 @@ class Checker:
 
     def __init__(self, environment: Declarations, issues: Issues) -> None:
         self.functions: Functions = environment.functions
-        self.variables: Mapping[str, Type] = environment.variables
-        self.type_names: Mapping[str, Type] = environment.type_names
+        self.variables: Mapping[str, CelType] = environment.variables
+        self.type_names: Mapping[str, CelType] = environment.type_names
         self.structs = environment.structs
         self.issues = issues
         self.mapping = Substitutions()
-        self.scopes: list[dict[str, Type]] = []
+        self.scopes: list[dict[str, CelType]] = []
         self.seen: list[Expr] = []
         self.free = 0
 
-    def whole(self, expr: Expr) -> Type:
+    def whole(self, expr: Expr) -> CelType:
         """The type of an expression; what is wrong with it stands in `issues`."""
         self.check(expr)
         for one in self.seen:
             one.type = self.mapping.substitute(one.type, dynamic=True)
         return expr.type
 
-    def check(self, expr: Expr) -> Type:
-        check: Callable[[Checker, Any], Type] = _CHECKS[type(expr)]
+    def check(self, expr: Expr) -> CelType:
+        check: Callable[[Checker, Any], CelType] = _CHECKS[type(expr)]
         found = check(self, expr)
         expr.type = found
         self.seen.append(expr)
         return found
 
-    def new_variable(self) -> Type:
+    def new_variable(self) -> CelType:
         """A type that is not known yet."""
         self.free += 1
         return types.param(f"_var{self.free - 1}")
 
-    def mismatch(self, at: int, expected: Type, found: Type) -> None:
+    def mismatch(self, at: int, expected: CelType, found: CelType) -> None:
         self.issues.add(at, f"expected type '{expected}' but found '{found}'")
 
-    def undeclared(self, at: int, name: str) -> Type:
+    def undeclared(self, at: int, name: str) -> CelType:
         self.issues.add(at, f"undeclared reference to '{name}' (in container '')")
         return ERROR
 
     # Names.
 
-    def lookup(self, name: str) -> Type | None:
+    def lookup(self, name: str) -> CelType | None:
         """The type of a variable; of a type's name, the type of that type."""
         if name.startswith("."):
             name = name[1:]
@@ -113,22 +113,22 @@ class Checker:
             return types.type_of(named)
         return found
 
-    def named(self, name: str) -> Type | None:
+    def named(self, name: str) -> CelType | None:
         """The type that has a name."""
         found = self.type_names.get(name)
         return found if found is not None else self.structs(name)
 
-    def literal(self, expr: Literal) -> Type:
+    def literal(self, expr: LiteralExpr) -> CelType:
         return _LITERALS[type(expr.value)]
 
-    def ident(self, expr: Ident) -> Type:
+    def ident(self, expr: IdentExpr) -> CelType:
         found = self.lookup(expr.name)
         if found is None:
             return self.undeclared(expr.at, expr.name)
         self.resolve(expr, expr.name)
         return found
 
-    def resolve(self, expr: Ident, name: str) -> None:
+    def resolve(self, expr: IdentExpr, name: str) -> None:
         """Note what a name stands for."""
         plain = name.removeprefix(".")
         local = not name.startswith(".") and any(name in scope for scope in self.scopes)
@@ -139,17 +139,17 @@ class Checker:
 
     # Fields.
 
-    def select(self, expr: Select) -> Type:
+    def select(self, expr: SelectExpr) -> CelType:
         name = qualified_name(expr)
         if name is not None and (found := self.lookup_qualified(name)) is not None:
-            expr.qualified = Ident(expr.at, name)
+            expr.qualified = IdentExpr(expr.at, name)
             self.resolve(expr.qualified, name)
             expr.qualified.type = found
             return found
         found = self.field(expr, expr.operand, expr.field, False)
         return BOOL if expr.test else self.mapping.substitute(found)
 
-    def lookup_qualified(self, name: str) -> Type | None:
+    def lookup_qualified(self, name: str) -> CelType | None:
         """A dotted name of a variable or type,
         unless its first part is a variable of the expression's own."""
         first = name.split(".", 1)[0]
@@ -157,7 +157,7 @@ class Checker:
             return None
         return self.lookup(name)
 
-    def field(self, expr: Select, operand: Expr, field: str, is_optional: bool) -> Type:
+    def field(self, expr: SelectExpr, operand: Expr, field: str, is_optional: bool) -> CelType:
         """The type of a field; `expr` learns which member of the object it is."""
         self.check(operand)
         target, was_optional = unwrap(self.mapping.substitute(operand.type))
@@ -173,9 +173,9 @@ class Checker:
             if not target.is_dynamic:
                 self.issues.add(expr.at, f"type '{target}' does not support field selection")
             result = DYN
-        return optional(result) if was_optional or is_optional else result
+        return optional_of(result) if was_optional or is_optional else result
 
-    def struct_field(self, expr: Select, target: Type, field: str) -> Type:
+    def struct_field(self, expr: SelectExpr, target: CelType, field: str) -> CelType:
         if target.fields is None:
             return DYN
         found = target.fields.get(field)
@@ -189,11 +189,11 @@ class Checker:
 
     # Calls.
 
-    def call(self, expr: Call) -> Type:
+    def call(self, expr: CallExpr) -> CelType:
         if expr.function == "_?._":
             field = expr.args[1]
-            assert isinstance(field, Literal)
-            expr.select = Select(expr.at, expr.args[0], field.value)
+            assert isinstance(field, LiteralExpr)
+            expr.select = SelectExpr(expr.at, expr.args[0], field.value)
             found = self.field(expr.select, expr.args[0], field.value, True)
             field.type = types.STRING
             expr.overloads = (_OPTIONAL_FIELD,)
@@ -219,14 +219,14 @@ class Checker:
             return self.undeclared(expr.at, expr.function)
         return self.overload(expr, overloads, [expr.target, *expr.args])
 
-    def overload(self, expr: Call, overloads: tuple[Overload, ...], args: list[Expr]) -> Type:
+    def overload(self, expr: CallExpr, overloads: tuple[Overload, ...], args: list[Expr]) -> CelType:
         """The type of a call; `expr` learns which signatures may be meant."""
         if expr.function in ("_&&_", "_||_"):
             return self.junction(expr, overloads, args)
         given = tuple(one.type for one in args)
         member = expr.target is not None
         fitting: list[Overload] = []
-        result: Type | None = None
+        result: CelType | None = None
         for one in overloads:
             if one.member != member or len(one.params) != len(given):
                 continue
@@ -250,7 +250,7 @@ class Checker:
         expr.overloads = tuple(fitting)
         return result
 
-    def instance(self, one: Overload) -> tuple[tuple[Type, ...], Type]:
+    def instance(self, one: Overload) -> tuple[tuple[CelType, ...], CelType]:
         """The types that a signature takes and gives, with types of this expression for its parameters."""
         names = one.names
         if not names:
@@ -260,7 +260,7 @@ class Checker:
             fresh.bound[name] = self.new_variable()
         return tuple(fresh.substitute(param) for param in one.params), fresh.substitute(one.result)
 
-    def junction(self, expr: Call, overloads: tuple[Overload, ...], args: list[Expr]) -> Type:
+    def junction(self, expr: CallExpr, overloads: tuple[Overload, ...], args: list[Expr]) -> CelType:
         result = BOOL
         for one in args:
             if not self.mapping.assignable(one.type, BOOL):
@@ -271,8 +271,8 @@ class Checker:
 
     # Literals of lists, maps and structs.
 
-    def new_list(self, expr: ListExpr) -> Type:
-        common: Type | None = None
+    def new_list(self, expr: ListExpr) -> CelType:
+        common: CelType | None = None
         for i, one in enumerate(expr.items):
             found = self.check(one)
             if i in expr.optional:
@@ -280,16 +280,16 @@ class Checker:
             common = self.join(one, common, found)
         return list_of(common if common is not None else self.new_variable())
 
-    def unwrapped(self, expr: Expr, found: Type) -> Type:
+    def unwrapped(self, expr: Expr, found: CelType) -> CelType:
         """The type inside an optional one."""
         inner, is_optional = unwrap(found)
         if not is_optional and not inner.is_dynamic:
-            self.mismatch(expr.at, optional(inner), inner)
+            self.mismatch(expr.at, optional_of(inner), inner)
         return inner
 
-    def new_map(self, expr: MapExpr) -> Type:
-        keys: Type | None = None
-        values: Type | None = None
+    def new_map(self, expr: MapExpr) -> CelType:
+        keys: CelType | None = None
+        values: CelType | None = None
         for entry in expr.entries:
             keys = self.join(entry.key, keys, self.check(entry.key))
             found = self.check(entry.value)
@@ -300,7 +300,7 @@ class Checker:
             return map_of(self.new_variable(), self.new_variable())
         return map_of(keys, values)
 
-    def join(self, expr: Expr, common: Type | None, found: Type) -> Type:
+    def join(self, expr: Expr, common: CelType | None, found: CelType) -> CelType:
         """The type that two items of a literal share."""
         if common is None:
             return found
@@ -308,7 +308,7 @@ class Checker:
             return types.most_general(common, found)
         return DYN
 
-    def new_struct(self, expr: StructExpr) -> Type:
+    def new_struct(self, expr: StructExpr) -> CelType:
         name = expr.name.removeprefix(".")
         found = self.named(name)
         if found is None:
@@ -323,7 +323,7 @@ class Checker:
             self.check_entry(found, entry)
         return found
 
-    def check_entry(self, struct: Type, entry: Entry) -> None:
+    def check_entry(self, struct: CelType, entry: MapEntry) -> None:
         value = self.check(entry.value)
         if entry.optional:
             value = self.unwrapped(entry.value, value)
@@ -340,7 +340,7 @@ class Checker:
 
     # Macros.
 
-    def comprehension(self, expr: Comprehension) -> Type:
+    def comprehension(self, expr: Comprehension) -> CelType:
         self.check(expr.over)
         accu = self.check(expr.init)
         over = self.mapping.substitute(expr.over.type)
@@ -359,7 +359,7 @@ class Checker:
         self.scopes.pop()
         return self.mapping.substitute(result)
 
-    def range_types(self, expr: Comprehension, over: Type) -> tuple[Type, Type]:
+    def range_types(self, expr: Comprehension, over: CelType) -> tuple[CelType, CelType]:
         """The types of the variables of a macro over a range."""
         if over.kind == "list":
             item = over.params[0]
@@ -375,17 +375,17 @@ class Checker:
         self.issues.add(expr.over.at, words)
         return ERROR, ERROR
 
-    def assert_type(self, expr: Expr, wanted: Type) -> None:
+    def assert_type(self, expr: Expr, wanted: CelType) -> None:
         if not self.mapping.assignable(wanted, expr.type):
             self.mismatch(expr.at, wanted, expr.type)
 
 
 _OPTIONAL_FIELD = Overload("select_optional_field", (), DYN)
 _CHECKS: dict[type[Expr], Any] = {
-    Literal: Checker.literal,
-    Ident: Checker.ident,
-    Select: Checker.select,
-    Call: Checker.call,
+    LiteralExpr: Checker.literal,
+    IdentExpr: Checker.ident,
+    SelectExpr: Checker.select,
+    CallExpr: Checker.call,
     ListExpr: Checker.new_list,
     MapExpr: Checker.new_map,
     StructExpr: Checker.new_struct,

@@ -7,18 +7,19 @@ from typing import Any
 from pilothouse import _cel
 from pilothouse._cel import Node, UInt
 from pilothouse.api.cel.ast import (
-    Call,
+    CallExpr,
     Comprehension,
     Expr,
-    Ident,
+    IdentExpr,
     ListExpr,
-    Literal,
+    LiteralExpr,
     MapExpr,
-    Select,
+    SelectExpr,
     StructExpr,
 )
 from pilothouse.api.cel.functions import Overload
-from pilothouse.api.cel.types import Type
+from pilothouse.api.cel.libraries.regex import compiled
+from pilothouse.api.cel.types import CelType
 
 _CONVERSIONS = frozenset(
     ("bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
@@ -40,7 +41,7 @@ _TYPE_VALUES = {
 class Compiler:
     """The nodes of one expression. Variables of the environment that it uses get the first slots."""
 
-    def __init__(self, variables: Mapping[str, Type]) -> None:
+    def __init__(self, variables: Mapping[str, CelType]) -> None:
         self.variables = variables
         self.names: dict[str, int] = {}
         self.locals: list[tuple[str, int]] = []
@@ -60,10 +61,10 @@ class Compiler:
         self.slots += 1
         return self.slots - 1
 
-    def literal(self, expr: Literal) -> Node:
+    def literal(self, expr: LiteralExpr) -> Node:
         return _cel.Const(expr.value)
 
-    def ident(self, expr: Ident) -> Node:
+    def ident(self, expr: IdentExpr) -> Node:
         if expr.constant is not None:
             return _cel.Const(_cel.TypeValue(_TYPE_VALUES.get(expr.constant, expr.constant)))
         for name, slot in reversed(self.locals):
@@ -71,7 +72,7 @@ class Compiler:
                 return _cel.Var(slot, name)
         return _cel.Var(self.names[expr.name], expr.name)
 
-    def select(self, expr: Select) -> Node:
+    def select(self, expr: SelectExpr) -> Node:
         if expr.qualified is not None:
             return self.ident(expr.qualified)
         operand = self.node(expr.operand)
@@ -99,7 +100,7 @@ class Compiler:
 
     # Calls.
 
-    def call(self, expr: Call) -> Node:
+    def call(self, expr: CallExpr) -> Node:
         function = expr.function
         if function == "_?._":
             assert expr.select is not None
@@ -116,7 +117,7 @@ class Compiler:
             _check_pattern(args[1].value)
         return call
 
-    def operator(self, expr: Call, function: str, args: list[Node]) -> Node | None:
+    def operator(self, expr: CallExpr, function: str, args: list[Node]) -> Node | None:
         """The node of an operator or of a function that has a node of its own."""
         if function == "_&&_":
             return _cel.And(args)
@@ -179,15 +180,15 @@ class Compiler:
         return _cel.Bind(slot, init, body)
 
 
-def _used(expr: Expr, variables: Mapping[str, Type]) -> list[str]:
+def _used(expr: Expr, variables: Mapping[str, CelType]) -> list[str]:
     """The variables of the environment that an expression may read."""
     found: dict[str, None] = {}
     stack = [expr]
     while stack:
         one = stack.pop()
-        if isinstance(one, Select) and one.qualified is not None:
+        if isinstance(one, SelectExpr) and one.qualified is not None:
             one = one.qualified
-        if isinstance(one, Ident):
+        if isinstance(one, IdentExpr):
             if one.constant is None and one.name in variables:
                 found[one.name] = None
             continue
@@ -204,7 +205,7 @@ def _fold(node: Node) -> Node:
     return _cel.Const(_cel.run(node, (), (), 0, {}, 1 << 62)[0])
 
 
-def _membership(expr: Call, args: list[Node]) -> Node:
+def _membership(expr: CallExpr, args: list[Node]) -> Node:
     """`in`; among constants, a look-up."""
     known = args[1]
     if len(expr.overloads) == 1 and expr.overloads[0].id == "in_list" and isinstance(known, _cel.Const):
@@ -217,7 +218,7 @@ def _membership(expr: Call, args: list[Node]) -> Node:
     return _cel.In(args[0], args[1])
 
 
-def _candidate(one: Overload, expr: Call) -> Any:
+def _candidate(one: Overload, expr: CallExpr) -> Any:
     """A signature, and which of the values have to be looked at to see that it is meant.
 
     The type of anything but a literal may have been concluded from a use of a dynamic value elsewhere.
@@ -225,12 +226,12 @@ def _candidate(one: Overload, expr: Call) -> Any:
     given = ([expr.target] if expr.target is not None else []) + expr.args
     guards: list[str | None] = []
     for param, arg in zip(one.params, given, strict=True):
-        sure = isinstance(arg, Literal) and len(expr.overloads) == 1
+        sure = isinstance(arg, LiteralExpr) and len(expr.overloads) == 1
         guards.append(None if sure or not one.guarded else _guard(param))
     return _cel.Candidate(one.function, tuple(guards) if any(guards) else None, one.cost)
 
 
-def _guard(param: Type) -> str | None:
+def _guard(param: CelType) -> str | None:
     if param.kind in _GUARDS:
         return param.kind
     if param.kind == "null":
@@ -239,16 +240,14 @@ def _guard(param: Type) -> str | None:
 
 
 def _check_pattern(pattern: str) -> None:
-    from pilothouse.api.cel.libraries.regex import compiled
-
     compiled(pattern)
 
 
 _NODES: dict[type, Callable[[Compiler, Any], Node]] = {
-    Literal: Compiler.literal,
-    Ident: Compiler.ident,
-    Select: Compiler.select,
-    Call: Compiler.call,
+    LiteralExpr: Compiler.literal,
+    IdentExpr: Compiler.ident,
+    SelectExpr: Compiler.select,
+    CallExpr: Compiler.call,
     ListExpr: Compiler.new_list,
     MapExpr: Compiler.new_map,
     StructExpr: Compiler.new_struct,

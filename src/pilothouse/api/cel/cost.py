@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from pilothouse.api.cel.ast import (
     RESULT,
-    Call,
+    CallExpr,
     Comprehension,
     Expr,
-    Ident,
+    IdentExpr,
     ListExpr,
-    Literal,
+    LiteralExpr,
     MapExpr,
-    Select,
+    SelectExpr,
     StructExpr,
 )
 from pilothouse.api.cel.estimates import LIST_COST, known
@@ -25,19 +25,19 @@ from pilothouse.api.cel.sizes import (
     UNKNOWN,
     Entries,
     Estimate,
-    Path,
     Range,
     Sized,
     Sizes,
+    ValuePath,
     fixed,
 )
-from pilothouse.api.cel.types import Type, unwrap
+from pilothouse.api.cel.types import CelType, unwrap
 
 MAP_COST, STRUCT_COST = 30, 40
 
 
 class _Local(NamedTuple):
-    path: Path
+    path: ValuePath
     size: Range | None
     entries: Entries | None
 
@@ -47,20 +47,20 @@ class Estimator:
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self.paths: dict[int, Path] = {}
+        self.paths: dict[int, ValuePath] = {}
         self.known: dict[int, Range] = {}
         self.entries: dict[int, Entries] = {}
         self.locals: dict[str, list[_Local]] = {}
 
     def cost(self, expr: Expr) -> Range:
         """The least and the greatest cost of an expression."""
-        if isinstance(expr, Literal):
+        if isinstance(expr, LiteralExpr):
             return NOTHING
-        if isinstance(expr, Ident):
+        if isinstance(expr, IdentExpr):
             return self.ident(expr)
-        if isinstance(expr, Select):
+        if isinstance(expr, SelectExpr):
             return self.select(expr)
-        if isinstance(expr, Call):
+        if isinstance(expr, CallExpr):
             return self.call(expr)
         if isinstance(expr, ListExpr):
             return self.new_list(expr)
@@ -83,17 +83,17 @@ class Estimator:
         stack = self.locals.get(name)
         return stack[-1] if stack else None
 
-    def ident(self, expr: Ident) -> Range:
+    def ident(self, expr: IdentExpr) -> Range:
         local = self.local(expr.name)
         self.paths[id(expr)] = local.path if local is not None else (expr.name,)
         return fixed(1)
 
-    def path(self, expr: Expr) -> Path:
-        if isinstance(expr, Ident) and (local := self.local(expr.name)) is not None:
+    def path(self, expr: Expr) -> ValuePath:
+        if isinstance(expr, IdentExpr) and (local := self.local(expr.name)) is not None:
             return local.path
         return self.paths.get(id(expr), ())
 
-    def select(self, expr: Select) -> Range:
+    def select(self, expr: SelectExpr) -> Range:
         if expr.qualified is not None:
             return self.ident(expr.qualified)
         out = self.cost(expr.operand)
@@ -119,7 +119,7 @@ class Estimator:
             return found
         if _is_scalar(expr.type):
             return fixed(1)
-        if isinstance(expr, Ident) and (local := self.local(expr.name)) is not None:
+        if isinstance(expr, IdentExpr) and (local := self.local(expr.name)) is not None:
             return local.size
         return None
 
@@ -129,7 +129,7 @@ class Estimator:
 
     def entry_sizes(self, expr: Expr) -> Entries | None:
         found = self.entries.get(id(expr))
-        if found is None and isinstance(expr, Ident) and (local := self.local(expr.name)) is not None:
+        if found is None and isinstance(expr, IdentExpr) and (local := self.local(expr.name)) is not None:
             return local.entries
         return found
 
@@ -137,7 +137,7 @@ class Estimator:
         path = self.path(expr)
         if path and path[0] == RESULT:
             path = ()
-        return Sized(path, expr.type, expr.value if isinstance(expr, Literal) else None, self.size(expr))
+        return Sized(path, expr.type, expr.value if isinstance(expr, LiteralExpr) else None, self.size(expr))
 
     def size_of(self, one: Sized) -> Range:
         """The size of a part of an expression, unbounded when nothing tells it."""
@@ -152,7 +152,7 @@ class Estimator:
 
     # Calls.
 
-    def call(self, expr: Call) -> Range:
+    def call(self, expr: CallExpr) -> Range:
         if expr.function == "dyn":
             out = fixed(1) + self.cost(expr.args[0])
             self.copy_sizes(expr, expr.args[0])
@@ -183,7 +183,7 @@ class Estimator:
         return out + cost
 
     def overload(
-        self, expr: Call, overload: Overload, target: Sized | None, args: list[Sized], costs: list[Range]
+        self, expr: CallExpr, overload: Overload, target: Sized | None, args: list[Sized], costs: list[Range]
     ) -> Estimate:
         """The cost of a call of one signature, its arguments included."""
         total = NOTHING
@@ -243,7 +243,7 @@ class Estimator:
         self.locals[expr.accu].pop()
         times = self.size_or_unknown(expr.over)
         out = out + times * (step + loop)
-        if isinstance(expr.init, Literal):
+        if isinstance(expr.init, LiteralExpr):
             if (size := self.size(expr.init)) is not None:
                 self.known[id(expr)] = size
         else:
@@ -252,7 +252,7 @@ class Estimator:
                 self.entries[id(expr)] = entries
         return out
 
-    def push(self, name: str, path: Path, size: Range | None, entries: Entries | None) -> None:
+    def push(self, name: str, path: ValuePath, size: Range | None, entries: Entries | None) -> None:
         self.locals.setdefault(name, []).append(_Local(path, size, entries))
 
     def push_iteration(self, name: str, over: Expr, role: str) -> None:
@@ -280,7 +280,7 @@ class Estimator:
 
 def _own_size(expr: Expr) -> Range | None:
     """The size that a literal has."""
-    if isinstance(expr, Literal):
+    if isinstance(expr, LiteralExpr):
         return fixed(len(expr.value)) if isinstance(expr.value, str | bytes) else fixed(1)
     if isinstance(expr, ListExpr):
         return fixed(len(expr.items))
@@ -289,7 +289,7 @@ def _own_size(expr: Expr) -> Range | None:
     return None
 
 
-def _is_scalar(type: Type) -> bool:
+def _is_scalar(type: CelType) -> bool:
     inner, _ = unwrap(type)
     return inner.kind in ("bool", "double", "duration", "int", "timestamp", "uint")
 
@@ -298,13 +298,13 @@ def _is_scalar(type: Type) -> bool:
 
 
 def _junction(
-    self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
+    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate:
     return Estimate(Range(costs[0].least, total.most))
 
 
 def _condition(
-    self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
+    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate:
     _, yes, no = expr.args
     entries = self.entry_sizes(yes)
@@ -315,7 +315,7 @@ def _condition(
 
 
 def _addition(
-    self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
+    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate | None:
     if overload.id not in ("add_string", "add_bytes", "add_list"):
         return None
@@ -328,7 +328,7 @@ def _addition(
 
 
 def _comparison(
-    self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
+    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate | None:
     if not (overload.id in ("equals", "not_equals") or overload.id.endswith(("_string", "_bytes"))):
         return None
@@ -365,7 +365,7 @@ def _library_equality(args: list[Sized]) -> Range | None:
 
 
 def _membership(
-    self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
+    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate | None:
     return Estimate(known(args[1]) + total) if overload.id == "in_list" else None
 

@@ -3,7 +3,7 @@
 
 import re
 
-from pilothouse.api.cel.parser import RESERVED
+from pilothouse.api.cel.tokens import RESERVED
 
 _SPECIAL = re.compile(r"__|[-./]|[^a-zA-Z0-9\-./_]")
 _ESCAPED = re.compile(r"__[^_]+__")

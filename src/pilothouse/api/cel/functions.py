@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._cel import size_of
 from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
-from pilothouse.api.cel.types import Type
+from pilothouse.api.cel.types import CelType
 
 Estimating = Callable[[Sizer, Sized | None, list[Sized]], Estimate | None]
 """The estimate of a call's cost, from what is known of the sizes of target and arguments;
@@ -26,8 +26,8 @@ class Overload:
     def __init__(
         self,
         id: str,
-        params: tuple[Type, ...],
-        result: Type,
+        params: tuple[CelType, ...],
+        result: CelType,
         function: Callable[..., Any] | None = None,
         member: bool = False,
         cost: int | Callable[..., int] = 1,
@@ -45,7 +45,7 @@ class Overload:
         self.names = tuple(sorted({name for one in (*params, result) for name in _parameters(one)}))
 
 
-def _parameters(type: Type) -> list[str]:
+def _parameters(type: CelType) -> list[str]:
     if type.kind == "param":
         return [type.name]
     return [name for one in type.params for name in _parameters(one)]

@@ -1,42 +1,10 @@
-"""The limits of the costs of expressions,
-and the sizes that the estimates assume where a schema sets no bound.
-
-Upstream: apiserver pkg/apis/cel, pkg/cel/limits.go, apiextensions validation.go.
-"""
+"""The limits of one expression."""
 
 PER_CALL = 1_000_000
-"""Units that one evaluation may cost."""
-PER_OBJECT = 10_000_000
-"""Units that all rules of one custom resource, or all expressions of one policy, may cost in a request."""
-MATCH_CONDITIONS = 2_500_000
-"""Units that all match conditions of one webhook or policy may cost in a request."""
-AUTHORIZER_CHECK = 350_000
-"""Units of one authorization check."""
-
-RULE_ESTIMATE = 10_000_000
-"""Units that one rule of a definition may cost by its estimate."""
-DEFINITION_ESTIMATE = 100_000_000
-"""Units that all rules of one version of a definition may cost by their estimates."""
-
-MAX_MESSAGE_BYTES = 5 * 1024
-"""Bytes of the text that a messageExpression may give."""
-MAX_REQUEST_BYTES = 3 * 1024 * 1024
-"""Bytes of a request, from which sizes without a limit are estimated."""
-MAX_RESULT = 32 << 20
-"""Characters of a text that a function may make: upstream has no such limit, but its memory has."""
-
+"""Units that one evaluation may cost (apiserver pkg/apis/cel)."""
 MAX_EXPRESSION = 100_000
 """Characters of an expression."""
 MAX_DEPTH = 250
 """Levels that an expression may be nested."""
-
-MAX_DURATION = 32
-MAX_DATETIME = 32
-MIN_DURATION = 3
-DATE = 12
-MIN_DATETIME = 21
-MIN_STRING = 2
-MIN_BOOL = 4
-MIN_NUMBER = 1
-MAX_FORMAT = 64
-MAX_NAME_REGEX = 128
+MAX_RESULT = 32 << 20
+"""Characters of a text that a function may make: upstream has no such limit, but its memory has."""

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from pilothouse.api.cel.ast import (
     RESULT,
     UNUSED,
-    Call,
+    CallExpr,
     Comprehension,
     Expr,
-    Ident,
+    IdentExpr,
     ListExpr,
-    Literal,
+    LiteralExpr,
     MapExpr,
-    Select,
+    SelectExpr,
 )
 
 
@@ -41,7 +41,7 @@ def expand(known: Macros, at: int, name: str, target: Expr | None, args: list[Ex
 
 
 def _name(expr: Expr, message: str) -> str:
-    if not isinstance(expr, Ident):
+    if not isinstance(expr, IdentExpr):
         raise MacroError(expr.at, message)
     if expr.name in (RESULT, "__result__"):
         raise MacroError(expr.at, "iteration variable overwrites accumulator variable")
@@ -51,10 +51,10 @@ def _name(expr: Expr, message: str) -> str:
 def _names(args: list[Expr]) -> tuple[str, str]:
     words = "argument must be a simple name"
     for one in args[:2]:
-        if not isinstance(one, Ident):
+        if not isinstance(one, IdentExpr):
             raise MacroError(one.at, words)
     first, second = args[0], args[1]
-    assert isinstance(first, Ident) and isinstance(second, Ident)
+    assert isinstance(first, IdentExpr) and isinstance(second, IdentExpr)
     if first.name == second.name:
         raise MacroError(second.at, f"duplicate variable name: {first.name}")
     return _name(first, words), _name(second, words)
@@ -66,66 +66,94 @@ def _one_name(args: list[Expr], message: str = "argument must be a simple name")
 
 def _has(at: int, target: Expr | None, args: list[Expr]) -> Expr:
     operand = args[0]
-    if isinstance(operand, Select) and not operand.test:
-        return Select(at, operand.operand, operand.field, test=True)
+    if isinstance(operand, SelectExpr) and not operand.test:
+        return SelectExpr(at, operand.operand, operand.field, test=True)
     raise MacroError(operand.at, "invalid argument to has() macro")
 
 
 def _all(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    result = Ident(at, RESULT)
-    condition = Call(at, "@not_strictly_false", [Ident(at, RESULT)])
-    step = Call(at, "_&&_", [Ident(at, RESULT), test])
+    result = IdentExpr(at, RESULT)
+    condition = CallExpr(at, "@not_strictly_false", [IdentExpr(at, RESULT)])
+    step = CallExpr(at, "_&&_", [IdentExpr(at, RESULT), test])
     return Comprehension(
-        at, "all", over, names, RESULT, Literal(at, True), condition, step, result, test, None
+        at, "all", over, names, RESULT, LiteralExpr(at, True), condition, step, result, test, None
     )
 
 
 def _exists(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    condition = Call(at, "@not_strictly_false", [Call(at, "!_", [Ident(at, RESULT)])])
-    step = Call(at, "_||_", [Ident(at, RESULT), test])
+    condition = CallExpr(at, "@not_strictly_false", [CallExpr(at, "!_", [IdentExpr(at, RESULT)])])
+    step = CallExpr(at, "_||_", [IdentExpr(at, RESULT), test])
     return Comprehension(
-        at, "exists", over, names, RESULT, Literal(at, False), condition, step, Ident(at, RESULT), test, None
+        at,
+        "exists",
+        over,
+        names,
+        RESULT,
+        LiteralExpr(at, False),
+        condition,
+        step,
+        IdentExpr(at, RESULT),
+        test,
+        None,
     )
 
 
 def _one(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    more = Call(at, "_+_", [Ident(at, RESULT), Literal(at, 1)])
-    step = Call(at, "_?_:_", [test, more, Ident(at, RESULT)])
-    result = Call(at, "_==_", [Ident(at, RESULT), Literal(at, 1)])
+    more = CallExpr(at, "_+_", [IdentExpr(at, RESULT), LiteralExpr(at, 1)])
+    step = CallExpr(at, "_?_:_", [test, more, IdentExpr(at, RESULT)])
+    result = CallExpr(at, "_==_", [IdentExpr(at, RESULT), LiteralExpr(at, 1)])
     return Comprehension(
-        at, "one", over, names, RESULT, Literal(at, 0), Literal(at, True), step, result, test, None
+        at, "one", over, names, RESULT, LiteralExpr(at, 0), LiteralExpr(at, True), step, result, test, None
     )
 
 
 def _list(at: int, over: Expr, names: tuple[str, str | None], test: Expr | None, value: Expr) -> Expr:
-    step: Expr = Call(at, "_+_", [Ident(at, RESULT), ListExpr(at, [value])])
+    step: Expr = CallExpr(at, "_+_", [IdentExpr(at, RESULT), ListExpr(at, [value])])
     if test is not None:
-        step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
-    init, result = ListExpr(at, []), Ident(at, RESULT)
-    return Comprehension(at, "list", over, names, RESULT, init, Literal(at, True), step, result, test, value)
+        step = CallExpr(at, "_?_:_", [test, step, IdentExpr(at, RESULT)])
+    init, result = ListExpr(at, []), IdentExpr(at, RESULT)
+    return Comprehension(
+        at, "list", over, names, RESULT, init, LiteralExpr(at, True), step, result, test, value
+    )
 
 
 def _to_map(at: int, macro: str, over: Expr, names: tuple[str, str], test: Expr | None, value: Expr) -> Expr:
-    args = [Ident(at, RESULT), value] if macro == "entry" else [Ident(at, RESULT), Ident(at, names[0]), value]
-    step: Expr = Call(at, "cel.@mapInsert", args)
+    args = (
+        [IdentExpr(at, RESULT), value]
+        if macro == "entry"
+        else [IdentExpr(at, RESULT), IdentExpr(at, names[0]), value]
+    )
+    step: Expr = CallExpr(at, "cel.@mapInsert", args)
     if test is not None:
-        step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
-    init, result = MapExpr(at, []), Ident(at, RESULT)
-    return Comprehension(at, macro, over, names, RESULT, init, Literal(at, True), step, result, test, value)
+        step = CallExpr(at, "_?_:_", [test, step, IdentExpr(at, RESULT)])
+    init, result = MapExpr(at, []), IdentExpr(at, RESULT)
+    return Comprehension(
+        at, macro, over, names, RESULT, init, LiteralExpr(at, True), step, result, test, value
+    )
 
 
 def _let(at: int, name: str, init: Expr, body: Expr) -> Expr:
     """`body` with a name for the value of `init`."""
-    step = Ident(at, name)
+    step = IdentExpr(at, name)
     return Comprehension(
-        at, "bind", ListExpr(at, []), (UNUSED, None), name, init, Literal(at, False), step, body, None, None
+        at,
+        "bind",
+        ListExpr(at, []),
+        (UNUSED, None),
+        name,
+        init,
+        LiteralExpr(at, False),
+        step,
+        body,
+        None,
+        None,
     )
 
 
 def _bind(at: int, target: Expr | None, args: list[Expr]) -> Expr | None:
-    if not isinstance(target, Ident) or target.name != "cel":
+    if not isinstance(target, IdentExpr) or target.name != "cel":
         return None
-    if not isinstance(args[0], Ident):
+    if not isinstance(args[0], IdentExpr):
         raise MacroError(args[0].at, "cel.bind() variable names must be simple identifiers")
     return _let(at, args[0].name, args[1], args[2])
 
@@ -135,24 +163,26 @@ def _optional_map(flat: bool) -> Expander:
 
     def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
         assert target is not None
-        if not isinstance(args[0], Ident):
+        if not isinstance(args[0], IdentExpr):
             raise MacroError(args[0].at, f"{macro}() variable name must be a simple identifier")
-        inner = _let(at, args[0].name, Call(at, "value", [], target), args[1])
-        some = inner if flat else Call(at, "optional.of", [inner])
-        return Call(at, "_?_:_", [Call(at, "hasValue", [], target), some, Call(at, "optional.none", [])])
+        inner = _let(at, args[0].name, CallExpr(at, "value", [], target), args[1])
+        some = inner if flat else CallExpr(at, "optional.of", [inner])
+        return CallExpr(
+            at, "_?_:_", [CallExpr(at, "hasValue", [], target), some, CallExpr(at, "optional.none", [])]
+        )
 
     return expander
 
 
 def _sort_by(at: int, target: Expr | None, args: list[Expr]) -> Expr:
     name = "@__sortBy_input__"
-    if not isinstance(target, ListExpr | Select | Ident | Comprehension | Call):
+    if not isinstance(target, ListExpr | SelectExpr | IdentExpr | Comprehension | CallExpr):
         where = target.at if target is not None else at
         words = "sortBy can only be applied to a list, identifier, comprehension, call or select expression"
         raise MacroError(where, words)
     names = _one_name(args, "argument is not an identifier")
-    keys = _list(at, Ident(at, name), names, None, args[1])
-    return _let(at, name, target, Call(at, "@sortByAssociatedKeys", [keys], Ident(at, name)))
+    keys = _list(at, IdentExpr(at, name), names, None, args[1])
+    return _let(at, name, target, CallExpr(at, "@sortByAssociatedKeys", [keys], IdentExpr(at, name)))
 
 
 def _quantifier(build: Callable[[int, Expr, tuple[str, str | None], Expr], Expr], names: int) -> Expander:

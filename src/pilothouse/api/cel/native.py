@@ -1,7 +1,6 @@
-"""The values of expressions as JSON data (cel-go ConvertToNative, apiserver pkg/cel/mutation)."""
+"""The values of expressions as JSON data (cel-go ConvertToNative)."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 from pilothouse._cel import (
@@ -21,19 +20,19 @@ from pilothouse._cel import (
 from pilothouse.api.cel.libraries.times import show_duration, show_timestamp
 
 
-def native(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON data, which it may share; EvaluationError for what JSON has nothing for."""
     if isinstance(value, Struct):
-        return {name: native(member) for name, member in value.fields.items()}
+        return {name: as_json(member) for name, member in value.fields.items()}
     if isinstance(value, (MapView, ListView)):
         return unwrapped(value)
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise EvaluationError(f'map key "{key}" is not string')
-        return {name: native(member) for name, member in value.items()}
+        return {name: as_json(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [native(item) for item in value]
+        return [as_json(item) for item in value]
     if isinstance(value, UInt):
         return int(value)
     if isinstance(value, bytes):
@@ -45,22 +44,3 @@ def native(value: Any) -> Any:
     if isinstance(value, (Lookup, Opaque, Optional, TypeValue)):
         raise EvaluationError(f"unsupported native conversion of {type(value).__name__}")
     return value
-
-
-def misnamed(value: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """The faults in the names of objects that an expression has made: a name is the path to the object."""
-    if isinstance(value, Struct):
-        wanted = ".".join(path)
-        if value.type_name != wanted:
-            yield (
-                f'unexpected type name "{value.type_name}", expected "{wanted}", which matches field name'
-                " path from root Object type"
-            )
-        for name, member in value.fields.items():
-            yield from misnamed(member, (*path, name))
-    elif isinstance(value, list):
-        for item in value:
-            yield from misnamed(item, path)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from misnamed(item, path)

@@ -6,26 +6,20 @@ from typing import Any
 from pilothouse._cel import UInt
 from pilothouse.api.cel import macros
 from pilothouse.api.cel.ast import (
-    Call,
-    Entry,
+    CallExpr,
     Expr,
-    Ident,
+    IdentExpr,
     ListExpr,
-    Literal,
+    LiteralExpr,
+    MapEntry,
     MapExpr,
-    Select,
+    SelectExpr,
     StructExpr,
 )
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.limits import MAX_DEPTH, MAX_EXPRESSION
-from pilothouse.api.cel.tokens import EOF, Token, tokens, unquote, unquote_bytes
+from pilothouse.api.cel.tokens import EOF, RESERVED, Token, tokens, unquote, unquote_bytes
 
-RESERVED = frozenset(
-    (
-        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let",
-        "loop", "package", "namespace", "null", "return", "true", "var", "void", "while",
-    )
-)  # fmt: skip
 _NAMES = (
     "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "']'", "'{'", "'}'", "'('",
     "')'", "'.'", "','", "'-'", "'!'", "'?'", "':'", "'+'", "'*'", "'/'", "'%'", "'true'", "'false'",
@@ -152,7 +146,7 @@ class _Parser:
         if operator := self.accept("?"):
             yes = self.either()
             if self.colon() is not None:
-                out = Call(operator.at, "_?_:_", [out, yes, self.expr()])
+                out = CallExpr(operator.at, "_?_:_", [out, yes, self.expr()])
         self.depth -= 1
         return out
 
@@ -163,7 +157,7 @@ class _Parser:
         at, terms = self.token.at, [first]
         while self.accept("||"):
             terms.append(self.both())
-        return Call(at, "_||_", terms)
+        return CallExpr(at, "_||_", terms)
 
     def both(self) -> Expr:
         first = self.chain()
@@ -172,7 +166,7 @@ class _Parser:
         at, terms = self.token.at, [first]
         while self.accept("&&"):
             terms.append(self.chain())
-        return Call(at, "_&&_", terms)
+        return CallExpr(at, "_&&_", terms)
 
     def chain(self, rank: int = 1) -> Expr:
         """Operands with operators of this or a stronger rank between them,
@@ -183,7 +177,7 @@ class _Parser:
             at = self.take().at
             self.enter()
             levels += 1
-            out = Call(at, found[1], [out, self.chain(found[0] + 1)])
+            out = CallExpr(at, found[1], [out, self.chain(found[0] + 1)])
         self.depth -= levels
         return out
 
@@ -197,7 +191,7 @@ class _Parser:
                 self.take()
                 times += 1
             out = self.member()
-            return Call(at, "!_" if kind == "!" else "-_", [out]) if times % 2 else out
+            return CallExpr(at, "!_" if kind == "!" else "-_", [out]) if times % 2 else out
         return self.member()
 
     def member(self) -> Expr:
@@ -217,7 +211,7 @@ class _Parser:
         if token.kind == "ESC_IDENTIFIER":
             self.take()
             self.issues.add(dot.at, "unsupported syntax: '`'")
-            return Literal(token.at, None)
+            return LiteralExpr(token.at, None)
         if token.kind != "IDENTIFIER":
             if token.kind in ("true", "false", "null"):
                 self.syntax(f"mismatched input '{token.text}' expecting IDENTIFIER")
@@ -228,20 +222,20 @@ class _Parser:
                 shown = "" if token.kind == EOF else token.text
                 self.syntax(f"no viable alternative at input '.{shown}'")
                 self.skip()
-            return Literal(dot.at, None)
+            return LiteralExpr(dot.at, None)
         self.take()
         if optional:
-            return Call(dot.at, "_?._", [operand, Literal(token.at, token.text)])
+            return CallExpr(dot.at, "_?._", [operand, LiteralExpr(token.at, token.text)])
         if opened := self.accept("("):
             return self.call(opened.at, token.text, operand)
-        return Select(dot.at, operand, token.text)
+        return SelectExpr(dot.at, operand, token.text)
 
     def index(self, operand: Expr) -> Expr:
         bracket = self.take()
         function = "_[?_]" if self.accept("?") else "_[_]"
         key = self.expr()
         self.expect("]", insert=True)
-        return Call(bracket.at, function, [operand, key])
+        return CallExpr(bracket.at, function, [operand, key])
 
     def call(self, at: int, function: str, target: Expr | None) -> Expr:
         args: list[Expr] = []
@@ -254,15 +248,15 @@ class _Parser:
             expanded = macros.expand(self.macros, at, function, target, args)
         except macros.MacroError as err:
             self.issues.add(err.at, str(err))
-            return Literal(at, None)
-        return expanded if expanded is not None else Call(at, function, args, target)
+            return LiteralExpr(at, None)
+        return expanded if expanded is not None else CallExpr(at, function, args, target)
 
     def primary(self) -> Expr:
         token = self.token
         if token.kind not in _START or token.kind == "!":
             if not self.unexpected(_START):
                 self.skip()
-                return Literal(token.at, None)
+                return LiteralExpr(token.at, None)
             return self.unary()
         if token.kind == "(":
             self.take()
@@ -283,7 +277,7 @@ class _Parser:
         if dot and self.token.kind != "IDENTIFIER":
             shown = "" if self.token.kind == EOF else self.token.text
             self.syntax(f"no viable alternative at input '.{shown}'")
-            return Literal(dot.at, None)
+            return LiteralExpr(dot.at, None)
         token = self.take()
         prefix = "." if dot else ""
         if end := self.struct_name():
@@ -295,10 +289,10 @@ class _Parser:
             self.issues.add((dot or token).at, f"reserved identifier: {token.text}")
             if opened:
                 self.call(opened.at, "", None)
-            return Literal(token.at, None)
+            return LiteralExpr(token.at, None)
         if opened:
             return self.call(opened.at, prefix + token.text, None)
-        return Ident(token.at, prefix + token.text)
+        return IdentExpr(token.at, prefix + token.text)
 
     def struct_name(self) -> int:
         """The place of the brace of `.b.C{` that may come here, 0 when none does."""
@@ -309,7 +303,7 @@ class _Parser:
 
     def new_struct(self, name: str) -> Expr:
         brace = self.take()
-        entries: list[Entry] = []
+        entries: list[MapEntry] = []
         expected = frozenset(("}", ",", "?", "IDENTIFIER", "ESC_IDENTIFIER"))
         while self.token.kind not in ("}", EOF):
             if self.token.kind == "," and self.accept(","):
@@ -327,7 +321,7 @@ class _Parser:
             if colon is None:
                 self.accept("}")
                 return StructExpr(brace.at, name, entries)
-            entries.append(Entry(colon.at, key.text, self.expr(), optional))
+            entries.append(MapEntry(colon.at, key.text, self.expr(), optional))
             if not self.accept(","):
                 break
         self.close("}")
@@ -350,7 +344,7 @@ class _Parser:
 
     def new_map(self) -> Expr:
         brace = self.take()
-        entries: list[Entry] = []
+        entries: list[MapEntry] = []
         begins = self.token.kind in _START or self.token.kind in ("}", ",", "?")
         if not begins and not self.unexpected(_START | {"}", ",", "?"}):
             self.skip()
@@ -364,7 +358,7 @@ class _Parser:
             if colon is None:
                 self.accept("}")
                 return MapExpr(brace.at, entries)
-            entries.append(Entry(colon.at, key, self.expr(), optional))
+            entries.append(MapEntry(colon.at, key, self.expr(), optional))
             if not self.accept(","):
                 break
         self.close("}")
@@ -380,12 +374,12 @@ class _Parser:
         at = sign.at if sign else token.at
         text = ("-" if sign else "") + token.text
         try:
-            return Literal(at, _value(token.kind, text))
+            return LiteralExpr(at, _value(token.kind, text))
         except OverflowError as err:
             self.issues.add(at, f"invalid {err} literal")
         except ValueError as err:
             self.issues.add(at, str(err))
-        return Literal(at, None)
+        return LiteralExpr(at, None)
 
 
 def _value(kind: str, text: str) -> Any:

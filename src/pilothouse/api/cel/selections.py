@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilothouse.api.cel.ast import Call, Expr, Ident, Select
+from pilothouse.api.cel.ast import CallExpr, Expr, IdentExpr, SelectExpr
 from pilothouse.api.cel.escaping import unescape
 
 
@@ -17,17 +17,17 @@ def unescape_members(expr: Expr) -> None:
 def selects(expr: Expr, variable: str, member: str) -> bool:
     """Whether an expression reads this member of a variable somewhere."""
     return any(
-        one.field == member and isinstance(one.operand, Ident) and one.operand.name == variable
+        one.field == member and isinstance(one.operand, IdentExpr) and one.operand.name == variable
         for one in _selections(expr)
     )
 
 
-def _selections(expr: Expr) -> Iterator[Select]:
+def _selections(expr: Expr) -> Iterator[SelectExpr]:
     stack = [expr]
     while stack:
         one = stack.pop()
-        if isinstance(one, Select):
+        if isinstance(one, SelectExpr):
             yield one
-        elif isinstance(one, Call) and one.select is not None:
+        elif isinstance(one, CallExpr) and one.select is not None:
             yield one.select
         stack.extend(one.children())

@@ -5,12 +5,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from pilothouse.api.cel.types import Type
+from pilothouse.api.cel.types import CelType
 
 MOST = (1 << 64) - 1
 """Stands for no bound."""
 
-Path = tuple[str, ...]
+ValuePath = tuple[str, ...]
 
 
 class Range(NamedTuple):
@@ -45,7 +45,7 @@ def fixed(size: int) -> Range:
 
 UNKNOWN = Range(0, MOST)
 NOTHING = fixed(0)
-Sizes = Callable[[Path], Range | None]
+Sizes = Callable[[ValuePath], Range | None]
 """The size of what stands at a path, which begins with a variable; None where nothing is known."""
 
 
@@ -67,8 +67,8 @@ class Sized(NamedTuple):
     its value if it is a literal, its size if the expression tells it.
     """
 
-    path: Path
-    type: Type
+    path: ValuePath
+    type: CelType
     literal: Any
     size: Range | None
 

@@ -46,6 +46,13 @@ _BROKEN = re.compile(
     rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
 )
 KEYWORDS = frozenset(("in", "true", "false", "null"))
+RESERVED = frozenset(
+    (
+        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let",
+        "loop", "package", "namespace", "null", "return", "true", "var", "void", "while",
+    )
+)  # fmt: skip
+"""The identifiers that no variable can have as its name."""
 _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'",
     '"': '"', "`": "`", "?": "?",

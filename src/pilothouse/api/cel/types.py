@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
-class Type:
+class CelType:
     """A type: `kind` tells the sort, `params` are the types it is made of.
 
     fields: of a struct, by the names that expressions use;
@@ -13,11 +13,11 @@ class Type:
 
     __slots__ = ("fields", "kind", "name", "open", "params", "text")
 
-    def __init__(self, kind: str, name: str = "", params: tuple["Type", ...] = ()) -> None:
+    def __init__(self, kind: str, name: str = "", params: tuple["CelType", ...] = ()) -> None:
         self.kind = kind
         self.name = name or kind
         self.params = params
-        self.fields: Mapping[str, Field] | None = None
+        self.fields: Mapping[str, StructField] | None = None
         self.open: bool = kind == "param" or any(one.open for one in params)
         self.text = self._text()
 
@@ -54,64 +54,64 @@ _DECLARED = {
 }
 
 
-class Field(NamedTuple):
+class StructField(NamedTuple):
     """A field of a struct: its type, and the member of the object that it stands for."""
 
-    type: Type
+    type: CelType
     key: str
 
 
-BOOL, INT, UINT, DOUBLE = Type("bool"), Type("int"), Type("uint"), Type("double")
-STRING, BYTES, NULL = Type("string"), Type("bytes"), Type("null")
-TIMESTAMP, DURATION = Type("timestamp"), Type("duration")
-DYN, ANY, ERROR, TYPE = Type("dyn"), Type("any"), Type("error", "!error!"), Type("type")
+BOOL, INT, UINT, DOUBLE = CelType("bool"), CelType("int"), CelType("uint"), CelType("double")
+STRING, BYTES, NULL = CelType("string"), CelType("bytes"), CelType("null")
+TIMESTAMP, DURATION = CelType("timestamp"), CelType("duration")
+DYN, ANY, ERROR, TYPE = CelType("dyn"), CelType("any"), CelType("error", "!error!"), CelType("type")
 
 _SCALARS = frozenset(("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "any"))
 _NULLABLE = frozenset(("opaque", "struct", "any", "duration", "timestamp", "null"))
 
 
-def list_of(items: Type) -> Type:
-    return Type("list", params=(items,))
+def list_of(items: CelType) -> CelType:
+    return CelType("list", params=(items,))
 
 
-def map_of(keys: Type, values: Type) -> Type:
-    return Type("map", params=(keys, values))
+def map_of(keys: CelType, values: CelType) -> CelType:
+    return CelType("map", params=(keys, values))
 
 
-def param(name: str) -> Type:
+def param(name: str) -> CelType:
     """A type parameter of a function, or a type that is not known yet."""
-    return Type("param", name)
+    return CelType("param", name)
 
 
-def opaque(name: str, *params: Type) -> Type:
+def opaque(name: str, *params: CelType) -> CelType:
     """A type of a library that is known by its name."""
-    return Type("opaque", name, params)
+    return CelType("opaque", name, params)
 
 
-def optional(value: Type) -> Type:
+def optional_of(value: CelType) -> CelType:
     return opaque("optional_type", value)
 
 
-def type_of(type: Type) -> Type:
+def type_of(type: CelType) -> CelType:
     """The type of a type."""
-    return Type("type", params=(type,))
+    return CelType("type", params=(type,))
 
 
-def struct(name: str, fields: Mapping[str, Field] | None) -> Type:
+def struct(name: str, fields: Mapping[str, StructField] | None) -> CelType:
     """An object type; without `fields` it has whatever fields are asked for."""
-    out = Type("struct", name)
+    out = CelType("struct", name)
     out.fields = fields
     return out
 
 
-def unwrap(type: Type) -> tuple[Type, bool]:
+def unwrap(type: CelType) -> tuple[CelType, bool]:
     """The type inside an optional one, and whether it was one."""
     if type.kind == "opaque" and type.name == "optional_type":
         return type.params[0], True
     return type, False
 
 
-def same(left: Type, right: Type) -> bool:
+def same(left: CelType, right: CelType) -> bool:
     return left is right or (left.kind == right.kind and left.text == right.text)
 
 
@@ -121,15 +121,15 @@ class Substitutions:
     __slots__ = ("bound",)
 
     def __init__(self) -> None:
-        self.bound: dict[str, Type] = {}
+        self.bound: dict[str, CelType] = {}
 
-    def assignable(self, source: Type, target: Type) -> bool:
+    def assignable(self, source: CelType, target: CelType) -> bool:
         """Whether one type is assignable to the other; what parameters stand for is kept if so."""
         if not source.open and not target.open:
             return _fits(self.bound, source, target)
         return self.all_assignable((source,), (target,))
 
-    def all_assignable(self, sources: Iterable[Type], targets: Iterable[Type]) -> bool:
+    def all_assignable(self, sources: Iterable[CelType], targets: Iterable[CelType]) -> bool:
         """The same for lists of one length."""
         bound = dict(self.bound)
         for source, target in zip(sources, targets, strict=True):
@@ -138,7 +138,7 @@ class Substitutions:
         self.bound = bound
         return True
 
-    def substitute(self, type: Type, dynamic: bool = False) -> Type:
+    def substitute(self, type: CelType, dynamic: bool = False) -> CelType:
         """The type with its parameters replaced; with `dynamic`, unknown ones by dyn."""
         if not type.open:
             return type
@@ -147,10 +147,10 @@ class Substitutions:
             if found is not None:
                 return self.substitute(found, dynamic)
             return DYN if dynamic else type
-        return Type(type.kind, type.name, tuple(self.substitute(one, dynamic) for one in type.params))
+        return CelType(type.kind, type.name, tuple(self.substitute(one, dynamic) for one in type.params))
 
 
-def _fits(bound: dict[str, Type], source: Type, target: Type) -> bool:
+def _fits(bound: dict[str, CelType], source: CelType, target: CelType) -> bool:
     """cel-go internalIsAssignable."""
     if target.kind == "param":
         valid, known = _stands_for(bound, source, target)
@@ -173,7 +173,7 @@ def _fits(bound: dict[str, Type], source: Type, target: Type) -> bool:
     return all(_fits(bound, one, other) for one, other in zip(source.params, target.params, strict=True))
 
 
-def _stands_for(bound: dict[str, Type], type: Type, parameter: Type) -> tuple[bool, bool]:
+def _stands_for(bound: dict[str, CelType], type: CelType, parameter: CelType) -> tuple[bool, bool]:
     """Whether the parameter can stand for the type, and whether it stood for one before."""
     if same(type, parameter):
         return True, True
@@ -193,7 +193,7 @@ def _stands_for(bound: dict[str, Type], type: Type, parameter: Type) -> tuple[bo
     return False, False
 
 
-def _not_within(bound: dict[str, Type], parameter: Type, type: Type) -> bool:
+def _not_within(bound: dict[str, CelType], parameter: CelType, type: CelType) -> bool:
     if same(parameter, type):
         return False
     if type.kind == "param":
@@ -202,12 +202,12 @@ def _not_within(bound: dict[str, Type], parameter: Type, type: Type) -> bool:
     return all(_not_within(bound, parameter, one) for one in type.params)
 
 
-def most_general(left: Type, right: Type) -> Type:
+def most_general(left: CelType, right: CelType) -> CelType:
     """The more general of two types that are assignable to each other."""
     return left if _is_no_narrower(left, right) else right
 
 
-def _is_no_narrower(left: Type, right: Type) -> bool:
+def _is_no_narrower(left: CelType, right: CelType) -> bool:
     if left.kind in ("dyn", "any", "param"):
         return True
     if right.kind in ("dyn", "any", "param") or left.kind != right.kind:

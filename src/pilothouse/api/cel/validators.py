@@ -1,12 +1,12 @@
 """The checks of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
 
 from pilothouse._cel import EvaluationError
-from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr
+from pilothouse.api.cel.ast import CallExpr, Comprehension, Expr, ListExpr, LiteralExpr, MapExpr
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.libraries.format_string import WRONG, walk
 from pilothouse.api.cel.libraries.regex import compiled
 from pilothouse.api.cel.libraries.standard import to_duration, to_timestamp
-from pilothouse.api.cel.types import Type, same, unwrap
+from pilothouse.api.cel.types import CelType, same, unwrap
 
 _RUNTIME_NAMES = {
     "timestamp": "google.protobuf.Timestamp",
@@ -32,17 +32,17 @@ _TAKEN = {
 
 def validate(expr: Expr, issues: Issues) -> None:
     """Report literals that have no meaning: durations, times, patterns, formats, lists of mixed types."""
-    calls = [one for one in _all(expr) if isinstance(one, Call)]
+    calls = [one for one in _all(expr) if isinstance(one, CallExpr)]
     for name, check in (("duration", _duration), ("timestamp", _timestamp), ("matches", _pattern)):
         for one in calls:
-            if one.function == name and one.args and isinstance(one.args[0], Literal):
+            if one.function == name and one.args and isinstance(one.args[0], LiteralExpr):
                 try:
                     check(one.args[0])
                 except EvaluationError:
                     issues.add(one.args[0].at, f"invalid {name} argument")
     _homogeneous(expr, issues, exempt=False)
     for one in calls:
-        target = one.target.value if isinstance(one.target, Literal) else None
+        target = one.target.value if isinstance(one.target, LiteralExpr) else None
         if one.function != "format" or not isinstance(target, str) or len(one.args) != 1:
             continue
         if isinstance(one.args[0], ListExpr):
@@ -58,35 +58,35 @@ def _all(expr: Expr) -> list[Expr]:
     return out
 
 
-def _duration(literal: Literal) -> None:
+def _duration(literal: LiteralExpr) -> None:
     if isinstance(literal.value, str | int):
         to_duration(literal.value)
 
 
-def _timestamp(literal: Literal) -> None:
+def _timestamp(literal: LiteralExpr) -> None:
     if isinstance(literal.value, str | int):
         to_timestamp(literal.value)
 
 
-def _pattern(literal: Literal) -> None:
+def _pattern(literal: LiteralExpr) -> None:
     if isinstance(literal.value, str):
         compiled(literal.value)
 
 
 def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:
     """Report the literals whose items have different types, but for those that are put into a format."""
-    if isinstance(expr, Call) and expr.function == "format":
+    if isinstance(expr, CallExpr) and expr.function == "format":
         exempt = True
     if not exempt and isinstance(expr, ListExpr):
-        common: Type | None = None
+        common: CelType | None = None
         for i, one in enumerate(expr.items):
             before = len(issues.found)
             common = _joined(one, common, i in expr.optional, issues)
             if len(issues.found) > before:
                 break
     elif not exempt and isinstance(expr, MapExpr):
-        keys: Type | None = None
-        values: Type | None = None
+        keys: CelType | None = None
+        values: CelType | None = None
         for entry in expr.entries:
             keys = _joined(entry.key, keys, False, issues)
             values = _joined(entry.value, values, entry.optional, issues)
@@ -98,14 +98,14 @@ def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:
         _homogeneous(one, issues, exempt)
 
 
-def _joined(expr: Expr, common: Type | None, is_optional: bool, issues: Issues) -> Type:
+def _joined(expr: Expr, common: CelType | None, is_optional: bool, issues: Issues) -> CelType:
     found = unwrap(expr.type)[0] if is_optional else expr.type
     if common is not None and not same(common, found):
         issues.add(expr.at, f"expected type '{common}' but found '{found}'")
     return found if common is None else common
 
 
-def _format(call: Call, text: str, items: list[Expr], issues: Issues) -> None:
+def _format(call: CallExpr, text: str, items: list[Expr], issues: Issues) -> None:
     where = call.at
 
     def clause(index: int, letter: str, precision: int) -> str:

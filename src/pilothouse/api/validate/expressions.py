@@ -1,14 +1,24 @@
 """Whether the CEL expressions of policies,
 webhooks and device selectors compile to what is wanted of them."""
 
-from pilothouse.api.cel import admission, devices
-from pilothouse.api.cel.environment import CompileError, Environment, ProgramError, ResultError
-from pilothouse.api.cel.types import ANY, BOOL, NULL, STRING, Type, list_of
+from pilothouse.api.cel import (
+    ANY,
+    BOOL,
+    NULL,
+    STRING,
+    CelType,
+    CompileError,
+    Environment,
+    ProgramError,
+    ResultError,
+    list_of,
+)
+from pilothouse.api.expressions import admission, devices, mutations
 from pilothouse.api.values.fields import Errors, Object
 
 _MUTATIONS = {
-    "ApplyConfiguration": admission.APPLY_CONFIGURATION,
-    "JSONPatch": list_of(admission.JSON_PATCH_OPERATION),
+    "ApplyConfiguration": mutations.APPLY_CONFIGURATION,
+    "JSONPatch": list_of(mutations.JSON_PATCH_OPERATION),
 }
 
 
@@ -57,7 +67,7 @@ class Expressions:
         )
 
 
-def _check(environment: Environment, text: str, path: str, errs: Errors, *results: Type) -> Type | None:
+def _check(environment: Environment, text: str, path: str, errs: Errors, *results: CelType) -> CelType | None:
     """The type that an expression gives, None when it was refused."""
     try:
         return environment.compile(text, *results).type
@@ -70,7 +80,7 @@ def _check(environment: Environment, text: str, path: str, errs: Errors, *result
     return None
 
 
-def _wanted(results: tuple[Type, ...]) -> str:
+def _wanted(results: tuple[CelType, ...]) -> str:
     if len(results) == 1:
         return results[0].declared_name
     return f"one of [{' '.join(one.declared_name for one in results)}]"

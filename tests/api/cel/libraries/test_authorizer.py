@@ -2,33 +2,39 @@
 
 import pytest
 
-from pilothouse.api.cel.environment import Environment, EvaluationError
-from pilothouse.api.cel.libraries.authorizer import AUTHORIZER, Authorizer, Decision, Question
+from pilothouse.api.cel import (
+    AUTHORIZER,
+    AuthorizerCheck,
+    CheckDecision,
+    CheckQuestion,
+    Environment,
+    EvaluationError,
+)
 
 KNOWN = Environment({"authorizer": AUTHORIZER})
-YES = Decision(True, "because")
+YES = CheckDecision(True, "because")
 
 
-def ask(text: str, decision: Decision = YES) -> tuple[object, list[Question]]:
-    asked: list[Question] = []
+def ask(text: str, decision: CheckDecision = YES) -> tuple[object, list[CheckQuestion]]:
+    asked: list[CheckQuestion] = []
 
-    def decide(question: Question) -> Decision:
+    def decide(question: CheckQuestion) -> CheckDecision:
         asked.append(question)
         return decision
 
-    return KNOWN.compile(text).evaluate({"authorizer": Authorizer(decide)}), asked
+    return KNOWN.compile(text).evaluate({"authorizer": AuthorizerCheck(decide)}), asked
 
 
 def test_paths_and_resources() -> None:
     assert ask("authorizer.path('/healthz').check('get').allowed()") == (
         True,
-        [Question("get", path="/healthz")],
+        [CheckQuestion("get", path="/healthz")],
     )
     text = (
         "authorizer.group('apps').resource('deployments').subresource('scale').namespace('ns').name('web')"
         ".fieldSelector('a=b').labelSelector('c').check('update').reason()"
     )
-    question = Question(
+    question = CheckQuestion(
         "update", group="apps", resource="deployments", subresource="scale", namespace="ns", name="web",
         field_selector="a=b", label_selector="c",
     )  # fmt: skip
@@ -37,10 +43,10 @@ def test_paths_and_resources() -> None:
 
 def test_service_accounts() -> None:
     text = "authorizer.serviceAccount('ns', 'default').group('').resource('pods').check('get')"
-    found, asked = ask(text + ".errored()", Decision(False, "", "cannot tell"))
+    found, asked = ask(text + ".errored()", CheckDecision(False, "", "cannot tell"))
     assert found is True and asked[0].service_account == ("ns", "default")
-    assert ask(text + ".error()", Decision(False, "", "cannot tell"))[0] == "cannot tell"
-    assert ask(text + ".allowed()", Decision(False))[0] is False
+    assert ask(text + ".error()", CheckDecision(False, "", "cannot tell"))[0] == "cannot tell"
+    assert ask(text + ".allowed()", CheckDecision(False))[0] is False
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.cel.environment import Environment, EvaluationError
-from pilothouse.api.cel.types import DYN
+from pilothouse.api.cel import DYN, Environment, EvaluationError
 
 KNOWN = Environment({"x": DYN}, validated=False)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilothouse.api.cel.environment import Environment, EvaluationError, ProgramError
+from pilothouse.api.cel import Environment, EvaluationError, ProgramError
 
 KNOWN = Environment({})
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilothouse.api.cel.environment import ENCODERS, JSON_PATCH, Environment, EvaluationError
+from pilothouse.api.cel import ENCODERS, JSON_PATCH, Environment, EvaluationError
 
 KNOWN = Environment({}, extra=[ENCODERS, JSON_PATCH])
 

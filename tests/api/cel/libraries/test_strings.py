@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.cel.environment import Environment, EvaluationError
-from pilothouse.api.cel.types import STRING
+from pilothouse.api.cel import STRING, Environment, EvaluationError
 
 KNOWN = Environment({"s": STRING})
 
@@ -72,6 +71,7 @@ def test_values(text: str, wanted: Any) -> None:
         ("s.substring(3, 2)", "invalid substring range. start: 3, end: 2"),
         ("s.indexOf('l', -1)", "index out of range: -1"),
         ("[dyn(1)].join()", "join: invalid input: 1"),
+        ("[dyn(1.5)].join()", "join: invalid input: 1.5"),
         ("s.matches(s + '[')", "error parsing regexp: missing closing ]: `[`"),
         ("s.find(s + '(')", "Illegal regex: error parsing regexp: missing closing ): `héllo(`"),
         ("(s + '%d').format([dyn('a')])",

@@ -1,6 +1,6 @@
 """Authorization checks (Kubernetes' pkg/cel/library/authz.go).
 
-Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`,
+Who asks and who decides is handed in: the variable `authorizer` is an `AuthorizerCheck`,
 `authorizer.requestResource` a `ResourceCheck`.
 """
 
@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import Functions, Overload, units
-from pilothouse.api.cel.limits import AUTHORIZER_CHECK
-from pilothouse.api.cel.types import BOOL, STRING, Type, struct
-from pilothouse.api.values import names
+from pilothouse.api.cel.host import names
+from pilothouse.api.cel.types import BOOL, STRING, CelType, struct
 
 _PACKAGE = "kubernetes.authorization."
 AUTHORIZER = struct(_PACKAGE + "Authorizer", {})
@@ -21,9 +20,11 @@ PATH_CHECK = struct(_PACKAGE + "PathCheck", {})
 GROUP_CHECK = struct(_PACKAGE + "GroupCheck", {})
 RESOURCE_CHECK = struct(_PACKAGE + "ResourceCheck", {})
 DECISION = struct(_PACKAGE + "Decision", {})
+_CHECK_COST = 350_000
+"""Units of one authorization check."""
 
 
-class Decision(NamedTuple):
+class CheckDecision(NamedTuple):
     """A decision of the authorizer. error: why nothing could be decided, "" if something was."""
 
     allowed: bool
@@ -32,7 +33,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CheckQuestion:
     """The question for the authorizer: a path, or a resource when `resource` is given. service_account:
     namespace and name of the account that asks instead of the user of the request."""
 
@@ -48,7 +49,7 @@ class Question:
     service_account: tuple[str, str] | None = None
 
 
-Decide = Callable[[Question], Decision]
+Decide = Callable[[CheckQuestion], CheckDecision]
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class _Check(Opaque):
     """The part of a question that is known before the verb is."""
 
     decide: Decide = field(compare=False)
-    question: Question = Question("")
+    question: CheckQuestion = CheckQuestion("")
 
 
-class Authorizer(_Check):
+class AuthorizerCheck(_Check):
     type_name = _PACKAGE + "Authorizer"
 
 
@@ -77,27 +78,27 @@ class ResourceCheck(_Check):
 
 @dataclass(frozen=True)
 class _Decided(Opaque):
-    decision: Decision
+    decision: CheckDecision
 
     type_name = _PACKAGE + "Decision"
 
 
-def _path(authorizer: Authorizer, path: str) -> PathCheck:
+def _path(authorizer: AuthorizerCheck, path: str) -> PathCheck:
     if not path.strip():
         raise EvaluationError("path must not be empty")
     return PathCheck(authorizer.decide, replace(authorizer.question, path=path))
 
 
-def _group(authorizer: Authorizer, group: str) -> GroupCheck:
+def _group(authorizer: AuthorizerCheck, group: str) -> GroupCheck:
     return GroupCheck(authorizer.decide, replace(authorizer.question, group=group))
 
 
-def _service_account(authorizer: Authorizer, namespace: str, name: str) -> Authorizer:
+def _service_account(authorizer: AuthorizerCheck, namespace: str, name: str) -> AuthorizerCheck:
     if names.dns_subdomain(name):
         raise EvaluationError("Invalid service account name")
     if names.dns_label(namespace):
         raise EvaluationError("Invalid service account namespace")
-    return Authorizer(authorizer.decide, replace(authorizer.question, service_account=(namespace, name)))
+    return AuthorizerCheck(authorizer.decide, replace(authorizer.question, service_account=(namespace, name)))
 
 
 def _resource(group: GroupCheck, resource: str) -> ResourceCheck:
@@ -129,10 +130,10 @@ def _selector_estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized
 
 
 def _fixed(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
-    return sizes.Estimate(sizes.fixed(AUTHORIZER_CHECK))
+    return sizes.Estimate(sizes.fixed(_CHECK_COST))
 
 
-def _member(id: str, params: tuple[Type, ...], result: Type, function: Any, **more: Any) -> Overload:
+def _member(id: str, params: tuple[CelType, ...], result: CelType, function: Any, **more: Any) -> Overload:
     return Overload(id, params, result, function, member=True, **more)
 
 
@@ -140,11 +141,11 @@ def _attribute(id: str, name: str, **more: Any) -> tuple[Overload, ...]:
     return (_member(id, (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with(name), **more),)
 
 
-def _told(name: str, result: Type, function: Callable[[Decision], Any]) -> tuple[Overload, ...]:
+def _told(name: str, result: CelType, function: Callable[[CheckDecision], Any]) -> tuple[Overload, ...]:
     return (_member(f"decision_{name}", (DECISION,), result, lambda one: function(one.decision)),)
 
 
-_check_costs: dict[str, Any] = {"cost": AUTHORIZER_CHECK, "estimate": _fixed}
+_check_costs: dict[str, Any] = {"cost": _CHECK_COST, "estimate": _fixed}
 _selector_costs: dict[str, Any] = {"cost": _selector_cost, "estimate": _selector_estimate}
 FUNCTIONS: Functions = {
     "path": (_member("authorizer_path", (AUTHORIZER, STRING), PATH_CHECK, _path),),

@@ -15,8 +15,9 @@ from pilothouse._cel import (
     items_of,
     type_name,
 )
+from pilothouse.api.cel.host import literal
+from pilothouse.api.cel.libraries.standard import to_string
 from pilothouse.api.cel.limits import MAX_RESULT
-from pilothouse.gotext import literal
 
 _PRECISION = 6
 _MAX_PRECISION = 1000
@@ -109,8 +110,6 @@ def _fail(letter: str, value: Any) -> EvaluationError:
 
 
 def _text(value: Any, letter: str, precision: int) -> str:
-    from pilothouse.api.cel.libraries.standard import to_string
-
     kind = type_name(value)
     if kind == "list":
         return _list(items_of(value))
@@ -133,8 +132,6 @@ _PLAIN = frozenset(
 
 def _inner(value: Any) -> str:
     """A value inside a list or a map, as a literal of the language."""
-    from pilothouse.api.cel.libraries.standard import to_string
-
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, bytes):

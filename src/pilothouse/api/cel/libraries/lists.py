@@ -31,12 +31,12 @@ from pilothouse.api.cel.types import (
     STRING,
     TIMESTAMP,
     UINT,
-    Type,
+    CelType,
     list_of,
     param,
 )
 
-_SUMMABLE: dict[Type, Any] = {INT: 0, UINT: UInt(0), DOUBLE: 0.0, DURATION: Duration(0)}
+_SUMMABLE: dict[CelType, Any] = {INT: 0, UINT: UInt(0), DOUBLE: 0.0, DURATION: Duration(0)}
 _COMPARABLE = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
 _RUNTIME_NAMES = {TIMESTAMP: "google.protobuf.Timestamp", DURATION: "google.protobuf.Duration"}
 _A, _T = param("A"), param("T")
@@ -103,11 +103,11 @@ def _last_index_of(items: Any, item: Any) -> int:
     return -1
 
 
-def _member(id: str, params: tuple[Type, ...], result: Type, function: Any, **more: Any) -> Overload:
+def _member(id: str, params: tuple[CelType, ...], result: CelType, function: Any, **more: Any) -> Overload:
     return Overload(id, params, result, function, member=True, **more)
 
 
-def _for(kinds: Any, build: Callable[[Type], Overload]) -> tuple[Overload, ...]:
+def _for(kinds: Any, build: Callable[[CelType], Overload]) -> tuple[Overload, ...]:
     return tuple(build(one) for one in kinds)
 
 
@@ -254,7 +254,7 @@ def _distinct_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) 
     return estimates.allocated(2, size * size)
 
 
-def _sort_estimate(kind: Type, by_keys: bool) -> Any:
+def _sort_estimate(kind: CelType, by_keys: bool) -> Any:
     factor = 2 + (STRING_FACTOR if kind.kind in ("string", "bytes") else 0)
 
     def estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
@@ -264,7 +264,7 @@ def _sort_estimate(kind: Type, by_keys: bool) -> Any:
     return estimate
 
 
-def _runtime_name(one: Type) -> str:
+def _runtime_name(one: CelType) -> str:
     return _RUNTIME_NAMES.get(one, one.name)
 
 

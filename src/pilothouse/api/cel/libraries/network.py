@@ -7,8 +7,8 @@ from typing import Any
 from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
-from pilothouse.api.cel.types import BOOL, INT, STRING, Type, opaque
-from pilothouse.gotext import quote
+from pilothouse.api.cel.host import quote
+from pilothouse.api.cel.types import BOOL, INT, STRING, CelType, opaque
 
 IP, CIDR = opaque("net.IP"), opaque("net.CIDR")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -230,11 +230,11 @@ def _twice(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.
     return sizes.Estimate(self.size_of(args[0]).times(2 * STRING_FACTOR))
 
 
-def _reads(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
+def _reads(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
     return (Overload(id, (STRING,), result, function, cost=walk, estimate=estimates.walk_argument),)
 
 
-def _tells(id: str, of: Type, result: Type, function: Any) -> tuple[Overload, ...]:
+def _tells(id: str, of: CelType, result: CelType, function: Any) -> tuple[Overload, ...]:
     return (Overload(id, (of,), result, function, member=True),)
 
 
@@ -280,4 +280,4 @@ FUNCTIONS: Functions = {
         Overload("cidr_to_string", (CIDR,), STRING, lambda cidr: f"{cidr.address}/{cidr.bits}"),
     ),
 }  # fmt: skip
-TYPE_NAMES: dict[str, Type] = {"net.IP": IP, "net.CIDR": CIDR}
+TYPE_NAMES: dict[str, CelType] = {"net.IP": IP, "net.CIDR": CIDR}

@@ -4,10 +4,10 @@ from typing import Any
 
 from pilothouse._cel import NONE, Duration, EvaluationError, Optional, Struct, Timestamp, items_of, show
 from pilothouse.api.cel.functions import Functions, Overload
-from pilothouse.api.cel.types import BOOL, DYN, INT, Type, list_of, map_of, optional, param
+from pilothouse.api.cel.types import BOOL, DYN, INT, CelType, list_of, map_of, optional_of, param
 
 _K, _V = param("K"), param("V")
-_OPTIONAL, _MAP = optional(_V), map_of(_K, _V)
+_OPTIONAL, _MAP = optional_of(_V), map_of(_K, _V)
 _GO_ZERO_TIME = -62135596800 * 10**9
 
 
@@ -65,13 +65,13 @@ FUNCTIONS: Functions = {
     "last": (Overload("list_last", (list_of(_V),), _OPTIONAL, _last, member=True),),
     "_[?_]": (
         Overload("list_optindex_optional_int", (list_of(_V), INT), _OPTIONAL),
-        Overload("optional_list_optindex_optional_int", (optional(list_of(_V)), INT), _OPTIONAL),
+        Overload("optional_list_optindex_optional_int", (optional_of(list_of(_V)), INT), _OPTIONAL),
         Overload("map_optindex_optional_value", (_MAP, _K), _OPTIONAL),
-        Overload("optional_map_optindex_optional_value", (optional(_MAP), _K), _OPTIONAL),
+        Overload("optional_map_optindex_optional_value", (optional_of(_MAP), _K), _OPTIONAL),
     ),
     "_[_]": (
-        Overload("optional_list_index_int", (optional(list_of(_V)), INT), _OPTIONAL),
-        Overload("optional_map_index_value", (optional(_MAP), _K), _OPTIONAL),
+        Overload("optional_list_index_int", (optional_of(list_of(_V)), INT), _OPTIONAL),
+        Overload("optional_map_index_value", (optional_of(_MAP), _K), _OPTIONAL),
     ),
 }
 MAP_INSERT: Functions = {
@@ -80,4 +80,4 @@ MAP_INSERT: Functions = {
         Overload("@mapInsert_map_map", (_MAP, _MAP), _MAP),
     ),
 }
-TYPE_NAMES: dict[str, Type] = {"optional_type": optional(DYN)}
+TYPE_NAMES: dict[str, CelType] = {"optional_type": optional_of(DYN)}

@@ -5,8 +5,8 @@ from typing import Any
 from pilothouse._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
 from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
-from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, Type, struct
-from pilothouse.api.values import quantity
+from pilothouse.api.cel.host import quantity
+from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, CelType, struct
 
 QUANTITY = struct("kubernetes.Quantity", {})
 
@@ -70,11 +70,11 @@ def _int(value: int) -> quantity.Quantity:
     return quantity.Quantity(value, 0, quantity.DECIMAL_EXPONENT)
 
 
-def _tells(id: str, result: Type, function: Any, member: bool = True) -> tuple[Overload, ...]:
+def _tells(id: str, result: CelType, function: Any, member: bool = True) -> tuple[Overload, ...]:
     return (Overload(id, (QUANTITY,), result, function, member=member),)
 
 
-def _compares(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
+def _compares(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
     return (Overload(id, (QUANTITY, QUANTITY), result, function, member=True),)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from pilothouse._cel import CostLimitExceeded, EvaluationError
 from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, search
+from pilothouse.api.cel.host import MOST_STEPS, compile_pattern
 from pilothouse.api.cel.types import INT, STRING, list_of
-from pilothouse.api.structural.patterns import MOST_STEPS, compile_pattern
 
 
 def compiled(pattern: str, text: str = "", words: str = "") -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 from pilothouse._cel import EvaluationError, Opaque
 from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
-from pilothouse.api.cel.types import BOOL, INT, STRING, Type, struct
-from pilothouse.gotext import quote
+from pilothouse.api.cel.host import quote
+from pilothouse.api.cel.types import BOOL, INT, STRING, CelType, struct
 
 SEMVER = struct("kubernetes.Semver", {})
 _DIGITS = frozenset("0123456789")
@@ -123,7 +123,7 @@ def _is_semver(text: str, normalise: bool = False) -> bool:
     return True
 
 
-def _reads(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
+def _reads(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
     more: dict[str, Any] = {"cost": walk, "estimate": estimates.walk_argument}
     plain, normalising = id.split()
     return (
@@ -140,7 +140,7 @@ def _tells(id: str, place: int) -> tuple[Overload, ...]:
     return (Overload(id, (SEMVER,), INT, tell, member=True),)
 
 
-def _compares(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
+def _compares(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
     return (Overload(id, (SEMVER, SEMVER), result, function, member=True),)
 
 

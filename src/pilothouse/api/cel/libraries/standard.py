@@ -17,11 +17,13 @@ from pilothouse._cel import (
     Timestamp,
     TypeValue,
     UInt,
+    register_writers,
     show,
     type_name,
 )
 from pilothouse.api.cel import estimates, sizes, types
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, merge, search, walk
+from pilothouse.api.cel.host import double, go_type
 from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint
 from pilothouse.api.cel.libraries.regex import matches
 from pilothouse.api.cel.libraries.times import (
@@ -38,24 +40,23 @@ from pilothouse.api.cel.types import (
     STRING,
     TIMESTAMP,
     UINT,
-    Type,
+    CelType,
     list_of,
     map_of,
     param,
     type_of,
 )
-from pilothouse.gotext import double
 
 A, B = param("A"), param("B")
 _LIST, _MAP = list_of(A), map_of(A, B)
 _NAMES = {INT: "int64", UINT: "uint64"}
 
 
-def _name(type: Type) -> str:
+def _name(type: CelType) -> str:
     return _NAMES.get(type, type.name)
 
 
-def _of(prefix: str, *kinds: Type, result: Type | None = None) -> tuple[Overload, ...]:
+def _of(prefix: str, *kinds: CelType, result: CelType | None = None) -> tuple[Overload, ...]:
     """An operator on two values of one type."""
     return tuple(
         Overload(f"{prefix}_{_name(one)}", (one, one), result if result is not None else one) for one in kinds
@@ -137,6 +138,8 @@ OPERATORS: Functions = {
         ),
     ),
 }
+
+register_writers(double, go_type)
 
 
 # Conversions.
@@ -239,7 +242,9 @@ def to_duration(value: Any) -> Duration:
     return Duration(value) if type(value) is int else value
 
 
-def _conversion(function: Callable[[Any], Any], result: Type, ids: dict[str, Type]) -> tuple[Overload, ...]:
+def _conversion(
+    function: Callable[[Any], Any], result: CelType, ids: dict[str, CelType]
+) -> tuple[Overload, ...]:
     return tuple(Overload(id, (one,), result, function) for id, one in ids.items())
 
 
@@ -313,7 +318,7 @@ CONVERSIONS: Functions = {
     ),
 }  # fmt: skip
 FUNCTIONS: Functions = merge((OPERATORS, CONVERSIONS, TIMES))
-TYPE_NAMES: dict[str, Type] = {
+TYPE_NAMES: dict[str, CelType] = {
     "bool": BOOL,
     "int": INT,
     "uint": UINT,

@@ -7,7 +7,7 @@ from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
 from pilothouse.api.cel.libraries.format_string import format_string
 from pilothouse.api.cel.limits import MAX_RESULT
-from pilothouse.api.cel.types import DYN, INT, STRING, Type, list_of
+from pilothouse.api.cel.types import DYN, INT, STRING, CelType, list_of
 
 _TEXTS = list_of(STRING)
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(65, 91)})
@@ -178,12 +178,12 @@ def _quote_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> 
 
 
 def _member(
-    id: str, function: Any, *params: Type, result: Type, cost: Any = 1, estimate: Any = None
+    id: str, function: Any, *params: CelType, result: CelType, cost: Any = 1, estimate: Any = None
 ) -> Overload:
     return Overload(id, params, result, function, member=True, cost=cost, estimate=estimate)
 
 
-def _walked(id: str, function: Any, *params: Type) -> Overload:
+def _walked(id: str, function: Any, *params: CelType) -> Overload:
     return _member(id, function, *params, result=STRING, cost=walk, estimate=estimates.walk_target)
 
 

@@ -8,10 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
 from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.host import LOCAL, fault, go_duration, plain
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
-from pilothouse.api.values.duration import go_duration
-from pilothouse.api.values.times import LOCAL, fault
-from pilothouse.gotext import plain
 
 _SECOND = 10**9
 _EPOCH = datetime(1970, 1, 1)

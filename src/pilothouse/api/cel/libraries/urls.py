@@ -7,9 +7,8 @@ from urllib.parse import unquote, unquote_plus
 from pilothouse._cel import EvaluationError, Opaque
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
+from pilothouse.api.cel.host import quote, request_uri
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct
-from pilothouse.api.structural.formats import request_uri
-from pilothouse.gotext import quote
 
 URL = struct("kubernetes.URL", {})
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")

@@ -4,11 +4,10 @@ and what they may cost (apiextensions cel_validation.go)."""
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pilothouse.api.cel.escaping import escape
-from pilothouse.api.cel.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
-from pilothouse.api.cel.schema_rules import Rule, compile_rules
-from pilothouse.api.cel.schema_types import Declared, declare
-from pilothouse.api.cel.sizes import MOST
+from pilothouse.api.cel import MOST, escape
+from pilothouse.api.expressions.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
+from pilothouse.api.expressions.schema_rules import CompiledRule, compile_rules
+from pilothouse.api.expressions.schema_types import DeclaredType, declare
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
@@ -29,7 +28,7 @@ class _Node(NamedTuple):
 
     schema: Object
     path: Trail
-    declared: Declared | None
+    declared: DeclaredType | None
     times: int | None
     uncorrelated: str
     root: bool
@@ -122,7 +121,7 @@ def _times(node: _Node) -> int | None:
 
 
 def _check(
-    rule: Rule, path: Trail, node: _Node, times: int, total: _Total, errs: Errors, unchanged: bool
+    rule: CompiledRule, path: Trail, node: _Node, times: int, total: _Total, errs: Errors, unchanged: bool
 ) -> None:
     where = f"{path}.rule"
     units = min(rule.cost * times, MOST)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.cel.limits import PER_OBJECT
-from pilothouse.api.cel.object_rules import ObjectRules, has_rules
+from pilothouse.api.expressions.limits import PER_OBJECT
+from pilothouse.api.expressions.object_rules import ObjectRules, has_rules
 from pilothouse.api.structural.schema import compile as structural
 from pilothouse.api.values.fields import Errors
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse.api.cel.schema_rules import Rule, compile_rules
-from pilothouse.api.cel.schema_types import declare
+from pilothouse.api.expressions.schema_rules import CompiledRule, compile_rules
+from pilothouse.api.expressions.schema_types import declare
 
 SCHEMA = {
     "type": "object",
@@ -11,7 +11,7 @@ SCHEMA = {
 }
 
 
-def rule(text: str, **more: Any) -> Rule:
+def rule(text: str, **more: Any) -> CompiledRule:
     declared = declare(SCHEMA, "self")
     assert declared is not None
     return compile_rules([{"rule": text, **more}], declared, estimated=True)[0]
@@ -30,7 +30,7 @@ def test_a_rule_that_can_be_used() -> None:
 
 
 def test_faults() -> None:
-    assert rule(" ") == Rule({"rule": " "})
+    assert rule(" ") == CompiledRule({"rule": " "})
     assert (
         rule("self.x").error
         == "compilation failed: ERROR: <input>:1:5: undefined field 'x'\n | self.x\n | ....^"

@@ -3,13 +3,21 @@ compiled (apiextensions pkg/apiserver/schema/cel/compilation.go)."""
 
 from typing import NamedTuple
 
-from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import CompileError, Environment, Program, ProgramError, ResultError
-from pilothouse.api.cel.schema_types import Declared, sizes
+from pilothouse.api.cel import (
+    BOOL,
+    STRING,
+    CompileError,
+    Environment,
+    Program,
+    ProgramError,
+    ResultError,
+    optional_of,
+)
+from pilothouse.api.expressions.schema_types import DeclaredType, sizes
 from pilothouse.api.values.fields import Object
 
 
-class Rule(NamedTuple):
+class CompiledRule(NamedTuple):
     """One rule. declared: as it was written; error, message_error:
     why it or its messageExpression cannot be used;
     cost, message_cost: what an evaluation may cost at most. An empty rule has neither program nor error."""
@@ -37,11 +45,13 @@ class Rule(NamedTuple):
         return shown.strip()
 
 
-def compile_rules(rules: list[Object], declared: Declared, *, estimated: bool = False) -> list[Rule]:
+def compile_rules(
+    rules: list[Object], declared: DeclaredType, *, estimated: bool = False
+) -> list[CompiledRule]:
     """The rules of a node of a schema; their costs are estimated only on demand."""
     out = []
     for rule in rules:
-        old = types.optional(declared.type) if rule.get("optionalOldSelf") else declared.type
+        old = optional_of(declared.type) if rule.get("optionalOldSelf") else declared.type
         shapes = {"self": declared.shape, "oldSelf": declared.shape}
         if rule.get("optionalOldSelf"):
             del shapes["oldSelf"]
@@ -50,19 +60,19 @@ def compile_rules(rules: list[Object], declared: Declared, *, estimated: bool = 
     return out
 
 
-def _compile(rule: Object, environment: Environment, declared: Declared, estimated: bool) -> Rule:
+def _compile(rule: Object, environment: Environment, declared: DeclaredType, estimated: bool) -> CompiledRule:
     text, message = rule.get("rule") or "", rule.get("messageExpression") or ""
     if not text.strip():
-        return Rule(rule)
+        return CompiledRule(rule)
     try:
-        program = environment.compile(text, types.BOOL)
+        program = environment.compile(text, BOOL)
     except CompileError as err:
-        return Rule(rule, error=_fault(err, "cel expression must evaluate to a bool", ""))
+        return CompiledRule(rule, error=_fault(err, "cel expression must evaluate to a bool", ""))
     cost = _cost(program, declared) if estimated else 0
-    out = Rule(rule, program, cost=cost)
+    out = CompiledRule(rule, program, cost=cost)
     if message:
         try:
-            told = environment.compile(message, types.STRING)
+            told = environment.compile(message, STRING)
         except CompileError as err:
             words = "messageExpression must evaluate to a string"
             return out._replace(message_error=_fault(err, words, "messageExpression "))
@@ -73,7 +83,7 @@ def _compile(rule: Object, environment: Environment, declared: Declared, estimat
     return out
 
 
-def _cost(program: Program, declared: Declared) -> int:
+def _cost(program: Program, declared: DeclaredType) -> int:
     return program.estimate(sizes(declared)).most
 
 

@@ -2,10 +2,8 @@
 
 import pytest
 
-from pilothouse.api.cel import devices
-from pilothouse.api.cel.environment import CompileError, ResultError
-from pilothouse.api.cel.sizes import Range
-from pilothouse.api.cel.types import ANY, BOOL
+from pilothouse.api.cel import ANY, BOOL, CompileError, Range, ResultError
+from pilothouse.api.expressions import devices
 
 ATTRIBUTES = 'device.attributes["dra.example.com"]'
 

@@ -5,12 +5,20 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from pilothouse._cel import NONE, CostLimitExceeded, EvaluationError, Optional, view
-from pilothouse.api.cel.environment import Budget, BudgetExceeded, Program
-from pilothouse.api.cel.escaping import escape
-from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
-from pilothouse.api.cel.schema_rules import Rule, compile_rules
-from pilothouse.api.cel.schema_types import Declared, declare
+from pilothouse.api.cel import (
+    NONE,
+    BudgetExceeded,
+    CostBudget,
+    CostLimitExceeded,
+    EvaluationError,
+    Optional,
+    Program,
+    escape,
+    view,
+)
+from pilothouse.api.expressions.limits import MAX_MESSAGE_BYTES, PER_OBJECT
+from pilothouse.api.expressions.schema_rules import CompiledRule, compile_rules
+from pilothouse.api.expressions.schema_types import DeclaredType, declare
 from pilothouse.api.structural.correlation import Correlation
 from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.paths import Path, item, member, show
@@ -28,7 +36,7 @@ class _Stop(Exception):
     """The error that ends the evaluation: no further rule is carried out."""
 
 
-class _Around(NamedTuple):
+class _Change(NamedTuple):
     """The change that an update makes: at this place, None when old and new
     cannot be told to belong together here; and at the nearest place around where
     they can. Where nothing has changed, broken rules only warn (ratcheting)."""
@@ -40,15 +48,15 @@ class _Around(NamedTuple):
         found = self.here if self.here is not None else self.nearest
         return found is not None and found.equal()
 
-    def key(self, name: str) -> "_Around":
+    def key(self, name: str) -> "_Change":
         if self.here is None:
             return self
         if self.nearest is None and name in ("apiVersion", "kind"):
-            return _Around()
-        return _Around(self.here.key(name), self.here)
+            return _Change()
+        return _Change(self.here.key(name), self.here)
 
-    def at(self, i: int) -> "_Around":
-        return self if self.here is None else _Around(self.here.index(i), self.here)
+    def at(self, i: int) -> "_Change":
+        return self if self.here is None else _Change(self.here.index(i), self.here)
 
 
 class _Run:
@@ -60,7 +68,7 @@ class _Run:
         self.compiled = compiled
         self.errs = errs
         self.warnings = warnings
-        self.budget = Budget(PER_OBJECT)
+        self.budget = CostBudget(PER_OBJECT)
 
 
 def has_rules(declared: Object) -> bool:
@@ -99,16 +107,16 @@ class ObjectRules:
         """
         if self._root is None:
             return
-        around = _Around()
+        around = _Change()
         if old is not None:
-            around = _Around(correlation or Correlation(obj, old, self.schema))
+            around = _Change(correlation or Correlation(obj, old, self.schema))
         try:
             self._root.validate(_Run(errs, warnings, self._compiled), None, obj, old, around)
         except _Stop:
             pass
 
 
-class _Node:
+class _RuleNode:
     """The rules of one node of a schema and of those below it."""
 
     __slots__ = (
@@ -124,25 +132,25 @@ class _Node:
         "written",
     )
 
-    def __init__(self, written: list[Object], declared: Declared | None, kind: str) -> None:
+    def __init__(self, written: list[Object], declared: DeclaredType | None, kind: str) -> None:
         self.written = written
         self.declared = declared
         self.type = kind
-        self.rules: list[tuple[Rule, str]] | None = None
+        self.rules: list[tuple[CompiledRule, str]] | None = None
         self.places: list[str] = []
-        self.items: _Node | None = None
-        self.additional: _Node | None = None
-        self.properties: dict[str, _Node] = {}
-        self.all_of: list[_Node] = []
+        self.items: _RuleNode | None = None
+        self.additional: _RuleNode | None = None
+        self.properties: dict[str, _RuleNode] = {}
+        self.all_of: list[_RuleNode] = []
         self.identify: Callable[[Object], Hashable] | None = None
 
-    def validate(self, run: _Run, path: Path, value: Any, old: Any, around: _Around) -> None:
+    def validate(self, run: _Run, path: Path, value: Any, old: Any, around: _Change) -> None:
         if value is None:
             return
         if self.written:
             self._own(run, path, value, old, around)
         for one in self.all_of:
-            one.validate(run, path, value, old, _Around(None, around.nearest))
+            one.validate(run, path, value, old, _Change(None, around.nearest))
         if isinstance(value, list):
             self._items(run, path, value, old if isinstance(old, list) else [], around)
         elif isinstance(value, dict):
@@ -154,7 +162,7 @@ class _Node:
                 if self.additional is not None:
                     self.additional.validate(run, item(path, name), below, before.get(name), around.key(name))
 
-    def _items(self, run: _Run, path: Path, value: list[Any], old: list[Any], around: _Around) -> None:
+    def _items(self, run: _Run, path: Path, value: list[Any], old: list[Any], around: _Change) -> None:
         if self.items is None:
             return
         known: dict[Hashable, Any] = {}
@@ -166,7 +174,7 @@ class _Node:
             before = known.get(self.identify(one)) if self.identify and isinstance(one, dict) else None
             self.items.validate(run, item(path, i), one, before, around.at(i))
 
-    def compiled(self, run: _Run) -> list[tuple[Rule, str]]:
+    def compiled(self, run: _Run) -> list[tuple[CompiledRule, str]]:
         """The rules, each with the place that its causes are told of, relative to this one."""
         if self.rules is None:
             assert self.declared is not None
@@ -176,7 +184,7 @@ class _Node:
             self.rules = [(rule, self.places[i]) for i, rule in enumerate(rules)]
         return self.rules
 
-    def _own(self, run: _Run, path: Path, value: Any, old: Any, around: _Around) -> None:
+    def _own(self, run: _Run, path: Path, value: Any, old: Any, around: _Change) -> None:
         if self.declared is None:
             words = (
                 "rule compiler initialization error: failed to convert to declType for CEL validation rules"
@@ -200,7 +208,7 @@ class _Node:
                 self._broken(run, path, place, rule, value, bindings, around)
 
     def _holds(
-        self, run: _Run, path: Path, rule: Rule, program: Program, bindings: dict[str, Any]
+        self, run: _Run, path: Path, rule: CompiledRule, program: Program, bindings: dict[str, Any]
     ) -> bool | None:
         """Whether a rule holds, None when it cannot be told, which is a cause of its own."""
         try:
@@ -230,10 +238,10 @@ class _Node:
         run: _Run,
         path: Path,
         place: str,
-        rule: Rule,
+        rule: CompiledRule,
         value: Any,
         bindings: dict[str, Any],
-        around: _Around,
+        around: _Change,
     ) -> None:
         """Tell of a rule that does not hold."""
         where = f"{show(path)}.{place}" if place and path is not None else place or _shown(path)
@@ -262,7 +270,7 @@ class _MessageError(Exception):
     """A messageExpression cost too much: no further rule is carried out."""
 
 
-def _message(rule: Rule, program: Program, bindings: dict[str, Any], budget: Budget) -> str:
+def _message(rule: CompiledRule, program: Program, bindings: dict[str, Any], budget: CostBudget) -> str:
     """The text of a messageExpression, "" when it gives none that can be used."""
     try:
         text = program.evaluate(bindings, budget)
@@ -305,11 +313,11 @@ def _place(path: str, schema: Object) -> str:
         return ""
 
 
-def _node(validation: Object, schema: Object, root: bool, declared: Declared | None) -> _Node | None:
+def _node(validation: Object, schema: Object, root: bool, declared: DeclaredType | None) -> _RuleNode | None:
     """The rules of `validation` on values of `schema`, which are the same but for allOf;
     None when there are none."""
     rules = validation.get("x-kubernetes-validations") or []
-    out = _Node(rules, declared, schema.get("type") or "")
+    out = _RuleNode(rules, declared, schema.get("type") or "")
     out.places = [_place(rule.get("fieldPath") or "", schema) for rule in rules]
     items = declared.items if declared is not None else None
     if isinstance(validation.get("items"), dict) and isinstance(schema.get("items"), dict):
@@ -333,7 +341,7 @@ def _node(validation: Object, schema: Object, root: bool, declared: Declared | N
     return out if rules or out.items or out.properties or out.additional or out.all_of else None
 
 
-def _property(schema: Object, name: str, declared: Declared | None) -> Declared | None:
+def _property(schema: Object, name: str, declared: DeclaredType | None) -> DeclaredType | None:
     """The type of an object's property, None when expressions cannot see it."""
     identifier = escape(name)
     if identifier is None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.cel.environment import Environment, EvaluationError
-from pilothouse.api.cel.limits import MAX_REQUEST_BYTES
-from pilothouse.api.cel.schema_types import Declared, declare, sizes
+from pilothouse.api.cel import Environment, EvaluationError
+from pilothouse.api.expressions.limits import MAX_REQUEST_BYTES
+from pilothouse.api.expressions.schema_types import DeclaredType, declare, sizes
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -46,7 +46,7 @@ def evaluate(text: str, obj: dict[str, Any], old: dict[str, Any] | None = None) 
     return known.compile(text).evaluate({"self": obj, "old": old})
 
 
-def at(*path: str) -> Declared:
+def at(*path: str) -> DeclaredType:
     found = ROOT
     for step in path:
         assert found is not None

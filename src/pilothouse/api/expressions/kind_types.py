@@ -1,8 +1,7 @@
 """The types of expressions for the objects of a kind,
 as far as its schema tells them (apiserver pkg/cel/common SchemaDeclType)."""
 
-from pilothouse.api.cel.escaping import escape
-from pilothouse.api.cel.types import (
+from pilothouse.api.cel import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -10,8 +9,9 @@ from pilothouse.api.cel.types import (
     INT,
     STRING,
     TIMESTAMP,
-    Field,
-    Type,
+    CelType,
+    StructField,
+    escape,
     list_of,
     map_of,
     struct,
@@ -32,12 +32,12 @@ _PLAIN = {
 }
 
 
-def declared(of: schema.Type) -> Type:
+def declared(of: schema.Type) -> CelType:
     """The type of an object; what its schema leaves open is dyn."""
     return _declared(of, {})
 
 
-def _declared(of: schema.Type, known: dict[int, Type]) -> Type:
+def _declared(of: schema.Type, known: dict[int, CelType]) -> CelType:
     plain = _PLAIN.get(of.kind)
     if plain is not None:
         return plain
@@ -49,8 +49,8 @@ def _declared(of: schema.Type, known: dict[int, Type]) -> Type:
         return DYN
     found = known.get(id(of))
     if found is None:
-        fields: dict[str, Field] = {}
+        fields: dict[str, StructField] = {}
         found = known[id(of)] = struct(of.name or f"object{len(known)}", fields)
         for name, field in of.fields.items():
-            fields[escape(name) or name] = Field(_declared(field.type, known), name)
+            fields[escape(name) or name] = StructField(_declared(field.type, known), name)
     return found

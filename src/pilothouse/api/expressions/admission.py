@@ -1,25 +1,28 @@
 """Environments of admission: what the expressions of policies and of webhooks' match conditions see.
 
-(apiserver pkg/admission/plugin/cel compile.go and composition.go, pkg/cel/mutation)
+(apiserver pkg/admission/plugin/cel compile.go and composition.go)
 """
 
 from collections.abc import Mapping
 from functools import cache
 
-from pilothouse.api.cel.environment import JSON_PATCH, Environment, no_structs
-from pilothouse.api.cel.libraries.authorizer import AUTHORIZER, RESOURCE_CHECK
-from pilothouse.api.cel.types import (
+from pilothouse.api.cel import (
+    AUTHORIZER,
     BOOL,
     DYN,
     INT,
+    JSON_PATCH,
+    RESOURCE_CHECK,
     STRING,
     TIMESTAMP,
-    Field,
-    Type,
+    CelType,
+    Environment,
+    StructField,
     list_of,
     map_of,
     struct,
 )
+from pilothouse.api.expressions.mutations import mutation_structs
 
 VARIABLES = "variables"
 AUTHORIZER_NAME = "authorizer"
@@ -30,8 +33,8 @@ _PLAIN = frozenset(
 )
 
 
-def _struct(name: str, /, **fields: Type) -> Type:
-    return struct(_PACKAGE + name, {key: Field(type, key) for key, type in fields.items()})
+def _struct(name: str, /, **fields: CelType) -> CelType:
+    return struct(_PACKAGE + name, {key: StructField(type, key) for key, type in fields.items()})
 
 
 _TEXTS = list_of(STRING)
@@ -84,32 +87,6 @@ NAMESPACE = _struct(
     status=_struct("NamespaceStatus", conditions=list_of(_CONDITION), phase=STRING),
 )
 
-# What mutations make
-
-APPLY_CONFIGURATION = struct("Object", None)
-JSON_PATCH_OPERATION = struct(
-    "JSONPatch",
-    {
-        "op": Field(STRING, "op"),
-        "path": Field(STRING, "path"),
-        "from": Field(STRING, "from"),
-        "value": Field(DYN, "value"),
-    },
-)
-
-
-def mutation_structs(name: str) -> Type | None:
-    """`Object`, `Object.spec` and so on have any fields;
-    the field by which one is reached is not checked here."""
-    if name == "Object":
-        return APPLY_CONFIGURATION
-    if name == "JSONPatch":
-        return JSON_PATCH_OPERATION
-    return struct(name, None) if name.startswith("Object.") else None
-
-
-# Environments
-
 
 class Composition:
     """The variables of a policy, as later expressions of it see them: fields of `variables`."""
@@ -117,18 +94,18 @@ class Composition:
     __slots__ = ("_fields", "type")
 
     def __init__(self) -> None:
-        self._fields: dict[str, Field] = {}
+        self._fields: dict[str, StructField] = {}
         self.type = struct(_PACKAGE + VARIABLES, self._fields)
 
-    def add(self, name: str, found: Type | None) -> None:
+    def add(self, name: str, found: CelType | None) -> None:
         """Declare a variable by what its expression gives, None when it was refused."""
-        self._fields[name] = Field(_known(found) if found is not None else DYN, name)
+        self._fields[name] = StructField(_known(found) if found is not None else DYN, name)
 
 
-def _known(found: Type) -> Type:
+def _known(found: CelType) -> CelType:
     """The type that declarations use for a type: types of libraries become dyn."""
     if found.kind in ("list", "map"):
-        return Type(found.kind, params=tuple(_known(one) for one in found.params))
+        return CelType(found.kind, params=tuple(_known(one) for one in found.params))
     return found if found.kind in _PLAIN else DYN
 
 
@@ -142,40 +119,30 @@ def environment(
     """
     if composition is None:
         return _plain(params, authorizer, patches)
-    return _build({**_variables(params, authorizer), VARIABLES: composition.type}, patches)
-
-
-def typed_environment(object: Type, params: Type | None, composition: Composition) -> Environment:
-    """The environment in which the types of a policy are checked:
-    `object` and `params` have those of their schemas."""
-    variables: dict[str, Type] = {
-        "object": object,
-        "oldObject": object,
-        "namespaceObject": NAMESPACE,
-        "request": REQUEST,
-        AUTHORIZER_NAME: AUTHORIZER,
-        VARIABLES: composition.type,
-    }
-    if params is not None:
-        variables["params"] = params
-    return Environment(variables)
+    return _build(params, authorizer, patches, {VARIABLES: composition.type})
 
 
 @cache
 def _plain(params: bool, authorizer: bool, patches: bool) -> Environment:
-    return _build(_variables(params, authorizer), patches)
+    return _build(params, authorizer, patches, {})
 
 
-def _variables(params: bool, authorizer: bool) -> dict[str, Type]:
-    variables = {"object": DYN, "oldObject": DYN, "namespaceObject": NAMESPACE, "request": REQUEST}
-    if params:
-        variables["params"] = DYN
+def _build(params: bool, authorizer: bool, patches: bool, more: Mapping[str, CelType]) -> Environment:
+    variables = {**_variables(DYN, DYN if params else None), **more}
     if authorizer:
-        variables[AUTHORIZER_NAME] = AUTHORIZER
-        variables[REQUEST_RESOURCE] = RESOURCE_CHECK
-    return variables
+        variables |= {AUTHORIZER_NAME: AUTHORIZER, REQUEST_RESOURCE: RESOURCE_CHECK}
+    if patches:
+        return Environment(variables, structs=mutation_structs, extra=[JSON_PATCH])
+    return Environment(variables)
 
 
-def _build(variables: Mapping[str, Type], patches: bool) -> Environment:
-    extra = (JSON_PATCH,) if patches else ()
-    return Environment(variables, structs=mutation_structs if patches else no_structs, extra=extra)
+def typed_environment(object: CelType, params: CelType | None, composition: Composition) -> Environment:
+    """The environment in which the types of a policy are checked:
+    `object` and `params` have those of their schemas."""
+    more = {AUTHORIZER_NAME: AUTHORIZER, VARIABLES: composition.type}
+    return Environment(_variables(object, params) | more)
+
+
+def _variables(object: CelType, params: CelType | None) -> dict[str, CelType]:
+    variables = {"object": object, "oldObject": object, "namespaceObject": NAMESPACE, "request": REQUEST}
+    return variables if params is None else {**variables, "params": params}

@@ -2,9 +2,8 @@
 
 import pytest
 
-from pilothouse.api.cel import admission
-from pilothouse.api.cel.environment import CompileError
-from pilothouse.api.cel.types import BOOL, INT, STRING, list_of
+from pilothouse.api.cel import BOOL, INT, STRING, CompileError, list_of
+from pilothouse.api.expressions import admission, mutations
 
 PLAIN = admission.environment(params=False)
 
@@ -64,10 +63,10 @@ def test_variables_of_a_policy_are_seen_by_those_after_them() -> None:
 
 def test_objects_of_mutations() -> None:
     environment = admission.environment(params=False, patches=True)
-    made = environment.compile("Object{spec: Object.spec{replicas: 1}}", admission.APPLY_CONFIGURATION)
+    made = environment.compile("Object{spec: Object.spec{replicas: 1}}", mutations.APPLY_CONFIGURATION)
     assert str(made.type) == "Object"
     patch = "[JSONPatch{op: 'add', path: '/a/' + jsonpatch.escapeKey('b/c'), value: 1}]"
-    assert str(environment.compile(patch, list_of(admission.JSON_PATCH_OPERATION)).type) == "list(JSONPatch)"
+    assert str(environment.compile(patch, list_of(mutations.JSON_PATCH_OPERATION)).type) == "list(JSONPatch)"
     with pytest.raises(CompileError, match="undefined field 'verb'"):
         environment.compile("JSONPatch{verb: 'add'}")
     assert str(environment.compile("JSONPatch{op: 'add'}.op", STRING).type) == "string"

@@ -1,0 +1,49 @@
+"""The libraries that environments may have, and those that every environment of Kubernetes has."""
+
+from pilothouse.api.cel import macros
+from pilothouse.api.cel.libraries import (
+    authorizer,
+    encoders,
+    formats,
+    jsonpatch,
+    lists,
+    network,
+    optionals,
+    quantities,
+    regex,
+    semvers,
+    standard,
+    strings,
+    urls,
+)
+from pilothouse.api.cel.library import Library, joined
+
+STANDARD = Library(standard.FUNCTIONS, macros.STANDARD, standard.TYPE_NAMES)
+OPTIONALS = Library(optionals.FUNCTIONS, macros.OPTIONALS, optionals.TYPE_NAMES)
+TWO_VARIABLES = Library(optionals.MAP_INSERT, macros.TWO_VARIABLES)
+LISTS = Library(lists.EXTENSION, macros.SORTING)
+BINDINGS = Library(macros=macros.BINDINGS)
+"""`cel.bind`, which only the environment of device selectors has."""
+JSON_PATCH = Library(jsonpatch.FUNCTIONS)
+"""The library of JSON patches; only the environment of mutating policies has it."""
+ENCODERS = Library(encoders.FUNCTIONS)
+_LIBRARIES = (
+    STANDARD,
+    Library(urls.FUNCTIONS),
+    Library(regex.FUNCTIONS),
+    Library(lists.KUBERNETES),
+    Library(authorizer.FUNCTIONS),
+    OPTIONALS,
+    Library(quantities.FUNCTIONS),
+    Library(strings.FUNCTIONS),
+    Library(lists.SETS),
+    Library(network.FUNCTIONS, type_names=network.TYPE_NAMES),
+    Library(formats.FUNCTIONS),
+    TWO_VARIABLES,
+    Library(semvers.FUNCTIONS),
+    LISTS,
+)
+KUBERNETES = joined(_LIBRARIES)
+"""The libraries of every environment of Kubernetes 1.36: new and stored expressions
+know the same libraries by then, because its compatibility version is 1.35 and the
+last library came with 1.34 (apiserver pkg/cel/environment/base.go)."""
