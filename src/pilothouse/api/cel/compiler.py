@@ -31,11 +31,6 @@ _PATTERNS = frozenset(("matches", "find", "findAll"))
 _GUARDS = frozenset(
     ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "timestamp", "duration", "type")
 )
-_TYPE_VALUES = {
-    "timestamp": "google.protobuf.Timestamp",
-    "duration": "google.protobuf.Duration",
-    "null": "null_type",
-}
 
 
 class Compiler:
@@ -66,7 +61,7 @@ class Compiler:
 
     def ident(self, expr: IdentExpr) -> Node:
         if expr.constant is not None:
-            return _cel.Const(_cel.TypeValue(_TYPE_VALUES.get(expr.constant, expr.constant)))
+            return _cel.Const(_cel.TypeValue(expr.constant))
         for name, slot in reversed(self.locals):
             if name == expr.name:
                 return _cel.Var(slot, name)
@@ -114,7 +109,7 @@ class Compiler:
         if function in _CONVERSIONS and len(args) == 1 and _constant(*args):
             return _fold(call)
         if function in _PATTERNS and isinstance(args[1], _cel.Const) and isinstance(args[1].value, str):
-            _check_pattern(args[1].value)
+            compiled(args[1].value)
         return call
 
     def operator(self, expr: CallExpr, function: str, args: list[Node]) -> Node | None:
@@ -237,10 +232,6 @@ def _guard(param: CelType) -> str | None:
     if param.kind == "null":
         return "null_type"
     return param.name if param.kind in ("opaque", "struct") else None
-
-
-def _check_pattern(pattern: str) -> None:
-    compiled(pattern)
 
 
 _NODES: dict[type, Callable[[Compiler, Any], Node]] = {

@@ -17,8 +17,7 @@ from pilothouse.api.cel.ast import (
     SelectExpr,
     StructExpr,
 )
-from pilothouse.api.cel.estimates import LIST_COST, known
-from pilothouse.api.cel.functions import STRING_FACTOR, Overload
+from pilothouse.api.cel.estimates import LIST_COST
 from pilothouse.api.cel.sizes import (
     MOST,
     NOTHING,
@@ -30,6 +29,7 @@ from pilothouse.api.cel.sizes import (
     Sizes,
     ValuePath,
     fixed,
+    total,
 )
 from pilothouse.api.cel.types import CelType, unwrap
 
@@ -67,15 +67,9 @@ class Estimator:
         if isinstance(expr, MapExpr):
             return self.new_map(expr)
         if isinstance(expr, StructExpr):
-            return self.sum([entry.value for entry in expr.entries]) + fixed(STRUCT_COST)
+            return total([self.cost(entry.value) for entry in expr.entries]) + fixed(STRUCT_COST)
         assert isinstance(expr, Comprehension)
         return self.bind(expr) if expr.macro == "bind" else self.comprehension(expr)
-
-    def sum(self, exprs: list[Expr]) -> Range:
-        out = NOTHING
-        for one in exprs:
-            out = out + self.cost(one)
-        return out
 
     # Names and fields.
 
@@ -158,17 +152,21 @@ class Estimator:
             self.copy_sizes(expr, expr.args[0])
             return out
         costs = [self.cost(one) for one in expr.args]
-        args = [self.sized(one) for one in expr.args]
-        out, target = NOTHING, None
+        parts = [self.sized(one) for one in expr.args]
+        out = NOTHING
         if expr.target is not None:
             out = self.cost(expr.target)
-            target = self.sized(expr.target)
+            parts.insert(0, self.sized(expr.target))
         if not expr.overloads:
             return NOTHING
+        if expr.function in ("_&&_", "_||_"):
+            return Range(costs[0].least, total(costs).most)
+        if expr.function == "_?_:_":
+            return self.condition(expr, costs)
         cost, size = Range(MOST, 0), None
         for overload in expr.overloads:
-            found = self.overload(expr, overload, target, args, costs)
-            cost = cost.union(found.cost)
+            found = overload.estimate(self, *parts) if overload.estimate is not None else Estimate(fixed(1))
+            cost = cost.union(found.cost + total(costs))
             if found.size is not None:
                 size = found.size if size is None else size.union(found.size)
             if overload.id in ("index_list", "index_map"):
@@ -180,23 +178,21 @@ class Estimator:
                 size = self.size(expr)
         if size is not None:
             self.known[id(expr)] = size
+        if expr.function == "_+_":
+            self.join_entries(expr, *expr.args)
         return out + cost
 
-    def overload(
-        self, expr: CallExpr, overload: Overload, target: Sized | None, args: list[Sized], costs: list[Range]
-    ) -> Estimate:
-        """The cost of a call of one signature, its arguments included."""
-        total = NOTHING
-        for one in costs:
-            total = total + one
-        if overload.estimate is not None:
-            found = overload.estimate(self, target, args)
-            if found is not None:
-                return Estimate(found.cost + total, found.size)
-        special = _SPECIAL.get(expr.function)
-        if special is not None and (found := special(self, expr, overload, args, costs, total)) is not None:
-            return found
-        return Estimate(fixed(1) + total)
+    def condition(self, expr: CallExpr, costs: list[Range]) -> Range:
+        _, yes, no = expr.args
+        self.known[id(expr)] = self.size_or_unknown(yes).union(self.size_or_unknown(no))
+        self.join_entries(expr, yes, no)
+        return costs[0] + costs[1].union(costs[2])
+
+    def join_entries(self, expr: Expr, one: Expr, other: Expr) -> None:
+        """Keep what the entries of either part are at least and at most."""
+        entries = self.entry_sizes(one)
+        if entries is not None and (joined := entries.union(self.entry_sizes(other))) is not None:
+            self.entries[id(expr)] = joined
 
     def copy_sizes(self, target: Expr, source: Expr) -> None:
         if (size := self.size(source)) is not None:
@@ -292,89 +288,3 @@ def _own_size(expr: Expr) -> Range | None:
 def _is_scalar(type: CelType) -> bool:
     inner, _ = unwrap(type)
     return inner.kind in ("bool", "double", "duration", "int", "timestamp", "uint")
-
-
-# The operators, whose costs depend on their arguments.
-
-
-def _junction(
-    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
-) -> Estimate:
-    return Estimate(Range(costs[0].least, total.most))
-
-
-def _condition(
-    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
-) -> Estimate:
-    _, yes, no = expr.args
-    entries = self.entry_sizes(yes)
-    if entries is not None and (joined := entries.union(self.entry_sizes(no))) is not None:
-        self.entries[id(expr)] = joined
-    size = known(args[1]).union(known(args[2]))
-    return Estimate(costs[0] + costs[1].union(costs[2]), size)
-
-
-def _addition(
-    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
-) -> Estimate | None:
-    if overload.id not in ("add_string", "add_bytes", "add_list"):
-        return None
-    size = known(args[0]) + known(args[1])
-    entries = self.entry_sizes(expr.args[0])
-    if entries is not None and (joined := entries.union(self.entry_sizes(expr.args[1]))) is not None:
-        self.entries[id(expr)] = joined
-    cost = fixed(1) if overload.id == "add_list" else size.times(STRING_FACTOR)
-    return Estimate(cost + total, size)
-
-
-def _comparison(
-    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
-) -> Estimate | None:
-    if not (overload.id in ("equals", "not_equals") or overload.id.endswith(("_string", "_bytes"))):
-        return None
-    if overload.id == "equals" and (cost := _library_equality(args)) is not None:
-        return Estimate(cost + total)
-    most = min(known(args[0]).most, known(args[1]).most)
-    return Estimate(Range(1 if most > 0 else 0, most).times(STRING_FACTOR) + total)
-
-
-_CHEAP = frozenset(
-    (
-        "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.Semver",
-        "kubernetes.authorization.Authorizer", "kubernetes.authorization.PathCheck",
-        "kubernetes.authorization.GroupCheck",
-        "kubernetes.authorization.ResourceCheck", "kubernetes.authorization.Decision",
-    )
-)  # fmt: skip
-_MAX_FORMAT = 64
-
-
-def _library_equality(args: list[Sized]) -> Range | None:
-    """The cost of comparing two values of a type of Kubernetes' libraries."""
-    left, right = args
-    if left.type.text != right.type.text or left.type.kind not in ("opaque", "struct"):
-        return None
-    if left.type.name in _CHEAP:
-        return fixed(1)
-    if left.type.name == "kubernetes.NamedFormat":
-        return Range(1, _MAX_FORMAT).times(STRING_FACTOR)
-    if left.type.name == "kubernetes.URL":
-        most = right.size.most if right.size is not None else 1
-        return Range(1, most).times(STRING_FACTOR)
-    return None
-
-
-def _membership(
-    self: Estimator, expr: CallExpr, overload: Overload, args: list[Sized], costs: list[Range], total: Range
-) -> Estimate | None:
-    return Estimate(known(args[1]) + total) if overload.id == "in_list" else None
-
-
-_SPECIAL = {
-    "_&&_": _junction,
-    "_||_": _junction,
-    "_?_:_": _condition,
-    "_+_": _addition,
-    "@in": _membership,
-    **dict.fromkeys(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"), _comparison),
-}

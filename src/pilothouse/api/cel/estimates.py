@@ -12,47 +12,67 @@ def known(one: Sized) -> Range:
     return one.size if one.size is not None else UNKNOWN
 
 
-def walk_target(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    """A walk over the target, which the result is as long as."""
-    if target is None:
-        return None
-    size = self.size_of(target)
+def walked(sizer: Sizer, value: Sized, *_: Sized) -> Estimate:
+    """A walk over a text."""
+    return Estimate(sizer.size_of(value).times(STRING_FACTOR))
+
+
+def copied(sizer: Sizer, value: Sized, *_: Sized) -> Estimate:
+    """A walk over a text, which the result is as long as."""
+    size = sizer.size_of(value)
     return Estimate(size.times(STRING_FACTOR), size)
 
 
-def walk_argument(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate:
-    """A walk over the argument."""
-    return Estimate(self.size_of(args[0]).times(STRING_FACTOR))
+def bordered(sizer: Sizer, text: Sized, part: Sized) -> Estimate:
+    """The look at the beginning or the end of a text."""
+    return Estimate(known(part).times(STRING_FACTOR))
 
 
-def walk_own_argument(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate:
-    """The same where only what the expression itself tells counts."""
-    return Estimate(known(args[0]).times(STRING_FACTOR))
+def contained(sizer: Sizer, text: Sized, part: Sized) -> Estimate:
+    """The search for a part of a text."""
+    return Estimate(known(text).times(STRING_FACTOR) * known(part).times(STRING_FACTOR))
 
 
-def contained(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    if target is None:
-        return None
-    return Estimate(known(target).times(STRING_FACTOR) * known(args[0]).times(STRING_FACTOR))
-
-
-def matched(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate | None:
+def matched(sizer: Sizer, text: Sized, pattern: Sized) -> Estimate:
     """The search for a regular expression."""
-    if target is None:
-        return None
-    text = (known(target) + fixed(1)).times(STRING_FACTOR)
-    return Estimate(text * known(args[0]).times(REGEX_FACTOR))
+    return Estimate(_searched(known(text), known(pattern)))
 
 
-def found(self: Sizer, target: Sized | None, args: list[Sized]) -> Estimate | None:
+def found(sizer: Sizer, text: Sized, pattern: Sized, *_: Sized) -> Estimate:
     """The same with a result no longer than the text."""
-    if target is None:
-        return None
-    size = self.size_of(target)
-    text = (size + fixed(1)).times(STRING_FACTOR)
-    return Estimate(text * self.size_of(args[0]).times(REGEX_FACTOR), Range(0, size.most))
+    size = sizer.size_of(text)
+    return Estimate(_searched(size, sizer.size_of(pattern)), Range(0, size.most))
+
+
+def _searched(text: Range, pattern: Range) -> Range:
+    return (text + fixed(1)).times(STRING_FACTOR) * pattern.times(REGEX_FACTOR)
 
 
 def allocated(factor: float, size: Range) -> Estimate:
     """A function that makes a list."""
     return Estimate(size.times(factor) + fixed(1 + LIST_COST), size)
+
+
+# Operators.
+
+
+def compared(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
+    """The comparison of two values, as long as the shorter one."""
+    most = min(known(left).most, known(right).most)
+    return Estimate(Range(1 if most > 0 else 0, most).times(STRING_FACTOR))
+
+
+def concatenated(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
+    """The text that is made of two."""
+    size = known(left) + known(right)
+    return Estimate(size.times(STRING_FACTOR), size)
+
+
+def linked(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
+    """The list of the items of two, none of which is looked at."""
+    return Estimate(fixed(1), known(left) + known(right))
+
+
+def listed(sizer: Sizer, item: Sized, items: Sized) -> Estimate:
+    """The search for an item of a list."""
+    return Estimate(known(items))

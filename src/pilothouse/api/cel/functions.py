@@ -3,20 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pilothouse._cel import size_of
-from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
+from pilothouse._cel import CostLimitExceeded, EvaluationError, size_of
+from pilothouse.api.cel.limits import MAX_RESULT
+from pilothouse.api.cel.sizes import Estimate
 from pilothouse.api.cel.types import CelType
 
-Estimating = Callable[[Sizer, Sized | None, list[Sized]], Estimate | None]
-"""The estimate of a call's cost, from what is known of the sizes of target and arguments;
-None for the default of 1."""
+Estimating = Callable[..., Estimate]
+"""The estimate of a call's cost, from a Sizer and what is known of the arguments (Sized).
+A target is the first of them."""
 
 
 class Overload:
     """One signature. The types of a member begin with that of its target.
 
     cost: units of a call, or what computes them from the arguments.
-    estimate: the same before the values are known.
+    estimate: the same before the values are known, None for the default of 1.
     guarded: whether arguments of another type are refused before the function sees them.
     names: of its type parameters.
     """
@@ -51,6 +52,17 @@ def _parameters(type: CelType) -> list[str]:
     return [name for one in type.params for name in _parameters(one)]
 
 
+def member(
+    id: str,
+    params: tuple[CelType, ...],
+    result: CelType,
+    function: Callable[..., Any] | None = None,
+    **more: Any,
+) -> Overload:
+    """A signature of a function that is called on its first argument."""
+    return Overload(id, params, result, function, member=True, **more)
+
+
 Functions = Mapping[str, tuple[Overload, ...]]
 
 
@@ -63,7 +75,27 @@ def merge(libraries: Iterable[Functions]) -> dict[str, tuple[Overload, ...]]:
     return out
 
 
+def succeeds(function: Callable[..., Any]) -> Callable[..., bool]:
+    """The test whether a function has a value for its arguments."""
+
+    def test(*args: Any) -> bool:
+        try:
+            function(*args)
+        except EvaluationError:
+            return False
+        return True
+
+    return test
+
+
 # What calls cost.
+
+
+def bounded(size: int, most: int = MAX_RESULT) -> None:
+    """Stop the evaluation of a call that would make or walk over more than that."""
+    if size > most:
+        raise CostLimitExceeded("operation cancelled: actual cost limit exceeded")
+
 
 STRING_FACTOR = 0.1
 REGEX_FACTOR = 0.25

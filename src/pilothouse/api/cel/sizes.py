@@ -2,7 +2,7 @@
 the types that functions and estimates share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from pilothouse.api.cel.types import CelType
@@ -45,6 +45,12 @@ def fixed(size: int) -> Range:
 
 UNKNOWN = Range(0, MOST)
 NOTHING = fixed(0)
+
+
+def total(costs: Iterable[Range]) -> Range:
+    return sum(costs, start=NOTHING)
+
+
 Sizes = Callable[[ValuePath], Range | None]
 """The size of what stands at a path, which begins with a variable; None where nothing is known."""
 

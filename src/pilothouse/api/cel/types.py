@@ -33,20 +33,24 @@ class CelType:
         return self.text
 
     @property
+    def runtime_name(self) -> str:
+        """The name that values of the type tell, without the types that it is made of."""
+        return _RUNTIME_NAMES.get(self.kind, self.name)
+
+    @property
     def declared_name(self) -> str:
         """The name in messages about the type of a whole
         expression (cel-go Type.String, not FormatCELType)."""
-        name = _DECLARED.get(self.kind, self.name)
         if not self.params:
-            return name
-        return f"{name}({', '.join(one.declared_name for one in self.params)})"
+            return self.runtime_name
+        return f"{self.runtime_name}({', '.join(one.declared_name for one in self.params)})"
 
     @property
     def is_dynamic(self) -> bool:
         return self.kind in ("dyn", "any", "error")
 
 
-_DECLARED = {
+_RUNTIME_NAMES = {
     "any": "google.protobuf.Any",
     "duration": "google.protobuf.Duration",
     "null": "null_type",

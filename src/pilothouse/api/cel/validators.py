@@ -1,18 +1,16 @@
 """The checks of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
 
+from collections.abc import Callable
+from typing import Any
+
 from pilothouse._cel import EvaluationError
 from pilothouse.api.cel.ast import CallExpr, Comprehension, Expr, ListExpr, LiteralExpr, MapExpr
 from pilothouse.api.cel.errors import Issues
+from pilothouse.api.cel.libraries.conversions import to_duration, to_timestamp
 from pilothouse.api.cel.libraries.format_string import WRONG, walk
 from pilothouse.api.cel.libraries.regex import compiled
-from pilothouse.api.cel.libraries.standard import to_duration, to_timestamp
 from pilothouse.api.cel.types import CelType, same, unwrap
 
-_RUNTIME_NAMES = {
-    "timestamp": "google.protobuf.Timestamp",
-    "duration": "google.protobuf.Duration",
-    "null": "null_type",
-}
 _TEXTUAL = frozenset(
     (
         "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type",
@@ -28,18 +26,25 @@ _TAKEN = {
     "X": ("int", "uint", "string", "bytes"),
     "o": ("int", "uint"),
 }
+_READ: dict[str, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
+    "duration": ((str, int), to_duration),
+    "timestamp": ((str, int), to_timestamp),
+    "matches": ((str,), compiled),
+}
+"""The functions that read a literal: the types that they take, and what reads it."""
 
 
 def validate(expr: Expr, issues: Issues) -> None:
     """Report literals that have no meaning: durations, times, patterns, formats, lists of mixed types."""
     calls = [one for one in _all(expr) if isinstance(one, CallExpr)]
-    for name, check in (("duration", _duration), ("timestamp", _timestamp), ("matches", _pattern)):
+    for name, (kinds, read) in _READ.items():
         for one in calls:
-            if one.function == name and one.args and isinstance(one.args[0], LiteralExpr):
+            literal = one.args[0] if one.function == name and one.args else None
+            if isinstance(literal, LiteralExpr) and isinstance(literal.value, kinds):
                 try:
-                    check(one.args[0])
+                    read(literal.value)
                 except EvaluationError:
-                    issues.add(one.args[0].at, f"invalid {name} argument")
+                    issues.add(literal.at, f"invalid {name} argument")
     _homogeneous(expr, issues, exempt=False)
     for one in calls:
         target = one.target.value if isinstance(one.target, LiteralExpr) else None
@@ -56,21 +61,6 @@ def _all(expr: Expr) -> list[Expr]:
         out.append(one)
         stack.extend(reversed(one.children()))
     return out
-
-
-def _duration(literal: LiteralExpr) -> None:
-    if isinstance(literal.value, str | int):
-        to_duration(literal.value)
-
-
-def _timestamp(literal: LiteralExpr) -> None:
-    if isinstance(literal.value, str | int):
-        to_timestamp(literal.value)
-
-
-def _pattern(literal: LiteralExpr) -> None:
-    if isinstance(literal.value, str):
-        compiled(literal.value)
 
 
 def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:
@@ -116,8 +106,7 @@ def _format(call: CallExpr, text: str, items: list[Expr], issues: Issues) -> Non
             wrong = item
         if wrong is not None:
             where = wrong.at
-            name = _RUNTIME_NAMES.get(wrong.type.kind, wrong.type.name)
-            raise EvaluationError(f"error during formatting: {WRONG[letter]}{name}")
+            raise EvaluationError(f"error during formatting: {WRONG[letter]}{wrong.type.runtime_name}")
         return ""
 
     try:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import sizes
-from pilothouse.api.cel.functions import Functions, Overload, units
+from pilothouse.api.cel.functions import Functions, Overload, member, units
 from pilothouse.api.cel.host import names
 from pilothouse.api.cel.types import BOOL, STRING, CelType, struct
 
@@ -124,44 +124,40 @@ def _selector_cost(check: ResourceCheck, selector: str) -> int:
     return 10 + units(size, 0.1) + units(units(size, 0.5), 50)
 
 
-def _selector_estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
-    size = self.size_of(args[0])
+def _selector_estimate(sizer: sizes.Sizer, check: sizes.Sized, selector: sizes.Sized) -> sizes.Estimate:
+    size = sizer.size_of(selector)
     return sizes.Estimate(sizes.fixed(10) + size.times(0.1) + size.times(0.5).times(50))
 
 
-def _fixed(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
+def _fixed(*_: object) -> sizes.Estimate:
     return sizes.Estimate(sizes.fixed(_CHECK_COST))
 
 
-def _member(id: str, params: tuple[CelType, ...], result: CelType, function: Any, **more: Any) -> Overload:
-    return Overload(id, params, result, function, member=True, **more)
-
-
 def _attribute(id: str, name: str, **more: Any) -> tuple[Overload, ...]:
-    return (_member(id, (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with(name), **more),)
+    return (member(id, (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with(name), **more),)
 
 
 def _told(name: str, result: CelType, function: Callable[[CheckDecision], Any]) -> tuple[Overload, ...]:
-    return (_member(f"decision_{name}", (DECISION,), result, lambda one: function(one.decision)),)
+    return (member(f"decision_{name}", (DECISION,), result, lambda one: function(one.decision)),)
 
 
 _check_costs: dict[str, Any] = {"cost": _CHECK_COST, "estimate": _fixed}
 _selector_costs: dict[str, Any] = {"cost": _selector_cost, "estimate": _selector_estimate}
 FUNCTIONS: Functions = {
-    "path": (_member("authorizer_path", (AUTHORIZER, STRING), PATH_CHECK, _path),),
-    "group": (_member("authorizer_group", (AUTHORIZER, STRING), GROUP_CHECK, _group),),
+    "path": (member("authorizer_path", (AUTHORIZER, STRING), PATH_CHECK, _path),),
+    "group": (member("authorizer_group", (AUTHORIZER, STRING), GROUP_CHECK, _group),),
     "serviceAccount": (
-        _member("authorizer_serviceaccount", (AUTHORIZER, STRING, STRING), AUTHORIZER, _service_account),
+        member("authorizer_serviceaccount", (AUTHORIZER, STRING, STRING), AUTHORIZER, _service_account),
     ),
-    "resource": (_member("groupcheck_resource", (GROUP_CHECK, STRING), RESOURCE_CHECK, _resource),),
+    "resource": (member("groupcheck_resource", (GROUP_CHECK, STRING), RESOURCE_CHECK, _resource),),
     "subresource": _attribute("resourcecheck_subresource", "subresource"),
     "namespace": _attribute("resourcecheck_namespace", "namespace"),
     "name": _attribute("resourcecheck_name", "name"),
     "fieldSelector": _attribute("authorizer_fieldselector", "field_selector", **_selector_costs),
     "labelSelector": _attribute("authorizer_labelselector", "label_selector", **_selector_costs),
     "check": (
-        _member("pathcheck_check", (PATH_CHECK, STRING), DECISION, _check, **_check_costs),
-        _member("resourcecheck_check", (RESOURCE_CHECK, STRING), DECISION, _check, **_check_costs),
+        member("pathcheck_check", (PATH_CHECK, STRING), DECISION, _check, **_check_costs),
+        member("resourcecheck_check", (RESOURCE_CHECK, STRING), DECISION, _check, **_check_costs),
     ),
     "errored": _told("errored", BOOL, lambda one: bool(one.error)),
     "error": _told("error", STRING, lambda one: one.error),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse._cel import (
-    CostLimitExceeded,
     Duration,
     EvaluationError,
     Timestamp,
@@ -15,9 +14,9 @@ from pilothouse._cel import (
     items_of,
     type_name,
 )
+from pilothouse.api.cel.functions import bounded
 from pilothouse.api.cel.host import literal
-from pilothouse.api.cel.libraries.standard import to_string
-from pilothouse.api.cel.limits import MAX_RESULT
+from pilothouse.api.cel.libraries.conversions import to_string
 
 _PRECISION = 6
 _MAX_PRECISION = 1000
@@ -67,8 +66,7 @@ def walk(text: str, count: int, clause: Clause) -> tuple[str, int]:
             raise EvaluationError(f'{words}"{letter}"')
         out.append(clause(used, letter, precision))
         size += len(out[-1])
-        if size > MAX_RESULT:
-            raise CostLimitExceeded("operation cancelled: actual cost limit exceeded")
+        bounded(size)
         used += 1
         at += 1
     return "".join(out), used

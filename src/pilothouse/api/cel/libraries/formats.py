@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._cel import NONE, Opaque, Optional
 from pilothouse.api.cel import sizes
-from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, units
+from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, member, units
 from pilothouse.api.cel.host import FORMATS, names, quote, request_uri
 from pilothouse.api.cel.types import STRING, list_of, optional_of, struct
 
@@ -81,8 +81,8 @@ def _cost(format: NamedFormat, text: str) -> int:
     return units(len(text) + 1, STRING_FACTOR) * units(format.pattern_size, REGEX_FACTOR)
 
 
-def _estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
-    return sizes.Estimate(self.size_of(args[0]).times(STRING_FACTOR).times(_MAX_PATTERN * REGEX_FACTOR))
+def _estimate(sizer: sizes.Sizer, format: sizes.Sized, text: sizes.Sized) -> sizes.Estimate:
+    return sizes.Estimate(sizer.size_of(text).times(STRING_FACTOR).times(_MAX_PATTERN * REGEX_FACTOR))
 
 
 def _constant(format: NamedFormat) -> Any:
@@ -92,9 +92,9 @@ def _constant(format: NamedFormat) -> Any:
 FUNCTIONS: Functions = {
     "format.named": (Overload("format-named", (STRING,), optional_of(FORMAT), _named),),
     "validate": (
-        Overload(
-            "format-validate", (FORMAT, STRING), optional_of(list_of(STRING)), _validate, member=True,
-            cost=_cost, estimate=_estimate,
+        member(
+            "format-validate", (FORMAT, STRING), optional_of(list_of(STRING)), _validate, cost=_cost,
+            estimate=_estimate,
         ),
     ),
     **{

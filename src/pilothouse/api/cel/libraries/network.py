@@ -6,7 +6,16 @@ from typing import Any
 
 from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import estimates, sizes
-from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
+from pilothouse.api.cel.functions import (
+    STRING_FACTOR,
+    Functions,
+    Overload,
+    member,
+    succeeds,
+    units,
+    walk,
+    walk_twice,
+)
 from pilothouse.api.cel.host import quote
 from pilothouse.api.cel.types import BOOL, INT, STRING, CelType, opaque
 
@@ -140,17 +149,6 @@ def _cidr(text: str) -> Cidr:
     return found
 
 
-def _is(read: Any) -> Any:
-    def test(text: str) -> bool:
-        try:
-            read(text)
-        except EvaluationError:
-            return False
-        return True
-
-    return test
-
-
 def _is_canonical(text: str) -> bool:
     return str(_ip(text).address) == text
 
@@ -184,63 +182,58 @@ def _contains_ip(cidr: Cidr, ip: Ip) -> bool:
     return cidr.holds(ip.address, ip.address.max_prefixlen)
 
 
+def _contains_ip_text(cidr: Cidr, text: str) -> bool:
+    return _contains_ip(cidr, _ip(text))
+
+
 def _contains_cidr(cidr: Cidr, other: Cidr) -> bool:
     return cidr.holds(other.address, other.bits)
 
 
-# Costs.
-
-
-def _double(value: Any) -> int:
-    return units(2 * size_of(value), STRING_FACTOR)
-
-
-def _ip_cost(cidr: Cidr, other: Any) -> int:
-    return _double(cidr)
-
-
-def _ip_text_cost(cidr: Cidr, other: str) -> int:
-    return _double(cidr) + walk(other)
-
-
-def _cidr_cost(cidr: Cidr, other: Any) -> int:
-    return _double(cidr) + walk(cidr) + 1
-
-
-def _cidr_text_cost(cidr: Cidr, other: str) -> int:
-    return _cidr_cost(cidr, other) + walk(other)
+def _contains_cidr_text(cidr: Cidr, text: str) -> bool:
+    return _contains_cidr(cidr, _cidr(text))
 
 
 _BYTES = sizes.Range(4, 16)
+"""The size of an address."""
 
 
-def _estimate(network: bool, text: bool) -> Any:
-    def estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
+def _contains(id: str, of: CelType, function: Any, *, network: bool = False) -> Overload:
+    """A test whether something is in a network: an address or, with `network`, another network."""
+    text = of is STRING
+
+    def cost(cidr: Cidr, other: Any) -> int:
+        out = units(2 * size_of(cidr), STRING_FACTOR)
+        if network:
+            out += walk(cidr) + 1
+        return out + walk(other) if text else out
+
+    def estimate(sizer: sizes.Sizer, cidr: sizes.Sized, other: sizes.Sized) -> sizes.Estimate:
         out = (_BYTES + _BYTES).times(STRING_FACTOR)
         if network:
             out = out + _BYTES.times(STRING_FACTOR) + sizes.fixed(1)
         if text:
-            out = out + self.size_of(args[0]).times(STRING_FACTOR)
+            out = out + sizer.size_of(other).times(STRING_FACTOR)
         return sizes.Estimate(out)
 
-    return estimate
+    return member(id, (CIDR, of), BOOL, function, cost=cost, estimate=estimate)
 
 
-def _twice(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
-    return sizes.Estimate(self.size_of(args[0]).times(2 * STRING_FACTOR))
+def _twice(sizer: sizes.Sizer, text: sizes.Sized) -> sizes.Estimate:
+    return sizes.Estimate(sizer.size_of(text).times(2 * STRING_FACTOR))
 
 
 def _reads(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
-    return (Overload(id, (STRING,), result, function, cost=walk, estimate=estimates.walk_argument),)
+    return (Overload(id, (STRING,), result, function, cost=walk, estimate=estimates.walked),)
 
 
 def _tells(id: str, of: CelType, result: CelType, function: Any) -> tuple[Overload, ...]:
-    return (Overload(id, (of,), result, function, member=True),)
+    return (member(id, (of,), result, function),)
 
 
 FUNCTIONS: Functions = {
     "ip": _reads("string_to_ip", IP, _ip) + _tells("cidr_ip", CIDR, IP, lambda cidr: Ip(cidr.address)),
-    "isIP": _reads("is_ip", BOOL, _is(_ip)),
+    "isIP": _reads("is_ip", BOOL, succeeds(_ip)),
     "ip.isCanonical": (
         Overload("ip_is_canonical", (STRING,), BOOL, _is_canonical, cost=walk_twice, estimate=_twice),
     ),
@@ -251,27 +244,14 @@ FUNCTIONS: Functions = {
     "isLinkLocalUnicast": _tells("ip_is_link_local_unicast", IP, BOOL, lambda ip: ip.address.is_link_local),
     "isGlobalUnicast": _tells("ip_is_global_unicast", IP, BOOL, _is_global_unicast),
     "cidr": _reads("string_to_cidr", CIDR, _cidr),
-    "isCIDR": _reads("is_cidr", BOOL, _is(_cidr)),
+    "isCIDR": _reads("is_cidr", BOOL, succeeds(_cidr)),
     "containsIP": (
-        Overload(
-            "cidr_contains_ip_string", (CIDR, STRING), BOOL, lambda cidr, text: _contains_ip(cidr, _ip(text)),
-            member=True, cost=_ip_text_cost, estimate=_estimate(False, True),
-        ),
-        Overload(
-            "cidr_contains_ip_ip", (CIDR, IP), BOOL, _contains_ip, member=True, cost=_ip_cost,
-            estimate=_estimate(False, False),
-        ),
+        _contains("cidr_contains_ip_string", STRING, _contains_ip_text),
+        _contains("cidr_contains_ip_ip", IP, _contains_ip),
     ),
     "containsCIDR": (
-        Overload(
-            "cidr_contains_cidr_string", (CIDR, STRING), BOOL,
-            lambda cidr, text: _contains_cidr(cidr, _cidr(text)),
-            member=True, cost=_cidr_text_cost, estimate=_estimate(True, True),
-        ),
-        Overload(
-            "cidr_contains_cidr", (CIDR, CIDR), BOOL, _contains_cidr, member=True, cost=_cidr_cost,
-            estimate=_estimate(True, False),
-        ),
+        _contains("cidr_contains_cidr_string", STRING, _contains_cidr_text, network=True),
+        _contains("cidr_contains_cidr", CIDR, _contains_cidr, network=True),
     ),
     "prefixLength": _tells("cidr_prefix_length", CIDR, INT, lambda cidr: cidr.bits),
     "masked": _tells("cidr_masked", CIDR, CIDR, _masked),
@@ -279,5 +259,5 @@ FUNCTIONS: Functions = {
         Overload("ip_to_string", (IP,), STRING, lambda ip: str(ip.address)),
         Overload("cidr_to_string", (CIDR,), STRING, lambda cidr: f"{cidr.address}/{cidr.bits}"),
     ),
-}  # fmt: skip
+}
 TYPE_NAMES: dict[str, CelType] = {"net.IP": IP, "net.CIDR": CIDR}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pilothouse._cel import NONE, Duration, EvaluationError, Optional, Struct, Timestamp, items_of, show
-from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.functions import Functions, Overload, member
 from pilothouse.api.cel.types import BOOL, DYN, INT, CelType, list_of, map_of, optional_of, param
 
 _K, _V = param("K"), param("V")
@@ -55,14 +55,14 @@ FUNCTIONS: Functions = {
     "optional.of": (Overload("optional_of", (_V,), _OPTIONAL, Optional),),
     "optional.ofNonZeroValue": (Overload("optional_ofNonZeroValue", (_V,), _OPTIONAL, _of_non_zero),),
     "optional.none": (Overload("optional_none", (), _OPTIONAL, lambda: NONE),),
-    "value": (Overload("optional_value", (_OPTIONAL,), _V, _value, member=True),),
-    "hasValue": (Overload("optional_hasValue", (_OPTIONAL,), BOOL, lambda one: one.present, member=True),),
-    "or": (Overload("optional_or_optional", (_OPTIONAL, _OPTIONAL), _OPTIONAL, member=True),),
-    "orValue": (Overload("optional_orValue_value", (_OPTIONAL, _V), _V, member=True),),
+    "value": (member("optional_value", (_OPTIONAL,), _V, _value),),
+    "hasValue": (member("optional_hasValue", (_OPTIONAL,), BOOL, lambda one: one.present),),
+    "or": (member("optional_or_optional", (_OPTIONAL, _OPTIONAL), _OPTIONAL),),
+    "orValue": (member("optional_orValue_value", (_OPTIONAL, _V), _V),),
     "optional.unwrap": (Overload("optional_unwrap", (list_of(_OPTIONAL),), list_of(_V), _unwrap),),
-    "unwrapOpt": (Overload("optional_unwrapOpt", (list_of(_OPTIONAL),), list_of(_V), _unwrap, member=True),),
-    "first": (Overload("list_first", (list_of(_V),), _OPTIONAL, _first, member=True),),
-    "last": (Overload("list_last", (list_of(_V),), _OPTIONAL, _last, member=True),),
+    "unwrapOpt": (member("optional_unwrapOpt", (list_of(_OPTIONAL),), list_of(_V), _unwrap),),
+    "first": (member("list_first", (list_of(_V),), _OPTIONAL, _first),),
+    "last": (member("list_last", (list_of(_V),), _OPTIONAL, _last),),
     "_[?_]": (
         Overload("list_optindex_optional_int", (list_of(_V), INT), _OPTIONAL),
         Overload("optional_list_optindex_optional_int", (optional_of(list_of(_V)), INT), _OPTIONAL),

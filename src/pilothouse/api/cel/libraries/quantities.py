@@ -4,7 +4,7 @@ from typing import Any
 
 from pilothouse._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
 from pilothouse.api.cel import estimates
-from pilothouse.api.cel.functions import Functions, Overload, walk
+from pilothouse.api.cel.functions import Functions, Overload, member, succeeds, walk
 from pilothouse.api.cel.host import quantity
 from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, CelType, struct
 
@@ -37,14 +37,6 @@ def _read(text: str) -> Amount:
         raise EvaluationError(str(err)) from None
 
 
-def _is_quantity(text: str) -> bool:
-    try:
-        quantity.parse(text)
-    except quantity.QuantityError:
-        return False
-    return True
-
-
 def _whole(amount: Amount) -> int | None:
     """The amount as an integer of 64 bits, None if it is none (AsInt64)."""
     value = amount.quantity
@@ -70,12 +62,16 @@ def _int(value: int) -> quantity.Quantity:
     return quantity.Quantity(value, 0, quantity.DECIMAL_EXPONENT)
 
 
-def _tells(id: str, result: CelType, function: Any, member: bool = True) -> tuple[Overload, ...]:
-    return (Overload(id, (QUANTITY,), result, function, member=member),)
+def _reads(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
+    return (Overload(id, (STRING,), result, function, cost=walk, estimate=estimates.walked),)
+
+
+def _tells(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
+    return (member(id, (QUANTITY,), result, function),)
 
 
 def _compares(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
-    return (Overload(id, (QUANTITY, QUANTITY), result, function, member=True),)
+    return (member(id, (QUANTITY, QUANTITY), result, function),)
 
 
 def _combines(name: str, function: Any) -> tuple[Overload, ...]:
@@ -87,22 +83,14 @@ def _combines(name: str, function: Any) -> tuple[Overload, ...]:
 
     return (
         *_compares(f"quantity_{name}", QUANTITY, with_amount),
-        Overload(f"quantity_{name}_int", (QUANTITY, INT), QUANTITY, with_int, member=True),
+        member(f"quantity_{name}_int", (QUANTITY, INT), QUANTITY, with_int),
     )
 
 
 FUNCTIONS: Functions = {
-    "quantity": (
-        Overload(
-            "string_to_quantity", (STRING,), QUANTITY, _read, cost=walk, estimate=estimates.walk_argument
-        ),
-    ),
-    "isQuantity": (
-        Overload(
-            "is_quantity_string", (STRING,), BOOL, _is_quantity, cost=walk, estimate=estimates.walk_argument
-        ),
-    ),
-    "sign": _tells("quantity_sign", INT, lambda one: one.quantity.sign(), member=False),
+    "quantity": _reads("string_to_quantity", QUANTITY, _read),
+    "isQuantity": _reads("is_quantity_string", BOOL, succeeds(_read)),
+    "sign": (Overload("quantity_sign", (QUANTITY,), INT, lambda one: one.quantity.sign()),),
     "isGreaterThan": _compares(
         "quantity_is_greater_than", BOOL, lambda one, other: one.quantity > other.quantity
     ),

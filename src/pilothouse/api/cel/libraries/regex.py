@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pilothouse._cel import CostLimitExceeded, EvaluationError
+from pilothouse._cel import EvaluationError
 from pilothouse.api.cel import estimates
-from pilothouse.api.cel.functions import Functions, Overload, search
+from pilothouse.api.cel.functions import Functions, bounded, member, search
 from pilothouse.api.cel.host import MOST_STEPS, compile_pattern
 from pilothouse.api.cel.types import INT, STRING, list_of
 
@@ -16,8 +16,7 @@ def compiled(pattern: str, text: str = "", words: str = "") -> Any:
         program = compile_pattern(pattern)
     except ValueError as err:
         raise EvaluationError(f"{words}{err}") from None
-    if len(text) * program.programsize > MOST_STEPS:
-        raise CostLimitExceeded("operation cancelled: actual cost limit exceeded")
+    bounded(len(text) * program.programsize, MOST_STEPS)
     return program
 
 
@@ -47,36 +46,11 @@ def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
     return out
 
 
+_SEARCH: dict[str, Any] = {"cost": search, "estimate": estimates.found}
 FUNCTIONS: Functions = {
-    "find": (
-        Overload(
-            "string_find_string",
-            (STRING, STRING),
-            STRING,
-            _find,
-            member=True,
-            cost=search,
-            estimate=estimates.found,
-        ),
-    ),
+    "find": (member("string_find_string", (STRING, STRING), STRING, _find, **_SEARCH),),
     "findAll": (
-        Overload(
-            "string_find_all_string",
-            (STRING, STRING),
-            list_of(STRING),
-            _find_all,
-            member=True,
-            cost=search,
-            estimate=estimates.found,
-        ),
-        Overload(
-            "string_find_all_string_int",
-            (STRING, STRING, INT),
-            list_of(STRING),
-            _find_all,
-            member=True,
-            cost=search,
-            estimate=estimates.found,
-        ),
+        member("string_find_all_string", (STRING, STRING), list_of(STRING), _find_all, **_SEARCH),
+        member("string_find_all_string_int", (STRING, STRING, INT), list_of(STRING), _find_all, **_SEARCH),
     ),
 }

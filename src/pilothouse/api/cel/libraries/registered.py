@@ -3,25 +3,35 @@
 from pilothouse.api.cel import macros
 from pilothouse.api.cel.libraries import (
     authorizer,
+    conversions,
     encoders,
     formats,
     jsonpatch,
+    list_extension,
     lists,
     network,
+    operators,
     optionals,
     quantities,
     regex,
     semvers,
-    standard,
+    sets,
     strings,
+    times,
     urls,
 )
 from pilothouse.api.cel.library import Library, joined
 
-STANDARD = Library(standard.FUNCTIONS, macros.STANDARD, standard.TYPE_NAMES)
+STANDARD = joined(
+    (
+        Library(operators.FUNCTIONS, macros.STANDARD),
+        Library(conversions.FUNCTIONS, type_names=conversions.TYPE_NAMES),
+        Library(times.FUNCTIONS),
+    )
+)
 OPTIONALS = Library(optionals.FUNCTIONS, macros.OPTIONALS, optionals.TYPE_NAMES)
 TWO_VARIABLES = Library(optionals.MAP_INSERT, macros.TWO_VARIABLES)
-LISTS = Library(lists.EXTENSION, macros.SORTING)
+LIST_EXTENSION = Library(list_extension.FUNCTIONS, macros.SORTING)
 BINDINGS = Library(macros=macros.BINDINGS)
 """`cel.bind`, which only the environment of device selectors has."""
 JSON_PATCH = Library(jsonpatch.FUNCTIONS)
@@ -31,17 +41,17 @@ _LIBRARIES = (
     STANDARD,
     Library(urls.FUNCTIONS),
     Library(regex.FUNCTIONS),
-    Library(lists.KUBERNETES),
+    Library(lists.FUNCTIONS),
     Library(authorizer.FUNCTIONS),
     OPTIONALS,
     Library(quantities.FUNCTIONS),
     Library(strings.FUNCTIONS),
-    Library(lists.SETS),
+    Library(sets.FUNCTIONS),
     Library(network.FUNCTIONS, type_names=network.TYPE_NAMES),
     Library(formats.FUNCTIONS),
     TWO_VARIABLES,
     Library(semvers.FUNCTIONS),
-    LISTS,
+    LIST_EXTENSION,
 )
 KUBERNETES = joined(_LIBRARIES)
 """The libraries of every environment of Kubernetes 1.36: new and stored expressions

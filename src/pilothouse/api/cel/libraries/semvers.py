@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from pilothouse._cel import EvaluationError, Opaque
+from pilothouse._cel import UINT_MAX, EvaluationError, Opaque
 from pilothouse.api.cel import estimates
-from pilothouse.api.cel.functions import Functions, Overload, walk
+from pilothouse.api.cel.functions import Functions, Overload, member, succeeds, walk
 from pilothouse.api.cel.host import quote
 from pilothouse.api.cel.types import BOOL, INT, STRING, CelType, struct
 
 SEMVER = struct("kubernetes.Semver", {})
 _DIGITS = frozenset("0123456789")
 _ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-")
-_UINT_MAX = (1 << 64) - 1
 
 
 class Version(Opaque):
@@ -53,8 +52,12 @@ def _number(text: str, what: str) -> int:
         raise ValueError(f"{what[0].upper()}{what[1:]} number must not contain leading zeroes {quote(text)}")
     if not text:
         raise ValueError('strconv.ParseUint: parsing "": invalid syntax')
+    return _uint(text)
+
+
+def _uint(text: str) -> int:
     value = int(text[:30])
-    if value > _UINT_MAX:
+    if value > UINT_MAX:
         raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: value out of range")
     return value
 
@@ -65,10 +68,7 @@ def _pre_release(text: str) -> int | str:
     if set(text) <= _DIGITS:
         if len(text) > 1 and text[0] == "0":
             raise ValueError(f"Numeric PreRelease version must not contain leading zeroes {quote(text)}")
-        value = int(text[:30])
-        if value > _UINT_MAX:
-            raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: value out of range")
-        return value
+        return _uint(text)
     if not set(text) <= _ALPHANUMERIC:
         raise ValueError(f"Invalid character(s) found in prerelease {quote(text)}")
     return text
@@ -115,20 +115,10 @@ def _semver(text: str, normalise: bool = False) -> Version:
         raise EvaluationError(str(err)) from None
 
 
-def _is_semver(text: str, normalise: bool = False) -> bool:
-    try:
-        _semver(text, normalise)
-    except EvaluationError:
-        return False
-    return True
-
-
-def _reads(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
-    more: dict[str, Any] = {"cost": walk, "estimate": estimates.walk_argument}
-    plain, normalising = id.split()
-    return (
-        Overload(plain, (STRING,), result, function, **more),
-        Overload(normalising, (STRING, BOOL), result, function, **more),
+def _reads(ids: tuple[str, str], result: CelType, function: Any) -> tuple[Overload, ...]:
+    return tuple(
+        Overload(id, params, result, function, cost=walk, estimate=estimates.walked)
+        for id, params in zip(ids, ((STRING,), (STRING, BOOL)), strict=True)
     )
 
 
@@ -137,16 +127,16 @@ def _tells(id: str, place: int) -> tuple[Overload, ...]:
         value = version.numbers[place]
         return value - (1 << 64) if value >= 1 << 63 else value
 
-    return (Overload(id, (SEMVER,), INT, tell, member=True),)
+    return (member(id, (SEMVER,), INT, tell),)
 
 
 def _compares(id: str, result: CelType, function: Any) -> tuple[Overload, ...]:
-    return (Overload(id, (SEMVER, SEMVER), result, function, member=True),)
+    return (member(id, (SEMVER, SEMVER), result, function),)
 
 
 FUNCTIONS: Functions = {
-    "semver": _reads("string_to_semver string_bool_to_semver", SEMVER, _semver),
-    "isSemver": _reads("is_semver_string is_semver_string_bool", BOOL, _is_semver),
+    "semver": _reads(("string_to_semver", "string_bool_to_semver"), SEMVER, _semver),
+    "isSemver": _reads(("is_semver_string", "is_semver_string_bool"), BOOL, succeeds(_semver)),
     "isGreaterThan": _compares("semver_is_greater_than", BOOL, lambda one, two: _compare(one, two) > 0),
     "isLessThan": _compares("semver_is_less_than", BOOL, lambda one, two: _compare(one, two) < 0),
     "compareTo": _compares("semver_compare_to", INT, _compare),

@@ -1,12 +1,21 @@
 """Functions on text (cel-go ext/strings.go, version 2, and ext/formatting.go)."""
 
+from collections.abc import Callable
 from typing import Any
 
-from pilothouse._cel import CostLimitExceeded, EvaluationError, items_of, show, size_of
+from pilothouse._cel import EvaluationError, items_of, show
 from pilothouse.api.cel import estimates, sizes
-from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
+from pilothouse.api.cel.functions import (
+    STRING_FACTOR,
+    Functions,
+    Overload,
+    bounded,
+    member,
+    units,
+    walk,
+    walk_twice,
+)
 from pilothouse.api.cel.libraries.format_string import format_string
-from pilothouse.api.cel.limits import MAX_RESULT
 from pilothouse.api.cel.types import DYN, INT, STRING, CelType, list_of
 
 _TEXTS = list_of(STRING)
@@ -20,12 +29,6 @@ _QUOTED = str.maketrans(
 )  # fmt: skip
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """The characters that Go takes for white space (unicode.IsSpace)."""
-
-
-def bounded(size: int) -> None:
-    """Stop the making of a text that is too long."""
-    if size > MAX_RESULT:
-        raise CostLimitExceeded("operation cancelled: actual cost limit exceeded")
 
 
 def _char_at(text: str, index: int) -> str:
@@ -97,30 +100,28 @@ def _index_cost(text: str, *_: Any) -> int:
     return int(len(text.encode("utf-8", "surrogatepass")) * STRING_FACTOR)
 
 
-def _format_cost(text: Any, *_: Any) -> int:
-    return units(size_of(text), STRING_FACTOR)
+def _quote(text: str) -> str:
+    return '"' + text.translate(_QUOTED) + '"'
 
 
 # Estimates.
 
 
-def index_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
+def index_estimate(sizer: sizes.Sizer, where: sizes.Sized, *_: sizes.Sized) -> sizes.Estimate:
     """The search of a list for an item, or of a text for a part."""
-    if target is None:
-        return None
-    item = self.item_of(target)
+    item = sizer.item_of(where)
     if item is None:
-        return sizes.Estimate(self.size_of(target).times(STRING_FACTOR))
+        return estimates.walked(sizer, where)
     each = sizes.fixed(1)
     if item.type.kind in ("string", "bytes"):
-        each = each + self.size_of(item).times(STRING_FACTOR)
-    return sizes.Estimate(self.size_of(target) * each)
+        each = each + sizer.size_of(item).times(STRING_FACTOR)
+    return sizes.Estimate(sizer.size_of(where) * each)
 
 
-def _replace_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
-    if target is None or len(args) < 2:
-        return None
-    size, old, new = self.size_of(target), self.size_of(args[0]), self.size_of(args[1])
+def _replace_estimate(
+    sizer: sizes.Sizer, text: sizes.Sized, part: sizes.Sized, other: sizes.Sized, *_: sizes.Sized
+) -> sizes.Estimate:
+    size, old, new = sizer.size_of(text), sizer.size_of(part), sizer.size_of(other)
     most, kept_most, least, kept_least = 0, 0, 0, 0
     if old.least == 0:
         most, kept_most = min(size.most + 1, sizes.MOST), size.most
@@ -142,102 +143,76 @@ def _quotient(size: int, divisor: int) -> int:
     return min(-(-size // divisor), sizes.MOST)
 
 
-def _split_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
-    if target is None:
-        return None
-    size = self.size_of(target)
-    most = size.most
-    if len(args) > 1:
-        value = args[1].literal
-        if type(value) is int:
-            most = value & sizes.MOST
+def _split_estimate(sizer: sizes.Sizer, text: sizes.Sized, *more: sizes.Sized) -> sizes.Estimate:
+    size = sizer.size_of(text)
+    count = more[1].literal if len(more) > 1 else None
+    most = count & sizes.MOST if type(count) is int else size.most
     return sizes.Estimate(size.times(2 * STRING_FACTOR), sizes.Range(0, most))
 
 
-def _join_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
-    if target is None:
-        return None
-    count, size = self.size_of(target), sizes.fixed(0)
-    if (item := self.item_of(target)) is not None:
-        size = count * self.size_of(item)
-    if args:
+def _join_estimate(sizer: sizes.Sizer, texts: sizes.Sized, *separator: sizes.Sized) -> sizes.Estimate:
+    count, size = sizer.size_of(texts), sizes.fixed(0)
+    if (item := sizer.item_of(texts)) is not None:
+        size = count * sizer.size_of(item)
+    for one in separator:
         gaps = sizes.Range(max(count.least - 1, 0), max(count.most - 1, 0))
-        size = size + self.size_of(args[0]) * gaps
+        size = size + sizer.size_of(one) * gaps
     return sizes.Estimate(size.times(STRING_FACTOR), size)
 
 
-def _format_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
-    size = target.size if target.size is not None else sizes.UNKNOWN
-    return sizes.Estimate(size.times(STRING_FACTOR))
+def _format_estimate(sizer: sizes.Sizer, text: sizes.Sized, values: sizes.Sized) -> sizes.Estimate:
+    return sizes.Estimate(estimates.known(text).times(STRING_FACTOR))
 
 
-def _quote_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
-    size = args[0].size if args[0].size is not None else sizes.UNKNOWN
+def _quote_estimate(sizer: sizes.Sizer, text: sizes.Sized) -> sizes.Estimate:
+    size = estimates.known(text)
     result = sizes.Range(size.least + 2, min(size.most * 2 + 2, sizes.MOST))
     return sizes.Estimate(size.times(STRING_FACTOR), result)
 
 
-def _member(
-    id: str, function: Any, *params: CelType, result: CelType, cost: Any = 1, estimate: Any = None
-) -> Overload:
-    return Overload(id, params, result, function, member=True, cost=cost, estimate=estimate)
+_COPIED: dict[str, Any] = {"cost": walk, "estimate": estimates.copied}
+_SEARCHED: dict[str, Any] = {"cost": _index_cost, "estimate": index_estimate}
+_REPLACED: dict[str, Any] = {"cost": walk_twice, "estimate": _replace_estimate}
+_SPLIT: dict[str, Any] = {"cost": walk_twice, "estimate": _split_estimate}
+_JOINED: dict[str, Any] = {"cost": _join_cost, "estimate": _join_estimate}
+_QUOTING: dict[str, Any] = {"cost": walk, "estimate": _quote_estimate}
+_TEXT, _TWO, _THREE = (STRING,), (STRING, STRING), (STRING, STRING, STRING)
 
 
-def _walked(id: str, function: Any, *params: CelType) -> Overload:
-    return _member(id, function, *params, result=STRING, cost=walk, estimate=estimates.walk_target)
+def _copied(id: str, function: Callable[[str], str]) -> tuple[Overload, ...]:
+    return (member(id, _TEXT, STRING, function, **_COPIED),)
+
+
+def _optional(
+    id: str, params: tuple[CelType, ...], more: CelType, result: CelType, function: Any, **costs: Any
+) -> tuple[Overload, ...]:
+    """A function with a last argument that may be left out."""
+    return (
+        member(id, params, result, function, **costs),
+        member(f"{id}_{more}", (*params, more), result, function, **costs),
+    )
 
 
 FUNCTIONS: Functions = {
-    "charAt": (_member("string_char_at_int", _char_at, STRING, INT, result=STRING),),
-    "indexOf": tuple(
-        _member(id, _index_of, *params, result=INT, cost=_index_cost, estimate=index_estimate)
-        for id, params in (
-            ("string_index_of_string", (STRING, STRING)),
-            ("string_index_of_string_int", (STRING, STRING, INT)),
-        )
-    ),
-    "lastIndexOf": tuple(
-        _member(id, _last_index_of, *params, result=INT, cost=_index_cost, estimate=index_estimate)
-        for id, params in (
-            ("string_last_index_of_string", (STRING, STRING)),
-            ("string_last_index_of_string_int", (STRING, STRING, INT)),
-        )
-    ),
-    "lowerAscii": (_walked("string_lower_ascii", lambda text: text.translate(_LOWER), STRING),),
-    "upperAscii": (_walked("string_upper_ascii", lambda text: text.translate(_UPPER), STRING),),
-    "trim": (_walked("string_trim", lambda text: text.strip(_SPACE), STRING),),
-    "substring": (
-        _walked("string_substring_int", _substring, STRING, INT),
-        _walked("string_substring_int_int", _substring, STRING, INT, INT),
-    ),
-    "replace": tuple(
-        _member(id, _replace, *params, result=STRING, cost=walk_twice, estimate=_replace_estimate)
-        for id, params in (
-            ("string_replace_string_string", (STRING, STRING, STRING)),
-            ("string_replace_string_string_int", (STRING, STRING, STRING, INT)),
-        )
-    ),
-    "split": tuple(
-        _member(id, _split, *params, result=_TEXTS, cost=walk_twice, estimate=_split_estimate)
-        for id, params in (
-            ("string_split_string", (STRING, STRING)),
-            ("string_split_string_int", (STRING, STRING, INT)),
-        )
-    ),
-    "join": tuple(
-        _member(id, _join, *params, result=STRING, cost=_join_cost, estimate=_join_estimate)
-        for id, params in (("list_join", (_TEXTS,)), ("list_join_string", (_TEXTS, STRING)))
-    ),
+    "charAt": (member("string_char_at_int", (STRING, INT), STRING, _char_at),),
+    "indexOf": _optional("string_index_of_string", _TWO, INT, INT, _index_of, **_SEARCHED),
+    "lastIndexOf": _optional("string_last_index_of_string", _TWO, INT, INT, _last_index_of, **_SEARCHED),
+    "lowerAscii": _copied("string_lower_ascii", lambda text: text.translate(_LOWER)),
+    "upperAscii": _copied("string_upper_ascii", lambda text: text.translate(_UPPER)),
+    "trim": _copied("string_trim", lambda text: text.strip(_SPACE)),
+    "substring": _optional("string_substring_int", (STRING, INT), INT, STRING, _substring, **_COPIED),
+    "replace": _optional("string_replace_string_string", _THREE, INT, STRING, _replace, **_REPLACED),
+    "split": _optional("string_split_string", _TWO, INT, _TEXTS, _split, **_SPLIT),
+    "join": _optional("list_join", (_TEXTS,), STRING, STRING, _join, **_JOINED),
     "format": (
-        _member(
-            "string_format", format_string, STRING, list_of(DYN), result=STRING, cost=_format_cost,
+        member(
+            "string_format",
+            (STRING, list_of(DYN)),
+            STRING,
+            format_string,
+            cost=walk,
             estimate=_format_estimate,
         ),
     ),
-    "strings.quote": (
-        Overload(
-            "strings_quote", (STRING,), STRING, lambda text: '"' + text.translate(_QUOTED) + '"', cost=walk,
-            estimate=_quote_estimate,
-        ),
-    ),
-}  # fmt: skip
+    "strings.quote": (Overload("strings_quote", _TEXT, STRING, _quote, **_QUOTING),),
+}

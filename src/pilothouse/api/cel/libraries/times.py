@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
-from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.functions import Functions, Overload, member
 from pilothouse.api.cel.host import LOCAL, fault, go_duration, plain
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
 
@@ -193,8 +193,8 @@ def _part(name: str) -> tuple[Overload, ...]:
         return part(_moment(value, zone))
 
     out = [
-        Overload(f"timestamp_to_{id}", (TIMESTAMP,), INT, of, member=True),
-        Overload(f"timestamp_to_{id}_with_tz", (TIMESTAMP, STRING), INT, of, member=True),
+        member(f"timestamp_to_{id}", (TIMESTAMP,), INT, of),
+        member(f"timestamp_to_{id}_with_tz", (TIMESTAMP, STRING), INT, of),
     ]
     if (span := _SPANS.get(name)) is not None:
         span_id, size = span
@@ -202,7 +202,7 @@ def _part(name: str) -> tuple[Overload, ...]:
         def within(value: Duration) -> int:
             return abs(value.ns) // size * (-1 if value.ns < 0 else 1)
 
-        out.append(Overload(span_id, (DURATION,), INT, within, member=True))
+        out.append(member(span_id, (DURATION,), INT, within))
     return tuple(out)
 
 

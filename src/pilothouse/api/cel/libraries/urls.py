@@ -1,12 +1,13 @@
 """URLs (Kubernetes' pkg/cel/library/urls.go), split as Go's net/url does it."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote, unquote_plus
 
 from pilothouse._cel import EvaluationError, Opaque
-from pilothouse.api.cel import sizes
-from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
+from pilothouse.api.cel import estimates
+from pilothouse.api.cel.functions import Functions, Overload, member, walk
 from pilothouse.api.cel.host import quote, request_uri
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct
 
@@ -77,22 +78,17 @@ def _url(text: str) -> Url:
     return Url(text)
 
 
-def _estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
-    size = self.size_of(args[0])
-    return sizes.Estimate(size.times(STRING_FACTOR), size)
-
-
-def _part(name: str, function: object) -> tuple[Overload, ...]:
-    return (Overload(f"url_get_{name}", (URL,), STRING, function, member=True),)  # type: ignore[arg-type]
+def _part(name: str, function: Callable[[Url], str]) -> tuple[Overload, ...]:
+    return (member(f"url_get_{name}", (URL,), STRING, function),)
 
 
 FUNCTIONS: Functions = {
-    "url": (Overload("string_to_url", (STRING,), URL, _url, cost=walk, estimate=_estimate),),
+    "url": (Overload("string_to_url", (STRING,), URL, _url, cost=walk, estimate=estimates.copied),),
     "isURL": (Overload("is_url_string", (STRING,), BOOL, request_uri),),
     "getScheme": _part("scheme", lambda url: url.scheme),
     "getHost": _part("host", lambda url: url.host),
     "getHostname": _part("hostname", Url.hostname),
     "getPort": _part("port", Url.port),
     "getEscapedPath": _part("escaped_path", Url.escaped_path),
-    "getQuery": (Overload("url_get_query", (URL,), map_of(STRING, list_of(STRING)), Url.pairs, member=True),),
+    "getQuery": (member("url_get_query", (URL,), map_of(STRING, list_of(STRING)), Url.pairs),),
 }

@@ -1,7 +1,4 @@
-"""The operators and functions of the language itself (cel-go common/stdlib/standard.go).
-
-Operators have no function here: the evaluator has nodes for them.
-"""
+"""Conversions between types, by the names of the types (cel-go common/stdlib/standard.go)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,13 +19,9 @@ from pilothouse._cel import (
     type_name,
 )
 from pilothouse.api.cel import estimates, sizes, types
-from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, merge, search, walk
+from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.host import double, go_type
 from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint
-from pilothouse.api.cel.libraries.regex import matches
-from pilothouse.api.cel.libraries.times import (
-    FUNCTIONS as TIMES,
-)
 from pilothouse.api.cel.libraries.times import read_duration, read_timestamp, show_duration, show_timestamp
 from pilothouse.api.cel.types import (
     BOOL,
@@ -47,102 +40,8 @@ from pilothouse.api.cel.types import (
     type_of,
 )
 
-A, B = param("A"), param("B")
-_LIST, _MAP = list_of(A), map_of(A, B)
-_NAMES = {INT: "int64", UINT: "uint64"}
-
-
-def _name(type: CelType) -> str:
-    return _NAMES.get(type, type.name)
-
-
-def _of(prefix: str, *kinds: CelType, result: CelType | None = None) -> tuple[Overload, ...]:
-    """An operator on two values of one type."""
-    return tuple(
-        Overload(f"{prefix}_{_name(one)}", (one, one), result if result is not None else one) for one in kinds
-    )
-
-
-def _comparison(prefix: str) -> tuple[Overload, ...]:
-    numbers = (INT, DOUBLE), (INT, UINT), (UINT, DOUBLE), (UINT, INT), (DOUBLE, INT), (DOUBLE, UINT)
-    mixed = tuple(
-        Overload(f"{prefix}_{_name(left)}_{_name(right)}", (left, right), BOOL) for left, right in numbers
-    )
-    alike = (BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION)
-    return _of(prefix, *alike, result=BOOL) + mixed
-
-
-OPERATORS: Functions = {
-    "_?_:_": (Overload("conditional", (BOOL, A, A), A),),
-    "_&&_": (Overload("logical_and", (BOOL, BOOL), BOOL),),
-    "_||_": (Overload("logical_or", (BOOL, BOOL), BOOL),),
-    "!_": (Overload("logical_not", (BOOL,), BOOL),),
-    "@not_strictly_false": (Overload("not_strictly_false", (BOOL,), BOOL),),
-    "_==_": (Overload("equals", (A, A), BOOL),),
-    "_!=_": (Overload("not_equals", (A, A), BOOL),),
-    "_+_": (
-        *_of("add", BYTES, DOUBLE),
-        Overload("add_duration_duration", (DURATION, DURATION), DURATION),
-        Overload("add_duration_timestamp", (DURATION, TIMESTAMP), TIMESTAMP),
-        Overload("add_timestamp_duration", (TIMESTAMP, DURATION), TIMESTAMP),
-        *_of("add", INT),
-        Overload("add_list", (_LIST, _LIST), _LIST),
-        *_of("add", STRING, UINT),
-    ),
-    "_-_": (
-        *_of("subtract", DOUBLE),
-        Overload("subtract_duration_duration", (DURATION, DURATION), DURATION),
-        *_of("subtract", INT),
-        Overload("subtract_timestamp_duration", (TIMESTAMP, DURATION), TIMESTAMP),
-        Overload("subtract_timestamp_timestamp", (TIMESTAMP, TIMESTAMP), DURATION),
-        *_of("subtract", UINT),
-    ),
-    "_*_": _of("multiply", DOUBLE, INT, UINT),
-    "_/_": _of("divide", DOUBLE, INT, UINT),
-    "_%_": _of("modulo", INT, UINT),
-    "-_": (Overload("negate_double", (DOUBLE,), DOUBLE), Overload("negate_int64", (INT,), INT)),
-    "_<_": _comparison("less"),
-    "_<=_": _comparison("less_equals"),
-    "_>_": _comparison("greater"),
-    "_>=_": _comparison("greater_equals"),
-    "_[_]": (Overload("index_list", (_LIST, INT), A), Overload("index_map", (_MAP, A), B)),
-    "@in": (Overload("in_list", (A, _LIST), BOOL), Overload("in_map", (A, _MAP), BOOL)),
-    "size": tuple(
-        Overload(f"size_{name}" if not member else f"{name}_size", (one,), INT, member=member)
-        for name, one in (("bytes", BYTES), ("list", _LIST), ("map", _MAP), ("string", STRING))
-        for member in (False, True)
-    ),
-    "startsWith": (
-        Overload(
-            "starts_with_string", (STRING, STRING), BOOL, member=True, estimate=estimates.walk_own_argument
-        ),
-    ),
-    "endsWith": (
-        Overload(
-            "ends_with_string", (STRING, STRING), BOOL, member=True, estimate=estimates.walk_own_argument
-        ),
-    ),
-    "contains": (
-        Overload("contains_string", (STRING, STRING), BOOL, member=True, estimate=estimates.contained),
-    ),
-    "matches": (
-        Overload("matches", (STRING, STRING), BOOL, matches),
-        Overload(
-            "matches_string",
-            (STRING, STRING),
-            BOOL,
-            matches,
-            member=True,
-            cost=search,
-            estimate=estimates.matched,
-        ),
-    ),
-}
-
 register_writers(double, go_type)
-
-
-# Conversions.
+_A = param("A")
 
 
 def _failure(value: Any, target: str) -> EvaluationError:
@@ -210,8 +109,6 @@ def to_string(value: Any) -> str:
         return show_timestamp(value)
     if isinstance(value, Duration):
         return show_duration(value)
-    if type(value) is float:
-        return double(value)
     return value if type(value) is str else str(show(value))
 
 
@@ -251,8 +148,8 @@ def _conversion(
 def _text_size(factor: int) -> Any:
     """The estimate of a conversion between text and bytes: of each character up to four bytes."""
 
-    def estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
-        size = args[0].size if args[0].size is not None else sizes.UNKNOWN
+    def estimate(sizer: sizes.Sizer, value: sizes.Sized) -> sizes.Estimate:
+        size = estimates.known(value)
         result = sizes.Range(size.least, min(size.most * 4, sizes.MOST))
         if factor < 0:
             result = sizes.Range(size.least // 4, size.most)
@@ -261,9 +158,9 @@ def _text_size(factor: int) -> Any:
     return estimate
 
 
-CONVERSIONS: Functions = {
-    "type": (Overload("type", (A,), type_of(A), lambda value: TypeValue(type_name(value))),),
-    "dyn": (Overload("to_dyn", (A,), DYN, lambda value: value),),
+FUNCTIONS: Functions = {
+    "type": (Overload("type", (_A,), type_of(_A), lambda value: TypeValue(type_name(value))),),
+    "dyn": (Overload("to_dyn", (_A,), DYN, lambda value: value),),
     "bool": _conversion(to_bool, BOOL, {"bool_to_bool": BOOL, "string_to_bool": STRING}),
     "bytes": (
         Overload("bytes_to_bytes", (BYTES,), BYTES, to_bytes),
@@ -317,7 +214,6 @@ CONVERSIONS: Functions = {
         },
     ),
 }  # fmt: skip
-FUNCTIONS: Functions = merge((OPERATORS, CONVERSIONS, TIMES))
 TYPE_NAMES: dict[str, CelType] = {
     "bool": BOOL,
     "int": INT,
