@@ -1,7 +1,7 @@
 """The tree of a parsed expression. `at` is the offset in the text that errors point to;
 the checker fills in `type`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilothouse.api.cel.functions import Overload
 from pilothouse.api.cel.types import DYN, CelType
@@ -93,16 +93,13 @@ class ListExpr(Expr):
         return self.items
 
 
-class MapEntry:
+class MapEntry(NamedTuple):
     """An entry of a map, or a field of a struct (there `key` is its name)."""
 
-    __slots__ = ("at", "key", "optional", "value")
-
-    def __init__(self, at: int, key: Any, value: Expr, optional: bool) -> None:
-        self.at = at
-        self.key = key
-        self.value = value
-        self.optional = optional
+    at: int
+    key: Any
+    value: Expr
+    optional: bool
 
 
 class MapExpr(Expr):
@@ -142,18 +139,30 @@ class Comprehension(Expr):
     )  # fmt: skip
 
     def __init__(
-        self, at: int, macro: str, over: Expr, names: tuple[str, str | None], accu: str, init: Expr,
-        condition: Expr, step: Expr, result: Expr, test: Expr | None, value: Expr | None,
-    ) -> None:  # fmt: skip
+        self,
+        at: int,
+        macro: str,
+        over: Expr,
+        names: tuple[str, str | None],
+        *,
+        init: Expr,
+        step: Expr,
+        accu: str = RESULT,
+        condition: Expr | None = None,
+        result: Expr | None = None,
+        test: Expr | None = None,
+        value: Expr | None = None,
+    ) -> None:
+        """Without `condition` it goes on to the end, without `result` it gives the accumulator."""
         super().__init__(at)
         self.macro = macro
         self.over = over
         self.var, self.var2 = names
         self.accu = accu
         self.init = init
-        self.condition = condition
+        self.condition = condition if condition is not None else LiteralExpr(at, True)
         self.step = step
-        self.result = result
+        self.result = result if result is not None else IdentExpr(at, accu)
         self.test = test
         self.value = value
 

@@ -6,6 +6,7 @@ the evaluator has nodes of its own for them.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pilothouse.api.cel.ast import (
     RESULT,
@@ -29,7 +30,10 @@ class MacroError(Exception):
         self.at = at
 
 
-Expander = Callable[[int, Expr | None, list[Expr]], Expr | None]
+Expander = Callable[[int, Any, list[Expr]], Expr | None]
+"""What a call becomes, from its place, its target, which member macros have, and its arguments."""
+Names = tuple[str, str | None]
+"""The variables of a loop."""
 Macros = Mapping[tuple[str, int, bool], Expander]
 """Expanders by name, number of arguments, and whether the macro is a member."""
 
@@ -64,93 +68,75 @@ def _one_name(args: list[Expr], message: str = "argument must be a simple name")
     return _name(args[0], message), None
 
 
-def _has(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+def _has(at: int, target: None, args: list[Expr]) -> Expr:
     operand = args[0]
     if isinstance(operand, SelectExpr) and not operand.test:
         return SelectExpr(at, operand.operand, operand.field, test=True)
     raise MacroError(operand.at, "invalid argument to has() macro")
 
 
-def _all(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    result = IdentExpr(at, RESULT)
-    condition = CallExpr(at, "@not_strictly_false", [IdentExpr(at, RESULT)])
-    step = CallExpr(at, "_&&_", [IdentExpr(at, RESULT), test])
+# Loops, which keep what they have found so far in the accumulator.
+
+
+def _so_far(at: int) -> Expr:
+    return IdentExpr(at, RESULT)
+
+
+def _all(at: int, over: Expr, names: Names, test: Expr) -> Expr:
+    condition = CallExpr(at, "@not_strictly_false", [_so_far(at)])
+    step = CallExpr(at, "_&&_", [_so_far(at), test])
     return Comprehension(
-        at, "all", over, names, RESULT, LiteralExpr(at, True), condition, step, result, test, None
+        at, "all", over, names, init=LiteralExpr(at, True), condition=condition, step=step, test=test
     )
 
 
-def _exists(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    condition = CallExpr(at, "@not_strictly_false", [CallExpr(at, "!_", [IdentExpr(at, RESULT)])])
-    step = CallExpr(at, "_||_", [IdentExpr(at, RESULT), test])
+def _exists(at: int, over: Expr, names: Names, test: Expr) -> Expr:
+    condition = CallExpr(at, "@not_strictly_false", [CallExpr(at, "!_", [_so_far(at)])])
+    step = CallExpr(at, "_||_", [_so_far(at), test])
     return Comprehension(
-        at,
-        "exists",
-        over,
-        names,
-        RESULT,
-        LiteralExpr(at, False),
-        condition,
-        step,
-        IdentExpr(at, RESULT),
-        test,
-        None,
+        at, "exists", over, names, init=LiteralExpr(at, False), condition=condition, step=step, test=test
     )
 
 
-def _one(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
-    more = CallExpr(at, "_+_", [IdentExpr(at, RESULT), LiteralExpr(at, 1)])
-    step = CallExpr(at, "_?_:_", [test, more, IdentExpr(at, RESULT)])
-    result = CallExpr(at, "_==_", [IdentExpr(at, RESULT), LiteralExpr(at, 1)])
-    return Comprehension(
-        at, "one", over, names, RESULT, LiteralExpr(at, 0), LiteralExpr(at, True), step, result, test, None
-    )
+def _one(at: int, over: Expr, names: Names, test: Expr) -> Expr:
+    more = CallExpr(at, "_+_", [_so_far(at), LiteralExpr(at, 1)])
+    result = CallExpr(at, "_==_", [_so_far(at), LiteralExpr(at, 1)])
+    step = _if(at, test, more)
+    return Comprehension(at, "one", over, names, init=LiteralExpr(at, 0), step=step, result=result, test=test)
 
 
-def _list(at: int, over: Expr, names: tuple[str, str | None], test: Expr | None, value: Expr) -> Expr:
-    step: Expr = CallExpr(at, "_+_", [IdentExpr(at, RESULT), ListExpr(at, [value])])
-    if test is not None:
-        step = CallExpr(at, "_?_:_", [test, step, IdentExpr(at, RESULT)])
-    init, result = ListExpr(at, []), IdentExpr(at, RESULT)
-    return Comprehension(
-        at, "list", over, names, RESULT, init, LiteralExpr(at, True), step, result, test, value
-    )
+def _list(at: int, over: Expr, names: Names, test: Expr | None, value: Expr) -> Expr:
+    step = _if(at, test, CallExpr(at, "_+_", [_so_far(at), ListExpr(at, [value])]))
+    return Comprehension(at, "list", over, names, init=ListExpr(at, []), step=step, test=test, value=value)
 
 
 def _to_map(at: int, macro: str, over: Expr, names: tuple[str, str], test: Expr | None, value: Expr) -> Expr:
-    args = (
-        [IdentExpr(at, RESULT), value]
-        if macro == "entry"
-        else [IdentExpr(at, RESULT), IdentExpr(at, names[0]), value]
-    )
-    step: Expr = CallExpr(at, "cel.@mapInsert", args)
-    if test is not None:
-        step = CallExpr(at, "_?_:_", [test, step, IdentExpr(at, RESULT)])
-    init, result = MapExpr(at, []), IdentExpr(at, RESULT)
-    return Comprehension(
-        at, macro, over, names, RESULT, init, LiteralExpr(at, True), step, result, test, value
-    )
+    key = [] if macro == "entry" else [IdentExpr(at, names[0])]
+    step = _if(at, test, CallExpr(at, "cel.@mapInsert", [_so_far(at), *key, value]))
+    return Comprehension(at, macro, over, names, init=MapExpr(at, []), step=step, test=test, value=value)
+
+
+def _if(at: int, test: Expr | None, step: Expr) -> Expr:
+    """A step that is left out where the test fails."""
+    return step if test is None else CallExpr(at, "_?_:_", [test, step, _so_far(at)])
 
 
 def _let(at: int, name: str, init: Expr, body: Expr) -> Expr:
     """`body` with a name for the value of `init`."""
-    step = IdentExpr(at, name)
     return Comprehension(
         at,
         "bind",
         ListExpr(at, []),
         (UNUSED, None),
-        name,
-        init,
-        LiteralExpr(at, False),
-        step,
-        body,
-        None,
-        None,
+        accu=name,
+        init=init,
+        condition=LiteralExpr(at, False),
+        step=IdentExpr(at, name),
+        result=body,
     )
 
 
-def _bind(at: int, target: Expr | None, args: list[Expr]) -> Expr | None:
+def _bind(at: int, target: Expr, args: list[Expr]) -> Expr | None:
     if not isinstance(target, IdentExpr) or target.name != "cel":
         return None
     if not isinstance(args[0], IdentExpr):
@@ -161,8 +147,7 @@ def _bind(at: int, target: Expr | None, args: list[Expr]) -> Expr | None:
 def _optional_map(flat: bool) -> Expander:
     macro = "optFlatMap" if flat else "optMap"
 
-    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-        assert target is not None
+    def expander(at: int, target: Expr, args: list[Expr]) -> Expr:
         if not isinstance(args[0], IdentExpr):
             raise MacroError(args[0].at, f"{macro}() variable name must be a simple identifier")
         inner = _let(at, args[0].name, CallExpr(at, "value", [], target), args[1])
@@ -174,45 +159,39 @@ def _optional_map(flat: bool) -> Expander:
     return expander
 
 
-def _sort_by(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+def _sort_by(at: int, target: Expr, args: list[Expr]) -> Expr:
     name = "@__sortBy_input__"
     if not isinstance(target, ListExpr | SelectExpr | IdentExpr | Comprehension | CallExpr):
-        where = target.at if target is not None else at
         words = "sortBy can only be applied to a list, identifier, comprehension, call or select expression"
-        raise MacroError(where, words)
+        raise MacroError(target.at, words)
     names = _one_name(args, "argument is not an identifier")
     keys = _list(at, IdentExpr(at, name), names, None, args[1])
     return _let(at, name, target, CallExpr(at, "@sortByAssociatedKeys", [keys], IdentExpr(at, name)))
 
 
-def _quantifier(build: Callable[[int, Expr, tuple[str, str | None], Expr], Expr], names: int) -> Expander:
-    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-        assert target is not None
+def _quantifier(build: Callable[[int, Expr, Names, Expr], Expr], names: int) -> Expander:
+    def expander(at: int, target: Expr, args: list[Expr]) -> Expr:
         return build(at, target, _names(args) if names == 2 else _one_name(args), args[names])
 
     return expander
 
 
-def _map(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-    assert target is not None
+def _map(at: int, target: Expr, args: list[Expr]) -> Expr:
     names = _one_name(args, "argument is not an identifier")
     return _list(at, target, names, args[1] if len(args) == 3 else None, args[-1])
 
 
-def _filter(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-    assert target is not None
+def _filter(at: int, target: Expr, args: list[Expr]) -> Expr:
     names = _one_name(args, "argument is not an identifier")
     return _list(at, target, names, args[1], args[0])
 
 
-def _transform_list(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-    assert target is not None
+def _transform_list(at: int, target: Expr, args: list[Expr]) -> Expr:
     return _list(at, target, _names(args), args[2] if len(args) == 4 else None, args[-1])
 
 
 def _transform_map(macro: str) -> Expander:
-    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
-        assert target is not None
+    def expander(at: int, target: Expr, args: list[Expr]) -> Expr:
         return _to_map(at, macro, target, _names(args), args[2] if len(args) == 4 else None, args[-1])
 
     return expander

@@ -1,9 +1,5 @@
-"""Parses an expression (cel-go parser/parser.go, CEL.g4).
-Syntax errors are told as ANTLR's parser tells them."""
+"""Parses an expression (cel-go parser/parser.go, CEL.g4)."""
 
-from typing import Any
-
-from pilothouse._cel import UInt
 from pilothouse.api.cel import macros
 from pilothouse.api.cel.ast import (
     CallExpr,
@@ -18,32 +14,16 @@ from pilothouse.api.cel.ast import (
 )
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.limits import MAX_DEPTH, MAX_EXPRESSION
-from pilothouse.api.cel.tokens import EOF, RESERVED, Token, tokens, unquote, unquote_bytes
+from pilothouse.api.cel.literals import value_of
+from pilothouse.api.cel.token_stream import BINARY, TokenStream, TooDeep
+from pilothouse.api.cel.tokens import EOF, RESERVED
 
-_NAMES = (
-    "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "']'", "'{'", "'}'", "'('",
-    "')'", "'.'", "','", "'-'", "'!'", "'?'", "':'", "'+'", "'*'", "'/'", "'%'", "'true'", "'false'",
-    "'null'", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES", "IDENTIFIER", "ESC_IDENTIFIER",
-)  # fmt: skip
-_PLACE = {name: place for place, name in enumerate(_NAMES)}
 _START = frozenset(
     (
         "[", "{", "(", ".", "-", "!", "true", "false", "null", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING",
         "BYTES", "IDENTIFIER",
     )
 )  # fmt: skip
-_BINARY = {
-    "<": (1, "_<_"), "<=": (1, "_<=_"), ">=": (1, "_>=_"), ">": (1, "_>_"), "==": (1, "_==_"),
-    "!=": (1, "_!=_"), "in": (1, "@in"), "+": (2, "_+_"), "-": (2, "_-_"), "*": (3, "_*_"), "/": (3, "_/_"),
-    "%": (3, "_%_"),
-}  # fmt: skip
-"""The operators between two operands: their rank, from weak to strong, and the function that each is."""
-_STOPS = frozenset((*_BINARY, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
-"""The tokens at which the parser goes on after an error."""
-
-
-class _TooDeep(Exception):
-    pass
 
 
 def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
@@ -56,80 +36,19 @@ def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
     parser = _Parser(text, issues, known)
     try:
         out = parser.whole()
-    except (_TooDeep, RecursionError):
+    except (TooDeep, RecursionError):
         issues.add(-1, f"expression recursion limit exceeded: {MAX_DEPTH}")
         raise CompileError(issues.show()) from None
     issues.raise_any()
     return out
 
 
-class _Parser:
+class _Parser(TokenStream):
     """Recursive descent; after an error it goes on where it can, to find further ones."""
 
     def __init__(self, text: str, issues: Issues, known: macros.Macros) -> None:
-        self.issues = issues
+        super().__init__(text, issues)
         self.macros = known
-        self.tokens = tokens(text, issues)
-        self.place = 0
-        self.token = self.tokens[0]
-        self.depth = 0
-
-    # Tokens.
-
-    def after(self) -> str:
-        """The kind of the token behind this one."""
-        return self.tokens[min(self.place + 1, len(self.tokens) - 1)].kind
-
-    def take(self) -> Token:
-        token = self.token
-        if token.kind != EOF:
-            self.place += 1
-            self.token = self.tokens[self.place]
-        return token
-
-    def accept(self, kind: str) -> Token | None:
-        return self.take() if self.token.kind == kind else None
-
-    def enter(self, levels: int = 1) -> None:
-        self.depth += levels
-        if self.depth > MAX_DEPTH:
-            raise _TooDeep
-
-    def syntax(self, message: str, token: Token | None = None) -> None:
-        self.issues.add((token or self.token).at, f"Syntax error: {message}")
-
-    def unexpected(self, expected: frozenset[str]) -> bool:
-        """Report the token; whether leaving it out helps, in which case it is left out."""
-        helps = self.after() in expected and self.token.kind != EOF
-        word = "extraneous" if helps else "mismatched"
-        self.syntax(f"{word} input '{self.token.text}' expecting {_show(expected)}")
-        if helps:
-            self.take()
-        return helps
-
-    def expect(self, kind: str, insert: bool = False) -> Token:
-        """The token of a kind. `insert`: what comes instead could well stand behind it."""
-        if found := self.accept(kind):
-            return found
-        if insert and self.token.kind in _STOPS and self.after() != kind:
-            self.syntax(f"missing {_show(frozenset((kind,)))} at '{self.token.text}'")
-            return Token(kind, "", self.token.at)
-        if self.unexpected(frozenset((kind,))):
-            return self.take()
-        self.skip()
-        return self.accept(kind) or Token(kind, "", self.token.at)
-
-    def colon(self) -> Token | None:
-        """The colon that has to come here, None when it does not."""
-        if self.token.kind != ":" and not self.unexpected(frozenset(":")):
-            self.skip()
-            return None
-        return self.take()
-
-    def skip(self) -> None:
-        """Go to where an expression may go on."""
-        while self.token.kind not in _STOPS:
-            self.take()
 
     # Expressions, from the weakest operator to the strongest.
 
@@ -173,7 +92,7 @@ class _Parser:
         those of one rank from left to right."""
         out = self.unary()
         levels = 0
-        while (found := _BINARY.get(self.token.kind)) is not None and found[0] >= rank:
+        while (found := BINARY.get(self.token.kind)) is not None and found[0] >= rank:
             at = self.take().at
             self.enter()
             levels += 1
@@ -374,44 +293,9 @@ class _Parser:
         at = sign.at if sign else token.at
         text = ("-" if sign else "") + token.text
         try:
-            return LiteralExpr(at, _value(token.kind, text))
+            return LiteralExpr(at, value_of(token.kind, text))
         except OverflowError as err:
             self.issues.add(at, f"invalid {err} literal")
         except ValueError as err:
             self.issues.add(at, str(err))
         return LiteralExpr(at, None)
-
-
-def _value(kind: str, text: str) -> Any:
-    if kind == "NUM_INT":
-        value = _number(text)
-        if not -(1 << 63) <= value < 1 << 63:
-            raise OverflowError("int")
-        return value
-    if kind == "NUM_UINT":
-        value = _number(text[:-1])
-        if value >= 1 << 64:
-            raise OverflowError("uint")
-        return UInt(value)
-    if kind == "NUM_FLOAT":
-        number = float(text)
-        if number in (float("inf"), float("-inf")):
-            raise OverflowError("double")
-        return number
-    if kind == "STRING":
-        return unquote(text)
-    if kind == "BYTES":
-        return unquote_bytes(text[1:])
-    return {"true": True, "false": False, "null": None}[kind]
-
-
-def _number(text: str) -> int:
-    if len(text) > 100:  # no number of 64 bits, however many zeros it begins with
-        return 1 << 64
-    return int(text, 16) if "0x" in text else int(text)
-
-
-def _show(expected: frozenset[str]) -> str:
-    """A set of tokens, in ANTLR's order."""
-    names = sorted((one if one.isupper() else f"'{one}'" for one in expected), key=_PLACE.__getitem__)
-    return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"
