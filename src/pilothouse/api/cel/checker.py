@@ -1,8 +1,8 @@
 """Finds the type of each part of an expression,
 and which signatures its calls have (cel-go checker/checker.go)."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from pilothouse._cel import UInt
 from pilothouse.api.cel import types
@@ -20,7 +20,8 @@ from pilothouse.api.cel.ast import (
     qualified_name,
 )
 from pilothouse.api.cel.errors import Issues
-from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.functions import Overload
+from pilothouse.api.cel.scopes import Declarations, Scopes
 from pilothouse.api.cel.tokens import RESERVED
 from pilothouse.api.cel.types import (
     BOOL,
@@ -41,36 +42,15 @@ _LITERALS = {
 }  # fmt: skip
 
 
-Structs = Callable[[str], CelType | None]
-"""The object type that a name stands for, None when it is none."""
-
-
-class Declarations(Protocol):
-    """The declarations of an environment."""
-
-    @property
-    def functions(self) -> Functions: ...
-    @property
-    def variables(self) -> Mapping[str, CelType]: ...
-    @property
-    def type_names(self) -> Mapping[str, CelType]: ...
-    @property
-    def structs(self) -> Structs: ...
-
-
 class Checker:
     """One check of one expression."""
 
     def __init__(self, environment: Declarations, issues: Issues) -> None:
-        self.functions: Functions = environment.functions
-        self.variables: Mapping[str, CelType] = environment.variables
-        self.type_names: Mapping[str, CelType] = environment.type_names
-        self.structs = environment.structs
+        self.functions = environment.functions
         self.issues = issues
         self.mapping = Substitutions()
-        self.scopes: list[dict[str, CelType]] = []
+        self.scopes = Scopes(environment)
         self.seen: list[Expr] = []
-        self.free = 0
 
     def whole(self, expr: Expr) -> CelType:
         """The type of an expression; what is wrong with it stands in `issues`."""
@@ -86,11 +66,6 @@ class Checker:
         self.seen.append(expr)
         return found
 
-    def new_variable(self) -> CelType:
-        """A type that is not known yet."""
-        self.free += 1
-        return types.param(f"_var{self.free - 1}")
-
     def mismatch(self, at: int, expected: CelType, found: CelType) -> None:
         self.issues.add(at, f"expected type '{expected}' but found '{found}'")
 
@@ -98,64 +73,27 @@ class Checker:
         self.issues.add(at, f"undeclared reference to '{name}' (in container '')")
         return ERROR
 
-    # Names.
-
-    def lookup(self, name: str) -> CelType | None:
-        """The type of a variable; of a type's name, the type of that type."""
-        if name.startswith("."):
-            name = name[1:]
-        else:
-            for scope in reversed(self.scopes):
-                if name in scope:
-                    return scope[name]
-        found = self.variables.get(name)
-        if found is None and (named := self.named(name)) is not None:
-            return types.type_of(named)
-        return found
-
-    def named(self, name: str) -> CelType | None:
-        """The type that has a name."""
-        found = self.type_names.get(name)
-        return found if found is not None else self.structs(name)
+    # Names and fields.
 
     def literal(self, expr: LiteralExpr) -> CelType:
         return _LITERALS[type(expr.value)]
 
     def ident(self, expr: IdentExpr) -> CelType:
-        found = self.lookup(expr.name)
+        found = self.scopes.lookup(expr.name)
         if found is None:
             return self.undeclared(expr.at, expr.name)
-        self.resolve(expr, expr.name)
+        self.scopes.resolve(expr, expr.name)
         return found
-
-    def resolve(self, expr: IdentExpr, name: str) -> None:
-        """Note what a name stands for."""
-        plain = name.removeprefix(".")
-        local = not name.startswith(".") and any(name in scope for scope in self.scopes)
-        if not local and plain not in self.variables:
-            named = self.named(plain)
-            expr.constant = named.name if named is not None and named.kind == "struct" else plain
-        expr.name = plain if not local else name
-
-    # Fields.
 
     def select(self, expr: SelectExpr) -> CelType:
         name = qualified_name(expr)
-        if name is not None and (found := self.lookup_qualified(name)) is not None:
+        if name is not None and (found := self.scopes.lookup_qualified(name)) is not None:
             expr.qualified = IdentExpr(expr.at, name)
-            self.resolve(expr.qualified, name)
+            self.scopes.resolve(expr.qualified, name)
             expr.qualified.type = found
             return found
         found = self.field(expr, expr.operand, expr.field, False)
         return BOOL if expr.test else self.mapping.substitute(found)
-
-    def lookup_qualified(self, name: str) -> CelType | None:
-        """A dotted name of a variable or type,
-        unless its first part is a variable of the expression's own."""
-        first = name.split(".", 1)[0]
-        if any(first in scope for scope in self.scopes):
-            return None
-        return self.lookup(name)
 
     def field(self, expr: SelectExpr, operand: Expr, field: str, is_optional: bool) -> CelType:
         """The type of a field; `expr` learns which member of the object it is."""
@@ -230,7 +168,7 @@ class Checker:
         for one in overloads:
             if one.member != member or len(one.params) != len(given):
                 continue
-            wanted, outcome = self.instance(one)
+            *wanted, outcome = self.mapping.instance(one.names, (*one.params, one.result))
             if not self.mapping.all_assignable(given, wanted):
                 continue
             fitting.append(one)
@@ -239,26 +177,15 @@ class Checker:
                 result = outcome
             elif not result.is_dynamic and not types.same(result, outcome):
                 result = DYN
-        if result is None:
-            shown = [str(self.mapping.substitute(one, dynamic=True)) for one in given]
-            target = f"{shown.pop(0)}." if member else ""
-            words = (
-                f"found no matching overload for '{expr.function}' applied to '{target}({', '.join(shown)})'"
-            )
-            self.issues.add(expr.at, words)
-            return ERROR
         expr.overloads = tuple(fitting)
-        return result
+        return result if result is not None else self.no_overload(expr, given)
 
-    def instance(self, one: Overload) -> tuple[tuple[CelType, ...], CelType]:
-        """The types that a signature takes and gives, with types of this expression for its parameters."""
-        names = one.names
-        if not names:
-            return one.params, one.result
-        fresh = Substitutions()
-        for name in names:
-            fresh.bound[name] = self.new_variable()
-        return tuple(fresh.substitute(param) for param in one.params), fresh.substitute(one.result)
+    def no_overload(self, expr: CallExpr, given: tuple[CelType, ...]) -> CelType:
+        shown = [str(self.mapping.substitute(one, dynamic=True)) for one in given]
+        target = f"{shown.pop(0)}." if expr.target is not None else ""
+        words = f"found no matching overload for '{expr.function}' applied to '{target}({', '.join(shown)})'"
+        self.issues.add(expr.at, words)
+        return ERROR
 
     def junction(self, expr: CallExpr, overloads: tuple[Overload, ...], args: list[Expr]) -> CelType:
         result = BOOL
@@ -278,7 +205,7 @@ class Checker:
             if i in expr.optional:
                 found = self.unwrapped(one, found)
             common = self.join(one, common, found)
-        return list_of(common if common is not None else self.new_variable())
+        return list_of(common if common is not None else self.mapping.unknown())
 
     def unwrapped(self, expr: Expr, found: CelType) -> CelType:
         """The type inside an optional one."""
@@ -297,7 +224,7 @@ class Checker:
                 found = self.unwrapped(entry.value, found)
             values = self.join(entry.value, values, found)
         if keys is None or values is None:
-            return map_of(self.new_variable(), self.new_variable())
+            return map_of(self.mapping.unknown(), self.mapping.unknown())
         return map_of(keys, values)
 
     def join(self, expr: Expr, common: CelType | None, found: CelType) -> CelType:
@@ -310,7 +237,7 @@ class Checker:
 
     def new_struct(self, expr: StructExpr) -> CelType:
         name = expr.name.removeprefix(".")
-        found = self.named(name)
+        found = self.scopes.named(name)
         if found is None:
             for entry in expr.entries:
                 self.check(entry.value)
@@ -345,18 +272,18 @@ class Checker:
         accu = self.check(expr.init)
         over = self.mapping.substitute(expr.over.type)
         first, second = self.range_types(expr, over)
-        self.scopes.append({expr.accu: accu})
+        self.scopes.inner.append({expr.accu: accu})
         inner = {expr.var: first}
         if expr.var2 is not None:
             inner[expr.var2] = second
-        self.scopes.append(inner)
+        self.scopes.inner.append(inner)
         self.check(expr.condition)
         self.assert_type(expr.condition, BOOL)
         self.check(expr.step)
         self.assert_type(expr.step, accu)
-        self.scopes.pop()
+        self.scopes.inner.pop()
         result = self.check(expr.result)
-        self.scopes.pop()
+        self.scopes.inner.pop()
         return self.mapping.substitute(result)
 
     def range_types(self, expr: Comprehension, over: CelType) -> tuple[CelType, CelType]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from pilothouse._cel import EvaluationError, Shape
 from pilothouse.api.cel import selections, validators
-from pilothouse.api.cel.checker import Checker, Structs
+from pilothouse.api.cel.checker import Checker
 from pilothouse.api.cel.compiler import Compiler
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.libraries.registered import KUBERNETES
@@ -17,6 +17,7 @@ from pilothouse.api.cel.library import Library, joined
 from pilothouse.api.cel.limits import MAX_DEPTH
 from pilothouse.api.cel.parser import parse
 from pilothouse.api.cel.program import Program, ProgramError, ResultError
+from pilothouse.api.cel.scopes import Structs
 from pilothouse.api.cel.types import CelType, same
 
 

@@ -31,7 +31,7 @@ class MacroError(Exception):
 
 
 Expander = Callable[[int, Any, list[Expr]], Expr | None]
-"""What a call becomes, from its place, its target, which member macros have, and its arguments."""
+"""The expression for a call, from its place, its target if it is a member, and its arguments."""
 Names = tuple[str, str | None]
 """The variables of a loop."""
 Macros = Mapping[tuple[str, int, bool], Expander]

@@ -122,10 +122,22 @@ def same(left: CelType, right: CelType) -> bool:
 class Substitutions:
     """The types that type parameters stand for, found while an expression is checked."""
 
-    __slots__ = ("bound",)
+    __slots__ = ("bound", "free")
 
     def __init__(self) -> None:
         self.bound: dict[str, CelType] = {}
+        self.free = 0
+
+    def unknown(self) -> CelType:
+        """A type that is not known yet."""
+        self.free += 1
+        return param(f"_var{self.free - 1}")
+
+    def instance(self, names: Iterable[str], types: Iterable[CelType]) -> tuple[CelType, ...]:
+        """The types with a type that is not known yet in place of each of these parameters."""
+        fresh = Substitutions()
+        fresh.bound = {name: self.unknown() for name in names}
+        return tuple(map(fresh.substitute, types))
 
     def assignable(self, source: CelType, target: CelType) -> bool:
         """Whether one type is assignable to the other; what parameters stand for is kept if so."""
