@@ -9,12 +9,7 @@ from pilothouse import errors
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.expressions import (
-    Expression,
-    OutOfBudget,
-    Result,
-    Scope,
-)
+from pilothouse.admission.expressions import Expression, OutOfBudget, Result, Scope
 from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError

@@ -26,7 +26,7 @@ class Declarations(Protocol):
 
 
 class Scopes:
-    """The declarations of an environment, and around them the variables of the macros that are being checked."""
+    """The declarations of an environment, and the variables of the macros that are being checked."""
 
     def __init__(self, environment: Declarations) -> None:
         self.variables = environment.variables

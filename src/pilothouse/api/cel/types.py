@@ -1,6 +1,6 @@
 """The types of expressions, and which is assignable to which (cel-go checker/types.go, mapping.go)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -133,8 +133,10 @@ class Substitutions:
         self.free += 1
         return param(f"_var{self.free - 1}")
 
-    def instance(self, names: Iterable[str], types: Iterable[CelType]) -> tuple[CelType, ...]:
+    def instance(self, names: Collection[str], types: Iterable[CelType]) -> tuple[CelType, ...]:
         """The types with a type that is not known yet in place of each of these parameters."""
+        if not names:
+            return tuple(types)
         fresh = Substitutions()
         fresh.bound = {name: self.unknown() for name in names}
         return tuple(map(fresh.substitute, types))
