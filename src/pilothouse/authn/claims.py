@@ -1,7 +1,7 @@
 """Turns the claims of a token into a user:
 claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,9 @@ from pilothouse.api.cel import (
     Program,
     ProgramError,
     ResultError,
-    StructField,
     list_of,
     map_of,
-    struct,
+    object_type,
 )
 from pilothouse.api.values.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
@@ -30,13 +29,7 @@ from pilothouse.gotext import quote
 Claims = dict[str, Any]
 
 _TEXTS = list_of(STRING)
-_FIELDS: Mapping[str, CelType] = {
-    "username": STRING,
-    "uid": STRING,
-    "groups": _TEXTS,
-    "extra": map_of(STRING, _TEXTS),
-}
-_USER = struct("kubernetes.UserInfo", {name: StructField(type_, name) for name, type_ in _FIELDS.items()})
+_USER = object_type("UserInfo", username=STRING, uid=STRING, groups=_TEXTS, extra=map_of(STRING, _TEXTS))
 _OF_CLAIMS = Environment({"claims": map_of(STRING, ANY)}, escaped=True)
 _OF_USER = Environment({"user": _USER}, escaped=True)
 

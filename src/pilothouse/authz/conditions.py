@@ -8,7 +8,6 @@ from pilothouse.api.cel import (
     BOOL,
     PER_CALL,
     STRING,
-    CelType,
     CompileError,
     CostBudget,
     Environment,
@@ -16,10 +15,9 @@ from pilothouse.api.cel import (
     Program,
     ProgramError,
     ResultError,
-    StructField,
     list_of,
     map_of,
-    struct,
+    object_type,
 )
 from pilothouse.api.values.fields import Object
 from pilothouse.authz.metrics import AuthorizationMetrics
@@ -27,13 +25,9 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 MAX_CONDITIONS = 64
 
 
-def _struct(name: str, /, **fields: CelType) -> CelType:
-    return struct(f"kubernetes.{name}", {key: StructField(type, key) for key, type in fields.items()})
-
-
 _TEXTS = list_of(STRING)
-_REQUIREMENTS = list_of(_struct("SelectorRequirement", key=STRING, operator=STRING, values=_TEXTS))
-_RESOURCE = _struct(
+_REQUIREMENTS = list_of(object_type("SelectorRequirement", key=STRING, operator=STRING, values=_TEXTS))
+_RESOURCE = object_type(
     "ResourceAttributes",
     namespace=STRING,
     verb=STRING,
@@ -42,13 +36,13 @@ _RESOURCE = _struct(
     resource=STRING,
     subresource=STRING,
     name=STRING,
-    fieldSelector=_struct("FieldSelectorAttributes", rawSelector=STRING, requirements=_REQUIREMENTS),
-    labelSelector=_struct("LabelSelectorAttributes", rawSelector=STRING, requirements=_REQUIREMENTS),
+    fieldSelector=object_type("FieldSelectorAttributes", rawSelector=STRING, requirements=_REQUIREMENTS),
+    labelSelector=object_type("LabelSelectorAttributes", rawSelector=STRING, requirements=_REQUIREMENTS),
 )
-_REQUEST = _struct(
+_REQUEST = object_type(
     "SubjectAccessReviewSpec",
     resourceAttributes=_RESOURCE,
-    nonResourceAttributes=_struct("NonResourceAttributes", path=STRING, verb=STRING),
+    nonResourceAttributes=object_type("NonResourceAttributes", path=STRING, verb=STRING),
     user=STRING,
     groups=_TEXTS,
     extra=map_of(STRING, _TEXTS),

@@ -31,7 +31,7 @@ from pilothouse.api.cel.libraries.authorizer import (
     ResourceCheck,
 )
 from pilothouse.api.cel.libraries.quantities import QUANTITY
-from pilothouse.api.cel.libraries.registered import BINDINGS, ENCODERS, JSON_PATCH
+from pilothouse.api.cel.libraries.registered import BINDINGS, JSON_PATCH
 from pilothouse.api.cel.library import Library
 from pilothouse.api.cel.limits import PER_CALL
 from pilothouse.api.cel.native import as_json
@@ -53,6 +53,7 @@ from pilothouse.api.cel.types import (
     StructField,
     list_of,
     map_of,
+    object_type,
     optional_of,
     struct,
 )
@@ -66,7 +67,6 @@ __all__ = [
     "DOUBLE",
     "DURATION",
     "DYN",
-    "ENCODERS",
     "INT",
     "JSON_PATCH",
     "MOST",
@@ -109,6 +109,7 @@ __all__ = [
     "escape",
     "list_of",
     "map_of",
+    "object_type",
     "optional_of",
     "struct",
     "unescape",

@@ -1,6 +1,7 @@
 """The tree of a parsed expression. `at` is the offset in the text that errors point to;
 the checker fills in `type`."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pilothouse.api.cel.functions import Overload
@@ -168,6 +169,15 @@ class Comprehension(Expr):
 
     def children(self) -> list[Expr]:
         return [self.over, self.init, self.condition, self.step, self.result]
+
+
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """An expression and all parts of it, in the order in which the text has them."""
+    stack = [expr]
+    while stack:
+        one = stack.pop()
+        yield one
+        stack.extend(reversed(one.children()))
 
 
 def qualified_name(expr: Expr) -> str | None:

@@ -2,6 +2,7 @@
 (what cel-go's planner does, constants folded as it does)."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pilothouse import _cel
@@ -24,8 +25,6 @@ from pilothouse.api.cel.types import CelType
 _CONVERSIONS = frozenset(
     ("bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
 )
-_COMPARISONS = frozenset(("_<_", "_<=_", "_>_", "_>=_"))
-_ARITHMETIC = frozenset(("_+_", "_-_", "_*_", "_/_", "_%_"))
 _TEXT_TESTS = frozenset(("startsWith", "endsWith", "contains"))
 _PATTERNS = frozenset(("matches", "find", "findAll"))
 _GUARDS = frozenset(
@@ -101,7 +100,7 @@ class Compiler:
             assert expr.select is not None
             one = expr.select
             return _cel.Select(self.node(one.operand), one.key, one.field, one.typed, True, False)
-        args = [self.node(one) for one in ([expr.target] if expr.target is not None else []) + expr.args]
+        args = [self.node(one) for one in expr.children()]
         if (node := self.operator(expr, function, args)) is not None:
             return node
         candidates = [_candidate(one, expr) for one in expr.overloads]
@@ -114,32 +113,12 @@ class Compiler:
 
     def operator(self, expr: CallExpr, function: str, args: list[Node]) -> Node | None:
         """The node of an operator or of a function that has a node of its own."""
-        if function == "_&&_":
-            return _cel.And(args)
-        if function == "_||_":
-            return _cel.Or(args)
-        if function == "_?_:_":
-            return _cel.Condition(*args)
-        if function in ("_==_", "_!=_"):
-            return _cel.Equals(args[0], args[1], function == "_!=_")
-        if function in ("_[_]", "_[?_]"):
-            return _cel.Index(args[0], args[1], function == "_[?_]")
-        if function == "!_":
-            return _cel.Not(args[0])
-        if function == "-_":
-            return _cel.Negate(args[0])
-        if function in _COMPARISONS:
-            return _cel.Order(function, args[0], args[1])
-        if function in _ARITHMETIC:
-            return _cel.Arithmetic(function, args[0], args[1])
+        if (build := _OPERATORS.get(function)) is not None:
+            return build(args)
         if function == "@in":
             return _membership(expr, args)
         if function in _TEXT_TESTS and expr.target is not None:
             return _cel.TextTest(function, args[0], args[1])
-        if function == "size":
-            return _cel.Size(args[0])
-        if function in ("or", "orValue"):
-            return _cel.Otherwise(args[0], args[1], function == "orValue")
         return None
 
     # Macros.
@@ -200,6 +179,10 @@ def _fold(node: Node) -> Node:
     return _cel.Const(_cel.run(node, (), (), 0, {}, 1 << 62)[0])
 
 
+def _binary(node: Callable[[str, Node, Node], Node], function: str, args: list[Node]) -> Node:
+    return node(function, args[0], args[1])
+
+
 def _membership(expr: CallExpr, args: list[Node]) -> Node:
     """`in`; among constants, a look-up."""
     known = args[1]
@@ -218,11 +201,10 @@ def _candidate(one: Overload, expr: CallExpr) -> Any:
 
     The type of anything but a literal may have been concluded from a use of a dynamic value elsewhere.
     """
-    given = ([expr.target] if expr.target is not None else []) + expr.args
     guards: list[str | None] = []
-    for param, arg in zip(one.params, given, strict=True):
+    for param, arg in zip(one.params, expr.children(), strict=True):
         sure = isinstance(arg, LiteralExpr) and len(expr.overloads) == 1
-        guards.append(None if sure or not one.guarded else _guard(param))
+        guards.append(None if sure else _guard(param))
     return _cel.Candidate(one.function, tuple(guards) if any(guards) else None, one.cost)
 
 
@@ -243,4 +225,20 @@ _NODES: dict[type, Callable[[Compiler, Any], Node]] = {
     MapExpr: Compiler.new_map,
     StructExpr: Compiler.new_struct,
     Comprehension: Compiler.comprehension,
+}
+_OPERATORS: dict[str, Callable[[list[Node]], Node]] = {
+    "_&&_": _cel.And,
+    "_||_": _cel.Or,
+    "_?_:_": lambda args: _cel.Condition(*args),
+    "_==_": lambda args: _cel.Equals(args[0], args[1], False),
+    "_!=_": lambda args: _cel.Equals(args[0], args[1], True),
+    "_[_]": lambda args: _cel.Index(args[0], args[1], False),
+    "_[?_]": lambda args: _cel.Index(args[0], args[1], True),
+    "or": lambda args: _cel.Otherwise(args[0], args[1], False),
+    "orValue": lambda args: _cel.Otherwise(args[0], args[1], True),
+    "!_": lambda args: _cel.Not(args[0]),
+    "-_": lambda args: _cel.Negate(args[0]),
+    "size": lambda args: _cel.Size(args[0]),
+    **{name: partial(_binary, _cel.Order, name) for name in ("_<_", "_<=_", "_>_", "_>=_")},
+    **{name: partial(_binary, _cel.Arithmetic, name) for name in ("_+_", "_-_", "_*_", "_/_", "_%_")},
 }

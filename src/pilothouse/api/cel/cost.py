@@ -3,7 +3,8 @@
 The figures decide which definitions are accepted, so they are upstream's to the unit.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from pilothouse.api.cel.ast import (
     RESULT,
@@ -54,22 +55,13 @@ class Estimator:
 
     def cost(self, expr: Expr) -> Range:
         """The least and the greatest cost of an expression."""
-        if isinstance(expr, LiteralExpr):
-            return NOTHING
-        if isinstance(expr, IdentExpr):
-            return self.ident(expr)
-        if isinstance(expr, SelectExpr):
-            return self.select(expr)
-        if isinstance(expr, CallExpr):
-            return self.call(expr)
-        if isinstance(expr, ListExpr):
-            return self.new_list(expr)
-        if isinstance(expr, MapExpr):
-            return self.new_map(expr)
-        if isinstance(expr, StructExpr):
-            return total([self.cost(entry.value) for entry in expr.entries]) + fixed(STRUCT_COST)
-        assert isinstance(expr, Comprehension)
-        return self.bind(expr) if expr.macro == "bind" else self.comprehension(expr)
+        return _COSTS[type(expr)](self, expr)
+
+    def literal(self, expr: LiteralExpr) -> Range:
+        return NOTHING
+
+    def new_struct(self, expr: StructExpr) -> Range:
+        return total(self.cost(entry.value) for entry in expr.entries) + fixed(STRUCT_COST)
 
     # Names and fields.
 
@@ -152,11 +144,8 @@ class Estimator:
             self.copy_sizes(expr, expr.args[0])
             return out
         costs = [self.cost(one) for one in expr.args]
-        parts = [self.sized(one) for one in expr.args]
-        out = NOTHING
-        if expr.target is not None:
-            out = self.cost(expr.target)
-            parts.insert(0, self.sized(expr.target))
+        out = self.cost(expr.target) if expr.target is not None else NOTHING
+        parts = [self.sized(one) for one in expr.children()]
         if not expr.overloads:
             return NOTHING
         if expr.function in ("_&&_", "_||_"):
@@ -223,6 +212,8 @@ class Estimator:
     # Macros.
 
     def comprehension(self, expr: Comprehension) -> Range:
+        if expr.macro == "bind":
+            return self.bind(expr)
         out = self.cost(expr.over) + self.cost(expr.init)
         self.push(expr.accu, self.path(expr.init), self.size(expr.init), self.entry_sizes(expr.init))
         if expr.var2 is not None:
@@ -288,3 +279,15 @@ def _own_size(expr: Expr) -> Range | None:
 def _is_scalar(type: CelType) -> bool:
     inner, _ = unwrap(type)
     return inner.kind in ("bool", "double", "duration", "int", "timestamp", "uint")
+
+
+_COSTS: dict[type[Expr], Callable[[Estimator, Any], Range]] = {
+    LiteralExpr: Estimator.literal,
+    IdentExpr: Estimator.ident,
+    SelectExpr: Estimator.select,
+    CallExpr: Estimator.call,
+    ListExpr: Estimator.new_list,
+    MapExpr: Estimator.new_map,
+    StructExpr: Estimator.new_struct,
+    Comprehension: Estimator.comprehension,
+}

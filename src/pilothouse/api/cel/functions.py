@@ -18,11 +18,10 @@ class Overload:
 
     cost: units of a call, or what computes them from the arguments.
     estimate: the same before the values are known, None for the default of 1.
-    guarded: whether arguments of another type are refused before the function sees them.
     names: of its type parameters.
     """
 
-    __slots__ = ("cost", "estimate", "function", "guarded", "id", "member", "names", "params", "result")
+    __slots__ = ("cost", "estimate", "function", "id", "member", "names", "params", "result")
 
     def __init__(
         self,
@@ -33,7 +32,6 @@ class Overload:
         member: bool = False,
         cost: int | Callable[..., int] = 1,
         estimate: Estimating | None = None,
-        guarded: bool = True,
     ) -> None:
         self.id = id
         self.params = params
@@ -42,7 +40,6 @@ class Overload:
         self.member = member
         self.cost = cost
         self.estimate = estimate
-        self.guarded = guarded
         self.names = tuple(sorted({name for one in (*params, result) for name in _parameters(one)}))
 
 

@@ -1,26 +1,22 @@
 """A library: functions, macros and names of types that come together."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pilothouse.api.cel.functions import Functions, merge
 from pilothouse.api.cel.macros import Macros
 from pilothouse.api.cel.types import CelType
 
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
-class Library:
+
+class Library(NamedTuple):
     """Functions, macros and names of types that come together."""
 
-    __slots__ = ("functions", "macros", "type_names")
-
-    def __init__(
-        self,
-        functions: Functions | None = None,
-        macros: Macros | None = None,
-        type_names: Mapping[str, CelType] | None = None,
-    ) -> None:
-        self.functions = functions or {}
-        self.macros = macros or {}
-        self.type_names = type_names or {}
+    functions: Functions = _NONE
+    macros: Macros = _NONE
+    type_names: Mapping[str, CelType] = _NONE
 
 
 def joined(libraries: Iterable[Library]) -> Library:

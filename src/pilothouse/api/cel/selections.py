@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilothouse.api.cel.ast import CallExpr, Expr, IdentExpr, SelectExpr
+from pilothouse.api.cel.ast import CallExpr, Expr, IdentExpr, SelectExpr, parts_of
 from pilothouse.api.cel.escaping import unescape
 
 
@@ -23,11 +23,8 @@ def selects(expr: Expr, variable: str, member: str) -> bool:
 
 
 def _selections(expr: Expr) -> Iterator[SelectExpr]:
-    stack = [expr]
-    while stack:
-        one = stack.pop()
+    for one in parts_of(expr):
         if isinstance(one, SelectExpr):
             yield one
         elif isinstance(one, CallExpr) and one.select is not None:
             yield one.select
-        stack.extend(one.children())

@@ -29,8 +29,7 @@ class CelType:
     def __repr__(self) -> str:
         return self.text
 
-    def __str__(self) -> str:
-        return self.text
+    __str__ = __repr__
 
     @property
     def runtime_name(self) -> str:
@@ -106,6 +105,11 @@ def struct(name: str, fields: Mapping[str, StructField] | None) -> CelType:
     out = CelType("struct", name)
     out.fields = fields
     return out
+
+
+def object_type(name: str, /, **members: CelType) -> CelType:
+    """An object type of Kubernetes, of which each field is the member of that name."""
+    return struct(f"kubernetes.{name}", {key: StructField(type, key) for key, type in members.items()})
 
 
 def unwrap(type: CelType) -> tuple[CelType, bool]:

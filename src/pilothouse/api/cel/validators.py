@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse._cel import EvaluationError
-from pilothouse.api.cel.ast import CallExpr, Comprehension, Expr, ListExpr, LiteralExpr, MapExpr
+from pilothouse.api.cel.ast import CallExpr, Comprehension, Expr, ListExpr, LiteralExpr, MapExpr, parts_of
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.libraries.conversions import to_duration, to_timestamp
 from pilothouse.api.cel.libraries.format_string import WRONG, walk
@@ -36,7 +36,7 @@ _READ: dict[str, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
 
 def validate(expr: Expr, issues: Issues) -> None:
     """Report literals that have no meaning: durations, times, patterns, formats, lists of mixed types."""
-    calls = [one for one in _all(expr) if isinstance(one, CallExpr)]
+    calls = [one for one in parts_of(expr) if isinstance(one, CallExpr)]
     for name, (kinds, read) in _READ.items():
         for one in calls:
             literal = one.args[0] if one.function == name and one.args else None
@@ -52,15 +52,6 @@ def validate(expr: Expr, issues: Issues) -> None:
             continue
         if isinstance(one.args[0], ListExpr):
             _format(one, target, one.args[0].items, issues)
-
-
-def _all(expr: Expr) -> list[Expr]:
-    out, stack = [], [expr]
-    while stack:
-        one = stack.pop()
-        out.append(one)
-        stack.extend(reversed(one.children()))
-    return out
 
 
 def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:

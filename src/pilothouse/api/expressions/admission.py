@@ -20,6 +20,7 @@ from pilothouse.api.cel import (
     StructField,
     list_of,
     map_of,
+    object_type,
     struct,
 )
 from pilothouse.api.expressions.mutations import mutation_structs
@@ -27,21 +28,18 @@ from pilothouse.api.expressions.mutations import mutation_structs
 VARIABLES = "variables"
 AUTHORIZER_NAME = "authorizer"
 REQUEST_RESOURCE = "authorizer.requestResource"
-_PACKAGE = "kubernetes."
 _PLAIN = frozenset(
     ("any", "bool", "bytes", "double", "duration", "int", "null", "string", "timestamp", "uint", "dyn")
 )
 
 
-def _struct(name: str, /, **fields: CelType) -> CelType:
-    return struct(_PACKAGE + name, {key: StructField(type, key) for key, type in fields.items()})
-
-
 _TEXTS = list_of(STRING)
-_KIND = _struct("GroupVersionKind", group=STRING, version=STRING, kind=STRING)
-_RESOURCE = _struct("GroupVersionResource", group=STRING, version=STRING, resource=STRING)
-_USER = _struct("UserInfo", username=STRING, uid=STRING, groups=_TEXTS, extra=map_of(STRING, list_of(STRING)))
-REQUEST = _struct(
+_KIND = object_type("GroupVersionKind", group=STRING, version=STRING, kind=STRING)
+_RESOURCE = object_type("GroupVersionResource", group=STRING, version=STRING, resource=STRING)
+_USER = object_type(
+    "UserInfo", username=STRING, uid=STRING, groups=_TEXTS, extra=map_of(STRING, list_of(STRING))
+)
+REQUEST = object_type(
     "AdmissionRequest",
     kind=_KIND,
     resource=_RESOURCE,
@@ -57,7 +55,7 @@ REQUEST = _struct(
     options=DYN,
 )
 """A review's request, without its uid and its objects."""
-_CONDITION = _struct(
+_CONDITION = object_type(
     "NamespaceCondition",
     status=STRING,
     type=STRING,
@@ -65,7 +63,7 @@ _CONDITION = _struct(
     message=STRING,
     reason=STRING,
 )
-_NAMESPACE_METADATA = _struct(
+_NAMESPACE_METADATA = object_type(
     "NamespaceMetadata",
     name=STRING,
     generateName=STRING,
@@ -80,11 +78,11 @@ _NAMESPACE_METADATA = _struct(
     resourceVersion=STRING,
     finalizers=_TEXTS,
 )
-NAMESPACE = _struct(
+NAMESPACE = object_type(
     "Namespace",
     metadata=_NAMESPACE_METADATA,
-    spec=_struct("NamespaceSpec", finalizers=_TEXTS),
-    status=_struct("NamespaceStatus", conditions=list_of(_CONDITION), phase=STRING),
+    spec=object_type("NamespaceSpec", finalizers=_TEXTS),
+    status=object_type("NamespaceStatus", conditions=list_of(_CONDITION), phase=STRING),
 )
 
 
@@ -95,7 +93,7 @@ class Composition:
 
     def __init__(self) -> None:
         self._fields: dict[str, StructField] = {}
-        self.type = struct(_PACKAGE + VARIABLES, self._fields)
+        self.type = struct(f"kubernetes.{VARIABLES}", self._fields)
 
     def add(self, name: str, found: CelType | None) -> None:
         """Declare a variable by what its expression gives, None when it was refused."""

@@ -16,10 +16,9 @@ from pilothouse.api.cel import (
     STRING,
     Environment,
     Range,
-    StructField,
     ValuePath,
     map_of,
-    struct,
+    object_type,
 )
 from pilothouse.api.expressions import schema_types
 from pilothouse.api.expressions.schema_types import DeclaredType
@@ -53,9 +52,7 @@ _FIELDS = {
     "attributes": _by_name(_by_name(DeclaredType(ANY, most=MAX_VALUE), MAX_ID, _Attributes), MAX_DOMAIN),
     "capacity": _by_name(_by_name(DeclaredType(QUANTITY), MAX_ID), MAX_DOMAIN),
 }
-_DEVICE = DeclaredType(
-    struct("kubernetes.DRADevice", {name: StructField(found.type, name) for name, found in _FIELDS.items()})
-)
+_DEVICE = DeclaredType(object_type("DRADevice", **{name: one.type for name, one in _FIELDS.items()}))
 _DEVICE.fields = _FIELDS
 _SIZES = schema_types.sizes(_DEVICE)
 

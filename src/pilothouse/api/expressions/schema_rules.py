@@ -51,11 +51,12 @@ def compile_rules(
     """The rules of a node of a schema; their costs are estimated only on demand."""
     out = []
     for rule in rules:
-        old = optional_of(declared.type) if rule.get("optionalOldSelf") else declared.type
+        variables = {"self": declared.type, "oldSelf": declared.type}
         shapes = {"self": declared.shape, "oldSelf": declared.shape}
         if rule.get("optionalOldSelf"):
+            variables["oldSelf"] = optional_of(declared.type)
             del shapes["oldSelf"]
-        environment = Environment({"self": declared.type, "oldSelf": old}, shapes=shapes)
+        environment = Environment(variables, shapes=shapes)
         out.append(_compile(rule, environment, declared, estimated))
     return out
 

@@ -165,12 +165,8 @@ def _fixed(value: Any, letter: str, precision: int) -> str:
     if letter == "f":
         return f"{number:,.{digits}f}"
     mantissa, _, exponent = f"{number:.{digits}e}".partition("e")
-    power = int(exponent)
-    return f"{mantissa}×10{_superscript(power)}"  # Kubernetes names no language: no spaces around ×
-
-
-def _superscript(power: int) -> str:
-    return f"{power:03d}".translate(_SUPERSCRIPTS) if power < 0 else f"{power:02d}".translate(_SUPERSCRIPTS)
+    power = exponent.removeprefix("+").translate(_SUPERSCRIPTS)
+    return f"{mantissa}×10{power}"  # Kubernetes names no language: no spaces around ×
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -153,10 +153,6 @@ def _is_canonical(text: str) -> bool:
     return str(_ip(text).address) == text
 
 
-def _is_loopback(ip: Ip) -> bool:
-    return ip.address.is_loopback
-
-
 def _is_link_local_multicast(ip: Ip) -> bool:
     value = int(ip.address)
     if ip.address.version == 4:
@@ -239,7 +235,7 @@ FUNCTIONS: Functions = {
     ),
     "family": _tells("ip_family", IP, INT, lambda ip: ip.address.version),
     "isUnspecified": _tells("ip_is_unspecified", IP, BOOL, lambda ip: ip.address.is_unspecified),
-    "isLoopback": _tells("ip_is_loopback", IP, BOOL, _is_loopback),
+    "isLoopback": _tells("ip_is_loopback", IP, BOOL, lambda ip: ip.address.is_loopback),
     "isLinkLocalMulticast": _tells("ip_is_link_local_multicast", IP, BOOL, _is_link_local_multicast),
     "isLinkLocalUnicast": _tells("ip_is_link_local_unicast", IP, BOOL, lambda ip: ip.address.is_link_local),
     "isGlobalUnicast": _tells("ip_is_global_unicast", IP, BOOL, _is_global_unicast),

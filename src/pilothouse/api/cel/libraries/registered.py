@@ -4,7 +4,6 @@ from pilothouse.api.cel import macros
 from pilothouse.api.cel.libraries import (
     authorizer,
     conversions,
-    encoders,
     formats,
     jsonpatch,
     list_extension,
@@ -36,7 +35,6 @@ BINDINGS = Library(macros=macros.BINDINGS)
 """`cel.bind`, which only the environment of device selectors has."""
 JSON_PATCH = Library(jsonpatch.FUNCTIONS)
 """The library of JSON patches; only the environment of mutating policies has it."""
-ENCODERS = Library(encoders.FUNCTIONS)
 _LIBRARIES = (
     STANDARD,
     Library(urls.FUNCTIONS),
