@@ -20,8 +20,8 @@ from pilothouse.api.cel.ast import (
     qualified_name,
 )
 from pilothouse.api.cel.errors import Issues
-from pilothouse.api.cel.functions import Overload
-from pilothouse.api.cel.scopes import Declarations, Scopes
+from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.scopes import Scopes
 from pilothouse.api.cel.tokens import RESERVED
 from pilothouse.api.cel.types import (
     BOOL,
@@ -45,11 +45,11 @@ _LITERALS = {
 class Checker:
     """One check of one expression."""
 
-    def __init__(self, environment: Declarations, issues: Issues) -> None:
-        self.functions = environment.functions
+    def __init__(self, functions: Functions, scopes: Scopes, issues: Issues) -> None:
+        self.functions = functions
+        self.scopes = scopes
         self.issues = issues
         self.mapping = Substitutions()
-        self.scopes = Scopes(environment)
         self.seen: list[Expr] = []
 
     def whole(self, expr: Expr) -> CelType:

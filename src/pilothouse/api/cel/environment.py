@@ -5,7 +5,7 @@ program = environment.compile("self.startsWith('a')", BOOL)
 program.evaluate({"self": "abc"}, CostBudget(1000))
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from pilothouse._cel import EvaluationError, Shape
 from pilothouse.api.cel import selections, validators
@@ -17,7 +17,7 @@ from pilothouse.api.cel.library import Library, joined
 from pilothouse.api.cel.limits import MAX_DEPTH
 from pilothouse.api.cel.parser import parse
 from pilothouse.api.cel.program import Program, ProgramError, ResultError
-from pilothouse.api.cel.scopes import Structs
+from pilothouse.api.cel.scopes import Scopes, Structs
 from pilothouse.api.cel.types import CelType, same
 
 
@@ -29,21 +29,11 @@ def _no_structs(name: str) -> CelType | None:
 class Environment:
     """The variables, by name and type, and the libraries that expressions may use.
 
-    shapes: how the values of variables are seen (schema_types.py). extra: libraries beside Kubernetes' own.
-    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning.
-    escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
+    shapes: how the values of variables are seen. extra: libraries beside those of Kubernetes. validated: whether
+    literals are looked at that have no meaning. escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
     """
 
-    __slots__ = (
-        "escaped",
-        "functions",
-        "macros",
-        "shapes",
-        "structs",
-        "type_names",
-        "validated",
-        "variables",
-    )
+    __slots__ = ("escaped", "library", "shapes", "structs", "validated", "variables")
 
     def __init__(
         self,
@@ -51,20 +41,14 @@ class Environment:
         *,
         shapes: Mapping[str, Shape] | None = None,
         structs: Structs = _no_structs,
-        extra: Iterable[Library] = (),
-        libraries: Iterable[Library] | None = None,
+        extra: Collection[Library] = (),
         validated: bool = True,
         escaped: bool = False,
     ) -> None:
-        known = KUBERNETES if libraries is None else joined(libraries)
-        if more := list(extra):
-            known = joined([known, *more])
+        self.library = joined((KUBERNETES, *extra)) if extra else KUBERNETES
         self.variables = variables
         self.shapes = shapes or {}
         self.structs = structs
-        self.functions = known.functions
-        self.macros = known.macros
-        self.type_names = known.type_names
         self.validated = validated
         self.escaped = escaped
 
@@ -82,8 +66,9 @@ class Environment:
             raise CompileError(issues.show()) from None
 
     def _compile(self, text: str, issues: Issues, results: tuple[CelType, ...]) -> "Program":
-        expr = parse(text, issues, self.macros)
-        found = Checker(self, issues).whole(expr)
+        expr = parse(text, issues, self.library.macros)
+        scopes = Scopes(self.variables, self.library.type_names, self.structs)
+        found = Checker(self.library.functions, scopes, issues).whole(expr)
         issues.raise_any()
         if self.validated:
             validators.validate(expr, issues)

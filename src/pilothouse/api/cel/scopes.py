@@ -1,37 +1,24 @@
 """The names that an expression may use: variables, its own and those of its environment, and types."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from pilothouse.api.cel import types
 from pilothouse.api.cel.ast import IdentExpr
-from pilothouse.api.cel.functions import Functions
 from pilothouse.api.cel.types import CelType
 
 Structs = Callable[[str], CelType | None]
 """The object type that a name stands for, None when it is none."""
 
 
-class Declarations(Protocol):
-    """The declarations of an environment."""
-
-    @property
-    def functions(self) -> Functions: ...
-    @property
-    def variables(self) -> Mapping[str, CelType]: ...
-    @property
-    def type_names(self) -> Mapping[str, CelType]: ...
-    @property
-    def structs(self) -> Structs: ...
-
-
 class Scopes:
-    """The declarations of an environment, and the variables of the macros that are being checked."""
+    """The names of an environment, and the variables of the macros that are being checked."""
 
-    def __init__(self, environment: Declarations) -> None:
-        self.variables = environment.variables
-        self.type_names = environment.type_names
-        self.structs = environment.structs
+    def __init__(
+        self, variables: Mapping[str, CelType], type_names: Mapping[str, CelType], structs: Structs
+    ) -> None:
+        self.variables = variables
+        self.type_names = type_names
+        self.structs = structs
         self.inner: list[dict[str, CelType]] = []
 
     def lookup(self, name: str) -> CelType | None:

@@ -37,6 +37,11 @@ class CelType:
         return _RUNTIME_NAMES.get(self.kind, self.name)
 
     @property
+    def id_name(self) -> str:
+        """The name in the identifiers of signatures."""
+        return f"{self.name}64" if self.kind in ("int", "uint") else self.name
+
+    @property
     def declared_name(self) -> str:
         """The name in messages about the type of a whole
         expression (cel-go Type.String, not FormatCELType)."""

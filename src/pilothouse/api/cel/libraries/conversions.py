@@ -1,7 +1,7 @@
 """Conversions between types, by the names of the types (cel-go common/stdlib/standard.go)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from pilothouse._cel import (
     INT_MAX,
@@ -42,61 +42,46 @@ from pilothouse.api.cel.types import (
 
 register_writers(double, go_type)
 _A = param("A")
+_BOOLS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+_Read = TypeVar("_Read")
 
 
-def _failure(value: Any, target: str) -> EvaluationError:
-    return EvaluationError(f"type conversion error from '{type_name(value)}' to '{target}'")
+def _read(text: str, read: Callable[[str], _Read | None], type: CelType) -> _Read:
+    found = read(text)
+    if found is None:
+        raise EvaluationError(f"type conversion error from 'string' to '{type.runtime_name}'")
+    return found
 
 
-def to_int(value: Any) -> int:
+def _to_int(value: Any) -> int:
     if type(value) is str:
-        found = read_int(value)
-        if found is None:
-            raise _failure(value, "int")
-        return found
+        return _read(value, read_int, INT)
     if isinstance(value, Duration):
         return int(value.ns)
     if isinstance(value, Timestamp):
         return int(value.ns // 10**9)
-    if type(value) is float:
-        if not INT_MIN < value < INT_MAX:
-            raise EvaluationError("integer overflow")
-        return int(value)
-    if value > INT_MAX:
+    if value > INT_MAX or (type(value) is float and not INT_MIN < value < INT_MAX):
         raise EvaluationError("integer overflow")
     return int(value)
 
 
-def to_uint(value: Any) -> UInt:
+def _to_uint(value: Any) -> UInt:
     if type(value) is str:
-        found = read_uint(value)
-        if found is None:
-            raise _failure(value, "uint")
-        return UInt(found)
+        return UInt(_read(value, read_uint, UINT))
     if not 0 <= value <= UINT_MAX:
         raise EvaluationError("unsigned integer overflow")
     return UInt(value)
 
 
-def to_double(value: Any) -> float:
-    if type(value) is str:
-        found = read_float(value)
-        if found is None:
-            raise _failure(value, "double")
-        return found
-    return float(value)
+def _to_double(value: Any) -> float:
+    return _read(value, read_float, DOUBLE) if type(value) is str else float(value)
 
 
-_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
-
-
-def to_bool(value: Any) -> bool:
-    if type(value) is str:
-        if value not in _TRUE and value not in _FALSE:
-            raise _failure(value, "bool")
-        return value in _TRUE
-    return bool(value)
+def _to_bool(value: Any) -> bool:
+    return _read(value, _BOOLS.get, BOOL) if type(value) is str else bool(value)
 
 
 def to_string(value: Any) -> str:
@@ -112,16 +97,13 @@ def to_string(value: Any) -> str:
     return value if type(value) is str else str(show(value))
 
 
-def to_bytes(value: Any) -> bytes:
+def _to_bytes(value: Any) -> bytes:
     return value.encode("utf-8", "surrogatepass") if type(value) is str else value
 
 
 def to_timestamp(value: Any) -> Timestamp:
     if type(value) is str:
-        found = read_timestamp(value)
-        if found is None:
-            raise _failure(value, "google.protobuf.Timestamp")
-        return found
+        return _read(value, read_timestamp, TIMESTAMP)
     if type(value) is int:
         if not TIME_MIN <= value * 10**9 <= TIME_MAX:
             raise EvaluationError("timestamp overflow")
@@ -132,99 +114,46 @@ def to_timestamp(value: Any) -> Timestamp:
 
 def to_duration(value: Any) -> Duration:
     if type(value) is str:
-        found = read_duration(value)
-        if found is None:
-            raise _failure(value, "google.protobuf.Duration")
-        return found
+        return _read(value, read_duration, DURATION)
     return Duration(value) if type(value) is int else value
 
 
-def _conversion(
-    function: Callable[[Any], Any], result: CelType, ids: dict[str, CelType]
-) -> tuple[Overload, ...]:
-    return tuple(Overload(id, (one,), result, function) for id, one in ids.items())
+def _encoded(sizer: sizes.Sizer, text: sizes.Sized) -> sizes.Estimate:
+    """The estimate of the bytes of a text: a character has up to four."""
+    size = estimates.known(text)
+    return sizes.Estimate(size.times(STRING_FACTOR), sizes.Range(size.least, min(size.most * 4, sizes.MOST)))
 
 
-def _text_size(factor: int) -> Any:
-    """The estimate of a conversion between text and bytes: of each character up to four bytes."""
+def _decoded(sizer: sizes.Sizer, data: sizes.Sized) -> sizes.Estimate:
+    size = estimates.known(data)
+    return sizes.Estimate(size.times(STRING_FACTOR), sizes.Range(size.least // 4, size.most))
 
-    def estimate(sizer: sizes.Sizer, value: sizes.Sized) -> sizes.Estimate:
-        size = estimates.known(value)
-        result = sizes.Range(size.least, min(size.most * 4, sizes.MOST))
-        if factor < 0:
-            result = sizes.Range(size.least // 4, size.most)
-        return sizes.Estimate(size.times(STRING_FACTOR), result)
 
-    return estimate
+def _to(result: CelType, function: Callable[[Any], Any], *kinds: CelType) -> tuple[Overload, ...]:
+    return tuple(Overload(f"{one.id_name}_to_{result.id_name}", (one,), result, function) for one in kinds)
 
 
 FUNCTIONS: Functions = {
     "type": (Overload("type", (_A,), type_of(_A), lambda value: TypeValue(type_name(value))),),
     "dyn": (Overload("to_dyn", (_A,), DYN, lambda value: value),),
-    "bool": _conversion(to_bool, BOOL, {"bool_to_bool": BOOL, "string_to_bool": STRING}),
+    "bool": _to(BOOL, _to_bool, BOOL, STRING),
     "bytes": (
-        Overload("bytes_to_bytes", (BYTES,), BYTES, to_bytes),
-        Overload("string_to_bytes", (STRING,), BYTES, to_bytes, cost=walk, estimate=_text_size(1)),
+        *_to(BYTES, _to_bytes, BYTES),
+        Overload("string_to_bytes", (STRING,), BYTES, _to_bytes, cost=walk, estimate=_encoded),
     ),
-    "double": _conversion(
-        to_double,
-        DOUBLE,
-        {
-            "double_to_double": DOUBLE, "int64_to_double": INT, "string_to_double": STRING,
-            "uint64_to_double": UINT,
-        },
-    ),
-    "duration": _conversion(
-        to_duration,
-        DURATION,
-        {"duration_to_duration": DURATION, "int64_to_duration": INT, "string_to_duration": STRING},
-    ),
-    "int": _conversion(
-        to_int,
-        INT,
-        {
-            "int64_to_int64": INT, "double_to_int64": DOUBLE, "duration_to_int64": DURATION,
-            "string_to_int64": STRING, "timestamp_to_int64": TIMESTAMP, "uint64_to_int64": UINT,
-        },
-    ),
+    "double": _to(DOUBLE, _to_double, DOUBLE, INT, STRING, UINT),
+    "duration": _to(DURATION, to_duration, DURATION, INT, STRING),
+    "int": _to(INT, _to_int, INT, DOUBLE, DURATION, STRING, TIMESTAMP, UINT),
     "string": (
-        Overload("string_to_string", (STRING,), STRING, to_string),
-        Overload("bool_to_string", (BOOL,), STRING, to_string),
-        Overload("bytes_to_string", (BYTES,), STRING, to_string, cost=walk, estimate=_text_size(-1)),
-        *_conversion(
-            to_string,
-            STRING,
-            {
-                "double_to_string": DOUBLE, "duration_to_string": DURATION, "int64_to_string": INT,
-                "timestamp_to_string": TIMESTAMP, "uint64_to_string": UINT,
-            },
-        ),
+        *_to(STRING, to_string, STRING, BOOL),
+        Overload("bytes_to_string", (BYTES,), STRING, to_string, cost=walk, estimate=_decoded),
+        *_to(STRING, to_string, DOUBLE, DURATION, INT, TIMESTAMP, UINT),
     ),
-    "timestamp": _conversion(
-        to_timestamp,
-        TIMESTAMP,
-        {"timestamp_to_timestamp": TIMESTAMP, "int64_to_timestamp": INT, "string_to_timestamp": STRING},
-    ),
-    "uint": _conversion(
-        to_uint,
-        UINT,
-        {
-            "uint64_to_uint64": UINT, "double_to_uint64": DOUBLE, "int64_to_uint64": INT,
-            "string_to_uint64": STRING,
-        },
-    ),
-}  # fmt: skip
-TYPE_NAMES: dict[str, CelType] = {
-    "bool": BOOL,
-    "int": INT,
-    "uint": UINT,
-    "double": DOUBLE,
-    "string": STRING,
-    "bytes": BYTES,
-    "list": list_of(DYN),
-    "map": map_of(DYN, DYN),
-    "null_type": types.NULL,
-    "type": types.TYPE,
-    "google.protobuf.Timestamp": TIMESTAMP,
-    "google.protobuf.Duration": DURATION,
+    "timestamp": _to(TIMESTAMP, to_timestamp, TIMESTAMP, INT, STRING),
+    "uint": _to(UINT, _to_uint, UINT, DOUBLE, INT, STRING),
 }
+_NAMED = (
+    *(BOOL, INT, UINT, DOUBLE, STRING, BYTES, list_of(DYN), map_of(DYN, DYN)),
+    *(types.NULL, types.TYPE, TIMESTAMP, DURATION),
+)
+TYPE_NAMES = {one.runtime_name: one for one in _NAMED}

@@ -24,17 +24,12 @@ from pilothouse.api.cel.types import (
 
 A, B = param("A"), param("B")
 _LIST, _MAP = list_of(A), map_of(A, B)
-_NAMES = {INT: "int64", UINT: "uint64"}
-
-
-def _name(type: CelType) -> str:
-    return _NAMES.get(type, type.name)
 
 
 def _of(prefix: str, *kinds: CelType) -> tuple[Overload, ...]:
     """An operator that makes a value of two of one type."""
     return tuple(
-        Overload(f"{prefix}_{_name(one)}", (one, one), one, estimate=_estimate(one, estimates.concatenated))
+        Overload(f"{prefix}_{one.id_name}", (one, one), one, estimate=_estimate(one, estimates.concatenated))
         for one in kinds
     )
 
@@ -45,10 +40,10 @@ def _comparison(prefix: str) -> tuple[Overload, ...]:
     mixed = (INT, DOUBLE), (INT, UINT), (UINT, DOUBLE), (UINT, INT), (DOUBLE, INT), (DOUBLE, UINT)
     return (
         *(
-            Overload(f"{prefix}_{_name(one)}", (one, one), BOOL, estimate=_estimate(one, estimates.compared))
+            Overload(f"{prefix}_{one.id_name}", (one, one), BOOL, estimate=_estimate(one, estimates.compared))
             for one in alike
         ),
-        *(Overload(f"{prefix}_{_name(one)}_{_name(other)}", (one, other), BOOL) for one, other in mixed),
+        *(Overload(f"{prefix}_{one.id_name}_{other.id_name}", (one, other), BOOL) for one, other in mixed),
     )
 
 
