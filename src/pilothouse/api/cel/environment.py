@@ -29,8 +29,9 @@ def _no_structs(name: str) -> CelType | None:
 class Environment:
     """The variables, by name and type, and the libraries that expressions may use.
 
-    shapes: how the values of variables are seen. extra: libraries beside those of Kubernetes. validated: whether
-    literals are looked at that have no meaning. escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
+    shapes: how the values of variables are seen. extra: libraries beside those of Kubernetes.
+    validated: whether literals are looked at that have no meaning.
+    escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
     """
 
     __slots__ = ("escaped", "library", "shapes", "structs", "validated", "variables")
