@@ -29,7 +29,7 @@ _STRING = (
     r'[rR]"[^"\n\r]*"|'
     r"[rR]'[^'\n\r]*'"
 )
-_TOKEN = re.compile(
+_TOKEN = (
     r"(?P<SPACE>[\t \r\n\f]+|//[^\n]*)"
     r"|(?P<IDENTIFIER>(?![bB]?[rR]?[\"'])[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<OPERATOR>==|!=|<=|>=|&&|\|\||\.(?![0-9])|[<>\[\]{}(),\-!?:+*/%])"
@@ -41,10 +41,9 @@ _TOKEN = re.compile(
     r"|(?P<ESC_IDENTIFIER>`[A-Za-z0-9_./ -]+`)"
     r"|(?P<PREFIX>[bBrR]+)"
 )
-"""The most common tokens first; PREFIX is an identifier before a text that has no end."""
-_BROKEN = re.compile(
-    rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
-)
+"""The most common tokens first; PREFIX is an identifier before a text that has no end.
+It is compiled for the first expression: a server that has none starts without."""
+_BROKEN = rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
 KEYWORDS = frozenset(("in", "true", "false", "null"))
 RESERVED = frozenset(
     (
@@ -59,8 +58,9 @@ def tokens(text: str, issues: Issues) -> list[Token]:
     """The tokens of an expression, the last one <EOF>; what is none is reported and left out."""
     out: list[Token] = []
     at = 0
+    pattern = re.compile(_TOKEN)
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = pattern.match(text, at)
         if match is None:
             end = _after_error(text, at)
             issues.add(at, f"Syntax error: token recognition error at: '{_visible(text[at:end])}'")
@@ -81,7 +81,7 @@ def tokens(text: str, issues: Issues) -> list[Token]:
 
 def _after_error(text: str, at: int) -> int:
     """Behind the character that no token could have there."""
-    match = _BROKEN.match(text, at)
+    match = re.compile(_BROKEN).match(text, at)
     end = match.end() if match is not None else at
     if text[end : end + 1] == "\\" and end > at:
         end += 1
