@@ -153,7 +153,8 @@ cdef class Heads:
             self.status_lines[key] = line
         return line
 
-    cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body):
+    cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip,
+                    bytes body):
         """The head of an answer, followed by `body`; a negative length means that the body is a stream."""
         cdef char number[48]
         cdef int status = response.status

@@ -1,7 +1,7 @@
 """Requests and responses, which the HTTP server and the handlers share.
 
-PERF: each request has one of both. As compiled classes they are made without a call of Python code, and compiled
-modules read their members without a look-up.
+PERF: each request has one of both. As compiled classes they are made without a call of Python code, and
+compiled modules read their members without a look-up.
 """
 
 cimport cython

@@ -26,13 +26,14 @@ cdef tuple NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
 cdef class Plan:
-    """The verdicts for GETs of objects below one path by one client, whose answers show what is stored, in JSON or in protobuf.
+    """The verdicts for GETs of objects below one path by one client, whose answers show what is stored, in
+    JSON or in protobuf.
 
     known: what is remembered of its credential (authn.authenticator.Remembered). decision: of the authorizer;
     allowed: where its count is kept, None when nobody counts. flow: in which it takes a seat. info: of the
     request that the plan is made of. resource: what it reads; objects, prefix: where these are, and how
     their keys begin. shown: the user as the journal has it; weight: bytes of a request there, without texts.
-    form: makes the body out of an entry, None where it cannot at once; None itself: the body is what is stored.
+    form: makes the body out of an entry, None where it cannot at once; without it the body is what is stored.
     """
 
     cdef readonly object user, recognition, decision, flow, info, resource, form
@@ -116,7 +117,8 @@ cdef class Planned:
         seconds = ended - self.started
         cell = <Cell>plans.cells.cells.get(plan.sort)
         if cell is None:
-            plans.cells.observe(plan.info, plan.resource, 200, seconds, 0, sent, self.request.headers, None, 0.0)
+            headers = self.request.headers
+            plans.cells.observe(plan.info, plan.resource, 200, seconds, 0, sent, headers, None, 0.0)
         else:
             cell.seconds.observe(seconds)
             cell.sli.observe(seconds)
@@ -127,7 +129,8 @@ cdef class Planned:
             headers = self.request.headers
             plans.ring.add((  # in the order of journal.Kept
                 plan.weight,
-                [self.audit_id, "get", self.request.path, "", self.request.peer[0], headers.get("user-agent", "")],
+                [self.audit_id, "get", self.request.path, "", self.request.peer[0],
+                 headers.get("user-agent", "")],
                 plan.shown, plan.shown, plan.recognition, plan.decision, self.flow, 200,
                 self.started, self.recognised, self.recognised, self.answered, ended, sent,
                 None, "" if error is None else type(error).__name__, b"",
@@ -139,10 +142,10 @@ cdef class Plans:
     """The plans of one server, and what they count in.
 
     known: plans by credential (the header, or the certificate), path without the name, user agent and
-    `Accept`. unreadable: keys of objects that cannot be read. hit: counts known tokens. ring: the journal's, None
-    without one. abort(info, resource): counts answers that the server cuts short. proxied: headers by which
-    front proxies name users. clock: the authenticator's for tokens, None for the monotonic clock; wall: the
-    one for certificates.
+    `Accept`. unreadable: keys of objects that cannot be read. hit: counts known tokens. ring: the journal's,
+    None without one. abort(info, resource): counts answers that the server cuts short. proxied: headers by
+    which front proxies name users. clock: the authenticator's for tokens, None for the monotonic clock; wall:
+    the one for certificates.
     """
 
     cdef object known
@@ -240,7 +243,7 @@ cdef class Plans:
         return response
 
     cdef bint is_proxied(self, dict headers) except -1:
-        """Whether a certificate may be that of a front proxy, or of a browser with a page of another origin."""
+        """Whether a certificate may be that of a front proxy, or of a browser with another origin's page."""
         if "origin" in headers or "sec-fetch-site" in headers:
             return True
         for name in self.proxied:

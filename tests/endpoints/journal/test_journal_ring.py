@@ -140,10 +140,8 @@ def test_rings_let_go_of_what_they_took_over() -> None:
 
 def test_a_ring_that_does_not_exist_takes_over_nothing() -> None:
     other = Ring(2, 1 << 20, LONGEST, shortened)
-    for answer in (-1, 2):
-        ring = Ring(
-            1, 1 << 20, LONGEST, shortened, outlives=lambda request, answer=answer: answer, others=(other,)
-        )
+    for outlives in (lambda request: -1, lambda request: 2):
+        ring = Ring(1, 1 << 20, LONGEST, shortened, outlives=outlives, others=(other,))
         with pytest.raises(ValueError, match="no such ring"):
             add(ring, "/", 0, code=403)
         assert len(ring) == 0
