@@ -4,7 +4,6 @@ import base64
 from typing import Any
 
 import pytest
-from complexity import assert_linear
 
 from pilothouse.api.validate.key_pair import key_pair_fault
 
@@ -27,21 +26,3 @@ NONE = "tls: failed to find any PEM data in certificate input"
 ], ids=range(7))  # fmt: skip
 def test_blocks(certificate: Any, fault: Any) -> None:
     assert key_pair_fault(certificate, b"") == fault
-
-
-@pytest.mark.parametrize("text", [
-    b"-----BEGIN CERTIFICATE-----",
-    b"-----BEGIN CERTIFICATE-----\n",
-    b"-----END CERTIFICATE-----",
-    b"-----BEGIN A-----END B-----",
-    b"-----",
-    b"-----BEGIN ",
-    b"-----BEGIN A",
-    b"A",
-    b" ",
-    block(b"A"),
-    b"-----BEGIN A-----",
-])  # fmt: skip
-def test_blocks_are_found_in_linear_time(text: Any) -> None:
-    assert_linear(lambda data: key_pair_fault(data, b""), lambda n: text * n, 1000)
-    assert_linear(lambda data: key_pair_fault(data, b""), lambda n: b"-----BEGIN " + text * n, 1000)

@@ -126,6 +126,11 @@ def test_warnings() -> None:
     assert rules.network_policy_warnings(peers({"podSelector": {}})) == []
 
 
+test_exceptions_are_strictly_smaller = table([
+    (POLICY, block(whole, part), [] if good else [f'~.ipBlock.except[0]: Invalid value: "{part}": must be a strict subset of `cidr`'])
+    for whole, part, good in [
+        ("10.0.0.0/8", "10.1.0.0/16", True), ("10.0.0.0/8", "10.0.0.0/8", False), ("10.0.0.0/8", "11.0.0.0/16", False), ("fd00::/8", "fd00:1::/32", True), ("0.0.0.0/0", "fd00:1::/32", False)]
+])  # fmt: skip
 CANONICAL = ['must be in canonical form ("2001:db8::1")']
 
 

@@ -71,6 +71,8 @@ test_causes = table([
     (LIMITS, limit(min={"cpu": "1"}, max={"cpu": "9223372036854775807"}, maxLimitRequestRatio={"cpu": "3"}), []),
     (LIMITS, limit(default={"example.com/a": "2"}, defaultRequest={"example.com/a": "1"}),
         ['~.defaultRequest[example.com/a]: Invalid value: "1": default value 2 must equal to defaultRequest value 1 in example.com/a']),
+    (QUOTA, quota("BestEffort", "BestEffort", hard={"pods": "1", "cpu": "1", "services": "1", "example.com/a": "1"}),
+        ['spec.scopes: Invalid value: ["BestEffort","BestEffort"]: unsupported scope applied to resource'] * 4),
     (QUOTA, quota("BestEffort", "NotBestEffort"), ['spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: conflicting scopes']),
 ])  # fmt: skip
 

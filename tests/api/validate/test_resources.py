@@ -39,6 +39,7 @@ test_causes = table([
         '~.claims[3]: Not found: "x": must be one of the names in pod.spec.resourceClaims: a, b']),
     (NEW, claims({"name": "a", "request": "R_"}, {"name": "a", "request": "R_"}, {"name": "a"}), ['~.claims[0].request: Invalid value: "R_": <RFC 1123 label>',
         '~.claims[1].request: Invalid value: "R_": <RFC 1123 label>', '~.claims[1]: Duplicate value: "a/R_"', '~.claims[2]: Duplicate value: "a"']),
+    (NEW, claims({"name": "a", "request": "x"}, {"name": "a", "request": "y"}, {"name": "a"}), ['~.claims[2]: Duplicate value: "a"'] * 2),
     (NEW, of(claims=[{"name": "x"}]), ['~.claims[0]: Not found: "x": must be one of the names in pod.spec.resourceClaims which is empty']),
     (pod_name, {"name": "cpu"}, []),
     (pod_name, {"name": "storage"}, ['n: Unsupported value: "storage": supported values: "cpu", "hugepages-", "memory"']),

@@ -72,6 +72,14 @@ def test_warnings(given: Object, expected: list[str]) -> None:
     assert warn(given) == expected
 
 
+def test_clashing_ports_are_told_in_their_order() -> None:
+    found = [(0, ""), (80, ""), (80, "1.1.1.1"), (81, ""), (80, ""), (0, "")]
+    told = [text.partition(".ports")[2].replace("spec.containers[0].ports", "") for text in warn(ports(*({"hostPort": p, "hostIP": h} for p, h in found)))]
+    same, overlaps, ambiguous = (f"[{{}}]: {what} port definition with [{{}}]" for what in ("duplicate", "overlapping", "dangerously ambiguous"))
+    pairs = [(overlaps, 1, 0), (overlaps, 2, 0), (ambiguous, 2, 1), (overlaps, 3, 0), (overlaps, 4, 0), (same, 4, 1), (ambiguous, 4, 2), (same, 5, 0)]
+    assert told == [form.format(*pair) for form, *pair in [*pairs, *((overlaps, 5, i) for i in (1, 2, 3, 4))]]
+
+
 def test_profiles_of_templates() -> None:
     [warning] = template_warnings(annotated({APPARMOR + "c": "unconfined"}), "spec.template")
     assert warning == (f'spec.template.metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead')
