@@ -7,7 +7,7 @@ from pilothouse.api.values.fields import Object
 
 HPA: Object = {"spec": {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
 NEW = within("spec.metrics[0]", new(rules.validate_autoscaler))
-UPDATE, STATUS = rules.validate_autoscaler_update, rules.validate_autoscaler_status
+UPDATE, STATUS = rules.validate_autoscaler, rules.validate_autoscaler_status
 VALUE = {"type": "Value", "value": "1"}
 AVERAGE = {"type": "AverageValue", "averageValue": "1"}
 CRONJOB = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "c"}

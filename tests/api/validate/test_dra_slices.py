@@ -1,11 +1,11 @@
 """Every cause that resource slices can have (pkg/apis/resource/validation)."""
 
-from rules import GONE, at, below, put, table, within
+from rules import GONE, at, below, changed, put, table, within
 
 from pilothouse.api.validate import dra_slices as rules
 from pilothouse.api.values.fields import Object
 
-SLICE, UPDATE = within("spec.devices[0]", rules.validate_slice), rules.validate_slice_update
+SLICE, UPDATE = within("spec.devices[0]", rules.validate_slice), changed(rules.validate_slice)
 BASE: Object = {"spec": {"driver": "d.example.com", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "nodeName": "n", "devices": [{"name": "a"}]}}
 TERM = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
 VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}

@@ -8,7 +8,7 @@ from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
 
-rules = Rules(__name__, valid_port=d.Matches(names.port_number, ", ", "port is not valid: {}"))
+rules = Rules(__name__)
 validate_api_service = rules.kind("apiregistration.k8s.io/v1 APIService")(f"""
     @name
     if not spec.group and spec.version != v1

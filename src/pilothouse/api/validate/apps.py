@@ -27,6 +27,12 @@ _STATEFUL_SET_MUTABLE = frozenset(STATEFUL_SET_FIXED.split("'")[1::2])
 rules = Rules(
     __name__,
     validate_pod_template_spec,
+    claim_spec=d.apart(
+        validate_claim_spec
+    ),  # as of a new claim, which may keep nothing that a stored one may
+    matching_template=lambda spec, path, errs: check_template_labels(
+        spec.get("selector"), spec.get("template") or {}, f"{path}.template", errs
+    ),
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),
@@ -243,12 +249,6 @@ validate_replica_set_status = status(
 # Stateful sets
 
 
-@rules
-def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
-    """A template of a claim is judged as a new claim: it may keep nothing that a stored one may."""
-    validate_claim_spec(spec, path, errs)
-
-
 _stateful_set = rules.kind("apps/v1 StatefulSet")("""
     spec.podManagementPolicy!           known-management
     spec.updateStrategy
@@ -358,11 +358,6 @@ def _either(rolling: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
     elif not int_or_percent(unavailable) and not int_or_percent(surge):
         errs.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
-
-
-@rules
-def _matching_template(spec: Object, path: str, errs: Errors) -> None:
-    check_template_labels(spec.get("selector"), spec.get("template") or {}, f"{path}.template", errs)
 
 
 validate_daemon_set, validate_daemon_set_update = _workload(

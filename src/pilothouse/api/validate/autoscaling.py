@@ -66,10 +66,6 @@ validate_autoscaler_status = rules.change("autoscaling/v2 HorizontalPodAutoscale
 """)
 
 
-def validate_autoscaler_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_autoscaler(obj, old, errs)
-
-
 def _target_reference(target: Object, old: Object | None, errs: Errors) -> None:
     """Check the target: only replication controllers can be scaled without an API group."""
     same = old is not None and all(old.get(m) == target.get(m) for m in ("apiVersion", "kind"))
@@ -134,16 +130,12 @@ identified                          api.autoscaling.v2.ObjectMetricSource|Extern
     metric.name!                        path-segment : must specify a metric name
     target
       @target
-""")
-rules.define("""
 target                              api.autoscaling.v2.MetricTarget
     type!                               : must specify a metric target type
     type                                target-type
     value                               positive-quantity
     averageValue                        positive-quantity
     averageUtilization                  >=1 : must be greater than 0
-""")
-rules.define("""
 utilization                         api.autoscaling.v2.ResourceMetricSource|ContainerResourceMetricSource
     target
       @target

@@ -36,7 +36,11 @@ MAX_SUCCEEDED_INDEXES = 64 * 1024
 
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
 
-rules = Rules(__name__, validate_pod_template_spec)
+rules = Rules(
+    __name__,
+    validate_pod_template_spec,
+    success_policy=lambda spec, path, errs: _success_policy(spec, path, errs, spec.get("completions") or 0),
+)
 
 # Jobs
 
@@ -171,7 +175,7 @@ _failure_policy_rules = rules.table("api.batch.v1.JobSpec")(f"""
       if not onExitCodes given and not onPodConditions
         invalid                         show:omit : specifying one of OnExitCodes and OnPodConditions is required
 """)
-_success_policy_rules = rules.table("api.batch.v1.JobSpec")(f"""
+_success_policy = rules.table("api.batch.v1.JobSpec")(f"""
     successPolicy.rules[]!              most:{MAX_RULES} : at least one rules must be specified when the successPolicy is specified
       if not succeededCount given and not succeededIndexes given
         required                        : at least one of succeededCount or succeededIndexes must be specified
@@ -184,11 +188,6 @@ def _failure_policy(spec: Object, path: str, errs: Errors) -> None:
     pod = (spec.get("template") or {}).get("spec") or {}
     containers = {c.get("name", "") for k in ("containers", "initContainers") for c in pod.get(k) or ()}
     _failure_policy_rules(spec, path, errs, containers)
-
-
-@rules
-def _success_policy(spec: Object, path: str, errs: Errors) -> None:
-    _success_policy_rules(spec, path, errs, spec.get("completions") or 0)
 
 
 @rules
@@ -334,14 +333,10 @@ def _copy_resources(new: Object, before: Object) -> None:
 
 
 def validate_cron_job(obj: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    _cron_spec(obj, None, errs, policy)
+    validate_cron_job_update(obj, None, errs, policy)
     name = (obj.get("metadata") or {}).get("name", "")
     if len(name) > 63 - 11:  # the controller appends 11 characters to the names of its jobs
         errs.invalid("metadata.name", name, "must be no more than 52 characters")
-
-
-def validate_cron_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    _cron_spec(obj, old, errs, policy)
 
 
 _cron_head = rules.kind("batch/v1 CronJob")("""
@@ -358,7 +353,10 @@ _cron_rest = rules.kind("batch/v1 CronJob")("""
 """)
 
 
-def _cron_spec(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy) -> None:
+def validate_cron_job_update(
+    obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT
+) -> None:
+    """Validates a changed cron job; without an old one, what new ones have in common with those."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     schedule, zone = spec.get("schedule", ""), spec.get("timeZone")
     if schedule:

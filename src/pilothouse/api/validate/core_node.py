@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr
 from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
@@ -28,8 +27,6 @@ _NO_FEATURE = (
 rules = Rules(
     __name__,
     taint_effect=validate_taint_effect,
-    config_key=d.Matches(names.config_map_key),
-    joined_label_value=d.Matches(names.label_value, ";"),
 )
 
 validate_node = rules.kind("v1 Node")("""
@@ -190,22 +187,17 @@ _changed_node_rest = rules.kind("v1 Node")("""
 """)
 """The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
 rules.define("""
+one-reference                       api.core.v1.NodeConfigSource
+    if not configMap given
+      invalid                           show:api.core.v1.NodeConfigSource : exactly one reference subfield must be non-nil
 status-source                       api.core.v1.NodeConfigSource
     configMap
       uid!                              : uid must be set in status
       resourceVersion!                  : resourceVersion must be set in status
       @config-map-source
     @one-reference
-""")
-rules.define("""
 config-map-source                   api.core.v1.ConfigMapNodeConfigSource
     namespace!                          dns-label : namespace must be set
     name!                               dns-subdomain : name must be set
     kubeletConfigKey!                   config-key : kubeletConfigKey must be set
 """)
-
-
-@rules
-def _one_reference(source: Object, path: str, errs: Errors) -> None:
-    if source.get("configMap") is None:
-        errs.invalid(path, {"ConfigMap": None}, "exactly one reference subfield must be non-nil")

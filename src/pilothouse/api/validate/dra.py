@@ -7,7 +7,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, validate_template_metadata
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.expressions import device_selector
-from pilothouse.api.validate.pod import scheduling
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
@@ -31,8 +31,12 @@ rules = Rules(
     __name__,
     validate_template_metadata,
     interface_address=d.Matches(names.interface_address),
-    c_identifier=d.Matches(names.c_identifier),
     extended=d.holds(is_extended, "must be a valid extended resource name"),
+    with_domain=d.holds(
+        lambda name: "/" in name, "a fully qualified name must be a domain and a name separated by a slash"
+    ),
+    claim_spec=lambda spec, path, errs: _claim_devices(spec, path, errs, request_names(spec)),
+    node_selector=d.apart(validate_node_selector),
     share_id=d.Matches(normal_uuid),
     conditions=validate_conditions,
 )
@@ -124,10 +128,10 @@ def _device_expression(expression: str, path: str, errs: Errors) -> None:
         device_selector(expression, path, errs)
 
 
-def validate_claim(obj: Object, errs: Errors) -> None:
-    _claim_spec(obj.get("spec") or {}, "spec", errs)
-
-
+validate_claim = rules.kind("resource.k8s.io/v1 ResourceClaim")("""
+    spec
+      @claim-spec
+""")
 validate_claim_update = d.fixed("spec", {}, show="api.resource.v1.ResourceClaimSpec")
 """Validates a changed claim; its spec is immutable."""
 validate_claim_template = rules.kind("resource.k8s.io/v1 ResourceClaimTemplate")("""
@@ -139,26 +143,9 @@ validate_claim_template_update = d.fixed("spec", {}, show="api.resource.v1.Resou
 """Validates a change of a template; its spec is immutable."""
 
 
-@rules
-def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
-    _claim_devices(spec, path, errs, request_names(spec))
-
-
-@rules
-def validate_node_selector(selector: Object, path: str, errs: Errors) -> None:
-    """Validates a node selector; what is around devices says nothing about the values that it may have."""
-    scheduling.validate_node_selector(selector, path, errs)
-
-
 def request_names(spec: Object) -> Requests:
     requests = (spec.get("devices") or {}).get("requests") or ()
     return {_name(r): {_name(s) for s in r.get("firstAvailable") or ()} for r in requests}
-
-
-@rules
-def _with_domain(name: str, path: str, errs: Errors) -> None:
-    if "/" not in name:
-        errs.invalid(path, name, "a fully qualified name must be a domain and a name separated by a slash")
 
 
 @rules

@@ -7,9 +7,9 @@ from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.dra import (
     validate_attribute_name,
     validate_binding,
-    validate_node_selector,
     validate_pool_name,
 )
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
@@ -36,7 +36,7 @@ _SEMANTIC = Pattern(
 rules = Rules(
     __name__,
     validate_binding,
-    validate_node_selector,
+    node_selector=d.apart(validate_node_selector),
     pool_name=validate_pool_name,
     unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
@@ -294,7 +294,3 @@ def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, er
         if not step.value() or (value.value() - low.value()) % step.value():
             why = f"value is not a multiple of a given step ({step}) from ({low})"
             errs.invalid(path, str(value), why)
-
-
-def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_slice(obj, errs, old)

@@ -15,24 +15,19 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_ENDS = ("/..", "/.")
 
-rules = Rules(
-    __name__,
-    no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
-    absolute=d.holds(lambda path: path.startswith("/"), "must be an absolute path"),
-)
+rules = Rules(__name__)
 
 # Ingresses
 
 
 _ingress = rules.table("api.networking.v1.IngressSpec")("""
-    @backend-or-rules
+    if not rules and not defaultBackend given
+      invalid                           show:null : either `defaultBackend` or `rules` must be specified
     defaultBackend                      backend
     rules[]
       host+                             no-address host
-      if not $any_wildcard
+      if not $any_wildcard or not host has *
         @http
-      else
-        @http-unless-wildcard
     tls[]
       hosts[]                           host
       secretName+                       $any_secret?:dns-subdomain
@@ -46,13 +41,6 @@ class _Excuses(NamedTuple):
 
     any_secret: bool = False
     any_wildcard: bool = False
-
-
-@rules
-def _backend_or_rules(spec: Object, path: str, errs: Errors) -> None:
-    if not spec.get("rules") and spec.get("defaultBackend") is None:
-        why = "either `defaultBackend` or `rules` must be specified"
-        errs.invalid(path, spec.get("rules") or None, why)
 
 
 @rules
@@ -77,12 +65,6 @@ http                                api.networking.v1.IngressRule
           pathType!                     : pathType must be specified
 """)
 _http = rules["http"]
-
-
-@rules
-def _http_unless_wildcard(rule: Object, path: str, errs: Errors) -> None:
-    if "*" not in rule.get("host", ""):
-        _http(rule, path, errs)
 
 
 @rules

@@ -8,12 +8,11 @@ from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(__name__, tolerations=validate_tolerations)
-
-
-@rules
-def _overhead(overhead: Object, path: str, errs: Errors) -> None:
-    validate_requirements({"limits": overhead.get("podFixed")}, path, errs)
+rules = Rules(
+    __name__,
+    tolerations=validate_tolerations,
+    overhead=lambda overhead, path, errs: validate_requirements({"limits": overhead}, path, errs),
+)
 
 
 @rules
@@ -28,7 +27,7 @@ def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
 
 validate_runtime_class = rules.kind("node.k8s.io/v1 RuntimeClass")("""
     handler!                            dns-label
-    overhead                            overhead
+    overhead.podFixed                   overhead as-root:overhead
     scheduling.nodeSelector             labels
     scheduling.tolerations              tolerations no-doubles
 """)

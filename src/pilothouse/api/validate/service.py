@@ -4,13 +4,7 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import (
-    Repeated,
-    is_ipv6,
-    validate_cidr,
-    validate_ip,
-    validate_port_number_or_name,
-)
+from pilothouse.api.validate.common import Repeated, is_ipv6, validate_cidr, validate_ip
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, key
@@ -24,10 +18,12 @@ SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 _ONCE = "may not change once set"
 
+_host = d.nonempty(d.dns_subdomain)
+
 rules = Rules(
     __name__,
-    port_or_name=validate_port_number_or_name,
-    no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
+    external_name=lambda name, path, errs: _host(name.removesuffix("."), path, errs),
+    cluster_ips=lambda spec, path, errs, known: validate_cluster_ip_fields(spec, errs, known.cluster),
 )
 
 
@@ -49,7 +45,11 @@ _service = rules.kind("v1 Service")(f"""
     if not spec.ports and spec.type != ExternalName
       if not spec.clusterIPs has None or #spec.clusterIPs != 1
         required                        at:spec.ports
-    @not-headless
+    if #spec.clusterIPs == 1 and spec.clusterIPs has None
+      if spec.type == LoadBalancer
+        invalid                         at:spec.clusterIPs[0] show:None : may not be set to 'None' for LoadBalancer services
+      elif spec.type == NodePort
+        invalid                         at:spec.clusterIPs[0] show:None : may not be set to 'None' for NodePort services
     if spec.type == ExternalName
       spec.clusterIPs-,spec.ipFamilies-,spec.ipFamilyPolicy- : may not be set for ExternalName services
       spec.externalName                 external-name
@@ -70,7 +70,8 @@ _service = rules.kind("v1 Service")(f"""
         clientIP*                       : when session affinity type is ClientIP
           timeoutSeconds*               : when session affinity type is ClientIP
           timeoutSeconds                1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
-    @cluster-ips
+    spec
+      @cluster-ips
     spec.externalIPs[]                  external-ip
     spec.type!                          ClusterIP|ExternalName|LoadBalancer|NodePort
     if spec.type == ClusterIP
@@ -83,8 +84,14 @@ _service = rules.kind("v1 Service")(f"""
       spec.loadBalancerClass            qualified-name
     else
       spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {_ONLY_LOAD_BALANCER}
-    spec
-      @external-traffic
+    if spec.type in LoadBalancer|NodePort or spec.type == ClusterIP and spec.externalIPs
+      spec.externalTrafficPolicy!       Cluster|Local
+    else
+      spec.externalTrafficPolicy+       never : may only be set for externally-accessible services
+    if spec.type == LoadBalancer and spec.externalTrafficPolicy == Local
+      spec.healthCheckNodePort!         port
+    else
+      spec.healthCheckNodePort+         never : may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'
     if spec.type in NodePort|LoadBalancer|ClusterIP
       spec.internalTrafficPolicy*
     spec.internalTrafficPolicy          Cluster|Local
@@ -123,28 +130,11 @@ def _matching_topology(service: Object, path: str, errs: Errors) -> None:
 
 
 @rules
-def _not_headless(service: Object, path: str, errs: Errors) -> None:
-    spec = service.get("spec") or {}
-    if spec.get("type") in ("LoadBalancer", "NodePort") and is_headless(spec):
-        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {spec['type']} services")
-
-
-@rules
-def _external_name(name: str, path: str, errs: Errors) -> None:
-    d.nonempty(d.dns_subdomain)(name.removesuffix("."), path, errs)
-
-
-@rules
 def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
     count = len(errs)
     validate_ip(address, path, errs, known.external)
     if len(errs) == count:
         validate_non_special_ip(address, path, errs)
-
-
-@rules
-def _cluster_ips(service: Object, path: str, errs: Errors, known: _Known) -> None:
-    validate_cluster_ip_fields(service.get("spec") or {}, errs, known.cluster)
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str] = ()) -> None:
@@ -249,25 +239,6 @@ def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> N
             errs.forbidden(path, _ONLY_LOAD_BALANCER)
         for part in text.split(",") if text else ():
             validate_cidr(part.strip(), path, errs)
-
-
-_policy = d.chosen("Cluster", "Local")
-_health_port = d.nonempty(d.port)
-
-
-@rules
-def _external_traffic(spec: Object, path: str, errs: Errors) -> None:
-    policy, at = spec.get("externalTrafficPolicy", ""), f"{path}.externalTrafficPolicy"
-    if is_externally_accessible(spec):
-        _policy(policy, at, errs)
-    elif policy:
-        errs.invalid(at, policy, "may only be set for externally-accessible services")
-    port, at = spec.get("healthCheckNodePort", 0), f"{path}.healthCheckNodePort"
-    if needs_health_check(spec):
-        _health_port(port, at, errs)
-    elif port:
-        why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
-        errs.invalid(at, port, why)
 
 
 def validate_service_update(service: Object, old: Object, errs: Errors) -> None:

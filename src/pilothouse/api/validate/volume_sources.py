@@ -25,7 +25,6 @@ rules = Rules(
     validate_descending,
     validate_local_path,
     validate_no_backsteps,
-    absolute=d.holds(lambda path: path.startswith("/"), "must be an absolute path"),
     no_slash=d.holds(lambda name: "/" not in name, "must not contain '/'"),
     initiator=lambda name, path, errs: _initiator(
         name, path, errs, "must be valid format starting with iqn, eui, or naa"

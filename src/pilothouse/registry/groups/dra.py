@@ -125,7 +125,7 @@ SLICE = Strategy(
     prepare_update=_drop_list_attributes,
     return_deleted=True,
     validate=on_create(slice_rules.validate_slice),
-    validate_update=on_update(slice_rules.validate_slice_update),
+    validate_update=lambda ctx, obj, old, errs: slice_rules.validate_slice(obj, errs, old),
     **COUNTS_SPEC,
 )
 

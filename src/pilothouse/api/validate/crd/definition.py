@@ -66,6 +66,9 @@ rules = Rules(
     below_status=_below(".status"),
     below_either=_below(".spec", ".status"),
     joined_label=d.Matches(names.dns1035_label, ","),
+    reviews=lambda versions, path, errs, options: admissionregistration.validate_review_versions(
+        versions, path, options.require_review, errs
+    ),
 )
 rules.define(f"""
 names                               apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames
@@ -401,11 +404,6 @@ def _selectable_fields(holder: Object, path: str, errs: Errors, options: _Option
 def _certificates(client: Object, path: str, errs: Errors, options: _Options) -> None:
     if client.get("caBundle") and not options.any_bundle and not is_bundle(client["caBundle"]):
         errs.add("FieldValueInvalid", f"{path}.caBundle", _BUNDLE)
-
-
-@rules
-def _reviews(versions: list[str], path: str, errs: Errors, options: _Options) -> None:
-    admissionregistration.validate_review_versions(versions, path, options.require_review, errs)
 
 
 _BUNDLE = "Invalid value: <cert bundle>: unable to load root certificates: unable to parse bytes as PEM block"

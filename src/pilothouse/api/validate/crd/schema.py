@@ -120,14 +120,9 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
     errs.extend(found)
 
 
-_POINTERS = (
-    "Ref",
-    "AdditionalProperties",
-    "AdditionalItems",
-    "XPreserveUnknownFields",
-    "XListType",
-    "XMapType",
-)
+_POINTERS = {
+    "Ref", "AdditionalProperties", "AdditionalItems", "XPreserveUnknownFields", "XListType", "XMapType",
+}  # fmt: skip
 """Members that may be false or empty and are there all the same."""
 
 
@@ -163,8 +158,6 @@ def go_schema(declared: Object | None) -> Object:
         value = declared.get(name)
         if value is None:
             value = "" if go in _ZERO_TEXT else False if go in _ZERO_FALSE else None
-        elif go == "Properties":
-            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
         elif go in ("AllOf", "OneOf", "AnyOf"):
             value = [go_schema(one) for one in value]
         elif go == "Not":
@@ -178,7 +171,7 @@ def go_schema(declared: Object | None) -> Object:
         elif go in ("AdditionalProperties", "AdditionalItems"):
             whole = isinstance(value, dict)
             value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
-        elif go in ("PatternProperties", "Definitions"):
+        elif go in ("Properties", "PatternProperties", "Definitions"):
             value = {key: go_schema(member) for key, member in sorted_members(value).items()}
         elif go == "Dependencies":
             value = {key: _go_dependency(one) for key, one in sorted_members(value).items()}
@@ -221,7 +214,12 @@ def _validate(s: Object, path: Trail, place: _Place, errs: Errors, *, root: bool
         _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
 
 
-rules = Rules(__name__)
+rules = Rules(
+    __name__,
+    no_default=lambda s, path, errs, place: errs.forbidden(
+        f"{path}.default", f"must not be set {place.no_defaults}"
+    ),
+)
 _node = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")(f"""
     if $options.require_types
       type+                             {"|".join(TYPES)}
@@ -266,11 +264,6 @@ _extensions = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSO
     if $require_map_keys
       @map-list-keys
 """)
-
-
-@rules
-def _no_default(s: Object, path: Trail, errs: Errors, place: _Place) -> None:
-    errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
 
 
 @rules

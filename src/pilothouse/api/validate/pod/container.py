@@ -18,8 +18,18 @@ from pilothouse.api.values.fields import Errors, Object
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255
 
-rules = Rules(__name__, validate_env_from, validate_lifecycle)
-rules.add("env", validate_env)
+trimmed_image = d.holds(lambda image: image == image.strip(), "must not have leading or trailing whitespace")
+"""Whitespace around an image is allowed in a template, but not in a pod."""
+rules = Rules(
+    __name__,
+    validate_env_from,
+    validate_lifecycle,
+    env=validate_env,
+    trimmed_image=trimmed_image,
+    security=lambda context, path, errs, around: validate_security_context(
+        context, path, errs, around.host_users, around.options.allow_privileged
+    ),
+)
 rules.define(f"""
 container                           api.core.v1.Container|EphemeralContainer
     name!                               dns-label
@@ -156,11 +166,6 @@ def _mounts(container: Object, path: str, errs: Errors, around: Surroundings) ->
         validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
 
 
-@rules
-def _security(context: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    validate_security_context(context, path, errs, around.host_users, around.options.allow_privileged)
-
-
 def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: bool) -> None:
     validate_requirements(requirements, path, errs, any_huge_page=any_huge_page)
 
@@ -177,13 +182,6 @@ def _resources(requirements: Object, path: str, errs: Errors, around: Surroundin
         validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
     else:
         _without_claims(requirements, path, errs, huge)
-
-
-@rules
-def trimmed_image(image: str, path: str, errs: Errors) -> None:
-    """Whitespace around an image is allowed in a template, but not in a pod."""
-    if image != image.strip():
-        errs.invalid(path, image, "must not have leading or trailing whitespace")
 
 
 _port = rules.table("api.core.v1.ContainerPort")("""

@@ -30,8 +30,9 @@ rules = Rules(
     __name__,
     validate_local_path,
     variable_name=d.Matches(names.relaxed_env_var_name),
-    config_key=d.Matches(names.config_map_key),
     prefix_of_subdomain=d.Matches(lambda name: names.dns_subdomain(name, True)),
+    env_field_ref=lambda ref, path, errs: validate_field_ref(ref, ENV_FIELDS, path, errs),
+    env_resource_ref=lambda ref, path, errs: validate_resource_ref(ref, path, errs, in_volume=False),
 )
 validate_env = rules.table("api.core.v1.Container|EphemeralContainer")("""
     env[]
@@ -60,16 +61,6 @@ _env_from = rules.table("api.core.v1.EnvFromSource")("""
     secretRef
       name!                             prefix-of-subdomain
 """)
-
-
-@rules
-def _env_field_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_field_ref(ref, ENV_FIELDS, path, errs)
-
-
-@rules
-def _env_resource_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_resource_ref(ref, path, errs, in_volume=False)
 
 
 @rules

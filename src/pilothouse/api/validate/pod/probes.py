@@ -3,16 +3,13 @@
 from typing import Any
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import validate_port_number_or_name
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
 
-rules = Rules(
-    __name__, port_or_name=validate_port_number_or_name, header_name=d.Matches(names.http_header_name)
-)
+rules = Rules(__name__, header_name=d.Matches(names.http_header_name))
 rules.define(f"""
 http-get                            api.core.v1.HTTPGetAction
     path!
@@ -47,18 +44,14 @@ _probe = """
     failureThreshold                    >=0
     terminationGracePeriodSeconds       >=1 : must be greater than 0
 """
-readiness_probe = rules.table("api.core.v1.Probe")(
-    _probe
-    + """
+readiness_probe = rules.table("api.core.v1.Probe")(f"""
+    {_probe}
     terminationGracePeriodSeconds       never : must not be set for readinessProbes
-"""
-)
-other_probe = rules.table("api.core.v1.Probe")(
-    _probe
-    + """
+""")
+other_probe = rules.table("api.core.v1.Probe")(f"""
+    {_probe}
     successThreshold                    1..1 : must be 1
-"""
-)
+""")
 _handlers = rules.table("api.core.v1.Lifecycle")("""
     postStart                           lifecycle-handler
     preStop                             lifecycle-handler

@@ -8,13 +8,17 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.shown import go, sorted_map
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
-rules = Rules(__name__, joined_label_value=d.Matches(names.label_value, ";"))
+rules = Rules(
+    __name__,
+    merged_keys=lambda constraint, path, errs: _merged_twice(
+        constraint["matchLabelKeys"], constraint.get("labelSelector"), f"{path}.matchLabelKeys", errs
+    ),
+)
 rules.define(f"""
 any-node-requirement                api.core.v1.NodeSelectorRequirement
     if operator in In|NotIn
@@ -177,12 +181,6 @@ def _only_do_not_schedule(constraint: Object, path: str, errs: Errors) -> None:
     action = constraint.get("whenUnsatisfiable", "")
     why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
     errs.invalid(f"{path}.minDomains", constraint["minDomains"], why)
-
-
-@rules
-def _merged_keys(constraint: Object, path: str, errs: Errors) -> None:
-    selector = constraint.get("labelSelector")
-    _merged_twice(constraint["matchLabelKeys"], selector, f"{path}.matchLabelKeys", errs)
 
 
 class _Spread(NamedTuple):

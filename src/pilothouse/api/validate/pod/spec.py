@@ -42,6 +42,13 @@ rules = Rules(
     security.rules,
     resources=validate_pod_resources,
     trimmed_image=trimmed_image,
+    known_ip=lambda address, path, errs, options: validate_ip(address, path, errs, options.old_ips),
+    spread=lambda constraints, path, errs, options: scheduling.validate_spread_constraints(
+        constraints, path, errs, any_selector=options.allow_invalid_spread_selector
+    ),
+    overhead=lambda overhead, path, errs, options: validate_requirements(
+        {"limits": overhead}, path, errs, any_huge_page=options.allow_indivisible_huge_pages
+    ),
 )
 
 
@@ -171,23 +178,6 @@ _spec = rules.table("api.core.v1.PodSpec")("""
     elif os.name
       os.name                           linux|windows as:
 """)
-
-
-@rules
-def _spread(constraints: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
-    any_selector = options.allow_invalid_spread_selector
-    scheduling.validate_spread_constraints(constraints, path, errs, any_selector=any_selector)
-
-
-@rules
-def _known_ip(address: str, path: str, errs: Errors, options: PodOptions) -> None:
-    validate_ip(address, path, errs, options.old_ips)
-
-
-@rules
-def _overhead(overhead: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    any_size = options.allow_indivisible_huge_pages
-    validate_requirements({"limits": overhead}, path, errs, any_huge_page=any_size)
 
 
 _claim_names = rules.table("api.core.v1.PodResourceClaim")("""
