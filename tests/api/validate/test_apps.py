@@ -1,21 +1,19 @@
-"""Every cause that workloads can have (pkg/apis/apps/validation)."""
+"""Every cause that deployments, replica sets, daemon sets and controller revisions can have (pkg/apis/apps/validation)."""
 
-import pytest
 from pods import POD
 from rules import GONE, below, new, put, table
 
 from pilothouse.api.validate import apps as rules
-from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.fields import Object
 
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
 BASE: Object = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}}
 DEPLOYMENT = put(BASE, {"spec.strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": 1}}})
-SET = put(BASE, {"spec.podManagementPolicy": "Parallel", "spec.updateStrategy": {"type": "RollingUpdate"}})
 DAEMON = put(BASE, {"spec.updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}})
 
 
 deployment, replica_set = new(rules.validate_deployment), new(rules.validate_replica_set)
-stateful_set, daemon_set = new(rules.validate_stateful_set), new(rules.validate_daemon_set)
+daemon_set = new(rules.validate_daemon_set)
 
 
 def strategy(base: Object, member: str, kind: str, rolling: Object | None) -> Object:
@@ -35,7 +33,7 @@ def status(**members: int) -> tuple[Object, Object]:
 
 
 NO_OBJECTS: tuple[object, ...] = (1, 0.5, "x", [], True)
-SET_UPDATE, DEPLOYMENT_STATUS = rules.validate_stateful_set_update, rules.validate_deployment_status
+DEPLOYMENT_STATUS = rules.validate_deployment_status
 REVISION, REVISION_UPDATE = rules.validate_controller_revision, rules.validate_controller_revision_update
 
 test_causes = table([
@@ -71,34 +69,6 @@ test_causes = table([
     (rules.validate_replica_set_update, (put(BASE, {"spec.replicas": -1}), BASE), ["spec.replicas: Invalid value: -1: <not negative>"]),
     (rules.validate_replica_set_status, status(replicas=1, fullyLabeledReplicas=2), ["status.fullyLabeledReplicas: Invalid value: 2: <at most replicas>"]),
     (deployment, rolling("25%", ""), ['spec.strategy.rollingUpdate.maxSurge: Invalid value: "": <percent>']),
-    (stateful_set, SET, []),
-    (stateful_set, put(SET, {"spec.volumeClaimTemplates": [{"metadata": {"name": "v"}}, {}], "spec.replicas": -1}),
-        ["spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required", "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
-        "spec.volumeClaimTemplates[1].spec.accessModes: Required value: at least 1 access mode is required", "spec.volumeClaimTemplates[1].spec.resources[storage]: Required value",
-        "spec.replicas: Invalid value: -1: <not negative>", "spec.template.spec.volumes[1].persistentVolumeClaim.claimName: Required value", "spec.template.spec.volumes[1].name: Required value"]),
-    (stateful_set, put(SET, {"spec.podManagementPolicy": ""}), ["spec.podManagementPolicy: Required value"]),
-    (stateful_set, put(SET, {"spec.podManagementPolicy": "Odd"}), ["spec.podManagementPolicy: Invalid value: \"Odd\": must be 'OrderedReady' or 'Parallel'"]),
-    (stateful_set, put(SET, {"spec.updateStrategy": {}}), ["spec.updateStrategy: Required value"]),
-    (stateful_set, strategy(SET, "updateStrategy", "OnDelete", {"partition": 1}),
-        ['spec.updateStrategy.rollingUpdate: Invalid value: {"Partition":1,"MaxUnavailable":null}: only allowed for updateStrategy \'RollingUpdate\'']),
-    (stateful_set, strategy(SET, "updateStrategy", "Odd", {}),
-        ['spec.updateStrategy: Invalid value: {"Type":"Odd","RollingUpdate":{"Partition":0,"MaxUnavailable":null}}: must be \'RollingUpdate\' or \'OnDelete\'']),
-    (stateful_set, strategy(SET, "updateStrategy", "RollingUpdate", {"partition": -1, "maxUnavailable": 0}), ["spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: <not negative>",
-        "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0"]),
-    (stateful_set, strategy(SET, "updateStrategy", "RollingUpdate", {"maxUnavailable": "101%"}),
-        ['spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%']),
-    (stateful_set, put(SET, {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Odd"}}), below("spec.persistentVolumeClaimRetentionPolicy",
-        '.whenDeleted: Unsupported value: "Odd": supported values: "Retain", "Delete"', '.whenScaled: Unsupported value: "": supported values: "Retain", "Delete"')),
-    (stateful_set, put(SET, {"spec.ordinals": {"start": -1}, "spec.minReadySeconds": -1, "spec.replicas": -1}), ["spec.replicas: Invalid value: -1: <not negative>",
-        "spec.minReadySeconds: Invalid value: -1: <not negative>", "spec.ordinals.start: Invalid value: -1: <not negative>"]),
-    (stateful_set, put(SET, {"spec.template.spec.restartPolicy": "Never", "spec.template.spec.activeDeadlineSeconds": 1}), below("spec.template.spec",
-        '.restartPolicy: Unsupported value: "Never": supported values: "Always"', ".activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported")),
-    (SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}), SET), ["spec.template.spec.containers: Required value"]),
-    (SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}),) * 2, []),
-    (SET_UPDATE, (put(SET, {"spec.serviceName": "s"}), SET),
-        ["spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"]),
-    (rules.validate_stateful_set_status, status(replicas=1, readyReplicas=1, availableReplicas=2), ["status.availableReplicas: Invalid value: 2: <at most replicas>",
-        "status.availableReplicas: Invalid value: 2: cannot be greater than status.readyReplicas", "status.collisionCount: Invalid value: 0: cannot be decremented"]),
     (daemon_set, DAEMON, []),
     (daemon_set, put(DAEMON, {"spec.selector": {}}), ["spec.selector: Invalid value: {}: empty selector is invalid for daemonset"]),
     (daemon_set, put(DAEMON, {"spec.template.spec.activeDeadlineSeconds": 1}), ["spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in DaemonSet is not Supported"]),
@@ -117,22 +87,8 @@ test_causes = table([
     (REVISION_UPDATE, ({"data": True}, {"data": 1}), ["data: Invalid value: true: field is immutable"]),
     (REVISION_UPDATE, ({"data": {"a": 1}}, {"data": {}}), ['data: Invalid value: {"a":1}: field is immutable']),
     (REVISION_UPDATE, ({}, {"data": {}}), ["data: Invalid value: null: field is immutable"]),
-    (SET_UPDATE, (put(SET, {"spec.serviceName": "t"}), SET),
-        ["spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"]),
-    (SET_UPDATE, (put(SET, {"spec.minReadySeconds": 5}), SET), []),
     (DEPLOYMENT_STATUS, ({"status": {"replicas": 2, "readyReplicas": 1, "availableReplicas": 1}}, {}), []),
     (DEPLOYMENT_STATUS, ({"status": {"replicas": 1, "readyReplicas": 2}}, {}), ["status.readyReplicas: Invalid value: 2: <at most replicas>"]),
     (DEPLOYMENT_STATUS, ({"status": {"replicas": 2, "availableReplicas": 1}}, {}), ["status.availableReplicas: Invalid value: 1: cannot be greater than readyReplicas"]),
     (rules.validate_daemon_set_status, ({"status": {}}, {"status": {"collisionCount": 2}}), ["status.collisionCount: Invalid value: 0: cannot be decremented"]),
 ])  # fmt: skip
-
-
-@pytest.mark.parametrize(("value", "faults"), [(1, 0), ("25%", 0), (-1, 1), ("25", 1), ("x%", 1), (None, 0)])
-def test_numbers_or_percentages(value: object, faults: int) -> None:
-    errs = Errors()
-    rules.validate_int_or_percent(value, "p", errs)
-    assert len(errs) == faults
-
-
-def test_percentages_count_by_their_number() -> None:
-    assert [rules.int_or_percent(v) for v in (3, "30%", "7", "x", None)] == [3, 30, 7, 0, 0]

@@ -3,9 +3,10 @@
 from rules import at, below, put, table, within
 
 from pilothouse.api.validate import dra as rules
+from pilothouse.api.validate.dra_status import validate_claim_status
 from pilothouse.api.values.fields import Object
 
-CLAIM, STATUS = within("spec.devices", rules.validate_claim), within("status.allocation.devices", rules.validate_claim_status)
+CLAIM, STATUS = within("spec.devices", rules.validate_claim), within("status.allocation.devices", validate_claim_status)
 TEMPLATE, TEMPLATE_UPDATE, CLASS, CLASS_UPDATE = rules.validate_claim_template, rules.validate_claim_template_update, rules.validate_device_class, rules.validate_device_class_update
 EXACTLY = {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}
 ALTERNATIVE = {"name": "s", **EXACTLY}

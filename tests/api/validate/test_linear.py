@@ -9,12 +9,12 @@ from complexity import MOST, seconds
 from filled import linear
 
 from pilothouse.api.validate import admissionregistration, certificates, dra, node, policies, quota, rbac, storage
-from pilothouse.api.validate.apps import int_or_percent
 from pilothouse.api.validate.core_node import validate_node, validate_node_update
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
 from pilothouse.api.validate.key_pair import key_pair_fault
-from pilothouse.api.validate.networking import validate_network_policy
+from pilothouse.api.validate.network_policy import validate_network_policy
+from pilothouse.api.validate.percent import int_or_percent
 from pilothouse.api.validate.pod.annotations import APPARMOR, validate_pod_annotations
 from pilothouse.api.validate.pod.env import ENV_FIELDS, validate_field_ref
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts

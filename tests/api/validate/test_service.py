@@ -1,13 +1,13 @@
-"""Every cause that services and endpoints can have (pkg/apis/core/validation)."""
+"""Every cause that services can have (pkg/apis/core/validation)."""
 
 import pytest
-from rules import GONE, at, below, changed, put, table, within
+from rules import GONE, at, below, put, table
 
 from pilothouse.api.validate import service as rules
+from pilothouse.api.validate.service_update import validate_service_status_update, validate_service_update
 from pilothouse.api.values.fields import Object
 
-NEW, UPDATE, STATUS = rules.validate_service, rules.validate_service_update, rules.validate_service_status_update
-ENDPOINTS = within("subsets[0]", rules.validate_endpoints)
+NEW, UPDATE, STATUS = rules.validate_service, validate_service_update, validate_service_status_update
 PORT = {"port": 80, "protocol": "TCP", "targetPort": 80}
 ADDRESS = {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
 BASE: Object = {"metadata": {"name": "s"}, "spec": {"type": "ClusterIP", "ports": [PORT], "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", **ADDRESS}}
@@ -24,10 +24,6 @@ def ips(*listed: str, **spec: object) -> Object:
 
 def ingress(*entries: Object, kind: str = "LoadBalancer") -> tuple[Object, Object]:
     return {"spec": {"type": kind}, "status": {"loadBalancer": {"ingress": list(entries)}}}, {}
-
-
-def endpoints(*addresses: Object, ports: object = ()) -> Object:
-    return {"subsets": [{"addresses": list(addresses), "ports": list(ports)}]}  # type: ignore[call-overload]
 
 
 DUAL = {"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack"}
@@ -123,20 +119,11 @@ test_causes = table([
         'status.loadBalancer.ingress[2].ipMode: Unsupported value: "Odd": supported values: "Proxy", "VIP"']),
     (STATUS, ingress({"hostname": "A_"}, {"hostname": "10.0.0.1"}), ['status.loadBalancer.ingress[0].hostname: Invalid value: "A_": <RFC 1123 subdomain>',
         'status.loadBalancer.ingress[1].hostname: Invalid value: "10.0.0.1": must be a DNS name, not an IP address']),
-    (ENDPOINTS, endpoints({"ip": "10.0.0.1", "hostname": "h", "nodeName": "n"}, ports=[PORT]), []),
-    (ENDPOINTS, {"subsets": [{}]}, ["~: Required value: must specify `addresses` or `notReadyAddresses`"]),
-    (ENDPOINTS, endpoints({"ip": "x", "hostname": "A_", "nodeName": "N_"}), below("~.addresses[0]", '.ip: Invalid value: "x": <IP address>',
-        '.hostname: Invalid value: "A_": <RFC 1123 label>', '.nodeName: Invalid value: "N_": <RFC 1123 subdomain>', '.ip: Invalid value: "x": must be a valid IP address')),
-    (ENDPOINTS, endpoints({"ip": "10.0.0.1"}, ports=[{"port": 0}, {"name": "A_", "port": 1, "protocol": "X", "appProtocol": "a b"}]), ["~.ports[0].name: Required value",
-        "~.ports[0].port: Invalid value: 0: <port>", "~.ports[0].protocol: Required value", '~.ports[1].name: Invalid value: "A_": <RFC 1123 label>',
-        '~.ports[1].protocol: Unsupported value: "X": supported values: "SCTP", "TCP", "UDP"', '~.ports[1].appProtocol: Invalid value: "a b": <name part>']),
-    (changed(rules.validate_endpoints), (endpoints({"ip": "010.0.0.1"}), endpoints({"ip": "010.0.0.1"})), []),
     (NEW, of(type="Other"), ['spec.type: Unsupported value: "Other": supported values: "ClusterIP", "ExternalName", "LoadBalancer", "NodePort"']),
     (NEW, of(type="ExternalName"), ["spec.clusterIPs: Forbidden: may not be set for ExternalName services", "spec.ipFamilies: Forbidden: may not be set for ExternalName services",
         "spec.ipFamilyPolicy: Forbidden: may not be set for ExternalName services", "spec.externalName: Required value"]),
     (NEW, of(externalIPs=["127.0.0.1"]), ['spec.externalIPs[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)', "spec.externalTrafficPolicy: Required value"]),
     (UPDATE, (ips("10.0.0.6"), BASE), ['spec.clusterIPs[0]: Invalid value: ["10.0.0.6"]: may not change once set']),
-    (ENDPOINTS, {"metadata": {"name": "e"}, "subsets": [{"ports": [{"port": 1, "protocol": "TCP"}]}]}, ["~: Required value: must specify `addresses` or `notReadyAddresses`"]),
 ])  # fmt: skip
 
 

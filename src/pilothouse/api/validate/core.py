@@ -1,11 +1,12 @@
 """Validates smaller core kinds: namespaces, replication controllers, bindings, pod log options."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import only_always, validate_replica_set_status
+from pilothouse.api.validate.apps import validate_replica_set_status
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 from pilothouse.api.validate.shown import sorted_map
 from pilothouse.api.validate.tables.rules import Rules
+from pilothouse.api.validate.workloads import only_always
 from pilothouse.api.values.fields import Errors, Object
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")

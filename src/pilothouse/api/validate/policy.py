@@ -1,12 +1,12 @@
 """Validates policy/v1: pod disruption budgets."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import validate_at_most_100_percent, validate_int_or_percent
+from pilothouse.api.validate import percent
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(__name__, validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
+rules = Rules(__name__, percent.rules, conditions=validate_conditions)
 
 
 _budget = rules.kind("policy/v1 PodDisruptionBudget")("""

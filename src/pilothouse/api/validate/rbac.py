@@ -1,9 +1,9 @@
 """Validates rbac.authorization.k8s.io/v1: roles and role bindings."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import compile_selector
 from pilothouse.api.validate.common import selector_has_invalid_value
 from pilothouse.api.validate.tables.rules import Rules
+from pilothouse.api.validate.workloads import compile_selector
 from pilothouse.api.values.fields import Errors, Object
 
 GROUP = "rbac.authorization.k8s.io"

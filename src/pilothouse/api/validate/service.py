@@ -1,10 +1,10 @@
-"""Validates services and endpoints (apis/core/validation)."""
+"""Validates services (apis/core/validation); service_update.py validates their changes."""
 
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import Repeated, is_ipv6, validate_cidr, validate_ip
+from pilothouse.api.validate.common import is_ipv6, validate_cidr, validate_ip
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, key
@@ -15,11 +15,8 @@ MAX_AFFINITY_SECONDS = 86400
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
-_ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
-_ONCE = "may not change once set"
-
+ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 _host = d.nonempty(d.dns_subdomain)
-
 rules = Rules(
     __name__,
     external_name=lambda name, path, errs: _host(name.removesuffix("."), path, errs),
@@ -27,17 +24,88 @@ rules = Rules(
 )
 
 
-def is_headless(spec: Object) -> bool:
-    return (spec.get("clusterIPs") or []) == ["None"]
+class _Known(NamedTuple):
+    """The addresses of the stored service, which stay allowed."""
+
+    external: frozenset[str] = frozenset()
+    cluster: frozenset[str] = frozenset()
+    ranges: frozenset[str] = frozenset()
 
 
-def is_externally_accessible(spec: Object) -> bool:
-    kind = spec.get("type")
-    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+_NONE = _Known()
 
 
-def needs_health_check(spec: Object) -> bool:
-    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+@rules
+def _matching_topology(service: Object, path: str, errs: Errors) -> None:
+    annotations = service["metadata"].get("annotations") or {}
+    hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
+    if hints is not None and mode is not None and hints != mode:
+        why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
+        errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
+
+
+@rules
+def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
+    count = len(errs)
+    validate_ip(address, path, errs, known.external)
+    if len(errs) == count:
+        validate_non_special_ip(address, path, errs)
+
+
+@rules
+def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
+    """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
+    parsed = names.parse_ip(address)
+    if parsed is None:
+        errs.invalid(path, address, "must be a valid IP address")
+        return
+    if parsed.is_unspecified:
+        errs.invalid(path, address, f"may not be unspecified ({address})")
+    if parsed.is_loopback:
+        errs.invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    raw = parsed.packed
+    multicast = raw[:3] == b"\xe0\x00\x00" if parsed.version == 4 else raw[0] == 0xFF and raw[1] & 0x0F == 2
+    if not multicast and parsed.is_link_local:
+        errs.invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if multicast:
+        errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+
+
+@rules
+def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
+    """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
+    seen: set[tuple[str, int]] = set()
+    for i, port in enumerate(ports):
+        pair = (port.get("protocol", ""), port.get("nodePort", 0))
+        if pair[1]:
+            if pair in seen:
+                errs.duplicate(f"{path}[{i}].nodePort", pair[1])
+            seen.add(pair)
+    seen.clear()
+    for i, port in enumerate(ports):
+        pair = (port.get("protocol", ""), port.get("port", 0))
+        if pair in seen:
+            shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
+            errs.duplicate(f"{path}[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
+        seen.add(pair)
+
+
+@rules
+def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> None:
+    spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    path = "spec.LoadBalancerSourceRanges"
+    if ranges:
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, ONLY_LOAD_BALANCER)
+        for i, text in enumerate(ranges):
+            validate_cidr(text.strip(), f"{path}[{i}]", errs, known.ranges)
+    elif SOURCE_RANGES in annotations:
+        path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, ONLY_LOAD_BALANCER)
+        for part in text.split(",") if text else ():
+            validate_cidr(part.strip(), path, errs)
 
 
 _service = rules.kind("v1 Service")(f"""
@@ -83,7 +151,7 @@ _service = rules.kind("v1 Service")(f"""
       spec.allocateLoadBalancerNodePorts* as-root:allocateLoadBalancerNodePorts
       spec.loadBalancerClass            qualified-name
     else
-      spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {_ONLY_LOAD_BALANCER}
+      spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {ONLY_LOAD_BALANCER}
     if spec.type in LoadBalancer|NodePort or spec.type == ClusterIP and spec.externalIPs
       spec.externalTrafficPolicy!       Cluster|Local
     else
@@ -99,17 +167,6 @@ _service = rules.kind("v1 Service")(f"""
 """)
 
 
-class _Known(NamedTuple):
-    """The addresses of the stored service, which stay allowed."""
-
-    external: frozenset[str] = frozenset()
-    cluster: frozenset[str] = frozenset()
-    ranges: frozenset[str] = frozenset()
-
-
-_NONE = _Known()
-
-
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a service as it will be stored; addresses in `old` are allowed."""
     if old is None:
@@ -118,23 +175,6 @@ def validate_service(service: Object, errs: Errors, old: Object | None = None) -
     before = old.get("spec") or {}
     lists = (before.get(m) or () for m in ("externalIPs", "clusterIPs", "loadBalancerSourceRanges"))
     _service(service, errs, _Known(*(frozenset(map(str.strip, one)) for one in lists)))
-
-
-@rules
-def _matching_topology(service: Object, path: str, errs: Errors) -> None:
-    annotations = service["metadata"].get("annotations") or {}
-    hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
-    if hints is not None and mode is not None and hints != mode:
-        why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
-        errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
-
-
-@rules
-def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
-    count = len(errs)
-    validate_ip(address, path, errs, known.external)
-    if len(errs) == count:
-        validate_non_special_ip(address, path, errs)
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str] = ()) -> None:
@@ -185,151 +225,17 @@ def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, known: Cont
     return bad
 
 
-@rules
-def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
-    """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
-    parsed = names.parse_ip(address)
-    if parsed is None:
-        errs.invalid(path, address, "must be a valid IP address")
-        return
-    if parsed.is_unspecified:
-        errs.invalid(path, address, f"may not be unspecified ({address})")
-    if parsed.is_loopback:
-        errs.invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    raw = parsed.packed
-    multicast = raw[:3] == b"\xe0\x00\x00" if parsed.version == 4 else raw[0] == 0xFF and raw[1] & 0x0F == 2
-    if not multicast and parsed.is_link_local:
-        errs.invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    if multicast:
-        errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+def is_headless(spec: Object) -> bool:
+    return (spec.get("clusterIPs") or []) == ["None"]
 
 
-@rules
-def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
-    """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
-    seen: set[tuple[str, int]] = set()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("nodePort", 0))
-        if pair[1]:
-            if pair in seen:
-                errs.duplicate(f"{path}[{i}].nodePort", pair[1])
-            seen.add(pair)
-    seen.clear()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("port", 0))
-        if pair in seen:
-            shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
-            errs.duplicate(f"{path}[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
-        seen.add(pair)
+def is_externally_accessible(spec: Object) -> bool:
+    kind = spec.get("type")
+    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
-@rules
-def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> None:
-    spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
-    ranges = spec.get("loadBalancerSourceRanges") or []
-    path = "spec.LoadBalancerSourceRanges"
-    if ranges:
-        if spec.get("type") != "LoadBalancer":
-            errs.forbidden(path, _ONLY_LOAD_BALANCER)
-        for i, text in enumerate(ranges):
-            validate_cidr(text.strip(), f"{path}[{i}]", errs, known.ranges)
-    elif SOURCE_RANGES in annotations:
-        path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
-        if spec.get("type") != "LoadBalancer":
-            errs.forbidden(path, _ONLY_LOAD_BALANCER)
-        for part in text.split(",") if text else ():
-            validate_cidr(part.strip(), path, errs)
-
-
-def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
-    """Validates what may change, then applies all rules for new services."""
-    spec, before = service.get("spec") or {}, old.get("spec") or {}
-    if "ExternalName" not in (spec.get("type"), before.get("type")):
-        _cluster_ips_change(spec, before, errs)
-        _families_change(spec, before, errs)
-    if spec.get("type") == before.get("type") == "LoadBalancer":
-        _same_class(service, old, errs)
-    _balancer_class(service, errs)
-    if needs_health_check(before) and needs_health_check(spec):
-        _same_health_check(service, old, errs)
-    validate_service(service, errs, old)
-
-
-_balancer_class = rules.kind("v1 Service")(f"""
-    if spec.type == LoadBalancer
-      spec.loadBalancerClass            qualified-name
-    else
-      spec.loadBalancerClass-?          : {_ONLY_LOAD_BALANCER}
-""")
-_same_class = d.fixed("spec.loadBalancerClass", why=_ONCE)
-_same_health_check = d.fixed("spec.healthCheckNodePort", 0, forbidden="field is immutable")
-
-
-def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
-    if is_headless(spec) and is_headless(before):
-        return
-    new, old = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
-    path = "spec.clusterIPs"
-    if len(old) == len(new):
-        fixed = Repeated(new, _ONCE)
-        for i, (one, two) in enumerate(zip(new, old, strict=True)):
-            if one != two:
-                fixed.add_to(errs, f"{path}[{i}]")
-        return
-    if len(old) > len(new):
-        if not new:
-            errs.invalid(f"{path}[0]", None, "primary clusterIP can not be unset")
-        elif new[0] != old[0]:
-            errs.invalid(f"{path}[0]", new, _ONCE)
-        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
-            why = "must be set to 'SingleStack' when releasing the secondary clusterIP"
-            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
-    elif old and new[0] != old[0]:
-        errs.invalid(f"{path}[0]", new, _ONCE)
-
-
-def _families_change(spec: Object, before: Object, errs: Errors) -> None:
-    if is_headless(spec) or is_headless(before):
-        return
-    new, old = spec.get("ipFamilies") or [], before.get("ipFamilies") or []
-    ips, path = spec.get("clusterIPs") or None, "spec.ipFamilies[0]"
-    if len(old) == len(new):
-        fixed = Repeated(new, _ONCE)
-        for one, two in zip(new, old, strict=True):
-            if one != two:
-                fixed.add_to(errs, path)
-        return
-    if len(old) > len(new):
-        if not ips:
-            errs.invalid(path, new or None, "primary ipFamily can not be unset")
-        if new and new[0] != old[0]:
-            errs.invalid(path, ips, _ONCE)
-        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
-            why = "must be set to 'SingleStack' when releasing the secondary ipFamily"
-            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
-    elif old and new and new[0] != old[0]:
-        errs.invalid(path, ips, _ONCE)
-
-
-def validate_service_status_update(service: Object, old: Object, errs: Errors) -> None:
-    before = d.found(old, ("status", "loadBalancer", "ingress"), ())
-    _balancer_status(service, errs, {i.get("ip", "") for i in before})
-
-
-_balancer_status = rules.kind("v1 Service")("""
-    if spec.type != LoadBalancer
-      status.loadBalancer.ingress-      : may only be used when `spec.type` is 'LoadBalancer'
-    else
-      status.loadBalancer.ingress[]
-        ip+                             legacy-ip
-        if ip
-          ipMode*                       : must be specified when `ip` is set
-          ipMode                        Proxy|VIP
-        else
-          ipMode-?                      : may not be specified when `ip` is not set
-        hostname+                       dns-subdomain no-address
-""")
-"""Validates the addresses of a load balancer; around them are those that the stored service has."""
+def needs_health_check(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
 def service_warnings(service: Object) -> list[str]:
@@ -364,36 +270,3 @@ def service_warnings(service: Object) -> list[str]:
     if spec.get("trafficDistribution") == "PreferClose":
         out.append(f'spec.trafficDistribution: {quote("PreferClose")} is deprecated; use "PreferSameZone"')
     return out
-
-
-def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates the subsets of Endpoints; addresses in the old object are allowed."""
-    before, members = (old or {}).get("subsets") or (), ("addresses", "notReadyAddresses")
-    _endpoints(endpoints, errs, {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()})
-
-
-rules.define("""
-address                             api.core.v1.EndpointAddress
-    ip                                  legacy-ip
-    hostname+                           dns-label
-    nodeName                            dns-subdomain
-    ip                                  non-special-ip
-endpoint-port                       api.core.v1.EndpointPort
-    name+                               dns-label
-    port                                port
-    protocol!                           SCTP|TCP|UDP
-    appProtocol                         qualified-name
-""")
-_endpoints = rules.kind("v1 Endpoints")("""
-    subsets[]
-      if not addresses and not notReadyAddresses
-        required                        : must specify `addresses` or `notReadyAddresses`
-      addresses[]                       address
-      notReadyAddresses[]               address
-      if #ports > 1
-        ports[]
-          name!
-          @endpoint-port
-      else
-        ports[]                         endpoint-port
-""")

@@ -1,23 +1,21 @@
-"""Every cause that jobs and cron jobs can have (pkg/apis/batch/validation)."""
+"""Every cause that jobs can have (pkg/apis/batch/validation)."""
 
 from pods import CONTAINER, POD
 from rules import GONE, at, below, causes, each, new, put, table, within
 
-from pilothouse.api.validate import batch as rules
+from pilothouse.api.validate import job as rules
+from pilothouse.api.validate.job_update import validate_job_update
 from pilothouse.api.values.fields import Object
 
 LABELS = {"controller-uid": "u", "job-name": "j", "batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "j"}
 TEMPLATE = {"metadata": {"labels": LABELS}, "spec": {**POD["spec"], "restartPolicy": "Never"}}
 JOB: Object = {"metadata": {"name": "j", "uid": "u"}, "spec": {"selector": {"matchLabels": {"controller-uid": "u"}}, "template": TEMPLATE}}
-CRON: Object = {"metadata": {"name": "c"}, "spec": {"schedule": "* * * * *", "concurrencyPolicy": "Allow", "jobTemplate": {"spec": {"template": {"spec": TEMPLATE["spec"]}}}}}
-NEW, UPDATE = within("spec.podFailurePolicy.rules", new(rules.validate_job)), rules.validate_job_update
-NEW_CRON = rules.validate_cron_job
+NEW, UPDATE = within("spec.podFailurePolicy.rules", new(rules.validate_job)), validate_job_update
 
 
 of = at(JOB, "spec")
 indexed = at(of(completionMode="Indexed", completions=2, parallelism=1), "spec")
 succeeding = each(indexed(), "spec.successPolicy.rules")
-cron = at(CRON, "spec")
 
 
 def failing(*failure_rules: Object, **spec: object) -> Object:
@@ -111,22 +109,6 @@ test_causes = table([
     (UPDATE, (SUSPENDED, put(SUSPENDED, {"spec.template.spec.affinity": {"nodeAffinity": {}}})), []),
     (UPDATE, (put(SUSPENDED, {"spec.template.spec.containers.0.resources": {"requests": {"cpu": "2"}}}), SUSPENDED), []),
     (UPDATE, (put(JOB, {"spec.template.metadata.labels": {**LABELS, "a": "b"}}), put(JOB, {"spec.template.metadata.labels": {**LABELS, "a": "b"}})), []),
-    (NEW_CRON, CRON, []),
-    (NEW_CRON, {"metadata": {"name": "c" * 53}, "spec": {"jobTemplate": {"spec": {"template": {"spec": TEMPLATE["spec"]}}}}}, ["spec.schedule: Required value",
-        "spec.concurrencyPolicy: Required value", 'metadata.name: Invalid value: "ccccccccccccccccccccccccccccccccccccccccccccccccccccc": must be no more than 52 characters']),
-    (NEW_CRON, cron(schedule="odd", concurrencyPolicy="Odd"), ['spec.schedule: Invalid value: "odd": expected exactly 5 fields, found 1: [odd]',
-        'spec.concurrencyPolicy: Unsupported value: "Odd": supported values: "Allow", "Forbid", "Replace"']),
-    (NEW_CRON, cron(schedule="TZ=UTC * * * * *"), ['spec.schedule: Invalid value: "TZ=UTC * * * * *": cannot use TZ or CRON_TZ in schedule, use timeZone field instead']),
-    (rules.validate_cron_job_update, (cron(schedule="TZ=UTC * * * * *", timeZone="Etc/UTC"), cron(schedule="TZ=UTC * * * * *")),
-        ['spec.schedule: Invalid value: "TZ=UTC * * * * *": cannot use both timeZone field and TZ or CRON_TZ in schedule']),
-    (NEW_CRON, cron(timeZone=""), ['spec.timeZone: Invalid value: "": timeZone must be nil or non-empty string']),
-    (NEW_CRON, cron(timeZone="../x"), ['spec.timeZone: Invalid value: "../x": unknown time zone ../x']),
-    (NEW_CRON, cron(timeZone="Local"), ['spec.timeZone: Invalid value: "Local": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones']),
-    (NEW_CRON, cron(timeZone="Mars/Base"), ['spec.timeZone: Invalid value: "Mars/Base": unknown time zone Mars/Base']),
-    (NEW_CRON, cron(startingDeadlineSeconds=-1, successfulJobsHistoryLimit=-1, failedJobsHistoryLimit=-1), ["spec.startingDeadlineSeconds: Invalid value: -1: <not negative>",
-        "spec.successfulJobsHistoryLimit: Invalid value: -1: <not negative>", "spec.failedJobsHistoryLimit: Invalid value: -1: <not negative>"]),
-    (NEW_CRON, put(CRON, {"spec.jobTemplate.spec.selector": {}, "spec.jobTemplate.spec.manualSelector": True}),
-        ["spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated", 'spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: "nil", "false"']),
 ])  # fmt: skip
 
 
