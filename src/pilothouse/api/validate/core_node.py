@@ -23,7 +23,6 @@ _NO_FEATURE = (
     " MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
 )
 
-
 rules = Rules(
     __name__,
     taint_effect=validate_taint_effect,

@@ -6,9 +6,7 @@ from pilothouse.api.validate import job
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.validate.workloads import (
-    template_options,
-)
+from pilothouse.api.validate.workloads import template_options
 from pilothouse.api.values.fields import Errors, Object
 
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")

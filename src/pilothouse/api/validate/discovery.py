@@ -11,7 +11,6 @@ from pilothouse.api.values.fields import Errors, Object
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
-
 rules = Rules(__name__)
 _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
     addressType!                        FQDN|IPv4|IPv6

@@ -4,11 +4,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.dra import (
-    validate_attribute_name,
-    validate_binding,
-    validate_pool_name,
-)
+from pilothouse.api.validate.dra import validate_attribute_name, validate_binding, validate_pool_name
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go

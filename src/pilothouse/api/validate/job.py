@@ -9,11 +9,7 @@ from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 from pilothouse.api.validate.tables.rules import Rules, Table
-from pilothouse.api.validate.workloads import (
-    check_template_labels,
-    compile_selector,
-    template_options,
-)
+from pilothouse.api.validate.workloads import check_template_labels, compile_selector, template_options
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object, key
 

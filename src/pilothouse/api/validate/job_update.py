@@ -5,10 +5,7 @@ from pilothouse.api.validate.common import copy_members, equal, is_true
 from pilothouse.api.validate.job import validate_job_spec
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.shown import go
-from pilothouse.api.validate.workloads import (
-    fixed_selector,
-    template_options,
-)
+from pilothouse.api.validate.workloads import fixed_selector, template_options
 from pilothouse.api.values.fields import Errors, Object
 
 

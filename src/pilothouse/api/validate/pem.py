@@ -1,4 +1,4 @@
-"""Finds PEM blocks in arbitrary text."""
+"""Finds PEM blocks in arbitrary text, and tells bundles of certificates."""
 
 import re
 from bisect import bisect_left
@@ -34,3 +34,15 @@ def blocks(data: bytes, *, own_line: bool = False) -> Iterator[tuple[str, bytes]
         if following < len(places):
             past = places[following]
             yield mark[2].decode("utf-8", "replace"), data[start:past]
+
+
+def is_bundle(bundle: str) -> bool:
+    """Whether a base64 text contains PEM certificates."""
+    import base64
+
+    from cryptography import x509
+
+    try:
+        return bool(x509.load_pem_x509_certificates(base64.b64decode(bundle)))
+    except ValueError:
+        return False

@@ -5,11 +5,7 @@ from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import volume_sources as sources
-from pilothouse.api.validate.common import (
-    IMMUTABLE,
-    equal,
-    selector_has_invalid_value,
-)
+from pilothouse.api.validate.common import IMMUTABLE, equal, selector_has_invalid_value
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import validate_access_modes
@@ -36,7 +32,6 @@ _TAKES_MOUNT_OPTIONS = (
     "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile"
     " vsphereVolume azureDisk photonPersistentDisk"
 )
-
 
 _spec = sources.rules.table("api.core.v1.PersistentVolumeSpec")(f"""
     if $inline

@@ -30,7 +30,6 @@ _RESIZE = (
 )
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
-
 rules = Rules(__name__)
 
 

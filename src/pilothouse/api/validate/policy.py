@@ -8,7 +8,6 @@ from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(__name__, percent.rules, conditions=validate_conditions)
 
-
 _budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     if spec.minAvailable given and spec.maxUnavailable given
       spec

@@ -31,7 +31,6 @@ _CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")
 _ONE = Quantity(1)
 _MAX_MILLI = (2**63 - 1) // 1000
 
-
 rules = Rules(__name__)
 
 

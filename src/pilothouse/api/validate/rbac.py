@@ -26,7 +26,6 @@ validate_role = rules.kind("rbac.authorization.k8s.io/v1 Role")(
 )
 validate_role_update = d.anew(validate_role)
 
-
 _cluster_role = rules.kind("rbac.authorization.k8s.io/v1 ClusterRole")(f"""
     {_rules.format(namespaced="")}
     if aggregationRule given

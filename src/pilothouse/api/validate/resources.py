@@ -25,7 +25,6 @@ HUGE_PAGES = "hugepages-"
 
 NameRule = Callable[[str, str, Errors], None]
 
-
 LISTED_LIMIT = 1024
 """Characters of the pod's claims that a message lists, because each wrong claim repeats it.
 Upstream lists all."""

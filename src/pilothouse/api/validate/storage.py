@@ -16,7 +16,6 @@ MAX_SIZE = 256 * 1024
 MAX_INT32 = 2**31 - 1
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
-
 rules = Rules(
     __name__,
     validate_nonnegative_quantity,

@@ -19,7 +19,6 @@ _MANAGED_URI = (
 _BLOB_URI = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 _HOSTS = "must be a host:port pair or multiple pairs separated by commas"
 
-
 rules = Rules(
     __name__,
     validate_descending,

@@ -7,9 +7,12 @@ import certificates
 from rules import at, below, causes, put, table
 
 from pilothouse.api.validate.crd import definition as rules
+from pilothouse.api.validate.crd.approval import state
+from pilothouse.api.validate.crd.update import validate_update
+from pilothouse.api.validate.pem import is_bundle
 from pilothouse.api.values.fields import Object
 
-NEW, UPDATE = rules.validate_create, rules.validate_update
+NEW, UPDATE = rules.validate_create, validate_update
 SCHEMA: Object = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}}}
 VERSION: Object = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": SCHEMA}}
 NAMES = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
@@ -137,9 +140,9 @@ test_causes = table([
 
 def test_bundles() -> None:
     pem = certificates.certificate(certificates.new_key())
-    assert rules.is_bundle(pem.hex()) is False
+    assert is_bundle(pem.hex()) is False
 
-    assert rules.is_bundle(base64.b64encode(pem).decode())
+    assert is_bundle(base64.b64encode(pem).decode())
 
 
 def test_formats_that_mean_nothing_are_warned_of() -> None:
@@ -180,8 +183,8 @@ def test_groups_of_the_community_need_approval() -> None:
     path = f"metadata.annotations[{APPROVED}]"
     for annotation in (None, "no url"):
         assert fields(causes(NEW, protected(annotation))) == [path]
-    for text, state in (("unapproved, for tests", "bypassed"), ("https://example.com/pull/1", "approved")):
-        assert causes(NEW, protected(text)) == [] and rules.approval({APPROVED: text})[0] == state
+    for text, found in (("unapproved, for tests", "bypassed"), ("https://example.com/pull/1", "approved")):
+        assert causes(NEW, protected(text)) == [] and state({APPROVED: text})[0] == found
     bare = protected(None)
     assert causes(UPDATE, (bare, bare)) == [], "what was missing before may stay so"
     assert fields(causes(UPDATE, (bare, protected("https://example.com/pull/1")))) == [path]

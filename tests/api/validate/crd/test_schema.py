@@ -8,7 +8,8 @@ import pytest
 from rules import causes, table, within
 
 from pilothouse.api.structural.field_paths import PathError, valid_path
-from pilothouse.api.validate.crd.schema import Options, go_schema, validate_schema
+from pilothouse.api.validate.crd.go_schema import go_schema
+from pilothouse.api.validate.crd.schema import Options, validate_schema
 from pilothouse.api.values.fields import Errors, Object
 
 TEXT: Object = {"type": "string"}

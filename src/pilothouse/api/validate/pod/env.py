@@ -25,7 +25,6 @@ _NO_SOURCE = (
     "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
 )
 
-
 rules = Rules(
     __name__,
     validate_local_path,

@@ -14,7 +14,6 @@ _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")
 _KINDS = (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers"))
 
-
 _fixed_class = d.fixed("status.qosClass", "")
 
 

@@ -19,7 +19,6 @@ _MOST_NAMED = 256 * 1024
 """Characters of pods' names that are too long and that causes about claims may repeat."""
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"
 
-
 _source = rules.table("api.core.v1.Volume")(f"""
     first-of : {MORE_THAN_ONE} / must specify a volume type
       emptyDir
