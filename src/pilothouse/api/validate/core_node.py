@@ -10,7 +10,7 @@ from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object, show
 from pilothouse.gotext import quote
 
@@ -132,7 +132,7 @@ def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
     if len(cidrs) < 2:
         return
     hosts = [cidr.partition("/")[0] for cidr in cidrs]
-    bad = next((c for c in cidrs if names.parse_cidr(c) is None), None)
+    bad = next((c for c in cidrs if addresses.parse_cidr(c) is None), None)
     if bad is not None:
         why = f"invalid CIDR[{cidrs.index(bad)}]: <nil> (invalid CIDR address: {bad})"
         errs.internal(path, f"invalid PodCIDRs. failed to check with dual stack with error:{why}")
@@ -146,9 +146,9 @@ def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
     """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
     spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
     _changed_node(node, errs)
-    addresses = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
-    for i in doubles(addresses):
-        kind, address = addresses[i]
+    pairs = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
+    for i in doubles(pairs):
+        kind, address = pairs[i]
         errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
     new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
     why = 'node updates may not change podCIDR except from "" to valid'

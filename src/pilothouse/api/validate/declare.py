@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.validate import common
 from pilothouse.api.validate.shown import shown
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 Rule = Callable[[Any, str, Errors], None]
@@ -159,7 +159,7 @@ port_or_name: Rule = common.validate_port_number_or_name
 config_key = Matches(names.config_map_key)
 joined_label_value = Matches(names.label_value, ";")
 absolute = holds(lambda path: path.startswith("/"), "must be an absolute path")
-no_address = holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address")
+no_address = holds(lambda host: addresses.parse_ip(host) is None, "must be a DNS name, not an IP address")
 no_line_break = holds(lambda text: not {"\n", "\r"} & set(text.strip()), "must not contain line breaks")
 not_blank = holds(str.strip, "must be non-empty if specified")
 user_id = Matches(names.user_id)

@@ -6,7 +6,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.service import validate_non_special_ip
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
@@ -72,8 +72,8 @@ def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) ->
         if kind == "FQDN":
             names.fully_qualified_domain_name(errs, at, address)
         elif kind in ("IPv4", "IPv6"):
-            wrong = (names.ip if kind == "IPv6" else names.ip_legacy)(address)
-            parsed = names.parse_ip(address)
+            wrong = (addresses.ip if kind == "IPv6" else addresses.ip_legacy)(address)
+            parsed = addresses.parse_ip(address)
             report(at, address, wrong, errs)
             if wrong or parsed is None:
                 continue
@@ -90,5 +90,5 @@ def slice_warnings(obj: Object) -> list[str]:
         warning
         for i, endpoint in enumerate(obj.get("endpoints") or ())
         for j, address in enumerate(endpoint.get("addresses") or ())
-        for warning in names.ip_warnings(f"endpoints[{i}].addresses[{j}]", address)
+        for warning in addresses.ip_warnings(f"endpoints[{i}].addresses[{j}]", address)
     ]

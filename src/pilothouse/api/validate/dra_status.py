@@ -6,14 +6,14 @@ from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.dra import request_names
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object
 
 _NO_NEW_CONSUMERS = (
     "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
 )
-rules = Rules(__name__, dra.rules, interface_address=d.Matches(names.interface_address))
+rules = Rules(__name__, dra.rules, interface_address=d.Matches(addresses.interface_address))
 _reserved = rules.table("api.resource.v1.ResourceClaimStatus")("""
     reservedFor[]                       most:256 unique:uid
       resource!

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import report
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -147,5 +147,5 @@ def ingress_status_warnings(obj: Object) -> list[str]:
         warning
         for i, ingress in enumerate(_balancer_ingress(obj))
         if ingress.get("ip")
-        for warning in names.ip_warnings(f"status.loadBalancer.ingress[{i}].ip", ingress["ip"])
+        for warning in addresses.ip_warnings(f"status.loadBalancer.ingress[{i}].ip", ingress["ip"])
     ]

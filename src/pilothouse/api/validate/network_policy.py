@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import validate_cidr
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.warnings import enough
 
@@ -45,18 +45,18 @@ def _block(block: Object, path: str, errs: Errors, stored: _Stored) -> None:
         errs.required(f"{path}.cidr")
         return
     validate_cidr(cidr, f"{path}.cidr", errs, stored.cidrs)
-    whole = names.parse_cidr(cidr)
+    whole = addresses.parse_cidr(cidr)
     if whole is None:
         return
     for i, text in enumerate(block.get("except") or ()):
         at = f"{path}.except[{i}]"
         validate_cidr(text, at, errs, stored.cidrs)
-        part = names.parse_cidr(text)
+        part = addresses.parse_cidr(text)
         if part is not None and not _is_strict_part(part, whole):
             errs.invalid(at, text, "must be a strict subset of `cidr`")
 
 
-def _is_strict_part(part: tuple[names.Address, int], whole: tuple[names.Address, int]) -> bool:
+def _is_strict_part(part: tuple[addresses.Address, int], whole: tuple[addresses.Address, int]) -> bool:
     (inner, inner_length), (outer, outer_length) = part, whole
     if inner.version != outer.version or inner_length <= outer_length:
         return False
@@ -111,4 +111,6 @@ def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
 
 
 def network_policy_warnings(obj: Object) -> list[str]:
-    return enough(warning for path, cidr in policy_cidrs(obj) for warning in names.cidr_warnings(path, cidr))
+    return enough(
+        warning for path, cidr in policy_cidrs(obj) for warning in addresses.cidr_warnings(path, cidr)
+    )

@@ -3,7 +3,7 @@
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import IMMUTABLE
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(__name__)
@@ -19,7 +19,7 @@ validate_ip_address_update = d.fixed("spec.parentRef", show="api.networking.v1.P
 
 def ip_address_name(name: str, prefix: bool = False) -> list[str]:
     """Name rule: the name of an IPAddress is the address in canonical form."""
-    return list(names.ip(name))
+    return list(addresses.ip(name))
 
 
 def validate_service_cidr(obj: Object, errs: Errors) -> None:
@@ -31,7 +31,7 @@ def validate_service_cidr(obj: Object, errs: Errors) -> None:
         errs.invalid(path, {"CIDRs": cidrs}, "may only hold up to 2 values")
         return
     for i, cidr in enumerate(cidrs):
-        d.Matches(names.cidr)(cidr, f"{path}[{i}]", errs)
+        d.Matches(addresses.cidr)(cidr, f"{path}[{i}]", errs)
     if _of_one_family(cidrs):
         why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         errs.invalid(path, cidrs, why)
@@ -39,7 +39,7 @@ def validate_service_cidr(obj: Object, errs: Errors) -> None:
 
 def _of_one_family(cidrs: list[str]) -> bool:
     """Whether there are two, and both are IPv4 or both IPv6."""
-    parsed = [found for found in map(names.parse_cidr, cidrs) if found is not None]
+    parsed = [found for found in map(addresses.parse_cidr, cidrs) if found is not None]
     return len(parsed) == 2 and parsed[0][0].version == parsed[1][0].version
 
 

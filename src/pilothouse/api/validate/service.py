@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import is_ipv6, validate_cidr, validate_ip
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote
 
@@ -55,7 +55,7 @@ def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
 @rules
 def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
     """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
-    parsed = names.parse_ip(address)
+    parsed = addresses.parse_ip(address)
     if parsed is None:
         errs.invalid(path, address, "must be a valid IP address")
         return
@@ -246,7 +246,7 @@ def service_warnings(service: Object) -> list[str]:
         out.append(f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead")
     if spec.get("clusterIP") not in (None, "", "None"):
         for i, address in enumerate(spec.get("clusterIPs") or ()):
-            out += names.ip_warnings(f"spec.clusterIPs[{i}]", address)
+            out += addresses.ip_warnings(f"spec.clusterIPs[{i}]", address)
     headless = kind == "ClusterIP" and spec.get("clusterIP") == "None"
     if headless:
         if spec.get("loadBalancerIP"):
@@ -256,13 +256,13 @@ def service_warnings(service: Object) -> list[str]:
         if spec.get("sessionAffinity") != "None":
             out.append("spec.SessionAffinity is ignored for headless services")
     for i, address in enumerate(external):
-        out += names.ip_warnings(f"spec.externalIPs[{i}]", address)
+        out += addresses.ip_warnings(f"spec.externalIPs[{i}]", address)
     if external and not headless and kind != "ExternalName":
         out.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     if spec.get("loadBalancerIP"):
-        out += names.ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
+        out += addresses.ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
     for i, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        out += names.cidr_warnings(f"spec.loadBalancerSourceRanges[{i}]", text)
+        out += addresses.cidr_warnings(f"spec.loadBalancerSourceRanges[{i}]", text)
     if kind == "ExternalName" and external:
         out.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
     if kind != "ExternalName" and spec.get("externalName"):

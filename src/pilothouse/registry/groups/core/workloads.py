@@ -4,7 +4,7 @@ from pilothouse.api.validate import core, endpoints, service, service_update
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template
 from pilothouse.api.validate.pod.warnings import template_warnings
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups import service_objects
 from pilothouse.registry.groups.core import pods as core_pods
@@ -122,7 +122,7 @@ def _endpoints_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> l
         for m in ("addresses", "notReadyAddresses")
         for j, address in enumerate(subset.get(m) or ())
         if address.get("ip") not in before
-        for warning in names.ip_warnings(f"subsets[{i}].{m}[{j}].ip", address.get("ip", ""))
+        for warning in addresses.ip_warnings(f"subsets[{i}].{m}[{j}].ip", address.get("ip", ""))
     ]
 
 
