@@ -5,7 +5,7 @@
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -143,6 +143,16 @@ def table(cases: list[Case]) -> Callable[[Case], None]:
     def test(case: Case) -> None:
         rule, given, expected = case
         assert causes(rule, given) == expected
+
+    return test
+
+
+def gives(function: Callable[[Any], Any], cases: Sequence[tuple[Any, Any]]) -> Callable[..., None]:
+    """A test of each argument of a function, and what it gives for that."""
+
+    @pytest.mark.parametrize(("given", "expected"), cases)
+    def test(given: object, expected: object) -> None:
+        assert function(given) == expected
 
     return test
 

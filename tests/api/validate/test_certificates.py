@@ -4,7 +4,7 @@ import base64
 
 import certificates
 import pytest
-from rules import GONE, at, put, table
+from rules import GONE, at, gives, put, table
 
 from pilothouse.api.validate import certificates as rules
 from pilothouse.api.values.fields import Object
@@ -88,10 +88,8 @@ def test_who_asks() -> None:
         rules.common_name(coded(PEM))
 
 
-@pytest.mark.parametrize(("text", "fault"), [
+test_certificates = gives(lambda text: rules.certificate_fault(coded(text)), [
     (b"", ""),
     (b"x", "must contain at least one CERTIFICATE PEM block"),
     (b"-----BEGIN KEY-----\nAAAA\n-----END KEY-----", 'only CERTIFICATE PEM blocks are allowed, found "KEY"'),
 ])  # fmt: skip
-def test_certificates(text: bytes, fault: str) -> None:
-    assert rules.certificate_fault(coded(text)) == fault

@@ -1,17 +1,16 @@
 """Numbers or percentages."""
 
-import pytest
+from rules import gives
 
 from pilothouse.api.validate import percent as rules
 from pilothouse.api.values.fields import Errors
 
 
-@pytest.mark.parametrize(("value", "faults"), [(1, 0), ("25%", 0), (-1, 1), ("25", 1), ("x%", 1), (None, 0)])
-def test_numbers_or_percentages(value: object, faults: int) -> None:
+def faults(value: object) -> int:
     errs = Errors()
     rules.validate_int_or_percent(value, "p", errs)
-    assert len(errs) == faults
+    return len(errs)
 
 
-def test_percentages_count_by_their_number() -> None:
-    assert [rules.int_or_percent(v) for v in (3, "30%", "7", "x", None)] == [3, 30, 7, 0, 0]
+test_numbers_or_percentages = gives(faults, [(1, 0), ("25%", 0), (-1, 1), ("25", 1), ("x%", 1), (None, 0)])
+test_percentages_count_by_their_number = gives(rules.int_or_percent, [(3, 3), ("30%", 30), ("7", 7), ("x", 0), (None, 0)])

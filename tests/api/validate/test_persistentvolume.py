@@ -1,7 +1,6 @@
 """Every cause that persistent volumes can have (pkg/apis/core/validation)."""
 
-import pytest
-from rules import GONE, at, causes, put, table
+from rules import GONE, at, causes, gives, put, table
 
 from pilothouse.api.validate import persistentvolume as rules
 from pilothouse.api.values.fields import Errors, Object
@@ -78,7 +77,7 @@ test_causes = table([
     (NEW, of(nfs={"server": "s", "path": "/"}), ["spec.nfs: Forbidden: may not specify more than 1 volume type"]),
 ])  # fmt: skip
 
-WARNINGS: list[tuple[Object, list[str]]] = [
+test_warnings = gives(rules.volume_warnings, [
     (BASE, []),
     (of(persistentVolumeReclaimPolicy="Recycle", hostPath=GONE, rbd={}),
         ["spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.",
@@ -87,12 +86,7 @@ WARNINGS: list[tuple[Object, list[str]]] = [
     (put(placed(BETA), {"metadata.annotations": {"volume.beta.kubernetes.io/storage-class": "s"}}),
         ['metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead',
         'spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead']),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("volume", "expected"), WARNINGS)
-def test_warnings(volume: Object, expected: list[str]) -> None:
-    assert rules.volume_warnings(volume) == expected
+])  # fmt: skip
 
 
 def test_a_source_is_fixed() -> None:

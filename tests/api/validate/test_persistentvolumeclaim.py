@@ -1,7 +1,7 @@
 """Every cause that persistent volume claims can have (pkg/apis/core/validation)."""
 
 import pytest
-from rules import GONE, at, causes, put, table
+from rules import GONE, at, causes, gives, put, table
 
 from pilothouse.api.validate import persistentvolumeclaim as rules
 from pilothouse.api.values.fields import Errors, Object
@@ -72,18 +72,13 @@ test_causes = table([
     (NEW, of(accessModes=[]), ["spec.accessModes: Required value: at least 1 access mode is required"]),
 ])  # fmt: skip
 
-WARNINGS: list[tuple[Object, list[str]]] = [
+test_warnings = gives(rules.claim_warnings, [
     (BASE, []),
     (noted("s", resources={"requests": {"storage": "1500m"}, "limits": {"storage": "2500m"}}),
         ['metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead',
         'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer',
         'spec.resources.limits[storage]: fractional byte value "2500m" is invalid, must be an integer']),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("claim", "expected"), WARNINGS)
-def test_warnings(claim: Object, expected: list[str]) -> None:
-    assert rules.claim_warnings(claim) == expected
+])  # fmt: skip
 
 
 @pytest.mark.parametrize("changed", [of(volumeMode="Block"), of(volumeAttributesClassName=""), put(of(volumeMode="Block"), {"status.phase": "Pending"})])

@@ -1,8 +1,7 @@
 """Every cause that names and amounts of resources can have (pkg/apis/core/validation)."""
 
-import pytest
 from pods import POD, pod
-from rules import at, each, table, within
+from rules import at, each, gives, table, within
 
 from pilothouse.api.validate import resources as rules
 from pilothouse.api.validate.pod.spec import validate_pod
@@ -47,11 +46,5 @@ test_causes = table([
 ])  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "whole"), [("1", True), ("1500m", False), ("10E", True), ("9223372036854775807.5", False), ("1e80", True)])
-def test_whole_numbers(text: str, whole: bool) -> None:
-    assert rules.is_whole(text) is whole
-
-
-@pytest.mark.parametrize(("name", "extended"), [("example.com/a", True), ("cpu", False), ("kubernetes.io/a", False), ("requests.a/b", False)])
-def test_extended_resources(name: str, extended: bool) -> None:
-    assert rules.is_extended(name) is extended
+test_whole_numbers = gives(rules.is_whole, [("1", True), ("1500m", False), ("10E", True), ("9223372036854775807.5", False), ("1e80", True)])
+test_extended_resources = gives(rules.is_extended, [("example.com/a", True), ("cpu", False), ("kubernetes.io/a", False), ("requests.a/b", False)])

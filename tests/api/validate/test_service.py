@@ -1,7 +1,6 @@
 """Every cause that services can have (pkg/apis/core/validation)."""
 
-import pytest
-from rules import GONE, at, below, put, table
+from rules import GONE, at, below, gives, put, table
 
 from pilothouse.api.validate import service as rules
 from pilothouse.api.validate.service_update import validate_service_status_update, validate_service_update
@@ -127,7 +126,7 @@ test_causes = table([
 ])  # fmt: skip
 
 
-WARNINGS: list[tuple[Object, list[str]]] = [
+test_warnings = gives(rules.service_warnings, [
     (BASE, []),
     (ips("None", loadBalancerIP="10.0.0.1", externalIPs=["10.0.0.2"], sessionAffinity="ClientIP"), ["spec.loadBalancerIP is ignored for headless services",
         "spec.externalIPs is ignored for headless services", "spec.SessionAffinity is ignored for headless services"]),
@@ -140,9 +139,4 @@ WARNINGS: list[tuple[Object, list[str]]] = [
         'spec.externalName is ignored when spec.type is not "ExternalName"']),
     (put(BASE, {"metadata.annotations": {rules.TOPOLOGY_HINTS: "Auto"}}),
         ["annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("service", "expected"), WARNINGS)
-def test_warnings(service: Object, expected: list[str]) -> None:
-    assert rules.service_warnings(service) == expected
+])  # fmt: skip

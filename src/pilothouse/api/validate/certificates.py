@@ -1,5 +1,4 @@
-"""Validates certificates.k8s.io/v1:
-new signing requests, and their changes by update, status and approval."""
+"""Validates certificates.k8s.io/v1: signing requests, and changes by update, status and approval."""
 
 import base64
 import binascii

@@ -90,8 +90,7 @@ def doubles(values: Iterable[Hashable]) -> list[int]:
 
 
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
-    """Validates an IP address in a field older than strict validation;
-    values of the old object are allowed."""
+    """Validates an address in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
         report(path, value, addresses.ip_legacy(value), errs)
 

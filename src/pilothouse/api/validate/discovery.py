@@ -43,8 +43,7 @@ _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
 
 
 class _Addresses(NamedTuple):
-    """The type of a slice's addresses, and whether its endpoints are those of the stored slice,
-    which may stay."""
+    """The type of a slice's addresses, and whether its endpoints are the stored ones, which may stay."""
 
     kind: str
     unchanged: bool

@@ -281,8 +281,7 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:
-    """Check `values`: the first is the lowest possible,
-    the others must exceed it by multiples of the step."""
+    """Check that values exceed the first and lowest of them by multiples of the step."""
     low, *others = values
     if low + step > most:
         errs.invalid(path, str(step), f"one step {low + step} is larger than capacity value: {most}")

@@ -15,8 +15,7 @@ rules = Rules(__name__)
 
 
 class _Excuses(NamedTuple):
-    """The faults that a changed ingress may keep:
-    invalid names of secrets, and what rules for wildcards lead to."""
+    """The faults that a changed ingress may keep: names of secrets, and what rules for wildcards lead to."""
 
     any_secret: bool = False
     any_wildcard: bool = False

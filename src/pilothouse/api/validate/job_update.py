@@ -62,8 +62,7 @@ def _is_suspended(job: Object) -> bool:
 
 
 def _with_mutable_fields(new: Object, before: Object) -> Object:
-    """The old template with the new values of fields that may change;
-    unchanged parts are shared, not copied."""
+    """The old template with the new values of fields that may change; other parts are shared."""
     before = {**before, "metadata": {**before.get("metadata", {})}, "spec": {**before.get("spec", {})}}
     _copy_scheduling(new, before)
     _copy_resources(new, before)

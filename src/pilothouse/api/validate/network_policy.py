@@ -14,8 +14,7 @@ rules = Rules(__name__)
 
 
 class _Stored(NamedTuple):
-    """The faults that a changed policy may keep:
-    values of selectors that are no label values, and its CIDRs."""
+    """The faults that a changed policy may keep: values of selectors, and its CIDRs."""
 
     any_value: bool
     cidrs: frozenset[str]

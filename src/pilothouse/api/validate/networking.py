@@ -44,8 +44,7 @@ def _of_one_family(cidrs: list[str]) -> bool:
 
 
 def validate_service_cidr_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed ServiceCIDR:
-    a single-stack range may get a second CIDR, nothing else may change."""
+    """A range of one family may get a second CIDR; nothing else may change."""
     new, before = ((o.get("spec") or {}).get("cidrs") or [] for o in (obj, old))
     if len(new) == len(before):
         for i, (cidr, was) in enumerate(zip(new, before, strict=True)):

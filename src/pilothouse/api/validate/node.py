@@ -1,6 +1,7 @@
 """Validates node.k8s.io/v1: runtime classes."""
 
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import doubles
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
@@ -17,12 +18,8 @@ rules = Rules(
 
 @rules
 def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
-    seen = set()
-    for i, toleration in enumerate(tolerations):
-        same = identity(toleration)
-        if same in seen:
-            errs.duplicate(f"{path}[{i}]", go(toleration, "api.core.v1.Toleration"))
-        seen.add(same)
+    for i in doubles(map(identity, tolerations)):
+        errs.duplicate(f"{path}[{i}]", go(tolerations[i], "api.core.v1.Toleration"))
 
 
 validate_runtime_class = rules.kind("node.k8s.io/v1 RuntimeClass")("""

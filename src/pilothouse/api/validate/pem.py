@@ -5,8 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 _MARK = re.compile(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
-"""Begin or end of a block. The length of the kind is limited,
-which bounds the work per character of the text."""
+"""Begin or end of a block. The length of the kind is limited, which bounds the work per character."""
 _REST_OF_LINE = re.compile(rb"[ \t]*\r?\n")
 
 

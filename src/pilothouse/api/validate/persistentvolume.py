@@ -91,8 +91,7 @@ _spec = sources.rules.table("api.core.v1.PersistentVolumeSpec")(f"""
 
 
 class _Around(NamedTuple):
-    """The volume's name, whether a VolumeAttachment has it,
-    and whether its affinity may have invalid values."""
+    """The volume's name, whether it is inside a VolumeAttachment, and whether its affinity may be invalid."""
 
     name: str
     inline: bool
@@ -199,8 +198,7 @@ def _source_shown(source: Object) -> Object:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with beta labels renamed where the new one renames them;
-    upstream lets any label become empty."""
+    """The old affinity with beta labels renamed as in the new one; upstream lets any become empty."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):

@@ -116,8 +116,7 @@ _fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
 
 
 def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed claim: immutable except a bound claim's size,
-    its attributes class and its binding."""
+    """Only a bound claim's size, its attributes class and its binding may change."""
     validate_claim(claim, errs, old)
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)

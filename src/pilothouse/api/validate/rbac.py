@@ -34,8 +34,7 @@ _cluster_role = rules.kind("rbac.authorization.k8s.io/v1 ClusterRole")(f"""
 
 
 def validate_cluster_role(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new cluster role; with `old`, a changed one,
-    whose selectors may keep invalid label values."""
+    """Validates a cluster role; a changed one may keep invalid label values of its selectors."""
     before = d.found(old, ("aggregationRule", "clusterRoleSelectors"), ())
     _cluster_role(obj, errs, any(map(selector_has_invalid_value, before)))
 

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import is_ipv6, validate_cidr, validate_ip
+from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr, validate_ip
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object, key
@@ -74,20 +74,14 @@ def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
 @rules
 def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
     """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
-    seen: set[tuple[str, int]] = set()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("nodePort", 0))
-        if pair[1]:
-            if pair in seen:
-                errs.duplicate(f"{path}[{i}].nodePort", pair[1])
-            seen.add(pair)
-    seen.clear()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("port", 0))
-        if pair in seen:
-            shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
-            errs.duplicate(f"{path}[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
-        seen.add(pair)
+    for i in doubles((port.get("protocol", ""), port.get("nodePort", 0)) for port in ports):
+        if ports[i].get("nodePort"):
+            errs.duplicate(f"{path}[{i}].nodePort", ports[i]["nodePort"])
+    for i in doubles((port.get("protocol", ""), port.get("port", 0)) for port in ports):
+        shown = {"Name": "", "Protocol": ports[i].get("protocol", ""), "AppProtocol": None}
+        errs.duplicate(
+            f"{path}[{i}]", {**shown, "Port": ports[i].get("port", 0), "TargetPort": 0, "NodePort": 0}
+        )
 
 
 @rules

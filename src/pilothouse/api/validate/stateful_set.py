@@ -88,8 +88,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
 
 
 def _template_metadata_again(template: Object, errs: Errors) -> None:
-    """The template's labels and annotations once more,
-    as upstream does (ValidatePodTemplateSpecForStatefulSet)."""
+    """Labels and annotations of the template once more (ValidatePodTemplateSpecForStatefulSet)."""
     metadata = template.get("metadata") or {}
     annotations, path = metadata.get("annotations") or {}, "spec.template.annotations"
     validate_labels(metadata.get("labels"), "spec.template.labels", errs)
@@ -98,8 +97,7 @@ def _template_metadata_again(template: Object, errs: Errors) -> None:
 
 
 def _template_faulty(old: Object, policy: PodPolicy) -> bool:
-    """Whether the stored template breaks the rules:
-    from before they were applied, so that it stays allowed."""
+    """Whether the stored template is older than its rules and breaks them, so that it stays allowed."""
     errs = Errors()
     _stateful_set_template(old.get("spec") or {}, errs, template_options(old, policy))
     return bool(errs)

@@ -16,8 +16,7 @@ fixed_selector = d.fixed("spec.selector", show="label-selector")
 
 
 def template_options(old: Object | None, policy: PodPolicy, *path: str) -> PodOptions:
-    """Exceptions for values that the stored object's template has;
-    `path` is where, if not at spec.template."""
+    """Exceptions for what the stored object's template has; `path` is where, if not at spec.template."""
     template = d.found(old, path or ("spec", "template"), {})
     return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 

@@ -1,15 +1,14 @@
 """Every cause that the specs of pods can have besides those of their parts (pkg/apis/core/validation)."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pods import CONTAINER, POD, container, pod
-from rules import at, below, changed, put, table
+from rules import at, below, changed, gives, put, table
 
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.spec import validate_pod as NEW
 from pilothouse.api.validate.pod.spec import validate_pod_spec, validate_pod_template
-from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.fields import Errors
 
 template = at({"template": {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}}, "template.spec")
 dns = at(POD, "spec.dnsConfig", {})
@@ -81,14 +80,11 @@ test_causes = table([
 ])  # fmt: skip
 
 
-@pytest.mark.parametrize(("resources", "wanted"), [
+test_quality_of_service = gives(lambda resources: quality_of_service(container(resources=resources)["spec"]), [
     ({}, "BestEffort"),
     ({"requests": {"cpu": "1"}}, "Burstable"),
     ({"requests": {"cpu": "1", "memory": "1"}, "limits": {"cpu": "1000m", "memory": "1"}}, "Guaranteed"),
 ])  # fmt: skip
-def test_quality_of_service(resources: Object, wanted: str) -> None:
-    assert quality_of_service(container(resources=resources)["spec"]) == wanted
-
 
 _NAMES = st.text(alphabet="abc-_.A", max_size=6)
 

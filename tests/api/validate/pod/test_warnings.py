@@ -1,13 +1,11 @@
 """Every warning that pods and templates can get (pkg/api/pod/warnings.go)."""
 
-import pytest
 from pods import CONTAINER, annotated, container, pod
-from rules import below, each, put
+from rules import below, each, gives, put
 
 from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod.warnings import pod_warnings as warn
 from pilothouse.api.validate.pod.warnings import template_warnings
-from pilothouse.api.values.fields import Object
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -19,7 +17,7 @@ TOKEN = {"serviceAccountToken": {"path": "t"}}
 
 projected = each(pod(volumes=[{"name": "v"}]), "spec.volumes.0.projected.sources")
 ports = each(container(), "spec.containers.0.ports")
-WARNINGS: list[tuple[Object, list[str]]] = [
+test_warnings = gives(warn, [
     (pod(), []),
     (put(pod(), {"metadata.name": "P_"}),
         ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')]"]),
@@ -64,12 +62,7 @@ WARNINGS: list[tuple[Object, list[str]]] = [
     (pod(dnsConfig={"nameservers": ["010.0.0.1"]}, hostAliases=[{"ip": "::ffff:10.0.0.1"}]), ['spec.dnsConfig.nameservers[0]: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"',
         'spec.hostAliases[0].ip: non-standard IP address "::ffff:10.0.0.1" is invalid: use "10.0.0.1"']),
     (container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]), ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("given", "expected"), WARNINGS)
-def test_warnings(given: Object, expected: list[str]) -> None:
-    assert warn(given) == expected
+])  # fmt: skip
 
 
 def test_clashing_ports_are_told_in_their_order() -> None:

@@ -1,5 +1,4 @@
-"""The CEL rules of a definition: whether they compile,
-and what they may cost (apiextensions cel_validation.go)."""
+"""Whether the CEL rules of a definition compile, and what they may cost (cel_validation.go)."""
 
 import re
 from collections.abc import Iterator

@@ -1,5 +1,4 @@
-"""An openAPIV3Schema as part of a definition (apiextensions/validation
-ValidateCustomResourceDefinitionOpenAPISchema)."""
+"""Validates schemas of definitions (ValidateCustomResourceDefinitionOpenAPISchema)."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet

@@ -1,5 +1,4 @@
-"""Validates containers of all types:
-names, ports, images, resize policies, restart rules (apis/core/validation)."""
+"""Validates containers: names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,8 +174,7 @@ _without_claims = RememberedRule(_requirements)
 
 @rules
 def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    """Requirements that name claims are validated each time,
-    because a pod's claims are too many to remember."""
+    """Requirements with claims are validated each time: a pod's claims are too many to remember."""
     huge = around.options.allow_indivisible_huge_pages
     if requirements.get("claims"):
         validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)

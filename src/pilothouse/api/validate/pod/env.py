@@ -1,5 +1,4 @@
-"""Validates environment variables and the fields that they refer to
-(apis/core/validation, apis/core/pods)."""
+"""Validates environment variables and the fields that they refer to (apis/core/validation)."""
 
 from collections.abc import Sequence
 
@@ -110,8 +109,7 @@ def _subscripted(field: str) -> tuple[str, str | None]:
 
 
 def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bool) -> None:
-    """Validates a ResourceFieldSelector:
-    in a volume it names a container, in a variable it means the own one."""
+    """Validates a ResourceFieldSelector, which in a volume names a container."""
     resource = ref.get("resource", "")
     if in_volume and not ref.get("containerName"):
         errs.required(f"{path}.containerName")

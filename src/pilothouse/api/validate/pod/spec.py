@@ -53,8 +53,7 @@ rules = Rules(
 
 
 def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Validates a PodTemplateSpec at `path` (`spec.template`);
-    `options` from options_for() if it replaces another."""
+    """Validates a PodTemplateSpec at `path`; `options` are those of options_for() if it replaces another."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)
@@ -227,8 +226,7 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
 
 @rules
 def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Check that ports equal host ports where the pod uses the host's network;
-    a template may leave that to the pod's defaults."""
+    """Ports in the host's network equal host ports; templates may leave that to the pod's defaults."""
     for i, container in enumerate(spec.get("containers") or ()):
         for j, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)

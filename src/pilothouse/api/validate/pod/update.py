@@ -46,8 +46,7 @@ def _annotations(pod: Object) -> Object:
 
 
 def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Mutable are images, a shorter deadline, more tolerations, fewer gates;
-    with gates also stricter placement."""
+    """Images, a shorter deadline, more tolerations, fewer gates; with gates also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     if same(spec, before) and policy.found_valid(pod):
         _annotations_alone(pod, old, errs)
@@ -86,10 +85,9 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     new, before = _annotations(pod), _annotations(old)
     if new == before:
         return
-    spec, any_cost = pod["spec"], deletion_cost_bad(old["metadata"])
-    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
+    _annotations_again(pod, old, errs)
     validate_annotation_updates(new, before, "metadata.annotations", errs)
-    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
+    _annotations_again(pod, old, errs)
 
 
 def _annotations_again(pod: Object, old: Object, errs: Errors) -> None:

@@ -225,8 +225,7 @@ def _projections(projected: Object, path: str, errs: Errors, options: PodOptions
 
 
 def trust_bundle_name(name: str, signer: str = "") -> list[str]:
-    """Errors in a ClusterTrustBundle's name,
-    which begins with its signer's name and a colon if it has one."""
+    """Errors in a ClusterTrustBundle's name, which begins with its signer's name, if any, and a colon."""
     if not signer and ":" in name:
         signer = name.rpartition(":")[0].replace(":", "/", 1)
     if not signer:

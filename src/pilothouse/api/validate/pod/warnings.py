@@ -93,8 +93,7 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
 def _profiles(
     container: Object, context: Object, annotations: Object, noted: str, *, templated: bool
 ) -> Iterator[str]:
-    """Warns about deprecated annotations with a container's profile;
-    `context` is the pod's security context."""
+    """Warns about deprecated annotations with profiles; `context` is the pod's security context."""
     own = container.get("securityContext") or {}
     key = SECCOMP_CONTAINER + container.get("name", "")
     if own.get("seccompProfile") is None and key in annotations:
