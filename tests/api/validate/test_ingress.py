@@ -17,6 +17,7 @@ backend = at(BASE, "spec.defaultBackend", {})
 service = at(BASE, "spec.defaultBackend.service", SERVICE)
 parameters = at(IC, "spec.parameters")
 balanced = each({}, "status.loadBalancer.ingress")
+WILD = put(path(path="x"), {"spec.rules.0.host": "*.a.b"})
 
 test_causes = table([
     (INGRESS, BASE, []),
@@ -30,6 +31,8 @@ test_causes = table([
     (INGRESS, put(BASE, {"spec.tls": [{"hosts": ["a.b", "A_"], "secretName": "S_"}]}), ['spec.tls[0].hosts[1]: Invalid value: "A_": <RFC 1123 subdomain>',
         'spec.tls[0].secretName: Invalid value: "S_": <RFC 1123 subdomain>']),
     (INGRESS_UPDATE, (put(BASE, {"spec.tls": [{"secretName": "S_"}]}), put(BASE, {"spec.tls": [{"secretName": "T_"}]})), []),
+    (INGRESS_UPDATE, (WILD, WILD), []),
+    (INGRESS_UPDATE, (path(path="x"), WILD), ['spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path']),
     (INGRESS, put(BASE, {"metadata.annotations": {rules.CLASS_ANNOTATION: "a"}, "spec.ingressClassName": "b"}),
         ['annotations.kubernetes.io/ingress.class: Invalid value: "a": must match `ingressClassName` when both are specified']),
     (INGRESS, path(pathType=None), ["~.pathType: Required value: pathType must be specified"]),
