@@ -22,26 +22,10 @@ _NO_FEATURE = (
     "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or"
     " MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
 )
-
 rules = Rules(
     __name__,
     taint_effect=validate_taint_effect,
 )
-
-validate_node = rules.kind("v1 Node")("""
-    metadata.annotations                annotations-with-json
-    spec.taints                         taints as-root:metadata.taints
-    status.capacity                     amounts
-    status.allocatable                  amounts
-    status.nodeInfo.swap.capacity       >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
-    status.declaredFeatures             declared-features
-    spec.podCIDRs                       pod-cidrs
-""")
-_taint = rules.table("api.core.v1.Taint")("""
-    key                                 qualified-name
-    value                               joined-label-value
-    effect                              taint-effect
-""")
 
 
 @rules
@@ -142,30 +126,20 @@ def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
         errs.duplicate(f"{path}[{i}]", cidrs[i])
 
 
-def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
-    spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
-    _changed_node(node, errs)
-    pairs = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
-    for i in doubles(pairs):
-        kind, address = pairs[i]
-        errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
-    new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
-    why = 'node updates may not change podCIDR except from "" to valid'
-    if old_cidrs and len(old_cidrs) != len(new_cidrs):
-        errs.forbidden("spec.podCIDRs", why)
-    elif old_cidrs:
-        for one, two in zip(new_cidrs, old_cidrs, strict=True):
-            if one != two:
-                errs.forbidden("spec.podCIDRs", why)
-    if before.get("providerID") and before["providerID"] != spec.get("providerID", ""):
-        why = 'node updates may not change providerID except from "" to valid'
-        errs.forbidden("spec.providerID", why)
-    _changed_node_rest(node, errs)
-    if spec.get("externalID", "") != before.get("externalID", ""):
-        errs.forbidden("spec.externalID", "may not be updated")
-
-
+validate_node = rules.kind("v1 Node")("""
+    metadata.annotations                annotations-with-json
+    spec.taints                         taints as-root:metadata.taints
+    status.capacity                     amounts
+    status.allocatable                  amounts
+    status.nodeInfo.swap.capacity       >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
+    status.declaredFeatures             declared-features
+    spec.podCIDRs                       pod-cidrs
+""")
+_taint = rules.table("api.core.v1.Taint")("""
+    key                                 qualified-name
+    value                               joined-label-value
+    effect                              taint-effect
+""")
 _changed_node = rules.kind("v1 Node")("""
     metadata.annotations                annotations-with-json
     status.capacity                     amounts
@@ -200,3 +174,27 @@ config-map-source                   api.core.v1.ConfigMapNodeConfigSource
     name!                               dns-subdomain : name must be set
     kubeletConfigKey!                   config-key : kubeletConfigKey must be set
 """)
+
+
+def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
+    """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
+    spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
+    _changed_node(node, errs)
+    pairs = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
+    for i in doubles(pairs):
+        kind, address = pairs[i]
+        errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
+    new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
+    why = 'node updates may not change podCIDR except from "" to valid'
+    if old_cidrs and len(old_cidrs) != len(new_cidrs):
+        errs.forbidden("spec.podCIDRs", why)
+    elif old_cidrs:
+        for one, two in zip(new_cidrs, old_cidrs, strict=True):
+            if one != two:
+                errs.forbidden("spec.podCIDRs", why)
+    if before.get("providerID") and before["providerID"] != spec.get("providerID", ""):
+        why = 'node updates may not change providerID except from "" to valid'
+        errs.forbidden("spec.providerID", why)
+    _changed_node_rest(node, errs)
+    if spec.get("externalID", "") != before.get("externalID", ""):
+        errs.forbidden("spec.externalID", "may not be updated")

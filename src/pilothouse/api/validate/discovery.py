@@ -11,7 +11,35 @@ from pilothouse.api.values.fields import Errors, Object
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
+
+class _Addresses(NamedTuple):
+    """The type of a slice's addresses, and whether its endpoints are the stored ones, which may stay."""
+
+    kind: str
+    unchanged: bool
+
+
 rules = Rules(__name__)
+
+
+@rules
+def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) -> None:
+    kind, path = around.kind, f"{path}.addresses"
+    for i, address in enumerate(endpoint.get("addresses") or ()):
+        at = f"{path}[{i}]"
+        if kind == "FQDN":
+            names.fully_qualified_domain_name(errs, at, address)
+        elif kind in ("IPv4", "IPv6"):
+            wrong = (addresses.ip if kind == "IPv6" else addresses.ip_legacy)(address)
+            parsed = addresses.parse_ip(address)
+            report(at, address, wrong, errs)
+            if wrong or parsed is None:
+                continue
+            if parsed.version != int(kind[-1]):
+                errs.invalid(path, address, f"must be an {kind} address")
+            validate_non_special_ip(address, at, errs)
+
+
 _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
     addressType!                        FQDN|IPv4|IPv6
     ports[]                             most:{MAX_PORTS}
@@ -40,13 +68,7 @@ _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
             hints.forNodes[]            unique-first:.name
               name                      dns-subdomain
 """)
-
-
-class _Addresses(NamedTuple):
-    """The type of a slice's addresses, and whether its endpoints are the stored ones, which may stay."""
-
-    kind: str
-    unchanged: bool
+_same_type = d.fixed("addressType", "")
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
@@ -58,27 +80,6 @@ def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None
 def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
     validate_slice(obj, errs, old)
     _same_type(obj, old, errs)
-
-
-_same_type = d.fixed("addressType", "")
-
-
-@rules
-def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) -> None:
-    kind, path = around.kind, f"{path}.addresses"
-    for i, address in enumerate(endpoint.get("addresses") or ()):
-        at = f"{path}[{i}]"
-        if kind == "FQDN":
-            names.fully_qualified_domain_name(errs, at, address)
-        elif kind in ("IPv4", "IPv6"):
-            wrong = (addresses.ip if kind == "IPv6" else addresses.ip_legacy)(address)
-            parsed = addresses.parse_ip(address)
-            report(at, address, wrong, errs)
-            if wrong or parsed is None:
-                continue
-            if parsed.version != int(kind[-1]):
-                errs.invalid(path, address, f"must be an {kind} address")
-            validate_non_special_ip(address, at, errs)
 
 
 def slice_warnings(obj: Object) -> list[str]:

@@ -7,7 +7,6 @@ from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 rules = Rules(__name__, percent.rules, conditions=validate_conditions)
-
 _budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     if spec.minAvailable given and spec.maxUnavailable given
       spec
@@ -17,13 +16,6 @@ _budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     spec.selector                       $?any-selector:label-selector
     spec.unhealthyPodEvictionPolicy     AlwaysAllow|IfHealthyBudget
 """)
-
-
-def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new budget; with `old`, a changed one, whose selector may keep invalid label values."""
-    _budget(obj, errs, d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))
-
-
 validate_budget_status = rules.change("policy/v1 PodDisruptionBudget")("""
     status.conditions                   conditions
     status.disruptionsAllowed           >=0
@@ -31,3 +23,8 @@ validate_budget_status = rules.change("policy/v1 PodDisruptionBudget")("""
     status.desiredHealthy               >=0
     status.expectedPods                 >=0
 """)
+
+
+def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
+    """Validates a new budget; with `old`, a changed one, whose selector may keep invalid label values."""
+    _budget(obj, errs, d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))

@@ -23,7 +23,6 @@ _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "
 _NO_SOURCE = (
     "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
 )
-
 rules = Rules(
     __name__,
     validate_local_path,
@@ -32,6 +31,19 @@ rules = Rules(
     env_field_ref=lambda ref, path, errs: validate_field_ref(ref, ENV_FIELDS, path, errs),
     env_resource_ref=lambda ref, path, errs: validate_resource_ref(ref, path, errs, in_volume=False),
 )
+
+
+@rules
+def _one_source(variable: Object, path: str, errs: Errors) -> None:
+    count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
+    if count == 0:
+        errs.invalid(at, "", _NO_SOURCE)
+    elif variable.get("value"):
+        errs.invalid(at, "", "may not be specified when `value` is not empty")
+    elif count > 1:
+        errs.invalid(at, "", "may not have more than one field specified at a time")
+
+
 validate_env = rules.table("api.core.v1.Container|EphemeralContainer")("""
     env[]
       name!                             variable-name
@@ -59,17 +71,6 @@ _env_from = rules.table("api.core.v1.EnvFromSource")("""
     secretRef
       name!                             prefix-of-subdomain
 """)
-
-
-@rules
-def _one_source(variable: Object, path: str, errs: Errors) -> None:
-    count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
-    if count == 0:
-        errs.invalid(at, "", _NO_SOURCE)
-    elif variable.get("value"):
-        errs.invalid(at, "", "may not be specified when `value` is not empty")
-    elif count > 1:
-        errs.invalid(at, "", "may not have more than one field specified at a time")
 
 
 def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Errors) -> None:

@@ -8,7 +8,15 @@ from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
-
+_probe = """
+    @probe-handler
+    initialDelaySeconds                 >=0
+    timeoutSeconds                      >=0
+    periodSeconds                       >=0
+    successThreshold                    >=0
+    failureThreshold                    >=0
+    terminationGracePeriodSeconds       >=1 : must be greater than 0
+"""
 rules = Rules(__name__, header_name=d.Matches(names.http_header_name))
 rules.define(f"""
 http-get                            api.core.v1.HTTPGetAction
@@ -35,15 +43,6 @@ lifecycle-handler                   api.core.v1.LifecycleHandler
         port                            port-or-name
       sleep
 """)
-_probe = """
-    @probe-handler
-    initialDelaySeconds                 >=0
-    timeoutSeconds                      >=0
-    periodSeconds                       >=0
-    successThreshold                    >=0
-    failureThreshold                    >=0
-    terminationGracePeriodSeconds       >=1 : must be greater than 0
-"""
 readiness_probe = rules.table("api.core.v1.Probe")(f"""
     {_probe}
     terminationGracePeriodSeconds       never : must not be set for readinessProbes

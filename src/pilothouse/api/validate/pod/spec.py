@@ -31,11 +31,9 @@ __all__ = [
     "validate_pod_template",
     "validate_pod_template_spec",
 ]
-
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
-
 rules = Rules(
     __name__,
     scheduling.rules,
@@ -50,158 +48,6 @@ rules = Rules(
         {"limits": overhead}, path, errs, any_huge_page=options.allow_indivisible_huge_pages
     ),
 )
-
-
-def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Validates a PodTemplateSpec at `path`; `options` are those of options_for() if it replaces another."""
-    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    annotations = metadata.get("annotations")
-    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
-    validate_annotations(annotations, f"{path}.annotations", errs)
-    any_cost = options.allow_invalid_deletion_cost
-    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
-    validate_pod_spec(spec, f"{path}.spec", errs, options)
-    validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
-    if spec.get("ephemeralContainers"):
-        errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
-
-
-def validate_pod_template(
-    template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
-) -> None:
-    """Validates a PodTemplate object."""
-    before = (old or {}).get("template") or {}
-    options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
-    validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
-
-
-def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates a new pod."""
-    spec = pod.get("spec") or {}
-    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
-    if spec.get("ephemeralContainers"):
-        errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
-    if spec.get("nodeName") and spec.get("schedulingGates"):
-        errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
-    validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
-
-
-def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
-    """Rules for a pod at its creation and after every update."""
-    metadata, spec = pod["metadata"], pod.get("spec") or {}
-    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
-    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
-    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
-    _of_pod(spec, "spec", errs)
-
-
-_of_pod = rules.table("api.core.v1.PodSpec")("""
-    if not serviceAccountName
-      volumes[]
-        projected.sources[]
-          serviceAccountToken-?         : must not be specified when serviceAccountName is not set
-    containers[]
-      image                             trimmed-image
-    initContainers[]
-      image                             trimmed-image
-""")
-"""Rules for members that a template may have and a pod may not."""
-
-
-def validate_pod_spec(
-    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
-) -> None:
-    """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
-    if spec.get("terminationGracePeriodSeconds") is None:
-        errs.required(f"{path}.terminationGracePeriodSeconds")
-    pod_name = (meta or {}).get("name", "")
-    volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
-    claims = spec.get("resourceClaims") or []
-    if claims:
-        _resource_claims(claims, f"{path}.resourceClaims", errs)
-    around = Surroundings(
-        volumes=volumes,
-        claims=frozenset(c["name"] for c in claims if c.get("name")) if claims else frozenset(),
-        restart_policy=spec.get("restartPolicy", ""),
-        grace=spec.get("terminationGracePeriodSeconds"),
-        host_users=spec.get("hostUsers") is not False,
-        options=options,
-    )
-    validate_containers(spec, path, errs, around)
-    _spec(spec, path, errs, options)
-
-
-_spec = rules.table("api.core.v1.PodSpec")("""
-    @file-volumes
-    if resources given
-      @resources
-    if hostNetwork
-      @host-ports
-    restartPolicy!                      Always|OnFailure|Never
-    dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
-    nodeSelector                        labels
-    @security-context
-    affinity+                           affinity
-    if dnsConfig given or dnsPolicy == None
-      @dns-config
-    readinessGates[]
-      conditionType                     qualified-name
-    schedulingGates                     scheduling-gates
-    topologySpreadConstraints+          spread
-    @host-process
-    @host-users
-    serviceAccountName+                 dns-subdomain
-    nodeName+                           dns-subdomain
-    activeDeadlineSeconds               1..2147483647
-    hostname+                           dns-label
-    subdomain+                          dns-label
-    if hostnameOverride given
-      setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
-      hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
-      hostnameOverride                  dns-subdomain max:64
-    tolerations                         tolerations
-    hostAliases[]
-      ip                                known-ip
-      hostnames[]                       dns-subdomain
-    priorityClassName+                  dns-subdomain
-    runtimeClassName                    dns-subdomain
-    if preemptionPolicy given
-      preemptionPolicy!                 PreemptLowerPriority|Never
-    overhead                            overhead
-    os
-      name!                             : cannot be empty
-    if os.name == linux
-      @linux
-    elif os.name == windows
-      @windows
-    elif os.name
-      os.name                           linux|windows as:
-""")
-
-
-_claim_names = rules.table("api.core.v1.PodResourceClaim")("""
-    resourceClaimName,resourceClaimTemplateName dns-subdomain
-""")
-
-
-def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, claim in enumerate(claims):
-        at, name = f"{path}[{i}]", claim.get("name", "")
-        count = sum(claim.get(m) is not None for m in ("resourceClaimName", "resourceClaimTemplateName"))
-        if not name:
-            errs.required(f"{at}.name")
-        elif name in seen:
-            errs.duplicate(f"{at}.name", name)
-        else:
-            d.dns_label(name, f"{at}.name", errs)
-            seen.add(name)
-        if count != 1:
-            why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            if count:
-                why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errs.invalid(at, go(claim, "api.core.v1.PodResourceClaim"), why)
-        _claim_names(claim, at, errs)
 
 
 @rules
@@ -266,7 +112,153 @@ def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> N
     _dns_options(config, path, errs)
 
 
+_of_pod = rules.table("api.core.v1.PodSpec")("""
+    if not serviceAccountName
+      volumes[]
+        projected.sources[]
+          serviceAccountToken-?         : must not be specified when serviceAccountName is not set
+    containers[]
+      image                             trimmed-image
+    initContainers[]
+      image                             trimmed-image
+""")
+"""Rules for members that a template may have and a pod may not."""
+_spec = rules.table("api.core.v1.PodSpec")("""
+    @file-volumes
+    if resources given
+      @resources
+    if hostNetwork
+      @host-ports
+    restartPolicy!                      Always|OnFailure|Never
+    dnsPolicy!                          ClusterFirstWithHostNet|ClusterFirst|Default|None
+    nodeSelector                        labels
+    @security-context
+    affinity+                           affinity
+    if dnsConfig given or dnsPolicy == None
+      @dns-config
+    readinessGates[]
+      conditionType                     qualified-name
+    schedulingGates                     scheduling-gates
+    topologySpreadConstraints+          spread
+    @host-process
+    @host-users
+    serviceAccountName+                 dns-subdomain
+    nodeName+                           dns-subdomain
+    activeDeadlineSeconds               1..2147483647
+    hostname+                           dns-label
+    subdomain+                          dns-label
+    if hostnameOverride given
+      setHostnameAsFQDN-                as:hostnameOverride : may not be specified when setHostnameAsFQDN is true
+      hostNetwork-                      as:hostnameOverride : may not be specified when hostNetwork is true
+      hostnameOverride                  dns-subdomain max:64
+    tolerations                         tolerations
+    hostAliases[]
+      ip                                known-ip
+      hostnames[]                       dns-subdomain
+    priorityClassName+                  dns-subdomain
+    runtimeClassName                    dns-subdomain
+    if preemptionPolicy given
+      preemptionPolicy!                 PreemptLowerPriority|Never
+    overhead                            overhead
+    os
+      name!                             : cannot be empty
+    if os.name == linux
+      @linux
+    elif os.name == windows
+      @windows
+    elif os.name
+      os.name                           linux|windows as:
+""")
+_claim_names = rules.table("api.core.v1.PodResourceClaim")("""
+    resourceClaimName,resourceClaimTemplateName dns-subdomain
+""")
 _dns_options = rules.table("api.core.v1.PodDNSConfig")("""
     options[]
       name!                             as: : must not be empty
 """)
+
+
+def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """Validates a PodTemplateSpec at `path`; `options` are those of options_for() if it replaces another."""
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    annotations = metadata.get("annotations")
+    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
+    validate_annotations(annotations, f"{path}.annotations", errs)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, f"{path}.spec", errs, options)
+    validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
+    if spec.get("ephemeralContainers"):
+        errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def validate_pod_template(
+    template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
+) -> None:
+    """Validates a PodTemplate object."""
+    before = (old or {}).get("template") or {}
+    options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
+    validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
+
+
+def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    """Validates a new pod."""
+    spec = pod.get("spec") or {}
+    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
+    if spec.get("ephemeralContainers"):
+        errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+    validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
+
+
+def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
+    """Rules for a pod at its creation and after every update."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
+    _of_pod(spec, "spec", errs)
+
+
+def validate_pod_spec(
+    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
+) -> None:
+    """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
+    if spec.get("terminationGracePeriodSeconds") is None:
+        errs.required(f"{path}.terminationGracePeriodSeconds")
+    pod_name = (meta or {}).get("name", "")
+    volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
+    claims = spec.get("resourceClaims") or []
+    if claims:
+        _resource_claims(claims, f"{path}.resourceClaims", errs)
+    around = Surroundings(
+        volumes=volumes,
+        claims=frozenset(c["name"] for c in claims if c.get("name")) if claims else frozenset(),
+        restart_policy=spec.get("restartPolicy", ""),
+        grace=spec.get("terminationGracePeriodSeconds"),
+        host_users=spec.get("hostUsers") is not False,
+        options=options,
+    )
+    validate_containers(spec, path, errs, around)
+    _spec(spec, path, errs, options)
+
+
+def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, claim in enumerate(claims):
+        at, name = f"{path}[{i}]", claim.get("name", "")
+        count = sum(claim.get(m) is not None for m in ("resourceClaimName", "resourceClaimTemplateName"))
+        if not name:
+            errs.required(f"{at}.name")
+        elif name in seen:
+            errs.duplicate(f"{at}.name", name)
+        else:
+            d.dns_label(name, f"{at}.name", errs)
+            seen.add(name)
+        if count != 1:
+            why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            if count:
+                why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errs.invalid(at, go(claim, "api.core.v1.PodResourceClaim"), why)
+        _claim_names(claim, at, errs)
