@@ -85,9 +85,10 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     new, before = _annotations(pod), _annotations(old)
     if new == before:
         return
-    _annotations_again(pod, old, errs)
+    spec, any_cost = pod["spec"], deletion_cost_bad(old["metadata"])
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
     validate_annotation_updates(new, before, "metadata.annotations", errs)
-    _annotations_again(pod, old, errs)
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
 def _annotations_again(pod: Object, old: Object, errs: Errors) -> None:
