@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from complexity import assert_linear
+from complexity import MOST, assert_linear
 
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Object
@@ -258,12 +258,12 @@ TRIES = 3
 """Measurements that may fail before a rule is called slow: a busy machine has its moments."""
 
 
-def linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int) -> None:
+def linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int, most: float = MOST) -> None:
     """Fail when assert_linear fails every time."""
     for _ in range(TRIES - 1):
         try:
-            assert_linear(call, make, n)
+            assert_linear(call, make, n, most)
         except AssertionError:
             continue
         return
-    assert_linear(call, make, n)
+    assert_linear(call, make, n, most)

@@ -5,7 +5,7 @@
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -40,9 +40,45 @@ SENTENCES = {
     ),
     "<IP address>": "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
     "<CIDR>": "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+    "<not negative>": "must be greater than or equal to 0",
+    "<port>": "must be between 1 and 65535, inclusive",
+    "<ID>": "must be between 0 and 2147483647, inclusive",
+    "<at most replicas>": "cannot be greater than status.replicas",
+    "<other labels>": "`selector` does not match template `labels`",
+    "<no standard resource>": "must be a standard resource type or fully qualified",
+    "<config key>": "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    "<variable>": (
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+    ),
+    "<percent>": "a valid percent string must be a numeric string followed by an ending '%'",
+    "<C identifier>": (
+        "a valid C identifier must start with alphabetic character or '_', "
+        "followed by a string of alphanumeric characters or '_'"
+    ),
+    "<key or Exists>": (
+        'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+    ),
+    "<request>": (
+        "must be the name of a request in the claim "
+        "or the name of a request and a subrequest separated by '/'"
+    ),
+    "<one place>": (
+        "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
+    ),
+    "<one place of a device>": (
+        "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required "
+        "when `perDeviceNodeSelection` is set to true in the ResourceSlice spec"
+    ),
+    "<map key>": "this property is in x-kubernetes-list-map-keys, so it",
 }
 """Short forms of sentences that many causes end with.
 Tables have the short form, and a sentence in other words has none."""
+
+MEMBERS = {
+    "<required>": "requiredDuringSchedulingIgnoredDuringExecution",
+    "<preferred>": "preferredDuringSchedulingIgnoredDuringExecution",
+}
+"""Short forms of members in paths."""
 
 GONE = ...
 """The value of `put` that takes the member away."""
@@ -53,19 +89,51 @@ def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> 
     field says the reason (`Required value`, ...) and the detail.
 
     The examples and patterns at the end of sentences about names are left out: the tests of
-    `api/values/names.py` have them. Long sentences have the short forms of SENTENCES.
+    `api/values/names.py` have them. Long sentences and members have the short forms of SENTENCES and MEMBERS.
     """
     objects = given if isinstance(given, tuple) else (given,)
     errs = Errors()
     rule(*objects, errs)
-    return [f"{cause['field']}: {_shortened(cause['message'])}" for cause in errs.causes]
+    return [
+        f"{_shortened(cause['field'], MEMBERS)}: {_shortened(_EXAMPLES.sub('', cause['message']), SENTENCES)}"
+        for cause in errs.causes
+    ]
 
 
-def _shortened(message: str) -> str:
-    message = _EXAMPLES.sub("", message)
-    for short, sentence in SENTENCES.items():
-        message = message.replace(sentence, short)
-    return message
+def _shortened(text: str, forms: dict[str, str]) -> str:
+    for short, whole in forms.items():
+        text = text.replace(whole, short)
+    return text
+
+
+def within(path: str, rule: Callable[..., None]) -> Callable[..., None]:
+    """A rule whose causes at `path` and below it have `~` instead of it."""
+
+    def check(*args: Any) -> None:
+        *objects, errs = args
+        found = Errors()
+        rule(*objects, found)
+        for cause in found.causes:
+            field = _shortened(cause["field"], MEMBERS)
+            field = f"~{field.removeprefix(path)}" if field.startswith(path) else field
+            errs.add(cause["reason"], field, cause["message"])
+
+    return check
+
+
+def below(path: str, *causes: str) -> list[str]:
+    """Causes whose paths begin with `path`."""
+    return [path + cause for cause in causes]
+
+
+def new(rule: Callable[..., None]) -> Callable[..., None]:
+    """A rule of (object, old one or None, errors) for new objects."""
+    return lambda obj, errs: rule(obj, None, errs)
+
+
+def changed(rule: Callable[..., None]) -> Callable[..., None]:
+    """A rule of (object, errors, old one) for changed objects."""
+    return lambda obj, old, errs: rule(obj, errs, old)
 
 
 def table(cases: list[Case]) -> Callable[[Case], None]:
@@ -79,9 +147,32 @@ def table(cases: list[Case]) -> Callable[[Case], None]:
     return test
 
 
-def at(base: Object, path: str) -> Callable[..., Object]:
-    """A function that makes a copy of `base` with the members below `path` that it is given as keywords."""
-    return lambda **members: put(base, {f"{path}.{name}": value for name, value in members.items()})
+def gives(function: Callable[[Any], Any], cases: Sequence[tuple[Any, Any]]) -> Callable[..., None]:
+    """A test of each argument of a function, and what it gives for that."""
+
+    @pytest.mark.parametrize(("given", "expected"), cases)
+    def test(given: object, expected: object) -> None:
+        assert function(given) == expected
+
+    return test
+
+
+def at(base: Object, path: str, default: Object | None = None) -> Callable[..., Object]:
+    """A function that makes a copy of `base` with the members below `path` that it is given as keywords.
+
+    With a default, the members are put into a copy of it, which then stands at `path`, or if that ends with
+    `[]`, is the only item of the list there.
+    """
+    if default is None:
+        return lambda **members: put(base, {f"{path}.{name}": value for name, value in members.items()})
+    if path.endswith("[]"):
+        return lambda **members: put(base, {path[:-2]: [{**default, **members}]})
+    return lambda **members: put(base, {path: {**default, **members}})
+
+
+def each(base: Object, path: str) -> Callable[..., Object]:
+    """A function that makes a copy of `base` with the list of its arguments at `path`."""
+    return lambda *items: put(base, {path: list(items)})
 
 
 def put(obj: Object, changes: dict[str, Any]) -> Object:

@@ -11,7 +11,7 @@ from virtual_time import VirtualLoop
 
 from pilothouse import caches
 from pilothouse.api.changes import managed
-from pilothouse.api.values import names, quantity
+from pilothouse.api.values import addresses, names, quantity
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
 from pilothouse.metrics.exposition import number
@@ -220,8 +220,8 @@ def test_long_texts_of_users_are_not_remembered(make: Any) -> None:
     before = count()
     for n in range(10, 60):
         text = make(n)
-        names.parse_ip(text)
-        names._strict_address(text)
+        addresses.parse_ip(text)
+        addresses._strict_address(text)
         names.c_identifier("a" + text)
         names.dns_subdomain(text, False)
         names.label_value(text)

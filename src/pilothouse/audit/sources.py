@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 
 AGENT_BYTES = 1024
 """Bytes of a user agent that are recorded (apiserver pkg/audit/request.go)."""
@@ -27,7 +27,7 @@ def source_ips(headers: Mapping[str, str], peer: str) -> list[str]:
 
 def _address(text: str) -> str:
     """An IP address as Go prints it, "" for what is none."""
-    address = names.parse_ip(text) if text else None
+    address = addresses.parse_ip(text) if text else None
     return "" if address is None else str(address)
 
 

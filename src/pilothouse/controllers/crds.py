@@ -12,8 +12,9 @@ import orjson
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import meta
+from pilothouse.api.validate import pem
 from pilothouse.api.validate.common import is_true
-from pilothouse.api.validate.crd import definition as rules
+from pilothouse.api.validate.crd import approval
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.gotext import quote
@@ -204,8 +205,8 @@ class CustomResourceDefinitions(Background):
             status["conditions"] = [c for c in status["conditions"] if c["type"] != FAULT]
         if not fault and not is_true(out, "Established"):
             self._establish(obj, out, now)
-        if rules.is_protected(group):
-            state, reason = rules.approval(obj["metadata"].get("annotations"))
+        if approval.is_protected(group):
+            state, reason = approval.state(obj["metadata"].get("annotations"))
             set_condition(out, "KubernetesAPIApprovalPolicyConformant", *APPROVAL[state], reason, now)
         return status
 
@@ -214,7 +215,7 @@ class CustomResourceDefinitions(Background):
         if not is_true(out, "NamesAccepted"):
             if all(c["type"] != "Established" for c in out["status"].get("conditions") or ()):
                 set_condition(out, "Established", "False", "NotAccepted", "not all names are accepted", now)
-        elif client.get("caBundle") and not rules.is_bundle(client["caBundle"]):
+        elif client.get("caBundle") and not pem.is_bundle(client["caBundle"]):
             why = "The conversion webhook CABundle is invalid"
             set_condition(out, "Established", "False", "InvalidCABundle", why, now)
         else:
@@ -324,9 +325,9 @@ def _unfinished(obj: Object, fault: str) -> bool:
         return True
     if not is_true(obj, "NamesAccepted") or not (fault or is_true(obj, "Established")):
         return True
-    if not rules.is_protected(obj["spec"].get("group", "")):
+    if not approval.is_protected(obj["spec"].get("group", "")):
         return False
-    reason = rules.approval(obj["metadata"].get("annotations"))[1]
+    reason = approval.state(obj["metadata"].get("annotations"))[1]
     known = [
         c.get("message")
         for c in status.get("conditions") or ()

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, AddressMetrics
 from pilothouse.registry.readers import Readers
@@ -125,7 +125,7 @@ class Addresses:
                 raise AllocationError("range is full")
             pool.pending.add(number)
             return str(ipaddress.ip_address(number.to_bytes(pool.network.max_prefixlen // 8, "big")))
-        address, found = names.parse_ip(ip), self._find(ip)
+        address, found = addresses.parse_ip(ip), self._find(ip)
         if address is None or found is None or (address not in found[0].network and not dry_run):
             raise AllocationError("the provided network does not match the current range")
         pool, number = found
@@ -163,7 +163,7 @@ class Addresses:
                 pool.suspects = set(pool.pending)
 
     def _find(self, ip: str) -> tuple[_Pool, int] | None:
-        address = names.parse_ip(ip)
+        address = addresses.parse_ip(ip)
         pool = self._pools.get(f"IPv{address.version}") if address is not None else None
         return (pool, int(address)) if pool is not None and address is not None else None
 

@@ -19,20 +19,14 @@ test_api_services = table([
     (SERVICE, put(LOCAL, {"metadata.name": "v2.", "spec.group": "", "spec.version": "v2"}), ["spec.group: Required value: only v1 may have an empty group and it better be legacy kube"]),
     (SERVICE, put(LOCAL, {"metadata.name": "v1.A_", "spec.group": "A_"}), ['spec.group: Invalid value: "A_": <RFC 1123 subdomain>']),
     (SERVICE, put(LOCAL, {"metadata.name": "1.apps", "spec.version": "1"}), ['spec.version: Invalid value: "1": <DNS-1035 label>']),
-    (SERVICE, put(LOCAL, {"spec.groupPriorityMinimum": 0, "spec.versionPriority": GONE}), [
-        "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+    (SERVICE, put(LOCAL, {"spec.groupPriorityMinimum": 0, "spec.versionPriority": GONE}), ["spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
         "spec.versionPriority: Invalid value: 0: must be positive and less than 1000"]),
-    (SERVICE, put(LOCAL, {"spec.groupPriorityMinimum": 20_001, "spec.versionPriority": 1001}), [
-        "spec.groupPriorityMinimum: Invalid value: 20001: must be positive and less than 20000",
+    (SERVICE, put(LOCAL, {"spec.groupPriorityMinimum": 20_001, "spec.versionPriority": 1001}), ["spec.groupPriorityMinimum: Invalid value: 20001: must be positive and less than 20000",
         "spec.versionPriority: Invalid value: 1001: must be positive and less than 1000"]),
-    (SERVICE, put(LOCAL, {"spec.caBundle": "Y2E=", "spec.insecureSkipTLSVerify": True}), [
-        'spec.caBundle: Invalid value: "2 bytes": local APIServices may not have a caBundle',
+    (SERVICE, put(LOCAL, {"spec.caBundle": "Y2E=", "spec.insecureSkipTLSVerify": True}), ['spec.caBundle: Invalid value: "2 bytes": local APIServices may not have a caBundle',
         "spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify"]),
-    (SERVICE, put(REMOTE, {"spec.service": {}}), [
-        "spec.service.namespace: Required value",
-        "spec.service.name: Required value",
-        "spec.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive"]),
-    (SERVICE, put(REMOTE, {"spec.service.port": 70_000}), ["spec.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive"]),
+    (SERVICE, put(REMOTE, {"spec.service": {}}), ["spec.service.namespace: Required value", "spec.service.name: Required value", "spec.service.port: Invalid value: 0: port is not valid: <port>"]),
+    (SERVICE, put(REMOTE, {"spec.service.port": 70_000}), ["spec.service.port: Invalid value: 70000: port is not valid: <port>"]),
     (SERVICE, put(REMOTE, {"spec.caBundle": "Y2E=", "spec.insecureSkipTLSVerify": True}), ["spec.insecureSkipTLSVerify: Invalid value: true: may not be true if caBundle is present"]),
     (rules.validate_api_service_update, (put(LOCAL, {"spec.versionPriority": -1}), LOCAL), ["spec.versionPriority: Invalid value: -1: must be positive and less than 1000"]),
     (STATUS, (put(LOCAL, {"status.conditions": [{"status": "True"}]}), LOCAL), []),

@@ -2,7 +2,7 @@
 
 import json
 
-from rules import causes, table
+from rules import at, below, causes, table
 
 from pilothouse.api.validate import core_node as rules
 from pilothouse.api.values.fields import Object
@@ -12,17 +12,13 @@ TAINT = {"key": "a", "value": "b", "effect": "NoSchedule"}
 SOURCE = {"namespace": "n", "name": "c", "kubeletConfigKey": "k"}
 
 
-def node(**spec: object) -> Object:
-    return {"metadata": {"name": "n"}, "spec": spec}
+node = at({"metadata": {"name": "n"}}, "spec", {})
+status = at({"metadata": {"name": "n"}}, "status", {})
 
 
 def annotated(name: str, value: object) -> Object:
     text = value if isinstance(value, str) else json.dumps(value)
     return {"metadata": {"name": "n", "annotations": {name: text}}}
-
-
-def status(**status: object) -> Object:
-    return {"metadata": {"name": "n"}, "status": status}
 
 
 _FORM = "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
@@ -36,55 +32,44 @@ _FEATURE_CAUSES = [
 
 test_nodes = table([
     (NODE, node(taints=[TAINT], podCIDRs=["10.0.0.0/24", "fd00::/64"]), []),
-    (NODE, node(taints=[{"key": "a b", "value": "-", "effect": "Never"}]), [
-        'metadata.taints[0].key: Invalid value: "a b": <name part>',
-        'metadata.taints[0].value: Invalid value: "-": <label value>',
+    (NODE, node(taints=[{"key": "a b", "value": "-", "effect": "Never"}]), ['metadata.taints[0].key: Invalid value: "a b": <name part>', 'metadata.taints[0].value: Invalid value: "-": <label value>',
         'metadata.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"']),
     (NODE, node(taints=[{"key": "a"}]), ["metadata.taints[0].effect: Required value"]),
     (NODE, status(declaredFeatures=["A", "B/c", "B1"], nodeInfo={"swap": {"capacity": 1}}), []),
-    (NODE, status(declaredFeatures=["B", "a", "a", "A" * 254], nodeInfo={"swap": {"capacity": 0}}), [
-        "metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero",
+    (NODE, status(declaredFeatures=["B", "a", "a", "A" * 254], nodeInfo={"swap": {"capacity": 0}}), ["metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero",
         *_FEATURE_CAUSES]),
     (UPDATE, (status(declaredFeatures=["B", "a", "a", "A" * 254]), status()), _FEATURE_CAUSES),
     (NODE, node(taints=[TAINT, TAINT]), ['metadata.taints[1]: Duplicate value: {"Key":"a","Value":"b","Effect":"NoSchedule","TimeAdded":null}: taints must be unique by key and effect pair']),
     (NODE, node(podCIDRs=["10.0.0.0"]), ['spec.podCIDRs[0]: Invalid value: "10.0.0.0": <CIDR>']),
     (NODE, node(podCIDRs=["10.0.0.0/24", "10.0.1.0/24"]), ['spec.podCIDRs: Invalid value: ["10.0.0.0/24","10.0.1.0/24"]: may specify no more than one CIDR for each IP family']),
-    (NODE, node(podCIDRs=["10.0.0.0/24", "fd00::/64", "fd00::/64"]), [
-        'spec.podCIDRs: Invalid value: ["10.0.0.0/24","fd00::/64","fd00::/64"]: may specify no more than one CIDR for each IP family',
+    (NODE, node(podCIDRs=["10.0.0.0/24", "fd00::/64", "fd00::/64"]), ['spec.podCIDRs: Invalid value: ["10.0.0.0/24","fd00::/64","fd00::/64"]: may specify no more than one CIDR for each IP family',
         'spec.podCIDRs[2]: Duplicate value: "fd00::/64"']),
-    (NODE, node(podCIDRs=["10.0.0.0/24", "x"]), [
-        'spec.podCIDRs[1]: Invalid value: "x": <CIDR>',
+    (NODE, node(podCIDRs=["10.0.0.0/24", "x"]), ['spec.podCIDRs[1]: Invalid value: "x": <CIDR>',
         "spec.podCIDRs: Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[1]: <nil> (invalid CIDR address: x)",
         'spec.podCIDRs: Invalid value: ["10.0.0.0/24","x"]: may specify no more than one CIDR for each IP family']),
-    (NODE, status(capacity={"cpu": "1"}, allocatable={"cpu": "-1", "a b": "1"}), ['status.allocatable.cpu: Invalid value: "-1": must be greater than or equal to 0']),
+    (NODE, status(capacity={"cpu": "1"}, allocatable={"cpu": "-1", "a b": "1"}), ['status.allocatable.cpu: Invalid value: "-1": <not negative>']),
     (NODE, annotated(rules.TAINTS, [TAINT]), []),
     (NODE, annotated(rules.TAINTS, [{"key": "a", "effect": "x"}]),
         ['metadata.annotations.scheduler.alpha.kubernetes.io/taints[0].effect: Unsupported value: "x": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"']),
     (NODE, annotated(rules.TAINTS, {}), ['metadata.annotations: Invalid value: "scheduler.alpha.kubernetes.io/taints": json: cannot unmarshal object into Go value of type []v1.Taint']),
     (NODE, annotated(rules.TAINTS, "[" * 100_000), ['metadata.annotations: Invalid value: "scheduler.alpha.kubernetes.io/taints": exceeded max depth']),
     (NODE, annotated(rules.AVOID_PODS, {"preferAvoidPods": [{"podSignature": {"podController": {"controller": True}}}]}), []),
-    (NODE, annotated(rules.AVOID_PODS, {"preferAvoidPods": [{}, {"podSignature": {"podController": {}}}]}), [
-        "metadata.annotations.scheduler.alpha.kubernetes.io/preferAvoidPods[0].PodSignature: Required value",
-        "metadata.annotations.scheduler.alpha.kubernetes.io/preferAvoidPods[1].PodSignature.PodController.Controller: Invalid value: false: must point to a controller"]),
+    (NODE, annotated(rules.AVOID_PODS, {"preferAvoidPods": [{}, {"podSignature": {"podController": {}}}]}), below("metadata.annotations.scheduler.alpha.kubernetes.io/preferAvoidPods",
+        "[0].PodSignature: Required value", "[1].PodSignature.PodController.Controller: Invalid value: false: must point to a controller")),
     (NODE, annotated(rules.AVOID_PODS, '{"a":' * 100_000), ['metadata.annotations.AvoidPods: Invalid value: "scheduler.alpha.kubernetes.io/preferAvoidPods": exceeded max depth']),
     (UPDATE, (node(podCIDRs=["10.0.0.0/24"], providerID="a"), node()), []),
     (UPDATE, (node(podCIDRs=[]), node(podCIDRs=["10.0.0.0/24"])), ['spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid']),
     (UPDATE, (node(podCIDRs=["10.0.1.0/24"]), node(podCIDRs=["10.0.0.0/24"])), ['spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid']),
-    (UPDATE, (node(providerID="b", externalID="b"), node(providerID="a")), [
-        'spec.providerID: Forbidden: node updates may not change providerID except from "" to valid',
+    (UPDATE, (node(providerID="b", externalID="b"), node(providerID="a")), ['spec.providerID: Forbidden: node updates may not change providerID except from "" to valid',
         "spec.externalID: Forbidden: may not be updated"]),
     (UPDATE, (status(addresses=[{"type": "Hostname", "address": "h"}] * 2), node()), ['status.addresses[1]: Duplicate value: {"Type":"Hostname","Address":"h"}']),
     (UPDATE, (node(configSource={"configMap": SOURCE}), node()), []),
-    (UPDATE, (node(configSource={"configMap": {"uid": "u", "resourceVersion": "1", "namespace": "N"}}), node()), [
-        "spec.configSource.configMap.uid: Forbidden: uid must not be set in spec",
-        "spec.configSource.configMap.resourceVersion: Forbidden: resourceVersion must not be set in spec",
-        'spec.configSource.configMap.namespace: Invalid value: "N": <RFC 1123 label>',
-        "spec.configSource.configMap.name: Required value: name must be set",
-        "spec.configSource.configMap.kubeletConfigKey: Required value: kubeletConfigKey must be set"]),
+    (UPDATE, (node(configSource={"configMap": {"uid": "u", "resourceVersion": "1", "namespace": "N"}}), node()), ["spec.configSource.configMap.uid: Forbidden: uid must not be set in spec",
+        "spec.configSource.configMap.resourceVersion: Forbidden: resourceVersion must not be set in spec", 'spec.configSource.configMap.namespace: Invalid value: "N": <RFC 1123 label>',
+        "spec.configSource.configMap.name: Required value: name must be set", "spec.configSource.configMap.kubeletConfigKey: Required value: kubeletConfigKey must be set"]),
     (UPDATE, (node(configSource={}), node()), ['spec.configSource: Invalid value: {"ConfigMap":null}: exactly one reference subfield must be non-nil']),
     (UPDATE, (status(config={"assigned": {"configMap": {**SOURCE, "uid": "u", "resourceVersion": "1"}}}), node()), []),
-    (UPDATE, (status(config={"active": {"configMap": SOURCE}, "lastKnownGood": {}}), node()), [
-        "status.config.active.configMap.uid: Required value: uid must be set in status",
+    (UPDATE, (status(config={"active": {"configMap": SOURCE}, "lastKnownGood": {}}), node()), ["status.config.active.configMap.uid: Required value: uid must be set in status",
         "status.config.active.configMap.resourceVersion: Required value: resourceVersion must be set in status",
         'status.config.lastKnownGood: Invalid value: {"ConfigMap":null}: exactly one reference subfield must be non-nil']),
 ])  # fmt: skip

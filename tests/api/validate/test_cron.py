@@ -1,13 +1,12 @@
 """Schedules."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rules import gives
 
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 
-
-@pytest.mark.parametrize(("text", "fault"), [
+test_schedules = gives(schedule_fault, [
     ("*/5 0-6,12 * jan-mar mon", ""),
     ("@hourly", ""),
     ("@every 1h30m", ""),
@@ -21,12 +20,7 @@ from pilothouse.api.validate.cron import schedule_fault, zone_fault
     ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
     ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
 ])  # fmt: skip
-def test_schedules(text: str, fault: str) -> None:
-    assert schedule_fault(text) == fault
-
-
-def test_zones() -> None:
-    assert zone_fault("Europe/Berlin") == "" and zone_fault("Mars/Base") == "unknown time zone Mars/Base"
+test_zones = gives(zone_fault, [("Europe/Berlin", ""), ("Mars/Base", "unknown time zone Mars/Base")])
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,24 +2,18 @@
 
 from collections.abc import Iterable
 
-from rules import GONE, at, put, table
+from rules import GONE, at, below, put, table, within
 
 from pilothouse.api.validate import flowcontrol as rules
 from pilothouse.api.values.fields import Object
 
-SCHEMA, LEVEL, STATUS = (rules.validate_flow_schema, rules.validate_priority_level, rules.validate_conditions_status)
+SCHEMA, LEVEL = within("spec.rules[0]", rules.validate_flow_schema), within("spec.limited", rules.validate_priority_level)
+STATUS = rules.validate_conditions_status
 RESOURCES = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "namespaces": ["n"]}
 URLS = {"verbs": ["get"], "nonResourceURLs": ["/x/*"]}
 USER = {"kind": "User", "user": {"name": "u"}}
-BASE: Object = {
-    "metadata": {"name": "f"},
-    "spec": {
-        "matchingPrecedence": 100,
-        "priorityLevelConfiguration": {"name": "l"},
-        "distinguisherMethod": {"type": "ByUser"},
-        "rules": [{"subjects": [USER], "resourceRules": [RESOURCES], "nonResourceRules": [URLS]}],
-    },
-}
+SPEC = {"matchingPrecedence": 100, "priorityLevelConfiguration": {"name": "l"}, "distinguisherMethod": {"type": "ByUser"}}
+BASE: Object = {"metadata": {"name": "f"}, "spec": {**SPEC, "rules": [{"subjects": [USER], "resourceRules": [RESOURCES], "nonResourceRules": [URLS]}]}}
 QUEUING = {"queues": 64, "handSize": 6, "queueLengthLimit": 50}
 LIMITED: Object = {"metadata": {"name": "l"}, "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Queue", "queuing": QUEUING}}}}
 EXEMPT: Object = {"metadata": {"name": "exempt"}, "spec": rules.MANDATORY_LEVELS["exempt"]}
@@ -27,23 +21,14 @@ EXEMPT: Object = {"metadata": {"name": "exempt"}, "spec": rules.MANDATORY_LEVELS
 schema = at(BASE, "spec")
 
 
-def subject(**members: object) -> Object:
-    return put(BASE, {"spec.rules.0.subjects": [members]})
-
-
-def resources(**members: object) -> Object:
-    return put(BASE, {"spec.rules.0.resourceRules": [{**RESOURCES, **members}]})
+subject = at(BASE, "spec.rules.0.subjects[]", {})
+resources = at(BASE, "spec.rules.0.resourceRules[]", RESOURCES)
+limited = at(LIMITED, "spec.limited")
+queuing = at(LIMITED, "spec.limited.limitResponse.queuing", QUEUING)
 
 
 def urls(*listed: str, verbs: Iterable[str] = ("get",)) -> Object:
     return put(BASE, {"spec.rules.0.nonResourceRules": [{"verbs": list(verbs), "nonResourceURLs": list(listed)}]})
-
-
-limited = at(LIMITED, "spec.limited")
-
-
-def queuing(**members: object) -> Object:
-    return put(LIMITED, {"spec.limited.limitResponse.queuing": {**QUEUING, **members}})
 
 
 test_causes = table([
@@ -55,96 +40,73 @@ test_causes = table([
     (SCHEMA, schema(matchingPrecedence=10_001), ["spec.matchingPrecedence: Invalid value: 10001: must not be greater than 10000"]),
     (SCHEMA, schema(distinguisherMethod={"type": "ByNobody"}), ['spec.distinguisherMethod.type: Unsupported value: {"Type":"ByNobody"}: supported values: "ByNamespace", "ByUser"']),
     (SCHEMA, schema(priorityLevelConfiguration={"name": "L_"}), ['spec.priorityLevelConfiguration.name: Invalid value: "L_": <RFC 1123 subdomain>']),
-    (SCHEMA, schema(rules=[{}]), [
-        "spec.rules[0].subjects: Required value: subjects must contain at least one value",
-        "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty"]),
+    (SCHEMA, schema(rules=[{}]), ["~.subjects: Required value: subjects must contain at least one value", "~: Required value: at least one of resourceRules and nonResourceRules has to be non-empty"]),
     (SCHEMA, put(BASE, {"metadata.name": "catch-all", "spec": rules.MANDATORY_SCHEMAS["catch-all"]}), []),
     (SCHEMA, {"metadata": {"name": "exempt"}, "spec": {**rules.MANDATORY_SCHEMAS["exempt"], "rules": []}},
         ['spec: Invalid value: {"PriorityLevelConfiguration":{"Name":"exempt"},"MatchingPrecedence":1,"DistinguisherMethod":null,"Rules":[]}: spec of \'exempt\' must equal the fixed value']),
     (SCHEMA, put(BASE, {"metadata.name": "catch-all"}),
         ['spec: Invalid value: {"PriorityLevelConfiguration":{"Name":"l"},"MatchingPrecedence":100,"DistinguisherMethod":{"Type":"ByUser"},"Rules":[{"Subjects":[{"Kind":"User","User":{"Name":"u"},"Group":null,"ServiceAccount":null}],"ResourceRules":[{"Verbs":["get"],"APIGroups":[""],"Resources":["pods"],"ClusterScope":false,"Namespaces":["n"]}],"NonResourceRules":[{"Verbs":["get"],"NonResourceURLs":["/x/*"]}]}]}: spec of \'catch-all\' must equal the fixed value']),
-    (SCHEMA, subject(kind="Robot"), ['spec.rules[0].subjects[0].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"']),
-    (SCHEMA, subject(kind="User"), ["spec.rules[0].subjects[0].user: Required value: user is required when subject kind is 'User'"]),
-    (SCHEMA, subject(kind="Group", group={"name": ""}, user={"name": "u"}), [
-        "spec.rules[0].subjects[0].group.name: Required value",
-        "spec.rules[0].subjects[0].user: Forbidden: user is forbidden when subject kind is not 'User'"]),
+    (SCHEMA, subject(kind="Robot"), ['~.subjects[0].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"']),
+    (SCHEMA, subject(kind="User"), ["~.subjects[0].user: Required value: user is required when subject kind is 'User'"]),
+    (SCHEMA, subject(kind="Group", group={"name": ""}, user={"name": "u"}), ["~.subjects[0].group.name: Required value",
+        "~.subjects[0].user: Forbidden: user is forbidden when subject kind is not 'User'"]),
     (SCHEMA, subject(kind="ServiceAccount", serviceAccount={"name": "*", "namespace": "n"}), []),
-    (SCHEMA, subject(kind="ServiceAccount", serviceAccount={"name": "S_", "namespace": "N_"}), [
-        'spec.rules[0].subjects[0].serviceAccount.name: Invalid value: "S_": <RFC 1123 subdomain>',
-        'spec.rules[0].subjects[0].serviceAccount.namespace: Invalid value: "N_": <RFC 1123 label>']),
-    (SCHEMA, subject(kind="ServiceAccount", serviceAccount={"name": "s"}), ["spec.rules[0].subjects[0].serviceAccount.namespace: Required value: must specify namespace for service account"]),
+    (SCHEMA, subject(kind="ServiceAccount", serviceAccount={"name": "S_", "namespace": "N_"}), ['~.subjects[0].serviceAccount.name: Invalid value: "S_": <RFC 1123 subdomain>',
+        '~.subjects[0].serviceAccount.namespace: Invalid value: "N_": <RFC 1123 label>']),
+    (SCHEMA, subject(kind="ServiceAccount", serviceAccount={"name": "s"}), ["~.subjects[0].serviceAccount.namespace: Required value: must specify namespace for service account"]),
     (SCHEMA, resources(verbs=["*"], apiGroups=["*"], resources=["*"], namespaces=["*"]), []),
-    (SCHEMA, resources(verbs=["*", "get"], apiGroups=["*", "a"], resources=["*", "b"], namespaces=["*", "n"]), [
-        'spec.rules[0].resourceRules[0].verbs: Invalid value: ["*","get"]: if \'*\' is present, must not specify other verbs',
-        'spec.rules[0].resourceRules[0].apiGroups: Invalid value: ["*","a"]: if \'*\' is present, must not specify other api groups',
-        'spec.rules[0].resourceRules[0].resources: Invalid value: ["*","b"]: if \'*\' is present, must not specify other resources',
-        'spec.rules[0].resourceRules[0].namespaces: Invalid value: ["*","n"]: if \'*\' is present, must not specify other namespaces']),
-    (SCHEMA, resources(verbs=[], apiGroups=[], resources=[], namespaces=[]), [
-        "spec.rules[0].resourceRules[0].verbs: Required value: verbs must contain at least one value",
-        "spec.rules[0].resourceRules[0].apiGroups: Required value: resource rules must supply at least one api group",
-        "spec.rules[0].resourceRules[0].resources: Required value: resource rules must supply at least one resource",
-        "spec.rules[0].resourceRules[0].namespaces: Required value: resource rules that are not cluster scoped must supply at least one namespace"]),
-    (SCHEMA, resources(verbs=["get", "peek"], namespaces=["N_"]), [
-        'spec.rules[0].resourceRules[0].verbs: Unsupported value: ["get","peek"]: supported values: "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"',
-        "spec.rules[0].resourceRules[0].namespaces[0]: Invalid value: \"N_\": each member of this list must be '*' or a DNS-1123 label; <RFC 1123 label>"]),
+    (SCHEMA, resources(verbs=["*", "get"], apiGroups=["*", "a"], resources=["*", "b"], namespaces=["*", "n"]), below("~.resourceRules[0]",
+        '.verbs: Invalid value: ["*","get"]: if \'*\' is present, must not specify other verbs', '.apiGroups: Invalid value: ["*","a"]: if \'*\' is present, must not specify other api groups',
+        '.resources: Invalid value: ["*","b"]: if \'*\' is present, must not specify other resources',
+        '.namespaces: Invalid value: ["*","n"]: if \'*\' is present, must not specify other namespaces')),
+    (SCHEMA, resources(verbs=[], apiGroups=[], resources=[], namespaces=[]), below("~.resourceRules[0]", ".verbs: Required value: verbs must contain at least one value",
+        ".apiGroups: Required value: resource rules must supply at least one api group", ".resources: Required value: resource rules must supply at least one resource",
+        ".namespaces: Required value: resource rules that are not cluster scoped must supply at least one namespace")),
+    (SCHEMA, resources(verbs=["get", "peek"], namespaces=["N_"]),
+        ['~.resourceRules[0].verbs: Unsupported value: ["get","peek"]: supported values: "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"',
+        "~.resourceRules[0].namespaces[0]: Invalid value: \"N_\": each member of this list must be '*' or a DNS-1123 label; <RFC 1123 label>"]),
     (SCHEMA, resources(namespaces=[], clusterScope=True), []),
     (SCHEMA, urls("*"), []),
-    (SCHEMA, urls("*", "/a"), ['spec.rules[0].nonResourceRules[0].nonResourceURLs: Invalid value: ["*","/a"]: if \'*\' is present, must not specify other non-resource URLs']),
-    (SCHEMA, urls(verbs=()), [
-        "spec.rules[0].nonResourceRules[0].verbs: Required value: verbs must contain at least one value",
-        "spec.rules[0].nonResourceRules[0].nonResourceURLs: Required value: nonResourceURLs must contain at least one value"]),
-    (SCHEMA, urls("", "a", "/a b", "/a//b", "/a*", "/*/b", "/a/*"), [
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[0]: Invalid value: "": must not be empty',
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[1]: Invalid value: "a": must start with slash',
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[2]: Invalid value: "/a b": must not contain white-space',
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[3]: Invalid value: "/a//b": must not contain double slash',
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[4]: Invalid value: "/a*": wildcard can only do suffix matching',
-        'spec.rules[0].nonResourceRules[0].nonResourceURLs[5]: Invalid value: "/*/b": wildcard can only do suffix matching']),
+    (SCHEMA, urls("*", "/a"), ['~.nonResourceRules[0].nonResourceURLs: Invalid value: ["*","/a"]: if \'*\' is present, must not specify other non-resource URLs']),
+    (SCHEMA, urls(verbs=()), ["~.nonResourceRules[0].verbs: Required value: verbs must contain at least one value",
+        "~.nonResourceRules[0].nonResourceURLs: Required value: nonResourceURLs must contain at least one value"]),
+    (SCHEMA, urls("", "a", "/a b", "/a//b", "/a*", "/*/b", "/a/*"), below("~.nonResourceRules[0].nonResourceURLs", '[0]: Invalid value: "": must not be empty',
+        '[1]: Invalid value: "a": must start with slash', '[2]: Invalid value: "/a b": must not contain white-space', '[3]: Invalid value: "/a//b": must not contain double slash',
+        '[4]: Invalid value: "/a*": wildcard can only do suffix matching', '[5]: Invalid value: "/*/b": wildcard can only do suffix matching')),
     (rules.validate_flow_schema_update, (schema(matchingPrecedence=0), BASE), ["spec.matchingPrecedence: Invalid value: 0: must be a positive value"]),
-    (STATUS, ({"status": {"conditions": [{"type": "A"}, {"type": "A"}, {}]}}, BASE), [
-        'status.conditions[1].type: Duplicate value: "A"',
-        "status.conditions[2].type: Required value: must not be empty"]),
+    (STATUS, ({"status": {"conditions": [{"type": "A"}, {"type": "A"}, {}]}}, BASE), below("status.conditions", '[1].type: Duplicate value: "A"', "[2].type: Required value: must not be empty")),
     (LEVEL, LIMITED, []),
     (LEVEL, {}, ['spec.type: Unsupported value: "": supported values: "Exempt", "Limited"']),
-    (LEVEL, put(LIMITED, {"metadata.name": "exempt"}), [
-        "spec.type: Invalid value: \"Limited\": must be 'Exempt' if and only if `name` is 'exempt'",
+    (LEVEL, put(LIMITED, {"metadata.name": "exempt"}), ["spec.type: Invalid value: \"Limited\": must be 'Exempt' if and only if `name` is 'exempt'",
         'spec: Invalid value: {"Type":"Limited","Limited":{"NominalConcurrencyShares":5,"LimitResponse":{"Type":"Queue","Queuing":{"Queues":64,"HandSize":6,"QueueLengthLimit":50}},"LendablePercent":null,"BorrowingLimitPercent":null},"Exempt":null}: spec of \'exempt\' except the \'spec.exempt\' field must equal the fixed value']),
-    (LEVEL, put(LIMITED, {"spec": {"type": "Limited", "exempt": {}}}), [
-        "spec.exempt: Forbidden: must be nil if the type is Limited",
-        "spec.limited: Required value: must not be empty when type is Limited"]),
+    (LEVEL, put(LIMITED, {"spec": {"type": "Limited", "exempt": {}}}), ["spec.exempt: Forbidden: must be nil if the type is Limited", "~: Required value: must not be empty when type is Limited"]),
     (LEVEL, EXEMPT, []),
     (LEVEL, put(EXEMPT, {"metadata.name": "other"}), ["spec.type: Invalid value: \"Exempt\": must be 'Exempt' if and only if `name` is 'exempt'"]),
-    (LEVEL, put(EXEMPT, {"spec.exempt": {"nominalConcurrencyShares": -1, "lendablePercent": 101}}), [
-        "spec.exempt.nominalConcurrencyShares: Invalid value: -1: must be a non-negative integer",
+    (LEVEL, put(EXEMPT, {"spec.exempt": {"nominalConcurrencyShares": -1, "lendablePercent": 101}}), ["spec.exempt.nominalConcurrencyShares: Invalid value: -1: must be a non-negative integer",
         "spec.exempt.lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive"]),
-    (LEVEL, put(EXEMPT, {"spec.limited": {"nominalConcurrencyShares": 1}}), [
-        "spec.limited: Forbidden: must be nil if the type is not Limited",
+    (LEVEL, put(EXEMPT, {"spec.limited": {"nominalConcurrencyShares": 1}}), ["~: Forbidden: must be nil if the type is not Limited",
         'spec: Invalid value: {"Type":"Exempt","Limited":{"NominalConcurrencyShares":1,"LimitResponse":{"Type":"","Queuing":null},"LendablePercent":null,"BorrowingLimitPercent":null},"Exempt":{"NominalConcurrencyShares":0,"LendablePercent":0}}: spec of \'exempt\' except the \'spec.exempt\' field must equal the fixed value']),
     (LEVEL, {"metadata": {"name": "catch-all"}, "spec": rules.MANDATORY_LEVELS["catch-all"]}, []),
     (LEVEL, put(LIMITED, {"metadata.name": "catch-all"}),
         ['spec: Invalid value: {"Type":"Limited","Limited":{"NominalConcurrencyShares":5,"LimitResponse":{"Type":"Queue","Queuing":{"Queues":64,"HandSize":6,"QueueLengthLimit":50}},"LendablePercent":null,"BorrowingLimitPercent":null},"Exempt":null}: spec of \'catch-all\' must equal the fixed value']),
-    (LEVEL, limited(nominalConcurrencyShares=-1, lendablePercent=-1, borrowingLimitPercent=-1), [
-        "spec.limited.nominalConcurrencyShares: Invalid value: -1: must be a non-negative integer",
-        "spec.limited.lendablePercent: Invalid value: -1: must be between 0 and 100, inclusive",
-        "spec.limited.borrowingLimitPercent: Invalid value: -1: if specified, must be a non-negative integer"]),
-    (LEVEL, limited(limitResponse={}), ['spec.limited.limitResponse.type: Unsupported value: "": supported values: "Queue", "Reject"']),
-    (LEVEL, limited(limitResponse={"type": "Reject", "queuing": QUEUING}), ["spec.limited.limitResponse.queuing: Forbidden: must be nil if limited.limitResponse.type is not Limited"]),
-    (LEVEL, limited(limitResponse={"type": "Queue"}), ["spec.limited.limitResponse.queuing: Required value: must not be empty if limited.limitResponse.type is Limited"]),
-    (LEVEL, queuing(queueLengthLimit=0, queues=0, handSize=0), [
-        "spec.limited.limitResponse.queuing.queueLengthLimit: Invalid value: 0: must be positive",
-        "spec.limited.limitResponse.queuing.queues: Invalid value: 0: must be positive",
-        "spec.limited.limitResponse.queuing.handSize: Invalid value: 0: must be positive"]),
-    (LEVEL, queuing(queues=10_000_001, handSize=2), ["spec.limited.limitResponse.queuing.queues: Invalid value: 10000001: must not be greater than 10000000"]),
-    (LEVEL, queuing(handSize=65), ["spec.limited.limitResponse.queuing.handSize: Invalid value: 65: should not be greater than queues (64)"]),
-    (LEVEL, queuing(queues=512, handSize=7), ["spec.limited.limitResponse.queuing.handSize: Invalid value: 7: required entropy bits of deckSize 512 and handSize 7 should not be greater than 60"]),
+    (LEVEL, limited(nominalConcurrencyShares=-1, lendablePercent=-1, borrowingLimitPercent=-1), ["~.nominalConcurrencyShares: Invalid value: -1: must be a non-negative integer",
+        "~.lendablePercent: Invalid value: -1: must be between 0 and 100, inclusive", "~.borrowingLimitPercent: Invalid value: -1: if specified, must be a non-negative integer"]),
+    (LEVEL, limited(limitResponse={}), ['~.limitResponse.type: Unsupported value: "": supported values: "Queue", "Reject"']),
+    (LEVEL, limited(limitResponse={"type": "Reject", "queuing": QUEUING}), ["~.limitResponse.queuing: Forbidden: must be nil if limited.limitResponse.type is not Limited"]),
+    (LEVEL, limited(limitResponse={"type": "Queue"}), ["~.limitResponse.queuing: Required value: must not be empty if limited.limitResponse.type is Limited"]),
+    (LEVEL, queuing(queueLengthLimit=0, queues=0, handSize=0), ["~.limitResponse.queuing.queueLengthLimit: Invalid value: 0: must be positive",
+        "~.limitResponse.queuing.queues: Invalid value: 0: must be positive", "~.limitResponse.queuing.handSize: Invalid value: 0: must be positive"]),
+    (LEVEL, queuing(queues=10_000_001, handSize=2), ["~.limitResponse.queuing.queues: Invalid value: 10000001: must not be greater than 10000000"]),
+    (LEVEL, queuing(handSize=65), ["~.limitResponse.queuing.handSize: Invalid value: 65: should not be greater than queues (64)"]),
+    (LEVEL, queuing(queues=512, handSize=7), ["~.limitResponse.queuing.handSize: Invalid value: 7: required entropy bits of deckSize 512 and handSize 7 should not be greater than 60"]),
     (rules.validate_priority_level_update, (limited(limitResponse=GONE), LIMITED), ['spec.limited.limitResponse.type: Unsupported value: "": supported values: "Queue", "Reject"']),
     (SCHEMA, schema(distinguisherMethod=GONE), []),
     (SCHEMA, schema(matchingPrecedence=0), ["spec.matchingPrecedence: Invalid value: 0: must be a positive value"]),
     (SCHEMA, schema(distinguisherMethod={"type": "X"}), ['spec.distinguisherMethod.type: Unsupported value: {"Type":"X"}: supported values: "ByNamespace", "ByUser"']),
     (LEVEL, {"metadata": {"name": "catch-all"}, "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 99, "limitResponse": {"type": "Reject"}}}},
-        ["spec: Invalid value: {\"Type\":\"Limited\",\"Limited\":{\"NominalConcurrencyShares\":99,\"LimitResponse\":{\"Type\":\"Reject\",\"Queuing\":null},\"LendablePercent\":null,\"BorrowingLimitPercent\":null},\"Exempt\":null}: spec of 'catch-all' must equal the fixed value"]),
+        ['spec: Invalid value: {"Type":"Limited","Limited":{"NominalConcurrencyShares":99,"LimitResponse":{"Type":"Reject","Queuing":null},"LendablePercent":null,"BorrowingLimitPercent":null},"Exempt":null}: spec of \'catch-all\' must equal the fixed value']),
     (LEVEL, {"metadata": {"name": "exempt"}, "spec": {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 7}}}, []),
-    (LEVEL, queuing(queues=4, handSize=8, queueLengthLimit=5), ["spec.limited.limitResponse.queuing.handSize: Invalid value: 8: should not be greater than queues (4)"]),
+    (LEVEL, queuing(queues=4, handSize=8, queueLengthLimit=5), ["~.limitResponse.queuing.handSize: Invalid value: 8: should not be greater than queues (4)"]),
     (LEVEL, queuing(queues=1024, handSize=10, queueLengthLimit=5),
-        ["spec.limited.limitResponse.queuing.handSize: Invalid value: 10: required entropy bits of deckSize 1024 and handSize 10 should not be greater than 60"]),
+        ["~.limitResponse.queuing.handSize: Invalid value: 10: required entropy bits of deckSize 1024 and handSize 10 should not be greater than 60"]),
 ])  # fmt: skip

@@ -2,13 +2,13 @@
 
 import json
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rules import gives
 
 from pilothouse.api.validate.go_json import syntax_error
 
-CASES: list[tuple[bytes, str]] = [
+test_syntax_errors = gives(syntax_error, [
     (b"", "unexpected end of JSON input"),
     (b"{", "unexpected end of JSON input"),
     (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
@@ -35,18 +35,9 @@ CASES: list[tuple[bytes, str]] = [
     (b"1e", "unexpected end of JSON input"),
     (b"1e+x", "invalid character 'x' in exponent of numeric literal"),
     (b"?", "invalid character '?' looking for beginning of value"),
-]
-
-
-@pytest.mark.parametrize(("text", "expected"), CASES)
-def test_syntax_errors(text: bytes, expected: str) -> None:
-    assert syntax_error(text) == expected
-
-
-@pytest.mark.parametrize("text", [b"{}", b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} '])
-def test_what_is_json_has_none(text: bytes) -> None:
-    assert syntax_error(text) == ""
-
+    (b"{}", ""),
+    (b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} ', ""),
+])  # fmt: skip
 
 _JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)), max_leaves=8)
 

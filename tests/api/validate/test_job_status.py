@@ -1,6 +1,8 @@
 """Every cause that the status of jobs can have (pkg/apis/batch/validation, ValidateJobStatus)."""
 
-from rules import table
+from functools import partial
+
+from rules import below, table
 
 from pilothouse.api.validate import job_status as rules
 from pilothouse.api.values.fields import Object
@@ -16,91 +18,62 @@ def job(*conditions: str, spec: Object | None = None, **status: object) -> Objec
 INDEXED = {"completionMode": "Indexed", "completions": 3, "backoffLimitPerIndex": 1}
 DONE = ("SuccessCriteriaMet", "Complete")
 CHECK = rules.validate_job_status
-
-THREE = {"completions": 3}
-
-
-def of_three(*conditions: str, **status: object) -> Object:
-    return job(*conditions, spec=THREE, **status)
-
-
-TIMES = {"startTime": EARLY, "completionTime": LATE}
+of_three = partial(job, spec={"completions": 3})
+TIMES: Object = {"startTime": EARLY, "completionTime": LATE}
 
 test_causes = table([
     (CHECK, (job(active=1, ready=1), job()), []),
-    (CHECK, (job(active=-1, failed=-1, ready=-1, terminating=-1), job()), [
-        "status.active: Invalid value: -1: must be greater than or equal to 0",
-        "status.failed: Invalid value: -1: must be greater than or equal to 0",
-        "status.ready: Invalid value: -1: must be greater than or equal to 0",
-        "status.terminating: Invalid value: -1: must be greater than or equal to 0",
-        "status.failed: Invalid value: -1: cannot decrease the failed counter"]),
+    (CHECK, (job(active=-1, failed=-1, ready=-1, terminating=-1), job()), ["status.active: Invalid value: -1: <not negative>", "status.failed: Invalid value: -1: <not negative>",
+        "status.ready: Invalid value: -1: <not negative>", "status.terminating: Invalid value: -1: <not negative>", "status.failed: Invalid value: -1: cannot decrease the failed counter"]),
     (CHECK, (job(*DONE, startTime=EARLY, completionTime=LATE), job()), []),
-    (CHECK, (job("Complete", "Failed", "FailureTarget"), job()), [
-        "status.conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
-        "status.conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions",
-        "status.completionTime: Required value: completionTime is required for Complete jobs",
-        "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
-        "status.startTime: Required value: startTime is required for finished job"]),
+    (CHECK, (job("Complete", "Failed", "FailureTarget"), job()), below("status", ".conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
+        ".conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions", ".completionTime: Required value: completionTime is required for Complete jobs",
+        ".conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition", ".startTime: Required value: startTime is required for finished job")),
     (CHECK, (job(completionTime=LATE), job()), ['status.completionTime: Invalid value: "2026-01-02T00:00:00Z": cannot set completionTime when there is no Complete=True condition']),
-    (CHECK, (job(startTime=LATE, completionTime=EARLY), job()), [
-        'status.completionTime: Invalid value: "2026-01-01T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
+    (CHECK, (job(startTime=LATE, completionTime=EARLY), job()), ['status.completionTime: Invalid value: "2026-01-01T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
         'status.completionTime: Invalid value: "2026-01-01T00:00:00Z": completionTime cannot be set before startTime']),
-    (CHECK, (job("Failed"), job()), [
-        "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+    (CHECK, (job("Failed"), job()), ["status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
         "status.startTime: Required value: startTime is required for finished job"]),
-    (CHECK, (job(*DONE, "Failed", "FailureTarget"), job()), [
-        "status.conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
-        "status.conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions",
-        "status.completionTime: Required value: completionTime is required for Complete jobs",
-        "status.startTime: Required value: startTime is required for finished job",
-        "status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and Failed=true conditions",
+    (CHECK, (job(*DONE, "Failed", "FailureTarget"), job()), ["status.conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
+        "status.conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions", "status.completionTime: Required value: completionTime is required for Complete jobs",
+        "status.startTime: Required value: startTime is required for finished job", "status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and Failed=true conditions",
         "status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"]),
-    (CHECK, (job("Failed", "FailureTarget", active=1, terminating=1, uncountedTerminatedPods={"failed": ["a"]}), job()), [
-        "status.active: Invalid value: 1: active>0 is invalid for finished job",
+    (CHECK, (job("Failed", "FailureTarget", active=1, terminating=1, uncountedTerminatedPods={"failed": ["a"]}), job()), ["status.active: Invalid value: 1: active>0 is invalid for finished job",
         "status.startTime: Required value: startTime is required for finished job",
         'status.uncountedTerminatedPods: Invalid value: {"Succeeded":null,"Failed":["a"]}: uncountedTerminatedPods needs to be empty for finished job',
         "status.terminating: Invalid value: 1: terminating>0 is invalid for finished job"]),
-    (CHECK, (job(uncountedTerminatedPods={"succeeded": ["a", ""], "failed": ["a"]}), job()), [
-        'status.uncountedTerminatedPods.succeeded[1]: Invalid value: "": must not be empty',
+    (CHECK, (job(uncountedTerminatedPods={"succeeded": ["a", ""], "failed": ["a"]}), job()), ['status.uncountedTerminatedPods.succeeded[1]: Invalid value: "": must not be empty',
         'status.uncountedTerminatedPods.failed[0]: Duplicate value: "a"']),
     (CHECK, (job(active=1, ready=2), job()), ["status.ready: Invalid value: 2: cannot set more ready pods than active"]),
     (CHECK, (job(spec=INDEXED, completedIndexes="0-1", failedIndexes="1"), job(spec=INDEXED)), ['status.failedIndexes: Invalid value: "1": failedIndexes and completedIndexes overlap at index: 1']),
-    (CHECK, (job(spec=INDEXED, completedIndexes="x", failedIndexes="5"), job(spec=INDEXED)), [
-        'status.completedIndexes: Invalid value: "x": error parsing completedIndexes: cannot convert string to integer for index: "x"',
+    (CHECK, (job(spec=INDEXED, completedIndexes="x", failedIndexes="5"), job(spec=INDEXED)),
+        ['status.completedIndexes: Invalid value: "x": error parsing completedIndexes: cannot convert string to integer for index: "x"',
         'status.failedIndexes: Invalid value: "5": error parsing failedIndexes: too large index: "5"']),
-    (CHECK, (job(completedIndexes="0", failedIndexes="1"), job()), [
-        'status.completedIndexes: Invalid value: "0": cannot set non-empty completedIndexes when non-indexed completion mode',
+    (CHECK, (job(completedIndexes="0", failedIndexes="1"), job()), ['status.completedIndexes: Invalid value: "0": cannot set non-empty completedIndexes when non-indexed completion mode',
         'status.failedIndexes: Invalid value: "1": cannot set non-null failedIndexes when backoffLimitPerIndex is null']),
-    (CHECK, (job("Complete", spec={"successPolicy": {}}, completionTime=LATE, startTime=EARLY), job()), [
-        "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+    (CHECK, (job("Complete", spec={"successPolicy": {}}, completionTime=LATE, startTime=EARLY), job()),
+        ["status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
         "status.conditions: Invalid value: cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True"]),
-    (CHECK, (job(), job("Failed", "Complete", "FailureTarget", "SuccessCriteriaMet")), [
-        "status.conditions: Invalid value: cannot disable the terminal Failed=True condition",
-        "status.conditions: Invalid value: cannot disable the terminal Complete=True condition",
-        "status.conditions: Invalid value: cannot disable the terminal FailureTarget=True condition",
+    (CHECK, (job(), job("Failed", "Complete", "FailureTarget", "SuccessCriteriaMet")), ["status.conditions: Invalid value: cannot disable the terminal Failed=True condition",
+        "status.conditions: Invalid value: cannot disable the terminal Complete=True condition", "status.conditions: Invalid value: cannot disable the terminal FailureTarget=True condition",
         "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition"]),
-    (CHECK, (job(failed=1), job(failed=2, succeeded=1)), [
-        "status.failed: Invalid value: 1: cannot decrease the failed counter",
+    (CHECK, (job(failed=1), job(failed=2, succeeded=1)), ["status.failed: Invalid value: 1: cannot decrease the failed counter",
         "status.succeeded: Invalid value: 0: cannot decrease the succeeded counter"]),
-    (CHECK, (job(*DONE, startTime=EARLY, completionTime=LATE), job(*DONE, startTime=LATE, completionTime=EARLY)), [
-        'status.completionTime: Invalid value: "2026-01-02T00:00:00Z": completionTime cannot be mutated',
+    (CHECK, (job(*DONE, startTime=EARLY, completionTime=LATE), job(*DONE, startTime=LATE, completionTime=EARLY)),
+        ['status.completionTime: Invalid value: "2026-01-02T00:00:00Z": completionTime cannot be mutated',
         'status.startTime: Invalid value: "2026-01-01T00:00:00Z": field is immutable for unsuspended job once set']),
     (CHECK, (job(*DONE, startTime=EARLY, completionTime=LATE), job("Complete", startTime=EARLY, completionTime=LATE)),
         ["status.conditions: Invalid value: cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions"]),
     (CHECK, (of_three(*DONE, **TIMES), of_three()), []),
-    (CHECK, (of_three(*DONE), of_three()), [
-        "status.completionTime: Required value: completionTime is required for Complete jobs",
+    (CHECK, (of_three(*DONE), of_three()), ["status.completionTime: Required value: completionTime is required for Complete jobs",
         "status.startTime: Required value: startTime is required for finished job"]),
     (CHECK, (of_three("Complete", **TIMES), of_three()), ["status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition"]),
     (CHECK, (of_three(ready=2, active=1), of_three()), ["status.ready: Invalid value: 2: cannot set more ready pods than active"]),
     (CHECK, (of_three(succeeded=1), of_three(succeeded=2)), ["status.succeeded: Invalid value: 1: cannot decrease the succeeded counter"]),
-    (CHECK, (of_three(completedIndexes="0-9"), of_three()), [
-        'status.completedIndexes: Invalid value: "0-9": error parsing completedIndexes: too large index: "9"',
+    (CHECK, (of_three(completedIndexes="0-9"), of_three()), ['status.completedIndexes: Invalid value: "0-9": error parsing completedIndexes: too large index: "9"',
         'status.completedIndexes: Invalid value: "0-9": cannot set non-empty completedIndexes when non-indexed completion mode']),
     (CHECK, (of_three(completedIndexes="0-9"), of_three(completedIndexes="0-9")), []),
     (CHECK, (of_three(uncountedTerminatedPods={"failed": ["a", ""]}), of_three()), ['status.uncountedTerminatedPods.failed[1]: Invalid value: "": must not be empty']),
-    (CHECK, (of_three(**TIMES), of_three(*DONE, **TIMES)), [
-        'status.completionTime: Invalid value: "2026-01-02T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
-        "status.conditions: Invalid value: cannot disable the terminal Complete=True condition",
-        "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition"]),
+    (CHECK, (of_three(**TIMES), of_three(*DONE, **TIMES)), ['status.completionTime: Invalid value: "2026-01-02T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
+        "status.conditions: Invalid value: cannot disable the terminal Complete=True condition", "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition"]),
 ])  # fmt: skip

@@ -22,7 +22,7 @@ FIXED = {**of("Opaque", a="b"), "immutable": True}
 
 test_causes = table([
     (SECRET, of("Opaque", a="b"), []),
-    (SECRET, of("Opaque", **{"a b": ""}), ["data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"]),
+    (SECRET, of("Opaque", **{"a b": ""}), ['data[a b]: Invalid value: "a b": <config key>']),
     (SECRET, of("Opaque", a="x" * (1024 * 1024 + 1)), ["data: Too long: may not be more than 1048576 bytes"]),
     (SECRET, of(rules.SERVICE_ACCOUNT_TOKEN), ["metadata.annotations[kubernetes.io/service-account.name]: Required value"]),
     (SECRET, put(of(rules.SERVICE_ACCOUNT_TOKEN), {"metadata.annotations": {rules.SERVICE_ACCOUNT_NAME: "s"}}), []),
@@ -39,13 +39,10 @@ test_causes = table([
     (rules.validate_secret_update, (of("Opaque"), of("kubernetes.io/tls")), ['type: Invalid value: "Opaque": field is immutable']),
     (rules.validate_secret_update, (of("Opaque", a="c"), FIXED), ["immutable: Forbidden: field is immutable when `immutable` is set", "data: Forbidden: field is immutable when `immutable` is set"]),
     (CONFIG, {"data": {"a": "b"}, "binaryData": {"c": "AA=="}}, []),
-    (CONFIG, {"data": {"a": "b", "a b": ""}, "binaryData": {"a": "AA==", "c d": ""}}, [
-        'data[a]: Invalid value: "a": duplicate of key present in binaryData',
-        "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-        "binaryData[c d]: Invalid value: \"c d\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"]),
+    (CONFIG, {"data": {"a": "b", "a b": ""}, "binaryData": {"a": "AA==", "c d": ""}}, ['data[a]: Invalid value: "a": duplicate of key present in binaryData',
+        'data[a b]: Invalid value: "a b": <config key>', 'binaryData[c d]: Invalid value: "c d": <config key>']),
     (CONFIG, {"data": {"a": "x" * (1024 * 1024)}, "binaryData": {"b": "AA=="}}, [": Too long: may not be more than 1048576 bytes"]),
-    (rules.validate_config_map_update, ({"data": {"a": "c"}}, {"data": {"a": "b"}, "immutable": True}), [
-        "immutable: Forbidden: field is immutable when `immutable` is set",
+    (rules.validate_config_map_update, ({"data": {"a": "c"}}, {"data": {"a": "b"}, "immutable": True}), ["immutable: Forbidden: field is immutable when `immutable` is set",
         "data: Forbidden: field is immutable when `immutable` is set"]),
     (SECRET, of("kubernetes.io/dockerconfigjson"), ["data[.dockerconfigjson]: Required value"]),
     (SECRET, of("Opaque", a="x" * (1 << 20), b="y"), ["data: Too long: may not be more than 1048576 bytes"]),

@@ -46,15 +46,13 @@ CONTAINER = (
     '{"Name":"c","Image":"busybox","Command":null,"Args":null,"WorkingDir":"","Ports":null,"EnvFrom":null,"Env":null,'
     '"Resources":{"Limits":null,"Requests":null,"Claims":null},"ResizePolicy":null,"RestartPolicy":null,'
     '"RestartPolicyRules":null,"VolumeMounts":null,"VolumeDevices":null,"LivenessProbe":null,"ReadinessProbe":null,'
-    '"StartupProbe":null,"Lifecycle":null,"TerminationMessagePath":"/dev/termination-log",'
-    '"TerminationMessagePolicy":"File","ImagePullPolicy":"Always","SecurityContext":null,"Stdin":false,'
+    '"StartupProbe":null,"Lifecycle":null,"TerminationMessagePath":"/dev/termination-log","TerminationMessagePolicy":"File","ImagePullPolicy":"Always","SecurityContext":null,"Stdin":false,'
     '"StdinOnce":false,"TTY":false}'
 )
 CONTEXT = (
     '{"HostNetwork":false,"HostPID":false,"HostIPC":false,"ShareProcessNamespace":null,"HostUsers":null,'
     '"SELinuxOptions":null,"WindowsOptions":null,"RunAsUser":null,"RunAsGroup":null,"RunAsNonRoot":null,'
-    '"SupplementalGroups":null,"SupplementalGroupsPolicy":null,"FSGroup":null,"FSGroupChangePolicy":null,'
-    '"Sysctls":null,"SeccompProfile":null,"AppArmorProfile":null,"SELinuxChangePolicy":null}'
+    '"SupplementalGroups":null,"SupplementalGroupsPolicy":null,"FSGroup":null,"FSGroupChangePolicy":null,"Sysctls":null,"SeccompProfile":null,"AppArmorProfile":null,"SELinuxChangePolicy":null}'
 )
 
 
@@ -68,41 +66,28 @@ def test_a_pod_template() -> None:
     owner = {"uid": "u1", "kind": "User", "name": "web", "apiVersion": "v1"}
     metadata = {"labels": {"b": "2", "a": "1"}, "deletionGracePeriodSeconds": 0, "ownerReferences": [owner]}
     assert text(shown.go({"metadata": metadata, "spec": spec}, "api.core.v1.PodTemplateSpec")) == (
-        '{"deletionGracePeriodSeconds":0,"labels":{"a":"1","b":"2"},'
-        '"ownerReferences":[{"apiVersion":"v1","kind":"User","name":"web","uid":"u1"}],'
+        '{"deletionGracePeriodSeconds":0,"labels":{"a":"1","b":"2"},"ownerReferences":[{"apiVersion":"v1","kind":"User","name":"web","uid":"u1"}],'
         f'"Spec":{{"Volumes":null,"InitContainers":null,"Containers":[{CONTAINER}],"EphemeralContainers":null,'
         '"RestartPolicy":"Never","TerminationGracePeriodSeconds":30,"ActiveDeadlineSeconds":null,'
         '"DNSPolicy":"ClusterFirst","NodeSelector":null,"ServiceAccountName":"","AutomountServiceAccountToken":null,'
         f'"NodeName":"","SecurityContext":{CONTEXT},"ImagePullSecrets":null,"Hostname":"","Subdomain":"",'
         '"SetHostnameAsFQDN":null,"Affinity":null,"SchedulerName":"default-scheduler","Tolerations":null,'
-        '"HostAliases":null,"PriorityClassName":"","Priority":null,"PreemptionPolicy":null,"DNSConfig":null,'
-        '"ReadinessGates":null,"RuntimeClassName":null,"Overhead":null,"EnableServiceLinks":null,'
-        '"TopologySpreadConstraints":null,"OS":null,"SchedulingGates":null,"ResourceClaims":null,"Resources":null,'
-        '"HostnameOverride":null,"SchedulingGroup":null}}'
+        '"HostAliases":null,"PriorityClassName":"","Priority":null,"PreemptionPolicy":null,"DNSConfig":null,"ReadinessGates":null,"RuntimeClassName":null,"Overhead":null,"EnableServiceLinks":null,'
+        '"TopologySpreadConstraints":null,"OS":null,"SchedulingGates":null,"ResourceClaims":null,"Resources":null,"HostnameOverride":null,"SchedulingGroup":null}}'
     )
 
 
 def test_members_of_nested_types() -> None:
-    spec = {
-        "containers": [
-            {
-                "name": "c",
-                "env": [{"name": "e", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                "livenessProbe": {"httpGet": {"port": "http"}},
-                "resources": {"limits": {"memory": "1Gi", "cpu": "1"}},
-            }
-        ],
-        "hostNetwork": True,
-    }
-    out = shown.go(spec, "api.core.v1.PodSpec")
+    variable, probe = {"name": "e", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"httpGet": {"port": "http"}}
+    container = {"name": "c", "env": [variable], "livenessProbe": probe, "resources": {"limits": {"memory": "1Gi", "cpu": "1"}}}
+    out = shown.go({"containers": [container], "hostNetwork": True}, "api.core.v1.PodSpec")
     container = out["Containers"][0]
     assert text(container["Env"]) == (
         '[{"Name":"e","Value":"","ValueFrom":{"FieldRef":{"APIVersion":"","FieldPath":"metadata.name"},"ResourceFieldRef":null,"ConfigMapKeyRef":null,"SecretKeyRef":null,"FileKeyRef":null}}]'
     )
     assert text(container["LivenessProbe"]) == (
         '{"Exec":null,"HTTPGet":{"Path":"","Port":"http","Host":"","Scheme":"","HTTPHeaders":null},"TCPSocket":null,'
-        '"GRPC":null,"InitialDelaySeconds":0,"TimeoutSeconds":0,"PeriodSeconds":0,"SuccessThreshold":0,'
-        '"FailureThreshold":0,"TerminationGracePeriodSeconds":null}'
+        '"GRPC":null,"InitialDelaySeconds":0,"TimeoutSeconds":0,"PeriodSeconds":0,"SuccessThreshold":0,"FailureThreshold":0,"TerminationGracePeriodSeconds":null}'
     )
     assert text(container["Resources"]["Limits"]) == '{"cpu":"1","memory":"1Gi"}'
     assert out["SecurityContext"]["HostNetwork"] is True and "HostNetwork" not in out
@@ -119,9 +104,8 @@ def test_a_claim() -> None:
         "constraints": [{"requests": ["r"], "matchAttribute": "d.example.com/model"}],
         "config": [{"requests": ["r"], "opaque": {"driver": "d.example.com", "parameters": {"a": "b"}}}],
     }
-    assert json.dumps(shown.go({"devices": devices}, "api.resource.v1.ResourceClaimSpec"), separators=(",", ":")) == (
-        '{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":null,'
-        '"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},'
+    assert text(shown.go({"devices": devices}, "api.resource.v1.ResourceClaimSpec")) == (
+        '{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":null,"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},'
         '"FirstAvailable":null},{"Name":"f","Exactly":null,"FirstAvailable":[{"Name":"s","DeviceClassName":"c",'
         '"Selectors":null,"AllocationMode":"ExactCount","Count":1,"Tolerations":null,"Capacity":null}]}],'
         '"Constraints":[{"Requests":["r"],"MatchAttribute":"d.example.com/model","DistinctAttribute":null}],'

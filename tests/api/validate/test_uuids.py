@@ -1,6 +1,6 @@
 """UUIDs in the normalised form."""
 
-import pytest
+from rules import gives
 
 from pilothouse.api.validate.uuids import normal_uuid
 
@@ -9,7 +9,7 @@ NORMAL = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxx
 BAD = "error validating uid: invalid UUID format"
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
+test_forms_of_uuids = gives(normal_uuid, [
     (UUID, []),
     (UUID.upper(), [NORMAL]),
     (f"urn:uuid:{UUID}", [NORMAL]),
@@ -24,5 +24,3 @@ BAD = "error validating uid: invalid UUID format"
     (f"urn:uuix:{UUID}", ['error validating uid: invalid urn prefix: "urn:uuix:"']),
     (f"({UUID})", ["error validating uid: invalid bracketed UUID format"]),
 ])  # fmt: skip
-def test_forms_of_uuids(text: str, wanted: list[str]) -> None:
-    assert normal_uuid(text) == wanted

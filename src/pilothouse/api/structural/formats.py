@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import re2
 
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.duration import go_duration
 
 _CARD = re.compile(
@@ -145,7 +145,7 @@ def _escapes(text: str) -> bool:
 
 def ipv4(text: str) -> bool:
     """An IPv4 address; leading zeros are allowed, as upstream."""
-    return "." in text and names.parse_ip(text) is not None
+    return "." in text and addresses.parse_ip(text) is not None
 
 
 def ipv6(text: str) -> bool:
@@ -159,7 +159,7 @@ def ipv6(text: str) -> bool:
 
 
 def cidr(text: str) -> bool:
-    return names.parse_cidr(text) is not None
+    return addresses.parse_cidr(text) is not None
 
 
 def mac(text: str) -> bool:

@@ -19,11 +19,13 @@ MAX_MATCH_CONDITIONS = 64
 
 rules = Rules(
     __name__,
-    valid_port=d.Matches(names.port_number, ", ", "port is not valid: {}"),
     alone_in_operations=d.alone("operations"),
     alone_in_groups=d.alone("API groups"),
     alone_in_versions=d.alone("API versions"),
     conditions=validate_conditions,
+    review_versions=lambda versions, path, errs, around: validate_review_versions(
+        versions, path, around.known_versions, errs
+    ),
 )
 
 # What webhooks and policies share
@@ -152,11 +154,6 @@ def _changed_conditions(hook: Object, path: str, errs: Errors, around: _Around) 
         validate_match_conditions(conditions or (), f"{path}.matchConditions", errs, around.expressions)
 
 
-@rules
-def _review_versions(versions: list[str], path: str, errs: Errors, around: _Around) -> None:
-    validate_review_versions(versions, path, around.known_versions, errs)
-
-
 def validate_review_versions(versions: list[str], path: str, must_know_one: bool, errs: Errors) -> None:
     """Validates the review versions of webhooks, of which there are some."""
     seen: set[str] = set()
@@ -176,9 +173,7 @@ client-config                       api.admissionregistration.v1.WebhookClientCo
       url                               webhook-url
     if service given and not url given
       service                           webhook-service
-    if url given and service given
-      required                          : exactly one of url or service is required
-    if not url given and not service given
+    if none-of url,service or several-of url,service
       required                          : exactly one of url or service is required
 """)
 _URL_FORM = "; desired format: https://host[/path]"

@@ -7,8 +7,29 @@ from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 
 MAX_GROUP_PRIORITY, MAX_VERSION_PRIORITY = 20_000, 1000
+rules = Rules(__name__)
 
-rules = Rules(__name__, valid_port=d.Matches(names.port_number, ", ", "port is not valid: {}"))
+
+@rules
+def _name(obj: Object, path: str, errs: Errors) -> None:
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    wanted = f"{spec.get('version', '')}.{spec.get('group', '')}"
+    for member in ("generateName", "name"):
+        name = metadata.get(member, "")
+        if not name and member == "generateName":
+            continue
+        if name != wanted and not names.path_segment(name, member == "generateName"):
+            errs.invalid(
+                f"metadata.{member}", name, f'must be `spec.version+"."+spec.group`: {quote(wanted)}'
+            )
+
+
+@rules
+def _not_local(bundle: str, path: str, errs: Errors) -> None:
+    shown = f"{len(bundle) * 3 // 4 - bundle.count('=')} bytes"
+    errs.invalid(path, shown, "local APIServices may not have a caBundle")
+
+
 validate_api_service = rules.kind("apiregistration.k8s.io/v1 APIService")(f"""
     @name
     if not spec.group and spec.version != v1
@@ -32,23 +53,3 @@ validate_api_service_status = rules.change("apiregistration.k8s.io/v1 APIService
     status.conditions[]
       status                            True|False|Unknown
 """)
-
-
-@rules
-def _name(obj: Object, path: str, errs: Errors) -> None:
-    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
-    wanted = f"{spec.get('version', '')}.{spec.get('group', '')}"
-    for member in ("generateName", "name"):
-        name = metadata.get(member, "")
-        if not name and member == "generateName":
-            continue
-        if name != wanted and not names.path_segment(name, member == "generateName"):
-            errs.invalid(
-                f"metadata.{member}", name, f'must be `spec.version+"."+spec.group`: {quote(wanted)}'
-            )
-
-
-@rules
-def _not_local(bundle: str, path: str, errs: Errors) -> None:
-    shown = f"{len(bundle) * 3 // 4 - bundle.count('=')} bytes"
-    errs.invalid(path, shown, "local APIServices may not have a caBundle")

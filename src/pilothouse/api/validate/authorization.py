@@ -5,8 +5,6 @@ from pilothouse.api.validate.shown import object_meta
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(__name__)
-
 _spec = """
     if spec.resourceAttributes given
       spec.nonResourceAttributes        never show:api.authorization.v1.NonResourceAttributes : cannot be specified in combination with resourceAttributes
@@ -29,21 +27,7 @@ _subject = """
     if not spec.user and not spec.groups
       spec.user                         never : at least one of user or group must be specified
 """
-validate_self_subject_access = rules.kind("authorization.k8s.io/v1 SelfSubjectAccessReview")(
-    _spec + "    @no-metadata"
-)
-validate_subject_access = rules.kind("authorization.k8s.io/v1 SubjectAccessReview")(
-    _spec + _subject + "    @no-metadata"
-)
-validate_local_subject_access = rules.kind("authorization.k8s.io/v1 LocalSubjectAccessReview")(
-    _spec
-    + _subject
-    + """
-    @own-namespace
-    spec.nonResourceAttributes          never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
-"""
-)
-"""Rules of a LocalSubjectAccessReview, which asks about its own namespace."""
+rules = Rules(__name__)
 
 
 @rules
@@ -76,6 +60,21 @@ def _raw_or_requirements(selector: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.requirements", why)
 
 
+validate_self_subject_access = rules.kind("authorization.k8s.io/v1 SelfSubjectAccessReview")(
+    _spec + "    @no-metadata"
+)
+validate_subject_access = rules.kind("authorization.k8s.io/v1 SubjectAccessReview")(
+    _spec + _subject + "    @no-metadata"
+)
+validate_local_subject_access = rules.kind("authorization.k8s.io/v1 LocalSubjectAccessReview")(
+    _spec
+    + _subject
+    + """
+    @own-namespace
+    spec.nonResourceAttributes          never show:api.authorization.v1.NonResourceAttributes : disallowed on this kind of request
+"""
+)
+"""Rules of a LocalSubjectAccessReview, which asks about its own namespace."""
 rules.define("""
 values                              apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement|LabelSelectorRequirement
     if operator in In|NotIn

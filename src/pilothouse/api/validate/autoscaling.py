@@ -6,7 +6,6 @@ from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
 _METRICS = ("ContainerResource", "External", "Object", "Pods", "Resource")
-
 rules = Rules(
     __name__,
     validate_nonnegative_quantity,
@@ -16,9 +15,82 @@ rules = Rules(
         "must be either Utilization, Value, or AverageValue",
     ),
 )
-
 validate_scale = rules.kind("autoscaling/v1 Scale")("spec.replicas >=0")
 """A Scale of any workload."""
+_behavior = rules.kind("autoscaling/v2 HorizontalPodAutoscaler")("""
+    spec.behavior.scaleUp               scaling-rules
+    spec.behavior.scaleDown             scaling-rules
+""")
+rules.define("""
+scaling-rules                       api.autoscaling.v2.HPAScalingRules
+    stabilizationWindowSeconds          >=0 : must be greater than or equal to zero
+    stabilizationWindowSeconds          <=3600
+    selectPolicy                        Disabled|Max|Min
+    policies[]!                         : must specify at least one Policy
+      type                              Percent|Pods
+      value                             >=1 : must be greater than zero
+      periodSeconds                     >=1 : must be greater than zero
+      periodSeconds                     <=1800
+    tolerance                           nonnegative-quantity
+""")
+validate_autoscaler_status = rules.change("autoscaling/v2 HorizontalPodAutoscaler")("""
+    status.currentReplicas              >=0
+    status.desiredReplicas              >=0
+""")
+_named = rules.table("api.autoscaling.v2.CrossVersionObjectReference")("""
+    kind!                               path-segment
+    name!                               path-segment
+""")
+rules.define("""
+identified                          api.autoscaling.v2.ObjectMetricSource|ExternalMetricSource|PodsMetricSource
+    metric.name!                        path-segment : must specify a metric name
+    target
+      @target
+target                              api.autoscaling.v2.MetricTarget
+    type!                               : must specify a metric target type
+    type                                target-type
+    value                               positive-quantity
+    averageValue                        positive-quantity
+    averageUtilization                  >=1 : must be greater than 0
+utilization                         api.autoscaling.v2.ResourceMetricSource|ContainerResourceMetricSource
+    target
+      @target
+      if not averageValue given
+        averageUtilization*             : must set either a target raw value or a target utilization
+      if averageUtilization given
+        averageValue-?                  : may not set both a target raw value and a target utilization
+""")
+_SOURCES = {
+    "object": rules.table("api.autoscaling.v2.ObjectMetricSource")("""
+        @identified
+        target
+          if not value given
+            averageValue*               : must set either a target value or averageValue
+    """),
+    "external": rules.table("api.autoscaling.v2.ExternalMetricSource")("""
+        @identified
+        target
+          if not value given
+            averageValue*               : must set either a target value for metric or a per-pod target
+          if averageValue given
+            value-?                     : may not set both a target value for metric and a per-pod target
+    """),
+    "pods": rules.table("api.autoscaling.v2.PodsMetricSource")("""
+        @identified
+        target
+          averageValue*                 : must specify a positive target averageValue
+    """),
+    "resource": rules.table("api.autoscaling.v2.ResourceMetricSource")("""
+        name!                           : must specify a resource name
+        @utilization
+    """),
+    "containerResource": rules.table("api.autoscaling.v2.ContainerResourceMetricSource")("""
+        name!                           : must specify a resource name
+        container!                      : must specify a container
+        @utilization
+    """),
+}
+"""Metric sources in upstream's order: the first one present is validated."""
 
 
 def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
@@ -44,43 +116,11 @@ def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
     _behavior(obj, errs)
 
 
-_behavior = rules.kind("autoscaling/v2 HorizontalPodAutoscaler")("""
-    spec.behavior.scaleUp               scaling-rules
-    spec.behavior.scaleDown             scaling-rules
-""")
-rules.define("""
-scaling-rules                       api.autoscaling.v2.HPAScalingRules
-    stabilizationWindowSeconds          >=0 : must be greater than or equal to zero
-    stabilizationWindowSeconds          <=3600
-    selectPolicy                        Disabled|Max|Min
-    policies[]!                         : must specify at least one Policy
-      type                              Percent|Pods
-      value                             >=1 : must be greater than zero
-      periodSeconds                     >=1 : must be greater than zero
-      periodSeconds                     <=1800
-    tolerance                           nonnegative-quantity
-""")
-validate_autoscaler_status = rules.change("autoscaling/v2 HorizontalPodAutoscaler")("""
-    status.currentReplicas              >=0
-    status.desiredReplicas              >=0
-""")
-
-
-def validate_autoscaler_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_autoscaler(obj, old, errs)
-
-
 def _target_reference(target: Object, old: Object | None, errs: Errors) -> None:
     """Check the target: only replication controllers can be scaled without an API group."""
     same = old is not None and all(old.get(m) == target.get(m) for m in ("apiVersion", "kind"))
     core = target.get("kind") == "ReplicationController"
     _reference(target, "spec.scaleTargetRef", errs, any_version=same, no_group=core)
-
-
-_named = rules.table("api.autoscaling.v2.CrossVersionObjectReference")("""
-    kind!                               path-segment
-    name!                               path-segment
-""")
 
 
 def _reference(reference: Object, path: str, errs: Errors, *, any_version: bool, no_group: bool) -> None:
@@ -127,59 +167,3 @@ def _metric(metric: Object, path: str, any_version: bool, errs: Errors) -> None:
         for member in present:
             if member != expected:
                 errs.forbidden(f"{path}.{member}", "must populate the given metric source only")
-
-
-rules.define("""
-identified                          api.autoscaling.v2.ObjectMetricSource|ExternalMetricSource|PodsMetricSource
-    metric.name!                        path-segment : must specify a metric name
-    target
-      @target
-""")
-rules.define("""
-target                              api.autoscaling.v2.MetricTarget
-    type!                               : must specify a metric target type
-    type                                target-type
-    value                               positive-quantity
-    averageValue                        positive-quantity
-    averageUtilization                  >=1 : must be greater than 0
-""")
-rules.define("""
-utilization                         api.autoscaling.v2.ResourceMetricSource|ContainerResourceMetricSource
-    target
-      @target
-      if not averageValue given
-        averageUtilization*             : must set either a target raw value or a target utilization
-      if averageUtilization given
-        averageValue-?                  : may not set both a target raw value and a target utilization
-""")
-_SOURCES = {
-    "object": rules.table("api.autoscaling.v2.ObjectMetricSource")("""
-        @identified
-        target
-          if not value given
-            averageValue*               : must set either a target value or averageValue
-    """),
-    "external": rules.table("api.autoscaling.v2.ExternalMetricSource")("""
-        @identified
-        target
-          if not value given
-            averageValue*               : must set either a target value for metric or a per-pod target
-          if averageValue given
-            value-?                     : may not set both a target value for metric and a per-pod target
-    """),
-    "pods": rules.table("api.autoscaling.v2.PodsMetricSource")("""
-        @identified
-        target
-          averageValue*                 : must specify a positive target averageValue
-    """),
-    "resource": rules.table("api.autoscaling.v2.ResourceMetricSource")("""
-        name!                           : must specify a resource name
-        @utilization
-    """),
-    "containerResource": rules.table("api.autoscaling.v2.ContainerResourceMetricSource")("""
-        name!                           : must specify a resource name
-        container!                      : must specify a container
-        @utilization
-    """),
-}
-"""Metric sources in upstream's order: the first one present is validated."""

@@ -1,5 +1,4 @@
-"""Validates certificates.k8s.io/v1:
-new signing requests, and their changes by update, status and approval."""
+"""Validates certificates.k8s.io/v1: signing requests, and changes by update, status and approval."""
 
 import base64
 import binascii
@@ -32,6 +31,7 @@ USAGES = tuple(_USAGES.split("|"))
 _CONDITIONS = "status.conditions"
 _BOTH = "Approved and Denied conditions are mutually exclusive"
 _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
+_NO_REQUEST = "PEM block type must be CERTIFICATE REQUEST"
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,42 +47,7 @@ class _Excuses:
     any_certificate: bool = False
 
 
-def _excuses(old: Object) -> _Excuses:
-    spec, status = old.get("spec") or {}, old.get("status") or {}
-    usages = spec.get("usages") or ()
-    kinds = [c.get("type", "") for c in status.get("conditions") or ()]
-    return _Excuses(
-        legacy_signer=spec.get("signerName") == LEGACY_SIGNER,
-        both_approved_and_denied=APPROVED in kinds and DENIED in kinds,
-        unknown_usages=any(u not in USAGES for u in usages),
-        duplicate_usages=len(set(usages)) < len(usages),
-        empty_condition_type="" in kinds,
-        duplicate_condition_types=len(set(kinds)) < len(kinds),
-        any_certificate=bool(certificate_fault(status.get("certificate", ""))),
-    )
-
-
-def validate_request(obj: Object, errs: Errors) -> None:
-    _request(obj, errs, _Excuses())
-
-
 rules = Rules(__name__, known_usage=d.one_of(*USAGES), signer_name=validate_signer_name)
-_request = rules.kind("certificates.k8s.io/v1 CertificateSigningRequest")(f"""
-    spec.request                        request-text
-    spec.usages[]!
-    if not $unknown_usages
-      spec.usages[]                     known-usage
-    if not $duplicate_usages
-      spec.usages[]                     unique:
-    if spec.signerName == {LEGACY_SIGNER} and not $legacy_signer
-      spec.signerName                   never : the legacy signerName is not allowed via this API version
-    else
-      spec.signerName                   signer-name
-    spec.expirationSeconds              >={MIN_SECONDS} : may not specify a duration less than 600 seconds (10 minutes)
-    status.conditions                   conditions
-    if not $any_certificate
-      status.certificate                certificate
-""")
 
 
 @rules
@@ -114,6 +79,43 @@ def _conditions(conditions: Sequence[Object], path: str, errs: Errors, excuses: 
         if kind in seen and not excuses.duplicate_condition_types:
             errs.duplicate(f"{path}.type", kind)
         seen.add(kind)
+
+
+_request = rules.kind("certificates.k8s.io/v1 CertificateSigningRequest")(f"""
+    spec.request                        request-text
+    spec.usages[]!
+    if not $unknown_usages
+      spec.usages[]                     known-usage
+    if not $duplicate_usages
+      spec.usages[]                     unique:
+    if spec.signerName == {LEGACY_SIGNER} and not $legacy_signer
+      spec.signerName                   never : the legacy signerName is not allowed via this API version
+    else
+      spec.signerName                   signer-name
+    spec.expirationSeconds              >={MIN_SECONDS} : may not specify a duration less than 600 seconds (10 minutes)
+    status.conditions                   conditions
+    if not $any_certificate
+      status.certificate                certificate
+""")
+
+
+def _excuses(old: Object) -> _Excuses:
+    spec, status = old.get("spec") or {}, old.get("status") or {}
+    usages = spec.get("usages") or ()
+    kinds = [c.get("type", "") for c in status.get("conditions") or ()]
+    return _Excuses(
+        legacy_signer=spec.get("signerName") == LEGACY_SIGNER,
+        both_approved_and_denied=APPROVED in kinds and DENIED in kinds,
+        unknown_usages=any(u not in USAGES for u in usages),
+        duplicate_usages=len(set(usages)) < len(usages),
+        empty_condition_type="" in kinds,
+        duplicate_condition_types=len(set(kinds)) < len(kinds),
+        any_certificate=bool(certificate_fault(status.get("certificate", ""))),
+    )
+
+
+def validate_request(obj: Object, errs: Errors) -> None:
+    _request(obj, errs, _Excuses())
 
 
 def validate_request_status(obj: Object, old: Object, errs: Errors) -> None:
@@ -175,9 +177,6 @@ def _decoded(text: str | None) -> bytes:
         return base64.b64decode(text or "")
     except binascii.Error:
         return b""
-
-
-_NO_REQUEST = "PEM block type must be CERTIFICATE REQUEST"
 
 
 def request_fault(text: str | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._fieldset import same
 from pilothouse.api.validate.shown import META_MEMBERS
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 NEGATIVE = "must be greater than or equal to 0"
@@ -90,20 +90,19 @@ def doubles(values: Iterable[Hashable]) -> list[int]:
 
 
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
-    """Validates an IP address in a field older than strict validation;
-    values of the old object are allowed."""
+    """Validates an address in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
-        report(path, value, names.ip_legacy(value), errs)
+        report(path, value, addresses.ip_legacy(value), errs)
 
 
 def validate_cidr(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
     """Validates a CIDR in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
-        report(path, value, names.cidr_legacy(value), errs)
+        report(path, value, addresses.cidr_legacy(value), errs)
 
 
 def is_ipv6(text: str) -> bool:
-    address = names.parse_ip(text)
+    address = addresses.parse_ip(text)
     return address is not None and address.version == 6
 
 

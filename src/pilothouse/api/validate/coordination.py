@@ -5,14 +5,6 @@ from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors
 
 rules = Rules(__name__)
-validate_lease = rules.kind("coordination.k8s.io/v1 Lease")("""
-    spec.leaseDurationSeconds           >=1 : must be greater than 0
-    spec.leaseTransitions               >=0
-    spec.strategy                       strategy
-    if not spec.strategy
-      spec.preferredHolder-             : may only be specified if `strategy` is defined
-""")
-validate_lease_update = d.anew(validate_lease)
 
 
 @rules
@@ -24,3 +16,13 @@ def _strategy(strategy: str, path: str, errs: Errors) -> None:
         d.qualified_name(strategy, path, errs)
     else:
         errs.invalid(path, strategy, "must be a fully qualified name")
+
+
+validate_lease = rules.kind("coordination.k8s.io/v1 Lease")("""
+    spec.leaseDurationSeconds           >=1 : must be greater than 0
+    spec.leaseTransitions               >=0
+    spec.strategy                       strategy
+    if not spec.strategy
+      spec.preferredHolder-             : may only be specified if `strategy` is defined
+""")
+validate_lease_update = d.anew(validate_lease)

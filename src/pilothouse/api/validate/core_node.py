@@ -5,13 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr
 from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object, show
 from pilothouse.gotext import quote
 
@@ -23,29 +22,10 @@ _NO_FEATURE = (
     "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or"
     " MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
 )
-
-
 rules = Rules(
     __name__,
     taint_effect=validate_taint_effect,
-    config_key=d.Matches(names.config_map_key),
-    joined_label_value=d.Matches(names.label_value, ";"),
 )
-
-validate_node = rules.kind("v1 Node")("""
-    metadata.annotations                annotations-with-json
-    spec.taints                         taints as-root:metadata.taints
-    status.capacity                     amounts
-    status.allocatable                  amounts
-    status.nodeInfo.swap.capacity       >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
-    status.declaredFeatures             declared-features
-    spec.podCIDRs                       pod-cidrs
-""")
-_taint = rules.table("api.core.v1.Taint")("""
-    key                                 qualified-name
-    value                               joined-label-value
-    effect                              taint-effect
-""")
 
 
 @rules
@@ -136,7 +116,7 @@ def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
     if len(cidrs) < 2:
         return
     hosts = [cidr.partition("/")[0] for cidr in cidrs]
-    bad = next((c for c in cidrs if names.parse_cidr(c) is None), None)
+    bad = next((c for c in cidrs if addresses.parse_cidr(c) is None), None)
     if bad is not None:
         why = f"invalid CIDR[{cidrs.index(bad)}]: <nil> (invalid CIDR address: {bad})"
         errs.internal(path, f"invalid PodCIDRs. failed to check with dual stack with error:{why}")
@@ -146,30 +126,20 @@ def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
         errs.duplicate(f"{path}[{i}]", cidrs[i])
 
 
-def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
-    spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
-    _changed_node(node, errs)
-    addresses = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
-    for i in doubles(addresses):
-        kind, address = addresses[i]
-        errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
-    new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
-    why = 'node updates may not change podCIDR except from "" to valid'
-    if old_cidrs and len(old_cidrs) != len(new_cidrs):
-        errs.forbidden("spec.podCIDRs", why)
-    elif old_cidrs:
-        for one, two in zip(new_cidrs, old_cidrs, strict=True):
-            if one != two:
-                errs.forbidden("spec.podCIDRs", why)
-    if before.get("providerID") and before["providerID"] != spec.get("providerID", ""):
-        why = 'node updates may not change providerID except from "" to valid'
-        errs.forbidden("spec.providerID", why)
-    _changed_node_rest(node, errs)
-    if spec.get("externalID", "") != before.get("externalID", ""):
-        errs.forbidden("spec.externalID", "may not be updated")
-
-
+validate_node = rules.kind("v1 Node")("""
+    metadata.annotations                annotations-with-json
+    spec.taints                         taints as-root:metadata.taints
+    status.capacity                     amounts
+    status.allocatable                  amounts
+    status.nodeInfo.swap.capacity       >0 as-root:metadata.nodeSwapStatus.capacity : must be greater than zero
+    status.declaredFeatures             declared-features
+    spec.podCIDRs                       pod-cidrs
+""")
+_taint = rules.table("api.core.v1.Taint")("""
+    key                                 qualified-name
+    value                               joined-label-value
+    effect                              taint-effect
+""")
 _changed_node = rules.kind("v1 Node")("""
     metadata.annotations                annotations-with-json
     status.capacity                     amounts
@@ -190,14 +160,15 @@ _changed_node_rest = rules.kind("v1 Node")("""
 """)
 """The kubelet's configuration sources: the feature was removed, but its fields are still validated."""
 rules.define("""
+one-reference                       api.core.v1.NodeConfigSource
+    if not configMap given
+      invalid                           show:api.core.v1.NodeConfigSource : exactly one reference subfield must be non-nil
 status-source                       api.core.v1.NodeConfigSource
     configMap
       uid!                              : uid must be set in status
       resourceVersion!                  : resourceVersion must be set in status
       @config-map-source
     @one-reference
-""")
-rules.define("""
 config-map-source                   api.core.v1.ConfigMapNodeConfigSource
     namespace!                          dns-label : namespace must be set
     name!                               dns-subdomain : name must be set
@@ -205,7 +176,25 @@ config-map-source                   api.core.v1.ConfigMapNodeConfigSource
 """)
 
 
-@rules
-def _one_reference(source: Object, path: str, errs: Errors) -> None:
-    if source.get("configMap") is None:
-        errs.invalid(path, {"ConfigMap": None}, "exactly one reference subfield must be non-nil")
+def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
+    """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
+    spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
+    _changed_node(node, errs)
+    pairs = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
+    for i in doubles(pairs):
+        kind, address = pairs[i]
+        errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
+    new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
+    why = 'node updates may not change podCIDR except from "" to valid'
+    if old_cidrs and len(old_cidrs) != len(new_cidrs):
+        errs.forbidden("spec.podCIDRs", why)
+    elif old_cidrs:
+        for one, two in zip(new_cidrs, old_cidrs, strict=True):
+            if one != two:
+                errs.forbidden("spec.podCIDRs", why)
+    if before.get("providerID") and before["providerID"] != spec.get("providerID", ""):
+        why = 'node updates may not change providerID except from "" to valid'
+        errs.forbidden("spec.providerID", why)
+    _changed_node_rest(node, errs)
+    if spec.get("externalID", "") != before.get("externalID", ""):
+        errs.forbidden("spec.externalID", "may not be updated")

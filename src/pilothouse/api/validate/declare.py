@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.validate import common
 from pilothouse.api.validate.shown import shown
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 Rule = Callable[[Any, str, Errors], None]
@@ -124,6 +124,15 @@ def alone(what: str) -> Rule:
     return holds(lambda values: len(values) < 2 or "*" not in values, why)
 
 
+def apart(rule: Callable[..., None]) -> Rule:
+    """A rule that does not learn what is around the table that names it."""
+
+    def check(value: Any, path: str, errs: Errors) -> None:
+        rule(value, path, errs)
+
+    return check
+
+
 def finds_fault(rule: Rule, value: Any) -> bool:
     """Whether a stored value breaks a rule, so that a change need not keep it; what is absent does not."""
     errs = Errors()
@@ -145,6 +154,14 @@ mixed_case_label = Matches(
 )
 port_name = Matches(names.port_name)
 port = Matches(names.port_number)
+valid_port = Matches(names.port_number, ", ", "port is not valid: {}")
+port_or_name: Rule = common.validate_port_number_or_name
+config_key = Matches(names.config_map_key)
+joined_label_value = Matches(names.label_value, ";")
+absolute = holds(lambda path: path.startswith("/"), "must be an absolute path")
+no_address = holds(lambda host: addresses.parse_ip(host) is None, "must be a DNS name, not an IP address")
+no_line_break = holds(lambda text: not {"\n", "\r"} & set(text.strip()), "must not contain line breaks")
+not_blank = holds(str.strip, "must be non-empty if specified")
 user_id = Matches(names.user_id)
 
 

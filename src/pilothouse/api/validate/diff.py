@@ -13,8 +13,7 @@ MAX_LENGTH = 16 * 1024
 MAX_LINE = 2048
 """Characters of one line in a difference."""
 MAX_LINES = 4096
-"""Lines from which on only those between the first and the last difference are compared,
-and so many of them."""
+"""With more lines, only those between the first and the last difference are compared, and so many of them."""
 CONTEXT = 3
 """Equal lines that are shown around each difference."""
 
@@ -54,8 +53,7 @@ def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
 
 
 def _different(old: list[str], new: list[str]) -> tuple[int, list[str], list[str]]:
-    """How many lines were left out at the beginning,
-    and the lines between the first and the last difference."""
+    """How many lines were left out at first, and the lines from the first to the last difference."""
     shortest = min(len(old), len(new))
     first = next((i for i in range(shortest) if old[i] != new[i]), shortest)
     last = next((i for i in range(shortest - first) if old[-1 - i] != new[-1 - i]), shortest - first)

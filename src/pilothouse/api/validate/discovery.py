@@ -6,13 +6,40 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal, report
 from pilothouse.api.validate.service import validate_non_special_ip
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 MAX_ENDPOINTS, MAX_PORTS = 1000, 20_000
 
 
+class _Addresses(NamedTuple):
+    """The type of a slice's addresses, and whether its endpoints are the stored ones, which may stay."""
+
+    kind: str
+    unchanged: bool
+
+
 rules = Rules(__name__)
+
+
+@rules
+def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) -> None:
+    kind, path = around.kind, f"{path}.addresses"
+    for i, address in enumerate(endpoint.get("addresses") or ()):
+        at = f"{path}[{i}]"
+        if kind == "FQDN":
+            names.fully_qualified_domain_name(errs, at, address)
+        elif kind in ("IPv4", "IPv6"):
+            wrong = (addresses.ip if kind == "IPv6" else addresses.ip_legacy)(address)
+            parsed = addresses.parse_ip(address)
+            report(at, address, wrong, errs)
+            if wrong or parsed is None:
+                continue
+            if parsed.version != int(kind[-1]):
+                errs.invalid(path, address, f"must be an {kind} address")
+            validate_non_special_ip(address, at, errs)
+
+
 _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
     addressType!                        FQDN|IPv4|IPv6
     ports[]                             most:{MAX_PORTS}
@@ -41,14 +68,7 @@ _slice = rules.kind("discovery.k8s.io/v1 EndpointSlice")(f"""
             hints.forNodes[]            unique-first:.name
               name                      dns-subdomain
 """)
-
-
-class _Addresses(NamedTuple):
-    """The type of a slice's addresses, and whether its endpoints are those of the stored slice,
-    which may stay."""
-
-    kind: str
-    unchanged: bool
+_same_type = d.fixed("addressType", "")
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
@@ -62,27 +82,6 @@ def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
     _same_type(obj, old, errs)
 
 
-_same_type = d.fixed("addressType", "")
-
-
-@rules
-def _addresses(endpoint: Object, path: str, errs: Errors, around: _Addresses) -> None:
-    kind, path = around.kind, f"{path}.addresses"
-    for i, address in enumerate(endpoint.get("addresses") or ()):
-        at = f"{path}[{i}]"
-        if kind == "FQDN":
-            names.fully_qualified_domain_name(errs, at, address)
-        elif kind in ("IPv4", "IPv6"):
-            wrong = (names.ip if kind == "IPv6" else names.ip_legacy)(address)
-            parsed = names.parse_ip(address)
-            report(at, address, wrong, errs)
-            if wrong or parsed is None:
-                continue
-            if parsed.version != int(kind[-1]):
-                errs.invalid(path, address, f"must be an {kind} address")
-            validate_non_special_ip(address, at, errs)
-
-
 def slice_warnings(obj: Object) -> list[str]:
     kind = obj.get("addressType", "")
     if kind == "FQDN":
@@ -91,5 +90,5 @@ def slice_warnings(obj: Object) -> list[str]:
         warning
         for i, endpoint in enumerate(obj.get("endpoints") or ())
         for j, address in enumerate(endpoint.get("addresses") or ())
-        for warning in names.ip_warnings(f"endpoints[{i}].addresses[{j}]", address)
+        for warning in addresses.ip_warnings(f"endpoints[{i}].addresses[{j}]", address)
     ]

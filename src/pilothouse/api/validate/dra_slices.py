@@ -4,12 +4,8 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.dra import (
-    validate_attribute_name,
-    validate_binding,
-    validate_node_selector,
-    validate_pool_name,
-)
+from pilothouse.api.validate.dra import validate_attribute_name, validate_binding, validate_pool_name
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
@@ -36,7 +32,7 @@ _SEMANTIC = Pattern(
 rules = Rules(
     __name__,
     validate_binding,
-    validate_node_selector,
+    node_selector=d.apart(validate_node_selector),
     pool_name=validate_pool_name,
     unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
@@ -285,8 +281,7 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:
-    """Check `values`: the first is the lowest possible,
-    the others must exceed it by multiples of the step."""
+    """Check that values exceed the first and lowest of them by multiples of the step."""
     low, *others = values
     if low + step > most:
         errs.invalid(path, str(step), f"one step {low + step} is larger than capacity value: {most}")
@@ -294,7 +289,3 @@ def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, er
         if not step.value() or (value.value() - low.value()) % step.value():
             why = f"value is not a multiple of a given step ({step}) from ({low})"
             errs.invalid(path, str(value), why)
-
-
-def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_slice(obj, errs, old)

@@ -15,34 +15,13 @@ _FIXED = (
     "involvedObject reason message source firstTimestamp lastTimestamp count reason type"
     " eventTime action related"
 )
+_REFERENCE = "api.core.v1.ObjectReference"
+_SHOWN = {
+    "involvedObject": lambda value: go(value or {}, _REFERENCE),
+    "source": lambda value: go(value or {}, "api.core.v1.EventSource"),
+    "related": lambda value: go(value, _REFERENCE),
+}
 rules = Rules(__name__)
-_series = rules.kind("v1 Event")("""
-    if series given
-      series.count                      >=2 show: : should be at least 2
-      series.lastObservedTime!
-""")
-_strict = rules.kind("v1 Event")("""
-    eventTime!
-    type                                known-type
-    firstTimestamp+                     never show: : needs to be unset
-    lastTimestamp+                      never show: : needs to be unset
-    count+                              never show: : needs to be unset
-    if source.component or source.host
-      source                            never show: : needs to be unset
-""")
-
-
-_reported = rules.kind("v1 Event")("""
-    if $
-      reportingComponent!               as:reportingController
-      reportingComponent                qualified-name as:reportingController
-    else
-      reportingComponent!
-      reportingComponent                qualified-name
-    reportingInstance!,action!,reason!  short
-    message                             short-note
-""")
-"""The members that events with a time must have; `around` is whether they come through events.k8s.io."""
 
 
 @rules
@@ -61,6 +40,47 @@ def _at_most(limit: int) -> d.Rule:
 
 rules.add("short", _at_most(LIMIT))
 rules.add("short-note", _at_most(NOTE_LIMIT))
+_series = rules.kind("v1 Event")("""
+    if series given
+      series.count                      >=2 show: : should be at least 2
+      series.lastObservedTime!
+""")
+_strict = rules.kind("v1 Event")("""
+    eventTime!
+    type                                known-type
+    firstTimestamp+                     never show: : needs to be unset
+    lastTimestamp+                      never show: : needs to be unset
+    count+                              never show: : needs to be unset
+    if source.component or source.host
+      source                            never show: : needs to be unset
+""")
+_reported = rules.kind("v1 Event")("""
+    if $
+      reportingComponent!               as:reportingController
+      reportingComponent                qualified-name as:reportingController
+    else
+      reportingComponent!
+      reportingComponent                qualified-name
+    reportingInstance!,action!,reason!  short
+    message                             short-note
+""")
+"""The members that events with a time must have; `around` is whether they come through events.k8s.io."""
+
+
+def _zero(member: str) -> object:
+    if "Timestamp" in member or member in ("eventTime", "related"):
+        return None
+    return {"count": 0, "involvedObject": {}, "source": {}}.get(member, "")
+
+
+_fixed = d.change(
+    *(
+        d.fixed(member, _zero(member), show=_SHOWN.get(member, lambda value: value))
+        for member in _FIXED.split()
+    ),
+    d.fixed("reportingComponent", "", at="reportingController"),
+    d.fixed("reportingInstance", ""),
+)
 
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
@@ -79,28 +99,6 @@ def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: b
     if event.get("series") != old.get("series"):
         _series(event, errs)
     _fixed(event, old, errs)
-
-
-def _zero(member: str) -> object:
-    if "Timestamp" in member or member in ("eventTime", "related"):
-        return None
-    return {"count": 0, "involvedObject": {}, "source": {}}.get(member, "")
-
-
-_REFERENCE = "api.core.v1.ObjectReference"
-_SHOWN = {
-    "involvedObject": lambda value: go(value or {}, _REFERENCE),
-    "source": lambda value: go(value or {}, "api.core.v1.EventSource"),
-    "related": lambda value: go(value, _REFERENCE),
-}
-_fixed = d.change(
-    *(
-        d.fixed(member, _zero(member), show=_SHOWN.get(member, lambda value: value))
-        for member in _FIXED.split()
-    ),
-    d.fixed("reportingComponent", "", at="reportingController"),
-    d.fixed("reportingInstance", ""),
-)
 
 
 def _legacy(event: Object, errs: Errors, *, strict: bool) -> None:

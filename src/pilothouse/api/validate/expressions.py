@@ -1,5 +1,4 @@
-"""Whether the CEL expressions of policies,
-webhooks and device selectors compile to what is wanted of them."""
+"""Whether the CEL expressions of policies, webhooks and device selectors give what is wanted of them."""
 
 from pilothouse.api.cel import (
     ANY,
@@ -38,8 +37,7 @@ class Expressions:
         _check(admission.environment(params=self._params), text, path, errs, BOOL)
 
     def variable(self, name: str, text: str, path: str, errs: Errors) -> None:
-        """A variable may be of any type;
-        later expressions see it as `variables.name`, also when it was refused."""
+        """A variable may be of any type; later expressions see it, also when it was refused."""
         found = _check(self._environment(), text, path, errs)
         assert self._composition is not None
         self._composition.add(name, found)
@@ -57,8 +55,7 @@ class Expressions:
         _check(self._environment(), text.strip(), path, errs, STRING, NULL)
 
     def mutation(self, text: str, patch_type: str, path: str, errs: Errors) -> None:
-        """The expression must evaluate to an apply configuration or a list of JSON patches,
-        by `patch_type`."""
+        """The expression must give an apply configuration or a list of JSON patches, by `patch_type`."""
         _check(self._environment(patches=True), text, path, errs, _MUTATIONS[patch_type])
 
     def _environment(self, *, authorizer: bool = True, patches: bool = False) -> Environment:

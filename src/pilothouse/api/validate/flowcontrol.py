@@ -75,7 +75,8 @@ conditions                          api.flowcontrol.v1.FlowSchemaStatus|Priority
 validate_flow_schema = rules.kind("flowcontrol.apiserver.k8s.io/v1 FlowSchema")("""
     spec.matchingPrecedence             >=1 : must be a positive value
     spec.matchingPrecedence             <=10000 : must not be greater than 10000
-    @only-exempt-is-first
+    if spec.matchingPrecedence == 1 and metadata.name != exempt
+      spec.matchingPrecedence           never : only the schema named 'exempt' may have matchingPrecedence 1
     spec.distinguisherMethod            method
     spec.priorityLevelConfiguration.name! dns-subdomain : must reference a priority level
     spec.rules[]
@@ -83,7 +84,9 @@ validate_flow_schema = rules.kind("flowcontrol.apiserver.k8s.io/v1 FlowSchema")(
         kind                            Group|ServiceAccount|User
         if kind == ServiceAccount
           serviceAccount*               : serviceAccount is required when subject kind is 'ServiceAccount'
-            name!                       service-account
+            name!
+            if name != *
+              name+                     dns-subdomain
             namespace!                  dns-label : must specify namespace for service account
           user-?                        : user is forbidden when subject kind is not 'User'
           group-?                       : group is forbidden when subject kind is not 'Group'
@@ -129,23 +132,9 @@ validate_conditions_status = rules.change(
 
 
 @rules
-def _only_exempt_is_first(obj: Object, path: str, errs: Errors) -> None:
-    name = d.found(obj, ("metadata", "name"))
-    if d.found(obj, ("spec", "matchingPrecedence")) == 1 and name != "exempt":
-        why = "only the schema named 'exempt' may have matchingPrecedence 1"
-        errs.invalid("spec.matchingPrecedence", 1, why)
-
-
-@rules
 def _method(method: Object, path: str, errs: Errors) -> None:
     if method.get("type", "") not in ("ByNamespace", "ByUser"):
         errs.not_supported(f"{path}.type", {"Type": method.get("type", "")}, ("ByNamespace", "ByUser"))
-
-
-@rules
-def _service_account(name: str, path: str, errs: Errors) -> None:
-    if name != "*":
-        d.dns_subdomain(name, path, errs)
 
 
 @rules
@@ -188,7 +177,8 @@ lendable                            api.flowcontrol.v1.LimitedPriorityLevelConfi
     lendablePercent                     0..100 : must be between 0 and 100, inclusive
 """)
 validate_priority_level = rules.kind("flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration")(f"""
-    @named-as-its-type
+    if metadata.name == exempt and spec.type != Exempt or metadata.name != exempt and spec.type == Exempt
+      spec.type                         never : must be 'Exempt' if and only if `name` is 'exempt'
     spec                                by:type
       when Exempt
         limited-?                       : must be nil if the type is not Limited
@@ -213,13 +203,6 @@ validate_priority_level = rules.kind("flowcontrol.apiserver.k8s.io/v1 PriorityLe
     status                              conditions
 """)
 validate_priority_level_update = d.anew(validate_priority_level)
-
-
-@rules
-def _named_as_its_type(obj: Object, path: str, errs: Errors) -> None:
-    name, kind = d.found(obj, ("metadata", "name")), d.found(obj, ("spec", "type"), "")
-    if (name == "exempt") != (kind == "Exempt"):
-        errs.invalid("spec.type", kind, "must be 'Exempt' if and only if `name` is 'exempt'")
 
 
 @rules

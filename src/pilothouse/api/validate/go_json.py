@@ -5,7 +5,6 @@ _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
 _END = "unexpected end of JSON input"
 _TOO_DEEP = "exceeded max depth"
 
-
 _SHOWN = {ord("'"): r"'\''", ord("\\"): r"'\\'", 9: r"'\t'", 10: r"'\n'", 13: r"'\r'"}
 
 

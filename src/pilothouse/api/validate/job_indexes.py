@@ -4,8 +4,7 @@ from pilothouse.gotext import quote
 
 
 def parse_indexes(text: str, completions: int) -> int:
-    """The number of indexes in a list;
-    raises ValueError if it is malformed, not increasing or out of range."""
+    """The number of indexes in a list; raises ValueError if it is malformed or out of order or range."""
     last: int | None = None
     total = 0
     for interval in text.split(",") if text else ():

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api.validate.apps import status
 from pilothouse.api.validate.job_indexes import overlap, parse_indexes
+from pilothouse.api.validate.workloads import status
 from pilothouse.api.values.fields import OMIT, Errors, Object
 
 

@@ -1,6 +1,7 @@
 """Validates node.k8s.io/v1: runtime classes."""
 
 from pilothouse.api.validate import declare as d
+from pilothouse.api.validate.common import doubles
 from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
@@ -8,27 +9,22 @@ from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(__name__, tolerations=validate_tolerations)
-
-
-@rules
-def _overhead(overhead: Object, path: str, errs: Errors) -> None:
-    validate_requirements({"limits": overhead.get("podFixed")}, path, errs)
+rules = Rules(
+    __name__,
+    tolerations=validate_tolerations,
+    overhead=lambda overhead, path, errs: validate_requirements({"limits": overhead}, path, errs),
+)
 
 
 @rules
 def _no_doubles(tolerations: list[Object], path: str, errs: Errors) -> None:
-    seen = set()
-    for i, toleration in enumerate(tolerations):
-        same = identity(toleration)
-        if same in seen:
-            errs.duplicate(f"{path}[{i}]", go(toleration, "api.core.v1.Toleration"))
-        seen.add(same)
+    for i in doubles(map(identity, tolerations)):
+        errs.duplicate(f"{path}[{i}]", go(tolerations[i], "api.core.v1.Toleration"))
 
 
 validate_runtime_class = rules.kind("node.k8s.io/v1 RuntimeClass")("""
     handler!                            dns-label
-    overhead                            overhead
+    overhead.podFixed                   overhead as-root:overhead
     scheduling.nodeSelector             labels
     scheduling.tolerations              tolerations no-doubles
 """)

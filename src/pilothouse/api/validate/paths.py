@@ -21,8 +21,7 @@ def validate_descending(path_text: str, path: str, errs: Errors) -> None:
 
 
 def validate_local_path(path_text: str, path: str, errs: Errors) -> None:
-    """Like validate_descending; also, its first component must not begin with `..`
-    (ValidateLocalNonReservedPath)."""
+    """Like validate_descending; nor may the first part begin with `..` (ValidateLocalNonReservedPath)."""
     validate_descending(path_text, path, errs)
     if path_text.startswith("..") and not path_text.startswith("../"):
         errs.invalid(path, path_text, "must not start with '..'")

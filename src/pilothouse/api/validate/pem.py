@@ -1,12 +1,11 @@
-"""Finds PEM blocks in arbitrary text."""
+"""Finds PEM blocks in arbitrary text, and tells bundles of certificates."""
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
 _MARK = re.compile(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
-"""Begin or end of a block. The length of the kind is limited,
-which bounds the work per character of the text."""
+"""Begin or end of a block. The length of the kind is limited, which bounds the work per character."""
 _REST_OF_LINE = re.compile(rb"[ \t]*\r?\n")
 
 
@@ -34,3 +33,15 @@ def blocks(data: bytes, *, own_line: bool = False) -> Iterator[tuple[str, bytes]
         if following < len(places):
             past = places[following]
             yield mark[2].decode("utf-8", "replace"), data[start:past]
+
+
+def is_bundle(bundle: str) -> bool:
+    """Whether a base64 text contains PEM certificates."""
+    import base64
+
+    from cryptography import x509
+
+    try:
+        return bool(x509.load_pem_x509_certificates(base64.b64decode(bundle)))
+    except ValueError:
+        return False

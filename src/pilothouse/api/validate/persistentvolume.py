@@ -5,11 +5,7 @@ from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import volume_sources as sources
-from pilothouse.api.validate.common import (
-    IMMUTABLE,
-    equal,
-    selector_has_invalid_value,
-)
+from pilothouse.api.validate.common import IMMUTABLE, equal, selector_has_invalid_value
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import validate_access_modes
@@ -36,7 +32,6 @@ _TAKES_MOUNT_OPTIONS = (
     "gcePersistentDisk awsElasticBlockStore glusterfs nfs rbd quobyte iscsi cinder cephfs azureFile"
     " vsphereVolume azureDisk photonPersistentDisk"
 )
-
 
 _spec = sources.rules.table("api.core.v1.PersistentVolumeSpec")(f"""
     if $inline
@@ -96,8 +91,7 @@ _spec = sources.rules.table("api.core.v1.PersistentVolumeSpec")(f"""
 
 
 class _Around(NamedTuple):
-    """The volume's name, whether a VolumeAttachment has it,
-    and whether its affinity may have invalid values."""
+    """The volume's name, whether it is inside a VolumeAttachment, and whether its affinity may be invalid."""
 
     name: str
     inline: bool
@@ -204,8 +198,7 @@ def _source_shown(source: Object) -> Object:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with beta labels renamed where the new one renames them;
-    upstream lets any label become empty."""
+    """The old affinity with beta labels renamed as in the new one; upstream lets any become empty."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):

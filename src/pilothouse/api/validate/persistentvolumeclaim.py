@@ -31,6 +31,13 @@ _RESIZE = (
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
+class _Around(NamedTuple):
+    """Whether selector and API groups of sources may be invalid, because those of the stored claim are."""
+
+    any_selector: bool = False
+    any_group: bool = False
+
+
 rules = Rules(__name__)
 
 
@@ -41,45 +48,6 @@ def validate_access_modes(modes: list[str], path: str, errs: Errors) -> None:
     known = {mode for mode in modes if mode in ACCESS_MODES}
     if "ReadWriteOncePod" in known and len(known) > 1:
         errs.forbidden(path, "may not use ReadWriteOncePod with other access modes")
-
-
-def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
-    """Validates a claim template in a pod; only labels and annotations of its metadata are used."""
-    validate_template_metadata(template.get("metadata") or {}, f"{path}.metadata", errs)
-    validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
-
-
-rules.define("""
-claim-spec                          api.core.v1.PersistentVolumeClaimSpec
-    accessModes!                        : at least 1 access mode is required
-    selector                            $any_selector?any-selector:label-selector
-    accessModes                         access-modes
-    @storage
-    storageClassName+                   dns-subdomain
-    volumeMode                          Block|Filesystem
-    dataSource                          data-source
-    dataSourceRef                       data-source
-      namespace+                        dns-label
-    @one-data-source
-    volumeAttributesClassName+          dns-subdomain
-data-source                         api.core.v1.TypedLocalObjectReference|TypedObjectReference
-    name!
-    kind!
-    if not apiGroup and kind != PersistentVolumeClaim
-      kind                              never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
-    apiGroup+                           $any_group?:dns-subdomain
-""")
-
-
-class _Around(NamedTuple):
-    """Whether selector and API groups of sources may be invalid, because those of the stored claim are."""
-
-    any_selector: bool = False
-    any_group: bool = False
-
-
-validate_claim_spec = rules["claim-spec"]
-"""Validates a PersistentVolumeClaimSpec; around it is what the stored claim has invalid."""
 
 
 @rules
@@ -104,6 +72,37 @@ def _one_data_source(spec: Object, path: str, errs: Errors) -> None:
         errs.invalid(path, {}, "must match dataSourceRef")
 
 
+rules.define("""
+claim-spec                          api.core.v1.PersistentVolumeClaimSpec
+    accessModes!                        : at least 1 access mode is required
+    selector                            $any_selector?any-selector:label-selector
+    accessModes                         access-modes
+    @storage
+    storageClassName+                   dns-subdomain
+    volumeMode                          Block|Filesystem
+    dataSource                          data-source
+    dataSourceRef                       data-source
+      namespace+                        dns-label
+    @one-data-source
+    volumeAttributesClassName+          dns-subdomain
+data-source                         api.core.v1.TypedLocalObjectReference|TypedObjectReference
+    name!
+    kind!
+    if not apiGroup and kind != PersistentVolumeClaim
+      kind                              never as: : must be 'PersistentVolumeClaim' when referencing the default apiGroup
+    apiGroup+                           $any_group?:dns-subdomain
+""")
+validate_claim_spec = rules["claim-spec"]
+"""Validates a PersistentVolumeClaimSpec; around it is what the stored claim has invalid."""
+_fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
+
+
+def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
+    """Validates a claim template in a pod; only labels and annotations of its metadata are used."""
+    validate_template_metadata(template.get("metadata") or {}, f"{path}.metadata", errs)
+    validate_claim_spec(template.get("spec") or {}, f"{path}.spec", errs)
+
+
 def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> None:
     before = (old or {}).get("spec") or {}
     had_group = any(
@@ -113,12 +112,8 @@ def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> No
     validate_claim_spec(claim.get("spec") or {}, "spec", errs, around)
 
 
-_fixed_mode = d.fixed("spec.volumeMode", at="volumeMode")
-
-
 def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
-    """Validates a changed claim: immutable except a bound claim's size,
-    its attributes class and its binding."""
+    """Only a bound claim's size, its attributes class and its binding may change."""
     validate_claim(claim, errs, old)
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)

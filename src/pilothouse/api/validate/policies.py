@@ -20,7 +20,7 @@ _RESERVED = (
 
 # Policies
 
-_head = """
+_policy = """
     spec.failurePolicy*                 Fail|Ignore
     spec.paramKind
       apiVersion!                       group-version
@@ -29,30 +29,22 @@ _head = """
       @match-resources
       resourceRules!
       {operations}
-"""
-_expressions = """
     spec.matchConditions                match-conditions
     spec.variables[]                    variable
 """
-_validating_policy = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy")(
-    _head.format(operations="")
-    + _expressions
-    + """
+_validating_policy = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy")(f"""
+    {_policy.format(operations="")}
     if not spec.validations and not spec.auditAnnotations
       spec.validations!                 : validations or auditAnnotations must contain at least one item
       spec.auditAnnotations!            : validations or auditAnnotations must contain at least one item
     spec.validations[]                  validation
     @audit-annotations
-"""
-)
-_mutating_policy = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicy")(
-    _head.format(operations="@mutating-operations")
-    + _expressions
-    + """
+""")
+_mutating_policy = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicy")(f"""
+    {_policy.format(operations="@mutating-operations")}
     spec.mutations[]!                   mutation : mutations must contain at least one item
     spec.reinvocationPolicy!            IfNeeded|Never
-"""
-)
+""")
 """Around policies is what checks their expressions."""
 rules.define("""
 match-resources                     api.admissionregistration.v1.MatchResources
@@ -65,8 +57,6 @@ match-resources                     api.admissionregistration.v1.MatchResources
     excludeResourceRules[]
       resourceNames[]                   unique: path-segment
       @operations-rule
-""")
-rules.define("""
 mutating-operations                 api.admissionregistration.v1.MatchResources
     resourceRules[=]
       operations[=]                     *|CONNECT|CREATE|UPDATE
@@ -150,21 +140,9 @@ def _validation(validation: Object, path: str, errs: Errors, expressions: Expres
 
 _message = rules.table("api.admissionregistration.v1.Validation")("""
     messageExpression+                  not-blank
-    message+                            not-blank one-line
+    message+                            not-blank no-line-break
     reason                              Forbidden|Invalid|RequestEntityTooLarge
 """)
-
-
-@rules
-def _not_blank(text: str, path: str, errs: Errors) -> None:
-    if not text.strip():
-        errs.invalid(path, text, "must be non-empty if specified")
-
-
-@rules
-def _one_line(text: str, path: str, errs: Errors) -> None:
-    if "\n" in text.strip() or "\r" in text.strip():
-        errs.invalid(path, text, "must not contain line breaks")
 
 
 @rules
@@ -237,15 +215,14 @@ _binding = """
       parameterNotFoundAction!          Deny|Allow
     spec.matchResources                 match-resources
 """
-validate_validating_binding = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding")(
-    _binding
-    + """
+validate_validating_binding = rules.kind("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding")(f"""
+    {_binding}
     spec.validationActions[]            unique: Audit|Deny|Warn
     if spec.validationActions has Deny and spec.validationActions has Warn
       spec.validationActions            never : must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)
     spec.validationActions!             : at least one validation action is required
-"""
-)
-validate_mutating_binding = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding")(
-    _binding + "    spec.matchResources mutating-operations\n"
-)
+""")
+validate_mutating_binding = rules.kind("admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding")(f"""
+    {_binding}
+    spec.matchResources                 mutating-operations
+""")

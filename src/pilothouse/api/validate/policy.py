@@ -1,14 +1,12 @@
 """Validates policy/v1: pod disruption budgets."""
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.apps import validate_at_most_100_percent, validate_int_or_percent
+from pilothouse.api.validate import percent
 from pilothouse.api.validate.conditions import validate_conditions
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 
-rules = Rules(__name__, validate_int_or_percent, validate_at_most_100_percent, conditions=validate_conditions)
-
-
+rules = Rules(__name__, percent.rules, conditions=validate_conditions)
 _budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     if spec.minAvailable given and spec.maxUnavailable given
       spec
@@ -18,13 +16,6 @@ _budget = rules.kind("policy/v1 PodDisruptionBudget")("""
     spec.selector                       $?any-selector:label-selector
     spec.unhealthyPodEvictionPolicy     AlwaysAllow|IfHealthyBudget
 """)
-
-
-def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates a new budget; with `old`, a changed one, whose selector may keep invalid label values."""
-    _budget(obj, errs, d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))
-
-
 validate_budget_status = rules.change("policy/v1 PodDisruptionBudget")("""
     status.conditions                   conditions
     status.disruptionsAllowed           >=0
@@ -32,3 +23,8 @@ validate_budget_status = rules.change("policy/v1 PodDisruptionBudget")("""
     status.desiredHealthy               >=0
     status.expectedPods                 >=0
 """)
+
+
+def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
+    """Validates a new budget; with `old`, a changed one, whose selector may keep invalid label values."""
+    _budget(obj, errs, d.finds_fault(d.label_selector, d.found(old, ("spec", "selector"))))

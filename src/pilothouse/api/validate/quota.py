@@ -30,40 +30,20 @@ _CLAIM_RESOURCES = frozenset(("persistentvolumeclaims", "requests.storage"))
 _CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
 _ONE = Quantity(1)
 _MAX_MILLI = (2**63 - 1) // 1000
-
-
-rules = Rules(__name__)
-
-
-@rules
-def _quantities(listed: Object, path: str, errs: Errors) -> None:
-    validate_quantities(listed, path, errs, validate_quota_resource_name)
-
-
-def validate_quota(quota: Object, errs: Errors) -> None:
-    _quota_spec(quota.get("spec") or {}, errs)
-    validate_quota_status(quota, errs)
-
-
-validate_quota_status = rules.kind("v1 ResourceQuota")("""
-    status.hard                         quantities
-    status.used                         quantities
-""")
-
-
-def _quota_spec(spec: Object, errs: Errors) -> None:
-    hard = spec.get("hard") or {}
-    _quantities(hard, "spec.hard", errs)
-    scopes = spec.get("scopes") or []
-    misfits = _Misfits(hard)
-    for scope in scopes:
-        if scope not in SCOPES:
-            errs.invalid("spec.scopes", scopes, "unsupported scope")
-        for _ in range(misfits.count(scope)):
-            errs.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
-    _conflicts(scopes, scopes, "spec.scopes", errs)
-    if spec.get("scopeSelector") is not None:
-        _scope_selector(spec, hard, errs)
+_ONLY_EXISTS = (
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating,"
+    " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or"
+    " ResourceQuotaScopeCrossNamespacePodAffinity"
+)
+_ORDERED = (
+    ("min", "max", "min", "min", "min/max"),
+    ("min", "defaultRequest", "defaultRequest", "defaultRequest", "min/default request"),
+    ("defaultRequest", "max", "defaultRequest", "defaultRequest", "default request/max"),
+    ("defaultRequest", "default", "defaultRequest", "defaultRequest", "default request/default limit"),
+    ("min", "default", "default", "min", "min/default"),
+    ("default", "max", "default", "max", "default/max"),
+)
+"""Bounds of which the first must not exceed the second; where that is told, with which value, their names."""
 
 
 class _Misfits:
@@ -79,6 +59,48 @@ class _Misfits:
         if scope not in self._counts:
             self._counts[scope] = sum(not _scope_fits(scope, name) for name in self._standard)
         return self._counts[scope]
+
+
+rules = Rules(__name__)
+
+
+@rules
+def _quantities(listed: Object, path: str, errs: Errors) -> None:
+    validate_quantities(listed, path, errs, validate_quota_resource_name)
+
+
+validate_quota_status = rules.kind("v1 ResourceQuota")("""
+    status.hard                         quantities
+    status.used                         quantities
+""")
+_scope_values = rules.table("api.core.v1.ScopedResourceSelectorRequirement")("""
+    if operator in In|NotIn
+      values!                           : must be at least one value when `operator` is 'In' or 'NotIn' for scope selector
+    elif operator in Exists|DoesNotExist
+      values+                           never : must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector
+    else
+      operator                          never : not a valid selector operator
+""")
+
+
+def validate_quota(quota: Object, errs: Errors) -> None:
+    _quota_spec(quota.get("spec") or {}, errs)
+    validate_quota_status(quota, errs)
+
+
+def _quota_spec(spec: Object, errs: Errors) -> None:
+    hard = spec.get("hard") or {}
+    _quantities(hard, "spec.hard", errs)
+    scopes = spec.get("scopes") or []
+    misfits = _Misfits(hard)
+    for scope in scopes:
+        if scope not in SCOPES:
+            errs.invalid("spec.scopes", scopes, "unsupported scope")
+        for _ in range(misfits.count(scope)):
+            errs.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+    _conflicts(scopes, scopes, "spec.scopes", errs)
+    if spec.get("scopeSelector") is not None:
+        _scope_selector(spec, hard, errs)
 
 
 def _scope_fits(scope: str, resource: str) -> bool:
@@ -111,21 +133,6 @@ def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
             errs.invalid(f"{path}.operator", operator, _ONLY_EXISTS)
         _scope_values(expression, path, errs)
     _conflicts([e.get("scopeName", "") for e in expressions], spec.get("scopes"), path, errs)
-
-
-_ONLY_EXISTS = (
-    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating,"
-    " ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or"
-    " ResourceQuotaScopeCrossNamespacePodAffinity"
-)
-_scope_values = rules.table("api.core.v1.ScopedResourceSelectorRequirement")("""
-    if operator in In|NotIn
-      values!                           : must be at least one value when `operator` is 'In' or 'NotIn' for scope selector
-    elif operator in Exists|DoesNotExist
-      values+                           never : must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector
-    else
-      operator                          never : not a valid selector operator
-""")
 
 
 def validate_quota_update(quota: Object, old: Object, errs: Errors) -> None:
@@ -179,17 +186,6 @@ def _limit(limit: Object, kind: str, path: str, errs: Errors) -> None:
     for name in sorted({name for listed in parts.values() for name in listed}):
         given = {member: listed[name] for member, listed in parts.items() if name in listed}
         _bounds(name, given, path, errs)
-
-
-_ORDERED = (
-    ("min", "max", "min", "min", "min/max"),
-    ("min", "defaultRequest", "defaultRequest", "defaultRequest", "min/default request"),
-    ("defaultRequest", "max", "defaultRequest", "defaultRequest", "default request/max"),
-    ("defaultRequest", "default", "defaultRequest", "defaultRequest", "default request/default limit"),
-    ("min", "default", "default", "min", "min/default"),
-    ("default", "max", "default", "max", "default/max"),
-)
-"""Bounds of which the first must not exceed the second; where that is told, with which value, their names."""
 
 
 def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:

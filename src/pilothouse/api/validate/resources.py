@@ -1,5 +1,4 @@
-"""Validates resource names and quantities of containers,
-pods, nodes, quotas, limit ranges (apis/core/helper)."""
+"""Validates names and quantities of resources of containers, pods, nodes, quotas (apis/core/helper)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,10 +24,8 @@ HUGE_PAGES = "hugepages-"
 
 NameRule = Callable[[str, str, Errors], None]
 
-
 LISTED_LIMIT = 1024
-"""Characters of the pod's claims that a message lists, because each wrong claim repeats it.
-Upstream lists all."""
+"""Characters of a pod's claims that a message lists, as each wrong claim repeats it; upstream lists all."""
 
 amount = quantity.parse
 """Parses a quantity; short texts are cached, because the same few occur very often."""

@@ -7,7 +7,6 @@ from pilothouse.api.values.fields import Errors, Object
 HIGHEST_USER_PRIORITY = 1_000_000_000
 SYSTEM_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
-
 rules = Rules(__name__)
 
 

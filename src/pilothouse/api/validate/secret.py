@@ -11,7 +11,6 @@ from pilothouse.api.values.fields import Errors, Object, key
 MAX_SIZE = 1024 * 1024
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
-_key = d.Matches(names.config_map_key)
 _fixed_type = d.fixed("type", "")
 _FIXED = "field is immutable when `immutable` is set"
 _NEEDED = {
@@ -29,7 +28,7 @@ def _bytes(text: str) -> int:
 def validate_secret(secret: Object, errs: Errors) -> None:
     data, kind = secret.get("data") or {}, secret.get("type", "")
     for name in sorted(data):
-        _key(name, key("data", name), errs)
+        d.config_key(name, key("data", name), errs)
     if sum(_bytes(text or "") for text in data.values()) > MAX_SIZE:
         errs.too_long("data", MAX_SIZE)
     if kind == SERVICE_ACCOUNT_TOKEN:
@@ -83,11 +82,11 @@ def _validate_fixed(obj: Object, old: Object, members: tuple[str, ...], errs: Er
 def validate_config_map(config: Object, errs: Errors) -> None:
     data, binary = config.get("data") or {}, config.get("binaryData") or {}
     for name in sorted(data):
-        _key(name, key("data", name), errs)
+        d.config_key(name, key("data", name), errs)
         if name in binary:
             errs.invalid(key("data", name), name, "duplicate of key present in binaryData")
     for name in sorted(binary):
-        _key(name, key("binaryData", name), errs)
+        d.config_key(name, key("binaryData", name), errs)
     total = sum(names.size(text or "") for text in data.values()) + sum(
         _bytes(text or "") for text in binary.values()
     )

@@ -1,18 +1,12 @@
-"""Validates services and endpoints (apis/core/validation)."""
+"""Validates services (apis/core/validation); service_update.py validates their changes."""
 
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import (
-    Repeated,
-    is_ipv6,
-    validate_cidr,
-    validate_ip,
-    validate_port_number_or_name,
-)
+from pilothouse.api.validate.common import doubles, is_ipv6, validate_cidr, validate_ip
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object, key
 from pilothouse.gotext import quote
 
@@ -21,27 +15,91 @@ MAX_AFFINITY_SECONDS = 86400
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
-_ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
-_ONCE = "may not change once set"
-
+ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
+_host = d.nonempty(d.dns_subdomain)
 rules = Rules(
     __name__,
-    port_or_name=validate_port_number_or_name,
-    no_address=d.holds(lambda host: names.parse_ip(host) is None, "must be a DNS name, not an IP address"),
+    external_name=lambda name, path, errs: _host(name.removesuffix("."), path, errs),
+    cluster_ips=lambda spec, path, errs, known: validate_cluster_ip_fields(spec, errs, known.cluster),
 )
 
 
-def is_headless(spec: Object) -> bool:
-    return (spec.get("clusterIPs") or []) == ["None"]
+class _Known(NamedTuple):
+    """The addresses of the stored service, which stay allowed."""
+
+    external: frozenset[str] = frozenset()
+    cluster: frozenset[str] = frozenset()
+    ranges: frozenset[str] = frozenset()
 
 
-def is_externally_accessible(spec: Object) -> bool:
-    kind = spec.get("type")
-    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+_NONE = _Known()
 
 
-def needs_health_check(spec: Object) -> bool:
-    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+@rules
+def _matching_topology(service: Object, path: str, errs: Errors) -> None:
+    annotations = service["metadata"].get("annotations") or {}
+    hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
+    if hints is not None and mode is not None and hints != mode:
+        why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
+        errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
+
+
+@rules
+def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
+    count = len(errs)
+    validate_ip(address, path, errs, known.external)
+    if len(errs) == count:
+        validate_non_special_ip(address, path, errs)
+
+
+@rules
+def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
+    """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
+    parsed = addresses.parse_ip(address)
+    if parsed is None:
+        errs.invalid(path, address, "must be a valid IP address")
+        return
+    if parsed.is_unspecified:
+        errs.invalid(path, address, f"may not be unspecified ({address})")
+    if parsed.is_loopback:
+        errs.invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    raw = parsed.packed
+    multicast = raw[:3] == b"\xe0\x00\x00" if parsed.version == 4 else raw[0] == 0xFF and raw[1] & 0x0F == 2
+    if not multicast and parsed.is_link_local:
+        errs.invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if multicast:
+        errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+
+
+@rules
+def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
+    """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
+    for i in doubles((port.get("protocol", ""), port.get("nodePort", 0)) for port in ports):
+        if ports[i].get("nodePort"):
+            errs.duplicate(f"{path}[{i}].nodePort", ports[i]["nodePort"])
+    for i in doubles((port.get("protocol", ""), port.get("port", 0)) for port in ports):
+        shown = {"Name": "", "Protocol": ports[i].get("protocol", ""), "AppProtocol": None}
+        errs.duplicate(
+            f"{path}[{i}]", {**shown, "Port": ports[i].get("port", 0), "TargetPort": 0, "NodePort": 0}
+        )
+
+
+@rules
+def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> None:
+    spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    path = "spec.LoadBalancerSourceRanges"
+    if ranges:
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, ONLY_LOAD_BALANCER)
+        for i, text in enumerate(ranges):
+            validate_cidr(text.strip(), f"{path}[{i}]", errs, known.ranges)
+    elif SOURCE_RANGES in annotations:
+        path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, ONLY_LOAD_BALANCER)
+        for part in text.split(",") if text else ():
+            validate_cidr(part.strip(), path, errs)
 
 
 _service = rules.kind("v1 Service")(f"""
@@ -49,7 +107,11 @@ _service = rules.kind("v1 Service")(f"""
     if not spec.ports and spec.type != ExternalName
       if not spec.clusterIPs has None or #spec.clusterIPs != 1
         required                        at:spec.ports
-    @not-headless
+    if #spec.clusterIPs == 1 and spec.clusterIPs has None
+      if spec.type == LoadBalancer
+        invalid                         at:spec.clusterIPs[0] show:None : may not be set to 'None' for LoadBalancer services
+      elif spec.type == NodePort
+        invalid                         at:spec.clusterIPs[0] show:None : may not be set to 'None' for NodePort services
     if spec.type == ExternalName
       spec.clusterIPs-,spec.ipFamilies-,spec.ipFamilyPolicy- : may not be set for ExternalName services
       spec.externalName                 external-name
@@ -70,7 +132,8 @@ _service = rules.kind("v1 Service")(f"""
         clientIP*                       : when session affinity type is ClientIP
           timeoutSeconds*               : when session affinity type is ClientIP
           timeoutSeconds                1..{MAX_AFFINITY_SECONDS} : must be greater than 0 and less than {MAX_AFFINITY_SECONDS}
-    @cluster-ips
+    spec
+      @cluster-ips
     spec.externalIPs[]                  external-ip
     spec.type!                          ClusterIP|ExternalName|LoadBalancer|NodePort
     if spec.type == ClusterIP
@@ -82,25 +145,20 @@ _service = rules.kind("v1 Service")(f"""
       spec.allocateLoadBalancerNodePorts* as-root:allocateLoadBalancerNodePorts
       spec.loadBalancerClass            qualified-name
     else
-      spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {_ONLY_LOAD_BALANCER}
-    spec
-      @external-traffic
+      spec.allocateLoadBalancerNodePorts-?,spec.loadBalancerClass-? : {ONLY_LOAD_BALANCER}
+    if spec.type in LoadBalancer|NodePort or spec.type == ClusterIP and spec.externalIPs
+      spec.externalTrafficPolicy!       Cluster|Local
+    else
+      spec.externalTrafficPolicy+       never : may only be set for externally-accessible services
+    if spec.type == LoadBalancer and spec.externalTrafficPolicy == Local
+      spec.healthCheckNodePort!         port
+    else
+      spec.healthCheckNodePort+         never : may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'
     if spec.type in NodePort|LoadBalancer|ClusterIP
       spec.internalTrafficPolicy*
     spec.internalTrafficPolicy          Cluster|Local
     spec.trafficDistribution            PreferClose|PreferSameZone|PreferSameNode
 """)
-
-
-class _Known(NamedTuple):
-    """The addresses of the stored service, which stay allowed."""
-
-    external: frozenset[str] = frozenset()
-    cluster: frozenset[str] = frozenset()
-    ranges: frozenset[str] = frozenset()
-
-
-_NONE = _Known()
 
 
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
@@ -111,40 +169,6 @@ def validate_service(service: Object, errs: Errors, old: Object | None = None) -
     before = old.get("spec") or {}
     lists = (before.get(m) or () for m in ("externalIPs", "clusterIPs", "loadBalancerSourceRanges"))
     _service(service, errs, _Known(*(frozenset(map(str.strip, one)) for one in lists)))
-
-
-@rules
-def _matching_topology(service: Object, path: str, errs: Errors) -> None:
-    annotations = service["metadata"].get("annotations") or {}
-    hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
-    if hints is not None and mode is not None and hints != mode:
-        why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
-        errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
-
-
-@rules
-def _not_headless(service: Object, path: str, errs: Errors) -> None:
-    spec = service.get("spec") or {}
-    if spec.get("type") in ("LoadBalancer", "NodePort") and is_headless(spec):
-        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {spec['type']} services")
-
-
-@rules
-def _external_name(name: str, path: str, errs: Errors) -> None:
-    d.nonempty(d.dns_subdomain)(name.removesuffix("."), path, errs)
-
-
-@rules
-def _external_ip(address: str, path: str, errs: Errors, known: _Known) -> None:
-    count = len(errs)
-    validate_ip(address, path, errs, known.external)
-    if len(errs) == count:
-        validate_non_special_ip(address, path, errs)
-
-
-@rules
-def _cluster_ips(service: Object, path: str, errs: Errors, known: _Known) -> None:
-    validate_cluster_ip_fields(service.get("spec") or {}, errs, known.cluster)
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str] = ()) -> None:
@@ -195,170 +219,17 @@ def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, known: Cont
     return bad
 
 
-@rules
-def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
-    """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
-    parsed = names.parse_ip(address)
-    if parsed is None:
-        errs.invalid(path, address, "must be a valid IP address")
-        return
-    if parsed.is_unspecified:
-        errs.invalid(path, address, f"may not be unspecified ({address})")
-    if parsed.is_loopback:
-        errs.invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    raw = parsed.packed
-    multicast = raw[:3] == b"\xe0\x00\x00" if parsed.version == 4 else raw[0] == 0xFF and raw[1] & 0x0F == 2
-    if not multicast and parsed.is_link_local:
-        errs.invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    if multicast:
-        errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+def is_headless(spec: Object) -> bool:
+    return (spec.get("clusterIPs") or []) == ["None"]
 
 
-@rules
-def _unlike_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
-    """Each pair of protocol and node port must be unique, and each pair of protocol and port."""
-    seen: set[tuple[str, int]] = set()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("nodePort", 0))
-        if pair[1]:
-            if pair in seen:
-                errs.duplicate(f"{path}[{i}].nodePort", pair[1])
-            seen.add(pair)
-    seen.clear()
-    for i, port in enumerate(ports):
-        pair = (port.get("protocol", ""), port.get("port", 0))
-        if pair in seen:
-            shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
-            errs.duplicate(f"{path}[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
-        seen.add(pair)
+def is_externally_accessible(spec: Object) -> bool:
+    kind = spec.get("type")
+    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
-@rules
-def _source_ranges(service: Object, path: str, errs: Errors, known: _Known) -> None:
-    spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
-    ranges = spec.get("loadBalancerSourceRanges") or []
-    path = "spec.LoadBalancerSourceRanges"
-    if ranges:
-        if spec.get("type") != "LoadBalancer":
-            errs.forbidden(path, _ONLY_LOAD_BALANCER)
-        for i, text in enumerate(ranges):
-            validate_cidr(text.strip(), f"{path}[{i}]", errs, known.ranges)
-    elif SOURCE_RANGES in annotations:
-        path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
-        if spec.get("type") != "LoadBalancer":
-            errs.forbidden(path, _ONLY_LOAD_BALANCER)
-        for part in text.split(",") if text else ():
-            validate_cidr(part.strip(), path, errs)
-
-
-_policy = d.chosen("Cluster", "Local")
-_health_port = d.nonempty(d.port)
-
-
-@rules
-def _external_traffic(spec: Object, path: str, errs: Errors) -> None:
-    policy, at = spec.get("externalTrafficPolicy", ""), f"{path}.externalTrafficPolicy"
-    if is_externally_accessible(spec):
-        _policy(policy, at, errs)
-    elif policy:
-        errs.invalid(at, policy, "may only be set for externally-accessible services")
-    port, at = spec.get("healthCheckNodePort", 0), f"{path}.healthCheckNodePort"
-    if needs_health_check(spec):
-        _health_port(port, at, errs)
-    elif port:
-        why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
-        errs.invalid(at, port, why)
-
-
-def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
-    """Validates what may change, then applies all rules for new services."""
-    spec, before = service.get("spec") or {}, old.get("spec") or {}
-    if "ExternalName" not in (spec.get("type"), before.get("type")):
-        _cluster_ips_change(spec, before, errs)
-        _families_change(spec, before, errs)
-    if spec.get("type") == before.get("type") == "LoadBalancer":
-        _same_class(service, old, errs)
-    _balancer_class(service, errs)
-    if needs_health_check(before) and needs_health_check(spec):
-        _same_health_check(service, old, errs)
-    validate_service(service, errs, old)
-
-
-_balancer_class = rules.kind("v1 Service")(f"""
-    if spec.type == LoadBalancer
-      spec.loadBalancerClass            qualified-name
-    else
-      spec.loadBalancerClass-?          : {_ONLY_LOAD_BALANCER}
-""")
-_same_class = d.fixed("spec.loadBalancerClass", why=_ONCE)
-_same_health_check = d.fixed("spec.healthCheckNodePort", 0, forbidden="field is immutable")
-
-
-def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
-    if is_headless(spec) and is_headless(before):
-        return
-    new, old = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
-    path = "spec.clusterIPs"
-    if len(old) == len(new):
-        fixed = Repeated(new, _ONCE)
-        for i, (one, two) in enumerate(zip(new, old, strict=True)):
-            if one != two:
-                fixed.add_to(errs, f"{path}[{i}]")
-        return
-    if len(old) > len(new):
-        if not new:
-            errs.invalid(f"{path}[0]", None, "primary clusterIP can not be unset")
-        elif new[0] != old[0]:
-            errs.invalid(f"{path}[0]", new, _ONCE)
-        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
-            why = "must be set to 'SingleStack' when releasing the secondary clusterIP"
-            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
-    elif old and new[0] != old[0]:
-        errs.invalid(f"{path}[0]", new, _ONCE)
-
-
-def _families_change(spec: Object, before: Object, errs: Errors) -> None:
-    if is_headless(spec) or is_headless(before):
-        return
-    new, old = spec.get("ipFamilies") or [], before.get("ipFamilies") or []
-    ips, path = spec.get("clusterIPs") or None, "spec.ipFamilies[0]"
-    if len(old) == len(new):
-        fixed = Repeated(new, _ONCE)
-        for one, two in zip(new, old, strict=True):
-            if one != two:
-                fixed.add_to(errs, path)
-        return
-    if len(old) > len(new):
-        if not ips:
-            errs.invalid(path, new or None, "primary ipFamily can not be unset")
-        if new and new[0] != old[0]:
-            errs.invalid(path, ips, _ONCE)
-        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
-            why = "must be set to 'SingleStack' when releasing the secondary ipFamily"
-            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
-    elif old and new and new[0] != old[0]:
-        errs.invalid(path, ips, _ONCE)
-
-
-def validate_service_status_update(service: Object, old: Object, errs: Errors) -> None:
-    before = d.found(old, ("status", "loadBalancer", "ingress"), ())
-    _balancer_status(service, errs, {i.get("ip", "") for i in before})
-
-
-_balancer_status = rules.kind("v1 Service")("""
-    if spec.type != LoadBalancer
-      status.loadBalancer.ingress-      : may only be used when `spec.type` is 'LoadBalancer'
-    else
-      status.loadBalancer.ingress[]
-        ip+                             legacy-ip
-        if ip
-          ipMode*                       : must be specified when `ip` is set
-          ipMode                        Proxy|VIP
-        else
-          ipMode-?                      : may not be specified when `ip` is not set
-        hostname+                       dns-subdomain no-address
-""")
-"""Validates the addresses of a load balancer; around them are those that the stored service has."""
+def needs_health_check(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
 def service_warnings(service: Object) -> list[str]:
@@ -369,7 +240,7 @@ def service_warnings(service: Object) -> list[str]:
         out.append(f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead")
     if spec.get("clusterIP") not in (None, "", "None"):
         for i, address in enumerate(spec.get("clusterIPs") or ()):
-            out += names.ip_warnings(f"spec.clusterIPs[{i}]", address)
+            out += addresses.ip_warnings(f"spec.clusterIPs[{i}]", address)
     headless = kind == "ClusterIP" and spec.get("clusterIP") == "None"
     if headless:
         if spec.get("loadBalancerIP"):
@@ -379,13 +250,13 @@ def service_warnings(service: Object) -> list[str]:
         if spec.get("sessionAffinity") != "None":
             out.append("spec.SessionAffinity is ignored for headless services")
     for i, address in enumerate(external):
-        out += names.ip_warnings(f"spec.externalIPs[{i}]", address)
+        out += addresses.ip_warnings(f"spec.externalIPs[{i}]", address)
     if external and not headless and kind != "ExternalName":
         out.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     if spec.get("loadBalancerIP"):
-        out += names.ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
+        out += addresses.ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
     for i, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        out += names.cidr_warnings(f"spec.loadBalancerSourceRanges[{i}]", text)
+        out += addresses.cidr_warnings(f"spec.loadBalancerSourceRanges[{i}]", text)
     if kind == "ExternalName" and external:
         out.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
     if kind != "ExternalName" and spec.get("externalName"):
@@ -393,36 +264,3 @@ def service_warnings(service: Object) -> list[str]:
     if spec.get("trafficDistribution") == "PreferClose":
         out.append(f'spec.trafficDistribution: {quote("PreferClose")} is deprecated; use "PreferSameZone"')
     return out
-
-
-def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = None) -> None:
-    """Validates the subsets of Endpoints; addresses in the old object are allowed."""
-    before, members = (old or {}).get("subsets") or (), ("addresses", "notReadyAddresses")
-    _endpoints(endpoints, errs, {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()})
-
-
-rules.define("""
-address                             api.core.v1.EndpointAddress
-    ip                                  legacy-ip
-    hostname+                           dns-label
-    nodeName                            dns-subdomain
-    ip                                  non-special-ip
-endpoint-port                       api.core.v1.EndpointPort
-    name+                               dns-label
-    port                                port
-    protocol!                           SCTP|TCP|UDP
-    appProtocol                         qualified-name
-""")
-_endpoints = rules.kind("v1 Endpoints")("""
-    subsets[]
-      if not addresses and not notReadyAddresses
-        required                        : must specify `addresses` or `notReadyAddresses`
-      addresses[]                       address
-      notReadyAddresses[]               address
-      if #ports > 1
-        ports[]
-          name!
-          @endpoint-port
-      else
-        ports[]                         endpoint-port
-""")

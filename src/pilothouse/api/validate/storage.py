@@ -16,7 +16,6 @@ MAX_SIZE = 256 * 1024
 MAX_INT32 = 2**31 - 1
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
-
 rules = Rules(
     __name__,
     validate_nonnegative_quantity,
@@ -60,8 +59,7 @@ def _max_size(members: dict[str, str], path: str, errs: Errors) -> None:
 
 @rules
 def _topologies(terms: list[Object], path: str, errs: Errors) -> None:
-    """Check the terms; one without expressions equals the empty places
-    that upstream's list of terms starts with."""
+    """A term without expressions equals the empty places that upstream's list starts with."""
     seen: Counter[tuple[tuple[str, tuple[str, ...]], ...]] = Counter({(): len(terms)})
     for i, term in enumerate(terms):
         at = f"{path}[{i}].matchLabelExpressions"
@@ -134,8 +132,7 @@ def _token_requests(requests: list[Object], path: str, errs: Errors) -> None:
 
 
 def csi_driver_warnings(obj: Object, old: Object | None) -> list[str]:
-    """Warns about new tokens that a driver gets in its volume context,
-    where they may be logged (KEP-5538)."""
+    """Warns about new tokens in a driver's volume context, where they may be logged (KEP-5538)."""
     spec = obj.get("spec") or {}
     if not spec.get("tokenRequests") or spec.get("serviceAccountTokenInSecrets") is not None:
         return []

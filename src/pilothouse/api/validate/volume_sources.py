@@ -18,20 +18,80 @@ _MANAGED_URI = (
 )
 _BLOB_URI = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 _HOSTS = "must be a host:port pair or multiple pairs separated by commas"
-
-
 rules = Rules(
     __name__,
     validate_descending,
     validate_local_path,
     validate_no_backsteps,
-    absolute=d.holds(lambda path: path.startswith("/"), "must be an absolute path"),
     no_slash=d.holds(lambda name: "/" not in name, "must not contain '/'"),
     initiator=lambda name, path, errs: _initiator(
         name, path, errs, "must be valid format starting with iqn, eui, or naa"
     ),
     persistent_initiator=lambda name, path, errs: _initiator(name, path, errs, "must be valid format"),
 )
+
+
+def _initiator_fault(name: str) -> str:
+    """The error in an iSCSI name: "prefix", "format" or none."""
+    for prefix, pattern in (("iqn", _IQN), ("eui", _EUI), ("naa", _NAA)):
+        if name.startswith(prefix):
+            good = pattern.search(name) if pattern is _IQN else pattern.fullmatch(name)
+            return "" if good else "format"
+    return "prefix"
+
+
+def _initiator(name: str, path: str, errs: Errors, prefix_text: str) -> None:
+    fault = _initiator_fault(name)
+    if fault:
+        errs.invalid(path, name, prefix_text if fault == "prefix" else "must be valid format")
+
+
+@rules
+def _tenant_or_hosts(source: Object, path: str, errs: Errors) -> None:
+    registry = source["registry"]
+    if names.size(source.get("tenant", "")) >= 65:
+        errs.required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
+        return
+    wrong = Repeated(registry, _HOSTS)
+    for pair in registry.split(","):
+        if not _is_host_port(pair):
+            wrong.add_to(errs, f"{path}.registry")
+
+
+def _is_host_port(text: str) -> bool:
+    """Whether Go's net.SplitHostPort accepts a text."""
+    host, colon, _ = text.rpartition(":")
+    if not colon:
+        return False
+    if host.startswith("["):
+        return host.endswith("]") and "[" not in host[1:] and "]" not in host[1:-1]
+    return ":" not in host and "[" not in text and "]" not in text
+
+
+@rules
+def _disk_uri(source: Object, path: str, errs: Errors) -> None:
+    uri, kind = source.get("diskURI", ""), source["kind"]
+    start, form = ("/subscriptions/", _MANAGED_URI) if kind == "Managed" else ("https://", _BLOB_URI)
+    if not uri.startswith(start):
+        errs.not_supported(f"{path}.diskURI", uri, (form,))
+
+
+@rules
+def _options(options: Object, path: str, errs: Errors) -> None:
+    for option in sorted(options):
+        domain = "." + option.partition("/")[0].lower() if "/" in option else "." + option.lower()
+        if domain.endswith((".kubernetes.io", ".k8s.io")):
+            why = "kubernetes.io and k8s.io namespaces are reserved"
+            errs.invalid(f"{path}[{option}]", option, why)
+
+
+@rules
+def _publishing_secret(source: Object, path: str, errs: Errors) -> None:
+    """Upstream's path is that of the source."""
+    name = (source.get("nodePublishSecretRef") or {}).get("name")
+    if name:
+        d.dns_subdomain(name, f"{path}.name", errs)
+
 
 rules.define("""
 host-path                           api.core.v1.HostPathVolumeSource
@@ -162,21 +222,6 @@ scale-io                            api.core.v1.ScaleIOVolumeSource|ScaleIOPersi
 """The sources, each as it is in a pod and, where that differs, as it is in a persistent volume."""
 
 
-def _initiator_fault(name: str) -> str:
-    """The error in an iSCSI name: "prefix", "format" or none."""
-    for prefix, pattern in (("iqn", _IQN), ("eui", _EUI), ("naa", _NAA)):
-        if name.startswith(prefix):
-            good = pattern.search(name) if pattern is _IQN else pattern.fullmatch(name)
-            return "" if good else "format"
-    return "prefix"
-
-
-def _initiator(name: str, path: str, errs: Errors, prefix_text: str) -> None:
-    fault = _initiator_fault(name)
-    if fault:
-        errs.invalid(path, name, prefix_text if fault == "prefix" else "must be valid format")
-
-
 def iscsi_name_too_long(name: str, source: Object) -> str:
     """The message for a volume name that makes the initiator name too long, "" if it is short enough."""
     if source.get("initiatorName") is None or names.size(f"{name}:{source.get('targetPortal', '')}") <= 64:
@@ -185,50 +230,3 @@ def iscsi_name_too_long(name: str, source: Object) -> str:
         "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters"
         " if iscsi.initiatorName is specified."
     )
-
-
-@rules
-def _tenant_or_hosts(source: Object, path: str, errs: Errors) -> None:
-    registry = source["registry"]
-    if names.size(source.get("tenant", "")) >= 65:
-        errs.required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
-        return
-    wrong = Repeated(registry, _HOSTS)
-    for pair in registry.split(","):
-        if not _is_host_port(pair):
-            wrong.add_to(errs, f"{path}.registry")
-
-
-def _is_host_port(text: str) -> bool:
-    """Whether Go's net.SplitHostPort accepts a text."""
-    host, colon, _ = text.rpartition(":")
-    if not colon:
-        return False
-    if host.startswith("["):
-        return host.endswith("]") and "[" not in host[1:] and "]" not in host[1:-1]
-    return ":" not in host and "[" not in text and "]" not in text
-
-
-@rules
-def _disk_uri(source: Object, path: str, errs: Errors) -> None:
-    uri, kind = source.get("diskURI", ""), source["kind"]
-    start, form = ("/subscriptions/", _MANAGED_URI) if kind == "Managed" else ("https://", _BLOB_URI)
-    if not uri.startswith(start):
-        errs.not_supported(f"{path}.diskURI", uri, (form,))
-
-
-@rules
-def _options(options: Object, path: str, errs: Errors) -> None:
-    for option in sorted(options):
-        domain = "." + option.partition("/")[0].lower() if "/" in option else "." + option.lower()
-        if domain.endswith((".kubernetes.io", ".k8s.io")):
-            why = "kubernetes.io and k8s.io namespaces are reserved"
-            errs.invalid(f"{path}[{option}]", option, why)
-
-
-@rules
-def _publishing_secret(source: Object, path: str, errs: Errors) -> None:
-    """Upstream's path is that of the source."""
-    name = (source.get("nodePublishSecretRef") or {}).get("name")
-    if name:
-        d.dns_subdomain(name, f"{path}.name", errs)

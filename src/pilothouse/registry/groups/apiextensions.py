@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from pilothouse.api.validate.crd import definition as crd
+from pilothouse.api.validate.crd.update import validate_update
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
@@ -50,7 +51,7 @@ def _validate(ctx: WriteContext, obj: Object, errs: Errors) -> None:
 
 
 def _validate_update(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
-    crd.validate_update(obj, old, errs)
+    validate_update(obj, old, errs)
 
 
 def _validate_status(obj: Object, old: Object, errs: Errors) -> None:

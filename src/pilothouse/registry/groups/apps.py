@@ -2,6 +2,7 @@
 
 from pilothouse.api.convert.kinds import set_template_generation, template_generation
 from pilothouse.api.validate import apps as rules
+from pilothouse.api.validate import stateful_set
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.values import names
@@ -94,8 +95,8 @@ STATEFUL_SET = Strategy(
     name_check=names.dns_label,
     prepare_create=_prepare_stateful_set,
     prepare_update=_prepare_stateful_set_update,
-    validate=lambda ctx, obj, errs: rules.validate_stateful_set(obj, None, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_stateful_set_update(
+    validate=lambda ctx, obj, errs: stateful_set.validate_stateful_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: stateful_set.validate_stateful_set_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=_stateful_set_warnings,
@@ -174,6 +175,6 @@ RESOURCES = [
         short_names=("sts",),
         categories=("all",),
         subresources=(workload_scale(scale_of, set_scale),),
-        status=status_strategy(STATEFUL_SET, rules.validate_stateful_set_status),
+        status=status_strategy(STATEFUL_SET, stateful_set.validate_stateful_set_status),
     ),
 ]

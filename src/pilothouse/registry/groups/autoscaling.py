@@ -13,7 +13,7 @@ GROUP, KIND = "autoscaling", "HorizontalPodAutoscaler"
 
 AUTOSCALER = Strategy(
     validate=lambda ctx, obj, errs: rules.validate_autoscaler(obj, None, errs),
-    validate_update=on_update(rules.validate_autoscaler_update),
+    validate_update=on_update(rules.validate_autoscaler),
     **STATUS_APART,
 )
 AUTOSCALER_STATUS = status_strategy(AUTOSCALER, rules.validate_autoscaler_status)

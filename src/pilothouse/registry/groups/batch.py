@@ -1,7 +1,9 @@
 """batch/v1: jobs and cron jobs."""
 
-from pilothouse.api.validate import batch as rules
+from pilothouse.api.validate import cron_job
+from pilothouse.api.validate import job as rules
 from pilothouse.api.validate.job_status import validate_job_status
+from pilothouse.api.validate.job_update import validate_job_update
 from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.names import label_value
@@ -106,7 +108,7 @@ JOB = Strategy(
     prepare_create=_prepare_job,
     validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs, pod_policy(ctx)),
     validate_anew=lambda ctx, obj, old, errs: rules.validate_job(obj, old, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_job_update(obj, old, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: validate_job_update(obj, old, errs, pod_policy(ctx)),
     update_order=WHOLE_FIRST,
     defaults_not_stored=_has_default_labels,
     warnings=_job_warnings,
@@ -116,8 +118,8 @@ JOB = Strategy(
     **STATUS_APART,
 )
 CRON_JOB = Strategy(
-    validate=lambda ctx, obj, errs: rules.validate_cron_job(obj, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_cron_job_update(
+    validate=lambda ctx, obj, errs: cron_job.validate_cron_job(obj, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: cron_job.validate_cron_job_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=_cron_job_warnings,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pilothouse.api.validate import dra as rules
 from pilothouse.api.validate import dra_slices as slice_rules
+from pilothouse.api.validate.dra_status import validate_claim_status
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.dra_rights import permit_status
@@ -67,7 +68,7 @@ def _validate_claim(ctx: WriteContext, obj: Object, errs: Errors) -> None:
 def _validate_claim_status(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
     if True not in _results(old):  # what was granted stays: an allocation does not change
         _admin_access(ctx, _results(obj), "status.allocation.devices.results", errs)
-    rules.validate_claim_status(obj, old, errs)
+    validate_claim_status(obj, old, errs)
 
 
 def _validate_template(ctx: WriteContext, obj: Object, errs: Errors) -> None:
@@ -125,7 +126,7 @@ SLICE = Strategy(
     prepare_update=_drop_list_attributes,
     return_deleted=True,
     validate=on_create(slice_rules.validate_slice),
-    validate_update=on_update(slice_rules.validate_slice_update),
+    validate_update=lambda ctx, obj, old, errs: slice_rules.validate_slice(obj, errs, old),
     **COUNTS_SPEC,
 )
 

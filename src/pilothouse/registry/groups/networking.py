@@ -1,5 +1,6 @@
 """networking.k8s.io/v1: ingresses, network policies, IP addresses, service CIDRs."""
 
+from pilothouse.api.validate import ingress, network_policy
 from pilothouse.api.validate import networking as rules
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import (
@@ -24,33 +25,33 @@ def _ingress_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> lis
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     if (
         old is not None
-        or rules.CLASS_ANNOTATION not in annotations
+        or ingress.CLASS_ANNOTATION not in annotations
         or spec_of(obj).get("ingressClassName") is not None
     ):
         return []
     return [
-        f"annotation \"{rules.CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
+        f"annotation \"{ingress.CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
     ]
 
 
 INGRESS = Strategy(
-    validate=on_create(rules.validate_ingress),
-    validate_update=on_update(rules.validate_ingress_update),
+    validate=on_create(ingress.validate_ingress),
+    validate_update=on_update(ingress.validate_ingress_update),
     update_order=WHOLE_WITHIN,
     warnings=_ingress_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,
 )
 INGRESS_CLASS = Strategy(
-    validate=on_create(rules.validate_ingress_class),
-    validate_update=on_update(rules.validate_ingress_class_update),
+    validate=on_create(ingress.validate_ingress_class),
+    validate_update=on_update(ingress.validate_ingress_class_update),
     update_order=WHOLE_WITHIN,
     **COUNTS_SPEC,
 )
 NETWORK_POLICY = Strategy(
-    validate=on_create(rules.validate_network_policy),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_network_policy(obj, errs, old),
-    warnings=lambda ctx, obj, old: rules.network_policy_warnings(obj),
+    validate=on_create(network_policy.validate_network_policy),
+    validate_update=lambda ctx, obj, old, errs: network_policy.validate_network_policy(obj, errs, old),
+    warnings=lambda ctx, obj, old: network_policy.network_policy_warnings(obj),
     **COUNTS_SPEC,
 )
 IP_ADDRESS = Strategy(
@@ -78,8 +79,8 @@ RESOURCES = [
         key_prefix=f"{ROOT}ingress/",
         status=status_strategy(
             INGRESS,
-            rules.validate_ingress_status,
-            warnings=lambda ctx, obj, old: rules.ingress_status_warnings(obj),
+            ingress.validate_ingress_status,
+            warnings=lambda ctx, obj, old: ingress.ingress_status_warnings(obj),
         ),
     ),
     resource(GROUP, "IPAddress", "ipaddresses", "3f/plJFChNE=", IP_ADDRESS, short_names=("ip",)),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 
 from pilothouse import errors
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.logs import Logger
 from pilothouse.registry.allocators import AllocationError
@@ -120,7 +120,7 @@ def _difference(service: Object, other: Object | None) -> list[str]:
 def ips_of(service: Object) -> list[str]:
     """The cluster IPs in canonical form, as they name IPAddress objects."""
     listed = (service.get("spec") or {}).get("clusterIPs") or []
-    return [str(address) for address in map(names.parse_ip, listed) if address is not None]
+    return [str(address) for address in map(addresses.parse_ip, listed) if address is not None]
 
 
 def parent_of(service: Object) -> Object:

@@ -58,7 +58,70 @@ def told(type: Type, table: str, value: Any) -> list[str]:
     return out
 
 
-MARKS: list[tuple[Type, str, Any, list[str]]] = [
+SAME = [{"n": 1}, {"n": 1}]
+ODD = "Invalid value: 1: is odd"
+LISTS = """
+    a[]!                                most:1 unique:n : one is needed
+      n                                 even
+    b[]                                 unique-first:.n
+      n                                 even
+    c[]                                 unique: even
+"""
+IF = """
+    if a.k == X and not b or c in Y|Z
+      required                          : first
+    else
+      if b given
+        forbidden                       : second
+      else
+        invalid                         : third
+"""
+SEVERAL = """
+    if none-of a,b
+      required                          : none
+    elif several-of a,b
+      forbidden                         : several
+    elif a.list has x
+      required                          at:a.list : has x
+    elif #a.list > 1
+      invalid                           at:a.list : is long
+    else
+      invalid                           show:null : fits
+"""
+OUTER = """
+    most                                >=0
+    a[]
+      if n > 1 and /strict
+        n                               <=/most : is above most
+"""
+NESTED = """
+    a[]
+      n                                 unique
+      b[]
+        n                               unique
+"""
+UNION = """
+    a                                   by:k
+      when X
+        x!
+      when Y
+        y!
+"""
+OF_TYPE = UNION.replace("by:k", "by:type show:api.apps.v1.DeploymentStrategy")
+KIND = a(struct(k=TEXT, type=TEXT, x=TEXT, y=TEXT))
+FIRST = """
+    first-of                            : only one / one is needed
+      a                                 even
+      b                                 as:B second:other
+        x!
+      c                                 second:
+        x!
+"""
+NODE = struct(name=TEXT)
+NODE.fields["next"] = Field("next", NODE, pointer=True)
+rules.add("node", rules.table(NODE)("name!\nnext node"))
+
+CASES: list[tuple[Type, str, Any, list[str]]] = [
     (a(NUMBER), "a! : it counts", {}, ["p.a: Required value: it counts"]),
     (a(NUMBER), "a! >=2 : it counts", {"a": 1}, ["p.a: Invalid value: 1: must be greater than or equal to 2"]),
     (struct(a_=NUMBER), "a >=2 : is low", {}, []),
@@ -87,117 +150,54 @@ MARKS: list[tuple[Type, str, Any, list[str]]] = [
     (struct(a_=PART), "a never : no", {"a": {}}, ["p.a: Invalid value: {}: no"]),
     (a(NUMBER), "a even as:b", {"a": 1}, ["p.b: Invalid value: 1: is odd"]),
     (a(NUMBER), "a even as:", {"a": 1}, ["p: Invalid value: 1: is odd"]),
-    (a(TEXT), "a port-name", {"a": "-"}, [
-        'p.a: Invalid value: "-": must contain at least one letter (a-z)',
-        'p.a: Invalid value: "-": must not begin or end with a hyphen',
-    ]),
+    (a(TEXT), "a port-name", {"a": "-"}, ['p.a: Invalid value: "-": must contain at least one letter (a-z)', 'p.a: Invalid value: "-": must not begin or end with a hyphen']),
     (struct(a_=PART), "a part", {"a": {"y": 1}}, ["p.a.x: Required value", "p.a.y: Invalid value: 1: is odd"]),
     (PART, "@part", {"y": 3}, ["p.x: Required value", "p.y: Invalid value: 3: is odd"]),
+    (ANY, LISTS, {}, ["p.a: Required value: one is needed"]),
+    (ANY, LISTS, {"a": SAME, "b": SAME, "c": [2, 2]}, [
+        "p.a: Too many: 2: must have at most 1 item", f"p.a[0].n: {ODD}", f"p.a[1].n: {ODD}", "p.a[1]: Duplicate value: 1",
+        f"p.b[0].n: {ODD}", "p.b[1].n: Duplicate value: 1", f"p.b[1].n: {ODD}", "p.c[1]: Duplicate value: 2"]),
+    (ANY, IF, {"a": {"k": "X"}}, ["p: Required value: first"]),
+    (ANY, IF, {"c": "Z", "b": 0}, ["p: Required value: first"]),
+    (ANY, IF, {"a": {"k": "X"}, "b": 1}, ["p: Forbidden: second"]),
+    (ANY, IF, {"b": 0}, ["p: Forbidden: second"]),
+    (ANY, IF, {}, ['p: Invalid value: "": third']),
+    (struct(n=NUMBER, m=TEXT, o=TEXT), "if n == 3\n  m!\nif n != 3\n  o!", {"n": 3}, ["p.m: Required value"]),
+    (ANY, SEVERAL, {}, ["p: Required value: none"]),
+    (ANY, SEVERAL, {"a": {}, "b": 0}, ["p: Forbidden: several"]),
+    (ANY, SEVERAL, {"a": {"list": ["x", "y"]}}, ["p.a.list: Required value: has x"]),
+    (ANY, SEVERAL, {"a": {"list": "axe"}}, ["p.a.list: Required value: has x"]),
+    (ANY, SEVERAL, {"a": {"list": ["y", "z"]}}, ['p.a.list: Invalid value: "": is long']),
+    (ANY, SEVERAL, {"a": {}}, ["p: Invalid value: null: fits"]),
+    (ANY, SEVERAL, {"b": 1}, ["p: Invalid value: null: fits"]),
+    (ANY, OUTER, {"most": 2, "a": [{"n": 3}, {"n": 1}]}, []),
+    (ANY, OUTER, {"most": 2, "a": [{"n": 3}, {"n": 1}], "strict": True}, ["p.a[0].n: Invalid value: 3: is above most"]),
+    (ANY, "a[=] X|Y", {"a": ["X", "Z"]}, ['p.a: Unsupported value: "Z": supported values: "X", "Y"']),
+    (ANY, NESTED, {"a": [{"n": "x", "b": [{"n": "x"}, {"n": "x"}]}, {"n": "y", "b": [{"n": "x"}]}]}, ['p.a[0].b[1].n: Duplicate value: "x"']),
+    (ANY, "a never show:omit : no", {"a": 1}, ["p.a: Invalid value: no"]),
+    (ANY, "a never show: : no", {"a": 1}, ['p.a: Invalid value: "": no']),
+    (ANY, "a >=2 show:text : is low", {"a": 1}, ['p.a: Invalid value: "text": is low']),
+    (ANY, "a never show:label-selector : no", {"a": {"matchLabels": {"b": "c"}, "matchExpressions": []}}, ['p.a: Invalid value: {"matchLabels":{"b":"c"}}: no']),
+    (ANY, "a never show:api.core.v1.Capabilities : no", {"a": {"add": ["x"]}}, ['p.a: Invalid value: {"Add":["x"],"Drop":null}: no']),
+    (KIND, UNION, {"a": {"k": "X"}}, ["p.a.x: Required value"]),
+    (KIND, UNION, {"a": {"k": "Y"}}, ["p.a.y: Required value"]),
+    (KIND, UNION, {}, ['p.a.k: Unsupported value: "": supported values: "X", "Y"']),
+    (KIND, OF_TYPE, {"a": {"type": "Z"}}, ['p.a: Unsupported value: {"Type":"Z","RollingUpdate":null}: supported values: "X", "Y"']),
+    (ANY, FIRST, {}, ["p: Required value: one is needed"]),
+    (ANY, FIRST, {"b": {}}, ["p.B.x: Required value"]),
+    (ANY, FIRST, {"a": 1, "b": {}, "c": {}}, ["p.a: Invalid value: 1: is odd", "p.other: Forbidden: only one", "p.c.x: Required value"]),
+    (NODE, "@node", {"name": "a", "next": {"next": {"name": "c"}}}, ["p.next.name: Required value"]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("type", "table", "value", "expected"), MARKS)
-def test_one_line(type: Type, table: str, value: Any, expected: list[str]) -> None:
+@pytest.mark.parametrize(("type", "table", "value", "expected"), CASES)
+def test_what_a_table_tells(type: Type, table: str, value: Any, expected: list[str]) -> None:
     assert told(type, table, value) == expected
 
 
-def test_lists() -> None:
-    table = """
-    a[]!                                most:1 unique:n : one is needed
-      n                                 even
-    b[]                                 unique-first:.n
-      n                                 even
-    c[]                                 unique: even
-    """
-    assert told(ANY, table, {}) == ["p.a: Required value: one is needed"]
-    value = {"a": [{"n": 1}, {"n": 1}], "b": [{"n": 1}, {"n": 1}], "c": [2, 2]}
-    odd = "Invalid value: 1: is odd"
-    assert told(ANY, table, value) == [
-        "p.a: Too many: 2: must have at most 1 item",
-        f"p.a[0].n: {odd}",
-        f"p.a[1].n: {odd}",
-        "p.a[1]: Duplicate value: 1",
-        f"p.b[0].n: {odd}",
-        "p.b[1].n: Duplicate value: 1",
-        f"p.b[1].n: {odd}",
-        "p.c[1]: Duplicate value: 2",
-    ]
-
-
-def test_conditions() -> None:
-    table = """
-    if a.k == X and not b or c in Y|Z
-      required                          : first
-    else
-      if b given
-        forbidden                       : second
-      else
-        invalid                         : third
-    """
-    assert told(ANY, table, {"a": {"k": "X"}}) == told(ANY, table, {"c": "Z", "b": 0}) == ["p: Required value: first"]
-    assert told(ANY, table, {"a": {"k": "X"}, "b": 1}) == told(ANY, table, {"b": 0}) == ["p: Forbidden: second"]
-    assert told(ANY, table, {}) == ['p: Invalid value: "": third']
-    assert told(struct(n=NUMBER, m=TEXT, o=TEXT), "if n == 3\n  m!\nif n != 3\n  o!", {"n": 3}) == ["p.m: Required value"]
-
-
-def test_conditions_on_several_members_and_on_lists() -> None:
-    table = """
-    if none-of a,b
-      required                          : none
-    elif several-of a,b
-      forbidden                         : several
-    elif a.list has x
-      required                          at:a.list : has x
-    elif #a.list > 1
-      invalid                           at:a.list : is long
-    else
-      invalid                           show:null : fits
-    """
-    assert told(ANY, table, {}) == ["p: Required value: none"]
-    assert told(ANY, table, {"a": {}, "b": 0}) == ["p: Forbidden: several"]
-    assert told(ANY, table, {"a": {"list": ["x", "y"]}}) == ["p.a.list: Required value: has x"]
-    assert told(ANY, table, {"a": {"list": ["y", "z"]}}) == ['p.a.list: Invalid value: "": is long']
-    assert told(ANY, table, {"a": {}}) == told(ANY, table, {"b": 1}) == ["p: Invalid value: null: fits"]
-
-
-def test_items_are_compared_with_the_struct_around_their_list() -> None:
-    table = """
-    most                                >=0
-    a[]
-      if n > 1 and /strict
-        n                               <=/most : is above most
-    """
-    value = {"most": 2, "a": [{"n": 3}, {"n": 1}]}
-    assert told(ANY, table, value) == []
-    assert told(ANY, table, value | {"strict": True}) == ["p.a[0].n: Invalid value: 3: is above most"]
-
-
-def test_lists_of_which_causes_stand_at_the_list() -> None:
-    assert told(ANY, "a[=] X|Y", {"a": ["X", "Z"]}) == ['p.a: Unsupported value: "Z": supported values: "X", "Y"']
-    assert told_by(rules.table(Type("list", items=struct(n=NUMBER)))("[] most:1\n  n+ even unique"), [{"n": 2}, {"n": 2}, {}, {}]) == [
-        "p: Too many: 4: must have at most 1 item",
-        "p[1].n: Duplicate value: 2",
-    ]
-
-
-def test_each_list_has_its_own_set_of_values() -> None:
-    table = """
-    a[]
-      n                                 unique
-      b[]
-        n                               unique
-    """
-    inner = [{"n": "x"}, {"n": "x"}]
-    assert told(ANY, table, {"a": [{"n": "x", "b": inner}, {"n": "y", "b": inner[:1]}]}) == ['p.a[0].b[1].n: Duplicate value: "x"']
-
-
-def test_what_never_shows() -> None:
-    assert told(ANY, "a never show:omit : no", {"a": 1}) == ["p.a: Invalid value: no"]
-    assert told(ANY, "a never show: : no", {"a": 1}) == ['p.a: Invalid value: "": no']
-    assert told(ANY, "a >=2 show:text : is low", {"a": 1}) == ['p.a: Invalid value: "text": is low']
-    selector = {"matchLabels": {"b": "c"}, "matchExpressions": []}
-    assert told(ANY, "a never show:label-selector : no", {"a": selector}) == ['p.a: Invalid value: {"matchLabels":{"b":"c"}}: no']
-    assert told(ANY, "a never show:api.core.v1.Capabilities : no", {"a": {"add": ["x"]}}) == ['p.a: Invalid value: {"Add":["x"],"Drop":null}: no']
+def test_a_list_of_structs() -> None:
+    table = rules.table(Type("list", items=struct(n=NUMBER)))("[] most:1\n  n+ even unique")
+    assert told_by(table, [{"n": 2}, {"n": 2}, {}, {}]) == ["p: Too many: 4: must have at most 1 item", "p[1].n: Duplicate value: 2"]
 
 
 def test_what_is_around() -> None:
@@ -241,37 +241,6 @@ def told_by(table: Table, value: Any) -> list[str]:
     errs = Errors()
     table(value, "p", errs)
     return [f"{cause['field']}: {cause['message']}" for cause in errs.causes]
-
-
-def test_a_struct_by_its_kind() -> None:
-    table = """
-    a                                   by:k
-      when X
-        x!
-      when Y
-        y!
-    """
-    type = a(struct(k=TEXT, type=TEXT, x=TEXT, y=TEXT))
-    assert told(type, table, {"a": {"k": "X"}}) == ["p.a.x: Required value"]
-    assert told(type, table, {"a": {"k": "Y"}}) == ["p.a.y: Required value"]
-    assert told(type, table, {}) == ['p.a.k: Unsupported value: "": supported values: "X", "Y"']
-    shown = table.replace("by:k", "by:type show:api.apps.v1.DeploymentStrategy")
-    whole = '{"Type":"Z","RollingUpdate":null}'
-    assert told(type, shown, {"a": {"type": "Z"}}) == [f'p.a: Unsupported value: {whole}: supported values: "X", "Y"']
-
-
-def test_the_first_of_several() -> None:
-    table = """
-    first-of                            : only one / one is needed
-      a                                 even
-      b                                 as:B second:other
-        x!
-      c                                 second:
-        x!
-    """
-    assert told(ANY, table, {}) == ["p: Required value: one is needed"]
-    assert told(ANY, table, {"b": {}}) == ["p.B.x: Required value"]
-    assert told(ANY, table, {"a": 1, "b": {}, "c": {}}) == ["p.a: Invalid value: 1: is odd", "p.other: Forbidden: only one", "p.c.x: Required value"]
 
 
 MISTAKES: list[tuple[Type | str, str, str]] = [
@@ -335,10 +304,3 @@ gates                               []api.core.v1.PodSchedulingGate
             rules.table("api.core.v1.EnvVarSource")(line).compiled()
     with pytest.raises(TableError, match=r"not for \[\]api.core.v1.Toleration"):
         rules.table("api.core.v1.PodSpec")("tolerations gates").compiled()
-
-
-def test_tables_that_call_each_other() -> None:
-    node = struct(name=TEXT)
-    node.fields["next"] = Field("next", node, pointer=True)
-    rules.add("node", rules.table(node)("name!\nnext node"))
-    assert told(node, "@node", {"name": "a", "next": {"next": {"name": "c"}}}) == ["p.next.name: Required value"]

@@ -1,5 +1,4 @@
-"""Validates the defaults in a structural schema against that schema
-(apiserver/schema/defaulting/validation.go)."""
+"""Validates the defaults in a structural schema (apiserver/schema/defaulting/validation.go)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

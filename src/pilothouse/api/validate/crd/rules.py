@@ -1,13 +1,15 @@
-"""The CEL rules of a definition: whether they compile,
-and what they may cost (apiextensions cel_validation.go)."""
+"""Whether the CEL rules of a definition compile, and what they may cost (cel_validation.go)."""
 
+import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from pilothouse.api.cel import MOST, escape
 from pilothouse.api.expressions.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
 from pilothouse.api.expressions.schema_rules import CompiledRule, compile_rules
 from pilothouse.api.expressions.schema_types import DeclaredType, declare
+from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
@@ -16,6 +18,8 @@ _HINT = (
     "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and"
     " strings are declared)"
 )
+REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+_LINE_BREAK = re.compile("[\n\r]+")
 _MOST_TOLD = 4
 """The most expensive rules that are named when all together cost too much."""
 
@@ -47,6 +51,35 @@ class _Total:
             self.most.append((units, path))
             self.most.sort(key=lambda one: -one[0])
             del self.most[_MOST_TOLD:]
+
+
+def validate_rule_members(
+    s: Object, rule: Object, path: Trail, errs: Errors, unsupported: AbstractSet[int]
+) -> None:
+    """Validates the members of one CEL rule except its expressions; `unsupported` are the IDs of the schemas that are not structural."""
+    text, message = rule.get("rule") or "", rule.get("message") or ""
+    expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
+    if not text.strip():
+        errs.required(f"{path}.rule", "rule is not specified")
+    elif message and not message.strip():
+        errs.invalid(f"{path}.message", message, "must be non-empty if specified")
+    elif _LINE_BREAK.search(message.strip()):
+        errs.invalid(f"{path}.message", message, "must not contain line breaks")
+    elif _LINE_BREAK.search(text.strip()) and not message.strip():
+        errs.required(f"{path}.message", "message must be specified if rule contains line breaks")
+    if expression and not expression.strip():
+        errs.required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
+    if rule.get("reason") is not None and rule["reason"] not in REASONS:
+        errs.not_supported(f"{path}.reason", rule["reason"], REASONS)
+    if field_path and not field_path.strip():
+        errs.invalid(f"{path}.fieldPath", field_path, "must be non-empty if specified")
+    if _LINE_BREAK.search(field_path):
+        errs.invalid(f"{path}.fieldPath", field_path, "must not contain line breaks")
+    if field_path and id(s) not in unsupported:
+        try:
+            valid_path(field_path, s)
+        except PathError:
+            errs.invalid(f"{path}.fieldPath", field_path, "must be a valid path")
 
 
 def validate_rules(declared: Object, path: str, errs: Errors, *, unchanged: bool = False) -> None:

@@ -1,49 +1,21 @@
-"""An openAPIV3Schema as part of a definition (apiextensions/validation
-ValidateCustomResourceDefinitionOpenAPISchema)."""
+"""Validates schemas of definitions (ValidateCustomResourceDefinitionOpenAPISchema)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pilothouse.api.structural.field_paths import PathError, valid_path
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.schema import TYPE_META
 from pilothouse.api.validate.crd.defaults import validate_defaults
-from pilothouse.api.validate.crd.rules import go_rule, validate_rules
+from pilothouse.api.validate.crd.go_schema import go_schema, validate_root_of_status
+from pilothouse.api.validate.crd.rules import validate_rule_members, validate_rules
 from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
-REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
-_LINE_BREAK = re.compile("[\n\r]+")
-
-# Fields allowed at the root of a schema with a status subresource, in the order of the Go struct.
-_MEMBERS = (
-    "id=ID $schema=Schema $ref=Ref description type nullable format title default maximum exclusiveMaximum "
-    "minimum exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems multipleOf enum "
-    "maxProperties minProperties required items allOf oneOf anyOf not properties additionalProperties "
-    "patternProperties dependencies additionalItems definitions externalDocs example "
-    "x-kubernetes-preserve-unknown-fields=XPreserveUnknownFields "
-    "x-kubernetes-embedded-resource=XEmbeddedResource x-kubernetes-int-or-string=XIntOrString "
-    "x-kubernetes-list-map-keys=XListMapKeys x-kubernetes-list-type=XListType x-kubernetes-map-type=XMapType "
-    "x-kubernetes-validations=XValidations"
-)
-_GO_NAMES = {
-    name: go or name[0].upper() + name[1:] for name, _, go in (one.partition("=") for one in _MEMBERS.split())
-}
-_AT_ROOT = (
-    "Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum", "MaxLength",
-    "MinLength", "Pattern", "MaxItems", "MinItems", "UniqueItems", "MultipleOf", "Required", "Items", "Properties",
-    "ExternalDocs", "Example", "XPreserveUnknownFields", "XValidations",
-)  # fmt: skip
-_ZERO_TEXT = {"ID", "Schema", "Description", "Type", "Format", "Title", "Pattern"}
-_ZERO_FALSE = {
-    "Nullable", "ExclusiveMaximum", "ExclusiveMinimum", "UniqueItems", "XEmbeddedResource", "XIntOrString",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,232 +43,18 @@ class _Place:
     """IDs of the nodes that cannot be checked as structural schemas."""
 
 
-def walk(declared: Any) -> Iterator[Object]:
-    """Yield a schema and all schemas below it, in upstream's order."""
-    waiting = [declared]
-    while waiting:
-        one = waiting.pop()
-        if not isinstance(one, dict):
-            continue
-        yield one
-        below = [one.get("items")]
-        for name in ("allOf", "anyOf", "oneOf"):
-            below += one.get(name) or ()
-        below.append(one.get("not"))
-        below += [member for _, member in sorted_members(one.get("properties") or {}).items()]
-        below.append(one.get("additionalProperties"))
-        waiting += reversed(below)
-
-
-def validate_schema(schema: Object | None, status: bool, path: str, options: Options, errs: Errors) -> None:
-    """Validates the `schema` of a version or of all; with `status`, its root may have certain fields only."""
-    if schema is None or schema.get("openAPIV3Schema") is None:
-        return
-    declared = schema["openAPIV3Schema"]
-    path = f"{path}.openAPIV3Schema"
-    found = Errors()
-    if status:
-        _root_of_status(declared, path, found)
-    if declared.get("nullable"):
-        found.forbidden(f"{path}.nullable", "nullable cannot be true at the root")
-    late = ""
-    structural = False
-    if options.require_structural:
-        late = unsupported(declared)
-        if not late:
-            count = len(found)
-            validate_structural(declared, path, found)
-            if len(found) == count:
-                validate_defaults(declared, path, found, require_pruned=options.require_pruned)
-            structural = len(found) == count
-    openapi = Errors()
-    place = _Place(options, unsupported=with_unsupported(declared))
-    _validate(declared, Trail(path), place, openapi, root=True)
-    found.extend(openapi)
-    if late and not found:
-        found.invalid(path, "", late)
-    if structural and not openapi:
-        validate_rules(declared, path, found, unchanged=declared in options.stored)
-    errs.extend(found)
-
-
-_POINTERS = (
-    "Ref",
-    "AdditionalProperties",
-    "AdditionalItems",
-    "XPreserveUnknownFields",
-    "XListType",
-    "XMapType",
+rules = Rules(
+    __name__,
+    no_default=lambda s, path, errs, place: errs.forbidden(
+        f"{path}.default", f"must not be set {place.no_defaults}"
+    ),
 )
-"""Members that may be false or empty and are there all the same."""
-
-
-def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
-    for name, go in _GO_NAMES.items():
-        value = declared.get(name)
-        empty = value is False or value == ""
-        if value is None or (empty and go not in _POINTERS):
-            continue
-        if go == "Type":
-            if value != "object":
-                why = (
-                    'only "object" is allowed as the type at the root of the schema if the status subresource'
-                    " is enabled"
-                )
-                errs.invalid(f"{path}.type", value, why)
-                return
-        elif go not in _AT_ROOT:
-            listed = " ".join(_AT_ROOT)
-            why = (
-                f"only [{listed}] fields are allowed at the root of the schema if the status subresource is"
-                " enabled"
-            )
-            errs.invalid(path, go_schema(declared), why)
-            return
-
-
-def go_schema(declared: Object | None) -> Object:
-    """A schema as Go prints its internal struct. A null among others is an empty one."""
-    out: Object = {}
-    declared = declared or {}
-    for name, go in _GO_NAMES.items():
-        value = declared.get(name)
-        if value is None:
-            value = "" if go in _ZERO_TEXT else False if go in _ZERO_FALSE else None
-        elif go == "Properties":
-            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
-        elif go in ("AllOf", "OneOf", "AnyOf"):
-            value = [go_schema(one) for one in value]
-        elif go == "Not":
-            value = go_schema(value)
-        elif go == "Items":
-            several = isinstance(value, list)
-            value = {
-                "Schema": None if several else go_schema(value),
-                "JSONSchemas": [go_schema(one) for one in value] if several else None,
-            }
-        elif go in ("AdditionalProperties", "AdditionalItems"):
-            whole = isinstance(value, dict)
-            value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
-        elif go in ("PatternProperties", "Definitions"):
-            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
-        elif go == "Dependencies":
-            value = {key: _go_dependency(one) for key, one in sorted_members(value).items()}
-        elif go == "ExternalDocs":
-            value = {"Description": value.get("description") or "", "URL": value.get("url") or ""}
-        elif go == "XValidations":
-            value = [go_rule(rule or {}) for rule in value]
-        out[go] = value
-    return out
-
-
-def _go_dependency(declared: Object | list[str] | None) -> Object:
-    """Null stands for what is neither a schema nor a list, which Go's decoder passes over."""
-    if isinstance(declared, list):
-        return {"Schema": None, "Property": declared}
-    return {"Schema": None if declared is None else go_schema(declared), "Property": None}
-
-
-def _validate(s: Object, path: Trail, place: _Place, errs: Errors, *, root: bool = False) -> None:
-    _node(s, path, errs, place)
-    _members(s, path, place, root, errs)
-    if isinstance(s.get("not"), dict):
-        _validate(s["not"], path.below(".not"), place, errs)
-    for name in ("allOf", "oneOf", "anyOf"):
-        for i, one in enumerate(s.get(name) or ()):
-            _validate(one, path.below(f".{name}[{i}]"), place, errs)
-    for name, one in sorted_members(s.get("definitions") or {}).items():
-        _validate(one, path.below(f".definitions[{name}]"), place, errs)
-    items = s.get("items")
-    if isinstance(items, dict):
-        _validate(items, path.below(".items"), place, errs)
-    elif isinstance(items, list):
-        for i, one in enumerate(items):
-            _validate(one, path.below(f".items[{i}]"), place, errs)
-    for name, one in sorted_members(s.get("dependencies") or {}).items():
-        if isinstance(one, dict):
-            _validate(one, path.below(f".dependencies[{name}]"), place, errs)
-    _extensions(s, path, errs, place.options)
-    for i, rule in enumerate(s.get("x-kubernetes-validations") or ()):
-        _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
-
-
-rules = Rules(__name__)
-_node = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")(f"""
-    if $options.require_types
-      type+                             {"|".join(TYPES)}
-    if default given and $no_defaults
-      @no-default
-    id-                                 : id is not supported
-    additionalItems-?                   : additionalItems is not supported
-    patternProperties-                  : patternProperties is not supported
-    definitions-                        : definitions is not supported
-    dependencies-                       : dependencies is not supported
-    $ref-?                              : $ref is not supported
-    if type == null
-      forbidden                         at:type : type cannot be set to null, use nullable as an alternative
-    @no-list-of-items
-    if $inside_meta
-      x-kubernetes-embedded-resource-   : must not be used inside of resource meta
-    uniqueItems-                        : uniqueItems cannot be set to true since the runtime complexity becomes quadratic
-""")
-_extensions = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")("""
-    if x-kubernetes-preserve-unknown-fields given and not x-kubernetes-preserve-unknown-fields
-      x-kubernetes-preserve-unknown-fields never : must be true or undefined
-    if x-kubernetes-map-type given
-      if not type
-        required                        at:type : must be object if x-kubernetes-map-type is specified
-      elif type != object
-        type                            never : must be object if x-kubernetes-map-type is specified
-      x-kubernetes-map-type             atomic|granular
-    if x-kubernetes-list-type given
-      if not type
-        required                        at:type : must be array if x-kubernetes-list-type is specified
-      elif type != array
-        type                            never : must be array if x-kubernetes-list-type is specified
-      elif $require_atomic_sets
-        @atomic-set
-      x-kubernetes-list-type            atomic|set|map
-    if x-kubernetes-list-map-keys
-      x-kubernetes-list-type*           : must be map if x-kubernetes-list-map-keys is non-empty
-      if x-kubernetes-list-type given and x-kubernetes-list-type != map
-        x-kubernetes-list-type          never : must be map if x-kubernetes-list-map-keys is non-empty
-    if x-kubernetes-list-type == map
-      @list-map
-    if $require_map_keys
-      @map-list-keys
-""")
-
-
-@rules
-def _no_default(s: Object, path: Trail, errs: Errors, place: _Place) -> None:
-    errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
 
 
 @rules
 def _no_list_of_items(s: Object, path: Trail, errs: Errors) -> None:
     if isinstance(s.get("items"), list):
         errs.forbidden(f"{path}.items", "items must be a schema object and not an array")
-
-
-def _members(s: Object, path: Trail, place: _Place, root: bool, errs: Errors) -> None:
-    properties, additional = s.get("properties") or {}, s.get("additionalProperties")
-    if additional is not None:
-        if properties and additional is not True:
-            why = "additionalProperties and properties are mutual exclusive"
-            errs.forbidden(f"{path}.additionalProperties", why)
-        if isinstance(additional, dict):
-            below = place
-            if place.inside_meta:
-                below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
-            _validate(additional, path.below(".additionalProperties"), below, errs)
-    for name, member in sorted_members(properties).items():
-        below = place
-        if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
-            below = replace(below, inside_meta=True)
-            if root:
-                below = replace(below, no_defaults=f"in top-level {name}")
-        _validate(member, path.below(f".properties[{name}]"), below, errs)
 
 
 @rules
@@ -367,31 +125,143 @@ def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
             errs.forbidden(f"{where}.nullable", f"{about} cannot be nullable")
 
 
-def _rule(s: Object, rule: Object, path: Trail, place: _Place, errs: Errors) -> None:
-    """Validates the fields of one CEL rule except its expressions."""
-    text, message = rule.get("rule") or "", rule.get("message") or ""
-    expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
-    if not text.strip():
-        errs.required(f"{path}.rule", "rule is not specified")
-    elif message and not message.strip():
-        errs.invalid(f"{path}.message", message, "must be non-empty if specified")
-    elif _LINE_BREAK.search(message.strip()):
-        errs.invalid(f"{path}.message", message, "must not contain line breaks")
-    elif _LINE_BREAK.search(text.strip()) and not message.strip():
-        errs.required(f"{path}.message", "message must be specified if rule contains line breaks")
-    if expression and not expression.strip():
-        errs.required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
-    if rule.get("reason") is not None and rule["reason"] not in REASONS:
-        errs.not_supported(f"{path}.reason", rule["reason"], REASONS)
-    if field_path and not field_path.strip():
-        errs.invalid(f"{path}.fieldPath", field_path, "must be non-empty if specified")
-    if _LINE_BREAK.search(field_path):
-        errs.invalid(f"{path}.fieldPath", field_path, "must not contain line breaks")
-    if field_path and id(s) not in place.unsupported:
-        try:
-            valid_path(field_path, s)
-        except PathError:
-            errs.invalid(f"{path}.fieldPath", field_path, "must be a valid path")
+_node = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")(f"""
+    if $options.require_types
+      type+                             {"|".join(TYPES)}
+    if default given and $no_defaults
+      @no-default
+    id-                                 : id is not supported
+    additionalItems-?                   : additionalItems is not supported
+    patternProperties-                  : patternProperties is not supported
+    definitions-                        : definitions is not supported
+    dependencies-                       : dependencies is not supported
+    $ref-?                              : $ref is not supported
+    if type == null
+      forbidden                         at:type : type cannot be set to null, use nullable as an alternative
+    @no-list-of-items
+    if $inside_meta
+      x-kubernetes-embedded-resource-   : must not be used inside of resource meta
+    uniqueItems-                        : uniqueItems cannot be set to true since the runtime complexity becomes quadratic
+""")
+_extensions = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")("""
+    if x-kubernetes-preserve-unknown-fields given and not x-kubernetes-preserve-unknown-fields
+      x-kubernetes-preserve-unknown-fields never : must be true or undefined
+    if x-kubernetes-map-type given
+      if not type
+        required                        at:type : must be object if x-kubernetes-map-type is specified
+      elif type != object
+        type                            never : must be object if x-kubernetes-map-type is specified
+      x-kubernetes-map-type             atomic|granular
+    if x-kubernetes-list-type given
+      if not type
+        required                        at:type : must be array if x-kubernetes-list-type is specified
+      elif type != array
+        type                            never : must be array if x-kubernetes-list-type is specified
+      elif $require_atomic_sets
+        @atomic-set
+      x-kubernetes-list-type            atomic|set|map
+    if x-kubernetes-list-map-keys
+      x-kubernetes-list-type*           : must be map if x-kubernetes-list-map-keys is non-empty
+      if x-kubernetes-list-type given and x-kubernetes-list-type != map
+        x-kubernetes-list-type          never : must be map if x-kubernetes-list-map-keys is non-empty
+    if x-kubernetes-list-type == map
+      @list-map
+    if $require_map_keys
+      @map-list-keys
+""")
+
+
+def validate_schema(schema: Object | None, status: bool, path: str, options: Options, errs: Errors) -> None:
+    """Validates the `schema` of a version or of all; with `status`, its root may have certain fields only."""
+    if schema is None or schema.get("openAPIV3Schema") is None:
+        return
+    declared = schema["openAPIV3Schema"]
+    path = f"{path}.openAPIV3Schema"
+    found = Errors()
+    if status:
+        validate_root_of_status(declared, path, found)
+    if declared.get("nullable"):
+        found.forbidden(f"{path}.nullable", "nullable cannot be true at the root")
+    late = ""
+    structural = False
+    if options.require_structural:
+        late = unsupported(declared)
+        if not late:
+            count = len(found)
+            validate_structural(declared, path, found)
+            if len(found) == count:
+                validate_defaults(declared, path, found, require_pruned=options.require_pruned)
+            structural = len(found) == count
+    openapi = Errors()
+    place = _Place(options, unsupported=with_unsupported(declared))
+    _validate(declared, Trail(path), place, openapi, root=True)
+    found.extend(openapi)
+    if late and not found:
+        found.invalid(path, "", late)
+    if structural and not openapi:
+        validate_rules(declared, path, found, unchanged=declared in options.stored)
+    errs.extend(found)
+
+
+def _validate(s: Object, path: Trail, place: _Place, errs: Errors, *, root: bool = False) -> None:
+    _node(s, path, errs, place)
+    _members(s, path, place, root, errs)
+    if isinstance(s.get("not"), dict):
+        _validate(s["not"], path.below(".not"), place, errs)
+    for name in ("allOf", "oneOf", "anyOf"):
+        for i, one in enumerate(s.get(name) or ()):
+            _validate(one, path.below(f".{name}[{i}]"), place, errs)
+    for name, one in sorted_members(s.get("definitions") or {}).items():
+        _validate(one, path.below(f".definitions[{name}]"), place, errs)
+    items = s.get("items")
+    if isinstance(items, dict):
+        _validate(items, path.below(".items"), place, errs)
+    elif isinstance(items, list):
+        for i, one in enumerate(items):
+            _validate(one, path.below(f".items[{i}]"), place, errs)
+    for name, one in sorted_members(s.get("dependencies") or {}).items():
+        if isinstance(one, dict):
+            _validate(one, path.below(f".dependencies[{name}]"), place, errs)
+    _extensions(s, path, errs, place.options)
+    for i, rule in enumerate(s.get("x-kubernetes-validations") or ()):
+        validate_rule_members(s, rule, path.below(f".x-kubernetes-validations[{i}]"), errs, place.unsupported)
+
+
+def _members(s: Object, path: Trail, place: _Place, root: bool, errs: Errors) -> None:
+    properties, additional = s.get("properties") or {}, s.get("additionalProperties")
+    if additional is not None:
+        if properties and additional is not True:
+            why = "additionalProperties and properties are mutual exclusive"
+            errs.forbidden(f"{path}.additionalProperties", why)
+        if isinstance(additional, dict):
+            below = place
+            if place.inside_meta:
+                below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
+            _validate(additional, path.below(".additionalProperties"), below, errs)
+    for name, member in sorted_members(properties).items():
+        below = place
+        if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
+            below = replace(below, inside_meta=True)
+            if root:
+                below = replace(below, no_defaults=f"in top-level {name}")
+        _validate(member, path.below(f".properties[{name}]"), below, errs)
+
+
+def walk(declared: Any) -> Iterator[Object]:
+    """Yield a schema and all schemas below it, in upstream's order."""
+    waiting = [declared]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, dict):
+            continue
+        yield one
+        below = [one.get("items")]
+        for name in ("allOf", "anyOf", "oneOf"):
+            below += one.get(name) or ()
+        below.append(one.get("not"))
+        below += [member for _, member in sorted_members(one.get("properties") or {}).items()]
+        below.append(one.get("additionalProperties"))
+        waiting += reversed(below)
 
 
 def structural_faults(declared: Object) -> bool:

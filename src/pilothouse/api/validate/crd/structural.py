@@ -53,9 +53,9 @@ def unsupported(declared: Object) -> str:
 
 
 def _unsupported_here(declared: Object) -> str:
-    for name, text in _UNSUPPORTED:
+    for name in _UNSUPPORTED:
         if declared.get(name):
-            return f"OpenAPIV3Schema '{text}' is not supported"
+            return f"OpenAPIV3Schema '{'schema' if name == '$schema' else name}' is not supported"
     if declared.get("x-kubernetes-preserve-unknown-fields") is False:
         return "internal error: 'x-kubernetes-preserve-unknown-fields' must be true or undefined"
     if isinstance(declared.get("items"), list):
@@ -64,13 +64,13 @@ def _unsupported_here(declared: Object) -> str:
 
 
 _UNSUPPORTED = (
-    ("id", "id"),
-    ("$schema", "schema"),
-    ("$ref", "$ref"),
-    ("patternProperties", "patternProperties"),
-    ("dependencies", "dependencies"),
-    ("additionalItems", "additionalItems"),
-    ("definitions", "definitions"),
+    "id",
+    "$schema",
+    "$ref",
+    "patternProperties",
+    "dependencies",
+    "additionalItems",
+    "definitions",
 )
 
 
@@ -132,7 +132,7 @@ def _invariants(s: Object, level: _Level, path: Trail, errs: Errors) -> None:
     _members(s, path, errs, level)
 
 
-rules = Rules(__name__)
+rules = Rules(__name__, no_type=lambda s, path, errs, level: errs.required(f"{path}.type", level.no_type))
 _members = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")("""
     if x-kubernetes-int-or-string
       x-kubernetes-preserve-unknown-fields+ never : must be false if x-kubernetes-int-or-string is true
@@ -153,11 +153,6 @@ _members = rules.table("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSc
       required at:properties : must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields
 """)
 """Causes are sorted in the end, so that their order counts only where two have the same text."""
-
-
-@rules
-def _no_type(s: Object, path: Trail, errs: Errors, level: _Level) -> None:
-    errs.required(f"{path}.type", level.no_type)
 
 
 @rules

@@ -1,5 +1,4 @@
-"""Validates containers of all types:
-names, ports, images, resize policies, restart rules (apis/core/validation)."""
+"""Validates containers: names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,128 @@ from pilothouse.api.values.fields import Errors, Object
 
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255
+trimmed_image = d.holds(lambda image: image == image.strip(), "must not have leading or trailing whitespace")
+"""Whitespace around an image is allowed in a template, but not in a pod."""
+_readiness_probe = RememberedRule(readiness_probe)
+_other_probe = RememberedRule(other_probe)
+_resize_resource = d.chosen("cpu", "memory")
+_resize_restart = d.chosen("NotRequired", "RestartContainer")
 
-rules = Rules(__name__, validate_env_from, validate_lifecycle)
-rules.add("env", validate_env)
+
+@dataclass(slots=True)
+class Surroundings:
+    """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
+
+    seen: the names of the containers so far. targets: those of the regular and the init containers.
+    """
+
+    volumes: Mapping[str, Object]
+    claims: frozenset[str]
+    restart_policy: str
+    grace: int | None
+    host_users: bool
+    options: PodOptions
+    seen: set[str] = field(default_factory=set)
+    targets: set[str] = field(default_factory=set)
+
+
+rules = Rules(
+    __name__,
+    validate_env_from,
+    validate_lifecycle,
+    env=validate_env,
+    trimmed_image=trimmed_image,
+    security=lambda context, path, errs, around: validate_security_context(
+        context, path, errs, around.host_users, around.options.allow_privileged
+    ),
+)
+
+
+@rules
+def _unlike_regular(name: str, path: str, errs: Errors, around: Surroundings) -> None:
+    if name in around.seen:
+        errs.duplicate(path, name)
+    elif name:
+        around.seen.add(name)
+
+
+@rules
+def _unlike_others(name: str, path: str, errs: Errors, around: Surroundings) -> None:
+    if name in around.seen:
+        errs.duplicate(path, name)
+    around.seen.add(name)
+
+
+@rules
+def _target(name: str, path: str, errs: Errors, around: Surroundings) -> None:
+    if name not in around.targets:
+        errs.not_found(path, name)
+
+
+@rules
+def _own_host_ports(container: Object, path: str, errs: Errors) -> None:
+    """Upstream's path is that of the first container."""
+    check_host_ports([container], path.rpartition("[")[0], errs)
+
+
+@rules
+def _mounts(container: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
+    validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
+    if devices:
+        validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
+
+
+def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: bool) -> None:
+    validate_requirements(requirements, path, errs, any_huge_page=any_huge_page)
+
+
+_without_claims = RememberedRule(_requirements)
+
+
+@rules
+def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    """Requirements with claims are validated each time: a pod's claims are too many to remember."""
+    huge = around.options.allow_indivisible_huge_pages
+    if requirements.get("claims"):
+        validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
+    else:
+        _without_claims(requirements, path, errs, huge)
+
+
+def validate_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, port in enumerate(ports):
+        at, name, count = f"{path}[{i}]", port.get("name", ""), len(errs)
+        if name:
+            d.port_name(name, f"{at}.name", errs)
+            if len(errs) == count and name in seen:
+                errs.duplicate(f"{at}.name", name)
+            elif len(errs) == count:
+                seen.add(name)
+        _port(port, at, errs)
+
+
+_ports = RememberedRule(validate_ports)
+rules.add("ports", _ports)
+rules.add("readiness-probe", _readiness_probe)
+rules.add("other-probe", _other_probe)
+
+
+@rules
+def _resize_policy(policies: Sequence[Object], path: str, errs: Errors, around: Surroundings) -> None:
+    seen: set[str] = set()
+    for i, policy in enumerate(policies):
+        resource, restart = policy.get("resourceName", ""), policy.get("restartPolicy", "")
+        if resource in seen:
+            errs.duplicate(f"{path}[{i}]", resource)
+        seen.add(resource)
+        _resize_resource(resource, path, errs)
+        _resize_restart(restart, path, errs)
+        if around.restart_policy == "Never" and restart != "NotRequired":
+            errs.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")
+
+
 rules.define(f"""
 container                           api.core.v1.Container|EphemeralContainer
     name!                               dns-label
@@ -82,23 +200,11 @@ _ephemeral_containers = rules.table("api.core.v1.PodSpec")("""
       volumeMounts[]
         subPath-,subPathExpr-           : cannot be set for an Ephemeral Container
 """)
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
-
-    seen: the names of the containers so far. targets: those of the regular and the init containers.
-    """
-
-    volumes: Mapping[str, Object]
-    claims: frozenset[str]
-    restart_policy: str
-    grace: int | None
-    host_users: bool
-    options: PodOptions
-    seen: set[str] = field(default_factory=set)
-    targets: set[str] = field(default_factory=set)
+_port = rules.table("api.core.v1.ContainerPort")("""
+    containerPort!                      port
+    hostPort+                           port
+    protocol!                           SCTP|TCP|UDP
+""")
 
 
 def is_sidecar(container: Object) -> bool:
@@ -121,95 +227,6 @@ def validate_containers(spec: Object, path: str, errs: Errors, around: Surroundi
     _ephemeral_containers(spec, path, errs, around)
 
 
-@rules
-def _unlike_regular(name: str, path: str, errs: Errors, around: Surroundings) -> None:
-    if name in around.seen:
-        errs.duplicate(path, name)
-    elif name:
-        around.seen.add(name)
-
-
-@rules
-def _unlike_others(name: str, path: str, errs: Errors, around: Surroundings) -> None:
-    if name in around.seen:
-        errs.duplicate(path, name)
-    around.seen.add(name)
-
-
-@rules
-def _target(name: str, path: str, errs: Errors, around: Surroundings) -> None:
-    if name not in around.targets:
-        errs.not_found(path, name)
-
-
-@rules
-def _own_host_ports(container: Object, path: str, errs: Errors) -> None:
-    """Upstream's path is that of the first container."""
-    check_host_ports([container], path.rpartition("[")[0], errs)
-
-
-@rules
-def _mounts(container: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
-    validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
-    if devices:
-        validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
-
-
-@rules
-def _security(context: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    validate_security_context(context, path, errs, around.host_users, around.options.allow_privileged)
-
-
-def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: bool) -> None:
-    validate_requirements(requirements, path, errs, any_huge_page=any_huge_page)
-
-
-_without_claims = RememberedRule(_requirements)
-
-
-@rules
-def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    """Requirements that name claims are validated each time,
-    because a pod's claims are too many to remember."""
-    huge = around.options.allow_indivisible_huge_pages
-    if requirements.get("claims"):
-        validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
-    else:
-        _without_claims(requirements, path, errs, huge)
-
-
-@rules
-def trimmed_image(image: str, path: str, errs: Errors) -> None:
-    """Whitespace around an image is allowed in a template, but not in a pod."""
-    if image != image.strip():
-        errs.invalid(path, image, "must not have leading or trailing whitespace")
-
-
-_port = rules.table("api.core.v1.ContainerPort")("""
-    containerPort!                      port
-    hostPort+                           port
-    protocol!                           SCTP|TCP|UDP
-""")
-
-
-def validate_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
-    seen: set[str] = set()
-    for i, port in enumerate(ports):
-        at, name, count = f"{path}[{i}]", port.get("name", ""), len(errs)
-        if name:
-            d.port_name(name, f"{at}.name", errs)
-            if len(errs) == count and name in seen:
-                errs.duplicate(f"{at}.name", name)
-            elif len(errs) == count:
-                seen.add(name)
-        _port(port, at, errs)
-
-
-_ports = RememberedRule(validate_ports)
-rules.add("ports", _ports)
-
-
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
     """Check that each host port is requested only once."""
     seen: set[str] = set()
@@ -221,25 +238,3 @@ def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> N
             if key in seen:
                 errs.duplicate(f"{path}[{i}].ports[{j}].hostPort", key)
             seen.add(key)
-
-
-_readiness_probe = RememberedRule(readiness_probe)
-_other_probe = RememberedRule(other_probe)
-rules.add("readiness-probe", _readiness_probe)
-rules.add("other-probe", _other_probe)
-_resize_resource = d.chosen("cpu", "memory")
-_resize_restart = d.chosen("NotRequired", "RestartContainer")
-
-
-@rules
-def _resize_policy(policies: Sequence[Object], path: str, errs: Errors, around: Surroundings) -> None:
-    seen: set[str] = set()
-    for i, policy in enumerate(policies):
-        resource, restart = policy.get("resourceName", ""), policy.get("restartPolicy", "")
-        if resource in seen:
-            errs.duplicate(f"{path}[{i}]", resource)
-        seen.add(resource)
-        _resize_resource(resource, path, errs)
-        _resize_restart(restart, path, errs)
-        if around.restart_policy == "Never" and restart != "NotRequired":
-            errs.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")

@@ -1,5 +1,4 @@
-"""Validates environment variables and the fields that they refer to
-(apis/core/validation, apis/core/pods)."""
+"""Validates environment variables and the fields that they refer to (apis/core/validation)."""
 
 from collections.abc import Sequence
 
@@ -24,15 +23,27 @@ _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "
 _NO_SOURCE = (
     "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
 )
-
-
 rules = Rules(
     __name__,
     validate_local_path,
     variable_name=d.Matches(names.relaxed_env_var_name),
-    config_key=d.Matches(names.config_map_key),
     prefix_of_subdomain=d.Matches(lambda name: names.dns_subdomain(name, True)),
+    env_field_ref=lambda ref, path, errs: validate_field_ref(ref, ENV_FIELDS, path, errs),
+    env_resource_ref=lambda ref, path, errs: validate_resource_ref(ref, path, errs, in_volume=False),
 )
+
+
+@rules
+def _one_source(variable: Object, path: str, errs: Errors) -> None:
+    count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
+    if count == 0:
+        errs.invalid(at, "", _NO_SOURCE)
+    elif variable.get("value"):
+        errs.invalid(at, "", "may not be specified when `value` is not empty")
+    elif count > 1:
+        errs.invalid(at, "", "may not have more than one field specified at a time")
+
+
 validate_env = rules.table("api.core.v1.Container|EphemeralContainer")("""
     env[]
       name!                             variable-name
@@ -60,27 +71,6 @@ _env_from = rules.table("api.core.v1.EnvFromSource")("""
     secretRef
       name!                             prefix-of-subdomain
 """)
-
-
-@rules
-def _env_field_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_field_ref(ref, ENV_FIELDS, path, errs)
-
-
-@rules
-def _env_resource_ref(ref: Object, path: str, errs: Errors) -> None:
-    validate_resource_ref(ref, path, errs, in_volume=False)
-
-
-@rules
-def _one_source(variable: Object, path: str, errs: Errors) -> None:
-    count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
-    if count == 0:
-        errs.invalid(at, "", _NO_SOURCE)
-    elif variable.get("value"):
-        errs.invalid(at, "", "may not be specified when `value` is not empty")
-    elif count > 1:
-        errs.invalid(at, "", "may not have more than one field specified at a time")
 
 
 def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Errors) -> None:
@@ -120,8 +110,7 @@ def _subscripted(field: str) -> tuple[str, str | None]:
 
 
 def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bool) -> None:
-    """Validates a ResourceFieldSelector:
-    in a volume it names a container, in a variable it means the own one."""
+    """Validates a ResourceFieldSelector, which in a volume names a container."""
     resource = ref.get("resource", "")
     if in_volume and not ref.get("containerName"):
         errs.required(f"{path}.containerName")

@@ -1,5 +1,4 @@
-"""Exceptions from pod rules for values that the old object has
-(podutil.GetValidationOptionsFromPodSpecAndMeta)."""
+"""Exceptions from pod rules for what the old object has (GetValidationOptionsFromPodSpecAndMeta)."""
 
 from dataclasses import dataclass, field
 from itertools import product

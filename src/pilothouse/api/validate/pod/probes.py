@@ -3,16 +3,21 @@
 from typing import Any
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.common import validate_port_number_or_name
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 
 _ONE_HANDLER = "may not specify more than 1 handler type / must specify a handler type"
-
-rules = Rules(
-    __name__, port_or_name=validate_port_number_or_name, header_name=d.Matches(names.http_header_name)
-)
+_probe = """
+    @probe-handler
+    initialDelaySeconds                 >=0
+    timeoutSeconds                      >=0
+    periodSeconds                       >=0
+    successThreshold                    >=0
+    failureThreshold                    >=0
+    terminationGracePeriodSeconds       >=1 : must be greater than 0
+"""
+rules = Rules(__name__, header_name=d.Matches(names.http_header_name))
 rules.define(f"""
 http-get                            api.core.v1.HTTPGetAction
     path!
@@ -38,27 +43,14 @@ lifecycle-handler                   api.core.v1.LifecycleHandler
         port                            port-or-name
       sleep
 """)
-_probe = """
-    @probe-handler
-    initialDelaySeconds                 >=0
-    timeoutSeconds                      >=0
-    periodSeconds                       >=0
-    successThreshold                    >=0
-    failureThreshold                    >=0
-    terminationGracePeriodSeconds       >=1 : must be greater than 0
-"""
-readiness_probe = rules.table("api.core.v1.Probe")(
-    _probe
-    + """
+readiness_probe = rules.table("api.core.v1.Probe")(f"""
+    {_probe}
     terminationGracePeriodSeconds       never : must not be set for readinessProbes
-"""
-)
-other_probe = rules.table("api.core.v1.Probe")(
-    _probe
-    + """
+""")
+other_probe = rules.table("api.core.v1.Probe")(f"""
+    {_probe}
     successThreshold                    1..1 : must be 1
-"""
-)
+""")
 _handlers = rules.table("api.core.v1.Lifecycle")("""
     postStart                           lifecycle-handler
     preStop                             lifecycle-handler
@@ -66,8 +58,7 @@ _handlers = rules.table("api.core.v1.Lifecycle")("""
 
 
 def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, around: Any) -> None:
-    """`around.grace` is the pod's termination grace period;
-    None if it is missing, which is reported elsewhere."""
+    """`around.grace` is the pod's grace period; that it is missing is told elsewhere."""
     grace: int | None = around.grace
     _handlers(lifecycle, path, errs)
     for member in ("postStart", "preStop"):

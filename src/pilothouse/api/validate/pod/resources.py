@@ -1,5 +1,4 @@
-"""Validates pod-level requests and limits;
-computes a pod's QoS class (component-helpers/resource, helper/qos)."""
+"""Validates pod-level requests and limits; computes a pod's QoS class (helper/qos)."""
 
 from collections.abc import Iterable
 

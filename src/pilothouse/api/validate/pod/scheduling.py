@@ -8,13 +8,76 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.shown import go, sorted_map
 from pilothouse.api.validate.tables.rules import Rules
-from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+validate_taint_effect = d.chosen("NoSchedule", "PreferNoSchedule", "NoExecute")
 
-rules = Rules(__name__, joined_label_value=d.Matches(names.label_value, ";"))
+
+class _Spread(NamedTuple):
+    """How many constraints of each kind are left in the list, and whether their selectors may be invalid."""
+
+    left: Counter[tuple[str, str]]
+    any_selector: bool
+
+
+rules = Rules(
+    __name__,
+    merged_keys=lambda constraint, path, errs: _merged_twice(
+        constraint["matchLabelKeys"], constraint.get("labelSelector"), f"{path}.matchLabelKeys", errs
+    ),
+)
+
+
+@rules
+def _match_label_keys(term: Object, path: str, errs: Errors) -> None:
+    """The expressions of the keys are already merged into the selector."""
+    _merged_twice(term["matchLabelKeys"], term.get("labelSelector"), path, errs)
+    mismatched = set(term.get("mismatchLabelKeys") or ())
+    for i, key in enumerate(term["matchLabelKeys"]):
+        if key in mismatched:
+            why = "exists in both matchLabelKeys and mismatchLabelKeys"
+            errs.invalid(f"{path}.matchLabelKeys[{i}]", key, why)
+
+
+def _merged_twice(keys: Sequence[str], selector: Object | None, path: str, errs: Errors) -> None:
+    """Keys are merged into the selector already, so one that occurs twice there is in both."""
+    index = {key: i for i, key in enumerate(keys)}
+    seen = set((selector or {}).get("matchLabels") or ())
+    for expression in (selector or {}).get("matchExpressions") or ():
+        key = expression.get("key", "")
+        if key in index and key in seen:
+            errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
+        seen.add(key)
+
+
+rules.add("taint-effect", validate_taint_effect)
+
+
+@rules
+def _known_operator(operator: str, path: str, errs: Errors) -> None:
+    """Alpha operators are refused together with the list of valid ones."""
+    more = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
+    errs.not_supported(path, operator, ("Equal", "Exists", *more))
+
+
+@rules
+def _only_do_not_schedule(constraint: Object, path: str, errs: Errors) -> None:
+    action = constraint.get("whenUnsatisfiable", "")
+    why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+    errs.invalid(f"{path}.minDomains", constraint["minDomains"], why)
+
+
+@rules
+def _one_of_its_kind(constraint: Object, path: str, errs: Errors, spread: _Spread) -> None:
+    """Check that no other constraint with the same pair follows."""
+    key, action = pair = _spread_pair(constraint)
+    spread.left[pair] -= 1
+    if spread.left[pair]:
+        errs.duplicate(f"{path}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}")
+
+
 rules.define(f"""
 any-node-requirement                api.core.v1.NodeSelectorRequirement
     if operator in In|NotIn
@@ -97,32 +160,6 @@ spread-constraints                  []api.core.v1.TopologySpreadConstraint
       labelSelector                     $any_selector?:label-selector
 """)
 validate_node_selector = rules["node-selector"]
-
-
-@rules
-def _match_label_keys(term: Object, path: str, errs: Errors) -> None:
-    """The expressions of the keys are already merged into the selector."""
-    _merged_twice(term["matchLabelKeys"], term.get("labelSelector"), path, errs)
-    mismatched = set(term.get("mismatchLabelKeys") or ())
-    for i, key in enumerate(term["matchLabelKeys"]):
-        if key in mismatched:
-            why = "exists in both matchLabelKeys and mismatchLabelKeys"
-            errs.invalid(f"{path}.matchLabelKeys[{i}]", key, why)
-
-
-def _merged_twice(keys: Sequence[str], selector: Object | None, path: str, errs: Errors) -> None:
-    """Keys are merged into the selector already, so one that occurs twice there is in both."""
-    index = {key: i for i, key in enumerate(keys)}
-    seen = set((selector or {}).get("matchLabels") or ())
-    for expression in (selector or {}).get("matchExpressions") or ():
-        key = expression.get("key", "")
-        if key in index and key in seen:
-            errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
-        seen.add(key)
-
-
-validate_taint_effect = d.chosen("NoSchedule", "PreferNoSchedule", "NoExecute")
-rules.add("taint-effect", validate_taint_effect)
 rules.define("""
 tolerations                         []api.core.v1.Toleration
     []
@@ -140,13 +177,6 @@ tolerations                         []api.core.v1.Toleration
       effect+                           taint-effect
 """)
 validate_tolerations = rules["tolerations"]
-
-
-@rules
-def _known_operator(operator: str, path: str, errs: Errors) -> None:
-    """Alpha operators are refused together with the list of valid ones."""
-    more = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
-    errs.not_supported(path, operator, ("Equal", "Exists", *more))
 
 
 def validate_added_tolerations(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> None:
@@ -172,40 +202,11 @@ def validate_deleted_gates(new: Sequence[Object], old: Sequence[Object], path: s
             errs.forbidden(f"{path}[{i}].name", why)
 
 
-@rules
-def _only_do_not_schedule(constraint: Object, path: str, errs: Errors) -> None:
-    action = constraint.get("whenUnsatisfiable", "")
-    why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
-    errs.invalid(f"{path}.minDomains", constraint["minDomains"], why)
-
-
-@rules
-def _merged_keys(constraint: Object, path: str, errs: Errors) -> None:
-    selector = constraint.get("labelSelector")
-    _merged_twice(constraint["matchLabelKeys"], selector, f"{path}.matchLabelKeys", errs)
-
-
-class _Spread(NamedTuple):
-    """How many constraints of each kind are left in the list, and whether their selectors may be invalid."""
-
-    left: Counter[tuple[str, str]]
-    any_selector: bool
-
-
 def validate_spread_constraints(
     constraints: Sequence[Object], path: str, errs: Errors, *, any_selector: bool = False
 ) -> None:
     spread = _Spread(Counter(map(_spread_pair, constraints)), any_selector)
     rules["spread-constraints"](constraints, path, errs, spread)
-
-
-@rules
-def _one_of_its_kind(constraint: Object, path: str, errs: Errors, spread: _Spread) -> None:
-    """Check that no other constraint with the same pair follows."""
-    key, action = pair = _spread_pair(constraint)
-    spread.left[pair] -= 1
-    if spread.left[pair]:
-        errs.duplicate(f"{path}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}")
 
 
 def _spread_pair(constraint: Object) -> tuple[str, str]:

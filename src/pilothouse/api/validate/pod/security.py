@@ -21,7 +21,6 @@ _SYSCTL = rf"^({_SEGMENT}[\./])*{_SEGMENT}$"
 _SYSCTL_RE = re.compile(rf"({_SEGMENT}[\./])*{_SEGMENT}")
 _IPC_SYSCTLS = ("kernel.sem", "kernel.shm", "kernel.msg", "fs.mqueue.")
 _NET_SYSCTLS = "net."
-
 GMSA_LIMIT = 64 * 1024
 DOMAIN_LIMIT = 256
 USER_LIMIT = 104
@@ -32,70 +31,17 @@ _DOMAIN = re2.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BAD_USER = re.compile(r'["/\\:;|=,+*?<>@\[\]]')
 _EMPTY_USER = re.compile(r"[. ]+")
 
+
+class _Around(NamedTuple):
+    host_users: bool
+    allow_privileged: bool
+
+
 rules = Rules(
     __name__,
     validate_descending,
     not_padded=d.holds(lambda file: file == file.strip(), "must not be padded with whitespace"),
 )
-rules.define("""
-security-context                    api.core.v1.PodSpec
-    securityContext
-      fsGroup,runAsUser,runAsGroup      user-id
-      supplementalGroups[]              user-id
-    if shareProcessNamespace and hostPID
-      shareProcessNamespace+            never as:securityContext.shareProcessNamespace : ShareProcessNamespace and HostPID cannot both be enabled
-    if securityContext.sysctls
-      @sysctls
-    securityContext
-      fsGroupChangePolicy               Always|OnRootMismatch
-      seccompProfile                    seccomp
-      windowsOptions                    windows-options
-      appArmorProfile                   apparmor
-      supplementalGroupsPolicy          Merge|Strict
-      seLinuxChangePolicy               MountOption|Recursive
-seccomp                             api.core.v1.SeccompProfile
-    type!                               : type is required when seccompProfile is set
-    type+                               Localhost|RuntimeDefault|Unconfined
-    if type == Localhost
-      localhostProfile*                 : must be set when seccomp type is Localhost
-      localhostProfile                  descending
-    elif localhostProfile given
-      invalid                           at:localhostProfile show:api.core.v1.SeccompProfile : can only be set when seccomp type is Localhost
-apparmor                            api.core.v1.AppArmorProfile
-    if type == Localhost
-      localhostProfile!                 : must be set when AppArmor type is Localhost
-      localhostProfile+                 not-padded max:4095
-    elif type in RuntimeDefault|Unconfined
-      localhostProfile                  never : can only be set when AppArmor type is Localhost
-    else
-      type!                             : type is required when appArmorProfile is set
-      type+                             Localhost|RuntimeDefault|Unconfined
-windows-options                     api.core.v1.WindowsSecurityContextOptions
-    gmsaCredentialSpecName              dns-subdomain
-    gmsaCredentialSpec                  credentials
-    runAsUserName                       user-name
-not-windows                         api.core.v1.PodSpec
-    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
-    securityContext.seLinuxOptions-?,hostUsers-?,hostPID-        : cannot be set for a windows pod
-    hostIPC-,securityContext.seccompProfile-?                    : cannot be set for a windows pod
-    securityContext.fsGroup-?                                    : cannot be set for a windows pod
-    securityContext.fsGroupChangePolicy-?                        : cannot be set for a windows pod
-    securityContext.sysctls-,shareProcessNamespace-?             : cannot be set for a windows pod
-    securityContext.runAsUser-?,securityContext.runAsGroup-?     : cannot be set for a windows pod
-    securityContext.supplementalGroups-                          : cannot be set for a windows pod
-    securityContext.supplementalGroupsPolicy-?                   : cannot be set for a windows pod
-    securityContext.seLinuxChangePolicy-?                        : cannot be set for a windows pod
-not-windows-container               api.core.v1.Container|EphemeralContainer
-    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
-    securityContext.seLinuxOptions-?                             : cannot be set for a windows pod
-    securityContext.seccompProfile-?                             : cannot be set for a windows pod
-    securityContext.capabilities-?                               : cannot be set for a windows pod
-    securityContext.readOnlyRootFilesystem-?                     : cannot be set for a windows pod
-    securityContext.privileged-?                                 : cannot be set for a windows pod
-    securityContext.allowPrivilegeEscalation-?                   : cannot be set for a windows pod
-    securityContext.procMount-?,securityContext.runAsUser-?      : cannot be set for a windows pod
-    securityContext.runAsGroup-?                                 : cannot be set for a windows pod
-""")
 
 
 @rules
@@ -127,33 +73,6 @@ def _dotted(name: str) -> str:
     """A sysctl in dot notation; if its first separator is a slash, dots and slashes are swapped."""
     first = next((c for c in name if c in "./"), ".")
     return name.translate(str.maketrans("./", "/.")) if first == "/" else name
-
-
-_context = rules.table("api.core.v1.SecurityContext")("""
-    if privileged and not $allow_privileged
-      privileged-                       : disallowed by cluster policy
-    runAsUser,runAsGroup                user-id
-    procMount                           Default|Unmasked
-    if $host_users and procMount == Unmasked
-      procMount                         never : `hostUsers` must be false to use `Unmasked`
-    seccompProfile                      seccomp
-    if allowPrivilegeEscalation given and not allowPrivilegeEscalation
-      @no-escalation
-    windowsOptions                      windows-options
-    appArmorProfile                     apparmor
-""")
-
-
-class _Around(NamedTuple):
-    host_users: bool
-    allow_privileged: bool
-
-
-def validate_security_context(
-    context: Object, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
-) -> None:
-    """Validates a container's security context."""
-    _context(context, path, errs, _Around(host_users, allow_privileged))
 
 
 @rules
@@ -234,16 +153,6 @@ def _runs_host_process(holder: Object) -> bool | None:
     return options.get("hostProcess") if options else None
 
 
-rules.define("""
-host-users                          api.core.v1.PodSpec
-    if hostUsers given and not hostUsers
-      hostNetwork-                      : when `hostUsers` is false
-      hostPID-                          as:HostPID : when `hostUsers` is false
-      hostIPC-                          as:HostIPC : when `hostUsers` is false
-""")
-"""A user namespace of its own excludes the other namespaces of the host."""
-
-
 @rules
 def _windows(spec: Object, path: str, errs: Errors) -> None:
     rules["not-windows"](spec, path, errs)
@@ -257,3 +166,92 @@ def _linux(spec: Object, path: str, errs: Errors) -> None:
         if d.found(holder, ("securityContext", "windowsOptions")) is not None:
             why = "windows options cannot be set for a linux pod"
             errs.forbidden(f"{at}.securityContext.windowsOptions", why)
+
+
+rules.define("""
+security-context                    api.core.v1.PodSpec
+    securityContext
+      fsGroup,runAsUser,runAsGroup      user-id
+      supplementalGroups[]              user-id
+    if shareProcessNamespace and hostPID
+      shareProcessNamespace+            never as:securityContext.shareProcessNamespace : ShareProcessNamespace and HostPID cannot both be enabled
+    if securityContext.sysctls
+      @sysctls
+    securityContext
+      fsGroupChangePolicy               Always|OnRootMismatch
+      seccompProfile                    seccomp
+      windowsOptions                    windows-options
+      appArmorProfile                   apparmor
+      supplementalGroupsPolicy          Merge|Strict
+      seLinuxChangePolicy               MountOption|Recursive
+seccomp                             api.core.v1.SeccompProfile
+    type!                               : type is required when seccompProfile is set
+    type+                               Localhost|RuntimeDefault|Unconfined
+    if type == Localhost
+      localhostProfile*                 : must be set when seccomp type is Localhost
+      localhostProfile                  descending
+    elif localhostProfile given
+      invalid                           at:localhostProfile show:api.core.v1.SeccompProfile : can only be set when seccomp type is Localhost
+apparmor                            api.core.v1.AppArmorProfile
+    if type == Localhost
+      localhostProfile!                 : must be set when AppArmor type is Localhost
+      localhostProfile+                 not-padded max:4095
+    elif type in RuntimeDefault|Unconfined
+      localhostProfile                  never : can only be set when AppArmor type is Localhost
+    else
+      type!                             : type is required when appArmorProfile is set
+      type+                             Localhost|RuntimeDefault|Unconfined
+windows-options                     api.core.v1.WindowsSecurityContextOptions
+    gmsaCredentialSpecName              dns-subdomain
+    gmsaCredentialSpec                  credentials
+    runAsUserName                       user-name
+not-windows                         api.core.v1.PodSpec
+    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
+    securityContext.seLinuxOptions-?,hostUsers-?,hostPID-        : cannot be set for a windows pod
+    hostIPC-,securityContext.seccompProfile-?                    : cannot be set for a windows pod
+    securityContext.fsGroup-?                                    : cannot be set for a windows pod
+    securityContext.fsGroupChangePolicy-?                        : cannot be set for a windows pod
+    securityContext.sysctls-,shareProcessNamespace-?             : cannot be set for a windows pod
+    securityContext.runAsUser-?,securityContext.runAsGroup-?     : cannot be set for a windows pod
+    securityContext.supplementalGroups-                          : cannot be set for a windows pod
+    securityContext.supplementalGroupsPolicy-?                   : cannot be set for a windows pod
+    securityContext.seLinuxChangePolicy-?                        : cannot be set for a windows pod
+not-windows-container               api.core.v1.Container|EphemeralContainer
+    securityContext.appArmorProfile-?                            : cannot be set for a windows pod
+    securityContext.seLinuxOptions-?                             : cannot be set for a windows pod
+    securityContext.seccompProfile-?                             : cannot be set for a windows pod
+    securityContext.capabilities-?                               : cannot be set for a windows pod
+    securityContext.readOnlyRootFilesystem-?                     : cannot be set for a windows pod
+    securityContext.privileged-?                                 : cannot be set for a windows pod
+    securityContext.allowPrivilegeEscalation-?                   : cannot be set for a windows pod
+    securityContext.procMount-?,securityContext.runAsUser-?      : cannot be set for a windows pod
+    securityContext.runAsGroup-?                                 : cannot be set for a windows pod
+""")
+_context = rules.table("api.core.v1.SecurityContext")("""
+    if privileged and not $allow_privileged
+      privileged-                       : disallowed by cluster policy
+    runAsUser,runAsGroup                user-id
+    procMount                           Default|Unmasked
+    if $host_users and procMount == Unmasked
+      procMount                         never : `hostUsers` must be false to use `Unmasked`
+    seccompProfile                      seccomp
+    if allowPrivilegeEscalation given and not allowPrivilegeEscalation
+      @no-escalation
+    windowsOptions                      windows-options
+    appArmorProfile                     apparmor
+""")
+rules.define("""
+host-users                          api.core.v1.PodSpec
+    if hostUsers given and not hostUsers
+      hostNetwork-                      : when `hostUsers` is false
+      hostPID-                          as:HostPID : when `hostUsers` is false
+      hostIPC-                          as:HostIPC : when `hostUsers` is false
+""")
+"""A user namespace of its own excludes the other namespaces of the host."""
+
+
+def validate_security_context(
+    context: Object, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
+) -> None:
+    """Validates a container's security context."""
+    _context(context, path, errs, _Around(host_users, allow_privileged))

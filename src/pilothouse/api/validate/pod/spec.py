@@ -31,62 +31,85 @@ __all__ = [
     "validate_pod_template",
     "validate_pod_template_spec",
 ]
-
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARS = 2048
-
 rules = Rules(
     __name__,
     scheduling.rules,
     security.rules,
     resources=validate_pod_resources,
     trimmed_image=trimmed_image,
+    known_ip=lambda address, path, errs, options: validate_ip(address, path, errs, options.old_ips),
+    spread=lambda constraints, path, errs, options: scheduling.validate_spread_constraints(
+        constraints, path, errs, any_selector=options.allow_invalid_spread_selector
+    ),
+    overhead=lambda overhead, path, errs, options: validate_requirements(
+        {"limits": overhead}, path, errs, any_huge_page=options.allow_indivisible_huge_pages
+    ),
 )
 
 
-def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Validates a PodTemplateSpec at `path` (`spec.template`);
-    `options` from options_for() if it replaces another."""
-    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    annotations = metadata.get("annotations")
-    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
-    validate_annotations(annotations, f"{path}.annotations", errs)
-    any_cost = options.allow_invalid_deletion_cost
-    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
-    validate_pod_spec(spec, f"{path}.spec", errs, options)
-    validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
-    if spec.get("ephemeralContainers"):
-        errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+@rules
+def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
+    """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
+    volumes: Mapping[str, Object] | None = None
+    for container, at in visit(spec, path):
+        for i, variable in enumerate(container.get("env") or ()):
+            source = variable.get("valueFrom")
+            ref = source.get("fileKeyRef") if source else None
+            name = (ref or {}).get("volumeName")
+            if not name:
+                continue
+            if volumes is None:
+                volumes = {v.get("name", ""): v for v in spec.get("volumes") or ()}
+            where = f"{at}.env[{i}].valueFrom.fileKeyRef.volumeName"
+            if name not in volumes:
+                errs.not_found(where, name)
+            elif volumes[name].get("emptyDir") is None:
+                errs.invalid(where, name, "referenced volume must be of type emptyDir")
 
 
-def validate_pod_template(
-    template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
-) -> None:
-    """Validates a PodTemplate object."""
-    before = (old or {}).get("template") or {}
-    options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
-    validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
+@rules
+def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """Ports in the host's network equal host ports; templates may leave that to the pod's defaults."""
+    for i, container in enumerate(spec.get("containers") or ()):
+        for j, port in enumerate(container.get("ports") or ()):
+            host = port.get("hostPort", 0)
+            if (options.is_pod or host) and host != port.get("containerPort", 0):
+                why = "must match `containerPort` when `hostNetwork` is true"
+                errs.invalid(f"{path}.containers[{i}].ports[{j}].hostPort", host, why)
 
 
-def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates a new pod."""
-    spec = pod.get("spec") or {}
-    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
-    if spec.get("ephemeralContainers"):
-        errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
-    if spec.get("nodeName") and spec.get("schedulingGates"):
-        errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
-    validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
-
-
-def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
-    """Rules for a pod at its creation and after every update."""
-    metadata, spec = pod["metadata"], pod.get("spec") or {}
-    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
-    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
-    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
-    _of_pod(spec, "spec", errs)
+@rules
+def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    config, path = spec.get("dnsConfig"), f"{path}.dnsConfig"
+    servers = (config or {}).get("nameservers") or []
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            errs.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+            return
+        if not servers:
+            why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            errs.required(f"{path}.nameservers", why)
+            return
+    if config is None:
+        return
+    if len(servers) > MAX_NAMESERVERS:
+        errs.invalid(f"{path}.nameservers", servers, f"must not have more than {MAX_NAMESERVERS} nameservers")
+    for i, server in enumerate(servers):
+        validate_ip(server, f"{path}.nameservers[{i}]", errs, options.old_ips)
+    searches = config.get("searches") or []
+    if len(searches) > MAX_SEARCHES:
+        errs.invalid(f"{path}.searches", searches, f"must not have more than {MAX_SEARCHES} search paths")
+    if names.size(" ".join(searches)) > MAX_SEARCH_CHARS:
+        why = f"must not have more than {MAX_SEARCH_CHARS} characters (including spaces) in the search list"
+        errs.invalid(f"{path}.searches", searches, why)
+    for i, search in enumerate(searches):
+        if search != ".":
+            search = search.removesuffix(".")
+            report(f"{path}.searches[{i}]", search, names.dns_subdomain_underscore(search), errs)
+    _dns_options(config, path, errs)
 
 
 _of_pod = rules.table("api.core.v1.PodSpec")("""
@@ -100,31 +123,6 @@ _of_pod = rules.table("api.core.v1.PodSpec")("""
       image                             trimmed-image
 """)
 """Rules for members that a template may have and a pod may not."""
-
-
-def validate_pod_spec(
-    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
-) -> None:
-    """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
-    if spec.get("terminationGracePeriodSeconds") is None:
-        errs.required(f"{path}.terminationGracePeriodSeconds")
-    pod_name = (meta or {}).get("name", "")
-    volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
-    claims = spec.get("resourceClaims") or []
-    if claims:
-        _resource_claims(claims, f"{path}.resourceClaims", errs)
-    around = Surroundings(
-        volumes=volumes,
-        claims=frozenset(c["name"] for c in claims if c.get("name")) if claims else frozenset(),
-        restart_policy=spec.get("restartPolicy", ""),
-        grace=spec.get("terminationGracePeriodSeconds"),
-        host_users=spec.get("hostUsers") is not False,
-        options=options,
-    )
-    validate_containers(spec, path, errs, around)
-    _spec(spec, path, errs, options)
-
-
 _spec = rules.table("api.core.v1.PodSpec")("""
     @file-volumes
     if resources given
@@ -171,28 +169,79 @@ _spec = rules.table("api.core.v1.PodSpec")("""
     elif os.name
       os.name                           linux|windows as:
 """)
-
-
-@rules
-def _spread(constraints: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
-    any_selector = options.allow_invalid_spread_selector
-    scheduling.validate_spread_constraints(constraints, path, errs, any_selector=any_selector)
-
-
-@rules
-def _known_ip(address: str, path: str, errs: Errors, options: PodOptions) -> None:
-    validate_ip(address, path, errs, options.old_ips)
-
-
-@rules
-def _overhead(overhead: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    any_size = options.allow_indivisible_huge_pages
-    validate_requirements({"limits": overhead}, path, errs, any_huge_page=any_size)
-
-
 _claim_names = rules.table("api.core.v1.PodResourceClaim")("""
     resourceClaimName,resourceClaimTemplateName dns-subdomain
 """)
+_dns_options = rules.table("api.core.v1.PodDNSConfig")("""
+    options[]
+      name!                             as: : must not be empty
+""")
+
+
+def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """Validates a PodTemplateSpec at `path`; `options` are those of options_for() if it replaces another."""
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    annotations = metadata.get("annotations")
+    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
+    validate_annotations(annotations, f"{path}.annotations", errs)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, f"{path}.spec", errs, options)
+    validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
+    if spec.get("ephemeralContainers"):
+        errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def validate_pod_template(
+    template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
+) -> None:
+    """Validates a PodTemplate object."""
+    before = (old or {}).get("template") or {}
+    options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
+    validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
+
+
+def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    """Validates a new pod."""
+    spec = pod.get("spec") or {}
+    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
+    if spec.get("ephemeralContainers"):
+        errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+    validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
+
+
+def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
+    """Rules for a pod at its creation and after every update."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
+    _of_pod(spec, "spec", errs)
+
+
+def validate_pod_spec(
+    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
+) -> None:
+    """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
+    if spec.get("terminationGracePeriodSeconds") is None:
+        errs.required(f"{path}.terminationGracePeriodSeconds")
+    pod_name = (meta or {}).get("name", "")
+    volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
+    claims = spec.get("resourceClaims") or []
+    if claims:
+        _resource_claims(claims, f"{path}.resourceClaims", errs)
+    around = Surroundings(
+        volumes=volumes,
+        claims=frozenset(c["name"] for c in claims if c.get("name")) if claims else frozenset(),
+        restart_policy=spec.get("restartPolicy", ""),
+        grace=spec.get("terminationGracePeriodSeconds"),
+        host_users=spec.get("hostUsers") is not False,
+        options=options,
+    )
+    validate_containers(spec, path, errs, around)
+    _spec(spec, path, errs, options)
 
 
 def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
@@ -213,72 +262,3 @@ def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
                 why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
             errs.invalid(at, go(claim, "api.core.v1.PodResourceClaim"), why)
         _claim_names(claim, at, errs)
-
-
-@rules
-def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
-    """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
-    volumes: Mapping[str, Object] | None = None
-    for container, at in visit(spec, path):
-        for i, variable in enumerate(container.get("env") or ()):
-            source = variable.get("valueFrom")
-            ref = source.get("fileKeyRef") if source else None
-            name = (ref or {}).get("volumeName")
-            if not name:
-                continue
-            if volumes is None:
-                volumes = {v.get("name", ""): v for v in spec.get("volumes") or ()}
-            where = f"{at}.env[{i}].valueFrom.fileKeyRef.volumeName"
-            if name not in volumes:
-                errs.not_found(where, name)
-            elif volumes[name].get("emptyDir") is None:
-                errs.invalid(where, name, "referenced volume must be of type emptyDir")
-
-
-@rules
-def _host_ports(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """Check that ports equal host ports where the pod uses the host's network;
-    a template may leave that to the pod's defaults."""
-    for i, container in enumerate(spec.get("containers") or ()):
-        for j, port in enumerate(container.get("ports") or ()):
-            host = port.get("hostPort", 0)
-            if (options.is_pod or host) and host != port.get("containerPort", 0):
-                why = "must match `containerPort` when `hostNetwork` is true"
-                errs.invalid(f"{path}.containers[{i}].ports[{j}].hostPort", host, why)
-
-
-@rules
-def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    config, path = spec.get("dnsConfig"), f"{path}.dnsConfig"
-    servers = (config or {}).get("nameservers") or []
-    if spec.get("dnsPolicy") == "None":
-        if config is None:
-            errs.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
-            return
-        if not servers:
-            why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
-            errs.required(f"{path}.nameservers", why)
-            return
-    if config is None:
-        return
-    if len(servers) > MAX_NAMESERVERS:
-        errs.invalid(f"{path}.nameservers", servers, f"must not have more than {MAX_NAMESERVERS} nameservers")
-    for i, server in enumerate(servers):
-        validate_ip(server, f"{path}.nameservers[{i}]", errs, options.old_ips)
-    searches = config.get("searches") or []
-    if len(searches) > MAX_SEARCHES:
-        errs.invalid(f"{path}.searches", searches, f"must not have more than {MAX_SEARCHES} search paths")
-    if names.size(" ".join(searches)) > MAX_SEARCH_CHARS:
-        why = f"must not have more than {MAX_SEARCH_CHARS} characters (including spaces) in the search list"
-        errs.invalid(f"{path}.searches", searches, why)
-    for i, search in enumerate(searches):
-        if search != ".":
-            search = search.removesuffix(".")
-            report(f"{path}.searches[{i}]", search, names.dns_subdomain_underscore(search), errs)
-    _dns_options(config, path, errs)
-
-
-_dns_options = rules.table("api.core.v1.PodDNSConfig")("""
-    options[]
-      name!                             as: : must not be empty
-""")

@@ -7,13 +7,12 @@ from pilothouse.api.validate.common import is_ipv6, report, validate_ip
 from pilothouse.api.validate.pod.annotations import validate_annotation_updates, validate_pod_annotations
 from pilothouse.api.validate.pod.container import is_sidecar
 from pilothouse.api.validate.pod.options import deletion_cost_bad
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")
 _KINDS = (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers"))
-
 
 _fixed_class = d.fixed("status.qosClass", "")
 
@@ -105,7 +104,7 @@ def _ips(status: Object, before: Object, errs: Errors) -> None:
             validate_ip(address, f"{path}[{i}]", errs, old)
         if len(listed) < 2:
             continue
-        bad = [i for i, address in enumerate(listed) if names.parse_ip(address) is None]
+        bad = [i for i, address in enumerate(listed) if addresses.parse_ip(address) is None]
         doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
         shown = [{"IP": address} for address in listed]
         if bad:

@@ -46,8 +46,7 @@ def _annotations(pod: Object) -> Object:
 
 
 def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Mutable are images, a shorter deadline, more tolerations, fewer gates;
-    with gates also stricter placement."""
+    """Images, a shorter deadline, more tolerations, fewer gates; with gates also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     if same(spec, before) and policy.found_valid(pod):
         _annotations_alone(pod, old, errs)

@@ -19,7 +19,6 @@ _MOST_NAMED = 256 * 1024
 """Characters of pods' names that are too long and that causes about claims may repeat."""
 _FILE_MODE = "0..511 : must be a number between 0 and 0777 (octal), both inclusive"
 
-
 _source = rules.table("api.core.v1.Volume")(f"""
     first-of : {MORE_THAN_ONE} / must specify a volume type
       emptyDir
@@ -226,8 +225,7 @@ def _projections(projected: Object, path: str, errs: Errors, options: PodOptions
 
 
 def trust_bundle_name(name: str, signer: str = "") -> list[str]:
-    """Errors in a ClusterTrustBundle's name,
-    which begins with its signer's name and a colon if it has one."""
+    """Errors in a ClusterTrustBundle's name, which begins with its signer's name, if any, and a colon."""
     if not signer and ":" in name:
         signer = name.rpartition(":")[0].replace(":", "/", 1)
     if not signer:

@@ -9,7 +9,7 @@ from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.validate.pod.annotations import APPARMOR, PROFILE, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.resources import fractional_warning, is_whole
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.warnings import enough
 from pilothouse.gotext import quote
@@ -93,8 +93,7 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
 def _profiles(
     container: Object, context: Object, annotations: Object, noted: str, *, templated: bool
 ) -> Iterator[str]:
-    """Warns about deprecated annotations with a container's profile;
-    `context` is the pod's security context."""
+    """Warns about deprecated annotations with profiles; `context` is the pod's security context."""
     own = container.get("securityContext") or {}
     key = SECCOMP_CONTAINER + container.get("name", "")
     if own.get("seccompProfile") is None and key in annotations:
@@ -287,6 +286,6 @@ def _pod_affinity(affinity: Object, path: str) -> Iterator[str]:
 
 def _ips(spec: Object, path: str) -> Iterator[str]:
     for i, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
-        yield from names.ip_warnings(f"{path}.dnsConfig.nameservers[{i}]", server)
+        yield from addresses.ip_warnings(f"{path}.dnsConfig.nameservers[{i}]", server)
     for i, alias in enumerate(spec.get("hostAliases") or ()):
-        yield from names.ip_warnings(f"{path}.hostAliases[{i}].ip", alias.get("ip", ""))
+        yield from addresses.ip_warnings(f"{path}.hostAliases[{i}].ip", alias.get("ip", ""))

@@ -16,7 +16,7 @@ from pilothouse.api.validate.pod.update import (
 )
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.warnings import pod_warnings
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
@@ -235,7 +235,7 @@ def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list
         warning
         for member in ("podIPs", "hostIPs")
         for i, entry in enumerate(status.get(member) or ())
-        for warning in names.ip_warnings(f"status.{member}[{i}].ip", entry.get("ip", ""))
+        for warning in addresses.ip_warnings(f"status.{member}[{i}].ip", entry.get("ip", ""))
     ]
 
 

@@ -4,7 +4,7 @@ import base64
 
 from pilothouse.api import meta
 from pilothouse.api.validate import core, core_node, event, quota, secret
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.core.hooks import keep, updated
 from pilothouse.registry.groups.records import (
@@ -187,7 +187,7 @@ def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[s
     if spec.get("externalID"):
         out.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
     for i, cidr in enumerate(spec.get("podCIDRs") or ()):
-        out += names.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
+        out += addresses.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
     return out
 
 

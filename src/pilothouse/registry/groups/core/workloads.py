@@ -1,10 +1,10 @@
 """Strategies of pod templates, replication controllers, endpoints and services (registry/core)."""
 
-from pilothouse.api.validate import core, service
+from pilothouse.api.validate import core, endpoints, service, service_update
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template
 from pilothouse.api.validate.pod.warnings import template_warnings
-from pilothouse.api.values import names
+from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups import service_objects
 from pilothouse.registry.groups.core import pods as core_pods
@@ -122,14 +122,14 @@ def _endpoints_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> l
         for m in ("addresses", "notReadyAddresses")
         for j, address in enumerate(subset.get(m) or ())
         if address.get("ip") not in before
-        for warning in names.ip_warnings(f"subsets[{i}].{m}[{j}].ip", address.get("ip", ""))
+        for warning in addresses.ip_warnings(f"subsets[{i}].{m}[{j}].ip", address.get("ip", ""))
     ]
 
 
 ENDPOINTS = Strategy(
     create_on_update=True,
-    validate=on_create(service.validate_endpoints),
-    validate_update=on_update(lambda obj, old, errs: service.validate_endpoints(obj, errs, old)),
+    validate=on_create(endpoints.validate_endpoints),
+    validate_update=on_update(lambda obj, old, errs: endpoints.validate_endpoints(obj, errs, old)),
     update_order=WHOLE_WITHIN,
     warnings=_endpoints_warnings,
 )
@@ -140,11 +140,11 @@ SERVICE = Strategy(
     prepare_create=core_services.prepare_create,
     prepare_update=core_services.prepare_update,
     validate=on_create(service.validate_service),
-    validate_update=on_update(service.validate_service_update),
+    validate_update=on_update(service_update.validate_service_update),
     canonicalize=core_services.canonicalize,
     warnings=core_services.warnings,
     claim=service_objects.claim,
     settle=service_objects.release_unused,
     return_deleted=True,
 )
-SERVICE_STATUS = status_strategy(SERVICE, service.validate_service_status_update)
+SERVICE_STATUS = status_strategy(SERVICE, service_update.validate_service_status_update)
