@@ -20,5 +20,6 @@ cdef class Heads:
     cdef int put_header(self, name, value) except -1
     cdef int put_date(self) except -1
     cdef bytes status_line(self, int status, bint http10)
-    cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body)
+    cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip,
+                    bytes body)
     cdef bytes frame_of(self, bytes data)

@@ -113,8 +113,8 @@ cdef class Heads:
         return self.put(data, size)
 
     cdef int put_header(self, name, value) except -1:
-        """Write a header; one with an invalid name is left out, as in Go. Line breaks in the value become spaces,
-        so that it cannot add headers."""
+        """Write a header; one with an invalid name is left out, as in Go. Line breaks in the value become
+        spaces, so that it cannot add headers."""
         cdef Py_ssize_t start
         if name == "Connection":
             self.closing = True       # the only option that a handler can set here

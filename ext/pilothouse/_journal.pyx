@@ -219,7 +219,7 @@ cdef class Ring:
         return slab
 
     cdef void pop(self) noexcept:
-        """Let the oldest record go, to another ring or for good; and its slab, when that was the last one in it."""
+        """Let the oldest record go, to another ring or for good; and its slab, when it was the last one there."""
         cdef Record record = self.records[self.first % self.most]
         cdef Slab *slab
         cdef bint taken = False

@@ -128,7 +128,6 @@ cdef class Flow:
         self.level.enter(ticket)
         return ticket
 
-
     def at_once(self, user, info):
         """Take a seat for a read when one is free; None, with nothing counted, when it had to wait."""
         cdef Level level = self.level
