@@ -1,4 +1,4 @@
-"""What is equal to rules for changes."""
+"""Values that are equal to rules for changes."""
 
 from typing import Any
 

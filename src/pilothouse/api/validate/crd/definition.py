@@ -253,7 +253,7 @@ def validate_spec(spec: Object, options: DefinitionOptions, errs: Errors) -> Non
 
 
 def validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:
-    """What depends on more than the spec."""
+    """The rules that look at more than the spec."""
     spec = obj["spec"]
     validate_status_update(obj, errs)
     stored = (obj.get("status") or {}).get("storedVersions")
