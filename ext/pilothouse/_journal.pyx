@@ -219,7 +219,7 @@ cdef class Ring:
         return slab
 
     cdef void pop(self) noexcept:
-        """Let the oldest record go, to another ring or for good; its slab, too, when it was the last there."""
+        """Let the oldest record go, to another ring or for good; its slab, too, if it was the last there."""
         cdef Record record = self.records[self.first % self.most]
         cdef Slab *slab
         cdef bint taken = False
