@@ -27,9 +27,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_version_to_report() -> None:
     """--version=v1.36.0-x serves, and /version tells that one."""
     served = Served()
-    assert cli.kube_apiserver(["--version=v1.36.0-custom", "--secure-port=1"], served) == 0
+    assert cli.kube_apiserver(["--version=v1.36.0-custom", "--data-dir=/nowhere"], served) == 0
     assert served.configs[0].api.reported_version == "v1.36.0-custom"
-    assert cli.kube_apiserver(["--version=false"], served) == 0
+    assert cli.kube_apiserver(["--version=false", "--data-dir=/nowhere"], served) == 0
     assert served.configs[1].api.reported_version == GIT_VERSION
 
 
@@ -91,10 +91,32 @@ class Served:
 
 def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     served = Served(7)
-    assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"], served) == 7
+    assert (
+        cli.kube_apiserver(["--secure-port=1234", "--data-dir=/nowhere", "--kubelet-timeout=1s"], served) == 7
+    )
     assert served.configs[0].serving.secure_port == 1234
     assert '"Flags without effect were given" flags="kubelet-timeout"' in capsys.readouterr().err
     assert cli.main(["serve"], served) == 7
+
+
+@pytest.mark.parametrize("flags", [[], ["--etcd-servers="], ["--cert-dir=/nowhere", "--secure-port=1"]])
+def test_kube_apiserver_does_not_choose_a_store_by_itself(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A control plane that lost --etcd-servers must not serve an empty cluster."""
+    served = Served()
+    assert cli.kube_apiserver(flags, served) == 1 and served.configs == []
+    assert capsys.readouterr().err.startswith("Error: --etcd-servers must be specified; ")
+    assert cli.main(["serve", *flags], served) == 0 and served.configs[0].store.backend == "sqlite"
+
+
+@pytest.mark.parametrize(
+    "flag", ["--data-dir=/nowhere", "--storage-backend=sqlite", "--storage-backend=memory"]
+)
+def test_kube_apiserver_has_a_store_of_its_own_where_a_flag_asks_for_it(flag: str) -> None:
+    served = Served()
+    assert cli.kube_apiserver([flag], served) == 0
+    assert served.configs[0].store.backend == ("memory" if "memory" in flag else "sqlite")
 
 
 def test_workers_are_given_the_command_line_and_its_defaults() -> None:
@@ -115,7 +137,12 @@ def test_an_interrupt_before_the_server_takes_it_over_is_no_traceback() -> None:
 
 
 def test_a_plugin_that_there_is_not_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.kube_apiserver(["--enable-admission-plugins=NodeRestriction,Nonsense"]) == 1
+    assert (
+        cli.kube_apiserver(
+            ["--storage-backend=memory", "--enable-admission-plugins=NodeRestriction,Nonsense"]
+        )
+        == 1
+    )
     assert capsys.readouterr().err == 'Error: enable-admission-plugins plugin "Nonsense" is unknown\n'
 
 

@@ -119,7 +119,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
         if asked == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program, ours=ours)
+        config = options.parse(arguments, program, ours=ours, upstream=not ours)
         for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
