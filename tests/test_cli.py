@@ -147,7 +147,7 @@ def test_a_plugin_that_there_is_not_ends_the_start(capsys: pytest.CaptureFixture
 
 
 def test_kubeconfig(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", "--secure-port=7443"]) == 0
+    assert cli.main(["kubeconfig", "--create", f"--data-dir={tmp_path}", "--secure-port=7443"]) == 0
     config = yaml.safe_load(capfd.readouterr().out)
     assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
     target = tmp_path / "admin.conf"

@@ -338,6 +338,15 @@ def last_port(config: Config) -> int:
         return config.serving.secure_port
 
 
+def has_authority(options: DataOptions) -> bool:
+    """Whether the data directory has the CA of a server; PermissionError when one may not look."""
+    try:
+        (options.directory / "ca.crt").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
