@@ -282,12 +282,11 @@ def make_private(directory: pathlib.Path) -> None:
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.stat()
     except OSError as error:
         raise _unusable(directory, error) from None
+    check_usable(directory)
+    found = directory.stat()
     mode = stat.S_IMODE(found.st_mode)
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        raise _unusable(directory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if not mode & 0o077:
         return
     pairs = {"path": str(directory), "mode": f"{mode:04o}"}
@@ -302,12 +301,34 @@ def make_private(directory: pathlib.Path) -> None:
     log.info("The data directory was closed to others", **pairs)
 
 
+def check_usable(directory: pathlib.Path) -> pathlib.Path:
+    """The part of a data directory's path that is there, mostly the whole.
+    OSError when this user cannot use it or make the rest. Nothing is changed."""
+    there = _existing(directory)
+    try:
+        if not stat.S_ISDIR(there.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        wanted = os.W_OK | os.X_OK | (os.R_OK if there == directory else 0)
+        if not os.access(there, wanted, effective_ids=True):
+            read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            raise OSError(number, os.strerror(number))
+    except OSError as error:
+        raise _unusable(directory, error) from None
+    return there
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    """The part of a path that is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
 def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
     """The error of a data directory that this user cannot use:
     it names who owns it, or the part of its path that is there."""
-    there = directory
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
+    there = _existing(directory)
     found = there.lstat()
     return type(error)(
         error.errno,
