@@ -89,6 +89,12 @@ def _fail(problem: str, program: str) -> int:
     return 1
 
 
+def _tell(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    return 1
+
+
 def _run(config: "Config", command: Sequence[str]) -> int:
     """Serve in this process, or with --workers in several."""
     from pilothouse.process.core_files import forbid_core_files
@@ -99,8 +105,10 @@ def _run(config: "Config", command: Sequence[str]) -> int:
 
         return supervisor.run(command, config)
     from pilothouse.assembly import process
+    from pilothouse.commands import config_files
 
-    return process.run(config)
+    found = [str(one) for one in config_files.problems(config) if not one.warning]
+    return _tell(found) if found else process.run(config)
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
@@ -126,9 +134,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
     except FlagError as error:
         return _fail(str(error), program)
     except options.ConfigError as error:
-        for problem in error.problems:
-            print(f"Error: {problem}", file=sys.stderr)
-        return 1
+        return _tell(error.problems)
     listener = logs.setup(config.logs.logging_format, config.logs.v, config.logs.vmodule)
     try:
         _tell_ignored(config.ignored())

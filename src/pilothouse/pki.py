@@ -359,13 +359,19 @@ def last_port(config: Config) -> int:
         return config.serving.secure_port
 
 
-def has_authority(options: DataOptions) -> bool:
-    """Whether the data directory has the CA of a server; PermissionError when one may not look."""
-    try:
-        (options.directory / "ca.crt").stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+def check_authority(options: DataOptions) -> None:
+    """OSError when the data directory has no CA of a server that can be used."""
+    cert, key = options.directory / "ca.crt", options.directory / "ca.key"
+    if not cert.exists():
+        raise FileNotFoundError(
+            f"the data directory {options.directory} has no CA (ca.crt): name that of a server with"
+            " --data-dir, or give --create to make one"
+        )
+    if Authority.load(cert, key, datetime.timedelta(0)) is None:
+        raise OSError(
+            f"the CA in {cert} and {key} cannot be used: it has expired, cannot be read, or the key is that"
+            " of another one; restore both from a backup"
+        )
 
 
 def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
@@ -510,7 +516,7 @@ def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: 
     if given.tls_cert_file:
         return given.tls_cert_file, given.tls_private_key_file, given.tls_cert_file
     cert, key = directory / "apiserver.crt", directory / "apiserver.key"
-    if cert.exists() and key.exists() and not _is_ours(cert, authority):
+    if cert.exists() and key.exists() and not _is_ours(cert, authority.certificate.subject):
         return str(cert), str(key), str(cert)
     if not make:
         return str(cert), str(key), str(ca_cert)
@@ -522,7 +528,20 @@ def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: 
     return str(cert), str(key), str(ca_cert)
 
 
-def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
+def brought_serving_pair(config: Config) -> tuple[str, str] | None:
+    """The serving certificate in the directory and its key when they were not made here. OSError."""
+    if config.serving.tls_cert_file:
+        return None
+    data, directory = config.data.directory, config.data.certificate_directory
+    cert, key = directory / "apiserver.crt", directory / "apiserver.key"
+    if not (cert.exists() and key.exists()):
+        return None
+    authority = Authority.load(data / "ca.crt", data / "ca.key")
+    subject = _name("kubernetes") if authority is None else authority.certificate.subject
+    return None if _is_ours(cert, subject) else (str(cert), str(key))
+
+
+def _is_ours(cert: pathlib.Path, authority: "x509.Name") -> bool:
     """Whether a serving certificate was made here, so that it may be replaced; a foreign one never is."""
     from cryptography import x509
 
@@ -530,9 +549,7 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
         certificate = x509.load_pem_x509_certificate(cert.read_bytes())
     except ValueError:
         return False
-    return certificate.issuer == authority.certificate.subject and certificate.subject == _name(
-        "kube-apiserver"
-    )
+    return certificate.issuer == authority and certificate.subject == _name("kube-apiserver")
 
 
 def _signing_key(path: pathlib.Path) -> str:

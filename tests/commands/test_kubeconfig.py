@@ -75,6 +75,16 @@ def test_a_servers_certificate_is_left_alone(
     assert (tmp_path / "fresh" / "ca.crt").exists() and not (tmp_path / "fresh" / "apiserver.crt").exists()
 
 
+def test_a_ca_that_cannot_be_used_is_not_replaced(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pki.prepare(options.parse([f"--data-dir={tmp_path}"]))
+    (tmp_path / "ca.crt").write_text("garbage")
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}"]) == 1
+    assert f"the CA in {tmp_path}/ca.crt and {tmp_path}/ca.key cannot be used" in capfd.readouterr().err
+    assert (tmp_path / "ca.crt").read_text() == "garbage"
+
+
 @pytest.mark.parametrize("more", [[], ["--user=a"], ["--token=a"], ["--server=https://lb:1"]])
 def test_a_directory_that_no_server_has(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], more: list[str]

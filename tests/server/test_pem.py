@@ -1,8 +1,10 @@
 """Certificates and keys that OpenSSL reads from files."""
 
+import datetime
 import pathlib
 
-from pilothouse.server.pem import pem_files
+from pilothouse.pki import Authority
+from pilothouse.server.pem import pem_files, validity_fault
 
 
 def test_texts_become_files_for_a_moment(tmp_path: pathlib.Path) -> None:
@@ -12,3 +14,12 @@ def test_texts_become_files_for_a_moment(tmp_path: pathlib.Path) -> None:
         assert made.read_bytes() == b"CERT" and key_file == str(key)
         assert made.parent.stat().st_mode & 0o777 == 0o700
     assert not made.parent.exists()
+
+
+def test_when_a_certificate_is_good() -> None:
+    certificate = Authority.create("a", days=1).certificate
+    first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    second = datetime.timedelta(seconds=1)
+    assert validity_fault(certificate) == validity_fault(certificate, last - second) == ""
+    assert validity_fault(certificate, last).startswith("has expired on ")
+    assert validity_fault(certificate, first - second).endswith(" UTC: is the clock behind?")

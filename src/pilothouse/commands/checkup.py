@@ -20,6 +20,7 @@ from pilothouse.commands.findings import Finding, error, ok, warning
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.server.accept import BACKLOG
+from pilothouse.server.pem import validity_fault
 
 SOON = datetime.timedelta(days=30)
 """Certificates that expire earlier are told."""
@@ -49,12 +50,8 @@ def certificates(config: Config) -> Iterator[Finding]:
         looked += 1
         for one in found:
             who = f"{path} ({one.subject.rfc4514_string()})"
-            if one.not_valid_before_utc > now:
-                yield error(
-                    f"{who} is good from {one.not_valid_before_utc:%Y-%m-%d %H:%M}: is the clock behind?"
-                )
-            elif one.not_valid_after_utc <= now:
-                yield error(f"{who} has expired on {one.not_valid_after_utc:%Y-%m-%d %H:%M}")
+            if fault := validity_fault(one, now):
+                yield error(f"{who} {fault}")
             elif one.not_valid_after_utc - now < SOON:
                 yield warning(f"{who} expires on {one.not_valid_after_utc:%Y-%m-%d %H:%M}")
         yield from _key(path, found[0])

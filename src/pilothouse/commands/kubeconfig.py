@@ -76,11 +76,8 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
         raise FlagError("--group needs --user")
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
-    if not values["create"] and not pki.has_authority(config.data):
-        raise FileNotFoundError(
-            f"the data directory {config.data.directory} has no CA (ca.crt): name that of a server with"
-            " --data-dir, or give --create to make one"
-        )
+    if not values["create"]:
+        pki.check_authority(config.data)
     files = pki.prepare(config, keep_authorities=True, serving=False)
     port = config.serving.secure_port if "secure-port" in config.given else pki.last_port(config)
     if not user and not token and not values["server"]:

@@ -74,6 +74,10 @@ class TLSSettings:
         """The files of certificates and their keys."""
         return [self.cert_file, self.key_file, *(path for cert, key, _ in self.sni for path in (cert, key))]
 
+    def certificates(self) -> list[str]:
+        """The files of certificates."""
+        return [self.cert_file, *(cert for cert, _, _ in self.sni)]
+
     def files(self) -> list[str]:
         """All files that contexts are made of."""
         return [*self.pairs(), *self.client_ca_files]
