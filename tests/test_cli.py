@@ -1,4 +1,6 @@
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -67,12 +69,32 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith("Error: unknown flag: --nope\n")
     assert cli.main(["serve", "--secure-port=0", "--goaway-chance=1"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
-    assert cli.main(["serve", "--enable-logs-handler", "x"]) == 1
+    assert cli.main(["serve", "--enable-logs-handler", "x"]) == 2
     assert capsys.readouterr().err.startswith(
         'Error: "pilothouse serve" does not take any arguments, got ["x"]\n'
     )
-    assert cli.main(["dance"]) == 1
+    assert cli.main(["dance"]) == 2
     assert capsys.readouterr().err.startswith('Error: unknown command "dance" for "pilothouse"\n')
+
+
+def test_exit_statuses(tmp_path: pathlib.Path) -> None:
+    """0, 1 for what was found or has failed, 2 for the command line; kube-apiserver has no 2, as upstream."""
+    wrong = f"--data-dir={tmp_path}/none"
+    assert cli.main(["check-config", wrong]) == 0
+    assert cli.main(["store", "stat", wrong]) == cli.main(["check-config", wrong, "--secure-port=0"]) == 1
+    assert cli.main(["serve", "--secure-port=0"]) == cli.kube_apiserver(["--nope"]) == 1
+    assert cli.main(["serve", "--nope"]) == cli.main(["store", "dance"]) == cli.main(["doctor", "x"]) == 2
+
+
+def test_who_reads_no_further_is_not_told(tmp_path: pathlib.Path) -> None:
+    """`| head`: neither an error nor a traceback, though the output is longer than its buffer."""
+    for words in ("serve --help", "check-config --help", "help"):
+        command = [sys.executable, "-m", "pilothouse", *words.split()]
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, ""), words
 
 
 class Served:

@@ -15,9 +15,22 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the system's errors for want of space on a disk."""
 
 
+def said(error: BaseException) -> str:
+    """The text of an error; of one of the system the file and the reason, without the number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file as a whole or not at all; its directory is made when missing."""
     with written(path, data, mode) as part:
+        put(part, path)
+
+
+def put(part: str, path: pathlib.Path) -> None:
+    """Put a file into the place of another one."""
+    with _named(path):
         os.replace(part, path)
 
 
@@ -36,10 +49,11 @@ def try_to_write(path: pathlib.Path, data: bytes) -> bool:
 @contextlib.contextmanager
 def written(path: pathlib.Path, data: bytes, mode: int = 0o600) -> Iterator[str]:
     """A file beside `path` with its content, to be put into its place; it is removed when it was not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _named(path), os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
@@ -47,3 +61,15 @@ def written(path: pathlib.Path, data: bytes, mode: int = 0o600) -> Iterator[str]
         yield name
     finally:
         pathlib.Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path) -> Iterator[None]:
+    """Errors of the system name this file, not the one that is to be put into its place."""
+    try:
+        yield
+    except OSError as error:
+        number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno  # of a file in its path
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error

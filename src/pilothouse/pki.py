@@ -26,7 +26,7 @@ from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
-from pilothouse.files import NO_SPACE, try_to_write, write_file, written
+from pilothouse.files import NO_SPACE, put, try_to_write, write_file, written
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -492,8 +492,8 @@ def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes
     False when the disk is full and those that are there are `usable`."""
     try:
         with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
-            os.replace(new_key, key)
-            os.replace(new_cert, cert)
+            put(new_key, key)
+            put(new_cert, cert)
     except OSError as error:
         if not usable or error.errno not in NO_SPACE:
             raise

@@ -113,6 +113,6 @@ def test_a_directory_that_no_server_has(
 def test_what_it_does_not_do(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
-    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", *arguments]) == 1
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", *arguments]) == 2
     said = capfd.readouterr()
     assert problem in said.err and said.out == ""

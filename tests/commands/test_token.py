@@ -159,7 +159,7 @@ def test_what_it_does_not_do(
     server: InProcess, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
     more = [f"--data-dir={server.directory}"] if arguments else []
-    assert cli.main(["token", *arguments, *more]) == 1
+    assert cli.main(["token", *arguments, *more]) == 2
     assert problem in capsys.readouterr().err
 
 

@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     try:
         from pilothouse.storage.etcd import admin
     except ImportError as error:
-        raise FlagError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
+        raise ValueError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
     if len(rest) != 1 or rest[0] not in admin.COMMANDS:
         raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
     files = config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile

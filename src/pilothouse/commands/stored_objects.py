@@ -154,6 +154,9 @@ async def _opened(
             storage, decrypt = EncryptedStorage(storage, ciphers), ciphers.decrypt
         try:
             await storage.start()
+        except StorageError as error:  # of the copy, which nobody knows
+            raise StorageError(str(error).replace(directory, str(data))) from None
+        try:
             yield storage, decrypt
         finally:
             await storage.close()

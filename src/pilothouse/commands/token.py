@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
     if not path.exists():
-        raise FlagError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
+        raise FileNotFoundError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
     commands[command](Api(path), config, values, rest)
 
 

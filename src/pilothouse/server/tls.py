@@ -143,9 +143,12 @@ class Contexts:
         return self._of(self._settings.cert_file, self._settings.key_file, files), by_name
 
     def _of(self, cert: str, key: str, files: Files) -> ssl.SSLContext:
-        """The context of one pair."""
+        """The context of one pair; OSError, which names it."""
         client_cas = [files[path] for path in self._settings.client_ca_files]
-        return make_context(files[cert], files[key], self._settings, client_cas)
+        try:
+            return make_context(files[cert], files[key], self._settings, client_cas)
+        except ssl.SSLError as error:
+            raise OSError(f"{cert} cannot be used with the key {key}: {error}") from error
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
         context = self._default
