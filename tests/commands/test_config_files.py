@@ -27,8 +27,13 @@ class Strict(Plugin):
     resources = ("pods",)
     configuration_schema = {"type": "object", "properties": {"most": {"type": "integer"}}}
 
+    closed = []
+
     def validate(self, request):
         pass
+
+    async def close(self):
+        self.closed.append(self.configuration)
 """
 
 
@@ -55,7 +60,10 @@ def data(tmp_path: Path) -> Path:
     ("broken", "problem"),
     [
         (["sa.key"], "/sa.key: it is no private key: "),
-        (["apiserver.crt", "apiserver.key"], "/apiserver.crt: it cannot be used with apiserver.key: [SSL] "),
+        (
+            ["apiserver.crt", "apiserver.key"],
+            "/apiserver.crt: it cannot be used with apiserver.key: there is no ",
+        ),
         (["state.db"], "/state.db: it is no SQLite database: restore a snapshot"),
     ],
 )
@@ -139,6 +147,7 @@ def test_an_unknown_field_of_a_python_plugin(
     assert told(f"--data-dir={tmp_path}/data", named) == [], "the plugin is off: its section is not looked at"
     file.write_text(f"{text}  configuration:\n    most: 5\n")
     assert told(*flags) == []
+    assert sys.modules["strict_plugin"].Strict.closed == [{"most": 5}], "the one that was made to be checked"
 
 
 @pytest.mark.slow

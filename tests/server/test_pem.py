@@ -3,8 +3,10 @@
 import datetime
 import pathlib
 
-from pilothouse.pki import Authority
-from pilothouse.server.pem import pem_files, validity_fault
+from cryptography.hazmat.primitives import serialization as s
+
+from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.server.pem import pair_fault, pem_files, validity_fault
 
 
 def test_texts_become_files_for_a_moment(tmp_path: pathlib.Path) -> None:
@@ -23,3 +25,17 @@ def test_when_a_certificate_is_good() -> None:
     assert validity_fault(certificate) == validity_fault(certificate, last - second) == ""
     assert validity_fault(certificate, last).startswith("has expired on ")
     assert validity_fault(certificate, first - second).endswith(" UTC: is the clock behind?")
+
+
+def test_why_a_pair_cannot_be_used() -> None:
+    """OpenSSL says `PEM lib` for most of it."""
+    one, other = Authority.create("a"), Authority.create("b")
+    cert, key = pem(one.certificate), key_pem(one.key)
+    locked = one.key.private_bytes(
+        s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"a password")
+    )
+    assert pair_fault(cert, key) == ""
+    assert pair_fault(b"x", key) == "there is no certificate in PEM"
+    assert pair_fault(cert, b"x") == pair_fault(cert, cert) == "there is no private key in PEM"
+    assert pair_fault(cert, locked) == "the key has a password"
+    assert pair_fault(cert, key_pem(other.key)) == "it is the key of another certificate"

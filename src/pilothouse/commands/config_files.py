@@ -1,5 +1,6 @@
 """Reads the files that the flags of a server name, as the server would, and tells where each error stands."""
 
+import asyncio
 import os
 import re
 import ssl
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.admission import configuration as admission
+from pilothouse.admission.api import Plugin
 from pilothouse.admission.installed.loader import configured_plugins
 from pilothouse.admission.plugins import ORDER, enabled
 from pilothouse.api.yaml.lines import broken_at, line_of
@@ -16,8 +18,9 @@ from pilothouse.commands.config_problem import Problem
 from pilothouse.commands.config_readers import NAMING, READERS, Naming
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.admission import GATED_PLUGINS
+from pilothouse.files import said
 from pilothouse.outbound.kubeconfig import read_kubeconfig
-from pilothouse.server.pem import validity_fault
+from pilothouse.server.pem import pair_fault, validity_fault
 from pilothouse.storage.interface import Unavailable
 
 PAIRS = (
@@ -76,9 +79,10 @@ def _paths(config: Config, flag: str) -> tuple[str, ...]:
 def _pair(cert: str, key: str) -> None:
     if os.access(cert, os.R_OK) and os.access(key, os.R_OK):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
         except ssl.SSLError as error:
-            raise ValueError(f"the certificate cannot be used with the key {key}: {error}") from None
+            why = pair_fault(Path(cert).read_bytes(), Path(key).read_bytes()) or error
+            raise ValueError(f"the certificate cannot be used with the key {key}: {why}") from None
 
 
 def _validity(config: Config) -> Iterator[Problem]:
@@ -105,11 +109,17 @@ def _plugins(config: Config) -> Iterator[Problem]:
     file = config.admission.admission_control_config_file
     if on:
         try:
-            for _ in configured_plugins(on, admission.load(file)):
-                pass
+            for _, plugin in configured_plugins(on, admission.load(file)):
+                asyncio.run(_close(plugin))
         except ValueError as error:
             flag = "admission-control-config-file" if file else "enable-admission-plugins"
             yield from located(flag, file, str(error))
+
+
+async def _close(plugin: Plugin) -> None:
+    closing = plugin.close()
+    if closing is not None:
+        await closing
 
 
 def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) -> Iterator[Problem]:
@@ -117,7 +127,7 @@ def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) ->
     try:
         read(*arguments)
     except (ValueError, OSError, Unavailable) as error:
-        yield from located(flag, path, str(error))
+        yield from located(flag, path, said(error).removeprefix(f"{path}: "))
     except (TypeError, AttributeError, LookupError):
         yield Problem(path, 0, "a member of it has a value of another type than it must have", flag)
 

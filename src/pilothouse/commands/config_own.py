@@ -9,6 +9,8 @@ from pilothouse import pki
 from pilothouse.authn import keys
 from pilothouse.commands.config_problem import Problem
 from pilothouse.configuration.config import Config
+from pilothouse.files import said
+from pilothouse.server.pem import pair_fault
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of a SQLite database."""
@@ -60,14 +62,20 @@ def _files(config: Config) -> Iterator[Problem]:
 
 def _serving(config: Config) -> Iterator[Problem]:
     """A serving certificate in the directory that was not made here, and that cannot be used."""
+    path = config.data.certificate_directory / "apiserver.crt"
     try:
         pair = pki.brought_serving_pair(config)
-        if pair is not None:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair, password="")
-    except OSError as error:  # of OpenSSL, too
-        path = config.data.certificate_directory / "apiserver.crt"
-        text = f"it cannot be used with apiserver.key: {error.strerror or error}; {AGAIN}"
-        yield Problem(str(path), 0, text, "cert-dir" if config.data.cert_dir else "data-dir")
+        if pair is None:
+            return
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair, password="")
+    except ssl.SSLError as error:
+        why = pair_fault(path.read_bytes(), path.with_suffix(".key").read_bytes()) or str(error)
+    except OSError as error:
+        why = said(error)
+    else:
+        return
+    text = f"it cannot be used with apiserver.key: {why}; {AGAIN}"
+    yield Problem(str(path), 0, text, "cert-dir" if config.data.cert_dir else "data-dir")
 
 
 def _written(config: Config) -> Iterator[Problem]:

@@ -36,3 +36,21 @@ def validity_fault(certificate: "x509.Certificate", now: datetime.datetime | Non
     if certificate.not_valid_after_utc <= now:
         return f"has expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     return ""
+
+
+def pair_fault(cert: bytes, key: bytes) -> str:
+    """Why a certificate cannot be used with a key, where OpenSSL says little; "" for other reasons."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        certificate = x509.load_pem_x509_certificate(cert)
+    except ValueError:
+        return "there is no certificate in PEM"
+    try:
+        private = load_pem_private_key(key, None)
+    except TypeError:
+        return "the key has a password"
+    except ValueError:
+        return "there is no private key in PEM"
+    return "" if certificate.public_key() == private.public_key() else "it is the key of another certificate"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pilothouse.server import openssl, unknown_clients
-from pilothouse.server.pem import pem_files
+from pilothouse.server.pem import pair_fault, pem_files
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python's ssl has no name."""
@@ -167,7 +167,8 @@ class Contexts:
             path = self._settings.client_ca_files[error.at]
             raise ssl.SSLError(error.errno, f"the CA {path} cannot be used: {error}") from None
         except ssl.SSLError as error:
-            raise ssl.SSLError(error.errno, f"{cert} cannot be used with the key {key}: {error}") from None
+            why = pair_fault(files[cert], files[key]) or error
+            raise ssl.SSLError(error.errno, f"{cert} cannot be used with the key {key}: {why}") from None
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
         context = self._default
