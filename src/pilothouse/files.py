@@ -1,9 +1,11 @@
-"""Writes files as a whole or not at all."""
+"""Writes files as a whole or not at all, and tells why a directory cannot be used."""
 
 import contextlib
 import errno
 import os
 import pathlib
+import pwd
+import stat
 import tempfile
 from collections.abc import Iterator
 
@@ -73,3 +75,47 @@ def _named(path: pathlib.Path) -> Iterator[None]:
         if number is None:
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def check_usable(directory: pathlib.Path) -> pathlib.Path:
+    """The part of a data directory's path that is there, mostly the whole.
+    OSError when this user cannot use it or make the rest. Nothing is changed."""
+    there = _existing(directory)
+    try:
+        if not stat.S_ISDIR(there.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        wanted = os.W_OK | os.X_OK | (os.R_OK if there == directory else 0)
+        if not os.access(there, wanted, effective_ids=True):
+            read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            raise OSError(number, os.strerror(number))
+    except OSError as error:
+        raise unusable(directory, error) from None
+    return there
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    """The part of a path that is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def unusable(directory: pathlib.Path, error: OSError) -> OSError:
+    """The error of a data directory that this user cannot use:
+    it names who owns it, or the part of its path that is there."""
+    there = _existing(directory)
+    found = there.lstat()
+    return type(error)(
+        error.errno,
+        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by"
+        f" {_user(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as"
+        f" {_user(os.geteuid())}",
+    )
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

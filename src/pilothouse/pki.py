@@ -9,13 +9,11 @@ to expire is made again. Keys are ECDSA P-256.
 import contextlib
 import dataclasses
 import datetime
-import errno
 import fcntl
 import inspect
 import ipaddress
 import os
 import pathlib
-import pwd
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +24,7 @@ from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
-from pilothouse.files import NO_SPACE, put, try_to_write, write_file, written
+from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -280,11 +278,11 @@ def make_private(directory: pathlib.Path) -> None:
 
     A directory of somebody else, or a shared one such as /tmp, stays as it is.
     """
+    check_usable(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(directory, error) from None
-    check_usable(directory)
+        raise unusable(directory, error) from None
     found = directory.stat()
     mode = stat.S_IMODE(found.st_mode)
     if not mode & 0o077:
@@ -299,50 +297,6 @@ def make_private(directory: pathlib.Path) -> None:
         log.warning("Others can enter the data directory", err=error, **pairs)
         return
     log.info("The data directory was closed to others", **pairs)
-
-
-def check_usable(directory: pathlib.Path) -> pathlib.Path:
-    """The part of a data directory's path that is there, mostly the whole.
-    OSError when this user cannot use it or make the rest. Nothing is changed."""
-    there = _existing(directory)
-    try:
-        if not stat.S_ISDIR(there.stat().st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        wanted = os.W_OK | os.X_OK | (os.R_OK if there == directory else 0)
-        if not os.access(there, wanted, effective_ids=True):
-            read_only = os.statvfs(there).f_flag & os.ST_RDONLY
-            number = errno.EROFS if read_only else errno.EACCES
-            raise OSError(number, os.strerror(number))
-    except OSError as error:
-        raise _unusable(directory, error) from None
-    return there
-
-
-def _existing(path: pathlib.Path) -> pathlib.Path:
-    """The part of a path that is there."""
-    while not os.path.lexists(path) and path != path.parent:
-        path = path.parent
-    return path
-
-
-def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
-    """The error of a data directory that this user cannot use:
-    it names who owns it, or the part of its path that is there."""
-    there = _existing(directory)
-    found = there.lstat()
-    return type(error)(
-        error.errno,
-        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by"
-        f" {_user(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as"
-        f" {_user(os.geteuid())}",
-    )
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def record_port(options: DataOptions, port: int) -> None:

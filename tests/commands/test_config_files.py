@@ -1,4 +1,4 @@
-"""What `serve` and `check-config` refuse: files that flags name, and those that a server keeps."""
+"""The files that `serve` and `check-config` refuse: those that flags name, and those that a server keeps."""
 
 import asyncio
 import os

@@ -57,7 +57,7 @@ def public_keys(
 
 
 def _read(path: str, load: Callable[[bytes], T]) -> T:
-    """What a file holds; ValueError, which names it, when that is no key."""
+    """Read the keys of a file; ValueError, which names it, for one without."""
     try:
         return load(Path(path).read_bytes())
     except ValueError as error:

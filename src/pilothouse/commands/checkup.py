@@ -185,4 +185,6 @@ def limits(config: Config) -> Iterator[Finding]:
     yield ok(text) if waiting >= BACKLOG else warning(f"{text}: sysctl net.core.somaxconn={BACKLOG}")
 
 
-CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (certificates, clock, disk, etcd, port, limits)
+Check = Callable[[Config], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (certificates, clock, disk, etcd, port, limits)

@@ -5,10 +5,10 @@ import pathlib
 import stat
 from collections.abc import Iterator
 
-from pilothouse import pki
 from pilothouse.commands.findings import Finding, error, ok, warning
 from pilothouse.commands.machine import syncs
 from pilothouse.configuration.config import Config
+from pilothouse.files import check_usable
 
 FREE_BYTES, FREE_SHARE = 1 << 30, 0.05
 FREE_INODES = 1000
@@ -23,7 +23,7 @@ def disk(config: Config) -> Iterator[Finding]:
     """
     directory = config.data.directory
     try:
-        there = pki.check_usable(directory)
+        there = check_usable(directory)
     except OSError as problem:
         yield error(problem.strerror or str(problem))
         return

@@ -9,7 +9,7 @@ from pilothouse import pki
 from pilothouse.authn import keys
 from pilothouse.commands.config_problem import Problem
 from pilothouse.configuration.config import Config
-from pilothouse.files import said
+from pilothouse.files import check_usable, said
 from pilothouse.server.pem import pair_fault
 
 MAGIC = b"SQLite format 3\0"
@@ -34,7 +34,7 @@ def own_problems(config: Config) -> Iterator[Problem]:
 
 def _directory(path: Path, flag: str) -> Iterator[Problem]:
     try:
-        pki.check_usable(path)
+        check_usable(path)
     except OSError as error:
         yield Problem("", 0, error.strerror or str(error), flag)
 
@@ -96,6 +96,6 @@ def _target(path: Path, flag: str) -> Iterator[Problem]:
         yield Problem(str(path), 0, "it is a directory", flag)
         return
     try:
-        pki.check_usable(path.parent)
+        check_usable(path.parent)
     except OSError as error:
         yield Problem(str(path), 0, f"it cannot be written: {error.strerror or error}", flag)

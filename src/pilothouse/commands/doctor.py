@@ -4,7 +4,7 @@ the installation and the stored objects of a server, whether it runs or not."""
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from pilothouse.commands.checkup import CHECKS
+from pilothouse.commands.checkup import CHECKS, Check
 from pilothouse.commands.findings import Finding, Level, error
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
@@ -75,8 +75,8 @@ def run(arguments: Sequence[str]) -> None:
         raise Unwell(f"{wrong} of these {'is an error' if wrong == 1 else 'are errors'}")
 
 
-def _host(config: Config) -> Iterator[tuple[str, Finding]]:
-    for check in CHECKS:
+def _host(config: Config, checks: Sequence[Check] = CHECKS) -> Iterator[tuple[str, Finding]]:
+    for check in checks:
         try:
             for finding in check(config):
                 yield check.__name__, finding
