@@ -1,4 +1,6 @@
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -27,9 +29,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_version_to_report() -> None:
     """--version=v1.36.0-x serves, and /version tells that one."""
     served = Served()
-    assert cli.kube_apiserver(["--version=v1.36.0-custom", "--secure-port=1"], served) == 0
+    assert cli.kube_apiserver(["--version=v1.36.0-custom", "--data-dir=/nowhere"], served) == 0
     assert served.configs[0].api.reported_version == "v1.36.0-custom"
-    assert cli.kube_apiserver(["--version=false"], served) == 0
+    assert cli.kube_apiserver(["--version=false", "--data-dir=/nowhere"], served) == 0
     assert served.configs[1].api.reported_version == GIT_VERSION
 
 
@@ -67,12 +69,32 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith("Error: unknown flag: --nope\n")
     assert cli.main(["serve", "--secure-port=0", "--goaway-chance=1"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
-    assert cli.main(["serve", "--enable-logs-handler", "x"]) == 1
+    assert cli.main(["serve", "--enable-logs-handler", "x"]) == 2
     assert capsys.readouterr().err.startswith(
         'Error: "pilothouse serve" does not take any arguments, got ["x"]\n'
     )
-    assert cli.main(["dance"]) == 1
+    assert cli.main(["dance"]) == 2
     assert capsys.readouterr().err.startswith('Error: unknown command "dance" for "pilothouse"\n')
+
+
+def test_exit_statuses(tmp_path: pathlib.Path) -> None:
+    """0, 1 for what was found or has failed, 2 for the command line; kube-apiserver has no 2, as upstream."""
+    wrong = f"--data-dir={tmp_path}/none"
+    assert cli.main(["check-config", wrong]) == 0
+    assert cli.main(["store", "stat", wrong]) == cli.main(["check-config", wrong, "--secure-port=0"]) == 1
+    assert cli.main(["serve", "--secure-port=0"]) == cli.kube_apiserver(["--nope"]) == 1
+    assert cli.main(["serve", "--nope"]) == cli.main(["store", "dance"]) == cli.main(["doctor", "x"]) == 2
+
+
+def test_who_reads_no_further_is_not_told(tmp_path: pathlib.Path) -> None:
+    """`| head`: neither an error nor a traceback, though the output is longer than its buffer."""
+    for words in ("serve --help", "check-config --help", "help"):
+        command = [sys.executable, "-m", "pilothouse", *words.split()]
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, ""), words
 
 
 class Served:
@@ -91,10 +113,32 @@ class Served:
 
 def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     served = Served(7)
-    assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"], served) == 7
+    assert (
+        cli.kube_apiserver(["--secure-port=1234", "--data-dir=/nowhere", "--kubelet-timeout=1s"], served) == 7
+    )
     assert served.configs[0].serving.secure_port == 1234
     assert '"Flags without effect were given" flags="kubelet-timeout"' in capsys.readouterr().err
     assert cli.main(["serve"], served) == 7
+
+
+@pytest.mark.parametrize("flags", [[], ["--etcd-servers="], ["--cert-dir=/nowhere", "--secure-port=1"]])
+def test_kube_apiserver_does_not_choose_a_store_by_itself(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A control plane that lost --etcd-servers must not serve an empty cluster."""
+    served = Served()
+    assert cli.kube_apiserver(flags, served) == 1 and served.configs == []
+    assert capsys.readouterr().err.startswith("Error: --etcd-servers must be specified; ")
+    assert cli.main(["serve", *flags], served) == 0 and served.configs[0].store.backend == "sqlite"
+
+
+@pytest.mark.parametrize(
+    "flag", ["--data-dir=/nowhere", "--storage-backend=sqlite", "--storage-backend=memory"]
+)
+def test_kube_apiserver_has_a_store_of_its_own_where_a_flag_asks_for_it(flag: str) -> None:
+    served = Served()
+    assert cli.kube_apiserver([flag], served) == 0
+    assert served.configs[0].store.backend == ("memory" if "memory" in flag else "sqlite")
 
 
 def test_workers_are_given_the_command_line_and_its_defaults() -> None:
@@ -115,12 +159,17 @@ def test_an_interrupt_before_the_server_takes_it_over_is_no_traceback() -> None:
 
 
 def test_a_plugin_that_there_is_not_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.kube_apiserver(["--enable-admission-plugins=NodeRestriction,Nonsense"]) == 1
+    assert (
+        cli.kube_apiserver(
+            ["--storage-backend=memory", "--enable-admission-plugins=NodeRestriction,Nonsense"]
+        )
+        == 1
+    )
     assert capsys.readouterr().err == 'Error: enable-admission-plugins plugin "Nonsense" is unknown\n'
 
 
 def test_kubeconfig(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", "--secure-port=7443"]) == 0
+    assert cli.main(["kubeconfig", "--create", f"--data-dir={tmp_path}", "--secure-port=7443"]) == 0
     config = yaml.safe_load(capfd.readouterr().out)
     assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
     target = tmp_path / "admin.conf"

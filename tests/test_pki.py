@@ -261,6 +261,25 @@ for path in (there, there / "deep" / "er"):
     assert second.startswith(f"data directory {name}/deep/er can not be used: Permission denied; {owner}")
 
 
+@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
+def test_a_read_only_file_system_is_called_so(tmp_path: pathlib.Path) -> None:
+    """access(2) says only that one may not write."""
+    script = """
+import pathlib, subprocess, sys
+from pilothouse import pki
+there = pathlib.Path(sys.argv[1])
+subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+for path in (there, there / "deep"):
+    try:
+        pki.make_private(path)
+    except OSError as error:
+        print(error.strerror, file=sys.stderr)
+"""
+    first, second = small_disk.run(tmp_path, 1, "-c", script, str(tmp_path)).splitlines()
+    assert first.startswith(f"data directory {tmp_path} can not be used: Read-only file system;")
+    assert second.startswith(f"data directory {tmp_path}/deep can not be used: Read-only file system;")
+
+
 def organizations(certificate: x509.Certificate) -> list[object]:
     return [a.value for a in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 

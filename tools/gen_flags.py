@@ -16,7 +16,7 @@ from pilothouse.configuration.flags import KINDS, Flag, show  # noqa: E402
 
 HEAD = """# Flags
 
-Every flag of kube-apiserver v1.36 is accepted, and those of this server beside them: the last group. `make map` writes this
+Every flag of kube-apiserver v1.36 is known, and those of this server beside them: the last group. `make map` writes this
 page from their declarations (`src/pilothouse/configuration/sections/`), which `pilothouse serve --help` shows as well. A flag that is given
 and has no effect is told in the log at the start.
 """  # noqa: E501
@@ -40,8 +40,6 @@ REASONS = {
     "enable-logs-handler": "It has been deprecated since v1.19; a user who may read the log directory over HTTP reads too much.",  # noqa: E501
     "etcd-count-metric-poll-period": "Objects are counted in memory at each scrape, so nothing polls.",
     "etcd-db-metric-poll-interval": "The size of the store is read at each scrape, so nothing polls.",
-    "etcd-servers-overrides": "All resources are in one store; another one for events would save etcd what the watch cache does not "  # noqa: E501
-    "ask of it.",
     "feature-gates": "Features that are on by default in v1.36 are always on, others do not exist here.",
     "kubelet-timeout": "Connections to kubelets end with the request that they are for.",
     "kubernetes-service-node-port": "The service kubernetes has a cluster IP only.",

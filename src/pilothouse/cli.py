@@ -1,6 +1,7 @@
 """Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`,
 and `kube-apiserver`."""
 
+import os
 import shutil
 import signal
 import sys
@@ -47,7 +48,8 @@ Usage:
                                  Print a script by which a shell completes commands and flags.
   pilothouse version             Print the version.
 
-`pilothouse COMMAND --help` says more of each.
+`pilothouse COMMAND --help` says more of each. Exit statuses: 0, 1 when something is wrong or has failed, 2 when the command line
+cannot be read.
 """  # noqa: E501
 
 
@@ -61,9 +63,18 @@ def version() -> str:
     return f"Kubernetes {GIT_VERSION}"
 
 
+WRONG, USAGE_ERROR = 1, 2
+"""Exit statuses: something is wrong or has failed; the command line cannot be read. `kube-apiserver` has the
+first one for both, as upstream."""
+
+
 def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
     """Run `pilothouse`; returns the exit status. `run` serves in place of a real server."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return _while_read(lambda: _main(words, run))
+
+
+def _main(arguments: Sequence[str], run: "Run | None") -> int:
     command = arguments[0] if arguments else "help"
     if command == "serve":
         return _serve(arguments[1:], "pilothouse serve", run, ours=True)
@@ -80,13 +91,30 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
 
 def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
     """Run `kube-apiserver`: the flags of upstream, no commands."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return _serve(arguments, "kube-apiserver", run, ours=False)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return _while_read(lambda: _serve(words, "kube-apiserver", run, ours=False))
 
 
-def _fail(problem: str, program: str) -> int:
+def _while_read(command: Callable[[], int]) -> int:
+    """Run a command, which ends in silence when nobody reads its output any more, such as `head`."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _fail(problem: str, program: str, status: int = USAGE_ERROR) -> int:
     print(f"Error: {problem}\nRun '{program} --help' for usage.", file=sys.stderr)
-    return 1
+    return status
+
+
+def _tell(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    return WRONG
 
 
 def _run(config: "Config", command: Sequence[str]) -> int:
@@ -99,8 +127,10 @@ def _run(config: "Config", command: Sequence[str]) -> int:
 
         return supervisor.run(command, config)
     from pilothouse.assembly import process
+    from pilothouse.commands import config_files
 
-    return process.run(config)
+    found = [str(one) for one in config_files.problems(config) if not one.warning]
+    return _tell(found) if found else process.run(config)
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
@@ -119,16 +149,14 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
         if asked == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program, ours=ours)
+        config = options.parse(arguments, program, ours=ours, upstream=not ours)
         for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
     except FlagError as error:
-        return _fail(str(error), program)
+        return _fail(str(error), program, USAGE_ERROR if ours else WRONG)
     except options.ConfigError as error:
-        for problem in error.problems:
-            print(f"Error: {problem}", file=sys.stderr)
-        return 1
+        return _tell(error.problems)
     listener = logs.setup(config.logs.logging_format, config.logs.v, config.logs.vmodule)
     try:
         _tell_ignored(config.ignored())
@@ -152,6 +180,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     from pilothouse.commands.api import ApiError
     from pilothouse.configuration import options
     from pilothouse.configuration.flags import FlagError
+    from pilothouse.files import said
 
     program = f"pilothouse {name}"
     try:
@@ -165,9 +194,9 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "rich":
             raise
-        print(f"Error: {program} needs another package: pip install 'pilothouse[cli]'", file=sys.stderr)
-        return 1
+        return _tell([f"{program} needs another package: pip install 'pilothouse[cli]'"])
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError, ApiError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return _tell([said(error)])
     return 0

@@ -9,13 +9,11 @@ to expire is made again. Keys are ECDSA P-256.
 import contextlib
 import dataclasses
 import datetime
-import errno
 import fcntl
 import inspect
 import ipaddress
 import os
 import pathlib
-import pwd
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +24,7 @@ from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
-from pilothouse.files import NO_SPACE, try_to_write, write_file, written
+from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -280,14 +278,13 @@ def make_private(directory: pathlib.Path) -> None:
 
     A directory of somebody else, or a shared one such as /tmp, stays as it is.
     """
+    check_usable(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.stat()
     except OSError as error:
-        raise _unusable(directory, error) from None
+        raise unusable(directory, error) from None
+    found = directory.stat()
     mode = stat.S_IMODE(found.st_mode)
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        raise _unusable(directory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if not mode & 0o077:
         return
     pairs = {"path": str(directory), "mode": f"{mode:04o}"}
@@ -302,28 +299,6 @@ def make_private(directory: pathlib.Path) -> None:
     log.info("The data directory was closed to others", **pairs)
 
 
-def _unusable(directory: pathlib.Path, error: OSError) -> OSError:
-    """The error of a data directory that this user cannot use:
-    it names who owns it, or the part of its path that is there."""
-    there = directory
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    found = there.lstat()
-    return type(error)(
-        error.errno,
-        f"data directory {directory} can not be used: {error.strerror}; {there} is owned by"
-        f" {_user(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}, and this process runs as"
-        f" {_user(os.geteuid())}",
-    )
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
 def record_port(options: DataOptions, port: int) -> None:
     """Keep the port that a server of this data directory listens on, for `last_port`."""
     try_to_write(options.directory / "port", f"{port}\n".encode())
@@ -336,6 +311,21 @@ def last_port(config: Config) -> int:
         return int((config.data.directory / "port").read_text())
     except (OSError, ValueError):
         return config.serving.secure_port
+
+
+def check_authority(options: DataOptions) -> None:
+    """OSError when the data directory has no CA of a server that can be used."""
+    cert, key = options.directory / "ca.crt", options.directory / "ca.key"
+    if not cert.exists():
+        raise FileNotFoundError(
+            f"the data directory {options.directory} has no CA (ca.crt): name that of a server with"
+            " --data-dir, or give --create to make one"
+        )
+    if Authority.load(cert, key, datetime.timedelta(0)) is None:
+        raise OSError(
+            f"the CA in {cert} and {key} cannot be used: it has expired, cannot be read, or the key is that"
+            " of another one; restore both from a backup"
+        )
 
 
 def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
@@ -456,8 +446,8 @@ def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes
     False when the disk is full and those that are there are `usable`."""
     try:
         with written(key, made_key) as new_key, written(cert, made, 0o644) as new_cert:
-            os.replace(new_key, key)
-            os.replace(new_cert, cert)
+            put(new_key, key)
+            put(new_cert, cert)
     except OSError as error:
         if not usable or error.errno not in NO_SPACE:
             raise
@@ -480,7 +470,7 @@ def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: 
     if given.tls_cert_file:
         return given.tls_cert_file, given.tls_private_key_file, given.tls_cert_file
     cert, key = directory / "apiserver.crt", directory / "apiserver.key"
-    if cert.exists() and key.exists() and not _is_ours(cert, authority):
+    if cert.exists() and key.exists() and not _is_ours(cert, authority.certificate.subject):
         return str(cert), str(key), str(cert)
     if not make:
         return str(cert), str(key), str(ca_cert)
@@ -492,7 +482,20 @@ def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: 
     return str(cert), str(key), str(ca_cert)
 
 
-def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
+def brought_serving_pair(config: Config) -> tuple[str, str] | None:
+    """The serving certificate in the directory and its key when they were not made here. OSError."""
+    if config.serving.tls_cert_file:
+        return None
+    data, directory = config.data.directory, config.data.certificate_directory
+    cert, key = directory / "apiserver.crt", directory / "apiserver.key"
+    if not (cert.exists() and key.exists()):
+        return None
+    authority = Authority.load(data / "ca.crt", data / "ca.key")
+    subject = _name("kubernetes") if authority is None else authority.certificate.subject
+    return None if _is_ours(cert, subject) else (str(cert), str(key))
+
+
+def _is_ours(cert: pathlib.Path, authority: "x509.Name") -> bool:
     """Whether a serving certificate was made here, so that it may be replaced; a foreign one never is."""
     from cryptography import x509
 
@@ -500,9 +503,7 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
         certificate = x509.load_pem_x509_certificate(cert.read_bytes())
     except ValueError:
         return False
-    return certificate.issuer == authority.certificate.subject and certificate.subject == _name(
-        "kube-apiserver"
-    )
+    return certificate.issuer == authority and certificate.subject == _name("kube-apiserver")
 
 
 def _signing_key(path: pathlib.Path) -> str:

@@ -1,15 +1,19 @@
 """Certificates and CAs that change at the same moment."""
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
+
+import pytest
+from logged import pairs
 
 from pilothouse.assembly.certificates import Authorities, follow_certificates
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import Authority, key_pem, pem
 from pilothouse.reload import Reloads
 from pilothouse.server.tls import Contexts, TLSSettings
 
@@ -59,3 +63,35 @@ async def test_all_at_once(runner: asyncio.Runner, tmp_path: Path) -> None:
     await asyncio.gather(*(one.look(force=True) for one in followers))
     assert authorities_of(contexts) == {der(one) for one in new[1:]}
     assert reloads.total.values[("client-ca", "failure")] == 1
+
+
+async def test_a_serving_certificate_that_has_expired_is_told(
+    runner: asyncio.Runner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the start, and when another one comes into force."""
+    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+
+    def write(days: float) -> None:
+        made = Authority.create("a", days)
+        cert.write_bytes(pem(made.certificate))
+        key.write_bytes(key_pem(made.key))
+
+    def told() -> list[str]:
+        found = [
+            str(pairs(one)["err"]) for one in caplog.records if "Clients will refuse" in one.getMessage()
+        ]
+        caplog.clear()
+        return found
+
+    settings = TLSSettings(str(cert), str(key))
+    reloads, nobody = Reloads(), UnionAuthenticator([])
+    with caplog.at_level(logging.WARNING):
+        write(-0.001)
+        follow_certificates(reloads, settings, Contexts(settings), Authorities((), ""), nobody)
+        [text] = told()
+        assert text.startswith("has expired on ")
+        followers: list[Any] = reloads._followers
+        for days, count in ((1.0, 0), (-0.002, 1)):
+            write(days)
+            await asyncio.gather(*(one.look(force=True) for one in followers))
+            assert len(told()) == count

@@ -98,16 +98,16 @@ def test_who_may_not_write_is_told(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_what_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "other").write_text("{}")
     (tmp_path / "newer").write_text('{"version": 99}')
-    for words, said in (
-        (["x"], "does not take any arguments"),
-        (["--seconds=0s"], "must be positive"),
-        (["--kubeconfig=x", "--", "--v=1"], "takes no flags of a server"),
-        (["--", "--secure-port=-1"], "must be between"),
-        ([f"--against={tmp_path}/other"], "is no sheet"),
-        ([f"--against={tmp_path}/newer"], "is a sheet of version 99"),
-        (["--", "--cert-dir=/proc/none"], "the server did not become ready"),
+    for words, said, status in (
+        (["x"], "does not take any arguments", 2),
+        (["--seconds=0s"], "must be positive", 2),
+        (["--kubeconfig=x", "--", "--v=1"], "takes no flags of a server", 2),
+        (["--", "--secure-port=-1"], "must be between", 2),
+        ([f"--against={tmp_path}/other"], "is no sheet", 1),
+        ([f"--against={tmp_path}/newer"], "is a sheet of version 99", 1),
+        (["--", "--cert-dir=/proc/none"], "the server did not become ready", 1),
     ):
-        assert cli.main(["bench", *words]) == 1
+        assert cli.main(["bench", *words]) == status
         assert said in capsys.readouterr().err, words
 
 

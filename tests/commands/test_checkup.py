@@ -1,23 +1,21 @@
-"""`pilothouse doctor` finds faults."""
+"""The checks of `pilothouse doctor`: certificates, the clock, etcd, limits."""
 
 import http.server
 import pathlib
 import resource
-import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from pilothouse import cli, pki
+from pilothouse import pki
 from pilothouse.commands import checkup
-from pilothouse.commands.checkup import Finding, Level
+from pilothouse.commands.findings import Finding, Level
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
 from pilothouse.pki import Authority
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import free_ports
-from pilothouse.testing.server import InProcess
 
 
 def config(directory: pathlib.Path, *more: str) -> Config:
@@ -77,48 +75,6 @@ def test_a_clock_that_nothing_keeps_right(tmp_path: pathlib.Path) -> None:
     assert level == "warning" and "no time service keeps the clock right" in text
 
 
-def test_disk(tmp_path: pathlib.Path) -> None:
-    texts = [one.text for one in checkup.disk(config(tmp_path / "data"))]
-    assert "are free at" in texts[0] and any("a durable write takes" in text for text in texts)
-    assert list((tmp_path / "data").iterdir()) == []
-    (tmp_path / "file").touch()
-    ((level, text),) = bad(checkup.disk(config(tmp_path / "file" / "data")))
-    assert level == "error" and text.startswith(f"data directory {tmp_path}/file/data can not be used: ")
-
-
-def test_port(tmp_path: pathlib.Path) -> None:
-    [free] = free_ports(1)
-    assert bad(checkup.port(config(tmp_path, f"--secure-port={free}"))) == []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        taken.settimeout(5)
-        number = taken.getsockname()[1]
-
-        def refuse() -> None:
-            taken.accept()[0].close()
-
-        threading.Thread(target=refuse, daemon=True).start()
-        said = bad(checkup.port(config(tmp_path, f"--secure-port={number}")))
-    assert said == [
-        (
-            "error",
-            (
-                f"listen tcp 127.0.0.1:{number}: bind: address already in use, and what listens there is no "
-                "API server"
-            ),
-        )
-    ]
-
-
-def test_the_port_of_a_server_that_runs(tmp_path: pathlib.Path) -> None:
-    with InProcess() as server:
-        wanted = config(tmp_path, f"--secure-port={server.port}")
-        (finding,) = checkup.port(wanted)
-        assert (finding.level, finding.text) == (
-            Level.OK,
-            f"a server serves at https://127.0.0.1:{server.port}, and is ready",
-        )
-
-
 def test_limits(tmp_path: pathlib.Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     found = next(checkup.limits(config(tmp_path)))
@@ -136,15 +92,3 @@ def test_etcd(tmp_path: pathlib.Path) -> None:
     assert levels == [Level.OK, Level.ERROR]
     assert findings[0].text.startswith(f"{cluster.urls[0]} is etcd 3.")
     assert findings[1].text.startswith(f"http://127.0.0.1:{dead} does not answer")
-
-
-def test_the_command(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [free] = free_ports(1)
-    flags = [f"--data-dir={tmp_path}", "--bind-address=127.0.0.1", f"--secure-port={free}"]
-    pki.prepare(options.parse(flags))
-    assert cli.main(["doctor", *flags]) == 0
-    assert f"ok       port          port {free} is free" in capsys.readouterr().out
-    (tmp_path / "x.crt").write_text("x")
-    assert cli.main(["doctor", *flags]) == 1
-    assert capsys.readouterr().err == "Error: 1 of these is an error\n"
-    assert cli.main(["doctor", "x"]) == 1

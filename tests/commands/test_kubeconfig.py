@@ -13,7 +13,7 @@ from pilothouse.configuration import options
 
 
 def made(capfd: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert cli.main(["kubeconfig", *arguments]) == 0
+    assert cli.main(["kubeconfig", "--create", *arguments]) == 0
     return yaml.safe_load(capfd.readouterr().out)
 
 
@@ -36,7 +36,7 @@ def test_a_user_with_groups(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture
 def test_a_token(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "deep" / "file"
     flags = [f"--data-dir={tmp_path}/data", "--token=abcdef.0123456789abcdef", "--server=https://lb:1"]
-    assert cli.main(["kubeconfig", *flags, f"--write-kubeconfig={target}"]) == 0
+    assert cli.main(["kubeconfig", "--create", *flags, f"--write-kubeconfig={target}"]) == 0
     assert capfd.readouterr().out == "" and target.stat().st_mode & 0o777 == 0o600
     config = yaml.safe_load(target.read_text())
     assert config["users"][0]["user"] == {"token": "abcdef.0123456789abcdef"}
@@ -75,6 +75,30 @@ def test_a_servers_certificate_is_left_alone(
     assert (tmp_path / "fresh" / "ca.crt").exists() and not (tmp_path / "fresh" / "apiserver.crt").exists()
 
 
+def test_a_ca_that_cannot_be_used_is_not_replaced(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pki.prepare(options.parse([f"--data-dir={tmp_path}"]))
+    (tmp_path / "ca.crt").write_text("garbage")
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}"]) == 1
+    assert f"the CA in {tmp_path}/ca.crt and {tmp_path}/ca.key cannot be used" in capfd.readouterr().err
+    assert (tmp_path / "ca.crt").read_text() == "garbage"
+
+
+@pytest.mark.parametrize("more", [[], ["--user=a"], ["--token=a"], ["--server=https://lb:1"]])
+def test_a_directory_that_no_server_has(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """A typing error makes neither a CA that nobody trusts nor a directory."""
+    (tmp_path / "empty").mkdir(mode=0o755)
+    for typo in ("typo", "empty"):
+        assert cli.main(["kubeconfig", f"--data-dir={tmp_path / typo}", *more]) == 1
+        said = capfd.readouterr()
+        assert said.out == "" and f"the data directory {tmp_path / typo} has no CA (ca.crt): " in said.err
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+    assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o755
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -89,6 +113,6 @@ def test_a_servers_certificate_is_left_alone(
 def test_what_it_does_not_do(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
-    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", *arguments]) == 1
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", *arguments]) == 2
     said = capfd.readouterr()
     assert problem in said.err and said.out == ""

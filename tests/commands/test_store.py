@@ -76,18 +76,31 @@ def test_compact(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words, said in (
-        (["stat"], f"{tmp_path}/state.db does not exist"),
-        (["stat", "x"], "does not take any arguments"),
-        (["dance"], 'unknown command "dance"'),
+    for words, said, status in (
+        (["stat"], f"{tmp_path}/state.db does not exist", 1),
+        (["stat", "x"], "does not take any arguments", 2),
+        (["dance"], 'unknown command "dance"', 2),
     ):
-        assert cli.main(["store", *words, f"--data-dir={tmp_path}"]) == 1
+        assert cli.main(["store", *words, f"--data-dir={tmp_path}"]) == status
         assert said in capsys.readouterr().err
-    for words, said in (
-        (["save"], "takes the name of one file"),
-        (["dance"], 'unknown command "dance"'),
-        (["verify", f"{tmp_path}/none"], "No such file"),
-        (["restore", __file__, "--bump-revision=-1"], "can not be a negative value"),
+    (tmp_path / "there").touch()
+    for words, said, status in (
+        (["save"], "takes the name of one file", 2),
+        (["dance"], 'unknown command "dance"', 2),
+        (["verify", f"{tmp_path}/none"], f"Error: {tmp_path}/none: No such file or directory\n", 1),
+        (["save", f"{tmp_path}/there"], f"Error: {tmp_path}/there: it is there already, and is not", 1),
+        (["restore", __file__, "--bump-revision=-1"], "can not be a negative value", 2),
     ):
-        assert cli.main(["snapshot", *words, f"--data-dir={tmp_path}"]) == 1
+        assert cli.main(["snapshot", *words, f"--data-dir={tmp_path}"]) == status
         assert said in capsys.readouterr().err
+
+
+def test_an_error_of_the_database_names_its_file(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state.db").write_bytes(b"garbage" * 100)
+    text = f"{tmp_path}/state.db: file is not a database"
+    assert cli.main(["store", "stat", f"--data-dir={tmp_path}"]) == 1
+    assert capsys.readouterr().err == f"Error: {text}\n"
+    assert cli.main(["doctor", "--store", f"--data-dir={tmp_path}"]) == 1
+    assert f"{tmp_path}/state.db can not be opened: file is not a database" in capsys.readouterr().out

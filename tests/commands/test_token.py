@@ -116,9 +116,11 @@ def test_list_and_delete(server: InProcess, capsys: pytest.CaptureFixture[str]) 
     run(server, "create", "cccccc.0123456789abcdef", "--ttl=1s")
     capsys.readouterr()
     assert run(server, "list") == 0
-    head, *rows = [re.split(r" {3,}", line) for line in capsys.readouterr().out.splitlines()]
-    assert head == ["TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"]
-    assert [row[0][:6] for row in rows] == ["aaaaaa", "bbbbbb", "cccccc"]
+    said = capsys.readouterr().out
+    assert "0123456789abcdef" not in said, "the secret half of a token"
+    head, *rows = [re.split(r" {3,}", line) for line in said.splitlines()]
+    assert head == ["ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"]
+    assert [row[0] for row in rows] == ["aaaaaa", "bbbbbb", "cccccc"]
     assert rows[0][1] == "1h" and rows[0][3:] == [
         "signing,authentication",
         "a word or two",
@@ -157,7 +159,7 @@ def test_what_it_does_not_do(
     server: InProcess, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
     more = [f"--data-dir={server.directory}"] if arguments else []
-    assert cli.main(["token", *arguments, *more]) == 1
+    assert cli.main(["token", *arguments, *more]) == 2
     assert problem in capsys.readouterr().err
 
 
@@ -169,6 +171,7 @@ def test_without_a_server(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[
         cli.main(
             [
                 "kubeconfig",
+                "--create",
                 f"--data-dir={tmp_path}",
                 "--server=https://127.0.0.1:1",
                 f"--write-kubeconfig={path}",

@@ -48,7 +48,7 @@ def test_what_a_server_does(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_who_may_not_ask_is_told_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["top", "x"]) == cli.main(["top", "--interval=0s"]) == 1
+    assert cli.main(["top", "x"]) == cli.main(["top", "--interval=0s"]) == 2
     assert "does not take any arguments" in capsys.readouterr().err
     assert cli.main(["top", "--once", "--data-dir=/nonexistent"]) == 1
     assert "there is no kubeconfig" in capsys.readouterr().err

@@ -124,5 +124,5 @@ def test_which_kubeconfig(
 def test_bad_command_lines(
     server: InProcess, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    assert run(server, *arguments) == 1
+    assert run(server, *arguments) == 2
     assert said in capsys.readouterr().err

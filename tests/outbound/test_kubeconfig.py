@@ -43,12 +43,30 @@ def test_who_asks(tmp_path: pathlib.Path, user: dict[str, Any], headers: list[tu
     assert (url, found, trust.ca) == ("https://h", headers, b"pem")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", "current-context: x\ncontexts: []"])
-def test_no_kubeconfig(tmp_path: pathlib.Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "yaml: line 1: did not find expected node content"),
+        ("[]", "the file must be an object"),
+        ("text", "the file must be an object"),
+        ("{}", "there is no current-context"),
+        ("current-context: x\ncontexts: []", "there is no context x"),
+        ("current-context: x\ncontexts: {x: y}", "contexts must be a list"),
+        ("current-context: x\ncontexts: [x]", "each of contexts must be an object"),
+        ("current-context: x\ncontexts: [{name: x, context: y}]", "the context x must be an object"),
+        ("current-context: x\ncontexts: [{name: x}]", "no cluster is chosen"),
+        (
+            "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: [{name: c}]",
+            "the cluster has no server",
+        ),
+    ],
+)
+def test_no_kubeconfig(tmp_path: pathlib.Path, text: str, why: str) -> None:
     path = tmp_path / "bad"
     path.write_text(text)
-    with pytest.raises(ValueError, match="invalid configuration"):
+    with pytest.raises(ValueError, match=f"^invalid configuration: {path}: {why}"):
         read_kubeconfig(path)
+    assert files_of(str(path)) == [str(path)]
 
 
 def test_an_inline_certificate_leaves_no_file(

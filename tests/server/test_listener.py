@@ -170,9 +170,15 @@ def test_sni_and_reload(running: Running) -> None:
     open_one = running.connect()
     cert, key, ca = (str(directory / name) for name in ("server.crt", "server.key", "ca.crt"))
     new_cert, new_key = running.ca.issue("new", hosts=["localhost"], server=True)
-    for broken in ({cert: b"broken"}, {cert: new_cert}, {ca: b"broken"}):
-        with pytest.raises(ssl.SSLError):
-            contexts.loaded(broken)
+    pair = f"{cert} cannot be used with the key {key}: "
+    broken = (
+        ({cert: b"broken"}, pair),
+        ({cert: new_cert}, pair),
+        ({ca: b"broken"}, f"the CA {ca} cannot be "),
+    )
+    for files, why in broken:
+        with pytest.raises(ssl.SSLError, match=f"^{why}"):
+            contexts.loaded(files)
     assert served_name(running, "localhost") == "s"
     new_ca = Authority.create("second")
     other_ca, other_pair = contexts.loaded({ca: pem(new_ca)}), contexts.loaded({cert: new_cert, key: new_key})

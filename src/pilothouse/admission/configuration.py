@@ -55,8 +55,11 @@ def load(path: str) -> AdmissionConfiguration:
     expect(config, VERSIONS, KIND, ("plugins",))
     sections: dict[str, Object] = {}
     files = [path]
-    for at, plugin in enumerate(config.get("plugins") or ()):
-        refuse_unknown(plugin, ("name", "path", "configuration"), f"plugins[{at}].")
+    plugins = config.get("plugins") or []
+    if not isinstance(plugins, list):
+        raise ConfigurationError("plugins: it must be a list")
+    for at, plugin in enumerate(plugins):
+        plugin = refuse_unknown(plugin, ("name", "path", "configuration"), f"plugins[{at}].")
         name = plugin.get("name")
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"plugins[{at}].name: Required value")

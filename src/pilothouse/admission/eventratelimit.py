@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.chain import Plugin
-from pilothouse.api.configfile import expect, refuse, refuse_unknown
+from pilothouse.api.configfile import ConfigurationError, expect, refuse, refuse_unknown
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -100,10 +100,12 @@ def read(section: Object | None) -> list[Limit]:
     """The limits of a configuration; ConfigurationError when there are none or one is wrong."""
     if section is not None:
         expect(section, VERSIONS, "Configuration", ("limits",))
-    errs = Errors()
+    errs, listed = Errors(), (section or {}).get("limits") or []
+    if not isinstance(listed, list):
+        raise ConfigurationError("limits: it must be a list")
     limits = [
         refuse_unknown(limit, ("type", "qps", "burst", "cacheSize"), f"limits[{at}].")
-        for at, limit in enumerate((section or {}).get("limits") or ())
+        for at, limit in enumerate(listed)
     ]
     if not limits:
         errs.invalid("limits", None, "must not be empty")

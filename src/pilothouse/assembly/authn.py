@@ -53,7 +53,15 @@ def public_keys(
     if signer is not None:
         return signer
     paths = options.service_account_key_file or (files.signing_key,)
-    return keys.StaticKeys([key for path in paths for key in keys.load_public(Path(path).read_bytes())])
+    return keys.StaticKeys([key for path in paths for key in _read(path, keys.load_public)])
+
+
+def _read(path: str, load: Callable[[bytes], T]) -> T:
+    """Read the keys of a file; ValueError, which names it, for one without."""
+    try:
+        return load(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 async def external_signer(options: ServiceAccountOptions, metrics: SignerMetrics) -> ExternalSigner:
@@ -80,7 +88,7 @@ def token_issuer(
     """Signs the tokens of service accounts."""
     longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
     if signer is None:
-        sign = keys.signing_with(keys.load_private(Path(files.signing_key).read_bytes()))
+        sign = keys.signing_with(_read(files.signing_key, keys.load_private))
     else:
         sign, extended = signer.sign, min(extended, signer.max_lifetime)
         longest = longest or signer.max_lifetime

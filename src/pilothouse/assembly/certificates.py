@@ -6,8 +6,12 @@ from pathlib import Path
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator, roots
+from pilothouse.logs import Logger
 from pilothouse.reload import Files, Followed, Reloads
+from pilothouse.server.pem import validity_fault
 from pilothouse.server.tls import Contexts, Loaded, TLSSettings
+
+log = Logger(__name__)
 
 
 class Authorities:
@@ -48,9 +52,13 @@ def follow_certificates(
     authenticator: UnionAuthenticator,
 ) -> None:
     """Follow them all. The handshake and the authenticator go by the same CAs at every moment."""
-    reloads.follow(
-        Followed(kind="serving-certificates", paths=settings.pairs, read=contexts.loaded, use=contexts.use)
-    )
+    tell_faults({path: Path(path).read_bytes() for path in settings.certificates()})
+
+    def use(loaded: Loaded) -> None:
+        contexts.use(loaded)
+        tell_faults({path: loaded.files[path] for path in settings.certificates() if path in loaded.files})
+
+    reloads.follow(Followed(kind="serving-certificates", paths=settings.pairs, read=contexts.loaded, use=use))
     users = [one for one in authenticator.methods if isinstance(one, CertificateAuthenticator)]
     reloads.follow(
         _authorities("client-ca", authorities.client_files, contexts, authorities.trust_clients, users)
@@ -61,6 +69,15 @@ def follow_certificates(
         reloads.follow(
             _authorities("requestheader-client-ca", files, contexts, authorities.trust_proxies, proxies)
         )
+
+
+def tell_faults(certificates: Files) -> None:
+    """Log the serving certificates that have expired or are not good yet: clients refuse them."""
+    from cryptography import x509
+
+    for path, data in certificates.items():
+        if fault := validity_fault(x509.load_pem_x509_certificate(data)):
+            log.warning("Clients will refuse a serving certificate", path=path, err=fault)
 
 
 Made = tuple[Loaded, bytes]

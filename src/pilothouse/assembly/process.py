@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pilothouse.assembly.server import Server
 from pilothouse.configuration.config import Config
+from pilothouse.files import said
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.process import stacks
@@ -85,7 +86,7 @@ async def serve(
         if starting.cancelled():
             return 0
         if error := starting.exception():
-            log.error("The server cannot start", err=_said(error))
+            log.error("The server cannot start", err=said(error))
             return 1
         relax_collector()
         async with Opened() as opened:
@@ -102,10 +103,3 @@ async def serve(
     finally:
         end.cancel()
         starting.cancel()
-
-
-def _said(error: BaseException) -> str:
-    """The text of an error; an error of the system that names no file comes without its number."""
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        return error.strerror
-    return str(error)

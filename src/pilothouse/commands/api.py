@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pilothouse.api.values.fields import Object
-from pilothouse.configuration.flags import FlagError
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
@@ -23,7 +22,7 @@ OTHERS = "kubernetes.default.svc"
 
 def kubeconfig_of(options: DataOptions, named: str) -> Path:
     """The file with the credentials: the one that is named, else the first that exists.
-    FlagError when there is none."""
+    FileNotFoundError when there is none."""
     if named:
         return Path(named)
     set_ = [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
@@ -31,7 +30,7 @@ def kubeconfig_of(options: DataOptions, named: str) -> Path:
     for path in (*set_, own, Path.home() / ".kube" / "config"):
         if path.exists():
             return path
-    raise FlagError(
+    raise FileNotFoundError(
         f"there is no kubeconfig: say --kubeconfig or --data-dir, or set KUBECONFIG ({own} does not exist)"
     )
 

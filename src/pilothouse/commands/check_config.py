@@ -17,8 +17,9 @@ USAGE = """Tell every error in the flags of a server and in the files that they 
 Usage:
   pilothouse check-config [flags of the server]
 
-It takes all flags of `pilothouse serve`; those that name files are below. Nothing is started, changed or connected to. The exit
-status is 1 when there is an error.
+It takes all flags of `pilothouse serve`; those that name files are below. Whatever keeps `serve` from starting by its flags, their
+files or the data directory is told, and certificates that have expired; run it as the user of the server. Nothing is started,
+changed or connected to. The exit status is 0 without an error, 1 with one, 2 when the flags cannot be read.
 """  # noqa: E501
 
 

@@ -1,71 +1,35 @@
 """The checks of `pilothouse doctor`: one function for each part of a host and of an installation.
 
-Each takes the configuration and yields findings. None changes anything, except that `disk` writes a small
-file and removes it.
+Each takes the configuration and yields findings. None changes anything.
 """
 
 import ctypes
 import datetime
-import os
 import pathlib
 import resource
 import socket
 import ssl
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import Enum
 
-from pilothouse import pki
-from pilothouse.commands.machine import syncs
-from pilothouse.configuration.addresses import reachable, url
+from pilothouse.commands.checkup_disk import disk
+from pilothouse.commands.checkup_port import port
+from pilothouse.commands.findings import Finding, error, ok, warning
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.server.accept import BACKLOG
-from pilothouse.server.listener import bind
+from pilothouse.server.pem import validity_fault
 
 SOON = datetime.timedelta(days=30)
 """Certificates that expire earlier are told."""
 SKEW = 1.0
 """Seconds by which the clocks of members of etcd may differ from ours."""
-FREE_BYTES, FREE_SHARE = 1 << 30, 0.05
-SLOW_SYNC = 0.010
-"""Seconds that a durable write may take; etcd's documentation asks for 10 ms."""
 DESCRIPTORS = 65536
 TIMEOUT = 3.0
 TIMEX, TIME_ERROR = 512, 5
 """Bytes that are enough for a struct timex, and the state of a clock that is not synchronized."""
-
-
-class Level(Enum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A finding, and the advice about it."""
-
-    level: Level
-    text: str
-
-
-def _ok(text: str) -> Finding:
-    return Finding(Level.OK, text)
-
-
-def _warning(text: str) -> Finding:
-    return Finding(Level.WARNING, text)
-
-
-def _error(text: str) -> Finding:
-    return Finding(Level.ERROR, text)
 
 
 def certificates(config: Config) -> Iterator[Finding]:
@@ -80,22 +44,18 @@ def certificates(config: Config) -> Iterator[Finding]:
             found = x509.load_pem_x509_certificates(path.read_bytes())
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
-            yield _error(f"{path} cannot be read: {error}")
+        except (OSError, ValueError) as problem:
+            yield error(f"{path} cannot be read: {problem}")
             continue
         looked += 1
         for one in found:
             who = f"{path} ({one.subject.rfc4514_string()})"
-            if one.not_valid_before_utc > now:
-                yield _error(
-                    f"{who} is good from {one.not_valid_before_utc:%Y-%m-%d %H:%M}: is the clock behind?"
-                )
-            elif one.not_valid_after_utc <= now:
-                yield _error(f"{who} has expired on {one.not_valid_after_utc:%Y-%m-%d %H:%M}")
+            if fault := validity_fault(one, now):
+                yield error(f"{who} {fault}")
             elif one.not_valid_after_utc - now < SOON:
-                yield _warning(f"{who} expires on {one.not_valid_after_utc:%Y-%m-%d %H:%M}")
+                yield warning(f"{who} expires on {one.not_valid_after_utc:%Y-%m-%d %H:%M}")
         yield from _key(path, found[0])
-    yield _ok(f"{looked} certificate files were looked at")
+    yield ok(f"{looked} certificate files were looked at")
 
 
 def _certificate_files(config: Config) -> list[pathlib.Path]:
@@ -125,13 +85,13 @@ def _key(path: pathlib.Path, certificate: object) -> Iterator[Finding]:
         private = load_pem_private_key(key.read_bytes(), None)
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError) as error:
-        yield _error(f"{key} cannot be read: {error}")
+    except (OSError, ValueError, TypeError) as problem:
+        yield error(f"{key} cannot be read: {problem}")
         return
     if mode & 0o077:
-        yield _warning(f"{key} can be read by others (mode {mode:04o}): chmod 600 {key}")
+        yield warning(f"{key} can be read by others (mode {mode:04o}): chmod 600 {key}")
     if private.public_key() != certificate.public_key():
-        yield _error(f"{key} is not the key of {path}")
+        yield error(f"{key} is not the key of {path}")
 
 
 def synchronized() -> bool | None:
@@ -158,36 +118,14 @@ def clock(config: Config, kept: Callable[[], bool | None] = synchronized) -> Ite
             continue  # `etcd` says that it does not answer
         off = began - theirs - 0.5  # the header has whole seconds
         if abs(off) > SKEW + 0.5:
-            yield _warning(
+            yield warning(
                 f"the clock differs by {off:+.1f} s from that of {server}: is it synchronized (chrony, NTP)?"
             )
     text = f"it is {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
     if kept() is False:
-        yield _warning(f"{text}, and no time service keeps the clock right (chrony, NTP), says the kernel")
+        yield warning(f"{text}, and no time service keeps the clock right (chrony, NTP), says the kernel")
     else:
-        yield _ok(text)
-
-
-def disk(config: Config) -> Iterator[Finding]:
-    """The disk of the data directory: room, and how long a durable write takes."""
-    directory = config.data.directory
-    try:
-        pki.make_private(directory)
-        space = os.statvfs(directory)
-    except OSError as error:
-        yield _error(error.strerror or str(error))
-        return
-    free, size = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
-    text = f"{free / 1e9:.1f} GB of {size / 1e9:.1f} GB are free at {directory}"
-    yield _warning(text) if free < FREE_BYTES or free < size * FREE_SHARE else _ok(text)
-    if space.f_files and space.f_favail < 1000:
-        yield _warning(f"{space.f_favail} inodes are free at {directory}")
-    times = sorted(syncs(directory))
-    text = (
-        f"a durable write takes {times[len(times) // 2] * 1e3:.1f} ms, the slowest of {len(times)}"
-        f" {times[-1] * 1e3:.1f} ms"
-    )
-    yield _warning(f"{text}: every write to the API waits for one") if times[-1] > SLOW_SYNC else _ok(text)
+        yield ok(text)
 
 
 def etcd(config: Config) -> Iterator[Finding]:
@@ -196,8 +134,8 @@ def etcd(config: Config) -> Iterator[Finding]:
         return
     try:
         from pilothouse.storage.etcd import admin
-    except ImportError as error:
-        yield _error(f"--etcd-servers needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})")
+    except ImportError as missing:
+        yield error(f"--etcd-servers needs the package etcd3-py: pip install 'pilothouse[etcd]' ({missing})")
         return
     files = (config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
     with admin.opened(config.store.etcd_servers, *files) as members:
@@ -206,16 +144,16 @@ def etcd(config: Config) -> Iterator[Finding]:
         for server, version, size, used, _, leader, errors in rows:
             leads = leads or leader is True
             if version == "-":
-                yield _error(f"{server} does not answer: {errors}")
+                yield error(f"{server} does not answer: {errors}")
             elif errors:
-                yield _error(f"{server} (etcd {version}): {errors}")
+                yield error(f"{server} (etcd {version}): {errors}")
             else:
-                yield _ok(f"{server} is etcd {version}, its database has {size}, of which {used} are in use")
+                yield ok(f"{server} is etcd {version}, its database has {size}, of which {used} are in use")
         if any(row[1] != "-" for row in rows):
             if not leads:
-                yield _warning("none of these members leads; is one missing in --etcd-servers?")
+                yield warning("none of these members leads; is one missing in --etcd-servers?")
             for member, alarm in members.alarms()[1:]:
-                yield _error(
+                yield error(
                     f"member {member} has raised the alarm {alarm}: see docs/production.md, Maintaining etcd"
                 )
 
@@ -227,38 +165,6 @@ def _etcd_tls(options: StoreOptions) -> ssl.SSLContext:
     return context
 
 
-def port(config: Config) -> Iterator[Finding]:
-    """The port: free, or a server answers there."""
-    where = url(reachable(config.serving), config.serving.secure_port)
-    try:
-        bind(config.serving.bind_address, config.serving.secure_port).close()
-    except OSError as error:
-        said = _readyz(where)
-        if said is None:
-            yield _error(f"{error.strerror}, and what listens there is no API server")
-        elif said:
-            yield _error(f"a server serves at {where}, and is not ready: {said}")
-        else:
-            yield _ok(f"a server serves at {where}, and is ready")
-        return
-    yield _ok(f"port {config.serving.secure_port} is free")
-
-
-def _readyz(server: str) -> str | None:
-    """The failed checks of a server, "" when it is ready, None when that is no API server."""
-    context = ssl._create_unverified_context()  # noqa: S323 -- only whether it is ready is asked
-    try:
-        with urllib.request.urlopen(f"{server}/readyz", timeout=TIMEOUT, context=context) as answer:  # noqa: S310 -- always https
-            return "" if answer.read(16) == b"ok" else None
-    except urllib.error.HTTPError as error:
-        failed = [
-            line[3:] for line in error.read(4096).decode("utf-8", "replace").splitlines() if line[:3] == "[-]"
-        ]
-        return ", ".join(failed) or f"status {error.code}"
-    except (OSError, ValueError):
-        return None
-
-
 def limits(config: Config) -> Iterator[Finding]:
     """Limits of the system: open files, and connections that wait to be accepted."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -267,16 +173,18 @@ def limits(config: Config) -> Iterator[Finding]:
         "there is no limit of open files" if hard == resource.RLIM_INFINITY else f"{hard} files may be open"
     )
     yield (
-        _ok(text)
+        ok(text)
         if many
-        else _warning(f"{text}: each connection takes one; raise it (LimitNOFILE=, ulimit -n)")
+        else warning(f"{text}: each connection takes one; raise it (LimitNOFILE=, ulimit -n)")
     )
     try:
         waiting = int(pathlib.Path("/proc/sys/net/core/somaxconn").read_text())
     except (OSError, ValueError):
         waiting = socket.SOMAXCONN
     text = f"{waiting} connections may wait to be accepted"
-    yield _ok(text) if waiting >= BACKLOG else _warning(f"{text}: sysctl net.core.somaxconn={BACKLOG}")
+    yield ok(text) if waiting >= BACKLOG else warning(f"{text}: sysctl net.core.somaxconn={BACKLOG}")
 
 
-CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (certificates, clock, disk, etcd, port, limits)
+Check = Callable[[Config], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (certificates, clock, disk, etcd, port, limits)

@@ -1,118 +1,27 @@
 """Reads the files that the flags of a server name, as the server would, and tells where each error stands."""
 
+import asyncio
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pilothouse.admission import configuration as admission
-from pilothouse.admission import eventratelimit, imagepolicy
-from pilothouse.admission.podsecurity import configuration as podsecurity
-from pilothouse.admission.quota.judge import limited_from
-from pilothouse.api.values.fields import Object
+from pilothouse.admission.api import Plugin
+from pilothouse.admission.installed.loader import configured_plugins
+from pilothouse.admission.plugins import ORDER, enabled
 from pilothouse.api.yaml.lines import broken_at, line_of
-from pilothouse.audit import policy
-from pilothouse.authn import configuration as authentication
-from pilothouse.authn import keys, validation
-from pilothouse.authn.tokens import TokenFile
-from pilothouse.authz import abac
-from pilothouse.authz import configuration as authorization
+from pilothouse.commands.config_own import own_problems
+from pilothouse.commands.config_problem import Problem
+from pilothouse.commands.config_readers import NAMING, READERS, Naming
 from pilothouse.configuration.config import Config
-from pilothouse.outbound import egress_config
+from pilothouse.configuration.sections.admission import GATED_PLUGINS
+from pilothouse.files import said
 from pilothouse.outbound.kubeconfig import read_kubeconfig
-from pilothouse.outbound.metrics import EgressMetrics
-from pilothouse.storage.encryption import config as encryption
+from pilothouse.server.pem import pair_fault, validity_fault
 from pilothouse.storage.interface import Unavailable
-from pilothouse.tracing import configuration as tracing
-
-
-class Problem(NamedTuple):
-    """An error in a file. `line` counts from 1; it is 0 when the error belongs to no line.
-    `flag` names the file."""
-
-    file: str
-    line: int
-    text: str
-    flag: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{f'{self.line}:' if self.line else ''} {self.text} (--{self.flag})"
-
-
-def _authentication(path: str, config: Config) -> None:
-    found = authentication.read(Path(path).read_bytes())
-    validation.validated(found, config.authentication.service_accounts.issuers)
-    if found.anonymous is not None and "anonymous-auth" in config.given:
-        raise ValueError("anonymous: Forbidden: --anonymous-auth is given as well")
-
-
-def _authorization(path: str, config: Config) -> Iterator[str]:
-    """The kubeconfigs that the file names."""
-    return (one.webhook.kubeconfig for one in authorization.load(path) if one.webhook is not None)
-
-
-SECTIONS: Mapping[str, Callable[[Object], object]] = MappingProxyType(
-    {
-        "PodSecurity": podsecurity.read,
-        "ResourceQuota": limited_from,
-        "EventRateLimit": eventratelimit.read,
-        "ImagePolicyWebhook": imagepolicy.read,
-    }
-)
-"""The reader of each admission plugin's configuration."""
-
-
-def _admission(path: str, config: Config) -> list[str]:
-    """The kubeconfigs that the file names."""
-    found = admission.load(path)
-    for name, read in SECTIONS.items():
-        section = found.section(name)
-        if section is not None:
-            try:
-                read(section)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-    plugins = ("ImagePolicyWebhook", "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
-    return [named for name in plugins if (named := found.kubeconfig(name))]
-
-
-READERS: Mapping[str, Callable[[str, Config], object]] = MappingProxyType(
-    {
-        "audit-policy-file": lambda path, _: policy.load(path),
-        "authentication-config": _authentication,
-        "authorization-policy-file": lambda path, _: abac.load(path),
-        "encryption-provider-config": lambda path, _: encryption.load(path),
-        "egress-selector-config-file": lambda path, _: egress_config.load(path, EgressMetrics()),
-        "tracing-config-file": lambda path, _: tracing.load(path),
-        "token-auth-file": lambda path, _: TokenFile.load(path),
-        "service-account-key-file": lambda path, _: keys.load_public(Path(path).read_bytes()),
-        "service-account-signing-key-file": lambda path, _: keys.load_private(Path(path).read_bytes()),
-        "audit-webhook-config-file": lambda path, _: read_kubeconfig(Path(path)),
-        "authentication-token-webhook-config-file": lambda path, _: read_kubeconfig(Path(path)),
-        "authorization-webhook-config-file": lambda path, _: read_kubeconfig(Path(path)),
-        **dict.fromkeys(
-            (
-                "client-ca-file",
-                "requestheader-client-ca-file",
-                "kubelet-certificate-authority",
-                "etcd-cafile",
-                "oidc-ca-file",
-            ),
-            lambda path, _: ssl.create_default_context(cafile=path),
-        ),
-    }
-)
-"""The reader of each flag's file; it raises ValueError, OSError or Unavailable."""
-
-Naming = Callable[[str, Config], Iterable[str]]
-
-NAMING: Mapping[str, Naming] = MappingProxyType(
-    {"authorization-config": _authorization, "admission-control-config-file": _admission}
-)
-"""The reader of each flag's file that names kubeconfigs; it returns them."""
 
 PAIRS = (
     ("tls-cert-file", "tls-private-key-file"),
@@ -125,8 +34,11 @@ PAIRS = (
 
 
 def problems(config: Config) -> Iterator[Problem]:
-    """Every error in the files that flags name.
-    Files that cannot be opened are left to the check of the flags."""
+    """Every error in the files that flags name, and in those that a server keeps.
+
+    `serve` and `check-config` both go by this.
+    Files that cannot be opened are left to the check of the flags.
+    """
     for flag, reader in READERS.items():
         for path in _paths(config, flag):
             yield from _read(flag, path, reader, path, config)
@@ -141,6 +53,9 @@ def problems(config: Config) -> Iterator[Problem]:
             yield from _read(flag, cert, _pair, cert, key)
     for cert, key, _ in config.serving.tls_sni_cert_key:
         yield from _read("tls-sni-cert-key", cert, _pair, cert, key)
+    yield from _validity(config)
+    yield from _plugins(config)
+    yield from own_problems(config)
 
 
 def _note(named: list[str], naming: Naming, path: str, config: Config) -> None:
@@ -164,9 +79,47 @@ def _paths(config: Config, flag: str) -> tuple[str, ...]:
 def _pair(cert: str, key: str) -> None:
     if os.access(cert, os.R_OK) and os.access(key, os.R_OK):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
         except ssl.SSLError as error:
-            raise ValueError(f"the certificate cannot be used with the key {key}: {error}") from None
+            why = pair_fault(Path(cert).read_bytes(), Path(key).read_bytes()) or error
+            raise ValueError(f"the certificate cannot be used with the key {key}: {why}") from None
+
+
+def _validity(config: Config) -> Iterator[Problem]:
+    """Serving certificates that clients refuse."""
+    from cryptography import x509
+
+    serving = config.serving
+    given = [("tls-cert-file", path) for path in _paths(config, "tls-cert-file")]
+    given += [
+        ("tls-sni-cert-key", cert) for cert, _, _ in serving.tls_sni_cert_key if os.access(cert, os.R_OK)
+    ]
+    for flag, path in given:
+        try:
+            fault = validity_fault(x509.load_pem_x509_certificate(Path(path).read_bytes()))
+        except (ValueError, OSError):  # the check of the pair tells it
+            continue
+        if fault:
+            yield Problem(path, 0, f"the certificate {fault}", flag, warning=True)
+
+
+def _plugins(config: Config) -> Iterator[Problem]:
+    """Admission plugins of packages that cannot be used, or do not take their sections."""
+    on = enabled(config.admission, config.authorization.modes) - ORDER.keys() - set(GATED_PLUGINS)
+    file = config.admission.admission_control_config_file
+    if on:
+        try:
+            for _, plugin in configured_plugins(on, admission.load(file)):
+                asyncio.run(_close(plugin))
+        except ValueError as error:
+            flag = "admission-control-config-file" if file else "enable-admission-plugins"
+            yield from located(flag, file, str(error))
+
+
+async def _close(plugin: Plugin) -> None:
+    closing = plugin.close()
+    if closing is not None:
+        await closing
 
 
 def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) -> Iterator[Problem]:
@@ -174,7 +127,9 @@ def _read(flag: str, path: str, read: Callable[..., object], *arguments: Any) ->
     try:
         read(*arguments)
     except (ValueError, OSError, Unavailable) as error:
-        yield from located(flag, path, str(error))
+        yield from located(flag, path, said(error).removeprefix(f"{path}: "))
+    except (TypeError, AttributeError, LookupError):
+        yield Problem(path, 0, "a member of it has a value of another type than it must have", flag)
 
 
 _FAULT = "(?:Required|Invalid|Unsupported|Duplicate) value|Forbidden|Not found|Too (?:long|many|few)"
@@ -185,9 +140,9 @@ _CAUSE = re.compile(
 
 
 def located(flag: str, path: str, text: str) -> Iterator[Problem]:
-    """The errors that a text lists, each with its line."""
+    """The errors that a text lists, each with its line; the whole text where the file has no such place."""
     causes = list(_CAUSE.finditer(text))
-    if not causes:
+    if not causes or not path:
         yield Problem(path, 0, text, flag)
         return
     data = Path(path).read_bytes()
@@ -198,8 +153,10 @@ def located(flag: str, path: str, text: str) -> Iterator[Problem]:
         else len(text)
     )
     ends = [*(cause.start() for cause in causes[1:]), end]
+    found = []
     for cause, last in zip(causes, ends, strict=True):
         field = cause["field"] or cause["unknown"]
         line = line_of(data, field) if field else broken_at(data) or int(cause["line"])
         begin = cause.start() if field else cause.end()
-        yield Problem(path, line or 0, text[begin:last].rstrip("\n ,;"), flag)
+        found.append(Problem(path, line or 0, text[begin:last].rstrip("\n ,;"), flag))
+    yield from found if any(one.line for one in found) else [Problem(path, 0, text, flag)]

@@ -4,7 +4,8 @@ the installation and the stored objects of a server, whether it runs or not."""
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from pilothouse.commands.checkup import CHECKS, Finding, Level
+from pilothouse.commands.checkup import CHECKS, Check
+from pilothouse.commands.findings import Finding, Level, error
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
@@ -48,8 +49,9 @@ Usage:
   pilothouse doctor [flags of the server]
   pilothouse doctor --store [--repair] [--remove] [flags of the server]
 
-It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed without --repair or --remove. The
-exit status is 1 when something is wrong, 0 when there are warnings only.
+It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed without --repair or --remove. What cannot
+be looked at is an error, and the other checks go on. The exit status is 0 when nothing is wrong or there are warnings only, 1 when
+something is wrong, 2 when the flags cannot be read.
 """  # noqa: E501
 
 
@@ -73,10 +75,13 @@ def run(arguments: Sequence[str]) -> None:
         raise Unwell(f"{wrong} of these {'is an error' if wrong == 1 else 'are errors'}")
 
 
-def _host(config: Config) -> Iterator[tuple[str, Finding]]:
-    for check in CHECKS:
-        for finding in check(config):
-            yield check.__name__, finding
+def _host(config: Config, checks: Sequence[Check] = CHECKS) -> Iterator[tuple[str, Finding]]:
+    for check in checks:
+        try:
+            for finding in check(config):
+                yield check.__name__, finding
+        except Exception as problem:  # whatever it is, the other checks are worth their answers
+            yield check.__name__, error(f"this could not be looked at: {type(problem).__name__}: {problem}")
 
 
 def _stored(config: Config, repair: bool, remove: bool) -> Iterator[tuple[str, Finding]]:
@@ -87,5 +92,5 @@ def _stored(config: Config, repair: bool, remove: bool) -> Iterator[tuple[str, F
     try:
         for finding in stored_objects.look(config, fix=repair, remove=remove):
             yield "store", finding
-    except (StorageError, sqlite3.Error) as error:
-        yield "store", Finding(Level.ERROR, str(error))
+    except (StorageError, sqlite3.Error, OSError, ValueError) as problem:
+        yield "store", error(str(problem))

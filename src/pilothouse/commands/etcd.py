@@ -17,6 +17,8 @@ Usage:
   pilothouse etcd compact --etcd-servers URL,...       Drop the history before the current revision.
   pilothouse etcd defragment --etcd-servers URL,...    Give the space of dropped history back, member by member.
   pilothouse etcd disarm --etcd-servers URL,...        Lift the alarms.
+
+The exit status is 1 when a command fails, and when `status` finds a member that does not answer or has errors.
 """  # noqa: E501
 
 
@@ -28,10 +30,13 @@ def run(arguments: Sequence[str]) -> None:
     try:
         from pilothouse.storage.etcd import admin
     except ImportError as error:
-        raise FlagError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
+        raise ValueError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
     if len(rest) != 1 or rest[0] not in admin.COMMANDS:
         raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
     files = config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile
     with shown(rest[0]):
-        said = admin.run(rest[0], config.store.etcd_servers, *files)
-    print(said)
+        rows = admin.run(rest[0], config.store.etcd_servers, *files)
+    print(admin.table(rows))
+    unwell = [row[0] for row in rows[1:] if row[-1]] if rest[0] == "status" else []  # the last column: errors
+    if unwell:
+        raise OSError(f"{len(unwell)} of {len(rows) - 1} members do not answer or have errors")

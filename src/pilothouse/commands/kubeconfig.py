@@ -27,6 +27,13 @@ FLAGS = (
     Flag("duration", "duration", pki.LEAF_DAYS * 86400.0, "command", "How long the certificate is good."),
     Flag("token", "string", "", "command", "Put this token into the kubeconfig in place of a certificate."),
     SERVER,
+    Flag(
+        "create",
+        "bool",
+        False,
+        "command",
+        "Make the CA and the keys in a data directory that has none yet, for servers that start later.",
+    ),
 )
 SERVER_FLAGS = (
     "data-dir",
@@ -42,8 +49,9 @@ Usage:
   pilothouse kubeconfig [flags]
   pilothouse kubeconfig --user NAME [--group GROUP]... [--duration 24h] [flags]   Issue a client certificate for a user.
   pilothouse kubeconfig --token TOKEN [flags]                                     Put a token into it.
+  pilothouse kubeconfig --create --data-dir DIR [flags]                           Make the CA and the keys of a new server.
 
-The server need not run. Without --server, --advertise-address and --secure-port, the kubeconfig leads to where the server
+The server need not run. A data directory without a CA is an error, unless --create is given. Without --server, --advertise-address and --secure-port, the kubeconfig leads to where the server
 of the data directory was last reached.
 """  # noqa: E501
 TOKEN_USER = "tls-bootstrap-token-user"
@@ -68,6 +76,8 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
         raise FlagError("--group needs --user")
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
+    if not values["create"]:
+        pki.check_authority(config.data)
     files = pki.prepare(config, keep_authorities=True, serving=False)
     port = config.serving.secure_port if "secure-port" in config.given else pki.last_port(config)
     if not user and not token and not values["server"]:

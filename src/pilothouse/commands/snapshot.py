@@ -69,7 +69,7 @@ def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
         from pilothouse.storage.etcd import snapshot as etcd
         from pilothouse.storage.etcd.rpc import TLS
     except ImportError as error:
-        raise FlagError(f"needs the package grpcio: pip install 'pilothouse[etcd]' ({error})") from None
+        raise ValueError(f"needs the package grpcio: pip install 'pilothouse[etcd]' ({error})") from None
     tls = TLS(config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
     with shown("saving") as progress:
         digest = etcd.save(config.store.etcd_servers, tls, path, progress)

@@ -40,7 +40,9 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'"pilothouse store {command}" does not take any arguments, got {list(rest)}')
     try:
         commands[command](_there(config.data))
-    except (Unavailable, sqlite3.Error) as error:
+    except sqlite3.Error as error:
+        raise ValueError(f"{DataDirectory(config.data.directory).file}: {error}") from None
+    except Unavailable as error:
         raise ValueError(str(error)) from None
 
 

@@ -2,6 +2,7 @@
 whether each stored object can be read by clients, and what is done if not."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import orjson
 
 from pilothouse.api import codec
 from pilothouse.api.protobuf import writer as protobuf
-from pilothouse.commands.checkup import Finding, Level
+from pilothouse.commands.findings import Finding, Level
 from pilothouse.configuration.config import Config
 from pilothouse.registry import encoding, repair
 from pilothouse.registry.catalog import Catalog, built_in
@@ -153,6 +154,9 @@ async def _opened(
             storage, decrypt = EncryptedStorage(storage, ciphers), ciphers.decrypt
         try:
             await storage.start()
+        except StorageError as error:  # of the copy, which nobody knows
+            raise StorageError(str(error).replace(directory, str(data))) from None
+        try:
             yield storage, decrypt
         finally:
             await storage.close()
@@ -164,10 +168,19 @@ def _as_it_is(key: str, value: bytes) -> bytes:
 
 def _copy(kept: Path, directory: str) -> Storage:
     from pilothouse.storage.sqlite.backend import SqliteStorage
-    from pilothouse.storage.sqlite.file import DataDirectory
+    from pilothouse.storage.sqlite.file import FILES, DataDirectory
 
-    data = DataDirectory(kept)
+    data, copy = DataDirectory(kept), DataDirectory(directory)
     if not data.file.exists():
         raise StorageError(f"{data.file} does not exist")
-    data.copy(DataDirectory(directory).file)
+    if data.in_use():
+        data.copy(copy.file)
+        return SqliteStorage(directory)
+    # SQLite would write the log of changes back into the file: that is the server's to do.
+    before = data.stamp()
+    for name in FILES:
+        if (kept / name).exists():
+            shutil.copyfile(kept / name, copy.directory / name)
+    if data.in_use() or data.stamp() != before:
+        raise StorageError(f"a server has opened {data.file} meanwhile: look again")
     return SqliteStorage(directory)

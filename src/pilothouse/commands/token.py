@@ -51,7 +51,7 @@ USAGE = """Look after the bootstrap tokens with which nodes join.
 Usage:
   pilothouse token create [TOKEN] [flags]   Create a token and print it; --write-kubeconfig also writes a kubeconfig with it,
                                             for kubelet's --bootstrap-kubeconfig.
-  pilothouse token list [flags]             List the tokens, without their secrets.
+  pilothouse token list [flags]             List the tokens by their IDs, without their secrets.
   pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
 
 The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
     if not path.exists():
-        raise FlagError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
+        raise FileNotFoundError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
     commands[command](Api(path), config, values, rest)
 
 
@@ -197,7 +197,7 @@ def _list(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str])
     if rest:
         raise FlagError('"pilothouse token list" does not take any arguments')
     found = api.call("GET", f"{_SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token")
-    rows: list[tuple[str, ...]] = [("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
+    rows: list[tuple[str, ...]] = [("ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
     rows += [_row(secret) for secret in found["items"]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
@@ -209,7 +209,7 @@ def _row(secret: Object) -> tuple[str, ...]:
     left = None if end is None else end - datetime.datetime.now(datetime.UTC).timestamp()
     usages = [usage for usage in USAGES if token_text(secret, f"usage-bootstrap-{usage}") == "true"]
     return (
-        f"{token_text(secret, 'token-id')}.{token_text(secret, 'token-secret')}",
+        token_text(secret, "token-id"),
         "<forever>" if left is None else "<invalid>" if left < 0 else _short(left),
         token_text(secret, "expiration") or "<never>",
         ",".join(usages) or "<none>",

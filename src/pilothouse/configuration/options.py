@@ -43,16 +43,32 @@ OURS = MappingProxyType({"enable-bootstrap-token-auth": True, "console": True})
 """Flags whose defaults `pilothouse serve` has of its own; those of `kube-apiserver` are upstream's."""
 
 
-def parse(arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False) -> Config:
+STORE_FLAGS = ("etcd-servers", "data-dir", "storage-backend")
+"""Flags that say where objects are kept."""
+NO_STORE = (
+    "--etcd-servers must be specified; to keep objects without etcd, give --data-dir=DIRECTORY or"
+    " --storage-backend=sqlite"
+)
+
+
+def parse(
+    arguments: Sequence[str], program: str = "kube-apiserver", *, ours: bool = False, upstream: bool = False
+) -> Config:
     """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
 
-    `ours` selects the defaults of `pilothouse serve`.
+    `ours` selects the defaults of `pilothouse serve`. With `upstream` a flag must say where objects are kept,
+    as kube-apiserver demands: without its --etcd-servers a control plane would serve an empty cluster.
     """
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
-    return _config(values, OURS if ours else {})
+    config, problems = _checked(values, OURS if ours else {})
+    if upstream and not any(values.get(name) for name in STORE_FLAGS):
+        problems.insert(0, NO_STORE)
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def parse_command(
@@ -65,7 +81,10 @@ def parse_command(
     """
     values, rest = flags.parse(arguments, (*all_flags(), *extra))
     own = {flag.name: values.pop(flag.name, flag.default) for flag in extra}
-    return _config(values, {}), own, rest
+    config, problems = _checked(values, {})
+    if problems:
+        raise ConfigError(problems)
+    return config, own, rest
 
 
 def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
@@ -73,13 +92,6 @@ def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[st
     Raises FlagError."""
     values, rest = flags.parse(arguments, all_flags())
     return *_checked(values, OURS), rest
-
-
-def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
-    config, problems = _checked(values, defaults)
-    if problems:
-        raise ConfigError(problems)
-    return config
 
 
 def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Config, list[str]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pilothouse.api.values.fields import Object
@@ -34,10 +34,12 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
     client-go; paths are relative to the kubeconfig.
     """
     try:
-        config = yaml.parse(path.read_bytes()).value
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
-        user = _named(config["users"], context["user"])["user"] if context.get("user") else {}
+        config = _object(yaml.parse(path.read_bytes()).value)
+        context = _chosen(config, "context", config.get("current-context"))
+        cluster = _chosen(config, "cluster", context.get("cluster"))
+        user = _chosen(config, "user", context["user"]) if context.get("user") else {}
+        if not cluster.get("server"):
+            raise ValueError("the cluster has no server")
         trust = Trust(
             ca=_data(cluster, "certificate-authority") or _read(path, cluster, "certificate-authority"),
             insecure=bool(cluster.get("insecure-skip-tls-verify")),
@@ -48,7 +50,7 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
             key=_data(user, "client-key"),
         )
         return Kubeconfig(str(cluster["server"]), _credentials(path, user), trust)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
 
 
@@ -58,14 +60,14 @@ def files_of(path: str) -> list[str]:
     found, file = [path], Path(path)
     try:
         config = yaml.parse(file.read_bytes()).value
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
+        context = _chosen(config, "context", config["current-context"])
+        cluster = _chosen(config, "cluster", context["cluster"])
         found.append(_path(file, cluster, "certificate-authority"))
         if context.get("user"):
-            user = _named(config["users"], context["user"])["user"]
+            user = _chosen(config, "user", context["user"])
             found += [_path(file, user, "client-certificate"), _path(file, user, "client-key")]
             found.append(str(file.parent / user["tokenFile"]) if user.get("tokenFile") else "")
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return [one for one in found if one]
 
@@ -159,11 +161,23 @@ def _why(error: Exception) -> str:
     )
 
 
-def _named(items: list[Object], name: str) -> Object:
-    for item in items:
-        if item["name"] == name:
-            return item
-    raise KeyError(name)
+def _object(value: Any, where: str = "the file") -> Object:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be an object")
+    return value
+
+
+def _chosen(config: Object, kind: str, name: Any) -> Object:
+    """The context, cluster or user of a name."""
+    found = config.get(f"{kind}s") or []
+    if not isinstance(found, list):
+        raise ValueError(f"{kind}s must be a list")
+    if not name:
+        raise ValueError(f"no {kind} is chosen" if kind != "context" else "there is no current-context")
+    for item in found:
+        if _object(item, f"each of {kind}s").get("name") == name:
+            return _object(item.get(kind) or {}, f"the {kind} {name}")
+    raise ValueError(f"there is no {kind} {name}")
 
 
 def _credentials(path: Path, user: Object) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pilothouse.server import openssl, unknown_clients
-from pilothouse.server.pem import pem_files
+from pilothouse.server.pem import pair_fault, pem_files
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python's ssl has no name."""
@@ -74,6 +74,10 @@ class TLSSettings:
         """The files of certificates and their keys."""
         return [self.cert_file, self.key_file, *(path for cert, key, _ in self.sni for path in (cert, key))]
 
+    def certificates(self) -> list[str]:
+        """The files of certificates."""
+        return [self.cert_file, *(cert for cert, _, _ in self.sni)]
+
     def files(self) -> list[str]:
         """All files that contexts are made of."""
         return [*self.pairs(), *self.client_ca_files]
@@ -101,13 +105,29 @@ def make_context(
     with pem_files(cert, key) as (cert_file, key_file):
         context.load_cert_chain(cert_file, key_file, password="")  # so that nobody is asked for one
     if client_cas:
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.verify_flags |= _NO_CHECK_TIME
-        for ca in client_cas:
-            context.load_verify_locations(cadata=ca.decode("ascii", "ignore"))
-        unknown_clients.admit(context)
-        openssl.name_authorities(context, client_cas)
+        _ask_clients(context, client_cas)
     return context
+
+
+def _ask_clients(context: ssl.SSLContext, client_cas: Sequence[bytes]) -> None:
+    """Have clients asked for a certificate of these CAs."""
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= _NO_CHECK_TIME
+    for at, ca in enumerate(client_cas):
+        try:
+            context.load_verify_locations(cadata=ca.decode("ascii", "ignore"))
+        except ssl.SSLError as error:
+            raise UnusableAuthority(at, error) from None
+    unknown_clients.admit(context)
+    openssl.name_authorities(context, client_cas)
+
+
+class UnusableAuthority(ssl.SSLError):
+    """A CA of clients that cannot be used; `at` is its place among all of them."""
+
+    def __init__(self, at: int, error: ssl.SSLError) -> None:
+        super().__init__(error.errno, str(error))
+        self.at = at
 
 
 class Loaded(NamedTuple):
@@ -139,9 +159,16 @@ class Contexts:
         return self._of(self._settings.cert_file, self._settings.key_file, files), by_name
 
     def _of(self, cert: str, key: str, files: Files) -> ssl.SSLContext:
-        """The context of one pair."""
+        """The context of one pair; SSLError, which names the files that cannot be used."""
         client_cas = [files[path] for path in self._settings.client_ca_files]
-        return make_context(files[cert], files[key], self._settings, client_cas)
+        try:
+            return make_context(files[cert], files[key], self._settings, client_cas)
+        except UnusableAuthority as error:
+            path = self._settings.client_ca_files[error.at]
+            raise ssl.SSLError(error.errno, f"the CA {path} cannot be used: {error}") from None
+        except ssl.SSLError as error:
+            why = pair_fault(files[cert], files[key]) or error
+            raise ssl.SSLError(error.errno, f"{cert} cannot be used with the key {key}: {why}") from None
 
     def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
         context = self._default

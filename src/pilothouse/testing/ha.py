@@ -133,7 +133,7 @@ class Ha:
 
     def _kubeconfig(self) -> None:
         """Create the certificates and a kubeconfig with HAProxy's address."""
-        command = [sys.executable, "-m", "pilothouse", "kubeconfig", f"--data-dir={self.data}"]
+        command = [sys.executable, "-m", "pilothouse", "kubeconfig", "--create", f"--data-dir={self.data}"]
         command += [f"--secure-port={self.port}", f"--write-kubeconfig={self.kubeconfig}"]
         subprocess.run(command, check=True)
 

@@ -28,14 +28,19 @@ def test_commands(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
         assert do(cluster, capsys, "alarms") == [["MEMBER", "ALARM"]]
         assert do(cluster, capsys, "compact")[1] == ["1"]
         assert do(cluster, capsys, "defragment")[1][0] == cluster.urls[0]
-        assert cli.main(["etcd", "dance", f"--etcd-servers={cluster.urls[0]}"]) == 1
+        dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+        assert cli.main(["etcd", "status", f"--etcd-servers={cluster.urls[0]},{dead}"]) == 1
+        said = capsys.readouterr()
+        assert [line.split()[:2] for line in said.out.splitlines()[2:]] == [[dead, "-"]]
+        assert said.err == "Error: 1 of 2 members do not answer or have errors\n"
+        assert cli.main(["etcd", "dance", f"--etcd-servers={cluster.urls[0]}"]) == 2
         assert "must be one of status" in capsys.readouterr().err
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["etcd", "members", f"--etcd-servers=http://127.0.0.1:{free_ports(1)[0]}"]) == 1
     assert "Error: " in capsys.readouterr().err
-    assert cli.main(["etcd", "status"]) == 1
+    assert cli.main(["etcd", "status"]) == 2
     assert "--etcd-servers must be specified" in capsys.readouterr().err
 
 

@@ -23,7 +23,7 @@ def test_a_snapshot_of_etcd(tmp_path: pathlib.Path, capsys: pytest.CaptureFixtur
         said = capsys.readouterr().out
         assert said.startswith(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 ")
         assert cli.main(["snapshot", "save", str(path), f"--etcd-servers={cluster.urls[0]}"]) == 1
-        assert "there is such a file" in capsys.readouterr().err
+        assert "is there already, and is not overwritten" in capsys.readouterr().err
     assert cli.main(["snapshot", "verify", str(path)]) == 0
     assert said.strip() in capsys.readouterr().out
     tool = shutil.which("etcdutl") or shutil.which("etcdctl")

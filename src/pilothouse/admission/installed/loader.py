@@ -1,7 +1,7 @@
 """Loads the plugins of installed packages that flags have named, and gives each its configuration."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from pilothouse.admission import api
 from pilothouse.admission.chain import Plugin
@@ -37,21 +37,32 @@ def load_hosted(
     if not names:
         return []
     from pilothouse.admission.installed.calls import Calls
-    from pilothouse.admission.installed.hosted import Hosted, configured
+    from pilothouse.admission.installed.hosted import Hosted
 
     out: list[Plugin] = []
+    for one, plugin in configured_plugins(names, configuration, packages):
+        out += Hosted(one, plugin, Calls(one.name, turns or Turns()), metrics).halves()
+        log.info("An admission plugin of a package is on", plugin=one.name, package=one.package)
+    return out
+
+
+def configured_plugins(
+    names: Collection[str],
+    configuration: AdmissionConfiguration,
+    packages: Iterable[Offered] | None = None,
+) -> Iterator[tuple[Offered, api.Plugin]]:
+    """The plugins with these names, each with its section; ConfigurationError when one cannot be used."""
+    from pilothouse.admission.installed.hosted import configured
+
     for one in offered() if packages is None else packages:
         if one.name not in names:
             continue
         try:
-            plugin = configured(_loaded(one), configuration.section(one.name))
+            yield one, configured(_loaded(one), configuration.section(one.name))
         except ConfigurationError as err:
             raise ConfigurationError(
                 f"admission plugin {quote(one.name)} of the package {one.package}: {err}"
             ) from err
-        out += Hosted(one, plugin, Calls(one.name, turns or Turns()), metrics).halves()
-        log.info("An admission plugin of a package is on", plugin=one.name, package=one.package)
-    return out
 
 
 def _loaded(one: Offered) -> type[api.Plugin]:

@@ -8,6 +8,7 @@ from pilothouse import errors
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO, add, grown, show
 from pilothouse.admission.quota.evaluators import Evaluator
+from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import Amounts, amounts
 from pilothouse.registry.admission import AdmissionAttributes
@@ -24,14 +25,16 @@ class Limited(NamedTuple):
 
 def limited_from(configuration: Mapping[str, object]) -> tuple[Limited, ...]:
     """The limitedResources of the plugin's Configuration object (apiserver.config.k8s.io/v1)."""
-    listed = configuration.get("limitedResources")
+    listed = configuration.get("limitedResources") or []
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ConfigurationError("limitedResources: it must be a list of objects")
     return tuple(
         Limited(
             errors.qualified(one.get("apiGroup", ""), one.get("resource", "")),
             tuple(one.get("matchContains") or ()),
             tuple(one.get("matchScopes") or ()),
         )
-        for one in (listed if isinstance(listed, list) else ())
+        for one in listed
     )
 
 

@@ -35,9 +35,10 @@ class StoreOptions(Section):
         "Time for the readiness check of etcd.")
     etcd_servers: tuple[str, ...] = etcd((), "strings",
         "Addresses of the members of etcd, as http://host:port or https://host:port. Without any, the "
-        "store is built in.")
+        "store is built in; `kube-apiserver` then needs --data-dir or --storage-backend.")
     etcd_servers_overrides: tuple[str, ...] = etcd((), "strings",
-        "Addresses of etcd for single resources.", effective=False)
+        "Addresses of etcd for single resources. Not supported, and refused at the start: all resources "
+        "are in one store.")
     lease_reuse_duration_seconds: int = etcd(60, "int",
         "Seconds for which an etcd lease takes in more keys.")
     max_object_bytes: int = own(OBJECT_LIMIT, "int",
@@ -74,6 +75,12 @@ class StoreOptions(Section):
             )
         elif BACKENDS[self.backend].addresses and not self.etcd_servers:
             yield "--etcd-servers must be specified"
+        if self.etcd_servers_overrides:
+            yield (
+                f"--etcd-servers-overrides={','.join(self.etcd_servers_overrides)} is not supported: all"
+                " resources are read from --etcd-servers, and those of another etcd would be missing. Move"
+                " them there or drop them (docs/migrate.md), and leave the flag out"
+            )
         yield from self.together("etcd_certfile", "etcd_keyfile")
         if self.encryption_provider_config_automatic_reload and not self.encryption_provider_config:
             yield (

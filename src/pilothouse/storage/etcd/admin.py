@@ -126,10 +126,10 @@ COMMANDS: dict[str, Callable[[Admin], list[Row]]] = {
 }
 
 
-def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> str:
-    """Run one of COMMANDS: what it tells, as a table. OSError when no member answers or one refuses."""
+def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> list[Row]:
+    """Run one of COMMANDS: the rows that it tells. OSError when no member answers or one refuses."""
     with opened(servers, ca, cert, key) as admin:
-        return _table(COMMANDS[command](admin))
+        return COMMANDS[command](admin)
 
 
 @contextlib.contextmanager
@@ -150,7 +150,8 @@ def _mebibytes(size: object) -> str:
     return f"{int(str(size)) / 1048576:.1f} MiB"
 
 
-def _table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, in columns."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in texts) for at in range(len(texts[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts]

@@ -36,7 +36,7 @@ def save(
     there as a whole or not at all.
     """
     if target.exists():
-        raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
+        raise FileExistsError(errno.EEXIST, "it is there already, and is not overwritten", str(target))
     part = target.with_name(f".{target.name}.part")
     why = "there are no servers"
     try:

@@ -15,6 +15,8 @@ from typing import Any
 from pilothouse.gotext import quote
 from pilothouse.storage.interface import Event, KeyValue, Page, Unavailable
 
+FILES = ("state.db", "state.db-wal")
+"""The database, and its write-ahead log."""
 BITS = 12
 MAX_OPS = 1 << BITS
 LAST = "\U0010ffff"
@@ -95,6 +97,20 @@ class DataDirectory:
         except OSError:
             os.ftruncate(lock, 0)  # a full disk: others are told that the owner is unknown
 
+    def in_use(self) -> bool:
+        """Whether a process has locked the directory."""
+        try:
+            lock = os.open(self.directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
     def unlock(self) -> None:
         """Unlock the directory."""
         if self._lock is not None:
@@ -104,12 +120,18 @@ class DataDirectory:
     def size(self) -> int:
         """Bytes of the database and its write-ahead log."""
         total = 0
-        for name in ("state.db", "state.db-wal"):
+        for name in FILES:
             try:
                 total += (self.directory / name).stat().st_size
             except OSError:
                 pass
         return total
+
+    def stamp(self) -> tuple[int, ...]:
+        """Numbers that are others once the database or its log has been written."""
+        found = (self.directory / name for name in FILES)
+        stats = [path.stat() for path in found if path.exists()]
+        return tuple(number for one in stats for number in (one.st_size, one.st_mtime_ns, one.st_ino))
 
     def copy(self, file: str | os.PathLike[str], step: Callable[[], None] = lambda: None) -> None:
         """Write a compact copy of the database to a file that must not exist;

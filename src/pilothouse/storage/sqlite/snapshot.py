@@ -63,7 +63,7 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
     it cannot be read. The file is there as a whole or not at all.
     """
     if target.exists():
-        raise FileExistsError(errno.EEXIST, "there is such a file", str(target))
+        raise FileExistsError(errno.EEXIST, "it is there already, and is not overwritten", str(target))
     data = DataDirectory(directory)
     if not data.file.exists():
         raise Unavailable(f"{data.file} does not exist")

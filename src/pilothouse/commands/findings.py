@@ -1,0 +1,35 @@
+"""The findings of `pilothouse doctor`."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(Enum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A finding, and the advice about it."""
+
+    level: Level
+    text: str
+
+
+def ok(text: str) -> Finding:
+    """Nothing is wrong."""
+    return Finding(Level.OK, text)
+
+
+def warning(text: str) -> Finding:
+    """Something may become wrong."""
+    return Finding(Level.WARNING, text)
+
+
+def error(text: str) -> Finding:
+    """Something is wrong."""
+    return Finding(Level.ERROR, text)
