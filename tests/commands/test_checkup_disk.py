@@ -63,7 +63,7 @@ def test_a_path_that_cannot_be_a_directory(tmp_path: pathlib.Path) -> None:
         )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="not on this host: root may write anywhere")
 def test_a_place_where_nothing_may_be_made(tmp_path: pathlib.Path) -> None:
     tmp_path.chmod(0o500)
     try:
