@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.configfile import expect, refuse, refuse_unknown
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -29,7 +29,7 @@ class Limit(NamedTuple):
     kept: int
 
 
-class EventRateLimit(Plugin):
+class EventRateLimit(AdmissionPlugin):
     name = "EventRateLimit"
     about = (About(WRITES, ("events",)),)
 

@@ -34,7 +34,7 @@ class Judging(Protocol):
 J = TypeVar("J", bound=Judging)
 
 
-class Source(Generic[J]):
+class HookSource(Generic[J]):
     """The hooks that some resources configure, in order, as the readers have them.
     Nothing is done where there is no change."""
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
 from pilothouse.assembly.certificates import Authorities
-from pilothouse.assembly.services import Services, client_for
+from pilothouse.assembly.services import ServerServices, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config
@@ -24,7 +24,7 @@ from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.certificates import (
     CertificateApproving,
     CertificateCleaning,
-    CertificateSigning,
+    CertificateSigner,
 )
 from pilothouse.controllers.clusterroles import ClusterRoleAggregation
 from pilothouse.controllers.crds import CustomResourceDefinitions
@@ -37,7 +37,7 @@ from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.reload_events import ReloadEvents
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
-from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
+from pilothouse.controllers.remote_openapi import OpenAPIFetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.controllers.signing import Signer
@@ -72,7 +72,9 @@ class Aggregation(NamedTuple):
         remote = RemoteDiscovery(self.outbound, self.resolver, sent)
         return [
             APIServices(client, self.discovery, remote, self.metrics),
-            RemoteOpenAPI(client, Fetch(self.outbound, self.resolver, sent), self.documents, self.metrics),
+            RemoteOpenAPI(
+                client, OpenAPIFetch(self.outbound, self.resolver, sent), self.documents, self.metrics
+            ),
         ]
 
 
@@ -88,9 +90,9 @@ class Writers:
         files: Files,
         authorities: Authorities,
         registry: Registry,
-        services: Services,
+        services: ServerServices,
         admission: Admission,
-        authorizer: Authorizer,
+        authorizer: AccessAuthorizer,
         quotas: Ledger,
         port: int,
         pause: float = bootstrap.RETRY_SECONDS,
@@ -188,7 +190,7 @@ class Writers:
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
             "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
             "csrapproving": lambda: CertificateApproving(self.client(MANAGER), self.authorizer),
-            "csrsigning": lambda: CertificateSigning(self.client(MANAGER), self._signer()),
+            "csrsigning": lambda: CertificateSigner(self.client(MANAGER), self._signer()),
             "csrcleaner": lambda: CertificateCleaning(self.client(MANAGER)),
             "tokencleaner": lambda: TokenCleaner(self.client(MANAGER)),
             "bootstrapsigner": lambda: BootstrapSigner(self.client(MANAGER)),

@@ -21,7 +21,7 @@ class Intervals:
     open_requests: between two looks at open requests, where an option has them judged again.
     """
 
-    kms: provider.Intervals = provider.DEFAULT_INTERVALS
+    kms: provider.KMSIntervals = provider.DEFAULT_INTERVALS
     files: float = reload.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS

@@ -158,7 +158,7 @@ class Server:
         cluster.named.name(server_id)
         if cluster.handlers.journal is not None:
             cluster.handlers.journal.server = server_id
-        await host.traces.start(server_id)
+        await host.tracing.start(server_id)
         for one in await writers.fill(planned):
             opened.start(one)
 

@@ -86,7 +86,7 @@ class Planned:
         return name
 
 
-class Writer(Protocol):
+class BootstrapClient(Protocol):
     """Reads and writes bootstrap objects on behalf of a field manager."""
 
     def get(self, planned: Planned) -> Object | None:
@@ -106,7 +106,7 @@ class Writer(Protocol):
         """Delete the stored object with the planned object's name."""
 
 
-async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
+async def ensure(writer: BootstrapClient, planned: Sequence[Planned]) -> list[Planned]:
     """Create missing objects and reconcile existing ones.
 
     Returns the objects to retry later: those that cannot be decrypted or encrypted now,
@@ -141,7 +141,9 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
 class BootstrapRetry(BackgroundTask):
     """Tries every `pause` seconds to make what had to wait."""
 
-    def __init__(self, writer: Writer, waiting: Sequence[Planned], pause: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self, writer: BootstrapClient, waiting: Sequence[Planned], pause: float = RETRY_SECONDS
+    ) -> None:
         self._pause = pause
         self._writer = writer
         self._waiting = waiting
@@ -155,7 +157,7 @@ class BootstrapRetry(BackgroundTask):
                 log.warning("Objects of a fresh cluster have to wait", count=len(self._waiting), err=err)
 
 
-async def _reconcile(writer: Writer, planned: Planned, live: Object) -> None:
+async def _reconcile(writer: BootstrapClient, planned: Planned, live: Object) -> None:
     if planned.plural in ("roles", "clusterroles"):
         await _write(writer, planned, live, reconciled_role(live, planned.obj))
     elif planned.plural in ("rolebindings", "clusterrolebindings"):
@@ -173,7 +175,7 @@ async def _reconcile(writer: Writer, planned: Planned, live: Object) -> None:
         await _write(writer, planned, live, _restored(live, planned.obj, _RESTORED[planned.plural]))
 
 
-async def _write(writer: Writer, planned: Planned, live: Object, wanted: Object) -> None:
+async def _write(writer: BootstrapClient, planned: Planned, live: Object, wanted: Object) -> None:
     if wanted == live:
         return
 

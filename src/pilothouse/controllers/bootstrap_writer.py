@@ -16,19 +16,19 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import before_create, undo
 from pilothouse.registry.store import Store
-from pilothouse.registry.strategy import Services, WriteContext
+from pilothouse.registry.strategy import HookServices, WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
 
 
 class BootstrapWriter:
-    """Implements bootstrap.Writer."""
+    """Implements bootstrap.BootstrapClient."""
 
     def __init__(
         self,
         store: Store,
         catalog: Catalog,
         readers: Readers,
-        services: Services,
+        services: HookServices,
         metrics: ClientMetrics | None = None,
     ) -> None:
         self.store = store

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.authorization import allowed as is_allowed
 from pilothouse.api.validate.certificates import (
     APPROVED,
@@ -100,7 +100,7 @@ class CertificateApproving(_Requests):
 
     name = "csrapproving"
 
-    def __init__(self, client: Client, authorizer: Authorizer) -> None:
+    def __init__(self, client: Client, authorizer: AccessAuthorizer) -> None:
         super().__init__(client)
         self._authorizer = authorizer
 
@@ -149,7 +149,7 @@ class CertificateApproving(_Requests):
         )
 
 
-class CertificateSigning(_Requests):
+class CertificateSigner(_Requests):
     """Signs approved requests for Kubernetes' own signers (the controller csrsigning).
     `now` gives the time."""
 

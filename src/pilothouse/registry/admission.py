@@ -10,7 +10,7 @@ from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.timeline import Timeline
 
 
 @dataclass(slots=True)
@@ -68,8 +68,8 @@ class AdmissionAttributes:
     webhook_seconds: float = 0.0
     """How long webhooks have kept the request:
     those that change objects one after another, others side by side."""
-    trail: Trail | None = None
-    """The trail on which plugins, webhooks and policies note what they have done; None: nobody will ask."""
+    timeline: Timeline | None = None
+    """The timeline on which plugins, webhooks and policies note what they have done; None: nobody asks."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -81,8 +81,8 @@ class AdmissionAttributes:
 
     def changed(self, path: str) -> None:
         """Note that the plugin which runs has changed the object there, such as `spec.tolerations`."""
-        if self.trail is not None:
-            self.trail.changed.append(path)
+        if self.timeline is not None:
+            self.timeline.changed.append(path)
 
     def refuse(self, why: str) -> errors.Forbidden:
         """The 403 of a plugin (admission.NewForbidden)."""

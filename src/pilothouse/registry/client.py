@@ -17,7 +17,7 @@ from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
-from pilothouse.registry.strategy import Services, WriteContext
+from pilothouse.registry.strategy import HookServices, WriteContext
 from pilothouse.registry.write import Write
 
 USER = User("system:apiserver", groups=("system:masters", "system:authenticated"))
@@ -38,7 +38,7 @@ class Client:
         store: Store,
         catalog: Catalog,
         readers: Readers,
-        services: Services,
+        services: HookServices,
         manager: str,
         admission: Admission | None = None,
         metrics: ClientMetrics | None = None,
@@ -215,7 +215,7 @@ class Client:
         return True
 
 
-class Companions:
+class CompanionWriter:
     """Objects that the server itself creates and deletes with others; implements strategy.Companions.
 
     Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not:

@@ -18,7 +18,7 @@ import orjson
 from pilothouse import errors, spans
 from pilothouse.api import json, meta
 from pilothouse.api.values.fields import Object
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook
 from pilothouse.outbound.clients import Clients
@@ -61,7 +61,7 @@ class ConversionWebhooks:
         clients: Clients,
         resolver: Resolver,
         metrics: ConversionMetrics | None = None,
-        caches: Budget | None = None,
+        caches: CacheBudget | None = None,
         seconds: float = webhook.SECONDS,
         offload: Offload | None = None,
     ) -> None:
@@ -70,7 +70,10 @@ class ConversionWebhooks:
         self.clients, self.resolver, self.seconds = clients, resolver, seconds
         self.metrics = metrics or ConversionMetrics()
         self.known: Cache[Key, bytes] = Cache(
-            "conversions", caches or Budget(), largest=LARGEST, weigh=lambda key, made: 160 + getsizeof(made)
+            "conversions",
+            caches or CacheBudget(),
+            largest=LARGEST,
+            weigh=lambda key, made: 160 + getsizeof(made),
         )
         self.running: dict[Key, asyncio.Future[_Settled]] = {}
         """The objects that webhooks are converting now."""

@@ -126,7 +126,7 @@ class Write:
         self.store = store
         self.resource = resource
         self.context = context
-        self.mark = _unnoted if context.trail is None else context.trail.mark
+        self.mark = _unnoted if context.timeline is None else context.timeline.mark
         """Notes that a stage of the write has ended."""
         self.strategy = strategy if strategy is not None else resource.strategy
         self.admission = admission
@@ -158,7 +158,7 @@ class Write:
             context.annotations,
             context.undo,
             context.work,
-            trail=context.trail,
+            timeline=context.timeline,
         )
 
     # Steps
@@ -321,7 +321,7 @@ class Write:
         may have carried out a write that it did not answer.
         Periodic repairs free what was reserved for nothing.
         """
-        trail, began = self.context.trail, perf_counter()
+        timeline, began = self.context.timeline, perf_counter()
         try:
             written = await outcome
         except (interface.KeyExists, interface.RevisionConflict):
@@ -330,9 +330,9 @@ class Write:
             self.context.undo.clear()
             raise
         self.context.undo.clear()
-        if trail is not None:
-            trail.committed(written.mod, perf_counter() - began)
-            trail.mark("commit")
+        if timeline is not None:
+            timeline.committed(written.mod, perf_counter() - began)
+            timeline.mark("commit")
         return written
 
     async def __aenter__(self) -> Self:

@@ -16,7 +16,7 @@ from pilothouse.testing.ports import check, free_ports, wait_or_move
 BINARY = shutil.which("etcd")
 
 
-class Cluster:
+class EtcdCluster:
     """A cluster of etcd members that can be killed, paused and restarted;
     `urls` are their client addresses, `peers` those for each other."""
 

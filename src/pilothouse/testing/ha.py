@@ -19,7 +19,7 @@ import urllib.request
 from functools import partial
 
 from pilothouse.testing import prometheus
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
@@ -47,7 +47,7 @@ class Ha:
         self.port = port or ports[MEMBERS]
         self.data = directory / "data"
         self.kubeconfig = directory / "kubeconfig"
-        self.etcd = Cluster(directory, MEMBERS)
+        self.etcd = EtcdCluster(directory, MEMBERS)
         self.servers: list[subprocess.Popen[bytes] | None] = [None] * MEMBERS
         self.proxy: subprocess.Popen[bytes] | None = None
         self.prometheus = prometheus.Prometheus(directory / "prometheus")

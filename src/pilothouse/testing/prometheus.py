@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pilothouse.files import write_file
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 FOLDER = pathlib.Path(__file__).parents[3] / "deploy/monitoring"
@@ -46,7 +46,7 @@ class Prometheus:
         (self.directory / "prometheus.yml").write_text(text)
         shutil.copy(FOLDER / "rules.yml", self.directory)
         shutil.copy(pki / "ca.crt", self.directory)
-        authority = Authority.load(pki / "ca.crt", pki / "ca.key")
+        authority = CertificateAuthority.load(pki / "ca.crt", pki / "ca.key")
         assert authority is not None
         certificate, key = authority.issue("prometheus", ["system:monitoring"], server=False)
         write_file(self.directory / "client.crt", certificate, 0o644)

@@ -5,7 +5,7 @@ import pytest
 from api.openapi.wire import fields, path
 
 from pilothouse.api.openapi.protobuf_v2 import part, whole
-from pilothouse.api.openapi.version_2 import Part
+from pilothouse.api.openapi.version_2 import GroupVersionDocument
 
 DOCUMENT = {
     "swagger": "2.0",
@@ -45,8 +45,10 @@ def encode(document: Any) -> bytes:
     frame = {
         name: value for name, value in document.items() if name not in ("paths", "definitions", "parameters")
     }
-    paths, _, parameters = part(Part(document.get("paths", {}), {}, document.get("parameters", {})))
-    _, definitions, _ = part(Part({}, document["definitions"], {}))
+    paths, _, parameters = part(
+        GroupVersionDocument(document.get("paths", {}), {}, document.get("parameters", {}))
+    )
+    _, definitions, _ = part(GroupVersionDocument({}, document["definitions"], {}))
     return whole(frame, paths.values(), definitions.values(), parameters.values())
 
 

@@ -63,7 +63,7 @@ class Account:
         self.touched = True
 
 
-class Question(NamedTuple):
+class QuotaRequest(NamedTuple):
     """A request to be judged, and who counts its objects."""
 
     attributes: AdmissionAttributes

@@ -22,7 +22,7 @@ Find = Callable[[str], Document | None]
 """A definition by its name, None if there is none."""
 
 
-class Part(NamedTuple):
+class AggregatedDocument(NamedTuple):
     """The contribution of a group version to the document of version 2."""
 
     paths: Document
@@ -37,7 +37,7 @@ def read(data: bytes) -> Document:
     return document
 
 
-def part_of(document: Document, group: str, version: str) -> Part:
+def part_of(document: Document, group: str, version: str) -> AggregatedDocument:
     """The paths of a group version, and the definitions that they use, with their names;
     ValueError for a malformed one.
 
@@ -48,7 +48,7 @@ def part_of(document: Document, group: str, version: str) -> Part:
     found = {path: item for path, item in _members(document, "paths") if path.startswith(prefix)}
     shared = dict(_members(document, "parameters"))
     paths = {path: _with_parameters(item, shared) for path, item in found.items()}
-    return Part(paths, _used(paths, dict(_members(document, "definitions"))))
+    return AggregatedDocument(paths, _used(paths, dict(_members(document, "definitions"))))
 
 
 def _members(document: Document, name: str) -> Iterator[tuple[str, Document]]:
@@ -108,7 +108,7 @@ def references(value: Any) -> Iterator[str]:
             waiting += one
 
 
-def merge(parts: Iterable[Part], own: Find) -> Part:
+def merge(parts: Iterable[AggregatedDocument], own: Find) -> AggregatedDocument:
     """Join the parts of other servers, in the order of their priority,
     into one that is added to this server's document.
 
@@ -132,7 +132,7 @@ def merge(parts: Iterable[Part], own: Find) -> Part:
             schema, existing = _renamed(schema, names), find(name)
             definitions[name] = schema if existing is None else _with_kinds(existing, schema)
         paths |= _renamed(kept, names)
-    return Part(paths, definitions)
+    return AggregatedDocument(paths, definitions)
 
 
 def _renames(definitions: Document, find: Find) -> dict[str, str]:

@@ -103,7 +103,7 @@ def takes_gzip(accept_encoding: str) -> bool:
     return any(token.partition(";")[0].strip() == "gzip" for token in accept_encoding.split(","))
 
 
-class Pace:
+class SlicePace:
     """How many stored bytes of a list make a slice."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Pace:
             self.size = max(self.size // 2, SLICE)
 
 
-def slices(entries: Sequence[Entry], pace: Pace) -> Iterator[list[Entry]]:
+def slices(entries: Sequence[Entry], pace: SlicePace) -> Iterator[list[Entry]]:
     """The objects in groups of about as many stored bytes as the pace says at that time."""
     group: list[Entry] = []
     size = 0
@@ -185,7 +185,7 @@ class Lists:
         def make(group: list[Entry]) -> list[bytes]:
             return [one for entry in group if (one := item(entry.value)) is not None]
 
-        before, pace = frame.head, Pace()
+        before, pace = frame.head, SlicePace()
         for group in slices(entries, pace):
             made = await self.off_loop(user, group, make, pace)
             if made:
@@ -199,7 +199,7 @@ class Lists:
         kept: list[tuple[list[Entry], bytes | None]] = []
         total = len(head)
         held = 0
-        pace = Pace()
+        pace = SlicePace()
         try:
             for group in slices(messages.entries, pace):
                 sizes = [messages.size(entry) for entry in group]
@@ -235,7 +235,7 @@ class Lists:
         finally:
             self._held -= held
 
-    async def _items(self, user: str, messages: ItemMessages, group: list[Entry], pace: Pace) -> bytes:
+    async def _items(self, user: str, messages: ItemMessages, group: list[Entry], pace: SlicePace) -> bytes:
         """One slice of a list's items; the messages that are remembered need no thread."""
         made = [messages.known(entry) for entry in group]
         missing = [entry for entry, message in zip(group, made, strict=True) if message is None]
@@ -251,7 +251,7 @@ class Lists:
         return protobuf_writer.list_items(m for m in made if m is not None)
 
     async def off_loop(
-        self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: Pace | None = None
+        self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: SlicePace | None = None
     ) -> T:
         """Make something of one slice, on a thread; it waits for room and is never told to come again."""
 
@@ -287,7 +287,7 @@ class Slices:
     ) -> None:
         self._lists = lists
         self._user = user
-        self._slices = slices(entries, Pace())
+        self._slices = slices(entries, SlicePace())
         self._conversion = conversion
         self._show = show
         self._frame = frame

@@ -21,7 +21,7 @@ import orjson
 
 from pilothouse.api import json
 from pilothouse.api.openapi import protobuf_v2, protobuf_v3, version_2
-from pilothouse.api.openapi.aggregate import Part, merge, read
+from pilothouse.api.openapi.aggregate import AggregatedDocument, merge, read
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.endpoints.documents.nonresource import NonResource
 from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocuments, unpack
@@ -140,7 +140,9 @@ class OpenAPIHandlers:
             packed = self._keep(key, await asyncio.to_thread(self._built_in, write, joined.uses))
         return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, whole))
 
-    def _built_in(self, write: Callable[[version_2.Part], protobuf_v2.Encoded], uses: set[str]) -> bytes:
+    def _built_in(
+        self, write: Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], uses: set[str]
+    ) -> bytes:
         """Encode the built-in definitions that parts use, as a part."""
         return _packed(write(self._openapi.built_in_v2(uses)))
 
@@ -261,7 +263,7 @@ def _written(write: Callable[[Any], bytes], packed: Packed) -> bytes:
         raise NoForm from error
 
 
-def _json_part(part: version_2.Part) -> protobuf_v2.Encoded:
+def _json_part(part: version_2.GroupVersionDocument) -> protobuf_v2.Encoded:
     """Encode the members of the paths, the definitions and the parameters, each by its name."""
 
     def members(of: Mapping[str, Any]) -> dict[str, bytes]:
@@ -277,7 +279,9 @@ def _json_whole(
     return b'%s,"paths":{%s},"definitions":{%s},"parameters":{%s}}' % (orjson.dumps(frame)[:-1], *members)
 
 
-V2_WRITERS: dict[str, tuple[Callable[[version_2.Part], protobuf_v2.Encoded], Callable[..., bytes]]] = {
+V2_WRITERS: dict[
+    str, tuple[Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], Callable[..., bytes]]
+] = {
     JSON: (_json_part, _json_whole),
     V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.whole),
 }
@@ -319,11 +323,13 @@ def _gathered(parts: list[bytes]) -> Joined:
 
 
 def _merged(
-    write: Callable[[version_2.Part], protobuf_v2.Encoded], remote: list[Packed], own: Callable[[str], Any]
+    write: Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded],
+    remote: list[Packed],
+    own: Callable[[str], Any],
 ) -> bytes:
     """The part that aggregated servers add to a version 2 document;
     a server whose document cannot be used adds none."""
-    parts: list[Part] = []
+    parts: list[AggregatedDocument] = []
     for packed in remote:
         try:
             part = unpack(packed)

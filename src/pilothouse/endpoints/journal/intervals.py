@@ -27,7 +27,7 @@ def intervals(
     """Name, begin and end of each stage.
 
     waited: seconds in the queue of flow control.
-    marks: of the trail. refused: whether the answer is an error.
+    marks: of the timeline. refused: whether the answer is an error.
     """
     last = of.answered or ended
     at = of.started

@@ -13,7 +13,7 @@ from pilothouse.api.values import names, selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import Selector
 from pilothouse.endpoints.answers import readable
-from pilothouse.endpoints.answers.list_stream import Pace, slices
+from pilothouse.endpoints.answers.list_stream import SlicePace, slices
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
@@ -106,7 +106,7 @@ class Selection:
         limit, self.limit = self.limit, 0
         listing = await self._page()
         kept: list[Entry] = []
-        for group in slices(listing.entries, Pace()):
+        for group in slices(listing.entries, SlicePace()):
             kept += await self._chosen(group)
             if limit and len(kept) > limit:
                 break

@@ -46,7 +46,7 @@ NO_QUERY: Query = {}
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
-class Encoder(Protocol):
+class FrameEncoder(Protocol):
     """Frames of one form. Watchers whose encoders have the same key share each frame."""
 
     @property
@@ -123,7 +123,7 @@ class Transformed:
         return table
 
 
-def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
+def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> FrameEncoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
     if media.format == "json" and not media.transform and resource.conversion is None:
@@ -244,7 +244,7 @@ class _Session:
     def __init__(
         self,
         query: Selection,
-        encoder: Encoder,
+        encoder: FrameEncoder,
         stream: Stream,
         revision: int,
         metrics: WatchMetrics,

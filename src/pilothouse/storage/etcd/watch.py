@@ -13,7 +13,7 @@ import grpc.aio
 from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
-from pilothouse.storage.etcd.rpc import Member, Rpc
+from pilothouse.storage.etcd.rpc import MemberChannel, Rpc
 from pilothouse.storage.etcd.wire import Change
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
 from pilothouse.wire import WireError
@@ -38,7 +38,7 @@ def _ignore(told: object) -> None:
 
 
 @dataclass(slots=True)
-class Listener:
+class WatchListener:
     """Gets the changes, the revisions reached without changes, and the error that ends the watch."""
 
     on_changes: Callable[[list[Change]], None] = _ignore
@@ -54,7 +54,7 @@ class EtcdWatch:
         rpc: Rpc,
         span: tuple[bytes, bytes],
         revision: int,
-        listener: Listener,
+        listener: WatchListener,
         *,
         prev_kv: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ class EtcdWatch:
             if not future.done():
                 future.set_result(None)
 
-    async def _stream(self, member: Member) -> None:
+    async def _stream(self, member: MemberChannel) -> None:
         """Run the watch over one stream, until the stream ends."""
         call = member.stream(etcd_rpc.WATCH)(metadata=LEADER)
         self._call = call

@@ -8,10 +8,10 @@ import pytest
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.errors import StatusError
-from pilothouse.registry.allocators import Addresses
+from pilothouse.registry.allocators import ClusterIPAllocator
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.services import canonicalize, prepare_create, prepare_update
-from pilothouse.registry.node_ports import NodePorts
+from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher
@@ -22,9 +22,9 @@ SERVICES = next(r for r in core.RESOURCES if r.plural == "services")
 @pytest.fixture
 def ctx() -> WriteContext:
     storage, nothing = MemoryStorage(), SimpleNamespace(list=lambda resource: [])
-    ports = NodePorts(storage, Cacher(storage), nothing)
+    ports = NodePortAllocator(storage, Cacher(storage), nothing)
     pools = SimpleNamespace(
-        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
+        addresses=ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
     )
     return WriteContext(User("admin"), "create", SERVICES, namespace="default", name="s", services=pools)
 

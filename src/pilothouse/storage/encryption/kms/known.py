@@ -15,7 +15,7 @@ OVERHEAD = 1024
 """Bytes of a seed or a key with its cipher, about."""
 
 
-class Known(Generic[T]):
+class KnownKeys(Generic[T]):
     """Keys by their sources, in two generations:
     when the younger one is full, what was used in neither is dropped.
 
