@@ -237,7 +237,7 @@ class Scope:
     namespace: that of the request, None where it has none.
     """
 
-    __slots__ = ("_shared", "attributes", "authority", "matched", "namespace", "obj", "old")
+    __slots__ = ("_common", "attributes", "authority", "matched", "namespace", "obj", "old")
 
     def __init__(
         self,
@@ -254,7 +254,7 @@ class Scope:
         self.old = old
         self.namespace = _seen_namespace(namespace)
         self.authority = authority
-        self._shared: dict[str, Any] | None = None
+        self._common: dict[str, Any] | None = None
 
     def evaluation(
         self,
@@ -275,12 +275,12 @@ class Scope:
             bindings["namespaceObject"] = None
         if not authorized:
             del bindings[admission.AUTHORIZER_NAME], bindings[admission.REQUEST_RESOURCE]
-        shared = budget if isinstance(budget, CostBudget) else CostBudget(budget)
-        return Evaluation(self, bindings, variables, shared)
+        left = budget if isinstance(budget, CostBudget) else CostBudget(budget)
+        return Evaluation(self, bindings, variables, left)
 
     def _bindings(self) -> dict[str, Any]:
         """The variables that every expression sees; the caller may change the dict."""
-        if self._shared is None:
+        if self._common is None:
             a, decide = self.attributes, self.authority.decide
             question = CheckQuestion(
                 "",
@@ -290,14 +290,14 @@ class Scope:
                 namespace=a.namespace,
                 name=a.name,
             )
-            self._shared = {
+            self._common = {
                 "oldObject": self.old,
                 "request": request_of(a, self.matched),
                 "namespaceObject": self.namespace,
                 admission.AUTHORIZER_NAME: AuthorizerCheck(decide),
                 admission.REQUEST_RESOURCE: ResourceCheck(decide, question),
             }
-        bindings = self._shared.copy()
+        bindings = self._common.copy()
         bindings["object"] = self.obj
         return bindings
 

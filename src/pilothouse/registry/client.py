@@ -133,7 +133,7 @@ class Client:
             await write.settle_fields(write.track, current, obj)
             return await write.admit(obj, current)
 
-        await write.update(make, uid=uid, shared=write.shows_rules_form)
+        await write.update(make, uid=uid, make_from_old=write.shows_rules_form)
 
     async def change_metadata(
         self, resource: Resource, namespace: str, name: str, edit: Callable[[Object], None], uid: str = ""
@@ -158,7 +158,7 @@ class Client:
             edit(obj)
             return await write.admit(obj, current)
 
-        await write.update(make, uid=uid, shared=True)
+        await write.update(make, uid=uid, make_from_old=True)
 
     async def _current(self, write: Write, live: Object | None) -> Object:
         """The live object in the version that is written;

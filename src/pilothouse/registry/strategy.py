@@ -109,8 +109,8 @@ class WriteContext:
     """The write that a hook is part of, as far as the hook may know it.
 
     `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a
-    quota charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook
-    picked where the client left it the choice: any other will do as well.
+    quota charge); they are called when the write fails, is retried or was a dry run. `assigned` are
+    the addresses and ports that a hook picked because the client named none: others will do as well.
     """
 
     user: User
@@ -127,7 +127,7 @@ class WriteContext:
     services: HookServices = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
-    chosen: set[str | int] = field(default_factory=set)
+    assigned: set[str | int] = field(default_factory=set)
     work: Work | Inline = INLINE_WORK
     """The executor of the long steps of the write."""
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None

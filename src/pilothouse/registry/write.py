@@ -436,7 +436,7 @@ class Write:
         make: Make,
         *,
         uid: str = "",
-        shared: bool = False,
+        make_from_old: bool = False,
         allow_create: bool = False,
         authorize_create: Callable[[], Awaitable[None]] | None = None,
     ) -> Written:
@@ -444,8 +444,8 @@ class Write:
         retried after another write of the object.
 
         `make` is given a private copy of the live object, or None when there is none and the write may create
-        it; it passes what it makes through `admit` itself. With `shared` it gets the object that the new one
-        is compared with: it must not change it, nor return parts of it that hooks change.
+        it; it passes what it makes through `admit` itself. With `make_from_old` it gets no copy but the
+        object that the new one is compared with. It must not change it, nor return parts that hooks change.
         `uid` is a precondition. Raises what `make` raises.
         """
         resource, ctx = self.resource, self.context
@@ -456,7 +456,7 @@ class Write:
             try:
                 if entry is None:
                     return await self._create_on_update(make, uid, allow_create, authorize_create)
-                return await self._update(make, uid, shared, entry)
+                return await self._update(make, uid, make_from_old, entry)
             except interface.RevisionConflict:
                 await undo(ctx, reserved)
                 await self.store.refresh(key)
@@ -481,14 +481,14 @@ class Write:
         check_uid(resource, ctx, uid, "")
         return await self._create(await make(None), authorize_create)
 
-    async def _update(self, make: Make, uid: str, shared: bool, entry: Entry) -> Written:
+    async def _update(self, make: Make, uid: str, make_from_old: bool, entry: Entry) -> Written:
         resource, ctx, strategy = self.resource, self.context, self.strategy
         work = ctx.work
         await work.enter(len(entry.value))
         stored = await work.run(decode, entry) if work.bytes else decode(entry)
         check_uid(resource, ctx, uid, stored["metadata"].get("uid", ""))
         old = stored if self._after_rules is None else await self.live(stored)
-        if shared:
+        if make_from_old:
             obj = await make(old)
         else:
             obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))

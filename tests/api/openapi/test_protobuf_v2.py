@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from api.openapi.wire import fields, path
 
-from pilothouse.api.openapi.protobuf_v2 import part, whole
+from pilothouse.api.openapi.protobuf_v2 import join, part
 from pilothouse.api.openapi.version_2 import GroupVersionDocument
 
 DOCUMENT = {
@@ -49,7 +49,7 @@ def encode(document: Any) -> bytes:
         GroupVersionDocument(document.get("paths", {}), {}, document.get("parameters", {}))
     )
     _, definitions, _ = part(GroupVersionDocument({}, document["definitions"], {}))
-    return whole(frame, paths.values(), definitions.values(), parameters.values())
+    return join(frame, paths.values(), definitions.values(), parameters.values())
 
 
 def test_a_document_is_read_back() -> None:

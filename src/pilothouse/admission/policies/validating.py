@@ -197,7 +197,7 @@ class PolicyVerdict:
             elif action == "Audit":
                 annotate(a, FAILURE, _failure(binding, denial))
 
-    def note(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
+    def record(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
         """Note the outcome of an evaluation, so that it can be explained later."""
         timeline = self._attributes.timeline
         if timeline is None:
@@ -302,7 +302,7 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
             denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
                 verdict.judge(one, denial)
-            verdict.note(one, denials, perf_counter() - started)
+            verdict.record(one, denials, perf_counter() - started)
             for key, value in values:
                 annotations.setdefault(key, {})[_cut(value)] = None
 

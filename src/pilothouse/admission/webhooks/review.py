@@ -136,8 +136,8 @@ def _patch(response: Object) -> bytes:
 
 def _illegal(text: str) -> int:
     alphabet = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
-    bad = next((i for i, char in enumerate(text) if char not in alphabet), len(text))
-    return min(bad, len(text) // 4 * 4) if text[bad:].strip("=") == "" else bad
+    invalid_at = next((i for i, char in enumerate(text) if char not in alphabet), len(text))
+    return min(invalid_at, len(text) // 4 * 4) if text[invalid_at:].strip("=") == "" else invalid_at
 
 
 def _check_patch(data: bytes, patch_type: str | None) -> None:

@@ -209,23 +209,23 @@ class _Attempt:
         ):
             return merged  # all of these fields are applied again
         type, convert = other
-        (whole,) = convert([merged])
+        (converted,) = convert([merged])
         last_set = fieldset.with_named_members(type, last.fields)
-        pruned = fieldset.remove(type, whole, last_set)
-        pruned = self._add_back_owned(type, whole, pruned, last.api_version)
-        gone = fieldset.difference(_named(type, whole), _named(type, pruned))
-        left: Object = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
+        pruned = fieldset.remove(type, converted, last_set)
+        pruned = self._add_back_owned(type, converted, pruned, last.api_version)
+        gone = fieldset.difference(_named(type, converted), _named(type, pruned))
+        left: Object = fieldset.remove(type, converted, fieldset.intersection(gone, last_set))
         if last.api_version == self.tracker.api_version:
             return left
         # The last apply was in another version: remove from the merged object what was removed there.
-        missing = fieldset.difference(_named(type, whole), _named(type, left))
+        missing = fieldset.difference(_named(type, converted), _named(type, left))
         try:
             kept: Object = fieldset.remove(self.tracker.type, merged, missing)
         except FieldError:  # this version calls them otherwise
             return self.tracker.back(left)
         return kept
 
-    def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
+    def _add_back_owned(self, type: Type, converted: Object, pruned: Any, api_version: str) -> Any:
         """Restore fields that another manager, or this configuration, owns."""
         claimed = fieldset.union_all(
             entry.fields
@@ -233,7 +233,7 @@ class _Attempt:
             if entry.api_version == api_version or self.tracker.versions is None or entry.identity == self.key
         )
         keep = fieldset.union(_named(type, pruned), fieldset.with_named_members(type, claimed))
-        return fieldset.remove(type, whole, fieldset.difference(_named(type, whole), keep))
+        return fieldset.remove(type, converted, fieldset.difference(_named(type, converted), keep))
 
 
 def _named(type: Type, value: Any) -> Set:

@@ -166,10 +166,10 @@ def path_item(
     """The operations of one path. `show` is given an operation and the parameters that all of them have,
     which stand once."""
     operations = tuple(operations)
-    shared = common(one.parameters for one in operations)
-    item: Document = {one.method: show(one, shared) for one in operations}
-    if shared:
-        item["parameters"] = [show_parameter(one) for one in shared]
+    of_path = common(one.parameters for one in operations)
+    item: Document = {one.method: show(one, of_path) for one in operations}
+    if of_path:
+        item["parameters"] = [show_parameter(one) for one in of_path]
     return item
 
 

@@ -40,7 +40,7 @@ def part(value: version_2.GroupVersionDocument) -> Encoded:
     )
 
 
-def whole(
+def join(
     frame: Mapping[str, Any],
     paths: Iterable[bytes],
     definitions: Iterable[bytes],

@@ -231,7 +231,7 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:
         return [f"may not be '{name}'"]
     if "/" not in name and "%" not in name:
         return []
-    return [f"may not contain '{bad}'" for bad in "/%" if bad in name]
+    return [f"may not contain '{char}'" for char in "/%" if char in name]
 
 
 # Names inside objects

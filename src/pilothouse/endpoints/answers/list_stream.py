@@ -20,7 +20,7 @@ from pilothouse._entry import Entry, bytes_of
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.endpoints.answers.readable import whole
+from pilothouse.endpoints.answers.readable import decode_stored
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
@@ -314,7 +314,7 @@ class Slices:
             return None
         conversion, off_loop = self._conversion, self._lists.off_loop
         stored = await off_loop(
-            self._user, group, lambda entries: conversion.completed([whole(e.value) for e in entries])
+            self._user, group, lambda entries: conversion.completed([decode_stored(e.value) for e in entries])
         )
         assert conversion.converter is not None
         objects = await converted(conversion.converter, stored, conversion.served)

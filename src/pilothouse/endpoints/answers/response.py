@@ -178,7 +178,7 @@ class Responder:
                 return self.value(ctx, resource, value, status)
             return await work.run(self.value, ctx, resource, value, status)
         work = self._working(ctx)
-        (obj,) = await conversion.presented((await work.run(readable.whole, value),), work)
+        (obj,) = await conversion.presented((await work.run(readable.decode_stored, value),), work)
         return await work.run(self.object, ctx, resource, obj, status)
 
     def object(self, ctx: Context, resource: Resource, obj: Object, status: int = 200) -> Response:
@@ -288,7 +288,7 @@ class Responder:
         metadata = list_metadata(revision, token, remaining)
         long = bytes_of(entries) > self.stream_above
         if not long or not tables.in_stored_order(resource):
-            stored = [readable.whole(entry.value) for entry in entries]
+            stored = [readable.decode_stored(entry.value) for entry in entries]
             work = self._working(ctx)
             objects = await conversion.presented(stored, work)
             return await work.run(self.objects, ctx, resource, objects, metadata)
@@ -524,7 +524,7 @@ def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
 
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
-    obj = readable.whole(value)
+    obj = readable.decode_stored(value)
     return resource.conversion.present(obj) if resource.conversion is not None else obj
 
 

@@ -109,7 +109,7 @@ class OpenAPIHandlers:
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
         """Build the current document and return its ETag and gzip bytes;
         the loop serves requests between its parts."""
-        write, whole = V2_WRITERS[form]
+        write, join = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
             part = self._openapi.part_v2(name)
@@ -138,7 +138,7 @@ class OpenAPIHandlers:
         packed = self._recall(key)
         if packed is None:
             packed = self._keep(key, await asyncio.to_thread(self._built_in, write, joined.uses))
-        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, whole))
+        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, join))
 
     def _built_in(
         self, write: Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], uses: set[str]
@@ -283,7 +283,7 @@ V2_WRITERS: dict[
     str, tuple[Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], Callable[..., bytes]]
 ] = {
     JSON: (_json_part, _json_whole),
-    V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.whole),
+    V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.join),
 }
 """Media type -> (encoder of a part, function that joins encoded parts into a document)."""
 
@@ -304,11 +304,11 @@ class Joined:
     members: protobuf_v2.Encoded
     uses: set[str]
 
-    def document(self, built_in: bytes, whole: Callable[..., bytes]) -> bytes:
+    def document(self, built_in: bytes, join: Callable[..., bytes]) -> bytes:
         """The compressed document, each map in the order of its names; `whole` writes it."""
         encoded, _ = marshal.loads(gzip.decompress(built_in))  # noqa: S302 -- dumped by this process
         maps = (below | own for below, own in zip(encoded, self.members, strict=True))
-        return _compress(whole(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
+        return _compress(join(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
 
 
 def _gathered(parts: list[bytes]) -> Joined:
@@ -333,12 +333,12 @@ def _merged(
     for packed in remote:
         try:
             part = unpack(packed)
-            write(version_2.shared(*part))  # what cannot be written is found here, alone
+            write(version_2.deduplicated(*part))  # what cannot be written is found here, alone
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             log.exception("The OpenAPI document of an aggregated server is left out")
         else:
             parts.append(part)
-    return _packed(write(version_2.shared(*merge(parts, own))))
+    return _packed(write(version_2.deduplicated(*merge(parts, own))))
 
 
 def _date(moment: datetime) -> str:

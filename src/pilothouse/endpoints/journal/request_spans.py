@@ -43,7 +43,7 @@ WEBHOOKS = {
     "MutatingAdmissionWebhook": "Call mutating webhook",
     "ValidatingAdmissionWebhook": "Call validating webhook",
 }
-USUAL, WRITING = 0.5, 5.0
+STEP_THRESHOLD, ANSWER_THRESHOLD = 0.5, 5.0
 """Seconds from which on upstream writes a step to the log;
 that of an answer which is written to the client."""
 
@@ -68,7 +68,7 @@ class RequestSpans:
             at = Span(trace, name, at.id)
             self._filters.append(at)
         name = VERBS.get(ctx.info.verb, "") if ctx.info.is_resource else ""
-        self.verb = Span(trace, name, at.id, threshold=USUAL) if name else None
+        self.verb = Span(trace, name, at.id, threshold=STEP_THRESHOLD) if name else None
 
     def judging(self) -> None:
         """Let calls to other servers, from now on, belong to the stages before the verb."""
@@ -277,7 +277,7 @@ def _serialized(
         "protocol": request.protocol,
         "mediaType": ctx.media.content_type if ctx.media is not None else "",
     }
-    made = _within(verb, "SerializeObject", attributes, WRITING)
+    made = _within(verb, "SerializeObject", attributes, ANSWER_THRESHOLD)
     made.started, made.ended = _last(ctx, timeline), now
     made.event("About to start writing response", {"size": sent}, ctx.answered)
     outcome: dict[str, spans.Value] = {"size": sent}
@@ -289,7 +289,7 @@ def _serialized(
 
 def _from_timeline(verb: Span, ctx: Context, timeline: Timeline, store: str) -> Iterable[Span]:
     """The spans of webhooks and of the store, out of what the journal keeps of a write."""
-    for step in map(AdmissionStep._make, _whole(timeline.steps)):
+    for step in map(AdmissionStep._make, _complete_steps(timeline.steps)):
         if step.name and step.plugin in WEBHOOKS and step.ended:
             about = {"configuration": step.by, "webhook": step.name}
             made = _within(verb, WEBHOOKS[step.plugin], about)
@@ -303,7 +303,7 @@ def _from_timeline(verb: Span, ctx: Context, timeline: Timeline, store: str) -> 
         yield made
 
 
-def _whole(steps: Iterable[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
+def _complete_steps(steps: Iterable[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
     """Steps with all members of AdmissionStep; those of a timeline have the first ones."""
     last = AdmissionStep._field_defaults
     names = AdmissionStep._fields
@@ -311,5 +311,5 @@ def _whole(steps: Iterable[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
         yield *step, *(last[name] for name in names[len(step) :])
 
 
-def _within(verb: Span, name: str, attributes: Attributes, threshold: float = USUAL) -> Span:
+def _within(verb: Span, name: str, attributes: Attributes, threshold: float = STEP_THRESHOLD) -> Span:
     return Span(verb.trace, name, verb.id, attributes=attributes, threshold=threshold)

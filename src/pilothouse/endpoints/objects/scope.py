@@ -166,7 +166,7 @@ class RequestScope:
             return await write.update(
                 make,
                 uid=uid,
-                shared=write.shows_rules_form,
+                make_from_old=write.shows_rules_form,
                 allow_create=allow_create,
                 authorize_create=self.authorize_create,
             )

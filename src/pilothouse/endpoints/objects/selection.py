@@ -107,19 +107,19 @@ class Selection:
         listing = await self._page()
         kept: list[Entry] = []
         for group in slices(listing.entries, SlicePace()):
-            kept += await self._chosen(group)
+            kept += await self._selected(group)
             if limit and len(kept) > limit:
                 break
             await asyncio.sleep(0)
         more = bool(limit) and len(kept) > limit
         return Listing(kept[:limit] if more else kept, listing.revision, more, -1)
 
-    async def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
+    async def _selected(self, entries: Sequence[Entry]) -> list[Entry]:
         """The entries whose converted objects the fields select; they are converted in one batch."""
         resource = self.resource
         assert resource.conversion is not None and resource.conversion.converter is not None
         conversion = resource.conversion
-        stored = conversion.completed([readable.whole(entry.value) for entry in entries])
+        stored = conversion.completed([readable.decode_stored(entry.value) for entry in entries])
         objects = await converted(resource.conversion.converter, stored, conversion.served)
         return [entry for entry, obj in zip(entries, objects, strict=True) if self.chooses(obj)]
 

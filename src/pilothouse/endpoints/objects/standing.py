@@ -247,17 +247,17 @@ class Standing(BackgroundTask):
                 except TimeoutError:
                     pass
             self._woken.clear()
-            whole = now() >= due
-            if whole:
+            every = now() >= due
+            if every:
                 due = now() + self._poll
             began = now()
-            await self.look(whole=whole)
+            await self.look(every=every)
             # However often rights change, half of the time is for requests.
             await asyncio.sleep(min(now() - began, self._poll))
 
-    async def look(self, *, whole: bool = True) -> None:
+    async def look(self, *, every: bool = True) -> None:
         """Judge open requests, all or those that show some namespaces; end those that would be refused."""
-        queue = iter(list(self._alike.values() if whole else self._partial))
+        queue = iter(list(self._alike.values() if every else self._partial))
         await asyncio.gather(*(self._work(queue) for _ in range(WORKERS)))
 
     async def _work(self, queue: Iterator[_Alike]) -> None:

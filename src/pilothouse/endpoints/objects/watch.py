@@ -90,7 +90,7 @@ class Transformed:
                 obj = self.conversion.present(obj)
             return self.event(type, obj)
         except Exception as error:
-            self._left_out.note(self.resource, value, error)
+            self._left_out.record(self.resource, value, error)
             return b""
 
     def event(self, type: str, obj: Object) -> bytes:

@@ -230,9 +230,9 @@ def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tupl
         if len(rows) < limit:
             break
         last = rows[-1][0] >> BITS
-        whole = [row for row in rows if row[0] >> BITS != last]
-        if whole:
-            rows, high = whole, last << BITS
+        complete = [row for row in rows if row[0] >> BITS != last]
+        if complete:
+            rows, high = complete, last << BITS
             break
         limit *= 4
     events = []

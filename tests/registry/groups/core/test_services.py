@@ -95,10 +95,10 @@ def test_what_was_left_to_the_hooks_is_marked_as_their_choice(ctx: WriteContext)
     made = service("NodePort", clusterIP="10.0.0.5", clusterIPs=["10.0.0.5"])
     made["spec"]["ports"].append({"name": "q", "port": 81, "protocol": "TCP", "nodePort": 30007})
     prepare_create(ctx, made)
-    assert ctx.chosen == {made["spec"]["ports"][0]["nodePort"]}
+    assert ctx.assigned == {made["spec"]["ports"][0]["nodePort"]}
     plain = service("ClusterIP")
     prepare_create(ctx, plain)
-    assert plain["spec"]["clusterIP"] in ctx.chosen
+    assert plain["spec"]["clusterIP"] in ctx.assigned
 
 
 def test_node_port_is_kept_by_an_update_and_dropped_with_the_type(ctx: WriteContext) -> None:
