@@ -306,17 +306,17 @@ class Rig:
         found = self.catalog.get(*resource)
         assert found is not None
         return AdmissionAttributes(
-            operation or ("CREATE" if old is None else "UPDATE"),
-            found,
-            subresource,
-            namespace if found.namespaced else "",
-            name or ((obj or old or {}).get("metadata") or {}).get("name", ""),
-            obj,
-            old,
-            ADMIN,
-            {},
-            False,
-            self.readers,
+            operation=operation or ("CREATE" if old is None else "UPDATE"),
+            resource=found,
+            subresource=subresource,
+            namespace=namespace if found.namespaced else "",
+            name=name or ((obj or old or {}).get("metadata") or {}).get("name", ""),
+            obj=obj,
+            old=old,
+            user=ADMIN,
+            options={},
+            dry_run=False,
+            readers=self.readers,
         )
 
     async def settle(self) -> None:

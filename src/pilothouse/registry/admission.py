@@ -27,7 +27,7 @@ class Reinvocation:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class AdmissionAttributes:
     """The attributes that a plugin judges (apiserver admission.Attributes).
 

@@ -182,7 +182,7 @@ def before_update(
     meta.validate_update(obj, old, errs, checked=not errs)
     found = bool(errs)
     for part in strategy.update_order:
-        _apply_part(part, resource, ctx, strategy, obj, old, errs, again=found)
+        _apply_part(part, resource, ctx, strategy, obj=obj, old=old, errs=errs, again=found)
     stored = resource.storage or resource
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.canonicalize is not None:
