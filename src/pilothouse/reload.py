@@ -197,7 +197,7 @@ class Follower(BackgroundTask, Generic[T]):
 
     @property
     def refused(self) -> bool:
-        """Whether other files are in force than those that are there."""
+        """Whether the files on disk were refused, so that earlier contents are in force."""
         return self._refused is not None
 
     def wake(self) -> None:
@@ -223,8 +223,8 @@ class Follower(BackgroundTask, Generic[T]):
         return True
 
     async def look(self, *, force: bool = False) -> None:
-        """Put the files in force if they are others than before;
-        `force`: also when they have only just changed."""
+        """Put the files in force if they have changed; `force`: also when they changed since the last
+        look."""
         files, seen = await asyncio.to_thread(contents, self.paths)
         if seen == self._in_force:
             self._noticed = None
@@ -299,7 +299,8 @@ class Follower(BackgroundTask, Generic[T]):
 
 
 def contents(paths: Iterable[str]) -> tuple[dict[str, bytes], Snapshot]:
-    """The files that can be read, and what tells the content of each file from another one."""
+    """The contents of the files that can be read, and for each file a digest or an error that changes
+    with its content."""
     files: dict[str, bytes] = {}
     seen: Snapshot = {}
     for path in paths:

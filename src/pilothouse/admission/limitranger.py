@@ -16,7 +16,7 @@ Amounts = dict[str, str]
 
 
 class LimitRanger(AdmissionPlugin):
-    """Faults that several containers share are told once, as upstream does."""
+    """Enforces LimitRanges. It reports a fault that several containers share once, as upstream does."""
 
     name = "LimitRanger"
     about = (

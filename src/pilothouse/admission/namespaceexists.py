@@ -1,4 +1,4 @@
-"""NamespaceExists and NamespaceAutoProvision: what happens in a namespace that is missing."""
+"""NamespaceExists and NamespaceAutoProvision: writes to a missing namespace are refused, or create it."""
 
 from typing import Protocol
 

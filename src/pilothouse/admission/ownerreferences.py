@@ -16,7 +16,7 @@ from pilothouse.registry.resource import Resource
 
 
 class RESTMapper(Protocol):
-    """The resource of a kind (registry/catalog.py)."""
+    """Finds the resource that serves a kind (registry/catalog.py)."""
 
     def by_kind(self, group: str, version: str, kind: str) -> Resource | None: ...
 

@@ -61,7 +61,7 @@ class Creator(Protocol):
 
 
 class PluginDependencies(NamedTuple):
-    """The parts that plugins are made of."""
+    """The parts of the server that plugins are given."""
 
     options: AdmissionOptions
     authorizer: AccessAuthorizer

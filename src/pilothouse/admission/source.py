@@ -51,7 +51,7 @@ class HookSource(Generic[J]):
             readers.subscribe(name, self._changed)
 
     def gather(self) -> Iterable[J]:
-        """All of them, anew."""
+        """Read all hooks anew from the readers."""
         raise NotImplementedError
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
@@ -60,7 +60,7 @@ class HookSource(Generic[J]):
 
     @property
     def hooks(self) -> tuple[J, ...]:
-        """All of them."""
+        """All hooks."""
         if self._stale:
             self._stale = False
             self._hooks = tuple(self.gather())

@@ -47,7 +47,8 @@ def follow_certificates(
     authorities: Authorities,
     authenticator: UnionAuthenticator,
 ) -> None:
-    """Follow them all. The handshake and the authenticator go by the same CAs at every moment."""
+    """Follow the files of all certificates.
+    The handshake and the authenticator use the same CAs at every moment."""
     reloads.follow(
         Followed(kind="serving-certificates", paths=settings.pairs, read=contexts.loaded, use=contexts.use)
     )

@@ -51,8 +51,8 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 @dataclass(slots=True, frozen=True)
 class Named:
-    """The metrics that tell of which server they are;
-    it is known when the objects of a fresh cluster are planned."""
+    """The metrics that carry the name of the server, which is known when the objects of a fresh cluster
+    are planned."""
 
     envelope: EnvelopeMetrics
     encryption: EncryptionMetrics
@@ -60,7 +60,7 @@ class Named:
     authentication: JWTMetrics
 
     def name(self, server: str) -> None:
-        """Give them the name of this server's lease."""
+        """Give the metrics the name of this server's lease."""
         self.envelope.server_id = self.encryption.server_id = server
         self.authorization.server_id = self.authentication.server_id = server
 

@@ -142,7 +142,8 @@ class Writers:
         return name if not self.registry.storage.others_write or self.port == 6443 else f"{name}-{self.port}"
 
     async def fill(self, planned: list[Planned]) -> list[Background]:
-        """Write what is missing of these objects; what goes on trying to write those that had to wait."""
+        """Write the objects that are missing; returns the background work that retries those that had to
+        wait."""
         if self.registry.storage.others_write:  # leases tell of this server among others, see `presence`
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry

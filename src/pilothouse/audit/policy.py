@@ -125,7 +125,7 @@ class AuditPolicy:
 
 
 def load(path: str) -> AuditPolicy:
-    """Read a policy file; PolicyError when it cannot be read or used."""
+    """Read a policy file; AuditPolicyError when it cannot be read or used."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -138,7 +138,7 @@ def load(path: str) -> AuditPolicy:
 
 
 def parse(data: bytes) -> AuditPolicy:
-    """The policy that YAML or JSON text holds; PolicyError.
+    """The policy that YAML or JSON text holds; AuditPolicyError.
 
     Members that there are not, and ones that are written twice, are logged and otherwise passed over, as
     upstream's reader does.
@@ -273,7 +273,7 @@ def _check_stages(stages: list[str], path: str, errs: Errors) -> None:
             errs.invalid(f"{path}[{i}]", stage, "allowed stages are " + ",".join(STAGES))
 
 
-# What a member holds; PolicyError for a value of another type.
+# What a member holds; AuditPolicyError for a value of another type.
 
 
 def _list(raw: Object, name: str) -> list[Any]:

@@ -117,7 +117,7 @@ class TokenCacheMetrics(Group):
 
 
 class TokenCheck:
-    """One check of a token; `good` tells that nothing has failed, be the token known or not."""
+    """Times one check of a token; `good` tells that nothing has failed, whether the token is known or not."""
 
     __slots__ = ("_began", "_metrics", "good")
 

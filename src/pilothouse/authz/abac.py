@@ -98,13 +98,13 @@ def load(path: str) -> list[ABACPolicy]:
     """The policies of a file: one JSON object a line,
     with lines that are empty or begin with `#` between them.
 
-    PolicyError names the line that cannot be used; OSError when the file cannot be read.
+    ABACPolicyError names the line that cannot be used; OSError when the file cannot be read.
     """
     return parse(Path(path).read_bytes(), path)
 
 
 def parse(data: bytes, path: str) -> list[ABACPolicy]:
-    """The same for the content of a file."""
+    """Parse the content of a policy file."""
     policies = list(_read(path, data.decode(errors="replace").split("\n")))
     unversioned = sum(1 for _, versioned in policies if not versioned)
     if unversioned:

@@ -65,7 +65,7 @@ def load(path: str) -> list[ConfiguredAuthorizer]:
 
 
 def read(data: bytes) -> list[ConfiguredAuthorizer]:
-    """The same for the content of a file."""
+    """Parse the content of a configuration file, as load() does."""
     config = parse(data, "failed to load AuthorizationConfiguration:")
     expect(config, VERSIONS, KIND, ("authorizers",))
     errs = Errors()

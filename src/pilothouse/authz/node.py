@@ -25,9 +25,8 @@ _FORGOTTEN_AFTER = 600.0
 
 class PodsOfNodes:
     """The objects that the pods of a node refer to.
-    A pod is read when its node asks for something, and then remembered.
-
-    So this is never more than there are pods, but for nodes that went away: the longest silent one goes when
+    A pod is read when its node asks for something, and then remembered. So there are never more entries
+    than pods, but for nodes that went away: the longest silent one goes when
     another asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
     """
 

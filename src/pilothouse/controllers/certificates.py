@@ -197,10 +197,9 @@ class CertificateSigner(_Requests):
 
 
 class CertificateCleaning(BackgroundTask):
-    """Deletes requests that nobody needs any more (the controller csrcleaner).
-
-    Those that were decided an hour ago, those that nobody has decided within a day, and those whose
-    certificate has expired. `now` gives the time.
+    """Deletes requests that nobody needs any more (the controller csrcleaner): an hour after the
+    decision, a day after a request that nobody decided, or when the certificate has expired. `now` gives
+    the time.
     """
 
     def __init__(

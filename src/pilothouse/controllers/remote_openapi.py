@@ -51,7 +51,7 @@ USER = ("X-Remote-User", "system:aggregator")
 
 
 class Documents(Protocol):
-    """The place that keeps the documents."""
+    """Keeps the documents of group versions."""
 
     def set(self, version: GroupVersion, spec: RemoteSpec) -> RemoteSpec:
         """Keep what is known of a group version; returns what there is room for."""
@@ -61,7 +61,7 @@ class Documents(Protocol):
 
 
 class Tags(NamedTuple):
-    """The ETags of what was read last, and what it was."""
+    """The documents that were read last, with their ETags."""
 
     v3: str = ""
     v2: str = ""

@@ -37,7 +37,7 @@ _NAMED = re.compile(r"(^|,)metadata\.name==?[^=,]")
 
 
 class Widths:
-    """How wide requests are."""
+    """Estimates how many seats requests need."""
 
     def __init__(self, catalog: Catalog, store: Store, budget: CacheBudget | None = None) -> None:
         self._catalog, self._store = catalog, store

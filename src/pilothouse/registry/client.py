@@ -216,7 +216,8 @@ class Client:
 
 
 class CompanionWriter:
-    """Objects that the server itself creates and deletes with others; implements strategy.Companions.
+    """Creates and deletes the objects that belong to others as the server itself; implements
+    strategy.Companions.
 
     Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not:
     upstream makes them through the storage of the other resource.

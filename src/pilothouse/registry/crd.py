@@ -428,7 +428,7 @@ def is_terminating(obj: Object) -> bool:
 
 
 def no_converter(definition: Object) -> Converter | None:
-    """Strategy None for every definition."""
+    """No converter: every definition has the conversion strategy None."""
     return None
 
 

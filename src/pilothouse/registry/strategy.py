@@ -63,7 +63,7 @@ class NodePorts(Protocol):
 
 
 class Companions(Protocol):
-    """Objects that come and go with the one that is written,
+    """Creates and deletes the objects that belong to another one,
     such as the IPAddress of a service (registry/client.py).
 
     A resource is named as in Readers: `endpoints`, `ipaddresses.networking.k8s.io`.

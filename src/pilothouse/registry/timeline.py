@@ -44,7 +44,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        """The steps; each has the first members of a Step."""
+        """The steps; each has the first members of an AdmissionStep."""
         self.marks: list[tuple[str, float]] = []
         self.changed: list[str] = []
         self.revision = 0

@@ -30,9 +30,9 @@ class Resolver(Protocol):
 def target_of(config: Object, resolver: Resolver, seconds: float, users: Users = NOBODY) -> WebhookTarget:
     """The target of a review that has so many seconds.
 
-    Unusable when no client can be made of the clientConfig or of the credentials that `users` have for its
-    host; WebhookError when the Service cannot be resolved. A Service is asked as `NAME.NAMESPACE.svc`,
-    whatever address it was resolved to: its certificate has that name.
+    UnusableWebhook when no client can be made of the clientConfig or of the credentials that `users` have
+    for its host; WebhookError when the Service cannot be resolved. A Service is asked as
+    `NAME.NAMESPACE.svc`, whatever address it was resolved to: its certificate has that name.
     """
     query = query_for(seconds)
     service = config.get("service")

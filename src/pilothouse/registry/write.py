@@ -272,7 +272,7 @@ class Write:
         self.mark("validating admission")
 
     async def admit_delete(self, old: Object) -> None:
-        """Both halves of admission for a delete of `old`, which is in the stored version."""
+        """Run both halves of admission for a delete of `old`, which is in the stored version."""
         if self.admission is None:
             return
         attributes = self.attributes
@@ -287,8 +287,7 @@ class Write:
         self.mark("validating admission")
 
     async def admit_connect(self, options: Object) -> Object:
-        """Both halves of admission for a CONNECT, of which plugins see the options object;
-        what they make of it."""
+        """Run both halves of admission for a CONNECT; returns its options object as plugins leave it."""
         attributes, admission = self.attributes, self.admission
         assert admission is not None
         attributes.operation, attributes.obj = "CONNECT", options

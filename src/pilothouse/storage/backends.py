@@ -19,7 +19,7 @@ class HealthChecks(Protocol):
     """Takes the checks of a store that clients and load balancers ask for (endpoints/documents/health.py)."""
 
     def add_check(self, name: str, check: Callable[[], None], *, endpoints: tuple[str, ...] = ...) -> None:
-        """Add one that raises what is wrong; `endpoints`: healthz, livez, readyz."""
+        """Add a check, which raises an error when it fails; `endpoints`: healthz, livez, readyz."""
 
 
 class Module(Protocol):

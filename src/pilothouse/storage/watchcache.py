@@ -56,7 +56,7 @@ class UnreadableError(StorageError):
         self.kv = kv
 
     def in_list(self) -> "UnreadableError":
-        """The same error for a list or a watch: the message names the key."""
+        """The error for a list or a watch, whose message names the key."""
         return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 

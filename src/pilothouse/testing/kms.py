@@ -25,7 +25,7 @@ ANNOTATION = "nonce.kms.pilothouse.test"
 
 
 class KMSPluginServer:
-    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`,
+    """Serves on a path, or on `@name` in Linux's abstract namespace. Tests can change its answers: `healthz`,
     `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
 
     Tests can change its answers by `healthz`, `version`, `delay` (seconds before each answer) and `refuse`

@@ -233,7 +233,7 @@ class _Half(AdmissionPlugin):
         self.first = first
 
     def prepare(self, section: Object | None) -> Callable[[], None]:
-        """The first half of a plugin stands for both."""
+        """Prepare the plugin once, by its first half."""
         return self.host.prepare(section) if self.first else super().prepare(section)
 
     async def close(self) -> None:

@@ -53,7 +53,7 @@ class CompiledMutation(CompiledPolicy):
             self.mutations.append(Mutation(one.get("patchType", ""), Expression(making, text, wanted)))
 
     async def mutate(self, scope: Scope, params: Object | None, mutation: Mutation) -> None:
-        """Change the object of the scope; Unusable, and StatusErrors that end the request."""
+        """Change the object of the scope; UnusablePatch, and StatusErrors that end the request."""
         obj, matched = scope.obj, scope.matched
         assert obj is not None
         type = type_of(matched.resource, matched.kind)

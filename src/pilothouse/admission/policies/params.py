@@ -12,7 +12,7 @@ class PolicyConfigurationError(Exception):
 
 
 def param_resource(readers: Readers, kind: Object) -> ServedKind:
-    """The resource that serves the paramKind of a policy; ConfigurationError when none does."""
+    """The resource that serves the paramKind of a policy; PolicyConfigurationError when none does."""
     group, version = scheme.parse_group_version(kind.get("apiVersion") or "")
     found = readers.by_kind(group, version, kind.get("kind") or "")
     if found is None:
@@ -27,7 +27,7 @@ async def collect(
     """The parameters with which a policy is evaluated, once for each;
     [None] for a binding or a policy without any.
 
-    `namespace` is that of the request. ConfigurationError in upstream's words.
+    `namespace` is that of the request. PolicyConfigurationError in upstream's words.
     """
     if kind is None or ref is None or resource is None:
         return [None]

@@ -19,7 +19,7 @@ class UnusablePatch(Exception):
 
 
 def applied(obj: Object, made: Any, type: schema.Type) -> Object:
-    """The object with an apply configuration merged in; no field gets an owner by that. Unusable."""
+    """The object with an apply configuration merged in; no field gets an owner by that. UnusablePatch."""
     faults = list(misnamed(made, ("Object",)))
     if faults:
         raise UnusablePatch("type mismatch: " + "\n".join(faults))
@@ -42,7 +42,7 @@ def applied(obj: Object, made: Any, type: schema.Type) -> Object:
 
 
 def patched(obj: Object, made: Any) -> Object:
-    """The object after a JSON patch; as it is when a test operation of the patch fails. Unusable."""
+    """The object after a JSON patch; as it is when a test operation of the patch fails. UnusablePatch."""
     operations = [_operation(one) for one in made]
     try:
         out: Object = patch.apply_operations(obj, operations)

@@ -42,7 +42,7 @@ class PolicyRequest(Views):
     async def invocations(self, hook: Hook[C], matched: Matched, binding: Binding) -> Sequence[Invocation[C]]:
         """The evaluations that a binding asks for, none when it is not about the request.
 
-        ConfigurationError, NotFound.
+        PolicyConfigurationError, NotFound.
         """
         a = self.attributes
         if not binding.matches(a):

@@ -51,7 +51,7 @@ class Hook(Generic[C]):
         return self._compiled
 
     def param_resource(self, readers: Readers) -> ServedKind | None:
-        """The resource that serves the policy's parameters, None when it has none; ConfigurationError."""
+        """The resource that serves the policy's parameters, None without any; PolicyConfigurationError."""
         kind = self.spec.get("paramKind")
         return param_resource(readers, kind) if kind is not None else None
 

@@ -14,8 +14,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 
 class Limited(NamedTuple):
-    """A resource that nothing may be used of unless a quota covers it
-    (a limitedResource of the configuration)."""
+    """A resource that may only be used where a quota covers it (a limitedResource of the configuration)."""
 
     resource: str
     contains: tuple[str, ...] = ()
@@ -64,7 +63,7 @@ class Account:
 
 
 class QuotaRequest(NamedTuple):
-    """A request to be judged, and who counts its objects."""
+    """A request that quotas judge, and the evaluator that counts its objects."""
 
     attributes: AdmissionAttributes
     evaluator: Evaluator

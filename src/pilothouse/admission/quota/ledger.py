@@ -35,7 +35,7 @@ class Moved(Exception):
 
 
 class LedgerStep:
-    """Something to do with the quotas of a namespace; `done` gets its outcome."""
+    """One step of work on the quotas of a namespace; `done` gets its outcome."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
@@ -81,7 +81,7 @@ class Charge(LedgerStep):
         self._abandoned = False
 
     def is_in(self, value: bytes) -> bool:
-        """Whether what is stored at the key by now has what was charged, or shows that it will never have."""
+        """Whether the stored object shows that the charged write was made, or that it never will be."""
         a = self.question.attributes
         if a.operation != "CREATE":
             return True
@@ -253,7 +253,7 @@ class Ledger:
         return count
 
     def put(self, namespace: str, step: LedgerStep) -> None:
-        """Do something with the quotas of a namespace, together with what else there is to do by then."""
+        """Queue a step for a namespace; the steps that are queued by then are carried out together."""
         self._todo.setdefault(namespace, []).append(step)
         if namespace not in self._tasks:
             name = f"quota:{namespace}"
@@ -354,8 +354,8 @@ class Ledger:
                 del self._coming[charge.key]
 
     def charges(self, namespace: str) -> tuple[list[Charge], list[Charge]]:
-        """The charges of a namespace whose objects are not there,
-        and those of which they are but may not be theirs."""
+        """The charges of a namespace whose objects do not exist yet, and the charges whose objects exist
+        but may come from another write."""
         lost = self._clock() - LOST
         coming = [charge for charges in self._coming.values() for charge in charges]
         for charge in coming:

@@ -69,7 +69,7 @@ class Denied(Exception):
 
 
 class WebhookDependencies(NamedTuple):
-    """The tools of the plugins of both kinds; `users` are the credentials by host."""
+    """The parts of the server that call webhooks; `users` are the credentials by host."""
 
     clients: Clients
     resolver: Resolver
@@ -103,7 +103,7 @@ class Caller:
     async def select(self, views: Views, hook: AdmissionWebhook) -> Matched | None:
         """The resource as which the request matches a webhook, None when it does not (ShouldCallHook).
 
-        NotFound when its namespace is missing, Forbidden when match conditions fail that may not.
+        NotFound when its namespace is missing, Forbidden when its match conditions fail closed.
         """
         a = views.attributes
         matched = hook.criteria.match(a)

@@ -46,7 +46,7 @@ def custom_schema(kind: OpenAPIResource, declared: Document) -> Document:
 
 
 def custom_schema_v2(kind: OpenAPIResource, declared: Document) -> Document:
-    """The same for version 2, which says nothing of the members when others are allowed beside them.
+    """Like custom_schema(), for version 2, which leaves the members out when others are allowed beside them.
 
     kubectl would refuse members that it does not find in the properties.
     `version_2.definition` does the rest.

@@ -36,7 +36,7 @@ class JSONPathError(ValueError):
 
 
 def compile(path: str) -> Find:
-    """Compile a path to a function that returns the values it finds; both raise PathError."""
+    """Compile a path to a function that returns the values it finds; both raise JSONPathError."""
     if len(path) > MOST_CHARACTERS:
         raise JSONPathError(f"a path of more than {MOST_CHARACTERS} characters")
     steps = _Parser(f"{{{path}}}").parse()
@@ -55,7 +55,7 @@ def _run(steps: list[Step], values: list[Any], left: Left) -> list[Any]:
 
 
 def _count(left: Left, values: int) -> None:
-    """Count values before they are collected, at least one; raises PathError beyond MOST_VALUES."""
+    """Count values before they are collected, at least one; raises JSONPathError beyond MOST_VALUES."""
     left[0] -= values or 1
     if left[0] < 0:
         raise JSONPathError(f"more than {MOST_VALUES} values to look at")

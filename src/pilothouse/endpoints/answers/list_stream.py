@@ -49,7 +49,8 @@ HELD = 48 << 20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How items become a body: what stands before them, between two and behind; and how one is written."""
+    """The form of a list's body: the bytes before, between and after the items, and how an item is
+    written."""
 
     head: bytes
     between: bytes

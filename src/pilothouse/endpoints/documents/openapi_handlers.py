@@ -305,7 +305,7 @@ class Joined:
     uses: set[str]
 
     def document(self, built_in: bytes, join: Callable[..., bytes]) -> bytes:
-        """The compressed document, each map in the order of its names; `whole` writes it."""
+        """The compressed document, each map in the order of its names; `join` makes it of its parts."""
         encoded, _ = marshal.loads(gzip.decompress(built_in))  # noqa: S302 -- dumped by this process
         maps = (below | own for below, own in zip(encoded, self.members, strict=True))
         return _compress(join(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))

@@ -1,5 +1,5 @@
-"""The stages that a request goes through, and when:
-what explains it later, and what its spans are made of."""
+"""The stages that a request goes through, with their times. The explanation and the spans are made of
+them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol

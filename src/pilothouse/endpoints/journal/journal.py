@@ -97,7 +97,7 @@ class JournalEntry:
         return self.kept.ended - self.kept.started
 
     def unpacked(self) -> "Detail":
-        """The detail."""
+        """The details of the request, decoded."""
         if not self.kept.detail:
             return Detail()
         told, *timeline = json.loads(self.kept.detail)

@@ -45,7 +45,7 @@ RIGHTS_CHANGED = (
 
 @dataclass(slots=True)
 class Selection:
-    """A checked list request: which keys, which of them, and as of when."""
+    """A checked list request: its keys, its selectors, and the revision at which it reads."""
 
     store: Store
     resource: Resource
@@ -76,7 +76,7 @@ class Selection:
         return self.store.cache(self.resource)
 
     def now(self, cache: ResourceCache) -> Listing:
-        """The objects that are there now."""
+        """The objects that the cache has now."""
         if self.among is not None:
             return cache.list_among(self.scopes, self.selector)
         return cache.list(self.prefix, self.selector)
@@ -87,7 +87,8 @@ class Selection:
         return keys.encode_continue(last_key, self.prefix, revision, among)
 
     def rest(self, listing: Listing) -> tuple[str, int | None]:
-        """The continue token of what follows a page, or "", and how much that is, None = nobody knows."""
+        """The continue token of the next page, "" without one, and how many objects remain, None where
+        that is unknown."""
         if not listing.more:
             return "", None
         token = self.token(listing.entries[-1].key, self.at or listing.revision)

@@ -157,8 +157,8 @@ class OpenRequestJudge:
 
 
 class Standing(BackgroundTask):
-    """The open requests of one server.
-    `all`: those that show everything are judged, too; every `poll` seconds."""
+    """The open requests of one server, which are judged again every `poll` seconds. `all`: also those
+    that show all namespaces."""
 
     def __init__(
         self, judge: OpenRequestJudge, metrics: StandingMetrics, *, all: bool, poll: float = POLL

@@ -1,4 +1,4 @@
-"""A watch: which events from where on, in which form, for how long (handlers WatchServer)."""
+"""A watch: chooses its events, their form, its first revision and its time limit (handlers WatchServer)."""
 
 import random
 from collections.abc import Callable
@@ -69,8 +69,8 @@ class Converting(EventEncoder, Protocol):
 
 
 class Transformed:
-    """Events of another version, of a PartialObjectMetadata, or of a Table;
-    a Table's first event brings the columns."""
+    """Encodes events in another version, as PartialObjectMetadata or as a Table, whose first event has
+    the columns."""
 
     def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
         self._left_out = left_out

@@ -312,7 +312,7 @@ class StreamMetrics(Group):
         self._tunnelled.inc(str(code))
 
     def routed(self, subresource: str, *, to_kubelet: bool) -> None:
-        """Count a request by who would translate it, whatever it is."""
+        """Count a request for a stream by whether this server or the kubelet translates it."""
         self._websockets.inc("proxied_to_kubelet" if to_kubelet else "translated_at_apiserver", subresource)
 
 

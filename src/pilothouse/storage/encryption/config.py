@@ -58,7 +58,7 @@ def load(path: str, make: Make = KMS) -> list[Rule]:
 
 
 def parse(data: bytes, path: str, make: Make = KMS) -> list[Rule]:
-    """The same for the content of a file."""
+    """Parse the content of a configuration file."""
     try:
         config = yaml.safe_load(data)
     except yaml.YAMLError as error:  # whose text shows the line, which may hold a key

@@ -214,7 +214,7 @@ def _chunks(file: BinaryIO, size: int, progress: check.Progress) -> Iterator[byt
 
 
 def private(path: str, flags: int) -> int:
-    """Opens a file that only its owner may read, for `open`."""
+    """Open a file that only its owner may read; an opener for `open`."""
     return os.open(path, flags, 0o600)
 
 

@@ -57,7 +57,7 @@ class WriteJob:
 
     @property
     def deletes(self) -> bool:
-        """Whether the key is gone after it; a last value may be written before."""
+        """Whether the write deletes the key; a last value may be written before."""
         return not self.ops or self.ops[-1][0].value is None
 
 

@@ -42,7 +42,7 @@ class KnownKeys(Generic[T]):
         return found
 
     def add(self, source: bytes, key: T) -> None:
-        """Know a key."""
+        """Remember a key."""
         if source not in self._young:
             self._size += getsizeof(source) + OVERHEAD
         self._old.pop(source, None)

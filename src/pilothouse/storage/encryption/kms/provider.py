@@ -49,7 +49,8 @@ Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 @dataclass(slots=True, frozen=True)
 class KMSSettings:
-    """`name` is part of what is stored; `timeout` is in seconds, for one call."""
+    """The settings of one plugin: `name` is part of every stored value; `timeout` is in seconds, for one
+    call."""
 
     name: str
     endpoint: str
@@ -58,10 +59,10 @@ class KMSSettings:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class KMSIntervals:
-    """Seconds, by which a provider goes.
+    """The intervals of a provider in seconds.
 
     healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
-    opening_poll: the same for one that must be well before it is used.
+    opening_poll: between two looks at one that must be well before it is used.
     write_ttl: for these a seed may be written
     with after the plugin last said that its key is the current one.
     retry: after these a key that could not be decrypted is asked for again.
