@@ -31,6 +31,7 @@ from pilothouse.registry import encoding
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
+from pilothouse.registry.strategy import WriteContext
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.memory import MemoryStorage
@@ -305,19 +306,19 @@ class Rig:
         """The attributes that an admission plugin is given."""
         found = self.catalog.get(*resource)
         assert found is not None
-        return AdmissionAttributes(
-            operation=operation or ("CREATE" if old is None else "UPDATE"),
-            resource=found,
-            subresource=subresource,
+        context = WriteContext(
+            ADMIN,
+            "create",
+            found,
             namespace=namespace if found.namespaced else "",
             name=name or ((obj or old or {}).get("metadata") or {}).get("name", ""),
-            obj=obj,
-            old=old,
-            user=ADMIN,
-            options={},
-            dry_run=False,
+            subresource=subresource,
             readers=self.readers,
         )
+        made = AdmissionAttributes(found, context)
+        made.operation = operation or ("CREATE" if old is None else "UPDATE")
+        made.obj, made.old = obj, old
+        return made
 
     async def settle(self) -> None:
         """Let tasks run until nothing moves any more."""

@@ -257,7 +257,7 @@ class Handlers:
         """The planner of reads; None where more is asked of a read than its answer, its metrics and the
         journal: an audit event, spans, headers of browsers, or the newest revision of a store that others
         write."""
-        traced = given.tracing.on or given.config.diagnostics.tracing_config_file
+        traced = given.tracer.on or given.config.diagnostics.tracing_config_file
         if given.audit is not None or traced or self.pipeline.edges is not None:
             return None
         if self.flowcontrol is None or self.dispatcher.consistent is not None:

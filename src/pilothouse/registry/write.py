@@ -139,27 +139,7 @@ class Write:
         self._others = resource.other_versions()
         self.versions: Versions = self._others if self._others is not None else resource.version_of
         """The versions for the code that works out managed fields."""
-        namespace, name = context.namespace, context.name
-        if resource.names_namespace:
-            namespace = name
-        self.attributes = AdmissionAttributes(
-            operation="CREATE",
-            resource=resource,
-            subresource=context.subresource,
-            namespace=namespace,
-            name=name,
-            obj=None,
-            old=None,
-            user=context.user,
-            options={},
-            dry_run=context.dry_run,
-            readers=context.readers,
-            warnings=context.warnings,
-            annotations=context.annotations,
-            undo=context.undo,
-            work=context.work,
-            timeline=context.timeline,
-        )
+        self.attributes = AdmissionAttributes(resource, context)
 
     # Steps
 
