@@ -294,7 +294,7 @@ class Pipeline:
         limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
-    def _memory_for(self, ctx: Context, memory: Memory) -> int:
+    def _memory_for(self, ctx: Context, memory: MemoryBudget) -> int:
         """The bytes of memory that a request has to find room for before it takes seats, 0 for few."""
         size = len(ctx.request.body)
         if ctx.info.verb not in CHARGED and size <= SMALL:
