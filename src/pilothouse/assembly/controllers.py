@@ -18,7 +18,7 @@ from pilothouse.configuration.config import Config
 from pilothouse.controllers import bootstrap, clusterroles, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.authentication_trust import AuthenticationTrust
-from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.certificates import (
@@ -114,7 +114,7 @@ class Writers:
 
     # Objects of a fresh cluster
 
-    def planned(self) -> list[Planned]:
+    def planned(self) -> list[BootstrapObject]:
         """The objects that every cluster has."""
         return list(bootstrap.objects(self._settings()))
 
@@ -141,7 +141,7 @@ class Writers:
         name = socket.gethostname()
         return name if not self.registry.storage.others_write or self.port == 6443 else f"{name}-{self.port}"
 
-    async def fill(self, planned: list[Planned]) -> list[Background]:
+    async def fill(self, planned: list[BootstrapObject]) -> list[Background]:
         """Write the objects that are missing; returns the background work that retries those that had to
         wait."""
         if self.registry.storage.others_write:  # leases tell of this server among others, see `presence`
@@ -152,7 +152,7 @@ class Writers:
         waiting = await bootstrap.ensure(writer, planned)
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
-    def presence(self, planned: list[Planned]) -> list[Background]:
+    def presence(self, planned: list[BootstrapObject]) -> list[Background]:
         """The publishers of this server's identity lease and endpoint,
         for stores shared with other servers."""
         if not self.registry.storage.others_write:
@@ -203,7 +203,7 @@ class Writers:
         self.authorities.on_change(trust.look)
         return trust
 
-    def reload_events(self, planned: list[Planned]) -> ReloadEvents:
+    def reload_events(self, planned: list[BootstrapObject]) -> ReloadEvents:
         """Make the object that writes an Event, about this server's lease,
         when files that configure it have changed."""
         lease = next((one.obj for one in planned if one.plural == "leases"), None)
