@@ -7,30 +7,21 @@ from collections.abc import Iterable
 
 SOURCE = pathlib.Path(__file__).parents[2] / "src" / "pilothouse"
 FILES = [path for path in sorted(SOURCE.rglob("*.*")) if path.suffix in (".py", ".pyi")]
-_COMPILED = "an expression as it is parsed, and compiled (_cel)"
 SHARED = {
     "AlwaysDeny": (2, "upstream's name of an admission plugin, and of a mode of authorization"),
-    "Authorizer": (2, "a mode of authorization, and its name as a type of CEL"),
-    "Call": (2, _COMPILED),
     "Connection": (2, "each version of HTTP has one"),
-    "Decision": (2, "of an authorizer, and its name as a type of CEL"),
-    "Entry": (2, "of the watch cache, and of a map in an expression"),
-    "Field": (2, "of a type of CEL, and of a type of the API"),
     "Kind": (2, "of SPDY frames, and of an object whose rules are written"),
     "Level": (2, "a priority level, and how bad a finding of checkup is"),
     "Line": (3, "those who wait for a seat or a turn, and a line of a table of rules"),
-    "Literal": (2, "in an expression, and bytes of JSON that stay as they are"),
     "Reader": (2, "each protocol of frames has one, which implements server.frames.FrameReader"),
     "Readers": (2, "plugins of packages see a part of those of the registry (admission/api.py)"),
     "Refused": (
         2,
         "a request that is not read, and one that a plugin of a package refuses (admission/api.py)",
     ),
-    "Select": (2, _COMPILED),
     "Server": (2, "an API server, and the process of one that is measured"),
     "Shape": (2, "of a name, and of a value in an expression"),
     "Stream": (2, "_pump implements server.request.Stream"),
-    "Type": (2, "of CEL, and of the API"),
     "Words": (2, "the writer of rules' code, and the words that complete a command"),
 }
 """How many classes share a name, and why they may. The list only shrinks."""

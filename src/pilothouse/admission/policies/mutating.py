@@ -13,7 +13,13 @@ from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics, Cond
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import PolicyConfigurationError
-from pilothouse.admission.policies.patches import APPLY_CONFIGURATION, JSON_PATCH, UnusablePatch, applied, patched
+from pilothouse.admission.policies.patches import (
+    APPLY_CONFIGURATION,
+    JSON_PATCH,
+    UnusablePatch,
+    applied,
+    patched,
+)
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.admission.reinvocation import Reinvocations

@@ -9,7 +9,7 @@ from pilothouse import errors
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.chain import AdmissionPlugin
-from pilothouse.admission.expressions import Expression, OutOfBudget, ExpressionResult, Scope
+from pilothouse.admission.expressions import Expression, ExpressionResult, OutOfBudget, Scope
 from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import PolicyConfigurationError
@@ -31,7 +31,7 @@ _DONE = {"Deny": "refused", "Warn": "warned", "Audit": "recorded"}
 """The verdict of the actions of a binding on a request."""
 
 
-class Validation(NamedTuple):
+class PolicyValidation(NamedTuple):
     """One validation of a policy."""
 
     rule: Expression
@@ -61,7 +61,7 @@ class CompiledValidation(CompiledPolicy):
         seen = self.seen
         told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
-            Validation(
+            PolicyValidation(
                 Expression(seen, one["expression"], BOOL),
                 Expression(told, one["messageExpression"], STRING) if one.get("messageExpression") else None,
                 one.get("message") or "",
@@ -143,7 +143,7 @@ class CompiledValidation(CompiledPolicy):
         return denials, values
 
 
-def _message(validation: Validation, text: ExpressionResult | None) -> str:
+def _message(validation: PolicyValidation, text: ExpressionResult | None) -> str:
     """The message of a failed validation:
     what its expression gives, if it can be used, else its own, else the rule."""
     message = ""

@@ -14,7 +14,7 @@ from pilothouse.storage.etcd.leases import REUSE_SECONDS, Leases
 from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.etcd.rpc import TLS, CompactedError, FutureError, Rpc
 from pilothouse.storage.etcd.watch import EtcdWatch, WatchListener
-from pilothouse.storage.etcd.wire import Change, Pair, TxnAnswer
+from pilothouse.storage.etcd.wire import EtcdEvent, Pair, TxnAnswer
 from pilothouse.storage.feed import Subscriber
 from pilothouse.storage.interface import (
     Behind,
@@ -205,7 +205,7 @@ class EtcdStorage:
             raise Compacted(self._compacted)
         subscriber = Subscriber(prefix, revision, on_events, on_error, prev_kv)
 
-        def changed(changes: list[Change]) -> None:
+        def changed(changes: list[EtcdEvent]) -> None:
             self._revision = max(self._revision, changes[-1].kv.mod)
             subscriber.deliver([self._event(change) for change in changes])
             if subscriber.closed:
@@ -271,7 +271,7 @@ class EtcdStorage:
         key = PREFIX + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
         return KeyValue(key, pair.value, pair.mod, pair.create, pair.lease)
 
-    def _event(self, change: Change) -> StorageEvent:
+    def _event(self, change: EtcdEvent) -> StorageEvent:
         kv = self._pair(change.kv)
         prev = self._pair(change.prev) if change.prev is not None else None
         if change.deleted and prev is not None:
