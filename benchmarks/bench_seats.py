@@ -24,7 +24,7 @@ from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.assembly.server import Server
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.flowcontrol.gate import FlowControl, Gate
-from pilothouse.flowcontrol.memory import Memory
+from pilothouse.flowcontrol.memory import MemoryBudget
 from pilothouse.flowcontrol.width import Query
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
@@ -91,7 +91,7 @@ async def measured(server: Server) -> bool:
     """Print what each case costs; whether the goal is met."""
     control, pipeline = server.cluster.handlers.flowcontrol, server.pipeline
     assert control is not None
-    gates: dict[str, tuple[Gate, Memory | None]] = {
+    gates: dict[str, tuple[Gate, MemoryBudget | None]] = {
         "without": (Open(control), None),
         "seats": (control, None),
         "memory": (control, server.cluster.handlers.memory),

@@ -16,7 +16,7 @@ from bench_audit import TARGET
 from bench_journal import answered, gets, posted
 from in_process import served
 
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.process.heap import relax_collector
 
 ROUNDS = once.rounds(60)
@@ -24,8 +24,8 @@ GOAL = 0.5
 """Microseconds that a GET which is not sampled may cost more than without a configuration."""
 
 
-def ways() -> dict[str, Tracing]:
-    off, zero, everything = Tracing(), Tracing(), Tracing()
+def ways() -> dict[str, Tracer]:
+    off, zero, everything = Tracer(), Tracer(), Tracer()
     zero.use(0, lambda trace: None)
     everything.use(1_000_000, lambda trace: None)
     return {"without a configuration": off, "at a sampling rate of 0": zero, "all sampled": everything}
@@ -40,8 +40,8 @@ async def main() -> int:
         took: dict[str, list[float]] = {name: [] for name in ways()}
         for turn in range(ROUNDS):
             order = list(ways().items())
-            for name, tracing in order if turn % 2 else reversed(order):
-                server.pipeline.stages.observer.tracing = tracing
+            for name, tracer in order if turn % 2 else reversed(order):
+                server.pipeline.stages.observer.tracer = tracer
                 took[name].append(await gets(server))
         bare = took["without a configuration"]
         costs = {}

@@ -284,7 +284,7 @@ async def serves(server: Server, path: str) -> bool:
 
 def other_server() -> float:
     """Seconds until a definition that was made through one server of two on etcd is served by the other."""
-    from pilothouse.testing.etcd import Cluster
+    from pilothouse.testing.etcd import EtcdCluster
     from pilothouse.testing.server import Subprocess
 
     async def until_served(first: Server, second: Server) -> float:
@@ -297,7 +297,7 @@ def other_server() -> float:
         await other.close()
         return time.perf_counter() - begun
 
-    with tempfile.TemporaryDirectory() as directory, Cluster(Path(directory)) as cluster:
+    with tempfile.TemporaryDirectory() as directory, EtcdCluster(Path(directory)) as cluster:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={cluster.urls[0]}"]
         with Subprocess(flags) as one, Subprocess(flags) as two:
             assert one.process is not None and two.process is not None

@@ -135,9 +135,9 @@ class Connection(asyncio.Protocol):
 
 def issued(directory: pathlib.Path) -> tuple[str, str]:
     """Files with a new certificate for this machine and with its key."""
-    from pilothouse.pki import Authority
+    from pilothouse.pki import CertificateAuthority
 
-    cert, key = Authority.create().issue("floor", hosts=["localhost", "127.0.0.1"], server=True)
+    cert, key = CertificateAuthority.create().issue("floor", hosts=["localhost", "127.0.0.1"], server=True)
     (directory / "floor.crt").write_bytes(cert)
     (directory / "floor.key").write_bytes(key)
     return str(directory / "floor.crt"), str(directory / "floor.key")

@@ -218,7 +218,7 @@ def served(directory: pathlib.Path, port: int, *, in_etcd: bool) -> "Iterator[su
         if in_etcd:
             store = directory / "etcd"
             store.mkdir()
-            cluster = stack.enter_context(etcd.Cluster(store, 1, "--quota-backend-bytes=8589934592"))
+            cluster = stack.enter_context(etcd.EtcdCluster(store, 1, "--quota-backend-bytes=8589934592"))
             flags = [f"--etcd-servers={cluster.urls[0]}"]
         process = startup.serve(str(directory), port, *flags)
         stack.callback(startup.end, process)

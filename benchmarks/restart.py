@@ -33,7 +33,7 @@ import startup
 import uvloop
 from memory import Connection
 
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 
 NODES = 5000
 PROCESSES = 2
@@ -281,7 +281,7 @@ def credentials(directory: pathlib.Path, nodes: int, *, certificates: bool) -> N
     lines = [f'{name_of(i)},system:node:{name_of(i)},{i},"system:nodes"' for i in range(nodes)]
     (directory / "tokens.csv").write_text("\n".join([*lines, "bystander,bystander,b", ""]))
     if certificates:
-        authority = Authority.create()
+        authority = CertificateAuthority.create()
         (directory / "nodes").mkdir()
         (directory / "nodes.crt").write_text(ssl.DER_cert_to_PEM_cert(authority.der()))
         for i in range(nodes):

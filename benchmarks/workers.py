@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from processes import cpu_seconds
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 TOKEN = "workers"
@@ -169,7 +169,7 @@ def main() -> int:
     with contextlib.suppress(PermissionError):
         os.nice(-10)
     rates: dict[int, list[float]] = {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as directory, Cluster(pathlib.Path(directory)) as etcd:
+    with tempfile.TemporaryDirectory() as directory, EtcdCluster(pathlib.Path(directory)) as etcd:
         tokens = pathlib.Path(directory) / "tokens.csv"
         tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
         for _ in range(args.rounds):

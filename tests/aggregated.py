@@ -10,7 +10,7 @@ from aiohttp import web
 from backend import own_address
 from harness import Rig
 
-from pilothouse.registry.resource import Backend as Service
+from pilothouse.registry.resource import AggregatedServer as Service
 
 ADDRESS = own_address()
 GROUP, VERSION = "wardle.example.com", "v1"

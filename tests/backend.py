@@ -8,7 +8,7 @@ from typing import Self
 
 from aiohttp import web
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,7 +24,7 @@ class Backend:
         address: str = "127.0.0.1",
         clients_of: "Backend | None" = None,
     ) -> None:
-        self.authority = Authority.create("backend")
+        self.authority = CertificateAuthority.create("backend")
         self.address = address
         self.clients_ca = clients_of.ca if clients_of is not None else b""
         self.ca: bytes = pem(self.authority.certificate)

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Self
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 
 
 class ConnectProxy:
@@ -34,7 +34,7 @@ class ConnectProxy:
         self.targets: list[str] = []
         self.refuse: set[str] = set()
         self.heads: list[bytes] = []
-        self.authority = Authority.create("proxy")
+        self.authority = CertificateAuthority.create("proxy")
         self.port = 0
         self.path = str(folder / "proxy.sock")
         self._tasks: set[asyncio.Task[None]] = set()

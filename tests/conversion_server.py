@@ -11,7 +11,7 @@ from aiohttp import web
 from backend import Backend
 from converters import Boxes, turned
 
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.service_resolver import ServiceResolver
 
@@ -69,7 +69,7 @@ class Hooked(Boxes):
     def __init__(self, rig: Any, hook: ConversionServer, conversion: Object, seconds: float = 30) -> None:
         self.hook = hook
         resolver = ServiceResolver(rig.readers, by_endpoints=True)
-        self.webhooks = ConversionWebhooks(rig.clients, resolver, caches=Budget(), seconds=seconds)
+        self.webhooks = ConversionWebhooks(rig.clients, resolver, caches=CacheBudget(), seconds=seconds)
         super().__init__(rig, self.webhooks.converter_of, conversion)
 
     def counted(self) -> dict[str, float]:

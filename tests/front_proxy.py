@@ -3,7 +3,7 @@ and of those that trust them."""
 
 from pathlib import Path
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 
 HEADERS = (
     ("username-headers", "User"),
@@ -15,7 +15,7 @@ HEADERS = (
 
 def front_proxy(folder: Path) -> tuple[list[str], list[str]]:
     """Flags of the server in front, and of the one behind it, which trusts the other one's certificate."""
-    authority = Authority.create("front-proxy-ca")
+    authority = CertificateAuthority.create("front-proxy-ca")
     cert, key = authority.issue("front-proxy", server=False)
     for name, data in (("ca.crt", pem(authority.certificate)), ("p.crt", cert), ("p.key", key)):
         (folder / name).write_bytes(data)

@@ -8,21 +8,21 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from virtual_time import VirtualLoop
 
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.values.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
-from pilothouse.assembly.services import Services, client_for, companions_for, services_for
+from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.modes import Authorizers, entries_of
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration import options
 from pilothouse.endpoints.documents.health import Health
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.lifecycle import Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
@@ -31,6 +31,7 @@ from pilothouse.registry import encoding
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
+from pilothouse.registry.strategy import WriteContext
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.memory import MemoryStorage
@@ -45,7 +46,7 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
 
 
-P = TypeVar("P", bound=Plugin)
+P = TypeVar("P", bound=AdmissionPlugin)
 
 
 class Stream:
@@ -112,7 +113,7 @@ class Rig:
 
     def __init__(
         self,
-        plugins: Sequence[Plugin] = (NamespaceLifecycle(),),
+        plugins: Sequence[AdmissionPlugin] = (NamespaceLifecycle(),),
         *,
         modes: Sequence[str] = ("RBAC",),
         storage: Storage | None = None,
@@ -140,12 +141,12 @@ class Rig:
         self.modes = modes
         self.audit = audit
         self.health = Health()
-        self.tracing = Tracing(store="memory")
+        self.tracer = Tracer(store="memory")
         self.metrics = MetricsRegistry()
         self.clients = Clients()
         self.outbound = self.clients.cluster
         self.resolver = resolver_for(self.config.outbound, self.readers)
-        self.services: Services
+        self.services: ServerServices
         self.handlers: Handlers
         self._opened = Opened()
 
@@ -158,7 +159,7 @@ class Rig:
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.clients.close)
         authorizer = UnionAuthorizer(Authorizers(self.readers).members(entries_of(self.modes)))
-        self.services = services_for(self.config.objects, self.registry, Budget())
+        self.services = services_for(self.config.objects, self.registry, CacheBudget())
         self.services.companions = companions_for(self.registry, self.services, self.chain)
         self.handlers = Handlers(
             Inputs(
@@ -174,7 +175,7 @@ class Rig:
                 health=self.health,
                 metrics=self.metrics,
                 audit=self.audit,
-                tracing=self.tracing,
+                tracer=self.tracer,
             )
         )
         if self.handlers.standing is not None:
@@ -305,19 +306,19 @@ class Rig:
         """The attributes that an admission plugin is given."""
         found = self.catalog.get(*resource)
         assert found is not None
-        return AdmissionAttributes(
-            operation or ("CREATE" if old is None else "UPDATE"),
-            found,
-            subresource,
-            namespace if found.namespaced else "",
-            name or ((obj or old or {}).get("metadata") or {}).get("name", ""),
-            obj,
-            old,
+        context = WriteContext(
             ADMIN,
-            {},
-            False,
-            self.readers,
+            "create",
+            found,
+            namespace=namespace if found.namespaced else "",
+            name=name or ((obj or old or {}).get("metadata") or {}).get("name", ""),
+            subresource=subresource,
+            readers=self.readers,
         )
+        made = AdmissionAttributes(found, context)
+        made.operation = operation or ("CREATE" if old is None else "UPDATE")
+        made.obj, made.old = obj, old
+        return made
 
     async def settle(self) -> None:
         """Let tasks run until nothing moves any more."""
@@ -351,16 +352,16 @@ def causes(body: Object) -> list[str]:
     return [f"{c['field']}: {c['message']}" for c in body["details"]["causes"]]
 
 
-def is_asked(plugin: Plugin, a: AdmissionAttributes) -> bool:
+def is_asked(plugin: AdmissionPlugin, a: AdmissionAttributes) -> bool:
     """Whether a chain asks the plugin about a request."""
     return plugin.concerns(a.operation, a.resource, a.subresource) and plugin.wants(a)
 
 
 def plug(chain: Chain, plugin: P) -> P:
     """Put a plugin at the end of a chain."""
-    if type(plugin).mutate is not Plugin.mutate:
+    if type(plugin).mutate is not AdmissionPlugin.mutate:
         chain.mutators.append(plugin)
-    if type(plugin).validate is not Plugin.validate:
+    if type(plugin).validate is not AdmissionPlugin.validate:
         chain.validators.append(plugin)
     chain._steps.clear()
     return plugin

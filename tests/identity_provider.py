@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from typing import Any, Self
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 
 REDIRECT = "https://client.example/callback"
 
@@ -25,7 +25,7 @@ class IdentityProvider:
     """Serves while it is entered; `users` are the claims of those who may log in, by subject."""
 
     def __init__(self, folder: pathlib.Path, users: dict[str, dict[str, Any]]) -> None:
-        self.authority = Authority.create("identities")
+        self.authority = CertificateAuthority.create("identities")
         self.ca = pem(self.authority.certificate).decode()
         cert, key = self.authority.issue("identities", hosts=("127.0.0.1",), server=True)
         self.pem = folder / "identities.pem"

@@ -28,7 +28,7 @@ from websockets.protocol import Protocol, Side, State
 from websockets.utils import accept_key
 
 from pilothouse.outbound import spdy
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 
 CHUNK = 32 * 1024
 """Bytes of one read, as of Go's io.Copy."""
@@ -68,7 +68,7 @@ class StreamingKubelet:
         self._loop.close()
 
     async def _start(self) -> None:
-        authority = Authority.create("kubelet")
+        authority = CertificateAuthority.create("kubelet")
         cert, key = authority.issue("kubelet", hosts=("127.0.0.1",), server=True)
         pem = self.folder / "kubelet.pem"
         pem.write_bytes(cert + key)
@@ -244,7 +244,7 @@ class _Spdy:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._frames = Model()
-        self._out = spdy.Writer()
+        self._out = spdy.FrameWriter()
 
     async def _read(self) -> AsyncIterator[Frame]:
         while data := await self._reader.read(CHUNK):

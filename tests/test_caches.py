@@ -13,7 +13,7 @@ from pilothouse import caches
 from pilothouse.api.changes import managed
 from pilothouse.api.values import addresses, names, quantity
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
-from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
+from pilothouse.caches import Cache, CacheBudget, KnownTexts, Memo, memo, short, weight
 from pilothouse.metrics.exposition import number
 from pilothouse.metrics.instruments import MetricsRegistry
 
@@ -26,7 +26,7 @@ def fill(cache: Cache[Any, Any], count: int, size: int = 100, start: int = 0) ->
 
 
 def test_a_value_is_found_until_its_generation_goes() -> None:
-    cache: Cache[str, int] = Cache("numbers", Budget())
+    cache: Cache[str, int] = Cache("numbers", CacheBudget())
     assert cache["a"] is None
     cache.put("a", 1)
     assert cache["a"] == 1
@@ -39,7 +39,7 @@ def test_a_value_is_found_until_its_generation_goes() -> None:
 
 
 def test_a_cache_keeps_to_its_share_and_keeps_what_is_used() -> None:
-    budget = Budget(8 * MB)
+    budget = CacheBudget(8 * MB)
     cache: Cache[str, str] = Cache("texts", budget, share=1 / 8)
     cache.put("kept", "value")
     for n in range(50):
@@ -51,7 +51,7 @@ def test_a_cache_keeps_to_its_share_and_keeps_what_is_used() -> None:
 
 
 def test_all_caches_keep_to_the_budget() -> None:
-    budget = Budget(MB)
+    budget = CacheBudget(MB)
     many: list[Cache[str, str]] = [Cache(f"c{n}", budget, share=1 / 2) for n in range(6)]
     for start in range(0, 20_000, 500):
         for cache in many:
@@ -61,7 +61,7 @@ def test_all_caches_keep_to_the_budget() -> None:
 
 
 def test_one_cache_that_is_filled_pushes_no_other_out() -> None:
-    budget = Budget(MB)
+    budget = CacheBudget(MB)
     small: Cache[str, str] = Cache("small", budget)
     small.put("a", "b")
     large: Cache[str, str] = Cache("large", budget, share=4)
@@ -71,7 +71,7 @@ def test_one_cache_that_is_filled_pushes_no_other_out() -> None:
 
 
 def test_sizes_are_exact_when_entries_are_replaced_and_dropped() -> None:
-    cache: Cache[str, str] = Cache("texts", Budget())
+    cache: Cache[str, str] = Cache("texts", CacheBudget())
     for text in ("a", "bb" * 100, "c"):
         cache.put("key", text)
         assert cache.young == caches.ENTRY + weight("key") + weight(text)
@@ -90,7 +90,7 @@ def test_sizes_are_exact_when_entries_are_replaced_and_dropped() -> None:
 
 
 def test_a_large_entry_is_not_kept_and_takes_the_place_of_none() -> None:
-    cache: Cache[str, str] = Cache("texts", Budget(), largest=1000)
+    cache: Cache[str, str] = Cache("texts", CacheBudget(), largest=1000)
     cache.put("a", "small")
     cache.put("a", "x" * 1000)
     assert cache["a"] is None
@@ -98,7 +98,7 @@ def test_a_large_entry_is_not_kept_and_takes_the_place_of_none() -> None:
 
 
 async def test_what_nobody_asks_for_goes_by_itself(virtual: VirtualLoop) -> None:
-    budget = Budget(clock=virtual.time)
+    budget = CacheBudget(clock=virtual.time)
     cache: Cache[str, int] = Cache("short", budget, lifetime=caches.PERIOD)
     lasting: Cache[str, int] = Cache("long", budget, lifetime=10 * caches.PERIOD)
     budget.start()
@@ -144,7 +144,7 @@ def test_a_memo_asks_anew_for_long_texts() -> None:
 
 
 def test_known_texts_are_few_and_short() -> None:
-    known = Known("test", longest=4, most=3)
+    known = KnownTexts("test", longest=4, most=3)
     for n in range(10):
         known.keep(str(n))
         assert str(n) in known
@@ -161,7 +161,7 @@ def test_known_texts_are_few_and_short() -> None:
 
 def test_the_sizes_are_told() -> None:
     told = MetricsRegistry()
-    budget = told.add(Budget())
+    budget = told.add(CacheBudget())
     cache: Cache[str, str] = Cache("texts", budget)
     assert 'pilothouse_cache_entries{cache="texts"} 0\n' in asyncio.run(told.expose()).decode()
     fill(cache, 10)
@@ -173,7 +173,7 @@ def test_the_sizes_are_told() -> None:
 
 
 def test_a_memo_is_told_of() -> None:
-    budget = Budget()
+    budget = CacheBudget()
 
     def entries() -> float:
         text = "".join(metric.text() for metric in budget.metrics())
@@ -253,7 +253,7 @@ def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
     from pilothouse.flowcontrol.classify import Classifier
     from pilothouse.flowcontrol.levels import Levels
 
-    budget = Budget()
+    budget = CacheBudget()
     readers: Any = Readers()
     authorizer, classifier = (
         RBACAuthorizer(readers, budget),
@@ -274,7 +274,7 @@ def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
 
 def test_a_cache_that_is_closed_takes_no_part_any_more() -> None:
     """Two that are empty are equal, and not the same."""
-    budget = Budget()
+    budget = CacheBudget()
     first, second = (Cache[str, str](name, budget) for name in "ab")
     second.close()
     assert [cache.name for cache in budget.caches] == ["a"]
@@ -283,7 +283,7 @@ def test_a_cache_that_is_closed_takes_no_part_any_more() -> None:
 
 
 def test_short_memory_halves_what_is_kept() -> None:
-    budget = Budget(8 * MB)
+    budget = CacheBudget(8 * MB)
     large, small = (Cache[str, str](name, budget, share=1 / 2) for name in ("large", "small"))
     fill(large, 5_000)
     fill(small, 100)
@@ -292,4 +292,4 @@ def test_short_memory_halves_what_is_kept() -> None:
     assert 0 < budget.used <= before // 2 and small["00000001"]
     budget.halve()
     budget.halve()
-    Budget().halve()
+    CacheBudget().halve()

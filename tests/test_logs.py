@@ -14,7 +14,7 @@ from harness import CONFIG_MAPS, Rig, config_map
 
 import pilothouse
 from pilothouse import logs
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.logs import BURST, Repeats
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -113,7 +113,7 @@ def test_the_lines_of_a_request_tell_its_audit_id(form: str, stream: io.StringIO
     """The lines that are written before the request waits, afterwards, on a thread and by a library tell it;
     no others do."""
 
-    class Telling(Plugin):
+    class Telling(AdmissionPlugin):
         name = "Telling"
 
         def mutate(self, a: AdmissionAttributes) -> None:

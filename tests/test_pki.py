@@ -83,7 +83,7 @@ def test_second_start_keeps_what_is_good(tmp_path: pathlib.Path) -> None:
 def test_what_expires_within_a_month_is_renewed(tmp_path: pathlib.Path, days: int, kept: bool) -> None:
     _, files = prepare(tmp_path)
     ca = pathlib.Path(files.ca_cert)
-    authority = pki.Authority.load(ca, ca.with_suffix(".key"))
+    authority = pki.CertificateAuthority.load(ca, ca.with_suffix(".key"))
     assert authority is not None
     cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, days=days)
     pathlib.Path(files.admin_cert).write_bytes(cert)
@@ -103,7 +103,7 @@ data = pathlib.Path(sys.argv[1])
 config = options.parse([f"--data-dir={data}"])
 files = pki.prepare(config)
 for ca, leaves in (("ca", ["admin", "apiserver-kubelet-client"]), ("front-proxy-ca", ["front-proxy-client"])):
-    authority = pki.Authority.create("kubernetes" if ca == "ca" else ca, days=20)
+    authority = pki.CertificateAuthority.create("kubernetes" if ca == "ca" else ca, days=20)
     made = {ca: (pki.pem(authority.certificate), pki.key_pem(authority.key))}
     made |= {name: authority.issue(name, server=False) for name in leaves}
     if ca == "ca":
@@ -151,7 +151,7 @@ def test_new_authority_makes_new_certificates(tmp_path: pathlib.Path) -> None:
 
 
 def test_operators_certificates_win(tmp_path: pathlib.Path) -> None:
-    theirs = pki.Authority.create("theirs")
+    theirs = pki.CertificateAuthority.create("theirs")
     cert, key = theirs.issue("api", hosts=["api.example.com"], server=True)
     directory = tmp_path / "certs"
     write_file(directory / "apiserver.crt", cert)
@@ -345,7 +345,7 @@ def test_a_running_server_keeps_its_authorities(
 ) -> None:
     config, files = prepare(tmp_path)
     for name in ("ca", "front-proxy-ca"):
-        old = pki.Authority.create(name, days=20)
+        old = pki.CertificateAuthority.create(name, days=20)
         write_file(tmp_path / "data" / f"{name}.key", pki.key_pem(old.key))
         write_file(tmp_path / "data" / f"{name}.crt", pki.pem(old.certificate))
     before = [load(path) for path in (files.issuer_cert, files.proxy_ca)]

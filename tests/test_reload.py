@@ -13,7 +13,16 @@ from virtual_time import VirtualLoop
 
 from pilothouse import reload
 from pilothouse.metrics.instruments import Group
-from pilothouse.reload import LONGEST_PAUSE, POLL, Files, Followed, Follower, Outcome, ReloadMetrics, Reloads
+from pilothouse.reload import (
+    LONGEST_PAUSE,
+    POLL,
+    Files,
+    Followed,
+    Follower,
+    ReloadMetrics,
+    ReloadOutcome,
+    Reloads,
+)
 
 
 class Numbers:
@@ -51,7 +60,7 @@ class Rig:
         self.numbers = Numbers(*paths)
         self.metrics = Metrics("authentication")
         self.reloads = Reloads()
-        self.told: list[Outcome] = []
+        self.told: list[ReloadOutcome] = []
         self.reloads.listen(self.told.append)
         self.follower: Follower[Any] = self.reloads.follow(
             Followed(
@@ -106,7 +115,7 @@ async def test_a_change_comes_into_force(virtual: VirtualLoop, file: pathlib.Pat
     assert rig.numbers.reads == 0, "what is there at the start is in force"
     put(file, "2")
     await virtual.advance(POLL + 1)
-    assert rig.numbers.value == {"a": 2} and rig.told == [Outcome("numbers", (str(file),))]
+    assert rig.numbers.value == {"a": 2} and rig.told == [ReloadOutcome("numbers", (str(file),))]
     assert rig.count("success") == (1, 1) and rig.count("failure") == (0, 0) and rig.refused == 0
     assert ("numbers", "success") in rig.reloads.last.values
     assert rig.hash != before

@@ -12,10 +12,10 @@ from aiohttp import web
 from backend import Backend
 from harness import Rig
 
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
-from pilothouse.admission.webhooks.calling import Parts
+from pilothouse.admission.webhooks.calling import WebhookDependencies
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.authz.modes import AlwaysAllow
@@ -117,8 +117,8 @@ class Hooked:
     def __init__(
         self,
         folder: pathlib.Path,
-        *plugins: Plugin,
-        between: tuple[Plugin, ...] = (),
+        *plugins: AdmissionPlugin,
+        between: tuple[AdmissionPlugin, ...] = (),
         users: Users | None = None,
         flags: tuple[str, ...] = (),
         authorizer: Any = None,
@@ -127,7 +127,7 @@ class Hooked:
         self.rig = rig = Rig(flags=flags)
         self.metrics = AdmissionMetrics()
         allowed = authorizer or AlwaysAllow()
-        parts = Parts(rig.clients, rig.resolver, allowed, self.metrics, users or Users())
+        parts = WebhookDependencies(rig.clients, rig.resolver, allowed, self.metrics, users or Users())
         hooks = [MutatingAdmissionWebhook(parts), *between, ValidatingAdmissionWebhook(parts)]
         rig.chain = Chain([NamespaceLifecycle(), *plugins, *hooks], self.metrics)
 

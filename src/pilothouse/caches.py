@@ -1,6 +1,6 @@
 """Caches that are bounded by bytes: those of a server share one budget; memos belong to functions.
 
-A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a
+A `Cache` belongs to a server and its `CacheBudget`, which all caches of the server share. A memo belongs to a
 function whose answer depends on its text alone, so one serves the whole process; its bound is the length of a
 text times the number of entries, and follows from its declaration.
 """
@@ -62,7 +62,7 @@ def short(text: str) -> str | bytes:
     )
 
 
-class Budget(Group, Background):
+class CacheBudget(Group, Background):
     """The bytes that all caches of one server may take together.
 
     When they take more, the largest cache evicts its older generation.
@@ -165,7 +165,7 @@ class Cache(dict[K, V | None]):
     def __init__(
         self,
         name: str,
-        budget: Budget,
+        budget: CacheBudget,
         *,
         share: float = SHARE,
         largest: int = LARGEST,
@@ -301,7 +301,7 @@ def _is_light(value: Any) -> bool:
     return (not hasattr(value, "__len__") or len(value) <= FEW) and weight(value) <= LARGEST
 
 
-class Known(set[Any]):
+class KnownTexts(set[Any]):
     """Texts that have passed a validation rule; when there are too many, all are forgotten."""
 
     def __init__(self, name: str, longest: int = 128, most: int = 1024) -> None:

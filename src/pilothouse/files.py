@@ -50,7 +50,7 @@ def try_to_write(path: pathlib.Path, data: bytes) -> bool:
 
 @contextlib.contextmanager
 def written(path: pathlib.Path, data: bytes, mode: int = 0o600) -> Iterator[str]:
-    """A file beside `path` with its content, to be put into its place; it is removed when it was not."""
+    """A temporary file beside `path` with the new content; it is removed unless it was renamed to `path`."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -30,8 +30,8 @@ def value(data: Any) -> str:
 
 def type_name(data: Any) -> str:
     """Name a value's type as Go's %T does."""
-    usual = TYPES.get(type(data))
-    return next(name for kind, name in TYPES.items() if isinstance(data, kind)) if usual is None else usual
+    exact = TYPES.get(type(data))
+    return next(name for kind, name in TYPES.items() if isinstance(data, kind)) if exact is None else exact
 
 
 QUOTED, BEGINNING = 1024, 128

@@ -249,7 +249,7 @@ class Repeats:
 
     @property
     def waiting(self) -> bool:
-        """Whether a line was left out and that is not told yet."""
+        """Whether lines were left out that no log line has reported yet."""
         return any(count.left_out for count in self._counts.values())
 
     def allows(self, record: logging.LogRecord) -> bool:

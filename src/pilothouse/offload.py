@@ -35,7 +35,7 @@ SWITCH = 0.0002
 """Seconds between two switches of the interpreter while a step runs;
 Python's own 5 ms are too long for a GET."""
 
-USUAL = 0.005
+SWITCH_INTERVAL = 0.005
 """Seconds between two switches otherwise: Python's default."""
 
 SECONDS, SECONDS_PER_BYTE = 2.0, 3e-6
@@ -130,7 +130,7 @@ class Turns:
         """A call has ended."""
         self._calls -= 1
         if not self._calls:
-            sys.setswitchinterval(USUAL)
+            sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 class _Step(Stoppable, Generic[T]):

@@ -74,14 +74,14 @@ class Files:
 
 
 @dataclass(slots=True)
-class Authority:
+class CertificateAuthority:
     """A CA: its certificate and key."""
 
     certificate: "x509.Certificate"
     key: "ec.EllipticCurvePrivateKey"
 
     @classmethod
-    def create(cls, name: str = "kubernetes", days: float = CA_DAYS) -> "Authority":
+    def create(cls, name: str = "kubernetes", days: float = CA_DAYS) -> "CertificateAuthority":
         """Make a new CA that is good for `days`."""
         from cryptography import x509
 
@@ -100,7 +100,7 @@ class Authority:
     @classmethod
     def load(
         cls, cert: pathlib.Path, key: pathlib.Path, renew_before: datetime.timedelta = RENEW_BEFORE
-    ) -> "Authority | None":
+    ) -> "CertificateAuthority | None":
         """The CA in two files, None when they are missing, broken, or good for less than `renew_before`."""
         pair = _load(cert, key, renew_before)
         return None if pair is None else cls(*pair)
@@ -256,7 +256,7 @@ def serving_hosts(config: Config) -> list[str]:
     return list(dict.fromkeys(hosts))
 
 
-def _covers(certificate: "x509.Certificate", hosts: Iterable[str], authority: Authority) -> bool:
+def _covers(certificate: "x509.Certificate", hosts: Iterable[str], authority: CertificateAuthority) -> bool:
     from cryptography import x509
 
     try:
@@ -321,7 +321,7 @@ def check_authority(options: DataOptions) -> None:
             f"the data directory {options.directory} has no CA (ca.crt): name that of a server with"
             " --data-dir, or give --create to make one"
         )
-    if Authority.load(cert, key, datetime.timedelta(0)) is None:
+    if CertificateAuthority.load(cert, key, datetime.timedelta(0)) is None:
         raise OSError(
             f"the CA in {cert} and {key} cannot be used: it has expired, cannot be read, or the key is that"
             " of another one; restore both from a backup"
@@ -415,12 +415,15 @@ def _prepare(config: Config, renew_before: datetime.timedelta, serving: bool) ->
     )
 
 
-def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) -> Authority:
+def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) -> CertificateAuthority:
     """The CA in PATH.crt and PATH.key, made when it is missing or good for less than `renew_before`."""
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
-    authority = Authority.load(cert, key, renew_before)
+    authority = CertificateAuthority.load(cert, key, renew_before)
     if authority is None:
-        old, authority = Authority.load(cert, key, datetime.timedelta(0)), Authority.create(name)
+        old, authority = (
+            CertificateAuthority.load(cert, key, datetime.timedelta(0)),
+            CertificateAuthority.create(name),
+        )
         if not _renewed(cert, key, pem(authority.certificate), key_pem(authority.key), old is not None):
             assert old is not None
             authority = old
@@ -429,7 +432,7 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
     return authority
 
 
-def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -> tuple[str, str]:
+def _client(path: pathlib.Path, authority: CertificateAuthority, name: str, *groups: str) -> tuple[str, str]:
     """The client certificate in PATH.crt and its key,
     made when it is missing, not of this CA or about to expire."""
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
@@ -456,7 +459,7 @@ def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes
     return True
 
 
-def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> bool:
+def _covers_issuer(certificate: "x509.Certificate", authority: CertificateAuthority) -> bool:
     try:  # fails as well when the issuer's name is another one
         certificate.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, _invalid_signature()):
@@ -464,7 +467,9 @@ def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> boo
     return True
 
 
-def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: bool) -> tuple[str, str, str]:
+def _serving(
+    config: Config, authority: CertificateAuthority, ca_cert: pathlib.Path, make: bool
+) -> tuple[str, str, str]:
     """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
     given, directory = config.serving, config.data.certificate_directory
     if given.tls_cert_file:
@@ -490,7 +495,7 @@ def brought_serving_pair(config: Config) -> tuple[str, str] | None:
     cert, key = directory / "apiserver.crt", directory / "apiserver.key"
     if not (cert.exists() and key.exists()):
         return None
-    authority = Authority.load(data / "ca.crt", data / "ca.key")
+    authority = CertificateAuthority.load(data / "ca.crt", data / "ca.key")
     subject = _name("kubernetes") if authority is None else authority.certificate.subject
     return None if _is_ours(cert, subject) else (str(cert), str(key))
 
@@ -585,7 +590,7 @@ def issued_kubeconfig(
 ) -> bytes:
     """A kubeconfig with a new client certificate of the data directory's CA;
     OSError when the CA cannot be read."""
-    authority = Authority.load(
+    authority = CertificateAuthority.load(
         pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
     )
     if authority is None:

@@ -94,7 +94,7 @@ class Followed(Generic[T]):
     faults: tuple[type[Exception], ...] = (ValueError, OSError)
 
 
-class Outcome(NamedTuple):
+class ReloadOutcome(NamedTuple):
     """The outcome of a change; `error` says why the files are refused, "" when they are in force."""
 
     kind: str
@@ -127,7 +127,7 @@ class Reloads(Group, Background):
             lambda: {(one.kind,): float(one.refused) for one in self._followers},
         )
         self._followers: list[Follower[Any]] = []
-        self._listeners: list[Callable[[Outcome], None]] = []
+        self._listeners: list[Callable[[ReloadOutcome], None]] = []
         self._running = False
 
     def follow(self, followed: Followed[T]) -> "Follower[T]":
@@ -138,7 +138,7 @@ class Reloads(Group, Background):
             follower.start()
         return follower
 
-    def listen(self, listener: Callable[[Outcome], None]) -> None:
+    def listen(self, listener: Callable[[ReloadOutcome], None]) -> None:
         """Have a function called with the outcome of each change."""
         self._listeners.append(listener)
 
@@ -163,7 +163,7 @@ class Reloads(Group, Background):
         for follower in self._followers:
             await follower.close()
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: ReloadOutcome) -> None:
         status = FAILURE if outcome.error else SUCCESS
         self.total.inc(outcome.kind, status)
         self.last.set(time.time(), outcome.kind, status)
@@ -180,7 +180,7 @@ class Follower(BackgroundTask, Generic[T]):
     something else may have been missing. The same reason is told once.
     """
 
-    def __init__(self, followed: Followed[T], poll: float, tell: Callable[[Outcome], None]) -> None:
+    def __init__(self, followed: Followed[T], poll: float, tell: Callable[[ReloadOutcome], None]) -> None:
         self.kind = followed.kind
         self._followed = followed
         self._poll = poll
@@ -197,7 +197,7 @@ class Follower(BackgroundTask, Generic[T]):
 
     @property
     def refused(self) -> bool:
-        """Whether other files are in force than those that are there."""
+        """Whether the files on disk were refused, so that earlier contents are in force."""
         return self._refused is not None
 
     def wake(self) -> None:
@@ -223,8 +223,8 @@ class Follower(BackgroundTask, Generic[T]):
         return True
 
     async def look(self, *, force: bool = False) -> None:
-        """Put the files in force if they are others than before;
-        `force`: also when they have only just changed."""
+        """Put the files in force if they have changed; `force`: also when they changed since the last
+        look."""
         files, seen = await asyncio.to_thread(contents, self.paths)
         if seen == self._in_force:
             self._noticed = None
@@ -269,7 +269,7 @@ class Follower(BackgroundTask, Generic[T]):
         if self._followed.metrics is not None:
             self._followed.metrics.reloaded(SUCCESS)
         log.info("A configuration was reloaded", kind=self.kind)
-        self._tell(Outcome(self.kind, self.paths))
+        self._tell(ReloadOutcome(self.kind, self.paths))
 
     def _refuse(self, seen: Snapshot, err: Exception, force: bool) -> None:
         """Keep what is in force, and say why:
@@ -285,7 +285,7 @@ class Follower(BackgroundTask, Generic[T]):
         if self._followed.metrics is not None:
             self._followed.metrics.reloaded(FAILURE)
         log.error("A configuration was not reloaded, the old one stays in force", err=why, kind=self.kind)
-        self._tell(Outcome(self.kind, self.paths, why))
+        self._tell(ReloadOutcome(self.kind, self.paths, why))
 
     def _forgive(self) -> None:
         """The files are again those that are in force."""
@@ -299,7 +299,8 @@ class Follower(BackgroundTask, Generic[T]):
 
 
 def contents(paths: Iterable[str]) -> tuple[dict[str, bytes], Snapshot]:
-    """The files that can be read, and what tells the content of each file from another one."""
+    """The contents of the files that can be read, and for each file a digest or an error that changes
+    with its content."""
     files: dict[str, bytes] = {}
     seen: Snapshot = {}
     for path in paths:

@@ -65,7 +65,7 @@ def passed(trace_id: int, span_id: int, *, sampled: bool, state: str = "", bagga
     return headers
 
 
-class Event(NamedTuple):
+class SpanEvent(NamedTuple):
     """A moment of a span."""
 
     name: str
@@ -147,7 +147,7 @@ class Span:
         self.id = getrandbits(64) or 1
         self.started = perf_counter()
         self.ended = 0.0
-        self.events: list[Event] = []
+        self.events: list[SpanEvent] = []
         self.failed = False
         self.error = ""
         self._before: Span | None = None
@@ -167,7 +167,7 @@ class Span:
 
     def event(self, name: str, attributes: Attributes | None = None, at: float = 0.0) -> None:
         """Note that something has happened, now where `at` does not say when."""
-        self.events.append(Event(name, at or perf_counter(), attributes or {}))
+        self.events.append(SpanEvent(name, at or perf_counter(), attributes or {}))
 
     def headers(self) -> Headers:
         """The headers of a request to another server that takes part in this span."""

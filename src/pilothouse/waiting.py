@@ -31,8 +31,7 @@ class Pace:
         self._until = time.perf_counter() + slice
 
     async def pause(self) -> None:
-        """To be awaited after each small step:
-        waits for a turn of the loop once a slice of time is used up."""
+        """Wait for a turn of the loop once a slice of time is used up; awaited after each small step."""
         if time.perf_counter() >= self._until:
             await asyncio.sleep(0)
             self._until = time.perf_counter() + self._slice

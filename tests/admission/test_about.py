@@ -6,7 +6,7 @@ import pytest
 from harness import Rig, plug
 
 from pilothouse.admission.about import CREATE, OPERATIONS, UPDATE, WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 
 PODS, DEPLOYMENTS = ("", "v1", "pods"), ("apps", "v1", "deployments")
 
@@ -40,7 +40,7 @@ async def test_resources(rig: Rig, about: About, covered: set[str]) -> None:
     assert found == covered
 
 
-class Noting(Plugin):
+class Noting(AdmissionPlugin):
     """Notes what it is asked about; `looked` counts how often it was asked whether a request concerns it."""
 
     name = "Noting"

@@ -7,11 +7,11 @@ import pytest
 from harness import Rig
 
 from pilothouse import errors
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.registry.admission import Reinvocation
 
 
-class Noted(Plugin):
+class Noted(AdmissionPlugin):
     def __init__(
         self, name: str, log: Any, *, wanted: bool = True, error: Any = None, waits: bool = False
     ) -> None:
@@ -38,7 +38,7 @@ class Noted(Plugin):
         return self._run("validates")
 
 
-class Mutator(Plugin):
+class Mutator(AdmissionPlugin):
     def mutate(self, a: Any) -> None:
         return None
 
@@ -76,7 +76,7 @@ async def test_who_does_not_want_is_not_asked(rig: Rig) -> None:
 
 
 def test_a_plugin_takes_part_in_the_halves_that_it_has() -> None:
-    chain = Chain([Mutator(), Plugin()])
+    chain = Chain([Mutator(), AdmissionPlugin()])
     assert [type(p) for p in chain.mutators] == [Mutator] and chain.validators == []
     assert len(chain.plugins) == 2
 
@@ -97,7 +97,7 @@ async def test_a_refusal_names_the_object(rig: Rig, name: str, metadata: dict[st
 
 
 async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig: Rig) -> None:
-    class Asks(Plugin):
+    class Asks(AdmissionPlugin):
         name = "asks"
 
         def __init__(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
-from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
+from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, PluginDependencies, chain_of
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.configuration import options
@@ -64,7 +64,7 @@ def test_every_plugin_has_the_name_that_it_is_known_by(tmp_path: Path) -> None:
             "ImagePolicyWebhook": {"imagePolicy": {"kubeConfigFile": str(kubeconfig(tmp_path))}},
         }
     )
-    parts = Parts(
+    parts = PluginDependencies(
         options.parse([]).admission,
         AUTHORIZER,
         CATALOG,

@@ -8,7 +8,7 @@ import pytest
 from harness import Rig, is_asked
 
 from pilothouse.admission.alwayspullimages import AlwaysPullImages
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.extendedresources import ExtendedResourceToleration
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
@@ -22,7 +22,7 @@ from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import DefaultStorageClass, StorageObjectInUseProtection
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.api.values.equality import changes
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.timeline import Timeline
 
 Object = dict[str, Any]
 PODS = ("", "v1", "pods")
@@ -62,7 +62,7 @@ def pod(container: Object | None = None, **spec: Any) -> Object:
     return {"metadata": {"name": "p"}, "spec": {"containers": containers, **spec}}
 
 
-CASES: list[tuple[Plugin, Object, tuple[str, str, str], set[str]]] = [
+CASES: list[tuple[AdmissionPlugin, Object, tuple[str, str, str], set[str]]] = [
     (AlwaysPullImages(), pod({"imagePullPolicy": "Always"}), PODS, {"spec.containers[1].imagePullPolicy"}),
     (ExtendedResourceToleration(), pod(EXTENDED), PODS, {"spec.tolerations"}),
     (ExtendedResourceToleration(), pod(), PODS, set()),
@@ -105,15 +105,15 @@ def covers(path: str, other: str) -> bool:
 
 @pytest.mark.parametrize(("plugin", "obj", "resource", "paths"), CASES)
 async def test_what_a_plugin_says_is_what_it_has_changed(
-    rig: Rig, plugin: Plugin, obj: Object, resource: tuple[str, str, str], paths: set[str]
+    rig: Rig, plugin: AdmissionPlugin, obj: Object, resource: tuple[str, str, str], paths: set[str]
 ) -> None:
     for collection, body in CLUSTER:
         await rig.ok("POST", collection, body)
     a = rig.attributes(copy.deepcopy(obj), resource=resource)
-    a.trail = trail = Trail()
+    a.timeline = timeline = Timeline()
     assert is_asked(plugin, a)
     assert not inspect.isawaitable(plugin.mutate(a))
-    assert set(trail.changed) == paths
+    assert set(timeline.changed) == paths
     changed = changes(obj, a.obj, 100)
     # A member that is added with all that is in it counts as that member.
     assert all(any(covers(one, path) or covers(path, one) for one in paths) for path in changed), changed

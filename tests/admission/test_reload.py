@@ -10,20 +10,20 @@ from admission.test_eventratelimit import limit
 from admission.test_eventratelimit import section as limits
 from admission.test_plugins import kubeconfig
 
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.configuration import load
 from pilothouse.admission.eventratelimit import EventRateLimit
 from pilothouse.admission.podnodeselector import PodNodeSelector
 from pilothouse.admission.podsecurity.plugin import PodSecurity
 from pilothouse.admission.podtolerations import PodTolerationRestriction
 from pilothouse.admission.quota.plugin import ResourceQuota
-from pilothouse.admission.reload import Reload
-from pilothouse.admission.webhooks.calling import Caller, Parts
+from pilothouse.admission.reload import AdmissionReload
+from pilothouse.admission.webhooks.calling import Caller, WebhookDependencies
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.reload import Followed, Follower, Reloads
 
 
-class Noted(Plugin):
+class Noted(AdmissionPlugin):
     """Notes the sections that it is given."""
 
     def __init__(self, name: str) -> None:
@@ -54,10 +54,10 @@ class Server:
         self.other = Noted("Other")
         self.selectors = PodNodeSelector(found.section("PodNodeSelector"))
         self.limits = EventRateLimit(found.section("EventRateLimit"))
-        webhook = ValidatingAdmissionWebhook(Parts(None, None, None, None))
+        webhook = ValidatingAdmissionWebhook(WebhookDependencies(None, None, None, None))
         self.caller: Caller = webhook._caller
         chain = Chain([self.other, self.selectors, self.limits, webhook])
-        reload = Reload(str(self.file), found, chain)
+        reload = AdmissionReload(str(self.file), found, chain)
         self.reloads = Reloads()
         self.follower: Follower[Any] = self.reloads.follow(
             Followed(kind="admission", paths=reload.paths, read=reload.read, use=reload.use)

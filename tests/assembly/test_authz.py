@@ -2,7 +2,7 @@
 
 from pilothouse.assembly.authz import anonymous_may_ask
 from pilothouse.assembly.jwt import authentication
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 from pilothouse.authz.modes import AlwaysDeny, entries_of
 from pilothouse.configuration import options
 
@@ -10,7 +10,7 @@ from pilothouse.configuration import options
 def let_in(*flags: str) -> bool:
     config = options.parse(flags)
     union = UnionAuthorizer(
-        [Member(AlwaysDeny(), entry.type) for entry in entries_of(config.authorization.modes)]
+        [UnionMember(AlwaysDeny(), entry.type) for entry in entries_of(config.authorization.modes)]
     )
     return anonymous_may_ask(authentication(config.authentication).anonymous.enabled, union)
 

@@ -13,7 +13,7 @@ from pilothouse.assembly.certificates import Authorities, follow_certificates
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator
-from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.pki import CertificateAuthority, key_pem, pem
 from pilothouse.reload import Reloads
 from pilothouse.server.tls import Contexts, TLSSettings
 
@@ -22,15 +22,20 @@ def authorities_of(contexts: Contexts) -> set[bytes]:
     return set(contexts._default.get_ca_certs(binary_form=True))
 
 
-def der(authority: Authority) -> bytes:
+def der(authority: CertificateAuthority) -> bytes:
     return ssl.PEM_cert_to_DER_cert(pem(authority.certificate).decode())
 
 
 async def test_all_at_once(runner: asyncio.Runner, tmp_path: Path) -> None:
     """Each is loaded beside the others, on a thread of its own; none may undo another one."""
-    old, new = ([Authority.create(name) for name in "spca"] for _ in range(2))
+    old, new = ([CertificateAuthority.create(name) for name in "spca"] for _ in range(2))
 
-    def write(serving: Authority, proxies: Authority, clients: Authority, others: Authority) -> None:
+    def write(
+        serving: CertificateAuthority,
+        proxies: CertificateAuthority,
+        clients: CertificateAuthority,
+        others: CertificateAuthority,
+    ) -> None:
         cert, key = serving.issue("server", hosts=["localhost"], server=True)
         (tmp_path / "tls.crt").write_bytes(cert)
         (tmp_path / "tls.key").write_bytes(key)
@@ -72,7 +77,7 @@ async def test_a_serving_certificate_that_has_expired_is_told(
     cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
 
     def write(days: float) -> None:
-        made = Authority.create("a", days)
+        made = CertificateAuthority.create("a", days)
         cert.write_bytes(pem(made.certificate))
         key.write_bytes(key_pem(made.key))
 

@@ -16,7 +16,7 @@ from pilothouse.endpoints.streams.kubelet import Kubelets, trust_of
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Trust
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.reload import Follower, Reloads
 
 DIRECT = {"proxyProtocol": "Direct"}
@@ -127,7 +127,7 @@ async def test_kubelets_are_known_by_other_authorities(
     runner: asyncio.Runner, tmp_path: Path, broken: str
 ) -> None:
     path = tmp_path / "ca.crt"
-    first, second = (pem(Authority.create("kubelets").certificate) for _ in range(2))
+    first, second = (pem(CertificateAuthority.create("kubelets").certificate) for _ in range(2))
     path.write_bytes(first)
     kubelets, reloads = Kubelets(None, ["InternalIP"], trust_of(str(path), "", "")), Reloads()
     follow_kubelet_ca(options.parse([f"--kubelet-certificate-authority={path}"]).outbound, kubelets, reloads)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from pilothouse.assembly.jwt import authentication, jwt_tokens, username_prefix
-from pilothouse.authn.configuration import Anonymous, Mapping, Rule
+from pilothouse.authn.configuration import Anonymous, Mapping, ValidationRule
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.configuration import options
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.reload import Reloads
 
 URL = "https://issuer.example"
@@ -75,7 +75,7 @@ def test_flags_become_an_authenticator(tmp_path: Path) -> None:
     assert (one.issuer.url, one.issuer.audiences, one.issuer.certificate_authority) == (URL, ("me",), "PEM")
     assert one.claim_mappings.username == Mapping(claim="sub", prefix=f"{URL}#")
     assert one.claim_mappings.groups == Mapping(claim="roles", prefix="g:")
-    assert one.claim_validation_rules == (Rule(claim="hd", required_value="x"),)
+    assert one.claim_validation_rules == (ValidationRule(claim="hd", required_value="x"),)
     assert (found.algorithms, found.anonymous) == (("ES256",), Anonymous(False))
 
 
@@ -94,7 +94,7 @@ def followed(*flags: str) -> dict[str, tuple[str, ...]]:
 
 
 def test_what_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "ca").write_bytes(pem(Authority.create("ca").certificate))
+    (tmp_path / "ca").write_bytes(pem(CertificateAuthority.create("ca").certificate))
     issuer = (f"--oidc-issuer-url={URL}", "--oidc-client-id=me")
     assert followed() == followed(*issuer) == {}
     assert followed(file(tmp_path)) == {"authentication": (file(tmp_path).partition("=")[2],)}

@@ -20,7 +20,7 @@ from pilothouse.files import write_file
 
 def age(files: pki.Files, *paths: str) -> None:
     """Put certificates in place that have ten days left."""
-    authority = pki.Authority.load(pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key))
+    authority = pki.CertificateAuthority.load(pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key))
     for path in paths:
         cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, days=10)
         write_file(pathlib.Path(path).with_suffix(".key"), key)

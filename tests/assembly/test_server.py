@@ -157,7 +157,7 @@ def test_an_expired_certificate_is_answered_with_a_401_and_a_token_beside_it_cou
 
     async def body() -> None:
         async with Running(tmp_path, f"--token-auth-file={tmp_path}/tokens.csv") as running:
-            authority = pki.Authority.load(tmp_path / "ca.crt", tmp_path / "ca.key")
+            authority = pki.CertificateAuthority.load(tmp_path / "ca.crt", tmp_path / "ca.key")
             old = expired(authority.certificate, authority.key, "jane", "system:masters")
             (tmp_path / "old.pem").write_bytes(old)
             running.tls.load_cert_chain(tmp_path / "old.pem")
@@ -288,7 +288,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_front_proxy_may_have_a_ca_of_its_own(tmp_path: pathlib.Path) -> None:
-    authority = pki.Authority.create("front")
+    authority = pki.CertificateAuthority.create("front")
     ca = authority.certificate.public_bytes(serialization.Encoding.PEM)
     (tmp_path / "front-ca.crt").write_bytes(ca)
     cert, key = authority.issue("front", ["system:masters"], server=False)

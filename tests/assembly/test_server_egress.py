@@ -20,7 +20,7 @@ from pilothouse.configuration import options
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.egress_config import EgressConfigError, load
 from pilothouse.outbound.metrics import EgressMetrics
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import InProcess
 
 DIRECT = {"proxyProtocol": "Direct"}
@@ -127,7 +127,7 @@ async def test_a_file_that_cannot_be_used_ends_the_start(runner: asyncio.Runner,
 async def test_etcd_behind_a_proxy(runner: asyncio.Runner, tmp_path: Path) -> None:
     """Objects are written and watched through it."""
     (tmp_path / "etcd").mkdir()
-    cluster = await asyncio.to_thread(Cluster(tmp_path / "etcd").__enter__)
+    cluster = await asyncio.to_thread(EtcdCluster(tmp_path / "etcd").__enter__)
     try:
         async with ConnectProxy(tmp_path, "tls") as proxy:
             egress = egress_file(tmp_path, etcd=proxy.connection)

@@ -13,7 +13,7 @@ from collector import Collector
 from connect_proxy import ConnectProxy, egress_file
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.assembly.tracing import Traces
+from pilothouse.assembly.tracing import Tracing
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound import egress_config
 from pilothouse.outbound.dialer import Dialer
@@ -30,8 +30,8 @@ def configuration(path: Path, endpoint: str, rate: int = 0) -> str:
     return str(path)
 
 
-def traces(path: str, dialer: Dialer | None = None) -> Traces:
-    return Traces(path, "sqlite", MetricsRegistry(), dialer)
+def traces(path: str, dialer: Dialer | None = None) -> Tracing:
+    return Tracing(path, "sqlite", MetricsRegistry(), dialer)
 
 
 def trace() -> Trace:
@@ -40,9 +40,9 @@ def trace() -> Trace:
     return made
 
 
-def sent(one: Traces) -> None:
-    assert one.tracing._take is not None
-    one.tracing._take(trace())
+def sent(one: Tracing) -> None:
+    assert one.tracer._take is not None
+    one.tracer._take(trace())
 
 
 async def test_the_file_is_followed(runner: asyncio.Runner, tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ async def test_the_file_is_followed(runner: asyncio.Runner, tmp_path: Path) -> N
         [follower] = reloads._followers
         await one.start("apiserver-x")
         exporter = one._exporter
-        assert one.tracing.on and one.tracing._bound == 0
+        assert one.tracer.on and one.tracer._bound == 0
         configuration(tmp_path / "traces.yaml", first.endpoint, 500_000)
         await follower.look(force=True)
-        assert one._exporter is exporter and one.tracing._bound == 1 << 62
+        assert one._exporter is exporter and one.tracer._bound == 1 << 62
         sent(one)
         configuration(tmp_path / "traces.yaml", second.endpoint)
         await follower.look(force=True)
-        assert one.tracing._bound == 0 and len(first.spans) == 1, "what was queued has been sent"
+        assert one.tracer._bound == 0 and len(first.spans) == 1, "what was queued has been sent"
         configuration(tmp_path / "traces.yaml", "ftp://a", 1)
         await follower.look(force=True)
         assert reloads.total.values == {("tracing", "success"): 2, ("tracing", "failure"): 1}
@@ -76,7 +76,7 @@ async def test_without_a_file_nothing_is_traced(runner: asyncio.Runner) -> None:
     one, reloads = traces(""), Reloads()
     one.follow(reloads)
     await one.start("x")
-    assert not one.tracing.on and reloads.followed == {}
+    assert not one.tracer.on and reloads.followed == {}
     await one.close()
 
 
@@ -104,10 +104,10 @@ WITHOUT = """
 import sys
 
 sys.modules["opentelemetry"] = None
-from pilothouse.assembly.tracing import Traces
+from pilothouse.assembly.tracing import Tracing
 from pilothouse.metrics.instruments import MetricsRegistry
 
-Traces(sys.argv[1], "sqlite", MetricsRegistry())
+Tracing(sys.argv[1], "sqlite", MetricsRegistry())
 """
 
 

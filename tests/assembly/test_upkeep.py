@@ -4,7 +4,7 @@ import time
 from metric_samples import samples
 
 from pilothouse.assembly.upkeep import UpkeepMetrics
-from pilothouse.pki import Authority, Files, pem
+from pilothouse.pki import CertificateAuthority, Files, pem
 
 
 def files(cert: pathlib.Path, *client_ca: str) -> Files:
@@ -23,7 +23,7 @@ def files(cert: pathlib.Path, *client_ca: str) -> Files:
 
 def test_the_first_certificate_that_expires_counts(tmp_path: pathlib.Path) -> None:
     cert, ca = tmp_path / "serving.crt", tmp_path / "ca.crt"
-    authority = Authority.create(days=30)
+    authority = CertificateAuthority.create(days=30)
     leaf, _ = authority.issue("server", server=True, days=2)
     cert.write_bytes(leaf + pem(authority.certificate))
     ca.write_bytes(pem(authority.certificate))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from logged import pairs
 
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.audit.policy import LEVELS, STAGES, PolicyError, Verdict, load, parse
+from pilothouse.audit.policy import LEVELS, STAGES, AuditPolicyError, AuditVerdict, load, parse
 
 Object = dict[str, Any]
 
 
 def problem(data: bytes) -> str:
-    with pytest.raises(PolicyError) as found:
+    with pytest.raises(AuditPolicyError) as found:
         parse(data)
     return str(found.value)
 
@@ -138,10 +138,12 @@ def test_other_members_are_logged_and_passed_over(caplog: pytest.LogCaptureFixtu
 
 def test_a_file_says_where_it_failed(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "policy.yaml"
-    with pytest.raises(PolicyError, match=r"failed to read file path .*: open .*: no such file or directory"):
+    with pytest.raises(
+        AuditPolicyError, match=r"failed to read file path .*: open .*: no such file or directory"
+    ):
         load(str(path))
     path.write_bytes(policy({}))
-    with pytest.raises(PolicyError, match=rf"rules\[0\].level: Required value: from file {path}"):
+    with pytest.raises(AuditPolicyError, match=rf"rules\[0\].level: Required value: from file {path}"):
         load(str(path))
     path.write_bytes(policy({"level": "None"}))
     assert len(load(str(path)).rules) == 1
@@ -182,9 +184,9 @@ def test_stages_and_managed_fields_of_a_rule_and_of_all() -> None:
         )
     )
     both = frozenset(("RequestReceived", "Panic"))
-    assert found.decide(None, pods("get")) == Verdict(1, both, False)
-    assert found.decide(None, pods("list")) == Verdict(2, frozenset(("RequestReceived",)), True)
-    assert found.decide(None, pods("watch")) == Verdict(0, frozenset(("RequestReceived",)), True)
+    assert found.decide(None, pods("get")) == AuditVerdict(1, both, False)
+    assert found.decide(None, pods("list")) == AuditVerdict(2, frozenset(("RequestReceived",)), True)
+    assert found.decide(None, pods("watch")) == AuditVerdict(0, frozenset(("RequestReceived",)), True)
 
 
 # The first rule that matches decides: against an oracle that is written as the rules are told.

@@ -14,7 +14,7 @@ from harness import CONFIG_MAPS, Rig
 from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
-from pilothouse.authz.authorizer import Decision, Member
+from pilothouse.authz.authorizer import Decision, UnionMember
 
 LINES = (pathlib.Path(__file__).parents[1] / "data/audit_example.jsonl").read_text().splitlines()
 USERS = """admin,admin,admin-uid,system:masters
@@ -104,7 +104,7 @@ async def all_written() -> list[list[str]]:
         tokens=[TokenFile(USERS, ("api",))], audiences=("api",), anonymous=True
     )
     async with rig:
-        rig.handlers.pipeline.stages.authorizer.replace([Member(Public())])  # type: ignore[attr-defined]
+        rig.handlers.pipeline.stages.authorizer.replace([UnionMember(Public())])  # type: ignore[attr-defined]
         rig.health.finish()
         kept.written()
         return [await written(kept, rig, *sent) for _, *sent in REQUESTS]

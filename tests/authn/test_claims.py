@@ -14,7 +14,7 @@ from pilothouse.authn.configuration import (
     Issuer,
     JWTAuthenticator,
     Mapping,
-    Rule,
+    ValidationRule,
 )
 from pilothouse.authn.validation import validated
 
@@ -47,8 +47,8 @@ def extra(text: str) -> tuple[ExtraMapping, ...]:
     return (ExtraMapping(key="example.com/a", value_expression=text),)
 
 
-def rule(text: str, message: str = "") -> Rule:
-    return Rule(expression=text, message=message)
+def rule(text: str, message: str = "") -> ValidationRule:
+    return ValidationRule(expression=text, message=message)
 
 
 def test_claims_and_prefixes() -> None:
@@ -172,13 +172,13 @@ def test_expressions() -> None:
                 " of strings"
             ),
         ),
-        ({"rules": [Rule(claim="hd")]}, "required claim hd not present in ID token"),
+        ({"rules": [ValidationRule(claim="hd")]}, "required claim hd not present in ID token"),
         (
-            {"rules": [Rule(claim="sub", required_value="joe")]},
+            {"rules": [ValidationRule(claim="sub", required_value="joe")]},
             "required claim sub value does not match. Got = jane, want = joe",
         ),
         (
-            {"rules": [Rule(claim="n", required_value="1")]},
+            {"rules": [ValidationRule(claim="n", required_value="1")]},
             "parse claim n: json: cannot unmarshal number into Go value of type string",
         ),
         (

@@ -11,7 +11,7 @@ from pilothouse.authn.configuration import (
     AuthenticationConfiguration,
     ExtraMapping,
     Mapping,
-    Rule,
+    ValidationRule,
     read,
 )
 
@@ -59,15 +59,17 @@ def test_everything_is_decoded() -> None:
     assert (issuer.audiences, issuer.audience_match_policy) == (("a", "b"), "MatchAny")
     assert (issuer.certificate_authority, issuer.egress_selector_type) == ("PEM", "cluster")
     assert one.claim_validation_rules == (
-        Rule(claim="hd", required_value="example.com"),
-        Rule(expression="claims.x == 'y'", message="it must be y"),
+        ValidationRule(claim="hd", required_value="example.com"),
+        ValidationRule(expression="claims.x == 'y'", message="it must be y"),
     )
     mappings = one.claim_mappings
     assert mappings.username == Mapping(claim="sub", prefix="")
     assert mappings.groups == Mapping(expression="claims.roles")
     assert mappings.uid == Mapping(claim="uid")
     assert mappings.extra == (ExtraMapping(key="example.com/a", value_expression="claims.a"),)
-    assert one.user_validation_rules == (Rule(expression="user.username != 'root'", message="not root"),)
+    assert one.user_validation_rules == (
+        ValidationRule(expression="user.username != 'root'", message="not root"),
+    )
     assert found.anonymous == Anonymous(True, ("/livez", "/readyz"))
 
 

@@ -18,10 +18,10 @@ from pilothouse.authn.configuration import (
     Issuer,
     JWTAuthenticator,
     Mapping,
-    Rule,
+    ValidationRule,
 )
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
+from pilothouse.authn.oidc import ALGORITHMS, IssuerTokens, JWTTokens, TokenChecks, check_algorithms
 from pilothouse.authn.validation import validated
 from pilothouse.metrics.instruments import digest
 
@@ -41,10 +41,12 @@ class Case:
         one = JWTAuthenticator(
             issuer=Issuer(url=url, audiences=("me",)),
             claim_mappings=ClaimMappings(**mappings),
-            claim_validation_rules=(Rule(claim="hd", required_value="x"),) if "hd" in prefix else (),
+            claim_validation_rules=(ValidationRule(claim="hd", required_value="x"),)
+            if "hd" in prefix
+            else (),
         )
         (compiled,) = validated(AuthenticationConfiguration((one,)), ())
-        checks = Checks(metrics=self.metrics, clock=Clock(), now=Clock(NOW))
+        checks = TokenChecks(metrics=self.metrics, clock=Clock(), now=Clock(NOW))
         return IssuerTokens(one, compiled, self.documents, checks)
 
     async def found(self) -> "Case":

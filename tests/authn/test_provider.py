@@ -15,7 +15,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS
-from pilothouse.authn.provider import MAX_KEYS, RETRY, Provider, registry_of
+from pilothouse.authn.provider import MAX_KEYS, RETRY, OIDCProvider, registry_of
 from pilothouse.metrics.instruments import digest
 
 REGISTRY = registry_of(ALGORITHMS)
@@ -27,7 +27,7 @@ class Case:
         self.documents = documents or Documents()
         self.clock = Clock()
         self.metrics = JWTMetrics()
-        self.provider = Provider(URL, self.documents, metrics=self.metrics, clock=self.clock, **more)
+        self.provider = OIDCProvider(URL, self.documents, metrics=self.metrics, clock=self.clock, **more)
 
     async def verify(self, token: str) -> str:
         parts = keys.read(token)

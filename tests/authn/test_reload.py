@@ -12,8 +12,8 @@ from virtual_time import VirtualLoop
 
 from pilothouse.authn.configuration import Anonymous, AuthenticationConfiguration
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import Checks, IssuerTokens, JWTTokens
-from pilothouse.authn.reload import PATIENCE, Reload
+from pilothouse.authn.oidc import IssuerTokens, JWTTokens, TokenChecks
+from pilothouse.authn.reload import PATIENCE, AuthenticationReload
 from pilothouse.authn.validation import validated
 from pilothouse.reload import Followed, Follower, Reloads
 
@@ -42,7 +42,7 @@ class Server:
         self.metrics.server_id = "apiserver-x"
         self.forgotten = 0
         self.tokens = JWTTokens([], (), self.metrics)
-        reload = Reload(Anonymous(True), self.tokens, self.make, forget=self.forget)
+        reload = AuthenticationReload(Anonymous(True), self.tokens, self.make, forget=self.forget)
         file.write_bytes(config(**ANONYMOUS))
         self.follower: Follower[Any] = Reloads().follow(
             Followed(
@@ -55,7 +55,7 @@ class Server:
         )
 
     def make(self, found: AuthenticationConfiguration) -> list[IssuerTokens]:
-        checks = Checks(metrics=self.metrics, clock=Clock(), now=Clock(NOW))
+        checks = TokenChecks(metrics=self.metrics, clock=Clock(), now=Clock(NOW))
         return [
             IssuerTokens(one, compiled, self.documents, checks)
             for one, compiled in zip(found.jwt, validated(found, ["https://own"]), strict=True)

@@ -6,7 +6,7 @@ import pytest
 from certificates import certificate, new_key
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.authn.claims import Expressions
+from pilothouse.authn.claims import ClaimExpressions
 from pilothouse.authn.configuration import (
     Anonymous,
     AuthenticationConfiguration,
@@ -15,7 +15,7 @@ from pilothouse.authn.configuration import (
     Issuer,
     JWTAuthenticator,
     Mapping,
-    Rule,
+    ValidationRule,
 )
 from pilothouse.authn.validation import validated
 
@@ -47,7 +47,7 @@ def authenticator(url: str = "https://issuer", **given: Any) -> JWTAuthenticator
     )
 
 
-def check(*jwt: JWTAuthenticator, anonymous: Any = None, disallowed: Any = ()) -> list[Expressions]:
+def check(*jwt: JWTAuthenticator, anonymous: Any = None, disallowed: Any = ()) -> list[ClaimExpressions]:
     return validated(AuthenticationConfiguration(jwt, anonymous), disallowed)
 
 
@@ -77,13 +77,13 @@ def test_good_ones_are_compiled() -> None:
             groups=Mapping(expression="claims.groups"),
             uid=Mapping(expression="claims.uid"),
             extra=extras(("example.com/a", "claims.a")),
-            claims=(Rule(claim="hd"), Rule(expression="claims.x == 1.0", message="m")),
-            users=(Rule(expression="user.username != ''"),),
+            claims=(ValidationRule(claim="hd"), ValidationRule(expression="claims.x == 1.0", message="m")),
+            users=(ValidationRule(expression="user.username != ''"),),
         ),
         anonymous=Anonymous(True, ("/livez",)),
         disallowed=["https://own"],
     )
-    assert one == Expressions()
+    assert one == ClaimExpressions()
     assert two.username is not None and two.groups is not None and two.uid is not None
     assert [key for key, _ in two.extra] == ["example.com/a"]
     assert [message for _, message in two.claim_rules] == ["m"] and len(two.user_rules) == 1
@@ -169,23 +169,23 @@ def test_issuers_are_different() -> None:
 @pytest.mark.parametrize(
     ("rules", "why"),
     [
-        ([Rule()], "[0]: Required value: claim or expression is required"),
-        ([Rule(claim="c", expression="e")], f'[0]: Invalid value: "c": {BOTH}'),
-        ([Rule(claim="c", message="m")],
+        ([ValidationRule()], "[0]: Required value: claim or expression is required"),
+        ([ValidationRule(claim="c", expression="e")], f'[0]: Invalid value: "c": {BOTH}'),
+        ([ValidationRule(claim="c", message="m")],
          '[0].message: Invalid value: "m": may not be specified when claim is set'),
         (
-            [Rule(expression="true", required_value="v")],
+            [ValidationRule(expression="true", required_value="v")],
             '[0].requiredValue: Invalid value: "v": may not be specified when expression is set',
         ),
-        ([Rule(claim="c"), Rule(claim="c")], '[1].claim: Duplicate value: "c"'),
-        ([Rule(expression="true")] * 2, '[1].expression: Duplicate value: "true"'),
-        ([Rule(expression="foo.bar")], f'[0].expression: Invalid value: "foo.bar": {UNDECLARED}'),
-        ([Rule(expression="claims.foo")],
+        ([ValidationRule(claim="c"), ValidationRule(claim="c")], '[1].claim: Duplicate value: "c"'),
+        ([ValidationRule(expression="true")] * 2, '[1].expression: Duplicate value: "true"'),
+        ([ValidationRule(expression="foo.bar")], f'[0].expression: Invalid value: "foo.bar": {UNDECLARED}'),
+        ([ValidationRule(expression="claims.foo")],
          '[0].expression: Invalid value: "claims.foo": must evaluate to bool'),
-        ([Rule(expression="user.uid == ''")], None),
+        ([ValidationRule(expression="user.uid == ''")], None),
     ],
 )  # fmt: skip
-def test_claim_rules(rules: list[Rule], why: str | None) -> None:
+def test_claim_rules(rules: list[ValidationRule], why: str | None) -> None:
     found = faults(authenticator(claims=tuple(rules)))
     assert found.startswith("jwt[0].claimValidationRules")
     assert why is None or found == f"jwt[0].claimValidationRules{why}"
@@ -194,16 +194,16 @@ def test_claim_rules(rules: list[Rule], why: str | None) -> None:
 @pytest.mark.parametrize(
     ("rules", "why"),
     [
-        ([Rule()], "[0].expression: Required value"),
-        ([Rule(expression="true")] * 2, '[1].expression: Duplicate value: "true"'),
-        ([Rule(expression="foo.bar")], f'[0].expression: Invalid value: "foo.bar": {UNDECLARED}'),
+        ([ValidationRule()], "[0].expression: Required value"),
+        ([ValidationRule(expression="true")] * 2, '[1].expression: Duplicate value: "true"'),
+        ([ValidationRule(expression="foo.bar")], f'[0].expression: Invalid value: "foo.bar": {UNDECLARED}'),
         (
-            [Rule(expression="user.username")],
+            [ValidationRule(expression="user.username")],
             '[0].expression: Invalid value: "user.username": must evaluate to bool',
         ),
     ],
 )
-def test_user_rules(rules: list[Rule], why: str) -> None:
+def test_user_rules(rules: list[ValidationRule], why: str) -> None:
     assert faults(authenticator(users=tuple(rules))) == f"jwt[0].userValidationRules{why}"
 
 
@@ -268,11 +268,14 @@ def test_an_email_must_be_verified(text: str) -> None:
     )
     check(
         authenticator(
-            username=username, claims=(Rule(expression="claims.?email_verified.orValue(true) == true"),)
+            username=username,
+            claims=(ValidationRule(expression="claims.?email_verified.orValue(true) == true"),),
         )
     )
     check(authenticator(username=username, extra=extras(("a.b/c", "string(claims.email_verified)"))))
-    looks = authenticator(username=username, users=(Rule(expression="user.username != 'email_verified'"),))
+    looks = authenticator(
+        username=username, users=(ValidationRule(expression="user.username != 'email_verified'"),)
+    )
     assert faults(looks).endswith(EMAIL)
 
 

@@ -8,13 +8,13 @@ from clocks import Clock
 from providers import NOW, OTHER, SIGNING, URL, Documents, signed
 
 from pilothouse.authn import keys
-from pilothouse.authn.provider import RETRY, Provider
+from pilothouse.authn.provider import RETRY, OIDCProvider
 from pilothouse.authn.verifier import LEEWAY, InvalidToken, Verifier, issuer_of
 
 
 async def judge(token: str, audiences: Any = ("me",), algorithms: Any = ("RS256",)) -> tuple[str, Documents]:
     documents = Documents()
-    provider = Provider(URL, documents, clock=Clock())
+    provider = OIDCProvider(URL, documents, clock=Clock())
     await provider.discover()
     compact = keys.compact(token)
     header = compact.header() if compact is not None else None
@@ -76,7 +76,7 @@ async def test_algorithms_and_signatures(runner: asyncio.Runner) -> None:
 
 async def test_a_token_that_cannot_be_signed_makes_nobody_fetch_keys(runner: asyncio.Runner) -> None:
     documents, clock = Documents(), Clock()
-    provider = Provider(URL, documents, clock=clock)
+    provider = OIDCProvider(URL, documents, clock=clock)
     await provider.discover()
     clock.now += RETRY
     compact = keys.compact(signed(OTHER))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.abac import ABACAuthorizer, Policy, PolicyError, load
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.abac import ABACAuthorizer, ABACPolicy, ABACPolicyError, load
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 
 VERSIONED = '{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":%s}'
 
@@ -20,13 +20,13 @@ def ask(user: str = "jane", verb: str = "get", groups: Any = ("system:authentica
     return AuthorizationAttributes(User(user, groups=groups), verb, is_resource=resource, **more)
 
 
-def policies(tmp_path: Path, *lines: str) -> list[Policy]:
+def policies(tmp_path: Path, *lines: str) -> list[ABACPolicy]:
     file = tmp_path / "policies"
     file.write_text("\n".join(lines))
     return load(str(file))
 
 
-def allowed(found: list[Policy], attributes: AuthorizationAttributes) -> bool:
+def allowed(found: list[ABACPolicy], attributes: AuthorizationAttributes) -> bool:
     return at_once(ABACAuthorizer(found).authorize(attributes)).allowed
 
 
@@ -73,7 +73,7 @@ def test_policies_without_a_version_match_what_they_do_not_name(tmp_path: Path) 
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    with pytest.raises(PolicyError, match=r"error reading policy file .*policies, line 2: "):
+    with pytest.raises(ABACPolicyError, match=r"error reading policy file .*policies, line 2: "):
         policies(tmp_path, "# one", line)
 
 
@@ -97,7 +97,7 @@ TEXT = st.sampled_from(["", "*", "a", "b"])
 def test_a_policy_never_allows_more_than_its_members(
     user: str, group: str, readonly: bool, api_group: str, resource: str, namespace: str, verb: str
 ) -> None:
-    policy = Policy(user, group, readonly, api_group, resource, namespace)
+    policy = ABACPolicy(user, group, readonly, api_group, resource, namespace)
     a = ask("a", verb, ("b",), group="a", resource="b", namespace="a")
     fits = [
         (user, "a", True),
@@ -114,9 +114,9 @@ def test_other_policies_decide_at_once() -> None:
     authorizer = ABACAuthorizer([])
     question = AuthorizationAttributes(User("jane"), "get", path="/x")
     assert not at_once(authorizer.authorize(question)).allowed
-    union = UnionAuthorizer([Member(authorizer)])
+    union = UnionAuthorizer([UnionMember(authorizer)])
     before = union.epoch
-    authorizer.use([Policy(user="jane", path="*")])
+    authorizer.use([ABACPolicy(user="jane", path="*")])
     assert union.epoch == before + 1
     assert at_once(authorizer.authorize(question)).allowed
 

@@ -11,8 +11,8 @@ from pilothouse.authz.authorizer import (
     ALLOW,
     NO_OPINION,
     Decision,
-    Member,
     UnionAuthorizer,
+    UnionMember,
     forbidden,
     undecided,
 )
@@ -63,9 +63,9 @@ def test_failures_of_those_without_opinion_are_collected() -> None:
 
 def test_others_take_the_place_of_authorizers() -> None:
     metrics = AuthorizationMetrics()
-    both = UnionAuthorizer([Member(Says(ALLOW), "RBAC", "rbac")], metrics)
+    both = UnionAuthorizer([UnionMember(Says(ALLOW), "RBAC", "rbac")], metrics)
     assert resolve(both) == ALLOW and both.types == ("RBAC",)
-    both.replace([Member(Says(Decision(False, denied=True)), "Webhook", "mine")])
+    both.replace([UnionMember(Says(Decision(False, denied=True)), "Webhook", "mine")])
     assert resolve(both).denied and both.types == ("Webhook",)
     assert metrics.decisions.source is not None
     assert metrics.decisions.source() == {
@@ -75,7 +75,7 @@ def test_others_take_the_place_of_authorizers() -> None:
 
 
 def union(*authorizers: Any) -> UnionAuthorizer:
-    return UnionAuthorizer([Member(authorizer) for authorizer in authorizers])
+    return UnionAuthorizer([UnionMember(authorizer) for authorizer in authorizers])
 
 
 def resolve(union: Any) -> Any:
@@ -146,7 +146,7 @@ def test_changes_of_rights_are_told() -> None:
     start = both.epoch
     (changed,) = first.listeners
     changed()
-    both.replace([Member(first), Member(second)])
+    both.replace([UnionMember(first), UnionMember(second)])
     assert len(first.listeners) == len(second.listeners) == 1, "each is asked once to tell"
     second.listeners[0]()
     assert told == [start + 1, start + 2, start + 3]

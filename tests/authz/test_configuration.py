@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook, load, read
+from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration, load, read
 
 HEAD = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthorizationConfiguration"}
 
@@ -51,7 +51,7 @@ authorizers:
 """
     )
     first, node, second = load(str(file))
-    assert first.webhook == Webhook(
+    assert first.webhook == WebhookConfiguration(
         kubeconfig=__file__,
         version="v1beta1",
         authorized_ttl=60,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.api.values.identity import User
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 from pilothouse.authz.cover import uncovered
 from pilothouse.authz.escalation import (
     Escalation,
@@ -32,7 +32,7 @@ def rule(verbs: Any, resources: Any, groups: Sequence[str] = ("",), **more: Any)
 @pytest.fixture
 def check(readers: Any) -> Any:
     rbac = RBACAuthorizer(readers)
-    escalation = Escalation(UnionAuthorizer([Member(rbac)]), rbac)
+    escalation = Escalation(UnionAuthorizer([UnionMember(rbac)]), rbac)
 
     def run(resource: Any, obj: Any, old: Any = None, name: str = "", user: Any = JANE) -> None:
         namespace = "" if resource.startswith("cluster") else "ns"
@@ -71,7 +71,7 @@ def test_superusers_and_escalators_are_free(readers: Any, check: Any) -> None:
 
 def test_the_checks_share_the_authorizer_where_there_is_one(readers: Any) -> None:
     rbac = RBACAuthorizer(readers)
-    assert guard(UnionAuthorizer([Member(rbac)]), readers).rbac is rbac
+    assert guard(UnionAuthorizer([UnionMember(rbac)]), readers).rbac is rbac
     assert guard(UnionAuthorizer([]), readers).rbac is not rbac
 
 

@@ -6,15 +6,15 @@ import pytest
 from coroutines import at_once
 
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.abac import ABACAuthorizer, Policy
+from pilothouse.authz.abac import ABACAuthorizer, ABACPolicy
 from pilothouse.authz.authorizer import UnionAuthorizer
-from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
+from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.modes import Authorizers, entries_of
 
 ASK = AuthorizationAttributes(
     User("jane", groups=("dev",)), "get", is_resource=True, resource="pods", namespace="ns", name="p"
 )
-WEBHOOK = Webhook(
+WEBHOOK = WebhookConfiguration(
     kubeconfig="/there",
     version="v1",
     authorized_ttl=0,
@@ -25,7 +25,9 @@ WEBHOOK = Webhook(
 )
 
 
-def union(readers: Any, *modes: str, webhook: Webhook | None = None, **more: Any) -> UnionAuthorizer:
+def union(
+    readers: Any, *modes: str, webhook: WebhookConfiguration | None = None, **more: Any
+) -> UnionAuthorizer:
     return UnionAuthorizer(Authorizers(readers, **more).members(entries_of(modes, webhook)))
 
 
@@ -36,7 +38,7 @@ def test_modes_name_authorizers(readers: Any) -> None:
     assert decide("AlwaysAllow").allowed
     assert decide("AlwaysDeny").reason == "Everything is forbidden."
     assert not decide("Node", "RBAC").allowed
-    everybody = ABACAuthorizer([Policy(user="*", resource="*", namespace="*", api_group="*")])
+    everybody = ABACAuthorizer([ABACPolicy(user="*", resource="*", namespace="*", api_group="*")])
     assert decide("Node", "RBAC", "ABAC", abac=everybody).allowed
     with pytest.raises(ValueError, match='unknown authorization mode "ABACX"'):
         union(readers, "ABACX")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pilothouse.authz import configuration
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import Authorizers
-from pilothouse.authz.reload import Reload
+from pilothouse.authz.reload import AuthorizationReload
 from pilothouse.reload import Followed, Follower, Reloads
 
 
@@ -27,14 +27,14 @@ class Server:
         self.metrics = AuthorizationMetrics()
         self.metrics.server_id = "apiserver-x"
         self.made = 0
-        self.union = UnionAuthorizer([Member(object(), "RBAC", "rbac")], self.metrics)  # type: ignore[arg-type]
+        self.union = UnionAuthorizer([UnionMember(object(), "RBAC", "rbac")], self.metrics)  # type: ignore[arg-type]
         authorizers = Authorizers(readers)
 
-        def make(entries: Any) -> list[Member]:
+        def make(entries: Any) -> list[UnionMember]:
             self.made += 1
             return authorizers.members(entries)
 
-        reload = Reload(str(file), configuration.load(str(file)), self.union, make)
+        reload = AuthorizationReload(str(file), configuration.load(str(file)), self.union, make)
         self.follower: Follower[Any] = Reloads().follow(
             Followed(
                 kind="authorization",

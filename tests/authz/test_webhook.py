@@ -7,11 +7,11 @@ import pytest
 from clocks import Clock
 
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import Decision, Member, UnionAuthorizer
+from pilothouse.authz.authorizer import Decision, UnionAuthorizer, UnionMember
 from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.webhook import WebhookAuthorizer, review_spec
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.outbound.http import Unanswered
 
 JANE = User("jane", "1", ("dev",), {"k": ["v"]})
@@ -182,7 +182,7 @@ def test_another_service_is_asked_at_once() -> None:
         authorizer = WebhookAuthorizer(slow)
         waiting = asyncio.create_task(authorizer.authorize(ASK))
         await asked.wait()
-        union = UnionAuthorizer([Member(authorizer)])
+        union = UnionAuthorizer([UnionMember(authorizer)])
         before = union.epoch
         authorizer.use(Service(allowed=False))
         assert union.epoch == before + 1
@@ -194,7 +194,7 @@ def test_another_service_is_asked_at_once() -> None:
 
 
 def test_one_that_is_no_longer_asked_takes_no_memory() -> None:
-    budget = Budget()
+    budget = CacheBudget()
     authorizer, other = (WebhookAuthorizer(Service(allowed=True), budget=budget) for _ in range(2))
     assert ask(authorizer).allowed and budget.used > 0
     authorizer.close()

@@ -17,7 +17,7 @@ import pytest
 from eventually import eventually
 from kubernetes.client import ApiException, ApiextensionsV1Api, CustomObjectsApi
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.testing.ports import free_ports
 from pilothouse.testing.server import APIServer, environment
 
@@ -166,7 +166,7 @@ def refused(call: Any, *args: Any, **kwargs: Any) -> str:
 @contextmanager
 def running(server: APIServer, folder: Path) -> Iterator[Shirts]:
     """The operator and its definition; when the test fails, what the operator said is the error."""
-    authority = Authority.create("hooks")
+    authority = CertificateAuthority.create("hooks")
     cert, key = authority.issue("hooks", hosts=("127.0.0.1",), server=True)
     (folder / "tls.pem").write_bytes(cert + key)
     (folder / "ca.pem").write_bytes(pem(authority.certificate))

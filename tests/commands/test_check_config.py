@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pilothouse import cli, pki
-from pilothouse.commands.config_files import READERS, located
+from pilothouse.commands.config_files import located
+from pilothouse.commands.config_readers import READERS
 from pilothouse.configuration import options
 
 FILES = {

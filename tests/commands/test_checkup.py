@@ -13,8 +13,8 @@ from pilothouse.commands import checkup
 from pilothouse.commands.findings import Finding, Level
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
-from pilothouse.pki import Authority
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.pki import CertificateAuthority
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 
@@ -30,10 +30,10 @@ def test_certificates(tmp_path: pathlib.Path) -> None:
     wanted = config(tmp_path)
     pki.prepare(wanted)
     assert bad(checkup.certificates(wanted)) == []
-    short, _ = Authority.create("short", days=10).issue("x", server=False, days=10)
+    short, _ = CertificateAuthority.create("short", days=10).issue("x", server=False, days=10)
     (tmp_path / "short.crt").write_bytes(short)
     (tmp_path / "admin.crt").write_bytes(short)
-    (tmp_path / "past.crt").write_bytes(pki.pem(Authority.create("past", days=-0.001).certificate))
+    (tmp_path / "past.crt").write_bytes(pki.pem(CertificateAuthority.create("past", days=-0.001).certificate))
     (tmp_path / "broken.crt").write_text("x")
     (tmp_path / "apiserver.key").chmod(0o644)
     (tmp_path / "ca.key").write_text("x")
@@ -84,7 +84,7 @@ def test_limits(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_etcd(tmp_path: pathlib.Path) -> None:
-    with Cluster(tmp_path) as cluster:
+    with EtcdCluster(tmp_path) as cluster:
         [dead] = free_ports(1)
         servers = f"--etcd-servers={cluster.urls[0]},http://127.0.0.1:{dead}"
         findings = list(checkup.etcd(config(tmp_path / "data", servers)))

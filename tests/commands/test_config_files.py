@@ -15,7 +15,7 @@ from pilothouse import cli, pki
 from pilothouse.assembly.server import Server
 from pilothouse.commands import config_files
 from pilothouse.configuration import options
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 
 LOCAL = ["--storage-backend=memory", "--bind-address=127.0.0.1"]
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"
@@ -101,7 +101,7 @@ def test_directories_and_files_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_certificate_that_clients_refuse_is_an_error_here_and_a_warning_for_serve(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    past = Authority.create("past", days=-0.001)
+    past = CertificateAuthority.create("past", days=-0.001)
     (tmp_path / "past.crt").write_bytes(pki.pem(past.certificate))
     (tmp_path / "past.key").write_bytes(pki.key_pem(past.key))
     pair = [f"--tls-cert-file={tmp_path}/past.crt", f"--tls-private-key-file={tmp_path}/past.key"]
@@ -221,7 +221,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (made / name).write_bytes(content)
     (made / "directory").mkdir()
     (made / "policy.yaml").write_text(POLICY)
-    certificate, key = Authority.create("a").issue("localhost", hosts=["localhost"], server=True)
+    certificate, key = CertificateAuthority.create("a").issue("localhost", hosts=["localhost"], server=True)
     (made / "cert.crt").write_bytes(certificate)
     (made / "cert.key").write_bytes(key)
     return made

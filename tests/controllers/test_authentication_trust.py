@@ -17,7 +17,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 
 
 def ca(days: float = 10) -> str:
-    return pki.pem(pki.Authority.create(days=days).certificate).decode()
+    return pki.pem(pki.CertificateAuthority.create(days=days).certificate).decode()
 
 
 ONE, TWO, PROXY = ca(), ca(), ca()

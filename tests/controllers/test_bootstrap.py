@@ -10,7 +10,7 @@ from virtual_time import VirtualLoop
 
 from pilothouse import errors
 from pilothouse.controllers import bootstrap
-from pilothouse.controllers.bootstrap import BootstrapSettings, Planned, ensure, node_rules, objects
+from pilothouse.controllers.bootstrap import BootstrapObject, BootstrapSettings, ensure, node_rules, objects
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import Full, Unavailable
 
@@ -249,7 +249,7 @@ def test_a_binding_gets_subjects_and_is_made_anew_for_another_role() -> None:
 
     def run(live: Any) -> Any:
         writer = Memory()
-        planned = Planned("rbac.authorization.k8s.io", "v1", "clusterrolebindings", binding("r", jim))
+        planned = BootstrapObject("rbac.authorization.k8s.io", "v1", "clusterrolebindings", binding("r", jim))
         writer.objects[writer.key(planned)] = live
         asyncio.run(ensure(writer, [planned]))
         return writer.get(planned)

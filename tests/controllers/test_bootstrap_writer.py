@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, Rig
 
-from pilothouse.controllers.bootstrap import BootstrapSettings, Planned, ensure, objects
+from pilothouse.controllers.bootstrap import BootstrapObject, BootstrapSettings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.memory import MemoryStorage
@@ -33,8 +33,8 @@ def writer_of(rig: Rig) -> BootstrapWriter:
     return BootstrapWriter(rig.store, rig.catalog, rig.readers, rig.services)
 
 
-def planned(obj: Any, plural: str = "configmaps", manager: str = "boss") -> Planned:
-    return Planned("", "v1", plural, {"apiVersion": "v1", "kind": "ConfigMap", **obj}, manager)
+def planned(obj: Any, plural: str = "configmaps", manager: str = "boss") -> BootstrapObject:
+    return BootstrapObject("", "v1", plural, {"apiVersion": "v1", "kind": "ConfigMap", **obj}, manager)
 
 
 @pytest.fixture

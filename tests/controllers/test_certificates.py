@@ -26,7 +26,7 @@ from pilothouse.controllers.certificates import (
     KUBELET_SERVING,
     CertificateApproving,
     CertificateCleaning,
-    CertificateSigning,
+    CertificateSigner,
     is_past,
 )
 from pilothouse.controllers.signing import Signer
@@ -70,13 +70,13 @@ def judge(rig: Rig, runner: asyncio.Runner) -> Iterator[Judge]:
 
 
 @pytest.fixture
-def ca(rig: Rig, runner: asyncio.Runner, tmp_path: pathlib.Path) -> Iterator[pki.Authority]:
+def ca(rig: Rig, runner: asyncio.Runner, tmp_path: pathlib.Path) -> Iterator[pki.CertificateAuthority]:
     """The CA of the signing controller; it runs."""
-    authority = pki.Authority.create()
+    authority = pki.CertificateAuthority.create()
     (tmp_path / "ca.crt").write_bytes(pki.pem(authority.certificate))
     (tmp_path / "ca.key").write_bytes(pki.key_pem(authority.key))
     signer = Signer(str(tmp_path / "ca.crt"), str(tmp_path / "ca.key"), datetime.timedelta(days=1))
-    controller = CertificateSigning(rig.client("kube-controller-manager"), signer)
+    controller = CertificateSigner(rig.client("kube-controller-manager"), signer)
 
     async def start() -> None:
         controller.start()
@@ -203,7 +203,7 @@ async def certificate(rig: Rig, named: str = "r") -> x509.Certificate:
         body("jane", signer=API_CLIENT, groups=("dev",), usages=["client auth"], expirationSeconds=3600),
     ],
 )
-async def test_what_is_approved_is_signed(rig: Rig, ca: pki.Authority, request_: Any) -> None:
+async def test_what_is_approved_is_signed(rig: Rig, ca: pki.CertificateAuthority, request_: Any) -> None:
     await rig.ok("POST", REQUESTS, request_)
     assert not await status(rig)
     await approve(rig)
@@ -245,7 +245,9 @@ async def test_what_is_approved_is_signed(rig: Rig, ca: pki.Authority, request_:
         ),
     ],
 )
-async def test_what_a_signer_does_not_sign(rig: Rig, ca: pki.Authority, request_: Any, message: str) -> None:
+async def test_what_a_signer_does_not_sign(
+    rig: Rig, ca: pki.CertificateAuthority, request_: Any, message: str
+) -> None:
     await rig.ok("POST", REQUESTS, request_)
     await approve(rig)
     found = await status(rig)
@@ -254,7 +256,7 @@ async def test_what_a_signer_does_not_sign(rig: Rig, ca: pki.Authority, request_
     assert "certificate" not in found
 
 
-async def test_a_signer_of_others_is_left_alone(rig: Rig, ca: pki.Authority) -> None:
+async def test_a_signer_of_others_is_left_alone(rig: Rig, ca: pki.CertificateAuthority) -> None:
     await rig.ok("POST", REQUESTS, body(signer="example.com/theirs"))
     await approve(rig)
     assert [c["type"] for c in (await status(rig))["conditions"]] == ["Approved"]
@@ -263,7 +265,7 @@ async def test_a_signer_of_others_is_left_alone(rig: Rig, ca: pki.Authority) -> 
 async def test_a_ca_that_is_away_is_waited_for(
     rig: Rig,
     virtual: VirtualLoop,
-    ca: pki.Authority,
+    ca: pki.CertificateAuthority,
     tmp_path: pathlib.Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -290,7 +292,7 @@ def condition(kind: str, **age: float) -> Any:
 
 
 def issued(days: float) -> str:
-    ca = pki.Authority.create()
+    ca = pki.CertificateAuthority.create()
     return base64.b64encode(ca.issue("a", server=False, days=days)[0]).decode()
 
 

@@ -30,10 +30,10 @@ from harness import Rig
 from metric_samples import samples
 
 from pilothouse.controllers import remote_openapi
-from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI, Tags
+from pilothouse.controllers.remote_openapi import OpenAPIFetch, RemoteOpenAPI, Tags
 from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocuments, RemoteSpec
 from pilothouse.outbound.http import ClientError
-from pilothouse.registry.resource import Backend as Service
+from pilothouse.registry.resource import AggregatedServer as Service
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 
 OWN = GROUP, VERSION
@@ -48,7 +48,7 @@ class Server(Backend):
         self.api = Aggregated()
         super().__init__(folder, self.api, ("w.default.svc",), ADDRESS)
         resolver = ServiceResolver(rig.readers, by_endpoints=True)
-        self._fetch = Fetch(rig.outbound, resolver, [("Via", "1.1 me")])
+        self._fetch = OpenAPIFetch(rig.outbound, resolver, [("Via", "1.1 me")])
         self.known = Tags()
 
     @property
@@ -141,7 +141,7 @@ async def test_documents_that_cannot_be_used(rig: Rig, tmp_path: Path, document:
 
 
 async def test_a_server_without_service(rig: Rig) -> None:
-    fetch = Fetch(rig.outbound, ServiceResolver(rig.readers))
+    fetch = OpenAPIFetch(rig.outbound, ServiceResolver(rig.readers))
     with pytest.raises(Unroutable):
         await fetch(backend(), OWN, Tags())
 

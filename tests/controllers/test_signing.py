@@ -21,13 +21,13 @@ HOUR, BACK = datetime.timedelta(hours=1), datetime.timedelta(minutes=5)
 
 
 @pytest.fixture
-def ca(tmp_path: pathlib.Path) -> pki.Authority:
-    made = pki.Authority.create()
+def ca(tmp_path: pathlib.Path) -> pki.CertificateAuthority:
+    made = pki.CertificateAuthority.create()
     write(tmp_path, made)
     return made
 
 
-def write(directory: pathlib.Path, authority: pki.Authority) -> None:
+def write(directory: pathlib.Path, authority: pki.CertificateAuthority) -> None:
     (directory / "ca.crt").write_bytes(pki.pem(authority.certificate))
     (directory / "ca.key").write_bytes(pki.key_pem(authority.key))
 
@@ -51,7 +51,7 @@ def signed(made: bytes) -> x509.Certificate:
 
 
 def test_a_certificate_has_subject_names_and_usages_of_its_request(
-    tmp_path: pathlib.Path, ca: pki.Authority
+    tmp_path: pathlib.Path, ca: pki.CertificateAuthority
 ) -> None:
     names = [x509.DNSName("a.example"), x509.IPAddress(ipaddress.ip_address("192.0.2.1"))]
     asked = request(*names, extra=x509.BasicConstraints(ca=True, path_length=None))
@@ -85,14 +85,14 @@ def test_a_certificate_has_subject_names_and_usages_of_its_request(
     ],
 )
 def test_how_long_it_is_good(
-    tmp_path: pathlib.Path, ca: pki.Authority, seconds: int | None, life: datetime.timedelta
+    tmp_path: pathlib.Path, ca: pki.CertificateAuthority, seconds: int | None, life: datetime.timedelta
 ) -> None:
     cert = signed(signer(tmp_path).sign(request(), ["client auth"], seconds, NOW))
     assert cert.not_valid_before_utc == NOW - BACK and cert.not_valid_after_utc == NOW + life
 
 
 def test_it_does_not_outlive_the_ca(tmp_path: pathlib.Path) -> None:
-    ca = pki.Authority.create(days=1)
+    ca = pki.CertificateAuthority.create(days=1)
     write(tmp_path, ca)
     cert = signed(signer(tmp_path, 1000 * HOUR).sign(request(), ["client auth"], None, NOW))
     assert cert.not_valid_after_utc == ca.certificate.not_valid_after_utc
@@ -100,10 +100,10 @@ def test_it_does_not_outlive_the_ca(tmp_path: pathlib.Path) -> None:
         signer(tmp_path).sign(request(), ["client auth"], None, NOW + 48 * HOUR)
 
 
-def test_a_new_ca_counts_at_once(tmp_path: pathlib.Path, ca: pki.Authority) -> None:
+def test_a_new_ca_counts_at_once(tmp_path: pathlib.Path, ca: pki.CertificateAuthority) -> None:
     signs = signer(tmp_path)
     signs.sign(request(), ["client auth"], None, NOW)
-    other = pki.Authority.create()
+    other = pki.CertificateAuthority.create()
     write(tmp_path, other)
     signed(signs.sign(request(), ["client auth"], None, NOW)).verify_directly_issued_by(other.certificate)
     (tmp_path / "ca.key").unlink()
@@ -114,18 +114,20 @@ def test_a_new_ca_counts_at_once(tmp_path: pathlib.Path, ca: pki.Authority) -> N
 @pytest.mark.parametrize(
     "make", [lambda: rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate]
 )
-def test_keys_of_other_kinds(tmp_path: pathlib.Path, ca: pki.Authority, make: Any) -> None:
+def test_keys_of_other_kinds(tmp_path: pathlib.Path, ca: pki.CertificateAuthority, make: Any) -> None:
     signed(signer(tmp_path).sign(request(key=make()), ["client auth"], None, NOW))
 
 
-def test_usages_that_there_are_not(tmp_path: pathlib.Path, ca: pki.Authority) -> None:
+def test_usages_that_there_are_not(tmp_path: pathlib.Path, ca: pki.CertificateAuthority) -> None:
     with pytest.raises(SigningError, match=r'unrecognized usage values: \["a" "b"\]'):
         signer(tmp_path).sign(request(), ["client auth", "a", "b"], None, NOW)
     cert = signed(signer(tmp_path).sign(request(), ["encipher only", "decipher only"], None, NOW))
     assert cert.extensions.get_extension_for_class(x509.KeyUsage).value.encipher_only
 
 
-def test_a_request_that_was_changed_is_not_signed(tmp_path: pathlib.Path, ca: pki.Authority) -> None:
+def test_a_request_that_was_changed_is_not_signed(
+    tmp_path: pathlib.Path, ca: pki.CertificateAuthority
+) -> None:
     der = bytearray(request().public_bytes(Encoding.DER))
     at = bytes(der).index(b"jane")
     der[at : at + 4] = b"root"

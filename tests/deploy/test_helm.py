@@ -20,7 +20,7 @@ from deploy.processes import get, running, wait_for_namespaces
 from deploy import render_chart
 from pilothouse import pki
 from pilothouse.configuration import options
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(
@@ -148,7 +148,7 @@ def test_several_servers_agree(tmp_path: pathlib.Path, deploy: pathlib.Path) -> 
     for name in SHARED:
         (secret / name).write_bytes((made / name).read_bytes())
     ports = free_ports(2)
-    with Cluster(tmp_path) as etcd:
+    with EtcdCluster(tmp_path) as etcd:
         pod = pod_of(
             deploy, {"replicas": 2, "etcd": {"servers": [etcd.urls[0]]}, "pki": {"secretName": "keys"}}
         )

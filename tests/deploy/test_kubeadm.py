@@ -15,7 +15,7 @@ from pilothouse import pki
 from pilothouse.api.changes.strategic import apply
 from pilothouse.api.types import schema
 from pilothouse.configuration import options
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 
@@ -64,7 +64,7 @@ def test_the_server_starts_with_kubeadms_flags(tmp_path: pathlib.Path, cluster: 
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "XDG_STATE_HOME"}
     [port] = free_ports(1)
-    with Cluster(tmp_path) as etcd:
+    with EtcdCluster(tmp_path) as etcd:
         flags = kubeadm_pod.flags(cluster, str(keys), etcd.urls[0])
         flags += [f"--secure-port={port}", "--bind-address=127.0.0.1"]
         with running(["kube-apiserver", *flags], tmp_path, environment | {"HOME": str(home)}) as server:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pilothouse.testing.etcd import Cluster
+from pilothouse.testing.etcd import EtcdCluster
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Change:
         return self.key.rpartition("/")[2]
 
 
-def changes(etcd: Cluster, prefix: str, since: int, until: int) -> Iterator[Change]:
+def changes(etcd: EtcdCluster, prefix: str, since: int, until: int) -> Iterator[Change]:
     """The changes of keys with a prefix from one revision to another,
     at which one of them must have been changed."""
     command = ["etcdctl", f"--endpoints={etcd.urls[0]}", "watch", f"--rev={since}", "-w", "json", "--prefix"]

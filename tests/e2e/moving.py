@@ -19,7 +19,7 @@ from e2e.http_client import Connection, Lost
 from e2e.reference import OURS, flags
 
 from pilothouse.files import write_file
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.testing.ha import MEMBERS, Ha
 
 NAMESPACE = "moved"
@@ -58,7 +58,7 @@ class Cluster(Ha):
         return f"{'ours' if self.programs[index] == OURS else 'other'}-{index}"
 
     def _certify(self, name: str) -> None:
-        authority = Authority.load(self.data / "ca.crt", self.data / "ca.key")
+        authority = CertificateAuthority.load(self.data / "ca.crt", self.data / "ca.key")
         certificate, key = authority.issue(name, hosts=["127.0.0.1", "localhost"], server=True)
         write_file(self.data / f"{name}.crt", certificate)
         write_file(self.data / f"{name}.key", key)

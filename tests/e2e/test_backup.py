@@ -15,7 +15,7 @@ from e2e.writing import MAPS, Writer, owned
 
 from pilothouse.commands.api import Api
 from pilothouse.storage.sqlite.snapshot import BUMP
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 WRITERS, RATE = 20, 1000
@@ -108,7 +108,7 @@ def test_the_embedded_store(tmp_path: Path) -> None:
 def test_etcd(tmp_path: Path) -> None:
     assert ETCDUTL is not None
     (tmp_path / "old").mkdir()
-    with Cluster(tmp_path / "old") as etcd:
+    with EtcdCluster(tmp_path / "old") as etcd:
         source = f"--etcd-servers={etcd.urls[0]}"
         with Subprocess(["--storage-backend=etcd3", source]) as server:
             writers = asyncio.run(saved(server, tmp_path, source))
@@ -121,7 +121,7 @@ def test_etcd(tmp_path: Path) -> None:
         )
         new = tmp_path / f"new{number}"
         new.mkdir()
-        cluster = Cluster(new)
+        cluster = EtcdCluster(new)
         restore = [ETCDUTL, "snapshot", "restore", file, f"--data-dir={new}/m0"]
         restore += ["--name=m0", f"--initial-cluster=m0={cluster.peers[0]}", f"--bump-revision={BUMP}"]
         restore += [f"--initial-advertise-peer-urls={cluster.peers[0]}", "--mark-compacted"]

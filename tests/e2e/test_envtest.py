@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from eventually import eventually
 
-from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.pki import CertificateAuthority, key_pem, pem
 from pilothouse.testing import etcd
 from pilothouse.testing.ports import free_ports
 
@@ -32,7 +32,7 @@ def files(directory: pathlib.Path) -> ssl.SSLContext:
     Three CAs that know nothing of each other: of the server, of clients, and for tokens of service accounts,
     where the certificate takes the place of a public key.
     """
-    server, clients, tokens = (Authority.create(name) for name in ("server", "clients", "tokens"))
+    server, clients, tokens = (CertificateAuthority.create(name) for name in ("server", "clients", "tokens"))
     certificate, key = server.issue("localhost", hosts=["localhost", "127.0.0.1"], server=True)
     admin, admin_key = clients.issue("default", ["system:masters"], server=False)
     contents = {
@@ -93,7 +93,7 @@ def test_it_serves_and_ends(tmp_path: pathlib.Path) -> None:
         except OSError:
             return False
 
-    with etcd.Cluster(tmp_path) as cluster, (tmp_path / "log").open("wb") as log:
+    with etcd.EtcdCluster(tmp_path) as cluster, (tmp_path / "log").open("wb") as log:
         command = [PROGRAM, *flags(certificates, cluster.urls[0], port)]
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:

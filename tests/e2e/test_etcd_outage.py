@@ -13,7 +13,7 @@ from e2e.http_client import Connection
 from eventually import aeventually
 
 from pilothouse import cli
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import InProcess
 
 pytestmark = [
@@ -29,18 +29,18 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def server(etcd: Cluster) -> Iterator[InProcess]:
+def server(etcd: EtcdCluster) -> Iterator[InProcess]:
     with InProcess(["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}"]) as running:
         yield running
 
 
-def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: Cluster, server: InProcess) -> None:
+def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: EtcdCluster, server: InProcess) -> None:
     async def main() -> None:
         client = Connection(server.port, server.context(), 30)
         status, made = await client.request("POST", MAPS, config_map("a", x="1"))
@@ -75,7 +75,7 @@ def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: Cluster, server: In
     asyncio.run(main())
 
 
-def test_an_etcd_that_hangs_is_given_up_in_time(etcd: Cluster, server: InProcess) -> None:
+def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdCluster, server: InProcess) -> None:
     """Nobody waits for longer than the time-outs say, and what was refused did not wait for its turn."""
 
     async def main() -> None:
@@ -162,7 +162,7 @@ def test_a_full_database(
         assert (await client.request("DELETE", f"{MAPS}/big"))[0] == 200
         assert (await client.request("POST", MAPS, config_map("more")))[0] == 201
 
-    with Cluster(tmp_path_factory.mktemp("etcd"), 1, f"--quota-backend-bytes={16 << 20}") as cluster:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd"), 1, f"--quota-backend-bytes={16 << 20}") as cluster:
         url = cluster.urls[0]
         flags = ["--storage-backend=etcd3", f"--etcd-servers={url}", "--etcd-compaction-interval=0"]
         with InProcess(flags) as running:
@@ -179,7 +179,7 @@ def test_a_full_database(
     capsys.readouterr()
 
 
-def test_an_independent_observer_sees_what_is_stored(etcd: Cluster, server: InProcess) -> None:
+def test_an_independent_observer_sees_what_is_stored(etcd: EtcdCluster, server: InProcess) -> None:
     async def main() -> None:
         client = Connection(server.port, server.context())
         status, made = await client.request("POST", MAPS, config_map("a", x="1"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.testing.server import InProcess
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -55,7 +55,7 @@ def test_nobody_else_does(server: InProcess) -> None:
 
 def test_its_ca_signs_for_no_other_name(server: InProcess, tmp_path: pathlib.Path) -> None:
     data = server.directory
-    authority = Authority.load(data / "front-proxy-ca.crt", data / "front-proxy-ca.key")
+    authority = CertificateAuthority.load(data / "front-proxy-ca.crt", data / "front-proxy-ca.key")
     cert, key = authority.issue("other", server=False)
     (tmp_path / "pair").write_bytes(cert + key)
     trust = ssl.create_default_context(cafile=str(server.ca_file))

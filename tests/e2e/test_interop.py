@@ -21,7 +21,7 @@ from e2e.stored_forms import Form, load
 from eventually import aeventually, eventually
 
 from pilothouse.registry.catalog import default_catalog
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import check, free_ports
 from pilothouse.testing.server import Subprocess, ready
 
@@ -95,7 +95,7 @@ class Other(Subprocess):
 def servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Subprocess]]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as etcd:
         started_with = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", *COMMON]
         with Subprocess(started_with) as ours, Other(request.param, etcd.urls[0], ours) as other:
             asyncio.run(prepare(ours))

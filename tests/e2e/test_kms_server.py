@@ -23,8 +23,8 @@ from pilothouse.assembly.server import Server
 from pilothouse.configuration import options
 from pilothouse.storage.encryption.kms import provider as kms
 from pilothouse.storage.encryption.kms import wire as kms_wire
-from pilothouse.testing.etcd import BINARY, Cluster
-from pilothouse.testing.kms import Plugin
+from pilothouse.testing.etcd import BINARY, EtcdCluster
+from pilothouse.testing.kms import KMSPluginServer
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -37,19 +37,19 @@ SQLITE = ["--storage-backend=sqlite"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
-KMS = kms.Intervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
+KMS = kms.KMSIntervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
 QUICK = Intervals(kms=KMS, files=0.05, unreadable=(0.05, 0.2), missing=0.1)
 
 
 @pytest.fixture
-def plugin(tmp_path: pathlib.Path) -> Iterator[Plugin]:
-    with Plugin(tmp_path / "kms.sock", tmp_path / "keys") as plugin:
+def plugin(tmp_path: pathlib.Path) -> Iterator[KMSPluginServer]:
+    with KMSPluginServer(tmp_path / "kms.sock", tmp_path / "keys") as plugin:
         yield plugin
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
 
 
@@ -68,7 +68,7 @@ class Rig:
     """A server in this process and one connection to it."""
 
     def __init__(
-        self, directory: pathlib.Path, plugin: Plugin, flags: list[str], intervals: Intervals = QUICK
+        self, directory: pathlib.Path, plugin: KMSPluginServer, flags: list[str], intervals: Intervals = QUICK
     ) -> None:
         self.intervals = intervals
         self.directory = directory
@@ -154,7 +154,7 @@ def on_disk(*directories: pathlib.Path, needle: str = MARK) -> list[pathlib.Path
 async def test_rotation(
     runner: asyncio.Runner,
     tmp_path: pathlib.Path,
-    plugin: Plugin,
+    plugin: KMSPluginServer,
     store: list[str],
     request: pytest.FixtureRequest,
 ) -> None:
@@ -194,7 +194,7 @@ async def test_rotation(
 
 
 async def test_the_plugin_is_away_at_the_start(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, store: list[str]
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store)
     async with rig.running():
@@ -235,7 +235,7 @@ async def test_the_plugin_is_away_at_the_start(
 
 
 async def test_the_plugin_goes_away(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, store: list[str]
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store, replace(QUICK, kms=replace(KMS, write_ttl=2.0)))
     async with rig.running():
@@ -261,7 +261,7 @@ async def test_the_plugin_goes_away(
 
 
 async def test_what_was_damaged(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, store: list[str]
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store)
     async with rig.running():
@@ -293,7 +293,7 @@ async def test_what_was_damaged(
 
 
 async def test_a_plugin_that_lost_its_keys(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, store: list[str]
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store)
     async with rig.running():
@@ -312,7 +312,7 @@ async def test_a_plugin_that_lost_its_keys(
 async def test_reload_from_a_local_key_to_a_plugin(
     runner: asyncio.Runner,
     tmp_path: pathlib.Path,
-    plugin: Plugin,
+    plugin: KMSPluginServer,
     store: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -335,7 +335,7 @@ async def test_reload_from_a_local_key_to_a_plugin(
 
 
 async def test_everything_is_encrypted_and_the_plugin_comes_late(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, store: list[str]
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store)
     rig.configure(rig.kms(), {"identity": {}}, resources=("*.*",))
@@ -360,7 +360,7 @@ async def test_everything_is_encrypted_and_the_plugin_comes_late(
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd")
 async def test_two_servers_with_seeds_of_their_own(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, cluster: Cluster
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: KMSPluginServer, cluster: EtcdCluster
 ) -> None:
     flags = ["--storage-backend=etcd3", f"--etcd-servers={cluster.urls[0]}", f"--etcd-prefix=/{uuid.uuid4()}"]
     first, second = (Rig(tmp_path / name, plugin, flags) for name in ("first", "second"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.testing.server import InProcess
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -67,7 +67,7 @@ def admin(server: InProcess) -> User:
 
 @pytest.fixture(scope="module")
 def kubelet(server: InProcess, admin: User) -> User:
-    authority = Authority.load(server.directory / "ca.crt", server.directory / "ca.key")
+    authority = CertificateAuthority.load(server.directory / "ca.crt", server.directory / "ca.key")
     assert authority is not None
     cert, key = authority.issue("system:node:n1", ["system:nodes"], server=False)
     files = server.directory / "kubelet.crt", server.directory / "kubelet.key"

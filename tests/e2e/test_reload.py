@@ -19,7 +19,7 @@ import pytest
 from eventually import eventually
 from front_proxy import HEADERS
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.reload import POLL
 from pilothouse.testing.server import InProcess, Subprocess
 
@@ -113,9 +113,9 @@ class Site:
 
     def __init__(self, folder: pathlib.Path, service: Service) -> None:
         self.folder = folder
-        self.authority = Authority.create("clients")
-        self.proxies = Authority.create("proxies")
-        self.serving = Authority.create("serving")
+        self.authority = CertificateAuthority.create("clients")
+        self.proxies = CertificateAuthority.create("proxies")
+        self.serving = CertificateAuthority.create("serving")
         for name, text in (
             ("tokens.csv", "first,jane,1,system:masters\n"),
             ("audit.yaml", audit_policy("Metadata")),
@@ -285,7 +285,7 @@ def test_serving_certificates(site: Site) -> None:
 def test_client_authorities(site: Site) -> None:
     """Handshake, authenticator and config map go by the same CAs;
     open connections stay, and are judged anew."""
-    other = Authority.create("others")
+    other = CertificateAuthority.create("others")
     old, new = site.authority.issue("old", server=False), other.issue("new", server=False)
     former, unknown = site.connection(old), site.connection(new)
     assert (site.who(over=former), site.who(over=unknown)) == ("old", "")
@@ -310,7 +310,7 @@ def test_client_authorities(site: Site) -> None:
 
 
 def test_front_proxies(site: Site) -> None:
-    other = Authority.create("other-proxies")
+    other = CertificateAuthority.create("other-proxies")
     old, new = site.proxies.issue("p", server=False), other.issue("p", server=False)
     connection = site.connection(old)
     named: Any = {"X_Remote_User": "kim"}
@@ -412,7 +412,7 @@ def site_metrics(site: Site) -> str:
 
 def test_kubelet_authorities(site: Site) -> None:
     """The connections themselves are tested in endpoints/streams/test_kubelet.py."""
-    other = pem(Authority.create("kubelets").certificate)
+    other = pem(CertificateAuthority.create("kubelets").certificate)
     kubelets = site.server._server.cluster.handlers.streams.kubelets
     site.put("kubelet-ca", "kubelet-ca.crt", other.decode())
     assert kubelets._trust.ca == other

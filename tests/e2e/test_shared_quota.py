@@ -8,7 +8,7 @@ import pytest
 from e2e.http_client import Connection, Lost
 from eventually import aeventually
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -24,7 +24,7 @@ LIMIT, CREATORS = 100, 64
 @pytest.fixture
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subprocess]]:
     """The first one counts anew."""
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={cluster.urls[0]}"]
         flags.append("--disable-admission-plugins=ServiceAccount")
         with (

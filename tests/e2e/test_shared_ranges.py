@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from e2e.http_client import Connection
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -26,13 +26,13 @@ ADDRESSES = 30
 
 
 @pytest.fixture
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def servers(etcd: Cluster) -> Iterator[list[Subprocess]]:
+def servers(etcd: EtcdCluster) -> Iterator[list[Subprocess]]:
     flags = [
         "--storage-backend=etcd3",
         f"--etcd-servers={etcd.urls[0]}",
@@ -43,7 +43,7 @@ def servers(etcd: Cluster) -> Iterator[list[Subprocess]]:
         yield [first, second]
 
 
-def marked(etcd: Cluster) -> set[int]:
+def marked(etcd: EtcdCluster) -> set[int]:
     """The ports that are marked in etcd, as its own client shows them."""
     command = [
         "etcdctl",
@@ -83,7 +83,7 @@ async def fill(server: Subprocess, prefix: str, spec: dict[str, Any]) -> tuple[l
     return made, failures
 
 
-def test_no_port_is_given_out_twice(etcd: Cluster, servers: list[Subprocess]) -> None:
+def test_no_port_is_given_out_twice(etcd: EtcdCluster, servers: list[Subprocess]) -> None:
     async def main() -> None:
         spec = {"type": "NodePort"}
         results = await asyncio.gather(fill(servers[0], "a", spec), fill(servers[1], "b", spec))

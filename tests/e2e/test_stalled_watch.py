@@ -9,7 +9,7 @@ import pytest
 from e2e.etcd_proxy import EtcdProxy
 from e2e.http_client import Connection
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -22,8 +22,8 @@ METRIC = "apiserver_watch_cache_consistent_read_total"
 
 
 @pytest.fixture
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
 
 
@@ -39,7 +39,7 @@ def seen(listed: Any) -> dict[str, str]:
     return {i["metadata"]["name"]: i["data"]["v"] for i in listed["items"] if "v" in i["data"]}
 
 
-def test_reads_fall_back_to_etcd(etcd: Cluster) -> None:
+def test_reads_fall_back_to_etcd(etcd: EtcdCluster) -> None:
     async def main(proxy: EtcdProxy, stalled: Subprocess, other: Subprocess) -> None:
         reader = Connection(stalled.port, stalled.context())
         writer = Connection(other.port, other.context())

@@ -16,7 +16,7 @@ pytest.importorskip("opentelemetry.sdk")
 from collector import Collector, Received
 from webhooks import WebhookServer, allow, label
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -45,7 +45,7 @@ def server(tmp_path: pathlib.Path, collector: Collector) -> Iterator[Subprocess]
     )
     (tmp_path / "etcd").mkdir()
     with (
-        Cluster(tmp_path / "etcd") as etcd,
+        EtcdCluster(tmp_path / "etcd") as etcd,
         Subprocess(
             [
                 f"--tracing-config-file={file}",

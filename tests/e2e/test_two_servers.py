@@ -8,7 +8,7 @@ import pytest
 from e2e.http_client import Connection
 from eventually import aeventually
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -48,7 +48,7 @@ def widget(size: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subprocess]]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as cluster:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={cluster.urls[0]}"]
         with Subprocess(flags) as first, Subprocess(flags) as second:
             yield [first, second]

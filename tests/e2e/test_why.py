@@ -9,7 +9,7 @@ import pytest
 from e2e.test_workers import wait_for_all, workers
 
 from pilothouse.commands.api import Api
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -22,7 +22,7 @@ pytestmark = [
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subprocess]]:
     """Two servers with the keys of one cluster: one of two processes, one of its own."""
     folder = tmp_path_factory.mktemp("etcd")
-    with Cluster(folder) as etcd:
+    with EtcdCluster(folder) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}"]
         # The Service has one port for all servers, that of the one which wrote it last:
         # the first leaves it to the second.

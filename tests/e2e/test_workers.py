@@ -12,7 +12,7 @@ from e2e.http_client import Connection, Lost
 from eventually import aeventually, eventually
 
 from pilothouse.reload import POLL
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 pytestmark = [
@@ -28,7 +28,7 @@ ESTABLISHED, LISTENING = "01", "0A"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
         with Subprocess(flags) as running:
             wait_for_all(running)
@@ -155,7 +155,7 @@ def test_one_scrape_shows_all_workers_and_no_count_goes_backwards(server: Subpro
 def test_all_look_at_their_files_and_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
     tokens = tmp_path_factory.mktemp("files") / "tokens.csv"
     tokens.write_text("first,jane,1\n")
-    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
         with Subprocess([*flags, f"--token-auth-file={tokens}"]) as running:
             wait_for_all(running)

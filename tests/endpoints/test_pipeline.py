@@ -15,14 +15,14 @@ from virtual_time import VirtualLoop
 
 from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.server.request import Request, Response
 
 
-class Trip(Plugin):
+class Trip(AdmissionPlugin):
     """Fails as it is told, by the name of the object."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from audit.kept import Kept, Object, auditor, policy
 from harness import CONFIG_MAPS, PODS, Rig, config_map
 from virtual_time import VirtualLoop
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.identity import User
 from pilothouse.audit.policy import parse
 from pilothouse.authn.authenticator import TokenIdentity
@@ -69,7 +69,7 @@ def test_others_go_on_without_it() -> None:
     run(body())
 
 
-class Faulty(Plugin):
+class Faulty(AdmissionPlugin):
     """A plugin that has a bug, and writes an annotation before it shows."""
 
     def mutate(self, a: AdmissionAttributes) -> None:
@@ -78,7 +78,7 @@ class Faulty(Plugin):
             raise RuntimeError("secret")
 
 
-class Slow(Plugin):
+class Slow(AdmissionPlugin):
     """Waits until it is let go."""
 
     def __init__(self) -> None:
@@ -288,7 +288,7 @@ def test_a_put_names_the_object_by_its_body() -> None:
 def test_the_request_object_has_defaults_and_is_older_than_admission() -> None:
     """Upstream's decoder applies the defaults of the version; admission and the namespace come later."""
 
-    class Labels(Plugin):
+    class Labels(AdmissionPlugin):
         def mutate(self, a: AdmissionAttributes) -> None:
             if a.obj is not None:
                 a.obj["metadata"]["labels"] = {"by": "plugin"}

@@ -12,10 +12,10 @@ import pytest
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 from virtual_time import VirtualLoop
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authz.authorizer import ALLOW, Decision
-from pilothouse.endpoints.request.context import Context, Outcome
+from pilothouse.endpoints.request.context import Context, RequestOutcome
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.server.http1 import Http1
@@ -23,7 +23,7 @@ from pilothouse.server.request import Request, Response
 from pilothouse.waiting import in_task
 
 
-class Timed(Plugin):
+class Timed(AdmissionPlugin):
     """Bounds its own wait; one for an object that is called `slow` never ends."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Ends:
     def __init__(self, rig: Rig) -> None:
         self.counted: list[int] = []
         self.waiting = self.aborted = 0
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[RequestOutcome] = []
         self._dispatcher = rig.pipeline.stages.dispatcher
         ours: Any = self
         rig.pipeline.stages = replace(
@@ -104,10 +104,10 @@ class Ends:
         ctx.on_end(self.keep)
         return await self._dispatcher.dispatch(ctx)
 
-    def keep(self, outcome: Outcome) -> None:
+    def keep(self, outcome: RequestOutcome) -> None:
         self.outcomes.append(outcome)
 
-    def take(self) -> tuple[list[int], list[Outcome]]:
+    def take(self) -> tuple[list[int], list[RequestOutcome]]:
         """The requests that have ended since the last call."""
         counted, outcomes = self.counted, self.outcomes
         self.counted, self.outcomes = [], []
@@ -209,7 +209,7 @@ def test_the_deadline_ends_a_request_when_its_answer_is_sent() -> None:
             rig.answer(response)
             assert isinstance(response.body, bytes)
 
-            assert ends.take() == ([504], [Outcome(504, len(response.body), None)])
+            assert ends.take() == ([504], [RequestOutcome(504, len(response.body), None)])
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
@@ -222,12 +222,12 @@ async def test_an_answer_ends_its_request_once(rig: Rig) -> None:
     assert response.on_done is not None
     for _ in range(2):
         response.on_done(17, None)
-    assert ends.take() == ([200], [Outcome(200, 17, None)])
+    assert ends.take() == ([200], [RequestOutcome(200, 17, None)])
     response = await rig.respond("GET", CONFIG_MAPS + "/none")
     gone = ConnectionResetError()
     assert response.on_done is not None
     response.on_done(3, gone)
-    assert ends.take() == ([404], [Outcome(404, 3, gone)])
+    assert ends.take() == ([404], [RequestOutcome(404, 3, gone)])
 
 
 async def test_answers_that_no_verb_has_made_end_as_well(rig: Rig) -> None:
@@ -308,13 +308,13 @@ def test_finishers_run_from_the_last_to_the_first_and_none_stops_another(caplog:
     ctx = Context(Request("GET", "/", {}, []), RequestInfo("/", "get"), {}, "audit-1")
     seen: list[object] = []
 
-    def fails(outcome: Outcome) -> None:
+    def fails(outcome: RequestOutcome) -> None:
         raise ValueError("a bug")
 
     for finisher in (seen.append, fails, lambda outcome: seen.append("last")):
         ctx.on_end(finisher)
     for _ in range(2):
         ctx.end(200, 5, None)
-    assert seen == ["last", Outcome(200, 5, None)]
+    assert seen == ["last", RequestOutcome(200, 5, None)]
     (record,) = caplog.records
     assert record.exc_info[1].args == ("a bug",) and record.kv == {"auditID": "audit-1"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, Rig, config_map
 
-from pilothouse.flowcontrol.memory import BUFFERS, Memory
+from pilothouse.flowcontrol.memory import BUFFERS, MemoryBudget
 
 pytestmark = pytest.mark.usefixtures("virtual")
 
@@ -24,7 +24,7 @@ class Limited:
         self.call, self.respond = rig.call, rig.respond
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> MemoryBudget:
         assert self.rig.handlers.memory is not None
         return self.rig.handlers.memory
 

@@ -8,7 +8,7 @@ import pytest
 from virtual_time import VirtualLoop
 
 from pilothouse import errors
-from pilothouse.flowcontrol.memory import MOST_WAITING, Memory
+from pilothouse.flowcontrol.memory import MOST_WAITING, MemoryBudget
 
 MB = 1 << 20
 
@@ -31,8 +31,8 @@ class Process:
         return relieve
 
 
-def memory_of(process: Process, limit: int = 100 * MB, *relievers: Callable[[], object]) -> Memory:
-    return Memory(limit, None, process, relievers)
+def memory_of(process: Process, limit: int = 100 * MB, *relievers: Callable[[], object]) -> MemoryBudget:
+    return MemoryBudget(limit, None, process, relievers)
 
 
 def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -40,7 +40,7 @@ def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         runner.run(body())
 
 
-def enter(memory: Memory, user: str, need: int, seconds: float = 10.0) -> "asyncio.Task[None]":
+def enter(memory: MemoryBudget, user: str, need: int, seconds: float = 10.0) -> "asyncio.Task[None]":
     return asyncio.create_task(memory.enter(user, need, seconds, exempt=False))
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from urllib.parse import unquote
 
 from pilothouse.outbound import spdy
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 
 SIZE = 4 << 20
 """Bytes that are sent of each kind."""
@@ -122,7 +122,9 @@ def hostile(directory: pathlib.Path) -> Iterator[int]:
 
 async def main(directory: pathlib.Path) -> None:
     os.nice(19)  # what it uses itself keeps nobody waiting
-    cert, key = Authority.create("hostile").issue("hostile", hosts=("127.0.0.1", "localhost"), server=True)
+    cert, key = CertificateAuthority.create("hostile").issue(
+        "hostile", hosts=("127.0.0.1", "localhost"), server=True
+    )
     pem = directory / "hostile.pem"
     pem.write_bytes(cert + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

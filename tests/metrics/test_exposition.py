@@ -11,7 +11,15 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as open_parser
 
 from pilothouse._instruments import Distribution
-from pilothouse.metrics.exposition import OPENMETRICS, PROTOBUF, TEXT, Family, Format, encoded, number
+from pilothouse.metrics.exposition import (
+    OPENMETRICS,
+    PROTOBUF,
+    TEXT,
+    ExpositionFormat,
+    Family,
+    encoded,
+    number,
+)
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -89,7 +97,7 @@ EXPECTED: Samples = {
 }
 
 
-def whole(format: Format) -> bytes:
+def whole(format: ExpositionFormat) -> bytes:
     return b"".join(encoded(format, family) for family in families()) + format.end
 
 

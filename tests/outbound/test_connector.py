@@ -8,7 +8,7 @@ import pytest
 from server.fake_transport import FakeTransport, run
 
 from pilothouse._turns import Line
-from pilothouse.outbound.connector import Answers
+from pilothouse.outbound.connector import AnswerReader
 from pilothouse.outbound.http import CHUNK, Answer, ClientError, Outbound
 from pilothouse.outbound.portions import AHEAD, INFORMATIONAL
 
@@ -88,7 +88,7 @@ async def test_a_slow_reader_of_small_chunks_holds_the_other_side_back() -> None
         connection = answer._response.connection
         assert connection is not None
         protocol = connection.protocol
-        assert isinstance(protocol, Answers)
+        assert isinstance(protocol, AnswerReader)
         for _ in range(300):
             await asyncio.sleep(0)
         assert protocol._portions.held < 3 * AHEAD
@@ -126,7 +126,7 @@ async def test_what_follows_an_answer_ends_the_connection() -> None:
 @run
 async def test_bytes_that_wait_when_the_connection_is_given_up_are_dropped() -> None:
     line = Line(asyncio.get_running_loop())
-    answers, transport = Answers(line), FakeTransport()
+    answers, transport = AnswerReader(line), FakeTransport()
     answers.connection_made(transport)
     answers.set_response_params()
     answers.data_received(CHUNKED + SINGLE * 40_000)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pilothouse.outbound.kubeconfig import files_of, read_kubeconfig, read_users
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 
 
 def kubeconfig(folder: pathlib.Path, url: str, ca: bytes, user: dict[str, Any]) -> pathlib.Path:
@@ -73,7 +73,7 @@ def test_an_inline_certificate_leaves_no_file(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OpenSSL reads certificates from files alone: the one that is made for it is removed."""
-    cert, key = Authority.create("ca").issue("webhook", server=False)
+    cert, key = CertificateAuthority.create("ca").issue("webhook", server=False)
     user = {
         "client-certificate-data": base64.b64encode(cert).decode(),
         "client-key-data": base64.b64encode(key).decode(),
@@ -89,7 +89,7 @@ def test_an_inline_certificate_leaves_no_file(
 
 
 def test_a_certificate_in_files_is_relative_to_the_kubeconfig(tmp_path: pathlib.Path) -> None:
-    cert, key = Authority.create("ca").issue("webhook", server=False)
+    cert, key = CertificateAuthority.create("ca").issue("webhook", server=False)
     (tmp_path / "c.pem").write_bytes(cert)
     (tmp_path / "k.pem").write_bytes(key)
     user = {"client-certificate": "c.pem", "client-key": "k.pem"}

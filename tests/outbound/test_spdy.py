@@ -14,7 +14,7 @@ from spdy_model import Frame, Model
 
 from pilothouse._spdy import Kind, Reader
 from pilothouse.outbound import spdy
-from pilothouse.outbound.spdy import DICTIONARY, Event, Writer
+from pilothouse.outbound.spdy import DICTIONARY, Event, FrameWriter
 
 KUBECTL = bytes.fromhex(
     "80030001000000290000000100000000000078f9e3c6a7c26260606004a7b392a2d4c45c6851c29a0a0a6800000000ffff"
@@ -70,7 +70,7 @@ def cut(raw: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 def opened(stream: int, **headers: str) -> bytes:
-    return Writer().syn_stream(stream, headers)
+    return FrameWriter().syn_stream(stream, headers)
 
 
 def test_the_frames_of_kubectl() -> None:
@@ -105,12 +105,12 @@ def test_frames_of_the_specification() -> None:
 def test_a_stream_opened_by_hand() -> None:
     """SYN_STREAM is 10 bytes and a header block:
     a count, then names and values with their lengths (2.6.1, 2.6.10)."""
-    raw = Writer().syn_stream(9, {"StreamType": "data", "port": "80"}, fin=True)
+    raw = FrameWriter().syn_stream(9, {"StreamType": "data", "port": "80"}, fin=True)
     assert raw[:8] == struct.pack(">HHI", 0x8003, 1, 1 << 24 | len(raw) - 8)
     assert raw[8:18] == struct.pack(">IIH", 9, 0, 0)
     plain = zlib.decompressobj(zdict=DICTIONARY).decompress(raw[18:])
     assert plain == b"\0\0\0\x02\0\0\0\x0astreamtype\0\0\0\x04data\0\0\0\x04port\0\0\0\x0280"
-    reply = Writer().syn_reply(9)
+    reply = FrameWriter().syn_reply(9)
     assert reply[:12] == struct.pack(">HHII", 0x8003, 2, len(reply) - 8, 9)
     assert zlib.decompressobj(zdict=DICTIONARY).decompress(reply[12:]) == bytes(4)
 
@@ -123,7 +123,7 @@ def test_the_dictionary() -> None:
 
 
 def test_header_blocks_share_one_stream_of_compression() -> None:
-    writer = Writer()
+    writer = FrameWriter()
     first, second = writer.syn_stream(1, {"a": "x" * 50}), writer.syn_stream(3, {"a": "x" * 50})
     assert len(second) < len(first)
     assert [frame.headers for frame in Model().feed(first + second)] == [{"a": "x" * 50}] * 2

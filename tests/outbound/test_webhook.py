@@ -11,7 +11,7 @@ from aiohttp import web
 from backend import Backend
 
 from pilothouse.outbound.http import Outbound, Trust
-from pilothouse.outbound.webhook import HEADERS, Target, WebhookError, decode, post, query_for, refusal
+from pilothouse.outbound.webhook import HEADERS, WebhookError, WebhookTarget, decode, post, query_for, refusal
 
 LIMIT = 1000
 
@@ -78,7 +78,7 @@ def run(runner: asyncio.Runner, folder: Path, test: Any) -> None:
                 ) -> bytes:
                     headers = (*HEADERS, ("Host", host)) if host else HEADERS
                     path += query_for(seconds)
-                    target = Target(f"https://name.svc:1{path}", base + path, headers, trust)
+                    target = WebhookTarget(f"https://name.svc:1{path}", base + path, headers, trust)
                     return await post(outbound, target, body, seconds, LIMIT, deadline=deadline)
 
                 await test(send, backend)

@@ -17,7 +17,7 @@ EMPTY = {
     "WeakKeyDictionary",
     "WeakValueDictionary",
 }
-KEEPING = {"Known", "RememberedRule", "Cache", "_Negotiator", "lru_cache", "cache", "memo"}
+KEEPING = {"KnownTexts", "RememberedRule", "Cache", "_Negotiator", "lru_cache", "cache", "memo"}
 
 CONSTANTS = {
     "admission/podsecurity/checks.py:EMPTY",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metric_samples import samples
 
-from pilothouse.registry.allocators import Addresses, AllocationError
+from pilothouse.registry.allocators import AllocationError, ClusterIPAllocator
 
 
 class Told:
@@ -29,14 +29,14 @@ class Told:
         self.callbacks["ipaddresses.networking.k8s.io"]("key", *pair)
 
 
-def followed(*cidrs: str) -> tuple[Addresses, Told]:
-    addresses, told = Addresses(cidrs), Told()
+def followed(*cidrs: str) -> tuple[ClusterIPAllocator, Told]:
+    addresses, told = ClusterIPAllocator(cidrs), Told()
     addresses.follow(told)  # type: ignore[arg-type]
     return addresses, told
 
 
 def test_an_address_is_taken_once() -> None:
-    addresses = Addresses(["10.0.0.0/24"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24"])
     assert addresses.allocate("10.0.0.5") == "10.0.0.5"
     with pytest.raises(AllocationError, match="provided IP is already allocated"):
         addresses.allocate("10.0.0.5")
@@ -56,7 +56,7 @@ def test_an_address_is_taken_once() -> None:
     ],
 )
 def test_addresses_outside_the_range(ip: str, text: str) -> None:
-    addresses = Addresses(["10.0.0.0/24"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24"])
     with pytest.raises(AllocationError) as caught:
         addresses.allocate(ip)
     assert str(caught.value) == text
@@ -64,7 +64,7 @@ def test_addresses_outside_the_range(ip: str, text: str) -> None:
 
 
 def test_dry_run_of_a_named_address_takes_nothing() -> None:
-    addresses = Addresses(["10.0.0.0/24"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24"])
     addresses.allocate("10.0.0.9")
     assert addresses.allocate("10.0.0.9", dry_run=True) == "10.0.0.9"
     addresses.allocate("10.0.0.10", dry_run=True)
@@ -72,7 +72,7 @@ def test_dry_run_of_a_named_address_takes_nothing() -> None:
 
 
 def test_a_dry_run_calls_every_other_address_outside_the_range() -> None:
-    addresses = Addresses(["10.0.0.0/24"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24"])
     for ip in ("10.0.0.0", "9.9.9.9"):
         with pytest.raises(AllocationError, match="is not in the valid range"):
             addresses.allocate(ip, dry_run=True)
@@ -81,21 +81,21 @@ def test_a_dry_run_calls_every_other_address_outside_the_range() -> None:
 
 
 def test_a_dry_run_names_the_range_and_chooses_nothing() -> None:
-    addresses = Addresses(["10.0.0.0/30", "fd00::/112"])
+    addresses = ClusterIPAllocator(["10.0.0.0/30", "fd00::/112"])
     assert [addresses.allocate(dry_run=True) for _ in range(3)] == ["10.0.0.0"] * 3
     assert addresses.allocate(family="IPv6", dry_run=True) == "fd00::"
     assert {addresses.allocate(), addresses.allocate()} == {"10.0.0.1", "10.0.0.2"}
 
 
 def test_families() -> None:
-    addresses = Addresses(["10.0.0.0/24", "fd00::/112"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"])
     assert addresses.families == ("IPv4", "IPv6")
     assert ":" in addresses.allocate(family="IPv6")
     assert "." in addresses.allocate()
 
 
 def test_a_full_range() -> None:
-    addresses = Addresses(["10.0.0.0/29"])
+    addresses = ClusterIPAllocator(["10.0.0.0/29"])
     taken = {addresses.allocate() for _ in range(6)}
     assert len(taken) == 6
     with pytest.raises(AllocationError, match="range is full"):
@@ -158,7 +158,7 @@ def test_what_was_written_is_held_by_its_service() -> None:
 
 
 def test_a_sweep_lets_go_of_what_was_cut_off() -> None:
-    addresses = Addresses(["10.0.0.0/24"])
+    addresses = ClusterIPAllocator(["10.0.0.0/24"])
     addresses.allocate("10.0.0.9")
     addresses.sweep()
     with pytest.raises(AllocationError):
@@ -169,7 +169,7 @@ def test_a_sweep_lets_go_of_what_was_cut_off() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, 14)), max_size=30))
 def test_no_address_is_handed_out_twice(wishes: list[int | None]) -> None:
-    addresses = Addresses(["10.0.0.0/28"])
+    addresses = ClusterIPAllocator(["10.0.0.0/28"])
     taken: set[str] = set()
     for wish in wishes:
         ip = f"10.0.0.{wish}" if wish is not None else None

@@ -7,7 +7,7 @@ import pytest
 from harness import CONFIG_MAPS, Rig, config_map, plug
 
 from pilothouse import errors
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.client import Client
 
 
@@ -95,7 +95,7 @@ async def test_delete(rig: Rig, client: Any, config_maps: Any) -> None:
     assert not await client.delete(config_maps, "default", "a")
 
 
-class Note(Plugin):
+class Note(AdmissionPlugin):
     """Notes what it is asked, and adds a label by giving another object."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ async def test_admission_sees_what_controllers_write(rig: Rig, client: Any, conf
 
 
 async def test_admission_refuses_a_controller_as_any_other(rig: Rig, config_maps: Any) -> None:
-    class Refuse(Plugin):
+    class Refuse(AdmissionPlugin):
         def validate(self, a: Any) -> None:
             raise a.refuse("no")
 
@@ -157,7 +157,7 @@ async def test_companions(rig: Rig) -> None:
     assert not await companions.delete("nothings.example.com", "", "a")
 
 
-class See(Plugin):
+class See(AdmissionPlugin):
     """Notes the versions of what it sees, and the options."""
 
     def __init__(self, plural: str) -> None:

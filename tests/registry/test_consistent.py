@@ -11,7 +11,7 @@ from metric_samples import samples
 from virtual_time import VirtualLoop
 
 from pilothouse.registry.consistent import CATCH_UP
-from pilothouse.storage.interface import Behind, Event, StorageError, Subscription, Unavailable
+from pilothouse.storage.interface import Behind, StorageError, StorageEvent, Subscription, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 
 
@@ -42,11 +42,11 @@ class Stalling(MemoryStorage):
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         **options: Any,
     ) -> Subscription:
-        def held(events: list[Event]) -> None:
+        def held(events: list[StorageEvent]) -> None:
             if self.stalled:
                 self._held.append(lambda: on_events(events))
             else:

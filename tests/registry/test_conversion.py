@@ -20,7 +20,7 @@ from converters import (
 )
 from harness import plug
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.changes.managed import Unconverted
 from pilothouse.api.types import schema
 from pilothouse.offload import INLINE_WORK
@@ -308,7 +308,7 @@ async def test_fields_that_cannot_be_compared(rig: Any, runner: Any, boxes: Boxe
     assert changed["spec"] == {"size": "4x4"} and "managedFields" not in changed["metadata"]
 
 
-class Looks(Plugin):
+class Looks(AdmissionPlugin):
     """Notes the versions of the objects that it is shown."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ from pilothouse import errors
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.outbound.clients import Clients
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.service_resolver import ServiceResolver
 
@@ -311,7 +311,7 @@ async def test_a_change_of_the_definition_takes_effect_at_once(
     rig: Any, runner: Any, boxes: Hooked, tmp_path: Path
 ) -> None:
     await boxes.fill("a")
-    other = pem(Authority.create("other").certificate)
+    other = pem(CertificateAuthority.create("other").certificate)
     config = {"caBundle": base64.b64encode(other).decode()}
     patch = {"spec": {"conversion": {"webhook": {"clientConfig": config}}}}
     await rig.ok("PATCH", NAME, patch, headers=MERGE)

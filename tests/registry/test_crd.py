@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from harness import plug
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.admission import AdmissionAttributes
@@ -245,7 +245,7 @@ async def test_plugins_see_the_version_of_the_request(rig: Any, runner: Any, def
     await define(version(), version("v2", storage=False, properties={"a": TEXT, "b": TEXT}))
     seen = []
 
-    class Watcher(Plugin):
+    class Watcher(AdmissionPlugin):
         def wants(self, a: AdmissionAttributes) -> bool:
             return a.resource.plural == "widgets"
 

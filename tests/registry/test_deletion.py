@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.api.values import times
 from pilothouse.registry import deletion
@@ -236,7 +236,7 @@ async def test_what_is_gone_in_a_collection_does_not_matter(rig: Rig) -> None:
     assert (await rig.ok("GET", CONFIG_MAPS))["items"] == []
 
 
-class Refuse(Plugin):
+class Refuse(AdmissionPlugin):
     def validate(self, a: Any) -> None:
         if a.name == "b":
             raise errors.Forbidden(a.old["metadata"]["name"])

@@ -14,7 +14,7 @@ from pilothouse import wire
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.catalog import Catalog
-from pilothouse.registry.node_ports import KEY, NodePorts, decode, encode, ports_of
+from pilothouse.registry.node_ports import KEY, NodePortAllocator, decode, encode, ports_of
 from pilothouse.storage.interface import StorageError
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher
@@ -41,7 +41,7 @@ async def servers(
     for cacher in cachers:
         await cacher.start()
     readers: Any = services or Services()
-    pools = [NodePorts(storage, c, readers, first, last) for c in cachers]
+    pools = [NodePortAllocator(storage, c, readers, first, last) for c in cachers]
     try:
         yield *pools, storage
     finally:
@@ -154,7 +154,7 @@ def test_two_servers_never_have_the_same_port() -> None:
 def test_concurrent_claims_all_count() -> None:
     async def main() -> None:
         async with servers(3, 30000, 30099) as (*pools, storage):
-            chosen: list[tuple[NodePorts, int]] = [
+            chosen: list[tuple[NodePortAllocator, int]] = [
                 (pool, pool.allocate()) for pool in pools for _ in range(20)
             ]
             lost = await asyncio.gather(*(pool.claim({port}) for pool, port in chosen))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import (
     ServiceResolver,
     Unroutable,
@@ -86,7 +86,7 @@ def slice_(
     }
 
 
-BACKEND = Backend("uid", "n", "s", 443, base64.b64encode(b"pem").decode())
+BACKEND = AggregatedServer("uid", "n", "s", 443, base64.b64encode(b"pem").decode())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_backend_is_known_by_its_bundle_and_knows_us() -> None:
     trust = resolver.trust(BACKEND)
     assert (trust.ca, trust.insecure, trust.server_name) == (b"pem", False, "s.n.svc")
     assert (trust.cert_file, trust.key_file) == ("c", "k")
-    anybody = resolver.trust(Backend("uid", "n", "s", 443, "", True))
+    anybody = resolver.trust(AggregatedServer("uid", "n", "s", 443, "", True))
     assert anybody.insecure and not anybody.ca
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from pilothouse.outbound.http import Trust
 from pilothouse.outbound.kubeconfig import Users
-from pilothouse.outbound.webhook import HEADERS, Target, Unusable, WebhookError
-from pilothouse.registry.resource import Backend
+from pilothouse.outbound.webhook import HEADERS, UnusableWebhook, WebhookError, WebhookTarget
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import Unroutable
 from pilothouse.registry.webhook_target import target_of
 
@@ -18,9 +18,9 @@ CA = base64.b64encode(b"PEM").decode()
 
 class Resolves:
     def __init__(self) -> None:
-        self.asked: list[Backend] = []
+        self.asked: list[AggregatedServer] = []
 
-    def url(self, backend: Backend) -> str:
+    def url(self, backend: AggregatedServer) -> str:
         self.asked.append(backend)
         if backend.name == "gone":
             raise Unroutable('service "gone" not found')
@@ -40,7 +40,7 @@ class Resolves:
 def test_a_url(given: str, url: str) -> None:
     asked = f"{url}?timeout=3s"
     found = target_of({"url": given, "caBundle": CA}, Resolves(), 2.5)
-    assert found == Target(asked, asked, HEADERS, Trust(ca=b"PEM"))
+    assert found == WebhookTarget(asked, asked, HEADERS, Trust(ca=b"PEM"))
 
 
 @pytest.mark.parametrize("text", ["", None, base64.b64encode(b" \n").decode()])
@@ -55,7 +55,7 @@ def test_a_service() -> None:
     trust = Trust(ca=b"PEM", server_name="hook.ns.svc")
     found = target_of({"service": service, "caBundle": CA}, resolver, 30)
     host = ("Host", "hook.ns.svc:443")
-    assert found == Target(shown, "https://10.0.0.7:8443/?timeout=30s", (host, *HEADERS), trust, True)
+    assert found == WebhookTarget(shown, "https://10.0.0.7:8443/?timeout=30s", (host, *HEADERS), trust, True)
     found = target_of({"service": {**service, "port": 9443, "path": "/a/"}}, resolver, 1)
     assert found.shown == "https://hook.ns.svc:9443/a?timeout=1s"
     assert found.url == "https://10.0.0.7:8443/a?timeout=1s"
@@ -82,7 +82,7 @@ def test_what_leads_nowhere() -> None:
     ],
 )
 def test_what_no_client_can_be_made_of(config: Any, why: str) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableWebhook) as caught:
         target_of(config, Resolves(), 30)
     assert str(caught.value).startswith(why) and caught.value.code == 500
 
@@ -101,5 +101,5 @@ def test_credentials_are_the_host_s(tmp_path: pathlib.Path) -> None:
     trust = target_of(service, Resolves(), 30, users).trust
     assert (trust.ca, trust.server_name) == (b"PEM", "hook.ns.svc")
     assert trust.cert_file.endswith("c.crt") and trust.key_file.endswith("c.key")
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableWebhook):
         target_of({"url": "https://gone/x"}, Resolves(), 30, users)

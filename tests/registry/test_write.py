@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.registry import write
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.registry.write import Write
@@ -34,7 +34,7 @@ def context(rig: Rig, name: str = "a", **more: Any) -> WriteContext:
     )
 
 
-class Judge(Plugin):
+class Judge(AdmissionPlugin):
     """Asks a coroutine function of (new, old)."""
 
     def __init__(self, judge: Any) -> None:
@@ -348,7 +348,7 @@ async def test_the_labels_of_a_job_come_back(rig: Rig) -> None:
     assert (await rig.ok("PUT", jobs + "/a/status", bare))["metadata"]["labels"] == made["metadata"]["labels"]
 
 
-class Marks(Plugin):
+class Marks(AdmissionPlugin):
     """Sets members that only a delete sets."""
 
     def mutate(self, a: Any) -> None:

@@ -20,7 +20,7 @@ from eventually import eventually
 from server.http2.peers import PREFACE, Kind, frame
 
 from pilothouse.files import write_file
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.server import accept, tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind
@@ -34,7 +34,7 @@ class Door:
     """A listener on a thread; who sends `User` is authenticated."""
 
     def __init__(self, directory: pathlib.Path, limits: Limits, sock: socket.socket | None = None) -> None:
-        ca = Authority.create()
+        ca = CertificateAuthority.create()
         certificate, key = ca.issue("s", hosts=["localhost"], server=True)
         write_file(directory / "s.crt", certificate)
         write_file(directory / "s.key", key)

@@ -16,7 +16,7 @@ import uvloop
 from eventually import eventually
 
 from pilothouse.files import write_file
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind
@@ -31,7 +31,7 @@ class Running:
     def __init__(
         self,
         directory: pathlib.Path,
-        ca: Authority,
+        ca: CertificateAuthority,
         settings: Callable[..., tls.TLSSettings],
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class Running:
         self.loop.close()
 
 
-def pem(ca: Authority) -> bytes:
+def pem(ca: CertificateAuthority) -> bytes:
     return ssl.DER_cert_to_PEM_cert(ca.der()).encode()
 
 
@@ -99,7 +99,7 @@ def write_pair(directory: pathlib.Path, name: str, pair: tuple[bytes, bytes]) ->
 
 @pytest.fixture
 def running(tmp_path: pathlib.Path) -> Iterator[Running]:
-    ca = Authority.create()
+    ca = CertificateAuthority.create()
     (tmp_path / "ca.crt").write_bytes(pem(ca))
     write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
     write_pair(tmp_path, "other", ca.issue("other", hosts=["other.example", "*.wild.example"], server=True))
@@ -124,7 +124,7 @@ def test_requests_with_and_without_client_certificate(running: Running) -> None:
     assert get(mine) == b"hello"
     chain = running.requests[-1].peer_certificates
     assert chain == (ssl.PEM_cert_to_DER_cert(pair[0].decode()), running.ca.der())
-    pair = Authority.create("evil").issue("eve", ["system:masters"], server=False)
+    pair = CertificateAuthority.create("evil").issue("eve", ["system:masters"], server=False)
     stranger = running.connect(pair)
     assert get(stranger) == b"hello"  # the authenticator refuses it
     assert running.requests[-1].peer_certificates == (ssl.PEM_cert_to_DER_cert(pair[0].decode()),)
@@ -134,7 +134,7 @@ def test_requests_with_and_without_client_certificate(running: Running) -> None:
 
 @pytest.mark.parametrize("make_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
 def test_tls_1_2(tmp_path: pathlib.Path, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    ca = Authority.create()
+    ca = CertificateAuthority.create()
     (tmp_path / "ca.crt").write_bytes(pem(ca))
     write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
     server = Running(
@@ -180,7 +180,7 @@ def test_sni_and_reload(running: Running) -> None:
         with pytest.raises(ssl.SSLError, match=f"^{why}"):
             contexts.loaded(files)
     assert served_name(running, "localhost") == "s"
-    new_ca = Authority.create("second")
+    new_ca = CertificateAuthority.create("second")
     other_ca, other_pair = contexts.loaded({ca: pem(new_ca)}), contexts.loaded({cert: new_cert, key: new_key})
     contexts.use(other_ca)
     assert served_name(running, "localhost") == "s"

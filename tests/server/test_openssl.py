@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.server import openssl, tls
 
 
@@ -25,9 +25,9 @@ def flight(context: ssl.SSLContext) -> bytes:
 
 
 def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path) -> None:
-    serving = Authority.create("servers")
+    serving = CertificateAuthority.create("servers")
     cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
-    known = [Authority.create(name) for name in ("one", "two", "three")]
+    known = [CertificateAuthority.create(name) for name in ("one", "two", "three")]
     (tmp_path / "s.crt").write_bytes(cert)
     (tmp_path / "s.key").write_bytes(key)
     (tmp_path / "a.crt").write_bytes(pem(known[0].certificate) + pem(known[1].certificate))
@@ -38,7 +38,7 @@ def test_clients_are_told_by_which_cas_they_may_be_signed(tmp_path: pathlib.Path
     told = flight(contexts.context)
     for authority in known:
         assert told.count(authority.certificate.subject.public_bytes()) == 1
-    other = Authority.create("four")
+    other = CertificateAuthority.create("four")
     contexts.use(contexts.loaded({paths[0]: pem(other.certificate)}))
     told = flight(contexts.context)
     for authority, there in ((other, 1), (known[0], 0), (known[2], 1)):
@@ -52,7 +52,7 @@ def test_what_is_no_certificate_names_nobody() -> None:
 
 
 def test_key_exchanges_are_chosen_by_their_numbers() -> None:
-    serving = Authority.create("servers")
+    serving = CertificateAuthority.create("servers")
     cert, key = serving.issue("server", hosts=("127.0.0.1",), server=True)
     offered = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     offered.set_ecdh_curve("prime256v1")  # the client offers P-256 alone

@@ -5,7 +5,7 @@ import pathlib
 
 from cryptography.hazmat.primitives import serialization as s
 
-from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.pki import CertificateAuthority, key_pem, pem
 from pilothouse.server.pem import pair_fault, pem_files, validity_fault
 
 
@@ -19,7 +19,7 @@ def test_texts_become_files_for_a_moment(tmp_path: pathlib.Path) -> None:
 
 
 def test_when_a_certificate_is_good() -> None:
-    certificate = Authority.create("a", days=1).certificate
+    certificate = CertificateAuthority.create("a", days=1).certificate
     first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     second = datetime.timedelta(seconds=1)
     assert validity_fault(certificate) == validity_fault(certificate, last - second) == ""
@@ -29,7 +29,7 @@ def test_when_a_certificate_is_good() -> None:
 
 def test_why_a_pair_cannot_be_used() -> None:
     """OpenSSL says `PEM lib` for most of it."""
-    one, other = Authority.create("a"), Authority.create("b")
+    one, other = CertificateAuthority.create("a"), CertificateAuthority.create("b")
     cert, key = pem(one.certificate), key_pem(one.key)
     locked = one.key.private_bytes(
         s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"a password")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pilothouse.pki import Authority, pem
+from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.server import tls, unknown_clients
 
 
@@ -53,7 +53,7 @@ class Side:
 
     def __init__(self, folder: pathlib.Path, known: CA) -> None:
         self.folder = folder
-        authority = Authority.create("servers")
+        authority = CertificateAuthority.create("servers")
         cert, key = authority.issue("server", hosts=("127.0.0.1",), server=True)
         self.ca = pem(authority.certificate).decode()
         for file, data in (

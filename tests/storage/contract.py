@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from pilothouse.storage.interface import (
     Compacted,
-    Event,
     FutureRevision,
     KeyExists,
     KeyValue,
@@ -27,6 +26,7 @@ from pilothouse.storage.interface import (
     RevisionConflict,
     Storage,
     StorageError,
+    StorageEvent,
     Unavailable,
 )
 
@@ -58,17 +58,17 @@ class Recorder:
     """A watcher that keeps what it is told and can be waited for."""
 
     def __init__(self) -> None:
-        self.batches: list[list[Event]] = []
+        self.batches: list[list[StorageEvent]] = []
         self.errors: list[StorageError] = []
 
-    def on_events(self, events: list[Event]) -> None:
+    def on_events(self, events: list[StorageEvent]) -> None:
         self.batches.append(events)
 
     def on_error(self, error: StorageError) -> None:
         self.errors.append(error)
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[StorageEvent]:
         return [event for batch in self.batches for event in batch]
 
     @property
@@ -303,15 +303,15 @@ class StoreContract:
         store.watch(P, first.mod, then.on_events, then.on_error)
         store.watch(P, second.mod + 1, now.on_events, now.on_error)
         third = await store.update(P + "a", b"3", second.mod)
-        assert now.events == [Event(False, third, second)]
+        assert now.events == [StorageEvent(False, third, second)]
         await then.wait(3)
         assert then.events == [
-            Event(False, first, None),
-            Event(False, second, first),
-            Event(False, third, second),
+            StorageEvent(False, first, None),
+            StorageEvent(False, second, first),
+            StorageEvent(False, third, second),
         ]
         gone = await store.delete(P + "a", third.mod)
-        assert now.events[-1] == then.events[-1] == Event(True, gone, third)
+        assert now.events[-1] == then.events[-1] == StorageEvent(True, gone, third)
 
     @stored
     async def test_watch_ends_when_closed(self, store: Storage) -> None:
@@ -367,7 +367,7 @@ class StoreContract:
 
     @stored
     async def test_failing_watcher_does_not_stop_writes(self, store: Storage) -> None:
-        def fail(events: list[Event]) -> None:
+        def fail(events: list[StorageEvent]) -> None:
             raise RuntimeError("boom")
 
         recorder = Recorder()

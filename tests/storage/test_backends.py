@@ -10,7 +10,7 @@ import pytest
 
 from pilothouse.assembly.server import Server
 from pilothouse.configuration import backends, options
-from pilothouse.configuration.backends import BACKENDS, Backend
+from pilothouse.configuration.backends import BACKENDS, StorageBackend
 from pilothouse.lifecycle import Background
 from pilothouse.server.listener import bind
 from pilothouse.storage.backends import open_storage
@@ -49,7 +49,7 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
 
     module.upkeep = upkeep
     monkeypatch.setitem(sys.modules, "pilothouse.storage.third", module)
-    monkeypatch.setitem(BACKENDS, "third", Backend("third", others_write=True))
+    monkeypatch.setitem(BACKENDS, "third", StorageBackend("third", others_write=True))
     sock = bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     arguments = [f"--data-dir={tmp_path}", "--bind-address=127.0.0.1", f"--secure-port={port}"]
@@ -66,7 +66,7 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
 
 
 def test_what_a_kind_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "sqlite", Backend("not_installed", missing="other"))
+    monkeypatch.setitem(BACKENDS, "sqlite", StorageBackend("not_installed", missing="other"))
     with pytest.raises(Unavailable, match=r"pip install pilothouse\[other\]"):
         open_storage(options.parse([]).store, tmp_path)
 

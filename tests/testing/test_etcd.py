@@ -4,13 +4,13 @@ import socket
 
 import pytest
 
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import EndedError
 
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_a_paused_member_is_ended_too(tmp_path: pathlib.Path) -> None:
-    with Cluster(tmp_path) as cluster:
+    with EtcdCluster(tmp_path) as cluster:
         process = cluster.processes[0]
         assert process is not None
         cluster.signal(0, signal.SIGSTOP)
@@ -19,7 +19,7 @@ def test_a_paused_member_is_ended_too(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_another_port_is_used_when_one_is_taken(tmp_path: pathlib.Path) -> None:
-    cluster = Cluster(tmp_path, 3)
+    cluster = EtcdCluster(tmp_path, 3)
     before = list(cluster.urls)
     with socket.socket() as other:
         other.bind(("127.0.0.1", int(before[1].rpartition(":")[2])))
@@ -31,5 +31,5 @@ def test_another_port_is_used_when_one_is_taken(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 def test_a_member_that_can_not_start_says_why(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(EndedError, match="no-such-flag"), Cluster(tmp_path, 1, "--no-such-flag"):
+    with pytest.raises(EndedError, match="no-such-flag"), EtcdCluster(tmp_path, 1, "--no-such-flag"):
         pass

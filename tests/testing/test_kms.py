@@ -7,7 +7,7 @@ import sys
 import grpc
 import pytest
 
-from pilothouse.testing.kms import ANNOTATION, Plugin, main
+from pilothouse.testing.kms import ANNOTATION, KMSPluginServer, main
 from pilothouse.wire import message, parse
 
 
@@ -22,14 +22,14 @@ def call(socket: pathlib.Path, method: str, request: bytes = b"") -> dict[int, b
 
 def test_what_is_encrypted_is_decrypted(tmp_path: pathlib.Path) -> None:
     socket, keys = tmp_path / "s", tmp_path / "keys"
-    with Plugin(socket, keys) as plugin:
+    with KMSPluginServer(socket, keys) as plugin:
         assert call(socket, "Status") == {1: b"v2", 2: b"ok", 3: b"key-1"}
         sealed = call(socket, "Encrypt", message((1, b"seed"), (2, b"uid")))
         assert sealed[2] == b"key-1" and b"seed" not in sealed[1]
         assert dict(parse(sealed[3]))[1] == ANNOTATION.encode()
         assert plugin.rotate() == plugin.current == "key-2"
         assert call(socket, "Status")[3] == b"key-2"
-    with Plugin(socket, keys):  # the keys are where they were
+    with KMSPluginServer(socket, keys):  # the keys are where they were
         request = message((1, sealed[1]), (2, b"uid"), (3, b"key-1"), (4, sealed[3]))
         assert call(socket, "Decrypt", request) == {1: b"seed"}
         with pytest.raises(grpc.RpcError) as caught:

@@ -5,7 +5,7 @@ import urllib.error
 
 import pytest
 
-from pilothouse.pki import Authority, key_pem, pem
+from pilothouse.pki import CertificateAuthority, key_pem, pem
 from pilothouse.testing import prometheus
 from pilothouse.testing.prometheus import Prometheus
 
@@ -16,7 +16,7 @@ needs_prometheus = pytest.mark.skipif(
 
 @pytest.fixture
 def server(tmp_path: pathlib.Path) -> Prometheus:
-    authority = Authority.create()
+    authority = CertificateAuthority.create()
     (tmp_path / "ca.crt").write_bytes(pem(authority.certificate))
     (tmp_path / "ca.key").write_bytes(key_pem(authority.key))
     made = Prometheus(tmp_path / "prometheus", "1s")

@@ -137,7 +137,7 @@ def check_websocket(data: bytes, reader: Callable[[], _websocket.Reader] = _webs
 
 def spdy_frames(chance: random.Random) -> list[bytes]:
     """Frames that open streams, their data and their ends, and frames that mean nothing to us."""
-    writer, out = spdy.Writer(), list[bytes]()
+    writer, out = spdy.FrameWriter(), list[bytes]()
     streams = [chance.choice((1, 3, 5, 7, 0x7FFFFFFF)) for _ in range(3)]
     for _ in range(chance.randint(1, 12)):
         stream = chance.choice(streams)

@@ -24,7 +24,7 @@ class About:
         self.but = frozenset(but)
 
     def covers(self, operation: str, resource: Resource, subresource: str) -> bool:
-        """Whether a request is among them."""
+        """Whether the declaration covers a request."""
         if operation not in self.operations:
             return False
         named = names(resource, subresource)

@@ -1,15 +1,15 @@
 """AlwaysAdmit and AlwaysDeny: plugins for tests of clients.
 The one does nothing, the other refuses everything."""
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class AlwaysAdmit(Plugin):
+class AlwaysAdmit(AdmissionPlugin):
     name = "AlwaysAdmit"
 
 
-class AlwaysDeny(Plugin):
+class AlwaysDeny(AdmissionPlugin):
     name = "AlwaysDeny"
 
     def mutate(self, a: AdmissionAttributes) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object, show
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class AlwaysPullImages(Plugin):
+class AlwaysPullImages(AdmissionPlugin):
     name = "AlwaysPullImages"
     about = (About(WRITES, ("pods",)),)
 

@@ -17,5 +17,5 @@ def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
 
 
 def annotate_request(a: AdmissionAttributes, key: str, value: str) -> None:
-    """The same of an annotation that is logged with requests only (audit level Request and above)."""
+    """Add an audit annotation that is logged at the level Request and above only."""
     a.request_annotations.setdefault(key, value)

@@ -2,13 +2,13 @@
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 HOSTNAME = "kubernetes.io/hostname"
 
 
-class LimitPodHardAntiAffinityTopology(Plugin):
+class LimitPodHardAntiAffinityTopology(AdmissionPlugin):
     name = "LimitPodHardAntiAffinityTopology"
     about = (About(WRITES, ("pods",)),)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from pilothouse.api.values.identity import AuthorizationAttributes
 
 
-class Decision(Protocol):
+class AccessDecision(Protocol):
     """The answer of an authorizer."""
 
     @property
@@ -14,12 +14,12 @@ class Decision(Protocol):
     def reason(self) -> str: ...
 
 
-class Authorizer(Protocol):
+class AccessAuthorizer(Protocol):
     """Judges whether a user may do something."""
 
-    async def authorize(self, attributes: AuthorizationAttributes) -> Decision: ...
+    async def authorize(self, attributes: AuthorizationAttributes) -> AccessDecision: ...
 
 
-async def allowed(authorizer: Authorizer, attributes: AuthorizationAttributes) -> bool:
+async def allowed(authorizer: AccessAuthorizer, attributes: AuthorizationAttributes) -> bool:
     """Whether the authorizer allows the request that the attributes describe."""
     return (await authorizer.authorize(attributes)).allowed

@@ -6,8 +6,8 @@ They check who may decide on a certificate signing request, and who may act for 
 from collections.abc import Awaitable
 
 from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
-from pilothouse.admission.authorization import Authorizer, allowed
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.authorization import AccessAuthorizer, allowed
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
 from pilothouse.api.values.fields import Object
@@ -22,7 +22,7 @@ CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 MASTERS = "system:masters"
 
 
-async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
+async def may(authorizer: AccessAuthorizer, user: User, verb: str, signer: str) -> bool:
     """Whether the user may use the verb on this signer, or on all signers of its domain (`domain/*`)."""
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
@@ -40,13 +40,13 @@ async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> boo
     return False
 
 
-class CertificateApproval(Plugin):
+class CertificateApproval(AdmissionPlugin):
     """Requires the right to `approve` the signer from users who approve or deny a request."""
 
     name = "CertificateApproval"
     about = (About((UPDATE,), (f"{REQUESTS}/approval",)),)
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, a: AdmissionAttributes) -> None:
@@ -56,14 +56,14 @@ class CertificateApproval(Plugin):
             raise a.refuse(f"user not permitted to approve requests with signerName {quote(signer)}")
 
 
-class CertificateSigning(Plugin):
+class CertificateSigning(AdmissionPlugin):
     """Requires the right to `sign` for the signer
     from users who set the certificate or a Failed condition."""
 
     name = "CertificateSigning"
     about = (About((UPDATE,), (f"{REQUESTS}/status",)),)
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
@@ -78,7 +78,7 @@ class CertificateSigning(Plugin):
             raise a.refuse(f"user not permitted to sign requests with signerName {quote(signer)}")
 
 
-class CertificateSubjectRestriction(Plugin):
+class CertificateSubjectRestriction(AdmissionPlugin):
     """Refuses client certificates for the group system:masters, which every authorizer allows everything."""
 
     name = "CertificateSubjectRestriction"
@@ -91,13 +91,13 @@ class CertificateSubjectRestriction(Plugin):
             raise a.refuse(f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed")
 
 
-class ClusterTrustBundleAttest(Plugin):
+class ClusterTrustBundleAttest(AdmissionPlugin):
     """Requires the right to attest for a signer of users who publish its certificates."""
 
     name = "ClusterTrustBundleAttest"
     about = (About(WRITES, (f"{BUNDLES}/*",)),)
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:

@@ -11,14 +11,14 @@ from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.trail import MOST
+from pilothouse.registry.timeline import MOST
 from pilothouse.waiting import in_task
 
 REMEMBERED = 4096
 """Kinds of requests of which is remembered which plugins they concern."""
 
 
-class Plugin:
+class AdmissionPlugin:
     """An admission plugin; `name` is upstream's. Plugins refuse a write by raising errors.StatusError.
 
     `about` says which requests it is asked about. Both methods may be `def` or `async def`. `mutate` changes
@@ -85,12 +85,12 @@ class Chain:
     A plugin's `def` runs on a thread if the object is large; its `async def` runs on the event loop.
     """
 
-    def __init__(self, plugins: Sequence[Plugin], metrics: AdmissionMetrics | None = None) -> None:
+    def __init__(self, plugins: Sequence[AdmissionPlugin], metrics: AdmissionMetrics | None = None) -> None:
         metrics = metrics or AdmissionMetrics()
         self._admitting, self._validating = metrics.timers(ADMIT), metrics.timers(VALIDATE)
         self.plugins = list(plugins)
-        self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
-        self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
+        self.mutators = [p for p in plugins if type(p).mutate is not AdmissionPlugin.mutate]
+        self.validators = [p for p in plugins if type(p).validate is not AdmissionPlugin.validate]
         self._steps: dict[tuple[str, str, str], _Steps] = {}
 
     def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:
@@ -153,13 +153,13 @@ class Chain:
             await plugin.close()
 
 
-def _asked(plugin: Plugin) -> Callable[[AdmissionAttributes], bool] | None:
-    return plugin.wants if type(plugin).wants is not Plugin.wants else None
+def _asked(plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], bool] | None:
+    return plugin.wants if type(plugin).wants is not AdmissionPlugin.wants else None
 
 
 async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> None:
     """Call each step; what one returns replaces the object."""
-    trail = a.trail
+    timeline = a.timeline
     for name, wants, call, passed, rejected in steps:
         if wants is not None and not wants(a):
             continue
@@ -174,16 +174,16 @@ async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> 
         except BaseException as err:
             took = perf_counter() - started
             rejected.observe(took)
-            if trail is not None:
-                trail.asked(phase, name, took, err)
+            if timeline is not None:
+                timeline.asked(phase, name, took, err)
             raise
         if changed is not None:
             a.obj = changed
         took = perf_counter() - started
         passed.observe(took)
-        if trail is None:
+        if timeline is None:
             continue
-        if trail.changed or len(trail.steps) >= MOST:
-            trail.asked(phase, name, took)
+        if timeline.changed or len(timeline.steps) >= MOST:
+            timeline.asked(phase, name, took)
         else:  # PERF: most plugins change nothing
-            trail.steps.append((phase, name, took))
+            timeline.steps.append((phase, name, took))

@@ -17,7 +17,7 @@ UNVERSIONED = {"ImagePolicyWebhook": "imagePolicy", "PodNodeSelector": "podNodeS
 
 class AdmissionConfiguration:
     """The configuration of each plugin that has one.
-    Files are read at once, so a start fails that misses one.
+    All files are read at the start, which fails when one is missing.
 
     files: what was read.
     """
@@ -39,8 +39,8 @@ class AdmissionConfiguration:
 
 
 def load(path: str) -> AdmissionConfiguration:
-    """Read the file, which "" stands for none of;
-    ConfigurationError when it, or one that it names, cannot be used.
+    """Read the configuration file, "" for none; ConfigurationError when it, or a file that it names,
+    cannot be used.
 
     A plugin's `configuration` wins over its `path`, which is relative to the file. Of several entries of a
     plugin the first one counts.

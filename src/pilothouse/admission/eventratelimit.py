@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.configfile import ConfigurationError, expect, refuse, refuse_unknown
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -21,7 +21,7 @@ INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion")
 
 
 class Limit(NamedTuple):
-    """So many events a second, and so many at once, for each key of a type."""
+    """The rate of events (a second, and at once) that each key of a type may have."""
 
     type: str
     qps: float
@@ -29,7 +29,7 @@ class Limit(NamedTuple):
     kept: int
 
 
-class EventRateLimit(Plugin):
+class EventRateLimit(AdmissionPlugin):
     name = "EventRateLimit"
     about = (About(WRITES, ("events",)),)
 
@@ -62,7 +62,7 @@ class _Limiter:
         self._buckets: OrderedDict[int, tuple[float, float]] = OrderedDict()
 
     def refusal(self, a: AdmissionAttributes) -> str:
-        """Take a token for an event; what to tell when there is none."""
+        """Take a token for an event; returns the text of the refusal when there is none."""
         limit, now = self._limit, self._clock()
         text = KEYS[limit.type](a)
         key = hash(text)

@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.metrics import ConditionCounts
 from pilothouse.api.cel import (
@@ -68,7 +68,7 @@ class Expression:
             self.error = f"compilation failed: {err}"
 
 
-class Result(NamedTuple):
+class ExpressionResult(NamedTuple):
     """The value of an expression; with an error there is none. seconds: how long it took."""
 
     value: Any
@@ -88,14 +88,14 @@ class _TooLong(Exception):
     """An evaluation costs more than may be spent on the loop."""
 
 
-class Authority:
+class AuthorizationChecks:
     """Answers the authorization checks of one request; each question is asked once.
 
     An expression cannot wait: it ends at a question without an answer,
     and is evaluated again when there is one.
     """
 
-    def __init__(self, authorizer: Authorizer, user: User) -> None:
+    def __init__(self, authorizer: AccessAuthorizer, user: User) -> None:
         self._authorizer = authorizer
         self._user = user
         self._decisions: dict[CheckQuestion, CheckDecision] = {}
@@ -194,10 +194,10 @@ class Evaluation:
                 raise _TooLong from None
             raise
 
-    async def result(self, expression: Expression) -> Result:
+    async def result(self, expression: Expression) -> ExpressionResult:
         """The value of an expression, or what went wrong in upstream's words; OutOfBudget."""
         if expression.program is None:
-            return Result(None, f"compilation error: {expression.error}")
+            return ExpressionResult(None, f"compilation error: {expression.error}")
         a, budget, started = self._scope.attributes, self.budget, perf_counter()
         kept, seen = budget.left, len(self.variables.values) if self.variables is not None else 0
         while True:
@@ -209,7 +209,7 @@ class Evaluation:
                 if budget.left < 0:
                     raise OutOfBudget from None
                 why = f"expression '{expression.text}' resulted in error: {err}"
-                return Result(None, why, perf_counter() - started)
+                return ExpressionResult(None, why, perf_counter() - started)
             except _Unanswered as err:
                 await self._scope.authority.ask(err.question)
             except _TooLong:
@@ -219,13 +219,13 @@ class Evaluation:
             else:
                 if budget.left < 0:
                     raise OutOfBudget
-                return Result(value, "", perf_counter() - started)
+                return ExpressionResult(value, "", perf_counter() - started)
             budget.left = kept
             if self.variables is not None:
                 for name in list(self.variables.values)[seen:]:
                     del self.variables.values[name]
 
-    async def results(self, expressions: Sequence[Expression]) -> list[Result]:
+    async def results(self, expressions: Sequence[Expression]) -> list[ExpressionResult]:
         """The results of all expressions."""
         return [await self.result(one) for one in expressions]
 
@@ -237,7 +237,7 @@ class Scope:
     namespace: that of the request, None where it has none.
     """
 
-    __slots__ = ("_shared", "attributes", "authority", "matched", "namespace", "obj", "old")
+    __slots__ = ("_common", "attributes", "authority", "matched", "namespace", "obj", "old")
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class Scope:
         obj: Object | None,
         old: Object | None,
         namespace: Object | None,
-        authority: Authority,
+        authority: AuthorizationChecks,
     ) -> None:
         self.attributes = a
         self.matched = matched
@@ -254,7 +254,7 @@ class Scope:
         self.old = old
         self.namespace = _seen_namespace(namespace)
         self.authority = authority
-        self._shared: dict[str, Any] | None = None
+        self._common: dict[str, Any] | None = None
 
     def evaluation(
         self,
@@ -275,12 +275,12 @@ class Scope:
             bindings["namespaceObject"] = None
         if not authorized:
             del bindings[admission.AUTHORIZER_NAME], bindings[admission.REQUEST_RESOURCE]
-        shared = budget if isinstance(budget, CostBudget) else CostBudget(budget)
-        return Evaluation(self, bindings, variables, shared)
+        left = budget if isinstance(budget, CostBudget) else CostBudget(budget)
+        return Evaluation(self, bindings, variables, left)
 
     def _bindings(self) -> dict[str, Any]:
         """The variables that every expression sees; the caller may change the dict."""
-        if self._shared is None:
+        if self._common is None:
             a, decide = self.attributes, self.authority.decide
             question = CheckQuestion(
                 "",
@@ -290,14 +290,14 @@ class Scope:
                 namespace=a.namespace,
                 name=a.name,
             )
-            self._shared = {
+            self._common = {
                 "oldObject": self.old,
                 "request": request_of(a, self.matched),
                 "namespaceObject": self.namespace,
                 admission.AUTHORIZER_NAME: AuthorizerCheck(decide),
                 admission.REQUEST_RESOURCE: ResourceCheck(decide, question),
             }
-        bindings = self._shared.copy()
+        bindings = self._common.copy()
         bindings["object"] = self.obj
         return bindings
 
@@ -314,33 +314,35 @@ class MatchConditions:
         self._counts = counts
         self._ignore = failure_policy == "Ignore"
 
-    async def match(self, scope: Scope, params: Object | None, variables: dict[str, Expression]) -> Result:
+    async def match(
+        self, scope: Scope, params: Object | None, variables: dict[str, Expression]
+    ) -> ExpressionResult:
         """Whether all of them are true.
         The first false one decides; errors count only where none is false."""
         if not self._conditions:
-            return Result(True)
+            return ExpressionResult(True)
         evaluation = scope.evaluation(params, variables, MATCH_CONDITIONS, namespaced=False)
         started, results = perf_counter(), []
         try:
             results = await evaluation.results(self._conditions)
         except OutOfBudget as err:
-            return Result(False) if self._ignore else Result(None, str(err))
+            return ExpressionResult(False) if self._ignore else ExpressionResult(None, str(err))
         finally:
             if self._counts is not None:
                 failed = sum(bool(one.error) for one in results)
                 self._counts.evaluated(scope.attributes.operation, perf_counter() - started, failed)
         return self._judged(results)
 
-    def _judged(self, results: list[Result]) -> Result:
+    def _judged(self, results: list[ExpressionResult]) -> ExpressionResult:
         """The joint result of the conditions."""
         if any(not one.error and one.value is False for one in results):
-            return Result(False)
+            return ExpressionResult(False)
         texts = list(dict.fromkeys(one.error for one in results if one.error))
         if not texts:
-            return Result(True)
+            return ExpressionResult(True)
         if self._ignore:
-            return Result(False)
-        return Result(None, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+            return ExpressionResult(False)
+        return ExpressionResult(None, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
 
 
 def _seen_namespace(namespace: Object | None) -> Object | None:

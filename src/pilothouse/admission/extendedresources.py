@@ -1,13 +1,13 @@
 """ExtendedResourceToleration: who asks for a special device tolerates the taint of nodes that have it."""
 
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class ExtendedResourceToleration(Plugin):
+class ExtendedResourceToleration(AdmissionPlugin):
     name = "ExtendedResourceToleration"
     about = (About(WRITES, ("pods",)),)
 

@@ -1,11 +1,11 @@
 """DenyServiceExternalIPs: services take no external IPs that they do not have already (CVE-2020-8554)."""
 
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class DenyServiceExternalIPs(Plugin):
+class DenyServiceExternalIPs(AdmissionPlugin):
     name = "DenyServiceExternalIPs"
     about = (About(WRITES, ("services",)),)
 

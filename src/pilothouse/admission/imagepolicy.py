@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.admission.about import WRITES, About
 from pilothouse.admission.annotations import annotate
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api import json
 from pilothouse.api.changes import patch
 from pilothouse.api.configfile import ConfigurationError
@@ -22,7 +22,7 @@ from pilothouse.logs import Logger
 from pilothouse.offload import INLINE
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import read_kubeconfig
-from pilothouse.outbound.webhook import HEADERS, SECONDS, Target, WebhookError, post, query_for
+from pilothouse.outbound.webhook import HEADERS, SECONDS, WebhookError, WebhookTarget, post, query_for
 from pilothouse.registry.admission import AdmissionAttributes
 
 log = Logger(__name__)
@@ -40,7 +40,7 @@ KEPT, KEPT_BYTES = 1024, 4096
 """Answers that are remembered, and the bytes of the largest such one."""
 
 
-class Settings(NamedTuple):
+class ImagePolicySettings(NamedTuple):
     """The settings of the plugin; times in seconds."""
 
     kubeconfig: str
@@ -50,7 +50,7 @@ class Settings(NamedTuple):
     default_allow: bool
 
 
-def read(section: Object | None) -> Settings:
+def read(section: Object | None) -> ImagePolicySettings:
     """The settings in a section of the admission configuration; ConfigurationError."""
     if section is None:
         raise ConfigurationError("no config specified")
@@ -61,7 +61,7 @@ def read(section: Object | None) -> Settings:
     backoff = _duration(found, "retryBackoff", milli, 1, 5 * minute, 500 * milli)
     allow = _duration(found, "allowTTL", second, second, 30 * minute, 5 * minute)
     deny = _duration(found, "denyTTL", second, second, 30 * minute, 30 * second)
-    return Settings(
+    return ImagePolicySettings(
         str(found.get("kubeConfigFile") or ""), allow, deny, backoff, found.get("defaultAllow") is True
     )
 
@@ -82,7 +82,7 @@ def _duration(found: Object, name: str, scale: int, least: int, most: int, defau
     return value * scale / 1e9
 
 
-class ImagePolicyWebhook(Plugin):
+class ImagePolicyWebhook(AdmissionPlugin):
     """Asks the service that a kubeconfig names about the images of each pod that is written."""
 
     name = NAME
@@ -95,8 +95,8 @@ class ImagePolicyWebhook(Plugin):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings: Settings
-        self._target: Target
+        self._settings: ImagePolicySettings
+        self._target: WebhookTarget
         self._outbound = outbound
         self._clock = clock
         self._sleep = sleep
@@ -110,7 +110,7 @@ class ImagePolicyWebhook(Plugin):
         except (OSError, ValueError) as err:
             raise ConfigurationError(str(err)) from None
         url += query_for(SECONDS)
-        target = Target(url, url, (*HEADERS[:2], *headers), trust)
+        target = WebhookTarget(url, url, (*HEADERS[:2], *headers), trust)
 
         def use() -> None:
             self._settings, self._target = settings, target

@@ -1,7 +1,7 @@
 """DefaultIngressClass: sets the default class on an ingress without one."""
 
 from pilothouse.admission.about import CREATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -10,7 +10,7 @@ IS_DEFAULT = ("ingressclass.kubernetes.io/is-default-class",)
 OLD_ANNOTATION = "kubernetes.io/ingress.class"
 
 
-class DefaultIngressClass(Plugin):
+class DefaultIngressClass(AdmissionPlugin):
     name = "DefaultIngressClass"
     about = (About((CREATE,), ("ingresses.networking.k8s.io",)),)
 

@@ -4,7 +4,7 @@ and enforces a namespace's LimitRanges for pods and claims."""
 from collections.abc import Callable, Iterable
 
 from pilothouse.admission.about import CREATE, UPDATE, WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.quantity import Quantity, parse
 from pilothouse.registry.admission import AdmissionAttributes
@@ -15,8 +15,8 @@ ANNOTATION = "kubernetes.io/limit-ranger"
 Amounts = dict[str, str]
 
 
-class LimitRanger(Plugin):
-    """Faults that several containers share are told once, as upstream does."""
+class LimitRanger(AdmissionPlugin):
+    """Enforces LimitRanges. It reports a fault that several containers share once, as upstream does."""
 
     name = "LimitRanger"
     about = (

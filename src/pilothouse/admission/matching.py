@@ -25,7 +25,7 @@ class Matched(NamedTuple):
     kind: tuple[str, str, str]
 
 
-class Rule:
+class RuleWithOperations:
     """One rule with its operations and names."""
 
     __slots__ = ("groups", "names", "operations", "resources", "scope", "versions")
@@ -71,9 +71,11 @@ class Criteria:
         """`rules` are those of a webhook; a policy and a binding have theirs in `spec`,
         and without any match all."""
         rules = spec.get("resourceRules") or () if rules is None else rules
-        self.rules = [Rule(rule) for rule in rules]
-        self.excluded = [Rule(rule) for rule in spec.get("excludeResourceRules") or ()]
-        self._known: dict[tuple[str, Resource, str], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
+        self.rules = [RuleWithOperations(rule) for rule in rules]
+        self.excluded = [RuleWithOperations(rule) for rule in spec.get("excludeResourceRules") or ()]
+        self._known: dict[
+            tuple[str, Resource, str], tuple[tuple[RuleWithOperations, ...], tuple[RuleWithOperations, ...]]
+        ] = {}
         self.equivalent = spec.get("matchPolicy") == "Equivalent"
         self.namespace_selector = selectors.from_label_selector(spec.get("namespaceSelector") or {})
         self.object_selector = selectors.from_label_selector(spec.get("objectSelector") or {})
@@ -106,7 +108,9 @@ class Criteria:
             raise missing
         return found
 
-    def _about(self, a: AdmissionAttributes) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    def _about(
+        self, a: AdmissionAttributes
+    ) -> tuple[tuple[RuleWithOperations, ...], tuple[RuleWithOperations, ...]]:
         """The excluding rules and the rules that are about the request's own resource."""
         key = (a.operation, a.resource, a.subresource)
         found = self._known.get(key)
@@ -117,7 +121,9 @@ class Criteria:
             found = self._known[key] = excluded, tuple(rule for rule in self.rules if rule.about(*key))
         return found
 
-    def _by(self, own: tuple[Rule, ...], rules: list[Rule], a: AdmissionAttributes) -> Matched | None:
+    def _by(
+        self, own: tuple[RuleWithOperations, ...], rules: list[RuleWithOperations], a: AdmissionAttributes
+    ) -> Matched | None:
         """The resource as which one of the rules matches;
         `own` are the rules about the request's own resource."""
         resource, sub = a.resource, a.subresource

@@ -3,14 +3,14 @@ three namespaces cannot be deleted."""
 
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, DELETE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 IMMORTAL = frozenset(("default", "kube-system", "kube-public"))
 REVIEWS = frozenset(("localsubjectaccessreviews.authorization.k8s.io",))
 
 
-class NamespaceLifecycle(Plugin):
+class NamespaceLifecycle(AdmissionPlugin):
     """Runs in the mutating phase, as upstream's does: before any other plugin gets the object."""
 
     name = "NamespaceLifecycle"

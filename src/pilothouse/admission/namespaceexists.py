@@ -1,22 +1,22 @@
-"""NamespaceExists and NamespaceAutoProvision: what happens in a namespace that is missing."""
+"""NamespaceExists and NamespaceAutoProvision: writes to a missing namespace are refused, or create it."""
 
 from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, DELETE, UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class Creator(Protocol):
+class NamespaceCreator(Protocol):
     """Creates objects as the server itself (registry/client.py)."""
 
     async def ensure(self, resource: str, obj: Object) -> None:
         """Create an object unless it is there; by then readers see it."""
 
 
-class NamespaceExists(Plugin):
+class NamespaceExists(AdmissionPlugin):
     """Nothing is written or deleted in a namespace that is missing."""
 
     name = "NamespaceExists"
@@ -30,13 +30,13 @@ class NamespaceExists(Plugin):
             raise errors.not_found("", "namespaces", a.namespace)
 
 
-class NamespaceAutoProvision(Plugin):
+class NamespaceAutoProvision(AdmissionPlugin):
     """A namespace that is missing is created for the first object in it."""
 
     name = "NamespaceAutoProvision"
     about = (About((CREATE,), ("*/*",)),)
 
-    def __init__(self, creator: Creator) -> None:
+    def __init__(self, creator: NamespaceCreator) -> None:
         self._creator = creator
 
     def wants(self, a: AdmissionAttributes) -> bool:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from pilothouse.admission.about import UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
@@ -18,7 +18,7 @@ POD_LEVEL_RESIZE = "InPlacePodLevelResourcesVerticalScaling"
 INIT_CONTAINER_RESIZE = "InPlacePodVerticalScalingInitContainers"
 
 
-class NodeDeclaredFeatureValidator(Plugin):
+class NodeDeclaredFeatureValidator(AdmissionPlugin):
     name = "NodeDeclaredFeatureValidator"
     about = (About((UPDATE,), ("pods", "pods/resize")),)
 

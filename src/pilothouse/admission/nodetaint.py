@@ -2,13 +2,13 @@
 until the node lifecycle controller removes the taint."""
 
 from pilothouse.admission.about import CREATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 
-class TaintNodesByCondition(Plugin):
+class TaintNodesByCondition(AdmissionPlugin):
     name = "TaintNodesByCondition"
     about = (About((CREATE,), ("nodes",)),)
 

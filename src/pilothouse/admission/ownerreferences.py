@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Iterator
 from typing import Protocol
 
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.authorization import AccessAuthorizer
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.validate.common import equal
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
@@ -15,17 +15,17 @@ from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 
 
-class Kinds(Protocol):
-    """The resource of a kind (registry/catalog.py)."""
+class RESTMapper(Protocol):
+    """Finds the resource that serves a kind (registry/catalog.py)."""
 
     def by_kind(self, group: str, version: str, kind: str) -> Resource | None: ...
 
 
-class OwnerReferencesPermissionEnforcement(Plugin):
+class OwnerReferencesPermissionEnforcement(AdmissionPlugin):
     name = "OwnerReferencesPermissionEnforcement"
     about = (About(WRITES, ("*/*",), but=("pods/status",)),)
 
-    def __init__(self, authorizer: Authorizer, kinds: Kinds) -> None:
+    def __init__(self, authorizer: AccessAuthorizer, kinds: RESTMapper) -> None:
         self._authorizer = authorizer
         self._kinds = kinds
 

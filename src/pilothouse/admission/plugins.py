@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
     ClusterTrustBundleAttest,
 )
-from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.configuration import AdmissionConfiguration, load
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.installed.loader import load_hosted
@@ -31,7 +31,7 @@ from pilothouse.admission.priority import Priority
 from pilothouse.admission.quota.judge import limited_from
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.quota.plugin import ResourceQuota
-from pilothouse.admission.reload import Reload
+from pilothouse.admission.reload import AdmissionReload
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import (
@@ -60,11 +60,11 @@ class Creator(Protocol):
         """Create an object unless it is there; by then readers see it."""
 
 
-class Parts(NamedTuple):
-    """The parts that plugins are made of."""
+class PluginDependencies(NamedTuple):
+    """The parts of the server that plugins are given."""
 
     options: AdmissionOptions
-    authorizer: Authorizer
+    authorizer: AccessAuthorizer
     catalog: Catalog
     creator: Creator
     metrics: AdmissionMetrics
@@ -73,14 +73,14 @@ class Parts(NamedTuple):
     configuration: AdmissionConfiguration = AdmissionConfiguration()
 
 
-Make = Callable[[Parts], Plugin]
+Make = Callable[[PluginDependencies], AdmissionPlugin]
 
 
-def _lazy(module: str, name: str, *parts: Callable[[Parts], object]) -> Make:
+def _lazy(module: str, name: str, *parts: Callable[[PluginDependencies], object]) -> Make:
     """Makes a plugin whose module is imported only where it is on; `parts` give its arguments."""
 
-    def make(given: Parts) -> Plugin:
-        plugin: Plugin = getattr(import_module(f"pilothouse.admission.{module}"), name)(
+    def make(given: PluginDependencies) -> AdmissionPlugin:
+        plugin: AdmissionPlugin = getattr(import_module(f"pilothouse.admission.{module}"), name)(
             *(part(given) for part in parts)
         )
         return plugin
@@ -88,14 +88,14 @@ def _lazy(module: str, name: str, *parts: Callable[[Parts], object]) -> Make:
     return make
 
 
-def _section(name: str) -> Callable[[Parts], object]:
+def _section(name: str) -> Callable[[PluginDependencies], object]:
     return lambda parts: parts.configuration.section(name)
 
 
-def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
+def _webhooks(plugin: str, parts: PluginDependencies) -> calling.WebhookDependencies:
     """The parts that call webhooks with the credentials that the plugin's section names."""
     users = webhooks.read(parts.configuration.section(plugin))
-    return calling.Parts(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
+    return calling.WebhookDependencies(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
 
 
 ORDER: dict[str, Make] = {
@@ -204,7 +204,7 @@ def enabled(options: AdmissionOptions, modes: Sequence[str]) -> set[str]:
 def chain_of(
     options: AdmissionOptions,
     modes: Sequence[str],
-    authorizer: Authorizer,
+    authorizer: AccessAuthorizer,
     catalog: Catalog,
     creator: Creator,
     clients: Clients,
@@ -222,7 +222,7 @@ def chain_of(
     on = enabled(options, modes)
     metrics = metrics or AdmissionMetrics()
     configuration = load(options.admission_control_config_file)
-    parts = Parts(
+    parts = PluginDependencies(
         options,
         authorizer,
         catalog,
@@ -240,7 +240,7 @@ def chain_of(
             plugins.append(make(parts))
     chain = Chain(plugins, metrics)
     if reloads is not None and options.admission_control_config_file:
-        reload = Reload(options.admission_control_config_file, configuration, chain)
+        reload = AdmissionReload(options.admission_control_config_file, configuration, chain)
         reloads.follow(Followed(kind="admission", paths=reload.paths, read=reload.read, use=reload.use))
     return chain
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.validate.common import report
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
@@ -16,7 +16,7 @@ CLUSTER_DEFAULT = "clusterDefaultNodeSelector"
 MEMBER = "podNodeSelectorPluginConfig"
 
 
-class PodNodeSelector(Plugin):
+class PodNodeSelector(AdmissionPlugin):
     """`selectors` has the default of the cluster, and for a namespace the labels that its pods may choose."""
 
     name = "PodNodeSelector"

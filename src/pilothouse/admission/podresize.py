@@ -2,7 +2,7 @@
 
 from pilothouse import errors
 from pilothouse.admission.about import UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import effective_requests
 from pilothouse.api.values.quantity import parse
@@ -12,7 +12,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 OS_LABEL = "kubernetes.io/os"
 
 
-class PodResizeValidator(Plugin):
+class PodResizeValidator(AdmissionPlugin):
     name = "PodResizeValidator"
     about = (About((UPDATE,), ("pods/resize",)),)
 

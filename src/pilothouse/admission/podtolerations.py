@@ -8,7 +8,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.configfile import ConfigurationError, expect
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.resources import quality_of_service
@@ -21,7 +21,7 @@ MEMORY_PRESSURE = {"key": "node.kubernetes.io/memory-pressure", "operator": "Exi
 VERSIONS = ("podtolerationrestriction.admission.k8s.io/v1alpha1",)
 
 
-class PodTolerationRestriction(Plugin):
+class PodTolerationRestriction(AdmissionPlugin):
     name = "PodTolerationRestriction"
     about = (About(WRITES, ("pods",)),)
 

@@ -1,13 +1,13 @@
 """PodTopologyLabels: a pod that gets a node takes the labels of its zone and region (KEP-4742)."""
 
 from pilothouse.admission.about import CREATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 
 
-class PodTopologyLabels(Plugin):
+class PodTopologyLabels(AdmissionPlugin):
     """The labels of a Binding go on to its pod (registry/groups/core/subresources.py)."""
 
     name = "PodTopologyLabels"

@@ -2,7 +2,7 @@
 and allows one global default class only."""
 
 from pilothouse.admission.about import OPERATIONS, WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
@@ -11,7 +11,7 @@ SYSTEM = frozenset(("system-node-critical", "system-cluster-critical"))
 LOWER = "PreemptLowerPriority"
 
 
-class Priority(Plugin):
+class Priority(AdmissionPlugin):
     name = "Priority"
     about = (About(OPERATIONS, (CLASSES,)), About(WRITES, ("pods",)))
 

@@ -17,7 +17,7 @@ class Prepared(NamedTuple):
     steps: list[Callable[[], None]]
 
 
-class Reload:
+class AdmissionReload:
     """Gives the plugins of a chain what the files now say. `configuration` is what is in force."""
 
     def __init__(self, path: str, configuration: AdmissionConfiguration, chain: Chain) -> None:

@@ -1,14 +1,14 @@
 """RuntimeClass: copies overhead and scheduling rules from a pod's runtime class into the pod."""
 
 from pilothouse.admission.about import CREATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "runtimeclasses.node.k8s.io"
 
 
-class RuntimeClass(Plugin):
+class RuntimeClass(AdmissionPlugin):
     name = "RuntimeClass"
     about = (About((CREATE,), ("pods",)),)
 

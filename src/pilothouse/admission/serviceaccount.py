@@ -5,7 +5,7 @@ import secrets
 from typing import Any
 
 from pilothouse.admission.about import CREATE, UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -20,7 +20,7 @@ TRUE = ("1", "t", "T", "TRUE", "true", "True")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-class ServiceAccount(Plugin):
+class ServiceAccount(AdmissionPlugin):
     name = "ServiceAccount"
     about = (About((CREATE,), ("pods",)), About((UPDATE,), ("pods/ephemeralcontainers",)))
 

@@ -34,7 +34,7 @@ class Judging(Protocol):
 J = TypeVar("J", bound=Judging)
 
 
-class Source(Generic[J]):
+class HookSource(Generic[J]):
     """The hooks that some resources configure, in order, as the readers have them.
     Nothing is done where there is no change."""
 
@@ -51,7 +51,7 @@ class Source(Generic[J]):
             readers.subscribe(name, self._changed)
 
     def gather(self) -> Iterable[J]:
-        """All of them, anew."""
+        """Read all hooks anew from the readers."""
         raise NotImplementedError
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
@@ -60,7 +60,7 @@ class Source(Generic[J]):
 
     @property
     def hooks(self) -> tuple[J, ...]:
-        """All of them."""
+        """All hooks."""
         if self._stale:
             self._stale = False
             self._hooks = tuple(self.gather())

@@ -2,7 +2,7 @@
 rules for volumes and claims."""
 
 from pilothouse.admission.about import CREATE, UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
@@ -25,7 +25,7 @@ REFUSED = (
 )
 
 
-class DefaultStorageClass(Plugin):
+class DefaultStorageClass(AdmissionPlugin):
     """Sets the default class on a claim without one; among several default classes the newest."""
 
     name = "DefaultStorageClass"
@@ -43,7 +43,7 @@ class DefaultStorageClass(Plugin):
             spec["storageClassName"] = found["metadata"]["name"]
 
 
-class StorageObjectInUseProtection(Plugin):
+class StorageObjectInUseProtection(AdmissionPlugin):
     """Adds the finalizer that keeps volumes, claims and attribute classes while they are in use."""
 
     name = "StorageObjectInUseProtection"
@@ -58,7 +58,7 @@ class StorageObjectInUseProtection(Plugin):
             a.obj["metadata"]["finalizers"] = [*have, finalizer]
 
 
-class PersistentVolumeClaimResize(Plugin):
+class PersistentVolumeClaimResize(AdmissionPlugin):
     """Refuses to grow a claim unless its storage class allows expansion."""
 
     name = "PersistentVolumeClaimResize"

@@ -2,14 +2,14 @@
 and not-ready nodes for five minutes by default."""
 
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 
 
-class DefaultTolerationSeconds(Plugin):
+class DefaultTolerationSeconds(AdmissionPlugin):
     name = "DefaultTolerationSeconds"
     about = (About(WRITES, ("pods",)),)
 

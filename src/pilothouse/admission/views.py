@@ -1,7 +1,7 @@
 """The views of policies and webhooks of one request: its objects in each version that they ask for."""
 
-from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.expressions import Authority, Scope
+from pilothouse.admission.authorization import AccessAuthorizer
+from pilothouse.admission.expressions import AuthorizationChecks, Scope
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.objects import converted, restored
 from pilothouse.api.values.fields import Object
@@ -11,9 +11,9 @@ from pilothouse.registry.admission import AdmissionAttributes
 class Views:
     """The objects of a request are converted once for each version that it has matched in."""
 
-    def __init__(self, a: AdmissionAttributes, authorizer: Authorizer) -> None:
+    def __init__(self, a: AdmissionAttributes, authorizer: AccessAuthorizer) -> None:
         self.attributes = a
-        self.authority = Authority(authorizer, a.user)
+        self.authority = AuthorizationChecks(authorizer, a.user)
         self._scopes: dict[tuple[str, str, str], Scope] = {}
 
     def namespace(self) -> Object | None:

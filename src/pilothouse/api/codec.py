@@ -340,7 +340,7 @@ def _keep_empty(value: Any, obj: Any, of: Type) -> None:
 
 
 def drop_empty(obj: Object, of: Type) -> None:
-    """Convert those empty lists to their stored form: null if the member is always written, else absent."""
+    """Convert empty lists to their stored form: null if the member is always written, else absent."""
     for path, always in schema.empty_lists(of):
         *head, last = path
         owner: Any = obj

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pilothouse.audit.auditor import Auditor, Backend
+from pilothouse.audit.auditor import AuditBackend, Auditor
 from pilothouse.audit.metrics import AuditMetrics, Telling
-from pilothouse.audit.policy import Policy, load, parse
-from pilothouse.caches import Budget
+from pilothouse.audit.policy import AuditPolicy, load, parse
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
@@ -32,7 +32,7 @@ def auditor(
     metrics: MetricsRegistry,
     opened: Opened,
     *,
-    caches: Budget | None = None,
+    caches: CacheBudget | None = None,
     reloads: Reloads | None = None,
 ) -> Auditor | None:
     """The auditor with its back ends started, None when nothing is to be recorded.
@@ -52,7 +52,7 @@ def auditor(
         return None
     group = metrics.add(AuditMetrics())
     reloads = reloads or Reloads()
-    backends: list[Backend] = []
+    backends: list[AuditBackend] = []
     if file is not None:
         logged = _log_backend(options, file, group.losses.add)
         opened.start(logged)
@@ -91,7 +91,7 @@ def _follow_webhook(path: str, sent: "WebhookBackend", outbound: Outbound, reloa
     )
 
 
-def load_policy(path: str) -> Policy:
+def load_policy(path: str) -> AuditPolicy:
     """The policy; ValueError with upstream's words."""
     try:
         return load(path)

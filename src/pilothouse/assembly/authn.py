@@ -26,7 +26,7 @@ from pilothouse.authn.serviceaccount import (
 )
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.request_header import RequestHeaderOptions
@@ -140,7 +140,7 @@ def authenticator(
     cached: TokenCacheMetrics | None = None,
     certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
-    caches: Budget | None = None,
+    caches: CacheBudget | None = None,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order;
     or, if `anonymous`, not say it."""
@@ -183,7 +183,7 @@ def authenticator(
     )
 
 
-def _front_proxy(options: RequestHeaderOptions, ca: bytes, caches: Budget | None) -> Method:
+def _front_proxy(options: RequestHeaderOptions, ca: bytes, caches: CacheBudget | None) -> Method:
     return RequestHeaderAuthenticator(
         ca,
         allowed_names=options.requestheader_allowed_names,
@@ -196,7 +196,7 @@ def _front_proxy(options: RequestHeaderOptions, ca: bytes, caches: Budget | None
 
 
 def _webhook_tokens(
-    options: AuthenticationOptions, outbound: Outbound, caches: Budget | None
+    options: AuthenticationOptions, outbound: Outbound, caches: CacheBudget | None
 ) -> TokenAuthenticator:
     """The service behind --authentication-token-webhook-config-file."""
     return _webhook_class()(

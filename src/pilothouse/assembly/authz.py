@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pilothouse.authz import abac, configuration
 from pilothouse.authz.abac import ABACAuthorizer
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
-from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
+from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import Authorizers, Connect, entries_of
-from pilothouse.authz.reload import Reload
+from pilothouse.authz.reload import AuthorizationReload
 from pilothouse.authz.webhook import WebhookAuthorizer
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
 from pilothouse.controllers import bootstrap
 from pilothouse.outbound.http import Outbound
@@ -27,7 +27,7 @@ def authorizer(
     *,
     outbound: Outbound,
     anonymous: bool = True,
-    caches: Budget | None = None,
+    caches: CacheBudget | None = None,
     metrics: AuthorizationMetrics | None = None,
     reloads: Reloads | None = None,
 ) -> UnionAuthorizer:
@@ -59,12 +59,12 @@ def authorizer(
     union = UnionAuthorizer(authorizers.members(entries), metrics)
     open_to_all = anonymous_may_ask(anonymous, union)
 
-    def others(entries: Sequence[ConfiguredAuthorizer]) -> list[Member]:
+    def others(entries: Sequence[ConfiguredAuthorizer]) -> list[UnionMember]:
         if open_to_all and any(entry.type == "AlwaysAllow" for entry in entries):
             raise ValueError("AlwaysAllow would let anonymous requests do everything: it needs a restart")
         return authorizers.members(entries)
 
-    reload = Reload(options.authorization_config, entries, union, others)
+    reload = AuthorizationReload(options.authorization_config, entries, union, others)
     reloads.follow(
         Followed(kind="authorization", paths=reload.paths, read=reload.read, use=reload.use, metrics=metrics)
     )
@@ -103,9 +103,9 @@ def anonymous_may_ask(wanted: bool, union: UnionAuthorizer) -> bool:
     return wanted and "AlwaysAllow" not in union.types
 
 
-def _webhook(options: AuthorizationOptions) -> Webhook:
+def _webhook(options: AuthorizationOptions) -> WebhookConfiguration:
     """The service behind --authorization-webhook-config-file."""
-    return Webhook(
+    return WebhookConfiguration(
         kubeconfig=options.authorization_webhook_config_file,
         version=options.authorization_webhook_version,
         authorized_ttl=options.authorization_webhook_cache_authorized_ttl,

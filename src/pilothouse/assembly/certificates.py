@@ -51,7 +51,8 @@ def follow_certificates(
     authorities: Authorities,
     authenticator: UnionAuthenticator,
 ) -> None:
-    """Follow them all. The handshake and the authenticator go by the same CAs at every moment."""
+    """Follow the files of all certificates.
+    The handshake and the authenticator use the same CAs at every moment."""
     tell_faults({path: Path(path).read_bytes() for path in settings.certificates()})
 
     def use(loaded: Loaded) -> None:

@@ -22,7 +22,7 @@ from pilothouse.assembly.egress import follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
-from pilothouse.assembly.services import Services, client_for, companions_for, services_for
+from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, registry_over
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.external_signer import ExternalSigner
@@ -51,8 +51,8 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 @dataclass(slots=True, frozen=True)
 class Named:
-    """The metrics that tell of which server they are;
-    it is known when the objects of a fresh cluster are planned."""
+    """The metrics that carry the name of the server, which is known when the objects of a fresh cluster
+    are planned."""
 
     envelope: EnvelopeMetrics
     encryption: EncryptionMetrics
@@ -60,7 +60,7 @@ class Named:
     authentication: JWTMetrics
 
     def name(self, server: str) -> None:
-        """Give them the name of this server's lease."""
+        """Give the metrics the name of this server's lease."""
         self.envelope.server_id = self.encryption.server_id = server
         self.authorization.server_id = self.authentication.server_id = server
 
@@ -84,7 +84,7 @@ class Cluster:
     host: Host
     named: Named
     registry: Registry
-    services: Services
+    services: ServerServices
     access: Access
     admission: Chain
     quotas: Ledger
@@ -170,7 +170,7 @@ def _wired(
     """Make what requests go through, up to the handlers."""
     config, clients, metrics, reloads = host.config, host.clients, host.metrics, host.reloads
     host.ways.follow(clients, reloads)
-    host.traces.follow(reloads)
+    host.tracing.follow(reloads)
     opened.on_close("connections to other servers", clients.close)
     resolver = resolver_for(config.outbound, registry.readers)
     services = services_for(config.objects, registry, host.caches)
@@ -200,7 +200,7 @@ def _wired(
                 config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
             ),
             open_requests=host.given.intervals.open_requests,
-            tracing=host.traces.tracing,
+            tracer=host.tracing.tracer,
         )
     )
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
@@ -223,7 +223,7 @@ def _wired(
 def _admission(
     host: Host,
     registry: Registry,
-    services: Services,
+    services: ServerServices,
     access: Access,
     resolver: ServiceResolver,
     opened: Opened,
@@ -253,7 +253,7 @@ def _access(
     host: Host,
     named: Named,
     registry: Registry,
-    services: Services,
+    services: ServerServices,
     signer: ExternalSigner | None,
     opened: Opened,
 ) -> Access:
@@ -288,7 +288,7 @@ def _authenticator(
     host: Host,
     named: Named,
     registry: Registry,
-    services: Services,
+    services: ServerServices,
     configured: Authentication,
     public: KeySource,
     opened: Opened,

@@ -7,24 +7,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
 from pilothouse.assembly.certificates import Authorities
-from pilothouse.assembly.services import Services, client_for
+from pilothouse.assembly.services import ServerServices, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config
 from pilothouse.controllers import bootstrap, clusterroles, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.authentication_trust import AuthenticationTrust
-from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.certificates import (
     CertificateApproving,
     CertificateCleaning,
-    CertificateSigning,
+    CertificateSigner,
 )
 from pilothouse.controllers.clusterroles import ClusterRoleAggregation
 from pilothouse.controllers.crds import CustomResourceDefinitions
@@ -37,7 +37,7 @@ from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.reload_events import ReloadEvents
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
-from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
+from pilothouse.controllers.remote_openapi import OpenAPIFetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.controllers.signing import Signer
@@ -72,7 +72,9 @@ class Aggregation(NamedTuple):
         remote = RemoteDiscovery(self.outbound, self.resolver, sent)
         return [
             APIServices(client, self.discovery, remote, self.metrics),
-            RemoteOpenAPI(client, Fetch(self.outbound, self.resolver, sent), self.documents, self.metrics),
+            RemoteOpenAPI(
+                client, OpenAPIFetch(self.outbound, self.resolver, sent), self.documents, self.metrics
+            ),
         ]
 
 
@@ -88,9 +90,9 @@ class Writers:
         files: Files,
         authorities: Authorities,
         registry: Registry,
-        services: Services,
+        services: ServerServices,
         admission: Admission,
-        authorizer: Authorizer,
+        authorizer: AccessAuthorizer,
         quotas: Ledger,
         port: int,
         pause: float = bootstrap.RETRY_SECONDS,
@@ -112,7 +114,7 @@ class Writers:
 
     # Objects of a fresh cluster
 
-    def planned(self) -> list[Planned]:
+    def planned(self) -> list[BootstrapObject]:
         """The objects that every cluster has."""
         return list(bootstrap.objects(self._settings()))
 
@@ -139,8 +141,9 @@ class Writers:
         name = socket.gethostname()
         return name if not self.registry.storage.others_write or self.port == 6443 else f"{name}-{self.port}"
 
-    async def fill(self, planned: list[Planned]) -> list[Background]:
-        """Write what is missing of these objects; what goes on trying to write those that had to wait."""
+    async def fill(self, planned: list[BootstrapObject]) -> list[Background]:
+        """Write the objects that are missing; returns the background work that retries those that had to
+        wait."""
         if self.registry.storage.others_write:  # leases tell of this server among others, see `presence`
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry
@@ -149,7 +152,7 @@ class Writers:
         waiting = await bootstrap.ensure(writer, planned)
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
-    def presence(self, planned: list[Planned]) -> list[Background]:
+    def presence(self, planned: list[BootstrapObject]) -> list[Background]:
         """The publishers of this server's identity lease and endpoint,
         for stores shared with other servers."""
         if not self.registry.storage.others_write:
@@ -188,7 +191,7 @@ class Writers:
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
             "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
             "csrapproving": lambda: CertificateApproving(self.client(MANAGER), self.authorizer),
-            "csrsigning": lambda: CertificateSigning(self.client(MANAGER), self._signer()),
+            "csrsigning": lambda: CertificateSigner(self.client(MANAGER), self._signer()),
             "csrcleaner": lambda: CertificateCleaning(self.client(MANAGER)),
             "tokencleaner": lambda: TokenCleaner(self.client(MANAGER)),
             "bootstrapsigner": lambda: BootstrapSigner(self.client(MANAGER)),
@@ -200,7 +203,7 @@ class Writers:
         self.authorities.on_change(trust.look)
         return trust
 
-    def reload_events(self, planned: list[Planned]) -> ReloadEvents:
+    def reload_events(self, planned: list[BootstrapObject]) -> ReloadEvents:
         """Make the object that writes an Event, about this server's lease,
         when files that configure it have changed."""
         lease = next((one.obj for one in planned if one.plural == "leases"), None)

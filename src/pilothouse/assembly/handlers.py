@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pilothouse.admission.chain import Chain
 from pilothouse.assembly.memory import memory_of, size_of
-from pilothouse.assembly.services import Services
+from pilothouse.assembly.services import ServerServices
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -14,7 +14,7 @@ from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config, settings
 from pilothouse.configuration.sections.flow_control import FlowControlOptions
@@ -29,14 +29,14 @@ from pilothouse.endpoints.documents.console import Console
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.documents.health import Health
-from pilothouse.endpoints.documents.nonresource import Issuer, NonResource, version_info
+from pilothouse.endpoints.documents.nonresource import NonResource, ServiceAccountIssuer, version_info
 from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
 from pilothouse.endpoints.journal.journal import Journal
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.journal.why import Why
 from pilothouse.endpoints.objects.scope import Verbs
-from pilothouse.endpoints.objects.standing import POLL, Judge, Standing
+from pilothouse.endpoints.objects.standing import POLL, OpenRequestJudge, Standing
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.plan import Planner
@@ -82,7 +82,7 @@ class Inputs:
 
     config: Config
     registry: Registry
-    services: Services
+    services: ServerServices
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
     admission: Chain
@@ -93,13 +93,13 @@ class Inputs:
     metrics: MetricsRegistry
     slis: MetricsRegistry | None = None
     authorization: AuthorizationMetrics | None = None
-    caches: Budget | None = None
+    caches: CacheBudget | None = None
     issuer: TokenIssuer | None = None
-    documents: Issuer | None = None
+    documents: ServiceAccountIssuer | None = None
     audit: Auditor | None = None
     open_requests: float = POLL
     """Seconds between two looks at open requests, where an option has them judged again."""
-    tracing: Tracing = field(default_factory=Tracing)
+    tracer: Tracer = field(default_factory=Tracer)
 
 
 class Handlers:
@@ -188,7 +188,7 @@ class Handlers:
             watch_metrics=given.metrics.add(WatchMetrics()),
             issuer=given.issuer,
             explained=bool(
-                diagnostics.explained_requests or diagnostics.tracing_config_file or given.tracing.slow
+                diagnostics.explained_requests or diagnostics.tracing_config_file or given.tracer.slow
             ),
             watch_timeout=float(requests.min_request_timeout),
             standing=self.standing,
@@ -210,7 +210,7 @@ class Handlers:
         options = given.config.authorization
         if not (options.end_revoked_requests or options.list_permitted_namespaces):
             return None
-        judge = Judge(given.authenticator, self.impersonation, given.authorizer, self.finder)
+        judge = OpenRequestJudge(given.authenticator, self.impersonation, given.authorizer, self.finder)
         metrics = given.metrics.add(StandingMetrics())
         return Standing(judge, metrics, all=options.end_revoked_requests, poll=given.open_requests)
 
@@ -250,14 +250,14 @@ class Handlers:
             authorization=authorization,
             audit=given.audit,
             journal=self.journal,
-            tracing=given.tracing,
+            tracer=given.tracer,
         )
 
     def _planner(self, given: Inputs, observer: Observer) -> Planner | None:
         """The planner of reads; None where more is asked of a read than its answer, its metrics and the
         journal: an audit event, spans, headers of browsers, or the newest revision of a store that others
         write."""
-        traced = given.tracing.on or given.config.diagnostics.tracing_config_file
+        traced = given.tracer.on or given.config.diagnostics.tracing_config_file
         if given.audit is not None or traced or self.pipeline.edges is not None:
             return None
         if self.flowcontrol is None or self.dispatcher.consistent is not None:

@@ -13,10 +13,10 @@ from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.memory import bodies, budget
 from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.storage import etcd_routes
-from pilothouse.assembly.tracing import Traces
+from pilothouse.assembly.tracing import Tracing
 from pilothouse.assembly.upkeep import UpkeepMetrics
 from pilothouse.authn.authenticator import UnionAuthenticator
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
@@ -67,11 +67,11 @@ class Host:
     slis: MetricsRegistry
     health: Health
     reloads: Reloads
-    caches: Budget
+    caches: CacheBudget
     offload: Offload
     loop_lag: LoopLag
     ways: Ways
-    traces: Traces
+    tracing: Tracing
     clients: Clients
     storage: Storage
 
@@ -84,7 +84,7 @@ class Host:
         health = Health(slis.add(HealthMetrics()), given.config.lifecycle.livez_grace_period)
         reloads = metrics.add(Reloads(given.intervals.files))
         loop_lag = metrics.add(LoopLag())
-        caches = metrics.add(Budget(given.config.process.cache_memory_mb << 20))
+        caches = metrics.add(CacheBudget(given.config.process.cache_memory_mb << 20))
         files = await asyncio.to_thread(pki.prepare, given.config)
         metrics.add(UpkeepMetrics(given.config.data.directory, files))
         config = pki.completed(given.config, files)
@@ -92,8 +92,8 @@ class Host:
         ways = Ways(config.outbound.egress_selector_config_file, metrics)
         opened.on_close("connections through proxies", ways.egress.close)
         proxied = ways.egress.controlplane if config.outbound.egress_selector_config_file else None
-        traces = Traces(config.diagnostics.tracing_config_file, config.store.backend, metrics, proxied)
-        opened.on_close("the exporter of spans", traces.close)
+        tracing = Tracing(config.diagnostics.tracing_config_file, config.store.backend, metrics, proxied)
+        opened.on_close("the exporter of spans", tracing.close)
         opened.start(caches)
         egress = ways.egress
         routes = await etcd_routes(config.store, egress.etcd, opened) if egress.etcd is not None else None
@@ -112,7 +112,7 @@ class Host:
             offload=Offload(),
             loop_lag=loop_lag,
             ways=ways,
-            traces=traces,
+            tracing=tracing,
             clients=clients,
             storage=given.storage or open_storage(config.store, config.data.directory, routes),
         )

@@ -12,7 +12,7 @@ from pilothouse.storage.encryption.kms import provider
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervals:
-    """Seconds. The defaults are those of production; tests of whole servers shorten them.
+    """Intervals in seconds. The defaults are those of production; tests of whole servers shorten them.
 
     kms: those of a KMS provider. files: between two looks at the files that the server is configured by.
     unreadable: the first and the longest between two attempts to read what could not be read. missing:
@@ -21,7 +21,7 @@ class Intervals:
     open_requests: between two looks at open requests, where an option has them judged again.
     """
 
-    kms: provider.Intervals = provider.DEFAULT_INTERVALS
+    kms: provider.KMSIntervals = provider.DEFAULT_INTERVALS
     files: float = reload.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS

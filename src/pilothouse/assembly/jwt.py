@@ -13,13 +13,13 @@ from pilothouse.authn.configuration import (
     Issuer,
     JWTAuthenticator,
     Mapping,
-    Rule,
+    ValidationRule,
 )
 from pilothouse.authn.fetch import fetch_through
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
+from pilothouse.authn.oidc import ALGORITHMS, IssuerTokens, JWTTokens, TokenChecks, check_algorithms
 from pilothouse.authn.provider import Fetch
-from pilothouse.authn.reload import Reload
+from pilothouse.authn.reload import AuthenticationReload
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.gotext import quote
@@ -73,7 +73,7 @@ def jwt_tokens(
     proxied: whether there is an egress selection, whose proxies an issuer may name.
     ValueError with everything that is wrong.
     """
-    checks = Checks(algorithms=found.algorithms, metrics=metrics)
+    checks = TokenChecks(algorithms=found.algorithms, metrics=metrics)
 
     def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
         compiled = validation.validated(config_, options.service_accounts.issuers)
@@ -88,7 +88,7 @@ def jwt_tokens(
     tokens = JWTTokens(issuers, options.audiences, metrics)
 
     def follow(reloads: Reloads, forget: Callable[[], None]) -> None:
-        reload = Reload(found.configuration.anonymous, tokens, make, forget=forget)
+        reload = AuthenticationReload(found.configuration.anonymous, tokens, make, forget=forget)
         path, ca = options.authentication_config, options.oidc.oidc_ca_file
         if path:
             reloads.follow(
@@ -133,7 +133,8 @@ def _of_flags(options: OpenIDOptions, ca: str = "") -> AuthenticationConfigurati
     authenticator = JWTAuthenticator(
         issuer=Issuer(url=url, audiences=(options.oidc_client_id,), certificate_authority=ca),
         claim_validation_rules=tuple(
-            Rule(claim=name, required_value=value) for name, value in options.oidc_required_claim.items()
+            ValidationRule(claim=name, required_value=value)
+            for name, value in options.oidc_required_claim.items()
         ),
         claim_mappings=ClaimMappings(
             username=Mapping(claim=claim, prefix=username_prefix(claim, options.oidc_username_prefix, url)),

@@ -4,9 +4,9 @@ and what is freed when it runs short."""
 from pilothouse import _gzip
 from pilothouse.api.values import quantity
 from pilothouse.assembly.storage import Registry
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.process import ProcessOptions
-from pilothouse.flowcontrol.memory import Memory
+from pilothouse.flowcontrol.memory import MemoryBudget
 from pilothouse.flowcontrol.width import Widths
 from pilothouse.process import cgroup, heap
 from pilothouse.process.metrics import resident
@@ -41,8 +41,8 @@ def bodies(limit: int) -> int:
 
 
 def memory_of(
-    options: ProcessOptions, registry: Registry, widths: Widths, caches: Budget | None
-) -> Memory | None:
+    options: ProcessOptions, registry: Registry, widths: Widths, caches: CacheBudget | None
+) -> MemoryBudget | None:
     """The object that has requests wait for memory; None where it is not limited."""
     limit = budget(options)
     if not limit:
@@ -50,7 +50,7 @@ def memory_of(
     relievers = [_halve_blocks, registry.store.cacher.end_slow_watches]
     if caches is not None:
         relievers.append(caches.halve)
-    return Memory(limit, widths, resident, relievers, heap.give_back)
+    return MemoryBudget(limit, widths, resident, relievers, heap.give_back)
 
 
 def _halve_blocks() -> None:

@@ -16,7 +16,8 @@ INTERVAL = 12 * 3600.0
 
 
 class Renewal(BackgroundTask):
-    """Every `interval` seconds makes anew what is about to expire, and calls `renewed` when it has.
+    """Renews, every `interval` seconds, the certificates that are about to expire, and calls `renewed`
+    after that.
 
     `config` is the configuration as the flags give it. The listener sees a new serving certificate by itself.
     The CAs stay: what has been given out in their name goes by them.

@@ -14,7 +14,7 @@ from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
-from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.files import try_to_write
 from pilothouse.lifecycle import Opened
@@ -151,19 +151,21 @@ class Server:
         opened.on_close("the listener", end)
         return listener
 
-    async def fill(self, running: Running, writers: Writers, planned: list[Planned], opened: Opened) -> None:
+    async def fill(
+        self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened
+    ) -> None:
         """Write what is missing of the objects of a fresh cluster."""
         host, cluster, _ = running
         server_id = next((one.name for one in planned if one.plural == "leases"), "")
         cluster.named.name(server_id)
         if cluster.handlers.journal is not None:
             cluster.handlers.journal.server = server_id
-        await host.traces.start(server_id)
+        await host.tracing.start(server_id)
         for one in await writers.fill(planned):
             opened.start(one)
 
     def start_controllers(
-        self, running: Running, writers: Writers, planned: list[Planned], opened: Opened
+        self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened
     ) -> None:
         """Start the renewal of certificates,
         the controllers that the flags leave on, and what tells of reloads."""
@@ -195,7 +197,7 @@ class Server:
 
         opened.on_close("the pause for load balancers", let_balancers_notice)
 
-    def announce(self, writers: Writers, planned: list[Planned], opened: Opened) -> None:
+    def announce(self, writers: Writers, planned: list[BootstrapObject], opened: Opened) -> None:
         """Tell other servers of this one."""
         for one in writers.presence(planned):
             opened.start(one)

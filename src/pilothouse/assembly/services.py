@@ -5,26 +5,26 @@ from dataclasses import dataclass, field
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.storage import Registry
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.objects import ObjectOptions
 from pilothouse.registry.admission import Admission
-from pilothouse.registry.allocators import Addresses
-from pilothouse.registry.client import Client, Companions
-from pilothouse.registry.node_ports import NodePorts
+from pilothouse.registry.allocators import ClusterIPAllocator
+from pilothouse.registry.client import Client, CompanionWriter
+from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.object_metrics import ObjectMetrics
 
 
 @dataclass(slots=True)
-class Services:
+class ServerServices:
     """The services that the hooks of a write find in `ctx.services`;
-    implements registry.strategy.Services."""
+    implements registry.strategy.HookServices."""
 
     options: ObjectOptions
-    addresses: Addresses
-    node_ports: NodePorts
+    addresses: ClusterIPAllocator
+    node_ports: NodePortAllocator
     pod_policy: PodPolicy
     metrics: ObjectMetrics
-    companions: Companions = field(init=False)
+    companions: CompanionWriter = field(init=False)
     """Set by companions_for(), as they pass the plugins, some of which create objects by these services."""
 
     async def ensure(self, resource: str, obj: Object) -> None:
@@ -32,27 +32,31 @@ class Services:
         await self.companions.ensure(resource, obj)
 
 
-def services_for(options: ObjectOptions, registry: Registry, caches: Budget | None = None) -> Services:
+def services_for(
+    options: ObjectOptions, registry: Registry, caches: CacheBudget | None = None
+) -> ServerServices:
     """The services for hooks, over a registry that has been started:
     the allocators of cluster IPs and node ports among them."""
     readers = registry.readers
-    addresses = Addresses([str(network) for network in options.service_networks])
+    addresses = ClusterIPAllocator([str(network) for network in options.service_networks])
     addresses.follow(readers)
-    node_ports = NodePorts(registry.storage, registry.cacher, readers, *options.service_node_port_range)
+    node_ports = NodePortAllocator(
+        registry.storage, registry.cacher, readers, *options.service_node_port_range
+    )
     pods = PodPolicy(options.allow_privileged, caches)
-    return Services(options, addresses, node_ports, pods, registry.store.metrics)
+    return ServerServices(options, addresses, node_ports, pods, registry.store.metrics)
 
 
-def companions_for(registry: Registry, services: Services, admission: Admission) -> Companions:
+def companions_for(registry: Registry, services: ServerServices, admission: Admission) -> CompanionWriter:
     """The object that creates and deletes the objects that belong to others."""
-    return Companions(
+    return CompanionWriter(
         client_for(registry, services, "kube-apiserver", admission),
         client_for(registry, services, "kube-apiserver"),
     )
 
 
 def client_for(
-    registry: Registry, services: Services, manager: str, admission: Admission | None = None
+    registry: Registry, services: ServerServices, manager: str, admission: Admission | None = None
 ) -> Client:
     """Reads and writes as the server itself; `manager` is its name in managed fields.
 

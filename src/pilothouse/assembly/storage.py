@@ -143,7 +143,7 @@ def _encryption(
     prefix = "/" + options.etcd_prefix.strip("/")
     made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)
     if options.encryption_provider_config_automatic_reload:
-        reload = encryption_config.Reload(path, made, make)
+        reload = encryption_config.EncryptionReload(path, made, make)
         reloads.follow(
             Followed(
                 kind="encryption",

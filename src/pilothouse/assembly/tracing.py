@@ -1,10 +1,10 @@
-"""The traces of a server: its TracingConfiguration, which is followed, and the exporter that it asks for."""
+"""Tracing of a server: its TracingConfiguration, which is followed, and the exporter that it asks for."""
 
 from typing import TYPE_CHECKING
 
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.endpoints.journal import trace
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.tunnel import Tunnels
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pilothouse.tracing.exporter import Exporter
 
 
-class Traces:
+class Tracing:
     """The objects that decide which requests are traced, and where their spans go.
 
     path: the file, "" for none. store: the kind of store. dialer: opens connections to the collector,
@@ -24,7 +24,7 @@ class Traces:
     """
 
     def __init__(self, path: str, store: str, metrics: MetricsRegistry, dialer: Dialer | None = None) -> None:
-        self.tracing = Tracing(slow=trace.wanted(), store=store)
+        self.tracer = Tracer(slow=trace.wanted(), store=store)
         self._path = path
         self._found = load(self._path) if self._path else None
         self._dialer = dialer
@@ -69,7 +69,7 @@ class Traces:
             self._exporter = exporter = Exporter(where, self._instance, self._metrics)
         assert exporter is not None
         self._found = found
-        self.tracing.use(found.per_million, exporter.take)
+        self.tracer.use(found.per_million, exporter.take)
         if moved:
             await _close(*former)
 

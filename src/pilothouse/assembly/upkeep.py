@@ -10,7 +10,7 @@ from pilothouse.pki import Files
 
 
 class UpkeepMetrics(Group):
-    """Read when they are shown; a file or disk that cannot be read has no series."""
+    """Metrics that are read when they are shown; a file or disk that cannot be read has no series."""
 
     def __init__(self, directory: pathlib.Path, files: Files) -> None:
         self._directory = directory

@@ -8,9 +8,9 @@ from pilothouse._audit import Desk, Event, Lines
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit import event
 from pilothouse.audit.metrics import AuditMetrics
-from pilothouse.audit.policy import Policy, Verdict
+from pilothouse.audit.policy import AuditPolicy, AuditVerdict
 from pilothouse.audit.record import HEADS, Record
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.server.request import Request
 
 Caller = tuple[User | None, bytes, bytes]
@@ -20,7 +20,7 @@ LONGEST_CALLER = 1024
 """Characters of name, address and headers up to which they are remembered."""
 
 
-class Backend(Protocol):
+class AuditBackend(Protocol):
     """A back end, which keeps events."""
 
     name: str
@@ -54,14 +54,16 @@ class Auditor(Desk):
 
     def __init__(
         self,
-        policy: Policy,
-        backends: Iterable[Backend],
+        policy: AuditPolicy,
+        backends: Iterable[AuditBackend],
         metrics: AuditMetrics | None = None,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
     ) -> None:
-        budget = budget or Budget()
+        budget = budget or CacheBudget()
         self.metrics = metrics or AuditMetrics()
-        self._verdicts: Cache[tuple[object, ...], Verdict] = Cache("audit_verdicts", budget, share=1 / 32)
+        self._verdicts: Cache[tuple[object, ...], AuditVerdict] = Cache(
+            "audit_verdicts", budget, share=1 / 32
+        )
         self._callers: Cache[tuple[str | None, ...], Caller] = Cache("audit_callers", budget, share=1 / 32)
         self._decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", budget, share=1 / 64)
         super().__init__(
@@ -81,23 +83,23 @@ class Auditor(Desk):
         self.policy = policy
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> AuditPolicy:
         """The policy in force. Requests that are under way keep the verdict of the former one."""
         return self._policy
 
     @policy.setter
-    def policy(self, policy: Policy) -> None:
+    def policy(self, policy: AuditPolicy) -> None:
         self._policy = policy
         self.by_user, self.by_name = policy.by_user, policy.by_name
         self._verdicts.clear()
 
-    def use(self, policy: Policy) -> None:
+    def use(self, policy: AuditPolicy) -> None:
         """Judge requests by another policy from now on."""
         self.policy = policy
 
     def judge(
         self, question: tuple[object, ...], user: User | None, attributes: AuthorizationAttributes
-    ) -> Verdict:
+    ) -> AuditVerdict:
         """The verdict about all requests with this question."""
         verdict = self._verdicts[question]
         if verdict is None:
@@ -153,7 +155,7 @@ class Auditor(Desk):
             backend.flush()
 
 
-def _buffered(backend: Backend) -> Callable[[], int]:
+def _buffered(backend: AuditBackend) -> Callable[[], int]:
     return lambda: backend.buffered
 
 

@@ -109,7 +109,7 @@ class Losses:
 
 
 class Telling(BackgroundTask):
-    """Tells of what was lost after the last line, though nothing is lost any more."""
+    """Logs, at intervals, the losses that no line has told of yet."""
 
     def __init__(self, losses: Losses, interval: float = TURN) -> None:
         self._losses = losses

@@ -34,12 +34,12 @@ _RULE_MEMBERS = (*_RULE_LISTS, "level", "resources", "omitManagedFields")
 _GROUP_MEMBERS = ("group", "resources", "resourceNames")
 
 
-class PolicyError(ValueError):
+class AuditPolicyError(ValueError):
     """A policy that cannot be used; the text is upstream's where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AuditVerdict:
     """The verdict on a request: its level, the stages that are left out, and whether managed fields are."""
 
     level: int
@@ -70,10 +70,10 @@ class GroupResources:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AuditRule:
     """One rule. An empty member matches everything."""
 
-    verdict: Verdict
+    verdict: AuditVerdict
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     verbs: frozenset[str] = frozenset()
@@ -104,11 +104,11 @@ def _path_matches(path: str, pattern: str) -> bool:
     return pattern.endswith("*") and path.startswith(pattern.rstrip("*"))
 
 
-class Policy:
+class AuditPolicy:
     """The rules in their order. The first one that matches a request decides;
     where none does, nothing is recorded."""
 
-    def __init__(self, rules: Iterable[Rule], otherwise: Verdict = Verdict(NONE)) -> None:
+    def __init__(self, rules: Iterable[AuditRule], otherwise: AuditVerdict = AuditVerdict(NONE)) -> None:
         self.rules = tuple(rules)
         self.otherwise = otherwise
         self.by_user = any(rule.users or rule.groups for rule in self.rules)
@@ -116,7 +116,7 @@ class Policy:
         self.by_name = any(one.names for rule in self.rules for one in rule.resources)
         """Whether a rule asks for the name of the object."""
 
-    def decide(self, user: User | None, a: AuthorizationAttributes) -> Verdict:
+    def decide(self, user: User | None, a: AuthorizationAttributes) -> AuditVerdict:
         """The verdict on a request of an authenticated user, or of one for which nobody was authenticated."""
         for rule in self.rules:
             if rule.matches(user, a):
@@ -124,21 +124,21 @@ class Policy:
         return self.otherwise
 
 
-def load(path: str) -> Policy:
-    """Read a policy file; PolicyError when it cannot be read or used."""
+def load(path: str) -> AuditPolicy:
+    """Read a policy file; AuditPolicyError when it cannot be read or used."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         why = f"open {path}: {(error.strerror or str(error)).lower()}"
-        raise PolicyError(f"failed to read file path {quote(path)}: {why}") from None
+        raise AuditPolicyError(f"failed to read file path {quote(path)}: {why}") from None
     try:
         return parse(data)
-    except PolicyError as error:
-        raise PolicyError(f"{error}: from file {path}") from None
+    except AuditPolicyError as error:
+        raise AuditPolicyError(f"{error}: from file {path}") from None
 
 
-def parse(data: bytes) -> Policy:
-    """The policy that YAML or JSON text holds; PolicyError.
+def parse(data: bytes) -> AuditPolicy:
+    """The policy that YAML or JSON text holds; AuditPolicyError.
 
     Members that there are not, and ones that are written twice, are logged and otherwise passed over, as
     upstream's reader does.
@@ -146,18 +146,20 @@ def parse(data: bytes) -> Policy:
     try:
         found = yaml.parse(data)
     except yaml.YAMLError as error:
-        raise PolicyError(f"failed decoding: {error}") from None
+        raise AuditPolicyError(f"failed decoding: {error}") from None
     raw = found.value
     if not isinstance(raw, dict):
-        raise PolicyError("failed decoding: couldn't get version/kind; json parse error: it is no object")
+        raise AuditPolicyError(
+            "failed decoding: couldn't get version/kind; json parse error: it is no object"
+        )
     for member in ("kind", "apiVersion"):
         if not raw.get(member):
             shown = "Kind" if member == "kind" else member
-            raise PolicyError(
+            raise AuditPolicyError(
                 f"failed decoding: Object '{shown}' is missing in '{data.decode(errors='replace')}'"
             )
     if raw["apiVersion"] != VERSION or raw["kind"] != KIND:
-        raise PolicyError(
+        raise AuditPolicyError(
             f"failed decoding: no kind {quote(str(raw['kind']))} is registered for version "
             f'{quote(str(raw["apiVersion"]))} in scheme "k8s.io/apiserver/pkg/audit/scheme.go"'
         )
@@ -187,7 +189,7 @@ def _others(value: Object, known: tuple[str, ...], path: str) -> Iterator[str]:
     return (f"unknown field {quote(path + name)}" for name in value if name not in known)
 
 
-def _policy(raw: Object) -> Policy:
+def _policy(raw: Object) -> AuditPolicy:
     everywhere = frozenset(_texts(raw, "omitStages"))
     omit_managed_fields = _boolean(raw, "omitManagedFields") or False
     rules = [_object(rule, "rules") for rule in _list(raw, "rules")]
@@ -197,19 +199,19 @@ def _policy(raw: Object) -> Policy:
         _check_rule(rule, f"rules[{i}]", errs)
     if errs:
         texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in errs.causes))
-        raise PolicyError(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+        raise AuditPolicyError(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     if not rules:
-        raise PolicyError("loaded illegal policy with 0 rules")
-    return Policy(
+        raise AuditPolicyError("loaded illegal policy with 0 rules")
+    return AuditPolicy(
         [_rule(rule, everywhere, omit_managed_fields) for rule in rules],
-        Verdict(NONE, everywhere, omit_managed_fields),
+        AuditVerdict(NONE, everywhere, omit_managed_fields),
     )
 
 
-def _rule(raw: Object, everywhere: frozenset[str], omit_managed_fields: bool) -> Rule:
+def _rule(raw: Object, everywhere: frozenset[str], omit_managed_fields: bool) -> AuditRule:
     own = _boolean(raw, "omitManagedFields")
-    return Rule(
-        Verdict(
+    return AuditRule(
+        AuditVerdict(
             LEVELS.index(raw["level"]),
             everywhere.union(_texts(raw, "omitStages")),
             omit_managed_fields if own is None else own,
@@ -271,7 +273,7 @@ def _check_stages(stages: list[str], path: str, errs: Errors) -> None:
             errs.invalid(f"{path}[{i}]", stage, "allowed stages are " + ",".join(STAGES))
 
 
-# What a member holds; PolicyError for a value of another type.
+# What a member holds; AuditPolicyError for a value of another type.
 
 
 def _list(raw: Object, name: str) -> list[Any]:
@@ -315,8 +317,10 @@ def _object(value: Any, name: str) -> Object:
     return value
 
 
-def _mistyped(name: str, value: Any) -> PolicyError:
+def _mistyped(name: str, value: Any) -> AuditPolicyError:
     kind = {bool: "bool", str: "string", int: "number", float: "number", list: "array"}.get(
         type(value), "object"
     )
-    return PolicyError(f"failed decoding: json: cannot unmarshal {kind} into Go struct field Policy.{name}")
+    return AuditPolicyError(
+        f"failed decoding: json: cannot unmarshal {kind} into Go struct field Policy.{name}"
+    )

@@ -70,7 +70,7 @@ class Record(Draft):
 
     _impersonated: User | None = None
     _annotations: dict[str, str] | None = None
-    _shared: list[dict[str, str]] | None = None
+    _late_annotations: list[dict[str, str]] | None = None
     _request_object = b""
     _status: Object | None = None
     _object: Any = None
@@ -95,9 +95,9 @@ class Record(Draft):
     def share(self, annotations: dict[str, str]) -> None:
         """Take over, at the end, the annotations that others will have written there."""
         self.special = True
-        if self._shared is None:
-            self._shared = []
-        self._shared.append(annotations)
+        if self._late_annotations is None:
+            self._late_annotations = []
+        self._late_annotations.append(annotations)
 
     def acts_as(self, user: User, constraint: str) -> None:
         """The request is made on behalf of `user`;
@@ -247,8 +247,8 @@ class Record(Draft):
     def _annotated(self) -> bytes:
         """The annotations, and the end of the line."""
         found = dict(self._annotations or {})
-        for shared in self._shared or ():
-            for key, value in shared.items():
+        for annotations in self._late_annotations or ():
+            for key, value in annotations.items():
                 found.setdefault(key, value)
         if self._truncated:
             found[TRUNCATED] = "true"

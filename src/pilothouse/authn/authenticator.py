@@ -11,7 +11,7 @@ from pilothouse import errors
 from pilothouse._instruments import Distribution
 from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
-from pilothouse.caches import Budget, Cache, short
+from pilothouse.caches import Cache, CacheBudget, short
 from pilothouse.server.request import Request
 from pilothouse.server.websocket import is_websocket
 
@@ -203,7 +203,7 @@ class UnionAuthenticator:
         *,
         anonymous: bool = True,
         anonymous_paths: Collection[str] = (),
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
         metrics: TokenCacheMetrics | None = None,
         longest: int = MAX_TOKEN,
@@ -220,7 +220,7 @@ class UnionAuthenticator:
         self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self.clock = clock
         self._cache: Cache[str | bytes, tuple[float, User, Texts, Pairs, Recognition]] = Cache(
-            "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
+            "tokens", budget or CacheBudget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
         self.listeners: list[Callable[[], None]] = []
         """Called when tokens are judged anew."""

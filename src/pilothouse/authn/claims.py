@@ -65,7 +65,7 @@ def _compiled(environment: Environment, text: str, *results: CelType) -> Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expressions:
+class ClaimExpressions:
     """The compiled expressions of one authenticator; rules come with their messages."""
 
     username: Program | None = None
@@ -84,7 +84,7 @@ class Expressions:
 class ClaimMapper:
     """Makes the user out of verified claims, by one authenticator's mappings and rules."""
 
-    def __init__(self, authenticator: JWTAuthenticator, expressions: Expressions) -> None:
+    def __init__(self, authenticator: JWTAuthenticator, expressions: ClaimExpressions) -> None:
         self._mappings = authenticator.claim_mappings
         self._expressions = expressions
         self._required = {

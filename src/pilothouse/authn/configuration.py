@@ -58,7 +58,7 @@ class ClaimMappings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class ValidationRule:
     """A condition on the claims (a claim with a value, or an expression) or on the user (an expression)."""
 
     claim: str = ""
@@ -72,9 +72,9 @@ class JWTAuthenticator:
     """One issuer whose tokens authenticate users."""
 
     issuer: Issuer = Issuer()
-    claim_validation_rules: tuple[Rule, ...] = ()
+    claim_validation_rules: tuple[ValidationRule, ...] = ()
     claim_mappings: ClaimMappings = ClaimMappings()
-    user_validation_rules: tuple[Rule, ...] = ()
+    user_validation_rules: tuple[ValidationRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +164,13 @@ def _mapping(found: Any, path: str, members: Sequence[str]) -> Mapping:
     )
 
 
-def _rules(found: Object, member: str, path: str, members: Sequence[str]) -> tuple[Rule, ...]:
+def _rules(found: Object, member: str, path: str, members: Sequence[str]) -> tuple[ValidationRule, ...]:
     rules = []
     for at, one in enumerate(_list(found, member, path)):
         where = f"{path}.{member}[{at}]"
         one = refuse_unknown(one, members, f"{where}.")
         rules.append(
-            Rule(
+            ValidationRule(
                 claim=_text(one, "claim", where),
                 required_value=_text(one, "requiredValue", where),
                 expression=_text(one, "expression", where),

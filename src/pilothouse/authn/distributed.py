@@ -6,7 +6,7 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.authn import keys
-from pilothouse.authn.provider import Fetch, Provider
+from pilothouse.authn.provider import Fetch, OIDCProvider
 from pilothouse.authn.verifier import InvalidToken, Verifier, issuer_of
 from pilothouse.gotext import quote
 
@@ -97,7 +97,7 @@ class DistributedClaims:
         if known is None:
             if len(self._verifiers) >= MAX_ISSUERS:
                 raise ClaimError(f"verifying untrusted issuer {issuer} failed: too many issuers")
-            provider = Provider(issuer, self._fetch, clock=self._clock)
+            provider = OIDCProvider(issuer, self._fetch, clock=self._clock)
             known = self._verifiers[issuer] = Verifier(provider, self._audiences, self._algorithms, self._now)
             provider.start()
         if known.provider.fault:

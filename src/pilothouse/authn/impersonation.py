@@ -14,7 +14,7 @@ from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join
 from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
@@ -62,13 +62,13 @@ class Impersonation:
         self,
         authorize: Authorize,
         forbid: Forbid,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         metrics: ImpersonationMetrics | None = None,
     ) -> None:
         self._authorize = authorize
         self.metrics = metrics or ImpersonationMetrics()
         self.forbid = forbid
-        self._last: Cache[str, int] = Cache("impersonation", budget or Budget(), share=1 / 32)
+        self._last: Cache[str, int] = Cache("impersonation", budget or CacheBudget(), share=1 / 32)
 
     @staticmethod
     def wanted(request: Request) -> bool:

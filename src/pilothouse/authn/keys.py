@@ -130,7 +130,7 @@ def generate() -> bytes:
 
 
 @dataclass(slots=True, frozen=True)
-class Compact:
+class CompactJWS:
     """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:
     its JSON is not parsed yet."""
 
@@ -163,7 +163,7 @@ class Compact:
         return _object(self._payload)
 
 
-def compact(token: str) -> Compact | None:
+def compact(token: str) -> CompactJWS | None:
     """The parts of a token; None when it is no compact JWS."""
     parts = token.split(".", 3)
     if len(parts) != 3:
@@ -172,7 +172,7 @@ def compact(token: str) -> Compact | None:
         header, payload, _ = map(base64url, parts)
     except ValueError:
         return None
-    return Compact(token, header, payload)
+    return CompactJWS(token, header, payload)
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

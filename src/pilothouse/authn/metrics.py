@@ -106,9 +106,9 @@ class TokenCacheMetrics(Group):
         self.hit = self.hits.observe
         """Called for each token that is in the cache."""
 
-    def fetch(self) -> "Fetch":
+    def fetch(self) -> "TokenCheck":
         """Entered while a token is checked."""
-        return Fetch(self)
+        return TokenCheck(self)
 
     def _active(self) -> dict[Labels, float]:
         # Each request checks its own token, so as many wait as are under way.
@@ -116,8 +116,8 @@ class TokenCacheMetrics(Group):
         return {} if found is None else {("blocked",): float(found), ("in_flight",): float(found)}
 
 
-class Fetch:
-    """One check of a token; `good` tells that nothing has failed, be the token known or not."""
+class TokenCheck:
+    """Times one check of a token; `good` tells that nothing has failed, whether the token is known or not."""
 
     __slots__ = ("_began", "_metrics", "good")
 

@@ -10,12 +10,12 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity, Undecided
-from pilothouse.authn.claims import ClaimMapper, Expressions
+from pilothouse.authn.claims import ClaimExpressions, ClaimMapper
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.distributed import ClaimError, DistributedClaims
-from pilothouse.authn.keys import Compact
+from pilothouse.authn.keys import CompactJWS
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.provider import Fetch, Provider
+from pilothouse.authn.provider import Fetch, OIDCProvider
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.verifier import InvalidToken, Verifier, canonical
 from pilothouse.gotext import quote
@@ -33,7 +33,7 @@ def check_algorithms(algorithms: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checks:
+class TokenChecks:
     """The settings that the authenticators of all issuers share.
     `clock` is monotonic, `now` gives Unix seconds."""
 
@@ -47,11 +47,15 @@ class IssuerTokens:
     """The tokens of one issuer. `start` begins to look for its provider."""
 
     def __init__(
-        self, authenticator: JWTAuthenticator, expressions: Expressions, fetch: Fetch, checks: Checks
+        self,
+        authenticator: JWTAuthenticator,
+        expressions: ClaimExpressions,
+        fetch: Fetch,
+        checks: TokenChecks,
     ) -> None:
         issuer = authenticator.issuer
         self.url = issuer.url
-        self.provider = Provider(
+        self.provider = OIDCProvider(
             issuer.url,
             fetch,
             discovery_url=issuer.discovery_url,
@@ -80,7 +84,7 @@ class IssuerTokens:
         why = self.provider.fault
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
-    async def identify(self, token: Compact, header: dict[str, Any]) -> TokenIdentity:
+    async def identify(self, token: CompactJWS, header: dict[str, Any]) -> TokenIdentity:
         """The identity of a token's owner; errors.Unauthorized with the reason when the token does not count,
         Undecided before there are keys, or when distributed claims cannot be had."""
         if self.provider.fault:
@@ -156,7 +160,7 @@ class JWTTokens(Background):
             # An error that its own frame holds would keep the token until the next collection.
             refusals.clear()
 
-    async def _judge(self, issuer: IssuerTokens, token: Compact, header: dict[str, Any]) -> TokenIdentity:
+    async def _judge(self, issuer: IssuerTokens, token: CompactJWS, header: dict[str, Any]) -> TokenIdentity:
         started, result = perf_counter(), "failure"
         try:
             identity = await issuer.identify(token, header)

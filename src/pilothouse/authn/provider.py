@@ -39,7 +39,7 @@ class Fetch(Protocol):
         Raises OSError without a success."""
 
 
-class Provider(BackgroundTask):
+class OIDCProvider(BackgroundTask):
     """One provider. `start` begins discovery, which is tried until it succeeds.
 
     Keys are fetched after discovery, and whenever none that is known verifies a token; two fetches are at

@@ -12,7 +12,7 @@ PATIENCE = 60.0
 """Seconds within which all providers of a new configuration must be found."""
 
 
-class Reload:
+class AuthenticationReload:
     """A reload, which has other issuers judge tokens;
     `anonymous` is what the content in force says of anonymous requests.
 

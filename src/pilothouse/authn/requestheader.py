@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from pilothouse import errors
 from pilothouse.api.values.identity import User
 from pilothouse.authn.x509 import verified
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.server.request import Request
 
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -36,7 +36,7 @@ class RequestHeaderAuthenticator:
         uid_headers: Sequence[str] = (),
         group_headers: Sequence[str] = ("X-Remote-Group",),
         extra_prefixes: Sequence[str] = ("X-Remote-Extra-",),
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.ca = ca
@@ -47,7 +47,7 @@ class RequestHeaderAuthenticator:
         self.group_headers = [h.lower() for h in group_headers]
         self.extra_prefixes = [h.lower() for h in extra_prefixes]
         self._trusted: Cache[bytes, float] = Cache(
-            "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
+            "proxy_certificates", budget or CacheBudget(), share=1 / 64, largest=64 << 10
         )
 
     def trust(self, ca: bytes) -> None:

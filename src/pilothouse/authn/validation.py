@@ -9,13 +9,13 @@ from pilothouse.api.urls import parsed
 from pilothouse.api.values.fields import Errors
 from pilothouse.api.values.names import domain_prefixed_path
 from pilothouse.authn import claims
-from pilothouse.authn.claims import ExpressionError, Expressions
+from pilothouse.authn.claims import ClaimExpressions, ExpressionError
 from pilothouse.authn.configuration import (
     AuthenticationConfiguration,
     Issuer,
     JWTAuthenticator,
     Mapping,
-    Rule,
+    ValidationRule,
 )
 
 MAX_AUTHENTICATORS = 64
@@ -28,13 +28,13 @@ _NO_EMAIL_VERIFIED = (
 )
 
 
-def validated(config: AuthenticationConfiguration, disallowed: Collection[str]) -> list[Expressions]:
+def validated(config: AuthenticationConfiguration, disallowed: Collection[str]) -> list[ClaimExpressions]:
     """The expressions of each authenticator; ConfigurationError with every cause.
 
     No issuer may be one of `disallowed`, which are those of this server's own service account tokens.
     """
     errs = Errors()
-    compiled: list[Expressions] = []
+    compiled: list[ClaimExpressions] = []
     if len(config.jwt) > MAX_AUTHENTICATORS:
         errs.too_many("jwt", len(config.jwt), MAX_AUTHENTICATORS)
         refuse(errs)
@@ -61,7 +61,7 @@ def validated(config: AuthenticationConfiguration, disallowed: Collection[str]) 
 
 def _authenticator(
     one: JWTAuthenticator, path: str, disallowed: Collection[str], errs: Errors
-) -> Expressions:
+) -> ClaimExpressions:
     _issuer(one.issuer, f"{path}.issuer", disallowed, errs)
     claim_rules = _claim_rules(one.claim_validation_rules, f"{path}.claimValidationRules", errs)
     mappings, where = one.claim_mappings, f"{path}.claimMappings"
@@ -74,7 +74,7 @@ def _authenticator(
         if not any(program.selects("claims", "email_verified") for program in looking):
             errs.invalid(f"{where}.username.expression", username.text, _NO_EMAIL_VERIFIED)
     user_rules = _user_rules(one.user_validation_rules, f"{path}.userValidationRules", errs)
-    return Expressions(
+    return ClaimExpressions(
         username=username,
         groups=groups,
         uid=uid,
@@ -152,7 +152,7 @@ def _has_certificates(text: str) -> bool:
         return False
 
 
-def _claim_rules(rules: Iterable[Rule], path: str, errs: Errors) -> list[tuple[Program, str]]:
+def _claim_rules(rules: Iterable[ValidationRule], path: str, errs: Errors) -> list[tuple[Program, str]]:
     compiled: list[tuple[Program, str]] = []
     names: set[str] = set()
     expressions: set[str] = set()
@@ -182,7 +182,7 @@ def _claim_rules(rules: Iterable[Rule], path: str, errs: Errors) -> list[tuple[P
     return compiled
 
 
-def _user_rules(rules: Iterable[Rule], path: str, errs: Errors) -> list[tuple[Program, str]]:
+def _user_rules(rules: Iterable[ValidationRule], path: str, errs: Errors) -> list[tuple[Program, str]]:
     compiled: list[tuple[Program, str]] = []
     expressions: set[str] = set()
     for at, rule in enumerate(rules):

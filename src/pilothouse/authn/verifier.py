@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pilothouse.authn import keys
-from pilothouse.authn.keys import BadSignature, Compact
-from pilothouse.authn.provider import Provider, registry_of
+from pilothouse.authn.keys import BadSignature, CompactJWS
+from pilothouse.authn.provider import OIDCProvider, registry_of
 from pilothouse.gotext import quote
 
 LEEWAY = 60.0
@@ -31,7 +31,7 @@ class Verifier:
 
     def __init__(
         self,
-        provider: Provider,
+        provider: OIDCProvider,
         audiences: Sequence[str],
         algorithms: Sequence[str],
         now: Callable[[], float] = time.time,
@@ -42,7 +42,7 @@ class Verifier:
         self._now = now
         self._registry: Any = None
 
-    async def verify(self, token: Compact, header: dict[str, Any]) -> dict[str, Any]:
+    async def verify(self, token: CompactJWS, header: dict[str, Any]) -> dict[str, Any]:
         """The claims of a token whose header is given; InvalidToken unless it is good now."""
         await self._check_signature(token, header)
         claims = token.claims()
@@ -64,7 +64,7 @@ class Verifier:
         _check_times(dates, self._now())
         return claims
 
-    async def _check_signature(self, token: Compact, header: dict[str, Any]) -> None:
+    async def _check_signature(self, token: CompactJWS, header: dict[str, Any]) -> None:
         algorithm = header.get("alg") or ""
         if algorithm not in self.algorithms:
             raise InvalidToken(

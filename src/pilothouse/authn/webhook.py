@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import TokenIdentity, Undecided
-from pilothouse.caches import Budget, Cache, short
+from pilothouse.caches import Cache, CacheBudget, short
 from pilothouse.outbound.reviews import Post
 
 
@@ -26,7 +26,7 @@ class WebhookTokens:
         audiences: Sequence[str],
         version: str = "v1beta1",
         ttl: float = 120.0,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if version not in ("v1", "v1beta1"):
@@ -40,7 +40,7 @@ class WebhookTokens:
         self.ttl = ttl
         self._clock = clock
         self._known: Cache[tuple[str | bytes, tuple[str | bytes, ...]], tuple[float, TokenIdentity]] = Cache(
-            "tokens_webhook", budget or Budget(), lifetime=ttl
+            "tokens_webhook", budget or CacheBudget(), lifetime=ttl
         )
 
     def use(self, post: Post) -> None:

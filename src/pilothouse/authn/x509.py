@@ -11,7 +11,7 @@ from pilothouse import errors
 from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import Recognition, Remembered, with_authenticated
 from pilothouse.authn.metrics import CertificateMetrics
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.server.request import Request
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CertificateAuthenticator:
     def __init__(
         self,
         ca: bytes,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.time,
         metrics: CertificateMetrics | None = None,
     ) -> None:
@@ -47,7 +47,7 @@ class CertificateAuthenticator:
         self.listeners: list[Callable[[], None]] = []
         """Called when certificates are judged anew."""
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
-            "certificates", budget or Budget(), largest=_LARGEST
+            "certificates", budget or CacheBudget(), largest=_LARGEST
         )
 
     def trust(self, ca: bytes) -> None:

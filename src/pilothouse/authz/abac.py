@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import ALLOW, Decision, Rules
+from pilothouse.authz.authorizer import ALLOW, Decision, SubjectRules
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -19,11 +19,11 @@ _NO_MATCH = Decision(allowed=False, reason="No policy matched.")
 _TEXTS = ("user", "group", "apiGroup", "resource", "namespace", "nonResourcePath")
 
 
-class PolicyError(ValueError):
+class ABACPolicyError(ValueError):
     """A policy file that cannot be used; the text is upstream's, with the line."""
 
 
-class Policy(NamedTuple):
+class ABACPolicy(NamedTuple):
     """A user or a group, and what it may do. "*" matches all; "" matches only what is "" itself."""
 
     user: str = ""
@@ -60,12 +60,12 @@ class Policy(NamedTuple):
 class ABACAuthorizer:
     """The first policy that matches allows; there is none that denies."""
 
-    def __init__(self, policies: list[Policy]) -> None:
+    def __init__(self, policies: list[ABACPolicy]) -> None:
         self.policies = policies
         self.listeners: list[Callable[[], None]] = []
         """Called when other policies are in force."""
 
-    def use(self, policies: list[Policy]) -> None:
+    def use(self, policies: list[ABACPolicy]) -> None:
         """Have these policies decide from now on."""
         self.policies = policies
         for listener in self.listeners:
@@ -78,9 +78,9 @@ class ABACAuthorizer:
         """The namespaces that policies about the user name."""
         return {p.namespace for p in self.policies if p.namespace not in ("", "*") and p.about(user)}
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
         """The rules of the policies that are about a user, in a namespace."""
-        rules = Rules()
+        rules = SubjectRules()
         for policy in self.policies:
             if not policy.about(user) or policy.namespace not in ("*", namespace):
                 continue
@@ -94,17 +94,17 @@ class ABACAuthorizer:
         return rules
 
 
-def load(path: str) -> list[Policy]:
+def load(path: str) -> list[ABACPolicy]:
     """The policies of a file: one JSON object a line,
     with lines that are empty or begin with `#` between them.
 
-    PolicyError names the line that cannot be used; OSError when the file cannot be read.
+    ABACPolicyError names the line that cannot be used; OSError when the file cannot be read.
     """
     return parse(Path(path).read_bytes(), path)
 
 
-def parse(data: bytes, path: str) -> list[Policy]:
-    """The same for the content of a file."""
+def parse(data: bytes, path: str) -> list[ABACPolicy]:
+    """Parse the content of a policy file."""
     policies = list(_read(path, data.decode(errors="replace").split("\n")))
     unversioned = sum(1 for _, versioned in policies if not versioned)
     if unversioned:
@@ -112,7 +112,7 @@ def parse(data: bytes, path: str) -> list[Policy]:
     return [policy for policy, _ in policies]
 
 
-def _read(path: str, lines: list[str]) -> Iterator[tuple[Policy, bool]]:
+def _read(path: str, lines: list[str]) -> Iterator[tuple[ABACPolicy, bool]]:
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -120,10 +120,10 @@ def _read(path: str, lines: list[str]) -> Iterator[tuple[Policy, bool]]:
         try:
             yield _policy(text)
         except ValueError as err:
-            raise PolicyError(f"error reading policy file {path}, line {number}: {line}: {err}") from None
+            raise ABACPolicyError(f"error reading policy file {path}, line {number}: {line}: {err}") from None
 
 
-def _policy(text: str) -> tuple[Policy, bool]:
+def _policy(text: str) -> tuple[ABACPolicy, bool]:
     """The policy of a line, and whether the line says which version it is."""
     found = json.loads(text)
     if not isinstance(found, dict):
@@ -138,7 +138,7 @@ def _policy(text: str) -> tuple[Policy, bool]:
     return _versioned(found.get("spec") or {}), True
 
 
-def _versioned(spec: Any) -> Policy:
+def _versioned(spec: Any) -> ABACPolicy:
     """A policy of v1beta1: a user or group of * is everybody who is authenticated."""
     policy = _members(spec)
     if "*" in (policy.user, policy.group):
@@ -146,11 +146,11 @@ def _versioned(spec: Any) -> Policy:
     return policy
 
 
-def _unversioned(found: Object) -> Policy:
+def _unversioned(found: Object) -> ABACPolicy:
     """A policy of v0: what it does not name matches all."""
     policy = _members(found)
     everybody = "*" in (policy.user, policy.group) or not (policy.user or policy.group)
-    return Policy(
+    return ABACPolicy(
         user="" if everybody else policy.user,
         group=_AUTHENTICATED if everybody else policy.group,
         readonly=policy.readonly,
@@ -161,7 +161,7 @@ def _unversioned(found: Object) -> Policy:
     )
 
 
-def _members(spec: Any) -> Policy:
+def _members(spec: Any) -> ABACPolicy:
     if not isinstance(spec, dict):
         raise ValueError("spec must be an object")
     texts = [spec.get(name) or "" for name in _TEXTS]
@@ -169,7 +169,7 @@ def _members(spec: Any) -> Policy:
     if not all(isinstance(text, str) for text in texts) or not isinstance(readonly, bool):
         raise ValueError("a member of the policy has the wrong type")
     user, group, api_group, resource, namespace, path = texts
-    return Policy(
+    return ABACPolicy(
         user=user,
         group=group,
         readonly=readonly,

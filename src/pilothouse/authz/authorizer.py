@@ -49,7 +49,7 @@ class Authorizer(Protocol):
 
 
 @dataclass(slots=True)
-class Rules:
+class SubjectRules:
     """The rules that say what a user may do in a namespace,
     as far as they can be listed (SubjectRulesReviewStatus)."""
 
@@ -58,14 +58,14 @@ class Rules:
     incomplete: bool = False
     errors: list[str] = field(default_factory=list)
 
-    def add(self, other: "Rules") -> None:
+    def add(self, other: "SubjectRules") -> None:
         self.resource += other.resource
         self.non_resource += other.non_resource
         self.incomplete |= other.incomplete
         self.errors += other.errors
 
 
-class Member(NamedTuple):
+class UnionMember(NamedTuple):
     """An authorizer of a union; its type (a mode of --authorization-mode)
     and its name are those in the metrics."""
 
@@ -82,7 +82,7 @@ class Member(NamedTuple):
 class UnionAuthorizer:
     """Superusers may do everything; for others the first authorizer with an opinion decides."""
 
-    def __init__(self, members: Sequence[Member], metrics: AuthorizationMetrics | None = None) -> None:
+    def __init__(self, members: Sequence[UnionMember], metrics: AuthorizationMetrics | None = None) -> None:
         self._metrics = metrics or AuthorizationMetrics()
         self.epoch = 0
         """Counts the changes of what decides: of roles and bindings, and of the authorizers themselves."""
@@ -90,7 +90,7 @@ class UnionAuthorizer:
         """Called at each of these changes, as soon as it is in force."""
         self.replace(members)
 
-    def replace(self, members: Sequence[Member]) -> None:
+    def replace(self, members: Sequence[UnionMember]) -> None:
         """Have requests from now on decided by other authorizers."""
         self.members = tuple(members)
         tallies = [self._metrics.tally(member.type, member.name) for member in members]
@@ -157,9 +157,9 @@ class UnionAuthorizer:
                 found |= known(user)
         return found
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
         """The rules of all authorizers that can list them."""
-        rules = Rules()
+        rules = SubjectRules()
         for member in self.members:
             resolve = getattr(member.authorizer, "rules_for", None)
             if resolve is not None:

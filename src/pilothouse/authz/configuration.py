@@ -28,7 +28,7 @@ _MEMBERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class WebhookConfiguration:
     """How a webhook is asked. Times are seconds; a time to live of 0 caches nothing.
 
     kubeconfig: the file that says where it is.
@@ -50,7 +50,7 @@ class ConfiguredAuthorizer:
 
     type: str
     name: str
-    webhook: Webhook | None = None
+    webhook: WebhookConfiguration | None = None
 
 
 def load(path: str) -> list[ConfiguredAuthorizer]:
@@ -65,7 +65,7 @@ def load(path: str) -> list[ConfiguredAuthorizer]:
 
 
 def read(data: bytes) -> list[ConfiguredAuthorizer]:
-    """The same for the content of a file."""
+    """Parse the content of a configuration file, as load() does."""
     config = parse(data, "failed to load AuthorizationConfiguration:")
     expect(config, VERSIONS, KIND, ("authorizers",))
     errs = Errors()
@@ -120,7 +120,7 @@ def _entry(
     return ConfiguredAuthorizer(type_, name, _webhook(webhook, path, errs))
 
 
-def _webhook(found: Object, path: str, errs: Errors) -> Webhook:
+def _webhook(found: Object, path: str, errs: Errors) -> WebhookConfiguration:
     timeout = _duration(found, "timeout", path)
     if not timeout:
         errs.required(f"{path}.timeout")
@@ -138,7 +138,7 @@ def _webhook(found: Object, path: str, errs: Errors) -> Webhook:
     version = _choice(found, "subjectAccessReviewVersion", ("v1", "v1beta1"), path, errs)
     conditions = _conditions(found, path, errs)
     policy = _choice(found, "failurePolicy", ("NoOpinion", "Deny"), path, errs)
-    return Webhook(
+    return WebhookConfiguration(
         kubeconfig=_kubeconfig(found, path, errs),
         version=version,
         authorized_ttl=kept[0],

@@ -5,14 +5,14 @@ from typing import Protocol
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Member, Rules
+from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, SubjectRules, UnionMember
 from pilothouse.authz.conditions import Conditions
-from pilothouse.authz.configuration import ConfiguredAuthorizer, Webhook
+from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.rbac import RBACAuthorizer
 from pilothouse.authz.webhook import WebhookAuthorizer
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.outbound.reviews import Post
 from pilothouse.registry.readers import Readers
 
@@ -26,8 +26,8 @@ class AlwaysAllow:
     def for_every_name(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        return Rules(
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
+        return SubjectRules(
             [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
             [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
         )
@@ -48,7 +48,9 @@ class Connect(Protocol):
         ValueError, OSError when the file is bad."""
 
 
-def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[ConfiguredAuthorizer]:
+def entries_of(
+    modes: Sequence[str], webhook: WebhookConfiguration | None = None
+) -> list[ConfiguredAuthorizer]:
     """The modes of --authorization-mode as a configuration file would name them
     (GetNameForAuthorizerMode)."""
     return [
@@ -74,7 +76,7 @@ class Authorizers:
         node_rules: Sequence[Object] = (),
         abac: Authorizer | None = None,
         connect: Connect | None = None,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         metrics: AuthorizationMetrics | None = None,
     ) -> None:
         self._connect = connect
@@ -90,10 +92,10 @@ class Authorizers:
         if abac is not None:
             self._kept["ABAC"] = abac
 
-    def members(self, entries: Sequence[ConfiguredAuthorizer]) -> list[Member]:
+    def members(self, entries: Sequence[ConfiguredAuthorizer]) -> list[UnionMember]:
         """The authorizers of a configuration, in its order.
         ValueError, OSError when one of them cannot be made."""
-        return [Member(self._authorizer(entry), entry.type, entry.name) for entry in entries]
+        return [UnionMember(self._authorizer(entry), entry.type, entry.name) for entry in entries]
 
     def _authorizer(self, entry: ConfiguredAuthorizer) -> Authorizer:
         if entry.webhook is not None:
@@ -107,7 +109,7 @@ class Authorizers:
             kept = self._kept[entry.type] = self._makers[entry.type]()
         return kept
 
-    def _webhook(self, name: str, webhook: Webhook) -> Authorizer:
+    def _webhook(self, name: str, webhook: WebhookConfiguration) -> Authorizer:
         assert self._connect is not None
         return WebhookAuthorizer(
             self._connect(webhook.kubeconfig, webhook.timeout),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User, node_name
 from pilothouse.api.values.selectors import field_terms
-from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
+from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
 from pilothouse.errors import BadRequest
@@ -25,9 +25,8 @@ _FORGOTTEN_AFTER = 600.0
 
 class PodsOfNodes:
     """The objects that the pods of a node refer to.
-    A pod is read when its node asks for something, and then remembered.
-
-    So this is never more than there are pods, but for nodes that went away: the longest silent one goes when
+    A pod is read when its node asks for something, and then remembered. So there are never more entries
+    than pods, but for nodes that went away: the longest silent one goes when
     another asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
     """
 
@@ -203,10 +202,10 @@ class NodeAuthorizer:
         """No opinion about others than nodes; what a node may do depends on the object."""
         return NO_OPINION if node_name(attributes.user) is None else None
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
         if node_name(user) is None:
-            return Rules()
-        return Rules(incomplete=True, errors=["node authorizer does not support user rule resolution"])
+            return SubjectRules()
+        return SubjectRules(incomplete=True, errors=["node authorizer does not support user rule resolution"])
 
     def _related(self, node: str, a: AuthorizationAttributes) -> Decision:
         if not a.name:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
-from pilothouse.caches import Budget, Cache, weight
+from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
+from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
@@ -121,7 +121,7 @@ class RBACAuthorizer:
     """Decides by the roles and bindings of the readers;
     a change of any of them empties the cache of decisions."""
 
-    def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
+    def __init__(self, readers: Readers, budget: CacheBudget | None = None) -> None:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
         self._scopes: dict[str, _Scope] = {}
         self._places: dict[tuple[str, str], dict[str, int]] = {}
@@ -129,7 +129,7 @@ class RBACAuthorizer:
         self.listeners: list[Callable[[], None]] = []
         """Called when a role or a binding has changed."""
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(
-            "authorization", budget or Budget(), largest=_LARGEST, weigh=_weigh
+            "authorization", budget or CacheBudget(), largest=_LARGEST, weigh=_weigh
         )
         for resource in ("roles", "clusterroles"):
             readers.subscribe(f"{resource}.{GROUP}", self._role_changed)
@@ -162,8 +162,8 @@ class RBACAuthorizer:
         keys = [("User", user.name), *(("Group", group) for group in user.groups)]
         return {namespace for key in keys for namespace in self._places.get(key, ())}
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        found = Rules()
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
+        found = SubjectRules()
         for _, _, rules in self._visit(user, namespace):
             if isinstance(rules, MissingRole):
                 found.errors.append(str(rules))

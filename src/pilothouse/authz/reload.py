@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from pilothouse.authz import configuration
-from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 from pilothouse.authz.configuration import ConfiguredAuthorizer
 from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.outbound.kubeconfig import files_of
 from pilothouse.reload import Files
 
 
-class Reload:
+class AuthorizationReload:
     """Puts other authorizers into the union; `make` makes them. `entries` are those of the file in force."""
 
     def __init__(
@@ -18,7 +18,7 @@ class Reload:
         path: str,
         entries: Sequence[ConfiguredAuthorizer],
         union: UnionAuthorizer,
-        make: Callable[[Sequence[ConfiguredAuthorizer]], list[Member]],
+        make: Callable[[Sequence[ConfiguredAuthorizer]], list[UnionMember]],
     ) -> None:
         self._path = path
         self._entries = entries

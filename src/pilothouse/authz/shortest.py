@@ -46,7 +46,7 @@ def role_for(a: AuthorizationAttributes) -> list[Object]:
 
 
 def yaml_for(a: AuthorizationAttributes) -> str:
-    """The same as YAML."""
+    """The role and its binding of role_for() as YAML."""
     return "---\n".join(yaml.dump(obj).decode() for obj in role_for(a))
 
 

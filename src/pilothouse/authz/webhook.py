@@ -9,10 +9,10 @@ from pilothouse import errors
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
+from pilothouse.authz.authorizer import NO_OPINION, Decision, SubjectRules
 from pilothouse.authz.conditions import ConditionError, Conditions
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.caches import Budget, Cache, short
+from pilothouse.caches import Cache, CacheBudget, short
 from pilothouse.logs import Logger
 from pilothouse.outbound.http import Unanswered
 from pilothouse.outbound.reviews import Post
@@ -48,7 +48,7 @@ class WebhookAuthorizer:
         conditions: Conditions | None = None,
         allowed_ttl: float = 300.0,
         other_ttl: float = 30.0,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         metrics: AuthorizationMetrics | None = None,
@@ -71,7 +71,7 @@ class WebhookAuthorizer:
         self._clock = clock
         self._sleep = sleep
         self._known: Cache[str | bytes, tuple[float, Decision]] = Cache(
-            "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
+            "authorization_webhook", budget or CacheBudget(), lifetime=max(allowed_ttl, other_ttl)
         )
 
     def use(self, post: Post) -> None:
@@ -147,8 +147,10 @@ class WebhookAuthorizer:
     def _failed(self, error: str) -> Decision:
         return Decision(allowed=False, denied=self._deny, error=error, by=f"Webhook {self._name}")
 
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])
+    def rules_for(self, user: User, namespace: str) -> SubjectRules:
+        return SubjectRules(
+            incomplete=True, errors=["webhook authorizer does not support user rule resolution"]
+        )
 
 
 def _decision(status: Object, name: str) -> Decision:

@@ -10,7 +10,7 @@ from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import snapshot
-from pilothouse.storage.sqlite.snapshot import SnapshotError, Summary
+from pilothouse.storage.sqlite.snapshot import SnapshotError, SnapshotSummary
 
 FLAGS = (
     Flag(
@@ -103,7 +103,7 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
     print(_told(restored))
 
 
-def _told(found: Summary) -> str:
+def _told(found: SnapshotSummary) -> str:
     lines = [
         f"revision   {found.revision}",
         f"compacted  {found.compacted}",

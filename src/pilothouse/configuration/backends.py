@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Backend(NamedTuple):
+class StorageBackend(NamedTuple):
     """One kind of store.
 
     module: below storage/, with the functions that storage/backends.py calls. others_write: other processes
@@ -19,9 +19,9 @@ class Backend(NamedTuple):
 
 
 BACKENDS = {
-    "etcd3": Backend("etcd.opened", others_write=True, addresses=True, missing="etcd"),
-    "sqlite": Backend("sqlite.opened"),
-    "memory": Backend("memory"),
+    "etcd3": StorageBackend("etcd.opened", others_write=True, addresses=True, missing="etcd"),
+    "sqlite": StorageBackend("sqlite.opened"),
+    "memory": StorageBackend("memory"),
 }
 """Name -> kind, in the order in which messages list them."""
 ADDRESSED = "etcd3"

@@ -63,7 +63,7 @@ class Config(Section):
         return self.controllers.runs(controller, named_only=self.store.others_write)
 
     def faults(self) -> Iterator[str]:
-        """Settings of one section that those of another one exclude."""
+        """Yield the faults: settings of one section that those of another one exclude."""
         workers, store, off = self.process.workers, self.store, self.api.flow_control_off()
         if workers > 1 and not store.others_write:
             yield f"--workers={workers} needs --etcd-servers: the {store.backend} store is for one process"

@@ -33,7 +33,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FlagType:
     """How a type of flag is read: `parse(text, value so far)`; `implied` stands for a missing text."""
 
     shown: str
@@ -215,29 +215,29 @@ def _vmodule(text: str, _: Any) -> tuple[tuple[str, int], ...]:
         raise ValueError("syntax error: expect comma-separated list of filename=N") from None
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, FlagType] = MappingProxyType(
     {
-        "bool": Kind("", _bool, "true"),
-        "int": Kind("int", _int),
-        "float": Kind("float", _float),
-        "string": Kind("string", lambda text, _: text),
-        "file": Kind("string", lambda text, _: text),
-        "ip": Kind("ip", _ip),
-        "duration": Kind("duration", lambda text, _: duration(text)),
-        "strings": Kind("strings", _strings),
-        "stringArray": Kind("stringArray", lambda text, before: (*(before or ()), text)),
-        "files": Kind("stringArray", lambda text, before: (*(before or ()), text)),
-        "ints": Kind("int32Slice", _ints),
-        "map": Kind("mapStringString", _map),
-        "configuration": Kind("mapStringString", _configuration),
-        "stringToString": Kind("stringToString", _string_to_string),
-        "gates": Kind("colonSeparatedMultimapStringString", _gates),
-        "portRange": Kind("portRange", _port_range),
-        "certKey": Kind("namedCertKey", _cert_key),
-        "quantity": Kind("quantity", lambda text, _: text),
-        "level": Kind("Level", _int),
-        "vmodule": Kind("pattern=N,...", _vmodule),
-        "version": Kind("version[=true]", _version, "true"),
+        "bool": FlagType("", _bool, "true"),
+        "int": FlagType("int", _int),
+        "float": FlagType("float", _float),
+        "string": FlagType("string", lambda text, _: text),
+        "file": FlagType("string", lambda text, _: text),
+        "ip": FlagType("ip", _ip),
+        "duration": FlagType("duration", lambda text, _: duration(text)),
+        "strings": FlagType("strings", _strings),
+        "stringArray": FlagType("stringArray", lambda text, before: (*(before or ()), text)),
+        "files": FlagType("stringArray", lambda text, before: (*(before or ()), text)),
+        "ints": FlagType("int32Slice", _ints),
+        "map": FlagType("mapStringString", _map),
+        "configuration": FlagType("mapStringString", _configuration),
+        "stringToString": FlagType("stringToString", _string_to_string),
+        "gates": FlagType("colonSeparatedMultimapStringString", _gates),
+        "portRange": FlagType("portRange", _port_range),
+        "certKey": FlagType("namedCertKey", _cert_key),
+        "quantity": FlagType("quantity", lambda text, _: text),
+        "level": FlagType("Level", _int),
+        "vmodule": FlagType("pattern=N,...", _vmodule),
+        "version": FlagType("version[=true]", _version, "true"),
     }
 )
 

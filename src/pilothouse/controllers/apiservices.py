@@ -18,7 +18,7 @@ from pilothouse.logs import Logger
 from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.apiregistration import local_condition
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import port_of
 
 log = Logger(__name__)
@@ -134,7 +134,7 @@ class APIServices(Background):
         self._by_service.setdefault((service["namespace"], service["name"]), set()).add(name)
         self._route(version, backend_of(obj))
 
-    def _route(self, version: tuple[str, str], backend: Backend) -> None:
+    def _route(self, version: tuple[str, str], backend: AggregatedServer) -> None:
         known = self.client.catalog.backends.get(version)
         self.client.catalog.set_backend(*version, backend)
         if known is None or known.uid != backend.uid or not backend.available:
@@ -280,10 +280,10 @@ class APIServices(Background):
             log.verbose(4, "The API service is gone or was replaced", name=name)
 
 
-def backend_of(obj: Object) -> Backend:
+def backend_of(obj: Object) -> AggregatedServer:
     """The backend that an APIService with a Service describes."""
     spec, service = obj["spec"], obj["spec"]["service"]
-    return Backend(
+    return AggregatedServer(
         uid=obj["metadata"]["uid"],
         namespace=service["namespace"],
         name=service["name"],

@@ -32,7 +32,8 @@ AGAIN = 3600.0
 
 
 class AuthenticationTrust(Background):
-    """Merges what this server goes by, which `own` gives, into the config map, whenever that changes.
+    """Merges the CAs and headers that this server uses, which `own` returns, into the config map when
+    they change.
 
     `now` gives the time.
     """
@@ -56,7 +57,7 @@ class AuthenticationTrust(Background):
         self._queue.add(TRUST)
 
     def look(self) -> None:
-        """Merge once more: this server goes by other CAs."""
+        """Merge once more: this server uses other CAs now."""
         self._queue.add(TRUST)
 
     async def close(self) -> None:

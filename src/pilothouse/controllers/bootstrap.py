@@ -62,7 +62,7 @@ class BootstrapSettings:
 
 
 @dataclass(slots=True, frozen=True)
-class Planned:
+class BootstrapObject:
     """A bootstrap object, without the fields that a write sets (uid, times, managed fields).
 
     `manager` owns everything except the status; `status_manager` has applied the status subresource.
@@ -86,27 +86,27 @@ class Planned:
         return name
 
 
-class Writer(Protocol):
+class BootstrapClient(Protocol):
     """Reads and writes bootstrap objects on behalf of a field manager."""
 
-    def get(self, planned: Planned) -> Object | None:
+    def get(self, planned: BootstrapObject) -> Object | None:
         """A private copy of the stored object with the planned object's name; None if it does not exist."""
 
-    async def create_missing(self, planned: Sequence[Planned]) -> None:
+    async def create_missing(self, planned: Sequence[BootstrapObject]) -> None:
         """Create objects that do not exist, in one transaction if the store supports it;
         existing ones are kept.
 
         Raises EncryptionError if some could not be encrypted, Full without space; the others are created.
         """
 
-    async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
+    async def change(self, planned: BootstrapObject, edit: Callable[[Object], None]) -> None:
         """Read the stored object, edit it in place and write it."""
 
-    async def delete(self, planned: Planned) -> None:
+    async def delete(self, planned: BootstrapObject) -> None:
         """Delete the stored object with the planned object's name."""
 
 
-async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
+async def ensure(writer: BootstrapClient, planned: Sequence[BootstrapObject]) -> list[BootstrapObject]:
     """Create missing objects and reconcile existing ones.
 
     Returns the objects to retry later: those that cannot be decrypted or encrypted now,
@@ -141,7 +141,9 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
 class BootstrapRetry(BackgroundTask):
     """Tries every `pause` seconds to make what had to wait."""
 
-    def __init__(self, writer: Writer, waiting: Sequence[Planned], pause: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self, writer: BootstrapClient, waiting: Sequence[BootstrapObject], pause: float = RETRY_SECONDS
+    ) -> None:
         self._pause = pause
         self._writer = writer
         self._waiting = waiting
@@ -155,7 +157,7 @@ class BootstrapRetry(BackgroundTask):
                 log.warning("Objects of a fresh cluster have to wait", count=len(self._waiting), err=err)
 
 
-async def _reconcile(writer: Writer, planned: Planned, live: Object) -> None:
+async def _reconcile(writer: BootstrapClient, planned: BootstrapObject, live: Object) -> None:
     if planned.plural in ("roles", "clusterroles"):
         await _write(writer, planned, live, reconciled_role(live, planned.obj))
     elif planned.plural in ("rolebindings", "clusterrolebindings"):
@@ -173,7 +175,7 @@ async def _reconcile(writer: Writer, planned: Planned, live: Object) -> None:
         await _write(writer, planned, live, _restored(live, planned.obj, _RESTORED[planned.plural]))
 
 
-async def _write(writer: Writer, planned: Planned, live: Object, wanted: Object) -> None:
+async def _write(writer: BootstrapClient, planned: BootstrapObject, live: Object, wanted: Object) -> None:
     if wanted == live:
         return
 
@@ -281,7 +283,7 @@ def _merged_metadata(live: Object, expected: Object) -> Object:
     return metadata
 
 
-def objects(settings: BootstrapSettings) -> list[Planned]:
+def objects(settings: BootstrapSettings) -> list[BootstrapObject]:
     """All bootstrap objects of a server with these settings, in the order in which they are created."""
     return [
         *_data("namespaces", "", "v1"),
@@ -296,7 +298,7 @@ def objects(settings: BootstrapSettings) -> list[Planned]:
     ]
 
 
-def _kubelet_client(settings: BootstrapSettings) -> Iterator[Planned]:
+def _kubelet_client(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     """The binding that kubeadm makes for its administrators,
     to which the API server belongs as a client of kubelets."""
     if not settings.kubelet_group:
@@ -306,7 +308,7 @@ def _kubelet_client(settings: BootstrapSettings) -> Iterator[Planned]:
     binding = _object(
         f"{_RBAC}/v1", "ClusterRoleBinding", settings.kubelet_group, roleRef=role, subjects=[group]
     )
-    yield Planned(_RBAC, "v1", "clusterrolebindings", binding)
+    yield BootstrapObject(_RBAC, "v1", "clusterrolebindings", binding)
 
 
 def node_rules() -> list[Object]:
@@ -337,12 +339,12 @@ _PLURALS = {
 }
 
 
-def _data(name: str, group: str, version: str, manager: str = _MANAGER) -> Iterator[Planned]:
+def _data(name: str, group: str, version: str, manager: str = _MANAGER) -> Iterator[BootstrapObject]:
     for obj in _load(name):
-        yield Planned(group, version, _PLURALS[obj["kind"]], obj, manager)
+        yield BootstrapObject(group, version, _PLURALS[obj["kind"]], obj, manager)
 
 
-def _flow(settings: BootstrapSettings) -> Iterator[Planned]:
+def _flow(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     for planned in _data("flowcontrol", "flowcontrol.apiserver.k8s.io", "v1", _FLOW_PRODUCER):
         if planned.plural == "prioritylevelconfigurations":
             planned.obj["status"] = {}
@@ -358,10 +360,12 @@ def _flow(settings: BootstrapSettings) -> Iterator[Planned]:
             "and it exists",
         }
         planned.obj["status"] = {"conditions": [condition]}
-        yield Planned(planned.group, "v1", planned.plural, planned.obj, _FLOW_PRODUCER, _FLOW_CONSUMER)
+        yield BootstrapObject(
+            planned.group, "v1", planned.plural, planned.obj, _FLOW_PRODUCER, _FLOW_CONSUMER
+        )
 
 
-def _api_services(settings: BootstrapSettings) -> Iterator[Planned]:
+def _api_services(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     for planned in _data("apiservices", "apiregistration.k8s.io", "v1"):
         condition = {
             "type": "Available",
@@ -374,7 +378,7 @@ def _api_services(settings: BootstrapSettings) -> Iterator[Planned]:
         yield planned
 
 
-def _network(settings: BootstrapSettings) -> Iterator[Planned]:
+def _network(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     """The Service `kubernetes` with its IP address, endpoints and ServiceCIDR."""
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in settings.service_cidrs]
     ip = str(networks[0].network_address + 1)
@@ -391,7 +395,7 @@ def _network(settings: BootstrapSettings) -> Iterator[Planned]:
         f"{networking}/v1", "ServiceCIDR", "kubernetes", spec={"cidrs": [str(n) for n in networks]}
     )
     cidr["status"] = {"conditions": [ready]}
-    yield Planned(networking, "v1", "servicecidrs", cidr, _MANAGER, _SERVICE_CIDRS)
+    yield BootstrapObject(networking, "v1", "servicecidrs", cidr, _MANAGER, _SERVICE_CIDRS)
     address = _object(
         f"{networking}/v1",
         "IPAddress",
@@ -402,8 +406,8 @@ def _network(settings: BootstrapSettings) -> Iterator[Planned]:
         },
         spec={"parentRef": {"resource": "services", "namespace": "default", "name": "kubernetes"}},
     )
-    yield Planned(networking, "v1", "ipaddresses", address)
-    yield Planned("", "v1", "services", _kubernetes_service(settings, ip, family))
+    yield BootstrapObject(networking, "v1", "ipaddresses", address)
+    yield BootstrapObject("", "v1", "services", _kubernetes_service(settings, ip, family))
     yield from _endpoints(settings)
 
 
@@ -429,7 +433,7 @@ def _kubernetes_service(settings: BootstrapSettings, ip: str, family: str) -> Ob
     )
 
 
-def _endpoints(settings: BootstrapSettings) -> Iterator[Planned]:
+def _endpoints(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     address = ipaddress.ip_address(settings.advertise_address)
     if address.is_loopback:  # endpoints may not be loopback addresses
         return
@@ -442,7 +446,7 @@ def _endpoints(settings: BootstrapSettings) -> Iterator[Planned]:
         labels={"endpointslice.kubernetes.io/skip-mirror": "true"},
         subsets=[{"addresses": [{"ip": str(address)}], "ports": [port]}],
     )
-    yield Planned("", "v1", "endpoints", endpoints)
+    yield BootstrapObject("", "v1", "endpoints", endpoints)
     slice_ = _object(
         "discovery.k8s.io/v1",
         "EndpointSlice",
@@ -454,7 +458,7 @@ def _endpoints(settings: BootstrapSettings) -> Iterator[Planned]:
         ports=[port],
     )
     slice_["metadata"]["generation"] = 1
-    yield Planned("discovery.k8s.io", "v1", "endpointslices", slice_)
+    yield BootstrapObject("discovery.k8s.io", "v1", "endpointslices", slice_)
 
 
 def trust(settings: BootstrapSettings) -> dict[str, str]:
@@ -473,13 +477,13 @@ def trust(settings: BootstrapSettings) -> dict[str, str]:
     return out
 
 
-def _config_maps(settings: BootstrapSettings) -> Iterator[Planned]:
+def _config_maps(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     tracking = {"since": settings.now.partition("T")[0]}
     for name, data in (
         (TRUST, trust(settings)),
         ("kube-apiserver-legacy-service-account-token-tracking", tracking),
     ):
-        yield Planned(
+        yield BootstrapObject(
             "", "v1", "configmaps", _object("v1", "ConfigMap", name, "kube-system", data=data or None)
         )
 
@@ -488,7 +492,7 @@ def _list(texts: tuple[str, ...]) -> str:
     return json.dumps(list(texts), separators=(",", ":"))
 
 
-def _identity(settings: BootstrapSettings) -> Planned:
+def _identity(settings: BootstrapSettings) -> BootstrapObject:
     """The identity lease of this server."""
     digest = sha256(settings.hostname.encode()).digest()[:16]
     name = "apiserver-" + base64.b32encode(digest).decode().rstrip("=").lower()
@@ -510,7 +514,7 @@ def _identity(settings: BootstrapSettings) -> Planned:
         },
     )
     lease["metadata"]["annotations"] = {"kubernetes.io/peer-advertise-address": peer}
-    return Planned("coordination.k8s.io", "v1", "leases", lease)
+    return BootstrapObject("coordination.k8s.io", "v1", "leases", lease)
 
 
 def _object(

@@ -8,7 +8,7 @@ from pilothouse.api.changes import apply, managed
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
-from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client import USER, Client
 from pilothouse.registry.client_metrics import ClientMetrics
@@ -16,19 +16,19 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import before_create, undo
 from pilothouse.registry.store import Store
-from pilothouse.registry.strategy import Services, WriteContext
+from pilothouse.registry.strategy import HookServices, WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
 
 
 class BootstrapWriter:
-    """Implements bootstrap.Writer."""
+    """Implements bootstrap.BootstrapClient."""
 
     def __init__(
         self,
         store: Store,
         catalog: Catalog,
         readers: Readers,
-        services: Services,
+        services: HookServices,
         metrics: ClientMetrics | None = None,
     ) -> None:
         self.store = store
@@ -37,21 +37,21 @@ class BootstrapWriter:
         self.services = services
         self.metrics = metrics
 
-    def _resource(self, planned: Planned) -> Resource | None:
+    def _resource(self, planned: BootstrapObject) -> Resource | None:
         """The planned object's resource; None if its group is disabled."""
         return self.catalog.get(planned.group, planned.version, planned.plural)
 
-    def _client(self, planned: Planned) -> Client:
+    def _client(self, planned: BootstrapObject) -> Client:
         given = self.store, self.catalog, self.readers, self.services, planned.manager
         return Client(*given, metrics=self.metrics)
 
-    def get(self, planned: Planned) -> Object | None:
+    def get(self, planned: BootstrapObject) -> Object | None:
         resource = self._resource(planned)
         if resource is None:
             return None
         return self._client(planned).get(resource, planned.namespace, planned.name)
 
-    async def create_missing(self, planned: Sequence[Planned]) -> None:
+    async def create_missing(self, planned: Sequence[BootstrapObject]) -> None:
         writes: list[tuple[WriteContext, Op]] = []
         for one in planned:
             resource = self._resource(one)
@@ -71,7 +71,7 @@ class BootstrapWriter:
         if failed is not None:  # a conflict is no failure: another server is starting too
             raise failed
 
-    def _context(self, resource: Resource, planned: Planned) -> WriteContext:
+    def _context(self, resource: Resource, planned: BootstrapObject) -> WriteContext:
         return WriteContext(
             user=USER,
             verb="create",
@@ -83,7 +83,7 @@ class BootstrapWriter:
             services=self.services,
         )
 
-    def _op(self, resource: Resource, ctx: WriteContext, planned: Planned) -> Op:
+    def _op(self, resource: Resource, ctx: WriteContext, planned: BootstrapObject) -> Op:
         obj, _ = codec.decode_value(planned.obj, _type(resource))
         obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
         defaults.apply(obj, resource.group, resource.version, resource.kind)
@@ -105,7 +105,7 @@ class BootstrapWriter:
             0,
         )
 
-    def _track(self, resource: Resource, planned: Planned, obj: Object, now: str) -> None:
+    def _track(self, resource: Resource, planned: BootstrapObject, obj: Object, now: str) -> None:
         main = {k: v for k, v in obj.items() if k != "status"} if planned.status_manager else obj
         managed.update(
             None,
@@ -121,18 +121,18 @@ class BootstrapWriter:
             obj["metadata"]["managedFields"] = main["metadata"]["managedFields"]
             _track_status(resource, planned, obj, now)
 
-    async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
+    async def change(self, planned: BootstrapObject, edit: Callable[[Object], None]) -> None:
         resource = self._resource(planned)
         if resource is not None:
             await self._client(planned).change(resource, planned.namespace, planned.name, edit)
 
-    async def delete(self, planned: Planned) -> None:
+    async def delete(self, planned: BootstrapObject) -> None:
         resource = self._resource(planned)
         if resource is not None:
             await self._client(planned).delete(resource, planned.namespace, planned.name)
 
 
-def _track_status(resource: Resource, planned: Planned, obj: Object, now: str) -> None:
+def _track_status(resource: Resource, planned: BootstrapObject, obj: Object, now: str) -> None:
     """Record in managedFields that a separate manager applied the status."""
     config = {member: obj[member] for member in ("kind", "apiVersion", "status")}
     applied = apply.apply(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.authorization import allowed as is_allowed
 from pilothouse.api.validate.certificates import (
     APPROVED,
@@ -100,7 +100,7 @@ class CertificateApproving(_Requests):
 
     name = "csrapproving"
 
-    def __init__(self, client: Client, authorizer: Authorizer) -> None:
+    def __init__(self, client: Client, authorizer: AccessAuthorizer) -> None:
         super().__init__(client)
         self._authorizer = authorizer
 
@@ -149,7 +149,7 @@ class CertificateApproving(_Requests):
         )
 
 
-class CertificateSigning(_Requests):
+class CertificateSigner(_Requests):
     """Signs approved requests for Kubernetes' own signers (the controller csrsigning).
     `now` gives the time."""
 
@@ -197,10 +197,9 @@ class CertificateSigning(_Requests):
 
 
 class CertificateCleaning(BackgroundTask):
-    """Deletes requests that nobody needs any more (the controller csrcleaner).
-
-    Those that were decided an hour ago, those that nobody has decided within a day, and those whose
-    certificate has expired. `now` gives the time.
+    """Deletes requests that nobody needs any more (the controller csrcleaner): an hour after the
+    decision, a day after a request that nobody decided, or when the certificate has expired. `now` gives
+    the time.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ Key = tuple[str, str, str, str | bytes]
 
 
 class Recorder:
-    """Writes Events; what can not be written is let go.
-    When more than `remembered` were told, all are forgotten."""
+    """Writes Events; one that cannot be written is dropped. It remembers them so that none is repeated;
+    when there are more than `remembered`, all are forgotten."""
 
     def __init__(self, client: Client, controller: str, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered

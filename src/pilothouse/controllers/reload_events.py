@@ -9,7 +9,7 @@ from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
-from pilothouse.reload import Outcome
+from pilothouse.reload import ReloadOutcome
 from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)
@@ -30,10 +30,10 @@ class ReloadEvents(BackgroundTask):
         self._client = client
         self._lease = lease
         self._recorder = Recorder(client, COMPONENT)
-        self._waiting: deque[Outcome] = deque(maxlen=WAITING)
+        self._waiting: deque[ReloadOutcome] = deque(maxlen=WAITING)
         self._some = asyncio.Event()
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: ReloadOutcome) -> None:
         """Have an Event written about what has become of a change."""
         self._waiting.append(outcome)
         self._some.set()
@@ -51,7 +51,7 @@ class ReloadEvents(BackgroundTask):
                 except Exception:
                     log.exception("An event was not written")
 
-    async def _write(self, outcome: Outcome) -> None:
+    async def _write(self, outcome: ReloadOutcome) -> None:
         if self._lease is None:
             return
         metadata = self._lease["metadata"]

@@ -13,7 +13,7 @@ import orjson
 
 from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Answer, ClientError, Outbound
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -50,9 +50,9 @@ class RemoteDiscovery:
         self._outbound = outbound
         self._resolver = resolver
         self._headers = (*SYSTEM, *headers)
-        self._known: OrderedDict[Backend, _Known] = OrderedDict()
+        self._known: OrderedDict[AggregatedServer, _Known] = OrderedDict()
 
-    async def probe(self, backend: Backend, group: str, version: str) -> str:
+    async def probe(self, backend: AggregatedServer, group: str, version: str) -> str:
         """Request a backend's discovery document; returns the error, "" if it answers."""
         try:
             base = self._resolver.url(backend)
@@ -68,7 +68,7 @@ class RemoteDiscovery:
             return f"failing or missing response from {url}: bad status from {url}: {answer.status}"
         return ""
 
-    async def resources_of(self, backend: Backend, group: str, version: str) -> list[Object] | None:
+    async def resources_of(self, backend: AggregatedServer, group: str, version: str) -> list[Object] | None:
         """The APIResourceDiscovery objects of a group version; None if they cannot be read."""
         try:
             async with asyncio.timeout(SECONDS):
@@ -80,7 +80,9 @@ class RemoteDiscovery:
         except (Unroutable, ClientError, ValueError, KeyError, TypeError, AttributeError, TimeoutError):
             return None
 
-    async def _aggregated(self, url: str, backend: Backend) -> dict[tuple[str, str], list[Object]] | None:
+    async def _aggregated(
+        self, url: str, backend: AggregatedServer
+    ) -> dict[tuple[str, str], list[Object]] | None:
         """The resources of all group versions that a server has;
         None where it does not know such a document."""
         key = replace(backend, uid="", available=True)
@@ -105,14 +107,16 @@ class RemoteDiscovery:
             self._known.popitem(last=False)
         return versions
 
-    async def _legacy(self, url: str, backend: Backend, group: str, version: str) -> list[Object]:
+    async def _legacy(self, url: str, backend: AggregatedServer, group: str, version: str) -> list[Object]:
         answer = await self._open(url, backend, [("Accept", "application/json")])
         if answer.status != 200:
             answer.close()
             raise ClientError(f"status {answer.status}")
         return _converted(orjson.loads(await answer.read(LIMIT)), group, version)
 
-    async def _open(self, url: str, backend: Backend, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    async def _open(
+        self, url: str, backend: AggregatedServer, headers: Iterable[tuple[str, str]] = ()
+    ) -> Answer:
         trust = self._resolver.trust(backend)
         return await self._outbound.open(
             "GET", url, headers=[*self._headers, *headers], trust=trust, timeout=SECONDS, counted=True

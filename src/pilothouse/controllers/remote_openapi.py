@@ -27,7 +27,7 @@ from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
 from pilothouse.outbound.http import Answer, ClientError, Outbound
 from pilothouse.registry.client import Client
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 
 log = Logger(__name__)
@@ -51,7 +51,7 @@ USER = ("X-Remote-User", "system:aggregator")
 
 
 class Documents(Protocol):
-    """The place that keeps the documents."""
+    """Keeps the documents of group versions."""
 
     def set(self, version: GroupVersion, spec: RemoteSpec) -> RemoteSpec:
         """Keep what is known of a group version; returns what there is room for."""
@@ -61,7 +61,7 @@ class Documents(Protocol):
 
 
 class Tags(NamedTuple):
-    """The ETags of what was read last, and what it was."""
+    """The documents that were read last, with their ETags."""
 
     v3: str = ""
     v2: str = ""
@@ -74,7 +74,7 @@ class RemoteOpenAPI(Background):
     def __init__(
         self,
         client: Client,
-        fetch: "Fetch",
+        fetch: "OpenAPIFetch",
         documents: Documents,
         metrics: AggregationMetrics | None = None,
     ) -> None:
@@ -148,7 +148,7 @@ class RemoteOpenAPI(Background):
         return AGAIN
 
 
-class Fetch:
+class OpenAPIFetch:
     """Reads the documents of one group version from its server."""
 
     def __init__(
@@ -160,7 +160,7 @@ class Fetch:
         self._headers = (USER, *headers)
         self._packing = asyncio.Lock()
 
-    async def __call__(self, backend: Backend, version: GroupVersion, known: Tags) -> Tags:
+    async def __call__(self, backend: AggregatedServer, version: GroupVersion, known: Tags) -> Tags:
         """Read the documents that the server has now;
         raises Unroutable, ClientError, or ValueError for what is no document."""
         base = self._resolver.url(backend)
@@ -171,7 +171,7 @@ class Fetch:
         return Tags(tag, v2_tag, RemoteSpec(proxied or {}, converted, part))
 
     async def _index(
-        self, url: str, backend: Backend, version: GroupVersion, known: Tags
+        self, url: str, backend: AggregatedServer, version: GroupVersion, known: Tags
     ) -> tuple[str, dict[str, str] | None]:
         """ETag and documents of version 3 that the group version has;
         None where the server knows no version 3."""
@@ -193,7 +193,7 @@ class Fetch:
         }
 
     async def _v2(
-        self, url: str, backend: Backend, version: GroupVersion, known: Tags, convert: bool
+        self, url: str, backend: AggregatedServer, version: GroupVersion, known: Tags, convert: bool
     ) -> tuple[str, Packed | None, Packed | None]:
         """ETag, the document of version 3 made of it if `convert`,
         and the part of the document of version 2."""
@@ -211,7 +211,7 @@ class Fetch:
         async with self._packing:
             return answer.header("etag"), *await asyncio.to_thread(_packed, data, version, convert)
 
-    async def _get(self, url: str, backend: Backend, tag: str) -> Answer:
+    async def _get(self, url: str, backend: AggregatedServer, tag: str) -> Answer:
         headers = [*self._headers, ("Accept", "application/json")]
         if tag:
             headers.append(("If-None-Match", tag))

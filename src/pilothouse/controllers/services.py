@@ -16,10 +16,10 @@ from pilothouse.controllers.metrics import RepairMetrics
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.registry.allocators import Addresses, AllocationError
+from pilothouse.registry.allocators import AllocationError, ClusterIPAllocator
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
-from pilothouse.registry.node_ports import NodePorts, ports_of
+from pilothouse.registry.node_ports import NodePortAllocator, ports_of
 from pilothouse.registry.resource import Resource
 from pilothouse.storage.interface import StorageError
 
@@ -55,8 +55,8 @@ class ServiceRepair(BackgroundTask):
     def __init__(
         self,
         client: Client,
-        addresses: Addresses,
-        node_ports: NodePorts,
+        addresses: ClusterIPAllocator,
+        node_ports: NodePortAllocator,
         clock: Callable[[], float] = time.time,
         metrics: RepairMetrics | None = None,
     ) -> None:

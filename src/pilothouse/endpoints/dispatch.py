@@ -90,8 +90,8 @@ class Dispatcher:
         if resource is None:
             return _at_once(self.discovery.missing(info.group, info.version))
         ctx.resource = resource
-        if ctx.traced is not None:
-            ctx.traced.dispatched()
+        if ctx.spans is not None:
+            ctx.spans.dispatched()
         if info.verb == "proxy":
             raise refusals.proxy_of_old(resource)
         if not resource.conventions.path_exists(info, resource.namespaced):

@@ -18,7 +18,7 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Decision
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints.journal.journal import Journal
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.request.attributes import attributes_of, runs_long
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.endpoints.request.metrics import FilterMetrics, RequestMetrics
@@ -40,13 +40,13 @@ class Observer:
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
     journal: Journal | None = None
-    tracing: Tracing = field(default_factory=Tracing)
+    tracer: Tracer = field(default_factory=Tracer)
 
     def recognised(self, ctx: Context) -> None:
         """Count who asks, and decide whether spans are made of the request."""
         self.authentication.succeeded(ctx.recognised - ctx.started, ctx.user.name)
-        if self.tracing.on:
-            self.tracing.begin(ctx)
+        if self.tracer.on:
+            self.tracer.begin(ctx)
 
     def begun(
         self, ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, *, whole: bool = False
@@ -148,8 +148,8 @@ class Observer:
             self.metrics.abort(ctx.info, ctx.resource)
         if self.journal is not None:
             self.journal.add(ctx, now, sent, error)
-        if ctx.traced is not None or self.tracing.slow:
-            self.tracing.end(ctx, now, sent, error)
+        if ctx.spans is not None or self.tracer.slow:
+            self.tracer.end(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
             resource = ctx.resource

@@ -39,7 +39,7 @@ from pilothouse.endpoints.request.params import Query, first
 from pilothouse.endpoints.request.permitted import Finder, told
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
-from pilothouse.flowcontrol.memory import CHARGED, SMALL, Memory
+from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
@@ -66,7 +66,7 @@ class Stages:
     observer: Observer
     finder: Finder | None = None
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
-    memory: Memory | None = None
+    memory: MemoryBudget | None = None
     """The limit that has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
@@ -142,7 +142,7 @@ class Pipeline:
             return answer
         finally:
             self._serving.audit_id = ""
-            if ctx.traced is not None:
+            if ctx.spans is not None:
                 spans.current.set(None)
         if ctx.audit is not None:
             ctx.audit.flush()
@@ -157,8 +157,8 @@ class Pipeline:
         """Note, in the context of a request's task,
         which request it serves and what it tells other servers of a trace."""
         logs.audit_id.set(ctx.audit_id)
-        if ctx.traced is None:
-            spans.carried.set(self.stages.observer.tracing.carried(ctx))
+        if ctx.spans is None:
+            spans.carried.set(self.stages.observer.tracer.carried(ctx))
 
     async def _serve(self, ctx: Context) -> Response:
         """Lead a request through its stages."""
@@ -294,7 +294,7 @@ class Pipeline:
         limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
-    def _memory_for(self, ctx: Context, memory: Memory) -> int:
+    def _memory_for(self, ctx: Context, memory: MemoryBudget) -> int:
         """The bytes of memory that a request has to find room for before it takes seats, 0 for few."""
         size = len(ctx.request.body)
         if ctx.info.verb not in CHARGED and size <= SMALL:

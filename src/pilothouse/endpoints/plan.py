@@ -15,7 +15,7 @@ from pilothouse.api.values.identity import RequestInfo
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer
-from pilothouse.caches import Budget, Cache, weight
+from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.request.attributes import attributes_of
@@ -43,12 +43,12 @@ class Planner:
         responder: Responder,
         observer: Observer,
         store: Store,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
     ) -> None:
         self._authenticator, self._authorizer = authenticator, authorizer
         self._responder, self._store = responder, store
         self.known: Cache[Key, Plan] = Cache(
-            "plans", budget or Budget(), largest=8 * PLAN, weigh=lambda key, _: weight(key) + PLAN
+            "plans", budget or CacheBudget(), largest=8 * PLAN, weigh=lambda key, _: weight(key) + PLAN
         )
         self._journal = observer.journal
         clock = authenticator.clock
@@ -125,7 +125,7 @@ def _plain(ctx: Context, response: Response) -> bool:
         and response.upgrade is None
         and ctx.user is ctx.caller
         and ctx.warnings is None
-        and ctx.trail is None
+        and ctx.timeline is None
         and ctx.charge is None
         and not (ctx.query or request.body)
         and flow is not None

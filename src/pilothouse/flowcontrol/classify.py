@@ -7,7 +7,7 @@ from pilothouse._seats import Flow
 from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import RequestInfo, User
-from pilothouse.caches import Budget, Cache, weight
+from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State
 from pilothouse.flowcontrol.sharding import hand_of
 from pilothouse.registry.readers import Readers
@@ -30,9 +30,9 @@ class _Schema:
 class Classifier:
     """Matches requests against the flow schemas in the order of their precedence, then of their names."""
 
-    def __init__(self, readers: Readers, levels: Levels, budget: Budget | None = None) -> None:
+    def __init__(self, readers: Readers, levels: Levels, budget: CacheBudget | None = None) -> None:
         """`levels` follows the same readers already, so that it knows of a change first."""
-        budget = budget or Budget()
+        budget = budget or CacheBudget()
         self._levels = levels
         self._objects: dict[str, Object] = {}
         self._schemas: list[_Schema] | None = None

@@ -13,7 +13,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.api.values.identity import RequestInfo, User
-from pilothouse.caches import Budget
+from pilothouse.caches import CacheBudget
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels, on_loop
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
@@ -64,7 +64,7 @@ class FlowControl(Background):
         widths: Widths,
         total: int,
         metrics: FlowControlMetrics,
-        budget: Budget | None = None,
+        budget: CacheBudget | None = None,
     ) -> None:
         """`total` is the number of seats; `metrics` show what is counted."""
         self.levels = Levels(readers, total)

@@ -102,7 +102,7 @@ class State:
         self.seats.configure(-1 if self.exempt else queues, hand, queuing.get("queueLengthLimit", 0))
 
     def floor(self) -> int:
-        """The seats that it keeps now: what it wanted at the most, of its own."""
+        """The seats of its own that a level does not lend now: the most that it wanted in the last period."""
         if self.exempt:
             return max(self.lower, self.demand.highest)
         return max(self.lower, min(self.nominal, self.demand.highest))

@@ -49,7 +49,7 @@ class _Waiter:
     granted: asyncio.Future[None]
 
 
-class Memory(BackgroundTask, Group):
+class MemoryBudget(BackgroundTask, Group):
     """The budget, and the group of its metrics.
 
     `resident` tells the bytes of the process; `relievers` are called, in order, when memory is short;

@@ -92,7 +92,7 @@ _WIDTH_BUCKETS = ("lengths", "watchers", "estimates")
 
 
 class FlowControlMetrics(Group):
-    """The metrics of the levels that `show` was given."""
+    """The metrics of the priority levels that were passed to `show`."""
 
     def __init__(self) -> None:
         self._levels: Levels | None = None

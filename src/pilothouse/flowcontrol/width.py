@@ -13,7 +13,7 @@ from math import ceil
 from pilothouse._entry import Entry, bytes_of
 from pilothouse._watchcache import ResourceCache
 from pilothouse.api.values.identity import RequestInfo
-from pilothouse.caches import Budget, Cache, short, weight
+from pilothouse.caches import Cache, CacheBudget, short, weight
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
@@ -37,12 +37,12 @@ _NAMED = re.compile(r"(^|,)metadata\.name==?[^=,]")
 
 
 class Widths:
-    """How wide requests are."""
+    """Estimates how many seats requests need."""
 
-    def __init__(self, catalog: Catalog, store: Store, budget: Budget | None = None) -> None:
+    def __init__(self, catalog: Catalog, store: Store, budget: CacheBudget | None = None) -> None:
         self._catalog, self._store = catalog, store
         self._learned: Cache[tuple[str | bytes, ...], int] = Cache(
-            "list_sizes", budget or Budget(), share=1 / 32, weigh=lambda key, size: weight(key) + 32
+            "list_sizes", budget or CacheBudget(), share=1 / 32, weigh=lambda key, size: weight(key) + 32
         )
 
     def resource(self, info: RequestInfo) -> Resource | None:

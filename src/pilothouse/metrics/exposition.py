@@ -58,7 +58,7 @@ class Family:
             self.series[labels] = joined((known, value))
 
 
-class Format(NamedTuple):
+class ExpositionFormat(NamedTuple):
     """How a family is written: its head,
     given the bytes of all its series, then each series, in that order."""
 
@@ -68,7 +68,7 @@ class Format(NamedTuple):
     end: bytes = b""
 
 
-def encoded(format: Format, family: Family) -> bytes:
+def encoded(format: ExpositionFormat, family: Family) -> bytes:
     """A whole family at once; b"" for one that has no series."""
     rows = [format.series(family, labels, family.series[labels]) for labels in sorted(family.series)]
     return b"".join((format.head(family, sum(map(len, rows))), *rows)) if rows else b""
@@ -142,7 +142,7 @@ def _plain(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-TEXT = Format("text/plain; version=0.0.4; charset=utf-8", _text_head, _text_series)
+TEXT = ExpositionFormat("text/plain; version=0.0.4; charset=utf-8", _text_head, _text_series)
 
 
 # OpenMetrics 1.0: a counter's family is named without _total,
@@ -170,7 +170,7 @@ def _fraction(value: float) -> str:
     return f"{text}.0" if text.lstrip("-").isdigit() else text
 
 
-OPENMETRICS = Format(
+OPENMETRICS = ExpositionFormat(
     "application/openmetrics-text; version=1.0.0; charset=utf-8", _open_head, _open_series, b"# EOF\n"
 )
 
@@ -215,7 +215,7 @@ def _proto_series(family: Family, labels: Labels, value: Value) -> bytes:
     return field(4, pairs + field(7, body + buckets))
 
 
-PROTOBUF = Format(
+PROTOBUF = ExpositionFormat(
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
     _proto_head,
     _proto_series,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 from pilothouse._instruments import Distribution, Recent
-from pilothouse.metrics.exposition import TEXT, Family, Format, Value, encoded
+from pilothouse.metrics.exposition import TEXT, ExpositionFormat, Family, Value, encoded
 from pilothouse.metrics.exposition import Labels as Labels  # noqa: PLC0414 -- declarations name it with the metrics
 from pilothouse.waiting import Pace
 
@@ -263,7 +263,7 @@ class View(NamedTuple):
     zeros: bool = True
 
 
-class Limits(Protocol):
+class CardinalityLimits(Protocol):
     """The limits that leave something out of the metrics."""
 
     def view(self, metric: Metric) -> View | None:
@@ -287,7 +287,7 @@ class MetricsRegistry:
     Nothing here holds the event loop for longer than a Pace does, however many series there are.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: CardinalityLimits | None = None) -> None:
         self._groups: list[Group] = []
         self.limits = limits
         self.others: Others | None = None
@@ -319,7 +319,7 @@ class MetricsRegistry:
                     out[metric.name] = await _shown(metric, view, pace)
         return out
 
-    async def pieces(self, format: Format = TEXT) -> list[bytes]:
+    async def pieces(self, format: ExpositionFormat = TEXT) -> list[bytes]:
         """All metrics that have series, those of other workers included, in pieces of about PIECE bytes."""
         pace = Pace()
         families = await (self.gather(pace) if self.others is None else self.others.gather(pace))
@@ -335,7 +335,7 @@ class MetricsRegistry:
                 kept, size = [], 0
         return [*out, b"".join((*kept, format.end))]
 
-    async def expose(self, format: Format = TEXT) -> bytes:
+    async def expose(self, format: ExpositionFormat = TEXT) -> bytes:
         """The same as one text."""
         return b"".join(await self.pieces(format))
 
@@ -361,7 +361,7 @@ async def _shown(metric: Metric, view: View, pace: Pace) -> Family:
     return family
 
 
-async def _rows(format: Format, family: Family, pace: Pace) -> list[bytes]:
+async def _rows(format: ExpositionFormat, family: Family, pace: Pace) -> list[bytes]:
     """The encoded series in the order of their label values, after their head; [] where there are none."""
     keys, runs = list(family.series), []
     for at in range(0, len(keys), RUN):

@@ -34,12 +34,12 @@ class Connector(aiohttp.BaseConnector):
         host, port = req.url.raw_host, req.url.port
         assert host is not None and port is not None
         _, protocol = await self._dialer.connect(
-            lambda: Answers(self._line), host, port, context, req.server_hostname or ""
+            lambda: AnswerReader(self._line), host, port, context, req.server_hostname or ""
         )
         return protocol
 
 
-class Answers(ResponseHandler):
+class AnswerReader(ResponseHandler):
     """Reads the answers of one connection."""
 
     def __init__(self, line: Line) -> None:

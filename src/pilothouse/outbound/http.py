@@ -45,7 +45,7 @@ class Unanswered(OSError):
 
     @property
     def timed_out(self) -> bool:
-        """Whether it took too long, by our clock or by the other side's."""
+        """Whether the request timed out, on this side or on the other."""
         return self.status == 504 or str(self) == TIMED_OUT
 
     @property
@@ -56,7 +56,8 @@ class Unanswered(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How the other side is known: by a CA bundle (PEM), by the system's when there is none, or not at all.
+    """How the other side's certificate is checked: by a CA bundle (PEM), by the system's CAs when there
+    is none, or not at all.
 
     `server_name` replaces the address when its certificate is checked. Our own certificate and key are files
     (`cert_file`, `key_file`) or PEM text (`cert`, `key`).

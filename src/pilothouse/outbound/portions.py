@@ -90,7 +90,7 @@ class Portions:
             self._turn.wait()
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop the bytes that wait."""
         self._chunks.clear()
         self._at = self.held = 0
 

@@ -49,7 +49,7 @@ Event = tuple[int, int, bool, bytes, int]
 """An event: kind, stream, whether the stream ends in this direction, data, and a status or number."""
 
 
-class Writer:
+class FrameWriter:
     """Makes frames; an object serves one direction of one connection."""
 
     def __init__(self) -> None:

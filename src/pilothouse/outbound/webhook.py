@@ -74,14 +74,14 @@ class WebhookError(Exception):
         self.timed_out = timed_out
 
 
-class Unusable(WebhookError):
+class UnusableWebhook(WebhookError):
     """A clientConfig or a credential of which no client can be made; nothing was sent."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, 500)
 
 
-class Target(NamedTuple):
+class WebhookTarget(NamedTuple):
     """The target of a review.
 
     shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved.
@@ -101,7 +101,13 @@ def query_for(seconds: float) -> str:
 
 
 async def post(
-    outbound: Outbound, target: Target, body: bytes, seconds: float, limit: int, *, deadline: bool = False
+    outbound: Outbound,
+    target: WebhookTarget,
+    body: bytes,
+    seconds: float,
+    limit: int,
+    *,
+    deadline: bool = False,
 ) -> bytes:
     """The body of a successful answer of at most `limit` bytes, within `seconds`; WebhookError.
 
@@ -133,7 +139,7 @@ async def post(
     return data
 
 
-async def _opened(outbound: Outbound, target: Target, body: bytes) -> Answer:
+async def _opened(outbound: Outbound, target: WebhookTarget, body: bytes) -> Answer:
     """The head of the answer; asked once more when a kept connection was closed before the request came."""
     for again in (True, False):
         try:

@@ -6,11 +6,8 @@ from typing import Any, Protocol
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.identity import User
-from pilothouse.offload import INLINE_WORK, Inline, Work
-from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.strategy import WriteContext
 
 
 @dataclass(slots=True)
@@ -27,9 +24,8 @@ class Reinvocation:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
 class AdmissionAttributes:
-    """The attributes that a plugin judges (apiserver admission.Attributes).
+    """The attributes that a plugin judges (apiserver admission.Attributes); at first those of a create.
 
     operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object
     of a CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in
@@ -38,38 +34,62 @@ class AdmissionAttributes:
     reserved: they are called when the write fails, is retried or was a dry run.
     """
 
-    operation: str
-    resource: Resource
-    subresource: str
-    namespace: str
-    name: str
-    obj: Object | None
-    old: Object | None
-    user: User
-    options: Object
-    dry_run: bool
-    readers: Readers
-    warnings: list[str] = field(default_factory=list)
-    annotations: dict[str, str] = field(default_factory=dict)
-    undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
-    work: Work | Inline = INLINE_WORK
-    """The executor of plugins when the object is large."""
-    reinvocation: Reinvocation | None = None
-    """The state of reinvocation; None until a plugin needs it."""
-    pending: Callable[[], Awaitable[None]] | None = None
-    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first
-    plugin that wants them. None = they are in the request's version."""
+    __slots__ = (
+        "annotations",
+        "deadline",
+        "dry_run",
+        "name",
+        "namespace",
+        "obj",
+        "old",
+        "operation",
+        "options",
+        "pending",
+        "readers",
+        "reinvocation",
+        "request_annotations",
+        "resource",
+        "subresource",
+        "timeline",
+        "undo",
+        "user",
+        "warnings",
+        "webhook_seconds",
+        "work",
+    )
 
-    request_annotations: dict[str, str] = field(default_factory=dict)
-    """Audit annotations for the levels Request and RequestResponse only: they show parts of the object."""
-    deadline: Callable[[], float | None] | None = None
-    """The time at which the request must end, by the clock of the event loop; None, or a call that gives
-    None: it never must. A deadline is known once the request has waited."""
-    webhook_seconds: float = 0.0
-    """How long webhooks have kept the request:
-    those that change objects one after another, others side by side."""
-    trail: Trail | None = None
-    """The trail on which plugins, webhooks and policies note what they have done; None: nobody will ask."""
+    def __init__(self, resource: Resource, context: WriteContext) -> None:
+        self.operation = "CREATE"
+        self.resource = resource
+        self.subresource = context.subresource
+        self.namespace = context.name if resource.names_namespace else context.namespace
+        self.name = context.name
+        self.obj: Object | None = None
+        self.old: Object | None = None
+        self.user = context.user
+        self.options: Object = {}
+        self.dry_run = context.dry_run
+        self.readers = context.readers
+        self.warnings = context.warnings
+        self.annotations = context.annotations
+        self.undo = context.undo
+        self.work = context.work
+        """The executor of plugins when the object is large."""
+        self.timeline = context.timeline
+        """The timeline on which plugins, webhooks and policies note what they do; None: nobody asks."""
+        self.reinvocation: Reinvocation | None = None
+        """The state of reinvocation; None until a plugin needs it."""
+        self.pending: Callable[[], Awaitable[None]] | None = None
+        """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the
+        first plugin that wants them. None = they are in the request's version."""
+        self.request_annotations: dict[str, str] = {}
+        """Audit annotations for the levels Request and RequestResponse: they show parts of the object."""
+        self.deadline: Callable[[], float | None] | None = None
+        """The time at which the request must end, by the clock of the event loop; None, or a call that gives
+        None: it never must. A deadline is known once the request has waited."""
+        self.webhook_seconds = 0.0
+        """How long webhooks have kept the request:
+        those that change objects one after another, others side by side."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -81,8 +101,8 @@ class AdmissionAttributes:
 
     def changed(self, path: str) -> None:
         """Note that the plugin which runs has changed the object there, such as `spec.tolerations`."""
-        if self.trail is not None:
-            self.trail.changed.append(path)
+        if self.timeline is not None:
+            self.timeline.changed.append(path)
 
     def refuse(self, why: str) -> errors.Forbidden:
         """The 403 of a plugin (admission.NewForbidden)."""

@@ -71,7 +71,7 @@ class _Pool:
         return number in self.of_objects or self.taken(number)
 
 
-class Addresses:
+class ClusterIPAllocator:
     """The cluster IPs of one or two ranges, one per IP family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
-from pilothouse.registry.resource import Backend, Resource
+from pilothouse.registry.resource import AggregatedServer, Resource
 from pilothouse.registry.runtime_config import RuntimeConfig
 from pilothouse.registry.versions import version_key
 
@@ -80,7 +80,7 @@ class Catalog:
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self.changed: list[Callable[[str, str], None]] = []
-        self.backends: dict[tuple[str, str], Backend] = {}
+        self.backends: dict[tuple[str, str], AggregatedServer] = {}
         """Group versions that aggregated servers answer;
         they take precedence over this server's own resources."""
         for resource in resources:
@@ -134,7 +134,7 @@ class Catalog:
         self._priorities[group, version] = (group_priority, version_priority)
         self._notify(group, version)
 
-    def set_backend(self, group: str, version: str, backend: Backend | None) -> None:
+    def set_backend(self, group: str, version: str, backend: AggregatedServer | None) -> None:
         """Have an aggregated server answer a group version; None: no longer."""
         known = self.backends.pop((group, version), None)
         if backend is not None:

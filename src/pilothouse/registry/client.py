@@ -17,7 +17,7 @@ from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
-from pilothouse.registry.strategy import Services, WriteContext
+from pilothouse.registry.strategy import HookServices, WriteContext
 from pilothouse.registry.write import Write
 
 USER = User("system:apiserver", groups=("system:masters", "system:authenticated"))
@@ -38,7 +38,7 @@ class Client:
         store: Store,
         catalog: Catalog,
         readers: Readers,
-        services: Services,
+        services: HookServices,
         manager: str,
         admission: Admission | None = None,
         metrics: ClientMetrics | None = None,
@@ -133,7 +133,7 @@ class Client:
             await write.settle_fields(write.track, current, obj)
             return await write.admit(obj, current)
 
-        await write.update(make, uid=uid, shared=write.shows_rules_form)
+        await write.update(make, uid=uid, make_from_old=write.shows_rules_form)
 
     async def change_metadata(
         self, resource: Resource, namespace: str, name: str, edit: Callable[[Object], None], uid: str = ""
@@ -158,7 +158,7 @@ class Client:
             edit(obj)
             return await write.admit(obj, current)
 
-        await write.update(make, uid=uid, shared=True)
+        await write.update(make, uid=uid, make_from_old=True)
 
     async def _current(self, write: Write, live: Object | None) -> Object:
         """The live object in the version that is written;
@@ -215,8 +215,9 @@ class Client:
         return True
 
 
-class Companions:
-    """Objects that the server itself creates and deletes with others; implements strategy.Companions.
+class CompanionWriter:
+    """Creates and deletes the objects that belong to others as the server itself; implements
+    strategy.Companions.
 
     Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not:
     upstream makes them through the storage of the other resource.

@@ -18,7 +18,7 @@ import orjson
 from pilothouse import errors, spans
 from pilothouse.api import json, meta
 from pilothouse.api.values.fields import Object
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook
 from pilothouse.outbound.clients import Clients
@@ -61,7 +61,7 @@ class ConversionWebhooks:
         clients: Clients,
         resolver: Resolver,
         metrics: ConversionMetrics | None = None,
-        caches: Budget | None = None,
+        caches: CacheBudget | None = None,
         seconds: float = webhook.SECONDS,
         offload: Offload | None = None,
     ) -> None:
@@ -70,7 +70,10 @@ class ConversionWebhooks:
         self.clients, self.resolver, self.seconds = clients, resolver, seconds
         self.metrics = metrics or ConversionMetrics()
         self.known: Cache[Key, bytes] = Cache(
-            "conversions", caches or Budget(), largest=LARGEST, weigh=lambda key, made: 160 + getsizeof(made)
+            "conversions",
+            caches or CacheBudget(),
+            largest=LARGEST,
+            weigh=lambda key, made: 160 + getsizeof(made),
         )
         self.running: dict[Key, asyncio.Future[_Settled]] = {}
         """The objects that webhooks are converting now."""
@@ -87,11 +90,11 @@ class ConversionWebhooks:
 class WebhookConverter:
     """Converts the objects of one definition as it is now; implements registry.conversion.Converter."""
 
-    def __init__(self, shared: ConversionWebhooks, definition: Object, number: int) -> None:
+    def __init__(self, webhooks: ConversionWebhooks, definition: Object, number: int) -> None:
         spec = definition["spec"]
         hook = spec["conversion"].get("webhook") or {}
         group, versions = spec["group"], spec["versions"]
-        self._shared = shared
+        self._webhooks = webhooks
         self._number = number
         self._name: str = definition["metadata"]["name"]
         self._client: Object = hook.get("clientConfig") or {}
@@ -142,7 +145,7 @@ class WebhookConverter:
         self, keys: Sequence[Key], places: dict[Key, int], made: dict[Key, bytes | Object]
     ) -> list[int]:
         """Take what is remembered; the places of the objects that nobody is converting."""
-        known, running = self._shared.known, self._shared.running
+        known, running = self._webhooks.known, self._webhooks.running
         out = []
         for place, key in enumerate(keys):
             if key in made or places[key] != place:
@@ -156,7 +159,7 @@ class WebhookConverter:
 
     async def _share(self, objects: Sequence[Object], keys: Sequence[Key], to: str) -> dict[Key, Object]:
         """Convert in one batch, also for the requests that wait for these objects."""
-        running, loop = self._shared.running, asyncio.get_running_loop()
+        running, loop = self._webhooks.running, asyncio.get_running_loop()
         for key in keys:
             running[key] = loop.create_future()
         settled = dict.fromkeys(keys, _Settled())
@@ -165,7 +168,7 @@ class WebhookConverter:
             settled = {key: _Settled(json.dump(obj)) for key, obj in out.items()}
             for key, one in settled.items():
                 assert one.made is not None
-                self._shared.known.put(key, one.made)
+                self._webhooks.known.put(key, one.made)
             return out
         except _Unanswered as err:
             settled = dict.fromkeys(keys, _Settled(error=err))
@@ -176,7 +179,7 @@ class WebhookConverter:
 
     async def _join(self, keys: Sequence[Key], made: dict[Key, bytes | Object]) -> None:
         """Wait for what others are converting; what they could not have is left to be asked for."""
-        running = self._shared.running
+        running = self._webhooks.running
         waiting = {key: running[key] for key in keys if key not in made and key in running}
         if not waiting:
             return
@@ -192,7 +195,7 @@ class WebhookConverter:
 
     async def _asked(self, objects: Sequence[Object], to: str) -> list[Object]:
         """The objects that the webhook makes of a batch; its metrics count the call."""
-        metrics, began = self._shared.metrics, time.perf_counter()
+        metrics, began = self._webhooks.metrics, time.perf_counter()
         change = (self._name, objects[0]["apiVersion"].rpartition("/")[2], to.rpartition("/")[2])
         try:
             made = await self._exchange(objects, to)
@@ -206,14 +209,14 @@ class WebhookConverter:
         return made
 
     async def _exchange(self, objects: Sequence[Object], to: str) -> list[Object]:
-        shared, uid = self._shared, meta.new_uid()
+        webhooks, uid = self._webhooks, meta.new_uid()
         if not self._version:
             raise errors.Unknown("no supported conversion review versions")
         body = reviews.request(self._version, uid, to, objects)
         try:
-            target = target_of(self._client, shared.resolver, shared.seconds)
+            target = target_of(self._client, webhooks.resolver, webhooks.seconds)
             limit = ANSWER_FREE + ANSWER_TIMES * len(body)
-            outbound = shared.clients.for_webhook(by_service=target.service)
+            outbound = webhooks.clients.for_webhook(by_service=target.service)
             about: spans.Attributes = {
                 "custom-resource-definition": self._name,
                 "desired-api-version": to,
@@ -222,15 +225,15 @@ class WebhookConverter:
             }
             slow = SLOW + SLOW_EACH * len(objects)
             with spans.child("Call conversion webhook", about, threshold=slow) as span:
-                data = await webhook.post(outbound, target, body, shared.seconds, limit)
+                data = await webhook.post(outbound, target, body, webhooks.seconds, limit)
                 if span is not None:
                     span.event("Request completed")
         except WebhookError as err:
             kind = reviews.described(objects[0])
             raise Failure(reviews.CALL, f"conversion webhook for {kind} failed: {err}") from None
         work: Work | Inline = INLINE_WORK
-        if shared.offload is not None:
-            work = Work(shared.offload, f"conversion webhook of {self._name}")
+        if webhooks.offload is not None:
+            work = Work(webhooks.offload, f"conversion webhook of {self._name}")
         try:
             await work.enter(len(data))
             return await work.run(reviews.response, data, self._version, uid, objects, to)

@@ -128,7 +128,7 @@ class Definition:
         metrics: ObjectMetrics | None = None,
     ) -> None:
         self.converter = converter
-        self.digest = digests.whole
+        self.digest = digests.definition
         self.fault = digests.fault
         self.name: str = obj["metadata"]["name"]
         self.uid: str = obj["metadata"].get("uid", "")
@@ -428,7 +428,7 @@ def is_terminating(obj: Object) -> bool:
 
 
 def no_converter(definition: Object) -> Converter | None:
-    """Strategy None for every definition."""
+    """No converter: every definition has the conversion strategy None."""
     return None
 
 
@@ -488,7 +488,7 @@ class Definitions:
         if known is not None and known.uid != obj["metadata"].get("uid", ""):
             self.remove(name)
             known = None
-        if known is not None and known.digest == digests.whole:
+        if known is not None and known.digest == digests.definition:
             terminating, established = is_terminating(obj), is_true(obj, "Established")
             if (known.terminating, known.established) != (terminating, established):
                 known.terminating, known.established = terminating, established
@@ -553,11 +553,11 @@ class Digests:
             self.versions = [_sha256(_schema(version)) for version in spec["versions"]]
             rest = [{n: v for n, v in version.items() if n != "schema"} for version in spec["versions"]]
             listed = [digest.hex() for digest in self.versions]
-            self.whole = _sha256([{**spec, "versions": rest}, names, listed])
+            self.definition = _sha256([{**spec, "versions": rest}, names, listed])
         except TypeError:
             self.fault = "its schema is nested too deeply"
             self.versions = [b""] * len(spec["versions"])
-            self.whole = hashlib.sha256(raw).digest()
+            self.definition = hashlib.sha256(raw).digest()
 
 
 def _sha256(value: Any) -> bytes:

@@ -53,10 +53,10 @@ class Checked:
         "about",
         "digest",
         "metrics",
+        "root",
         "rules",
         "schema",
         "status",
-        "whole",
     )
 
     def __init__(
@@ -72,7 +72,7 @@ class Checked:
         self._fault = ""
         self.digest, self.about = digest, about
         self.schema: Schema | None = None
-        self.whole: Validator
+        self.root: Validator
         self.status: Validator | None = None
         self.rules: ObjectRules | None = None
 
@@ -93,8 +93,8 @@ class Checked:
         if not self._fault:
             try:
                 declared = self._load()
-                whole, schema = Validator(declared), structural.compile(declared)
-                self.whole, self.status = whole, whole.properties.get("status")
+                root, schema = Validator(declared), structural.compile(declared)
+                self.root, self.status = root, root.properties.get("status")
                 if has_rules(declared):
                     self.rules = ObjectRules(declared, schema, self.metrics.compilation.observe)
                 self.schema = schema  # the last, for others look at it without the lock
@@ -193,7 +193,7 @@ class Instances:
     def _validate(self, ctx: WriteContext, obj: Object, errs: Errors) -> None:
         schema = self.checked.compiled()
         self._check_kind(obj)
-        validate(self.checked.whole, obj, errs)
+        validate(self.checked.root, obj, errs)
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         validate_lists(obj, schema, errs)
@@ -204,7 +204,7 @@ class Instances:
         schema = self.checked.compiled()
         self._check_kind(obj)
         correlation = Correlation(obj, old, schema)
-        validate(self.checked.whole, obj, errs, "", correlation)
+        validate(self.checked.root, obj, errs, "", correlation)
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         self._validate_changed_lists(obj, old, schema, errs)

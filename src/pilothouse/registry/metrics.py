@@ -55,12 +55,12 @@ class ConversionMetrics(Group):
         self.definitions.observe(seconds, definition, version, "true", to)
 
     def failed(self, definition: str, version: str, to: str, failure: str, seconds: float) -> None:
-        """Count one that failed; `failure` is its failure_type."""
+        """Count a conversion that failed; `failure` is its failure_type."""
         self._ended(failure, "failure", seconds)
         self.refused(definition, version, to, seconds)
 
     def refused(self, definition: str, version: str, to: str, seconds: float) -> None:
-        """Count one that failed before the webhook was asked."""
+        """Count a conversion that failed before the webhook was asked."""
         self.definitions.observe(seconds, definition, version, "false", to)
 
     def _ended(self, failure: str, result: str, seconds: float) -> None:

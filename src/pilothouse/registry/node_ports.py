@@ -28,7 +28,7 @@ MISMATCH = "the provided port range does not match the current port range"
 TAKEN = "provided port is already allocated"
 
 
-class NodePorts:
+class NodePortAllocator:
     """The ports of --service-node-port-range. A port is chosen in memory and then claimed in the store.
 
     Bit n of the bitmap stands for the port `first` + n.

@@ -9,7 +9,7 @@ from pilothouse.api.changes.managed import Convert
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.openapi.flavour import Flavour
-from pilothouse.api.openapi.paths import Declared
+from pilothouse.api.openapi.paths import DeclaredSchema
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Errors, Object
@@ -80,7 +80,7 @@ class Subresource:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class AggregatedServer:
     """Another server that answers for a group version:
     a Service, and whether it was reachable when last tried.
 
@@ -173,7 +173,7 @@ class Resource:
         return self.action is not None
 
     @property
-    def declared(self) -> Declared | None:
+    def declared(self) -> DeclaredSchema | None:
         """The schema of a definition, for the OpenAPI documents; None for a built-in kind."""
         return None
 

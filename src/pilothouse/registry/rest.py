@@ -15,7 +15,7 @@ from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import EQUAL, UNEQUAL_FAST, UNEQUAL_SLOW
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.strategy import Part, Path, Permit, Strategy, WriteContext
+from pilothouse.registry.strategy import Path, Permit, Strategy, UpdateCheck, WriteContext
 from pilothouse.storage.keys import PREFIX
 
 log = Logger(__name__)
@@ -61,7 +61,7 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
 
 
 def _apply_part(
-    part: Part,
+    part: UpdateCheck,
     resource: Resource,
     ctx: WriteContext,
     strategy: Strategy,
@@ -73,15 +73,15 @@ def _apply_part(
 ) -> None:
     """Apply one part of the rules for an update; `again`:
     the metadata has faults, which are reported once more."""
-    if part is Part.ANEW:
+    if part is UpdateCheck.ANEW:
         if strategy.validate_anew is not None:
             strategy.validate_anew(ctx, obj, old, errs)
         return
-    if part is Part.RULES:
+    if part is UpdateCheck.RULES:
         if strategy.validate_update is not None:
             strategy.validate_update(ctx, obj, old, errs)
         return
-    if part is Part.METADATA_CHANGE:
+    if part is UpdateCheck.METADATA_CHANGE:
         if again:
             meta.validate_update(obj, old, errs)
     elif again or obj["metadata"].get("generateName"):  # the shared rules know no kind's names
@@ -182,7 +182,7 @@ def before_update(
     meta.validate_update(obj, old, errs, checked=not errs)
     found = bool(errs)
     for part in strategy.update_order:
-        _apply_part(part, resource, ctx, strategy, obj, old, errs, again=found)
+        _apply_part(part, resource, ctx, strategy, obj=obj, old=old, errs=errs, again=found)
     stored = resource.storage or resource
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.canonicalize is not None:

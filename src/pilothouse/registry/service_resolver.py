@@ -6,7 +6,7 @@ import random
 from pilothouse.api.values.fields import Object
 from pilothouse.outbound.http import Trust, bundle
 from pilothouse.registry.readers import Readers
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 
 
 class Unroutable(Exception):
@@ -29,7 +29,7 @@ class ServiceResolver:
         self._cert_file = cert_file
         self._key_file = key_file
 
-    def trust(self, backend: Backend) -> Trust:
+    def trust(self, backend: AggregatedServer) -> Trust:
         """TLS trust for a backend: its caBundle and the DNS name of its Service."""
         return Trust(
             b"" if backend.insecure else bundle(backend.ca_bundle),
@@ -39,7 +39,7 @@ class ServiceResolver:
             self._key_file,
         )
 
-    def url(self, backend: Backend) -> str:
+    def url(self, backend: AggregatedServer) -> str:
         """The URL of a backend's root; raises Unroutable."""
         service = self._readers.get("services", backend.namespace, backend.name)
         if service is None:

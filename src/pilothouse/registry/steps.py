@@ -17,8 +17,8 @@ TOO_LARGE = "etcdserver: request is too large"
 def check_version(
     resource: Resource, name: str, strategy: Strategy, metadata: Object, live: Object, revision: int
 ) -> None:
-    """Hold the resourceVersion of an object, which is the condition of its update, against the live one;
-    it is set to that.
+    """Compare the resourceVersion of an object, which is the condition of its update, with the live one,
+    and set it to that.
 
     Raises Conflict, Invalid where an update needs one, Unknown for one that is no number.
     """

@@ -1,13 +1,13 @@
 """Translates storage errors to Status errors; the only place that does so."""
 
 from pilothouse import errors
-from pilothouse.registry.strategy import Resource
+from pilothouse.registry.strategy import HookResource
 from pilothouse.storage import interface
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
-def storage_error(resource: Resource, name: str, err: interface.StorageError) -> errors.StatusError:
+def storage_error(resource: HookResource, name: str, err: interface.StorageError) -> errors.StatusError:
     """The Status of a storage error that a request for the object `name` met."""
     if isinstance(err, interface.KeyExists):
         return errors.already_exists(resource.group, resource.plural, name)

@@ -15,13 +15,13 @@ from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.timeline import Timeline
 
 Path = tuple[str, ...]
 """Member names from the root of an object: ("spec", "nodeName")."""
 
 
-class Resource(Protocol):
+class HookResource(Protocol):
     """The part of a resource's record that hooks may use (registry/resource.py)."""
 
     @property
@@ -63,7 +63,7 @@ class NodePorts(Protocol):
 
 
 class Companions(Protocol):
-    """Objects that come and go with the one that is written,
+    """Creates and deletes the objects that belong to another one,
     such as the IPAddress of a service (registry/client.py).
 
     A resource is named as in Readers: `endpoints`, `ipaddresses.networking.k8s.io`.
@@ -79,7 +79,7 @@ class Companions(Protocol):
         """Delete an object; False when it was gone. `direct`: admission is not asked."""
 
 
-class Settings(Protocol):
+class HookSettings(Protocol):
     """The settings of the server that a hook looks at."""
 
     @property
@@ -87,7 +87,7 @@ class Settings(Protocol):
         """Seconds for which an event is kept."""
 
 
-class Services(Protocol):
+class HookServices(Protocol):
     """The services that the hooks of a few kinds need beside the object."""
 
     @property
@@ -99,7 +99,7 @@ class Services(Protocol):
     @property
     def pod_policy(self) -> PodPolicy: ...
     @property
-    def options(self) -> Settings: ...
+    def options(self) -> HookSettings: ...
     @property
     def metrics(self) -> ObjectMetrics: ...
 
@@ -109,13 +109,13 @@ class WriteContext:
     """The write that a hook is part of, as far as the hook may know it.
 
     `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a
-    quota charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook
-    picked where the client left it the choice: any other will do as well.
+    quota charge); they are called when the write fails, is retried or was a dry run. `assigned` are
+    the addresses and ports that a hook picked because the client named none: others will do as well.
     """
 
     user: User
     verb: str
-    resource: Resource
+    resource: HookResource
     namespace: str = ""
     name: str = ""
     subresource: str = ""
@@ -124,17 +124,17 @@ class WriteContext:
     warnings: list[str] = field(default_factory=list)
     # The pipeline gives these; hooks that use neither are tested without.
     readers: Readers = None  # type: ignore[assignment]
-    services: Services = None  # type: ignore[assignment]
+    services: HookServices = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
-    chosen: set[str | int] = field(default_factory=set)
+    assigned: set[str | int] = field(default_factory=set)
     work: Work | Inline = INLINE_WORK
     """The executor of the long steps of the write."""
     refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
     """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name;
     "" = they may."""
-    trail: Trail | None = None
-    """The trail on which the write is noted; None: nothing is noted."""
+    timeline: Timeline | None = None
+    """The timeline of the request, which notes the write; None: nothing is noted."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]
@@ -146,7 +146,7 @@ class Raced(errors.InternalError):
     """Another server has taken what a hook chose; nothing was written, and the request can be retried."""
 
 
-class Part(Enum):
+class UpdateCheck(Enum):
     """One part of the rules that upstream's strategy applies to an update,
     after those that all kinds share."""
 
@@ -160,13 +160,13 @@ class Part(Enum):
     """The object by the rules for a change (Strategy.validate_update)."""
 
 
-CHANGE_ALONE = (Part.METADATA_CHANGE, Part.RULES)
+CHANGE_ALONE = (UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES)
 """ValidateXUpdate looks at the change alone."""
-WHOLE_WITHIN = (Part.METADATA_CHANGE, Part.METADATA, Part.RULES)
+WHOLE_WITHIN = (UpdateCheck.METADATA_CHANGE, UpdateCheck.METADATA, UpdateCheck.RULES)
 """ValidateXUpdate calls ValidateX after the metadata's change."""
-WHOLE_FIRST = (Part.METADATA, Part.ANEW, Part.METADATA_CHANGE, Part.RULES)
+WHOLE_FIRST = (UpdateCheck.METADATA, UpdateCheck.ANEW, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES)
 """The strategy calls ValidateX, then ValidateXUpdate."""
-WHOLE_ALONE = (Part.METADATA, Part.RULES)
+WHOLE_ALONE = (UpdateCheck.METADATA, UpdateCheck.RULES)
 """An update is judged like a new object."""
 
 
@@ -202,11 +202,11 @@ class Strategy:
     permit_update: Permit | None = None
     validate_anew: Callable[[WriteContext, Object, Object, Errors], None] | None = None
     metadata_last: bool = False
-    update_order: tuple[Part, ...] = CHANGE_ALONE
+    update_order: tuple[UpdateCheck, ...] = CHANGE_ALONE
     defaults_not_stored: Callable[[Object], bool] | None = None
     """Whether upstream stores a new object without members that it has when it is read:
     then the first update writes it, whatever it changes."""
-    finalizer_checks: frozenset[Part] = frozenset((Part.METADATA, Part.METADATA_CHANGE))
+    finalizer_checks: frozenset[UpdateCheck] = frozenset((UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE))
     canonicalize: Callable[[Object], None] | None = None
     """Brings an object that is valid to the form that is stored."""
     warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None

@@ -126,7 +126,7 @@ class Write:
         self.store = store
         self.resource = resource
         self.context = context
-        self.mark = _unnoted if context.trail is None else context.trail.mark
+        self.mark = _unnoted if context.timeline is None else context.timeline.mark
         """Notes that a stage of the write has ended."""
         self.strategy = strategy if strategy is not None else resource.strategy
         self.admission = admission
@@ -139,27 +139,7 @@ class Write:
         self._others = resource.other_versions()
         self.versions: Versions = self._others if self._others is not None else resource.version_of
         """The versions for the code that works out managed fields."""
-        namespace, name = context.namespace, context.name
-        if resource.names_namespace:
-            namespace = name
-        self.attributes = AdmissionAttributes(
-            "CREATE",
-            resource,
-            context.subresource,
-            namespace,
-            name,
-            None,
-            None,
-            context.user,
-            {},
-            context.dry_run,
-            context.readers,
-            context.warnings,
-            context.annotations,
-            context.undo,
-            context.work,
-            trail=context.trail,
-        )
+        self.attributes = AdmissionAttributes(resource, context)
 
     # Steps
 
@@ -272,7 +252,7 @@ class Write:
         self.mark("validating admission")
 
     async def admit_delete(self, old: Object) -> None:
-        """Both halves of admission for a delete of `old`, which is in the stored version."""
+        """Run both halves of admission for a delete of `old`, which is in the stored version."""
         if self.admission is None:
             return
         attributes = self.attributes
@@ -287,8 +267,7 @@ class Write:
         self.mark("validating admission")
 
     async def admit_connect(self, options: Object) -> Object:
-        """Both halves of admission for a CONNECT, of which plugins see the options object;
-        what they make of it."""
+        """Run both halves of admission for a CONNECT; returns its options object as plugins leave it."""
         attributes, admission = self.attributes, self.admission
         assert admission is not None
         attributes.operation, attributes.obj = "CONNECT", options
@@ -321,7 +300,7 @@ class Write:
         may have carried out a write that it did not answer.
         Periodic repairs free what was reserved for nothing.
         """
-        trail, began = self.context.trail, perf_counter()
+        timeline, began = self.context.timeline, perf_counter()
         try:
             written = await outcome
         except (interface.KeyExists, interface.RevisionConflict):
@@ -330,9 +309,9 @@ class Write:
             self.context.undo.clear()
             raise
         self.context.undo.clear()
-        if trail is not None:
-            trail.committed(written.mod, perf_counter() - began)
-            trail.mark("commit")
+        if timeline is not None:
+            timeline.committed(written.mod, perf_counter() - began)
+            timeline.mark("commit")
         return written
 
     async def __aenter__(self) -> Self:
@@ -436,7 +415,7 @@ class Write:
         make: Make,
         *,
         uid: str = "",
-        shared: bool = False,
+        make_from_old: bool = False,
         allow_create: bool = False,
         authorize_create: Callable[[], Awaitable[None]] | None = None,
     ) -> Written:
@@ -444,8 +423,8 @@ class Write:
         retried after another write of the object.
 
         `make` is given a private copy of the live object, or None when there is none and the write may create
-        it; it passes what it makes through `admit` itself. With `shared` it gets the object that the new one
-        is compared with: it must not change it, nor return parts of it that hooks change.
+        it; it passes what it makes through `admit` itself. With `make_from_old` it gets no copy but the
+        object that the new one is compared with. It must not change it, nor return parts that hooks change.
         `uid` is a precondition. Raises what `make` raises.
         """
         resource, ctx = self.resource, self.context
@@ -456,7 +435,7 @@ class Write:
             try:
                 if entry is None:
                     return await self._create_on_update(make, uid, allow_create, authorize_create)
-                return await self._update(make, uid, shared, entry)
+                return await self._update(make, uid, make_from_old, entry)
             except interface.RevisionConflict:
                 await undo(ctx, reserved)
                 await self.store.refresh(key)
@@ -481,14 +460,14 @@ class Write:
         check_uid(resource, ctx, uid, "")
         return await self._create(await make(None), authorize_create)
 
-    async def _update(self, make: Make, uid: str, shared: bool, entry: Entry) -> Written:
+    async def _update(self, make: Make, uid: str, make_from_old: bool, entry: Entry) -> Written:
         resource, ctx, strategy = self.resource, self.context, self.strategy
         work = ctx.work
         await work.enter(len(entry.value))
         stored = await work.run(decode, entry) if work.bytes else decode(entry)
         check_uid(resource, ctx, uid, stored["metadata"].get("uid", ""))
         old = stored if self._after_rules is None else await self.live(stored)
-        if shared:
+        if make_from_old:
             obj = await make(old)
         else:
             obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))

@@ -34,7 +34,7 @@ E = TypeVar("E")
 W_co = TypeVar("W_co", covariant=True)
 
 
-class Reader(Protocol[E, W_co]):
+class FrameReader(Protocol[E, W_co]):
     """Reads frames out of bytes: those of `_websocket` and `_spdy`."""
 
     @property
@@ -71,7 +71,7 @@ class Frames(Generic[E, W_co]):
         self,
         duplex: Duplex,
         line: Line,
-        reader: Reader[E, W_co],
+        reader: FrameReader[E, W_co],
         take: Callable[[list[E]], None],
         refuse: Callable[[W_co], None],
         flood: W_co,

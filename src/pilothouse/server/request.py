@@ -60,8 +60,7 @@ a thread runs the call before the next part is requested."""
 
 @runtime_checkable
 class Packable(Protocol):
-    """A long body that can make its gzip stream in a cheaper way
-    than by building and compressing all of it."""
+    """A long body that can make its gzip stream more cheaply than by compressing the whole body."""
 
     def gzip(self) -> Iterator[Part]:
         """Yield the parts of the gzip stream."""

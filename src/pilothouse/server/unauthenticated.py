@@ -54,7 +54,7 @@ class Unauthenticated:
         return self._count
 
     def add(self, origin: str, end: Callable[[], object], since: float = 0.0) -> UnauthenticatedConnection:
-        """Count one more connection, which is there since a time."""
+        """Count one more connection, which was accepted at a time."""
         connection = UnauthenticatedConnection(self, origin, end, since)
         group = self._by_origin.setdefault(origin, {})
         group[connection] = None

@@ -29,7 +29,7 @@ The authenticator looks at the client's own, not at those of the CAs above it.""
 
 
 def admit(context: ssl.SSLContext) -> bool:
-    """Do so for the connections of a context that asks for certificates;
+    """Admit certificates of unknown CAs on the connections of a context that asks for certificates;
     False where OpenSSL cannot be reached.
 
     There such certificates end the connection, as all other faults do everywhere.

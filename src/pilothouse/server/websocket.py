@@ -102,7 +102,7 @@ def choose(request: Request, known: Sequence[str]) -> str | None:
     return next((name for name in offered if name in known), None)
 
 
-class Messages(Protocol):
+class MessageReceiver(Protocol):
     """Takes the messages of a WebSocket."""
 
     def message(self, data: bytes, finished: bool) -> None:
@@ -130,11 +130,11 @@ class WebSocket:
         assert duplex.line is not None
         self.duplex = duplex
         self.frames = Frames(duplex, duplex.line, Reader(), self._take, self.close, POLICY_VIOLATION)
-        self._messages: Messages | None = None
+        self._messages: MessageReceiver | None = None
         self._ping: bytes | None = None
         self._closing = False
 
-    def start(self, messages: Messages, *, reading: bool = True) -> None:
+    def start(self, messages: MessageReceiver, *, reading: bool = True) -> None:
         """Give all messages to `messages`; not before `resume_reading` unless `reading`."""
         self._messages = messages
         if not reading:

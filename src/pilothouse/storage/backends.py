@@ -9,17 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from pilothouse.configuration.backends import BACKENDS, Backend
+from pilothouse.configuration.backends import BACKENDS, StorageBackend
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
 from pilothouse.storage.interface import Storage, Unavailable
 
 
-class Checks(Protocol):
+class HealthChecks(Protocol):
     """Takes the checks of a store that clients and load balancers ask for (endpoints/documents/health.py)."""
 
     def add_check(self, name: str, check: Callable[[], None], *, endpoints: tuple[str, ...] = ...) -> None:
-        """Add one that raises what is wrong; `endpoints`: healthz, livez, readyz."""
+        """Add a check, which raises an error when it fails; `endpoints`: healthz, livez, readyz."""
 
 
 class Module(Protocol):
@@ -29,7 +29,7 @@ class Module(Protocol):
         """The store, not started. `directory` is the data directory.
         `routes` are the Unix sockets that lead to its addresses, by URL."""
 
-    def upkeep(self, storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
+    def upkeep(self, storage: Storage, options: StoreOptions, checks: HealthChecks) -> list[Background]:
         """The background work beside the store."""
 
 
@@ -38,13 +38,13 @@ def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, st
     return _module(BACKENDS[options.backend]).open_storage(options, directory, routes or {})
 
 
-def upkeep(storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
+def upkeep(storage: Storage, options: StoreOptions, checks: HealthChecks) -> list[Background]:
     """The background work beside a store of the kind that the flags ask for:
     compaction, a check whether it answers."""
     return _module(BACKENDS[options.backend]).upkeep(storage, options, checks)
 
 
-def _module(backend: Backend) -> Module:
+def _module(backend: StorageBackend) -> Module:
     try:
         return cast(Module, import_module(f"pilothouse.storage.{backend.module}"))
     except ImportError as error:

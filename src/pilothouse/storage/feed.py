@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import Event, StorageError, Subscription, Unavailable
+from pilothouse.storage.interface import StorageError, StorageEvent, Subscription, Unavailable
 
 log = Logger(__name__)
 
@@ -23,7 +23,7 @@ class Subscriber:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         prev_kv: bool,
     ) -> None:
@@ -33,7 +33,7 @@ class Subscriber:
         self.closed = False
         self._on_events = on_events
         self._on_error = on_error
-        self._held: list[list[Event]] | None = None
+        self._held: list[list[StorageEvent]] | None = None
 
     def hold(self) -> None:
         """Keep live events back until release()."""
@@ -45,7 +45,7 @@ class Subscriber:
         for events in held:
             self.deliver(events)
 
-    def offer(self, events: Sequence[Event]) -> None:
+    def offer(self, events: Sequence[StorageEvent]) -> None:
         """Deliver those events of one commit that match the subscription."""
         prefix, revision = self.prefix, self.revision
         wanted = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
@@ -56,7 +56,7 @@ class Subscriber:
         else:
             self.deliver(wanted)
 
-    def deliver(self, events: list[Event]) -> None:
+    def deliver(self, events: list[StorageEvent]) -> None:
         """Call the watcher. One that raises has lost events, so its watch ends."""
         if self.closed or not events:
             return
@@ -90,7 +90,7 @@ class Feed:
 
         return Subscription(close)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[StorageEvent]) -> None:
         """Send the events of one commit to all subscribers; the events of a revision stay together."""
         for subscriber in tuple(self._subscribers):
             subscriber.offer(events)

@@ -69,7 +69,7 @@ class KeyValue:
 
 
 @dataclass(slots=True, frozen=True)
-class Event:
+class StorageEvent:
     """One change. `kv` is the new state (of a delete: the key, the last value, `mod` = its revision); `prev`
     is the state before, None when the key was created."""
 
@@ -163,7 +163,7 @@ class Storage(Protocol):
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,

@@ -112,7 +112,7 @@ def _decode_json(data: bytes) -> dict[str, Any]:
         if member not in fields or value is None:
             continue
         kind = "int64" if member == "rv" else "string"
-        if member == "rv" and isinstance(value, _Number) and value.whole:
+        if member == "rv" and isinstance(value, _Number) and value.is_integer:
             fields["rv"] = int(value.text)
         elif member != "rv" and isinstance(value, str):
             fields[member] = value
@@ -146,7 +146,7 @@ class _Number:
         self.text = text
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         return (
             re.fullmatch(r"-?\d{1,19}", self.text) is not None
             and -MAX_INT64 - 1 <= int(self.text) <= MAX_INT64

@@ -12,7 +12,6 @@ from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.interface import (
     Compacted,
-    Event,
     FutureRevision,
     KeyExists,
     KeyValue,
@@ -20,6 +19,7 @@ from pilothouse.storage.interface import (
     Page,
     RevisionConflict,
     StorageError,
+    StorageEvent,
     Subscription,
     Unavailable,
 )
@@ -27,7 +27,7 @@ from pilothouse.storage.interface import (
 __all__ = ["MemoryStorage", "open_storage", "upkeep"]
 
 
-def _mod(event: Event) -> int:
+def _mod(event: StorageEvent) -> int:
     return event.kv.mod
 
 
@@ -39,7 +39,7 @@ class MemoryStorage:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._current: dict[str, KeyValue] = {}
         self._keys: list[str] = []
-        self._log: list[Event] = []
+        self._history: list[StorageEvent] = []
         self._revision = 1
         self._compacted = 1
         self._open = False
@@ -75,7 +75,7 @@ class MemoryStorage:
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         self._check_readable(revision)
         if revision:
-            for event in self._log[bisect_left(self._log, revision + 1, key=_mod) :]:
+            for event in self._history[bisect_left(self._history, revision + 1, key=_mod) :]:
                 if event.kv.key == key:
                     return event.prev
         return self._current.get(key)
@@ -85,7 +85,7 @@ class MemoryStorage:
         keys, state = self._keys, self._current
         if revision and revision != self._revision:
             state = dict(state)
-            for event in reversed(self._log[bisect_left(self._log, revision + 1, key=_mod) :]):
+            for event in reversed(self._history[bisect_left(self._history, revision + 1, key=_mod) :]):
                 if event.prev is None:
                     state.pop(event.kv.key, None)
                 else:
@@ -134,7 +134,7 @@ class MemoryStorage:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
@@ -144,7 +144,7 @@ class MemoryStorage:
         if revision < self._compacted:
             raise Compacted(self._compacted)
         subscriber = Subscriber(prefix, revision, on_events, on_error, prev_kv)
-        old = self._log[bisect_left(self._log, revision, key=_mod) :]
+        old = self._history[bisect_left(self._history, revision, key=_mod) :]
         if old:
             subscriber.hold()
             asyncio.get_running_loop().call_soon(self._replay, subscriber, old)
@@ -156,7 +156,7 @@ class MemoryStorage:
             raise FutureRevision(self._revision)
         if revision > self._compacted:
             self._compacted = revision
-            del self._log[: bisect_left(self._log, revision, key=_mod)]
+            del self._history[: bisect_left(self._history, revision, key=_mod)]
 
     async def size(self) -> int:
         return sum(len(kv.key) + len(kv.value) for kv in self._current.values())
@@ -177,7 +177,7 @@ class MemoryStorage:
         if op.expect is not None and op.expect != (current.mod if current else 0):
             raise RevisionConflict(op.key, current)
 
-    def _commit(self, ops: Sequence[Op]) -> list[Event]:
+    def _commit(self, ops: Sequence[Op]) -> list[StorageEvent]:
         """Apply checked writes under one new revision and tell the watchers."""
         revision = self._revision + 1
         events = []
@@ -198,10 +198,10 @@ class MemoryStorage:
                     insort(self._keys, op.key)
                 if lease:
                     self._expiry.add(lease, op.key, revision)
-            events.append(Event(op.value is None, kv, prev))
+            events.append(StorageEvent(op.value is None, kv, prev))
         if events:
             self._revision = revision
-            self._log += events
+            self._history += events
             self._feed.publish(events)
         return events
 
@@ -211,7 +211,7 @@ class MemoryStorage:
             self._commit([Op(key, None, mod)])
 
     @staticmethod
-    def _replay(subscriber: Subscriber, old: list[Event]) -> None:
+    def _replay(subscriber: Subscriber, old: list[StorageEvent]) -> None:
         wanted = [e for e in old if e.kv.key.startswith(subscriber.prefix)]
         subscriber.deliver(wanted)
         subscriber.release()

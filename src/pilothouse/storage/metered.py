@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from pilothouse import spans
 from pilothouse.storage.interface import (
-    Event,
     KeyExists,
     KeyValue,
     Op,
@@ -14,6 +13,7 @@ from pilothouse.storage.interface import (
     RevisionConflict,
     Storage,
     StorageError,
+    StorageEvent,
     Subscription,
 )
 from pilothouse.storage.metrics import StorageMetrics
@@ -90,7 +90,7 @@ class MeteredStorage:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,

@@ -15,7 +15,14 @@ from pilothouse._watchcache import ResourceCache
 from pilothouse._watchers import Watcher
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
+from pilothouse.storage.interface import (
+    Compacted,
+    KeyValue,
+    Storage,
+    StorageError,
+    StorageEvent,
+    Subscription,
+)
 from pilothouse.storage.keys import ROOT
 from pilothouse.waiting import in_task
 
@@ -49,7 +56,7 @@ class UnreadableError(StorageError):
         self.kv = kv
 
     def in_list(self) -> "UnreadableError":
-        """The same error for a list or a watch: the message names the key."""
+        """The error for a list or a watch, whose message names the key."""
         return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 
@@ -323,7 +330,7 @@ class Cacher:
         self.revision = max(self.revision, revision)
         self._wake()
 
-    def _on_events(self, events: list[Event]) -> None:
+    def _on_events(self, events: list[StorageEvent]) -> None:
         for event in events:
             kv = event.kv
             self.revision = kv.mod

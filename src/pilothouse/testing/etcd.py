@@ -16,7 +16,7 @@ from pilothouse.testing.ports import check, free_ports, wait_or_move
 BINARY = shutil.which("etcd")
 
 
-class Cluster:
+class EtcdCluster:
     """A cluster of etcd members that can be killed, paused and restarted;
     `urls` are their client addresses, `peers` those for each other."""
 
@@ -55,11 +55,11 @@ class Cluster:
         self.stop()
         for index in range(len(self.urls)):
             shutil.rmtree(self.directory / f"m{index}", ignore_errors=True)
-            self._log(index).unlink()
+            self._log_path(index).unlink()
         self._choose_ports()
         self._start_members()
 
-    def _log(self, index: int) -> Path:
+    def _log_path(self, index: int) -> Path:
         return self.directory / f"m{index}.log"
 
     def __exit__(self, *args: object) -> None:
@@ -68,7 +68,7 @@ class Cluster:
     def start(self, index: int) -> None:
         assert BINARY is not None
         name = f"m{index}"
-        with open(self._log(index), "ab") as log:
+        with open(self._log_path(index), "ab") as log:
             self.processes[index] = subprocess.Popen(
                 [
                     BINARY,
@@ -97,7 +97,7 @@ class Cluster:
         for index, url in enumerate(self.urls):
             host, _, port = url.rpartition("/")[2].partition(":")
             while True:
-                check(self.processes[index], self._log(index))
+                check(self.processes[index], self._log_path(index))
                 try:
                     if url.startswith("https"):
                         socket.create_connection((host, int(port)), 1).close()

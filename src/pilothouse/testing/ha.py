@@ -19,7 +19,7 @@ import urllib.request
 from functools import partial
 
 from pilothouse.testing import prometheus
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
@@ -47,7 +47,7 @@ class Ha:
         self.port = port or ports[MEMBERS]
         self.data = directory / "data"
         self.kubeconfig = directory / "kubeconfig"
-        self.etcd = Cluster(directory, MEMBERS)
+        self.etcd = EtcdCluster(directory, MEMBERS)
         self.servers: list[subprocess.Popen[bytes] | None] = [None] * MEMBERS
         self.proxy: subprocess.Popen[bytes] | None = None
         self.prometheus = prometheus.Prometheus(directory / "prometheus")
@@ -86,7 +86,7 @@ class Ha:
             wait_or_move(partial(self.wait_server, index), partial(self._move_server, index))
 
     def _move_server(self, index: int) -> None:
-        self._log(f"server{index}").unlink()
+        self._log_path(f"server{index}").unlink()
         self.ports[index] = free_ports(1)[0]
         self.start_server(index)
 
@@ -124,11 +124,11 @@ class Ha:
         self.prometheus.configure(self.data, servers, [url.rpartition("/")[2] for url in self.etcd.urls])
         self.prometheus.start()
 
-    def _log(self, name: str) -> pathlib.Path:
+    def _log_path(self, name: str) -> pathlib.Path:
         return self.directory / f"{name}.log"
 
     def _spawn(self, name: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
-        with open(self._log(name), "ab") as log:
+        with open(self._log_path(name), "ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
 
     def _kubeconfig(self) -> None:
@@ -139,7 +139,7 @@ class Ha:
 
     def wait_server(self, index: int) -> None:
         """Wait until a server is ready; raises EndedError if it has ended."""
-        self.wait(self.ports[index], watched=(self.servers[index], self._log(f"server{index}")))
+        self.wait(self.ports[index], watched=(self.servers[index], self._log_path(f"server{index}")))
 
     def wait(
         self,
@@ -151,7 +151,7 @@ class Ha:
         end = time.monotonic() + seconds
         context = self.context()
         while True:
-            check(*watched or (self.proxy, self._log("haproxy")))
+            check(*watched or (self.proxy, self._log_path("haproxy")))
             try:
                 with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=2, context=context):
                     return

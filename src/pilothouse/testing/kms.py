@@ -24,8 +24,8 @@ from pilothouse.wire import message, parse
 ANNOTATION = "nonce.kms.pilothouse.test"
 
 
-class Plugin:
-    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`,
+class KMSPluginServer:
+    """Serves on a path, or on `@name` in Linux's abstract namespace. Tests can change its answers: `healthz`,
     `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
 
     Tests can change its answers by `healthz`, `version`, `delay` (seconds before each answer) and `refuse`
@@ -137,7 +137,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -m pilothouse.testing.kms SOCKET KEYS", file=sys.stderr)
         return 2
-    with Plugin(arguments[0], Path(arguments[1])) as plugin:
+    with KMSPluginServer(arguments[0], Path(arguments[1])) as plugin:
         print(f"endpoint: {plugin.endpoint}", flush=True)
         try:
             plugin._server.wait_for_termination()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pilothouse.files import write_file
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 FOLDER = pathlib.Path(__file__).parents[3] / "deploy/monitoring"
@@ -46,7 +46,7 @@ class Prometheus:
         (self.directory / "prometheus.yml").write_text(text)
         shutil.copy(FOLDER / "rules.yml", self.directory)
         shutil.copy(pki / "ca.crt", self.directory)
-        authority = Authority.load(pki / "ca.crt", pki / "ca.key")
+        authority = CertificateAuthority.load(pki / "ca.crt", pki / "ca.key")
         assert authority is not None
         certificate, key = authority.issue("prometheus", ["system:monitoring"], server=False)
         write_file(self.directory / "client.crt", certificate, 0o644)
@@ -59,12 +59,12 @@ class Prometheus:
         return self
 
     def _move(self) -> None:
-        self._log.unlink()
+        self._log_path.unlink()
         self.port = free_ports(1)[0]
         self._spawn()
 
     @property
-    def _log(self) -> pathlib.Path:
+    def _log_path(self) -> pathlib.Path:
         return self.directory / "prometheus.log"
 
     def _spawn(self) -> None:
@@ -75,7 +75,7 @@ class Prometheus:
             f"--storage.tsdb.path={self.directory}/series",
             f"--web.listen-address=127.0.0.1:{self.port}",
         ]
-        with open(self._log, "ab") as log:
+        with open(self._log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}, start_new_session=True
             )
@@ -83,7 +83,7 @@ class Prometheus:
     def _wait(self) -> None:
         end = time.monotonic() + START_SECONDS
         while True:
-            check(self.process, self._log)
+            check(self.process, self._log_path)
             try:
                 urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).close()
                 return

@@ -18,7 +18,7 @@ _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.co
 
 
 class TracingConfiguration(NamedTuple):
-    """endpoint: the collector, as gRPC names it.
+    """Where spans are sent. endpoint: the collector, as gRPC names it.
     per_million: requests of a million that are sampled where the client does not decide it."""
 
     endpoint: str = ENDPOINT

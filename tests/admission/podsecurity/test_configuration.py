@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pilothouse.admission.podsecurity.configuration import VERSIONS, Configuration, read
-from pilothouse.admission.podsecurity.policy import LevelVersion, Policy
+from pilothouse.admission.podsecurity.policy import LevelVersion, PodSecurityLevels
 from pilothouse.api.configfile import ConfigurationError
 
 HEAD = {"apiVersion": VERSIONS[0], "kind": "PodSecurityConfiguration"}
@@ -25,7 +25,7 @@ def test_everything(version: str) -> None:
             "exemptions": {"usernames": ["jane"], "namespaces": ["n"], "runtimeClasses": ["r.x"]},
         }
     )
-    policy = Policy(LevelVersion("baseline", 20), warn=LevelVersion("restricted"))
+    policy = PodSecurityLevels(LevelVersion("baseline", 20), warn=LevelVersion("restricted"))
     assert found == Configuration(policy, frozenset(("jane",)), frozenset(("n",)), frozenset(("r.x",)))
 
 

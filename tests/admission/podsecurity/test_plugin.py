@@ -11,7 +11,7 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.podsecurity.configuration import Configuration
 from pilothouse.admission.podsecurity.plugin import TEMPLATES, PodSecurity
-from pilothouse.admission.podsecurity.policy import PREFIX, LevelVersion, Policy
+from pilothouse.admission.podsecurity.policy import PREFIX, LevelVersion, PodSecurityLevels
 from pilothouse.api.values.identity import User
 
 HOST = {"hostNetwork": True}
@@ -153,7 +153,7 @@ async def test_who_is_exempt(rig: Rig, configuration: Any, user: str, why: str) 
 
 async def test_defaults_of_the_cluster(rig: Rig) -> None:
     plugin = PodSecurity(
-        Configuration(Policy(enforce=LevelVersion("baseline", 40))), metrics := AdmissionMetrics()
+        Configuration(PodSecurityLevels(enforce=LevelVersion("baseline", 40))), metrics := AdmissionMetrics()
     )
     assert judge(rig, plugin=plugin)[0].startswith(
         'pods "p" is forbidden: violates PodSecurity "baseline:v1.40"'

@@ -11,7 +11,7 @@ from pilothouse.admission.podsecurity.policy import (
     PRIVILEGED,
     RESTRICTED,
     LevelVersion,
-    Policy,
+    PodSecurityLevels,
     namespace_policy,
     parse_version,
     stricter,
@@ -28,37 +28,43 @@ def labels(**members: Any) -> dict[Any, Any]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, Policy()),
-        ({"enforce": "privileged"}, Policy()),
-        ({"enforce": "baseline"}, Policy(BASE, FREE, BASE)),
-        ({"enforce": "restricted", "enforce_version": "v1.22"}, Policy(OLD, FREE, OLD)),
-        ({"enforce": "baseline", "warn": "restricted"}, Policy(BASE, FREE, STRICT)),
-        ({"enforce": "restricted", "warn": "privileged"}, Policy(STRICT, FREE, FREE)),
+        ({}, PodSecurityLevels()),
+        ({"enforce": "privileged"}, PodSecurityLevels()),
+        ({"enforce": "baseline"}, PodSecurityLevels(BASE, FREE, BASE)),
+        ({"enforce": "restricted", "enforce_version": "v1.22"}, PodSecurityLevels(OLD, FREE, OLD)),
+        ({"enforce": "baseline", "warn": "restricted"}, PodSecurityLevels(BASE, FREE, STRICT)),
+        ({"enforce": "restricted", "warn": "privileged"}, PodSecurityLevels(STRICT, FREE, FREE)),
         (
             {"enforce": "restricted", "warn_version": "v1.7"},
-            Policy(STRICT, FREE, LevelVersion(RESTRICTED, 7)),
+            PodSecurityLevels(STRICT, FREE, LevelVersion(RESTRICTED, 7)),
         ),
-        ({"audit": "restricted", "audit_version": "v1.22"}, Policy(FREE, OLD, FREE)),
-        ({"enforce_version": "v1.3"}, Policy(LevelVersion(PRIVILEGED, 3), FREE, FREE)),
+        ({"audit": "restricted", "audit_version": "v1.22"}, PodSecurityLevels(FREE, OLD, FREE)),
+        ({"enforce_version": "v1.3"}, PodSecurityLevels(LevelVersion(PRIVILEGED, 3), FREE, FREE)),
     ],
 )
 def test_labels(given: dict[str, Any], expected: Any) -> None:
-    policy, problems = namespace_policy(labels(**given) | {"kubernetes.io/metadata.name": "n"}, Policy())
+    policy, problems = namespace_policy(
+        labels(**given) | {"kubernetes.io/metadata.name": "n"}, PodSecurityLevels()
+    )
     assert (policy, list(problems)) == (expected, [])
 
 
 def test_defaults_stand_where_there_are_no_labels() -> None:
-    defaults = Policy(BASE, STRICT, STRICT)
+    defaults = PodSecurityLevels(BASE, STRICT, STRICT)
     assert namespace_policy(None, defaults)[0] == defaults
     assert namespace_policy({"a": "b"}, defaults)[0] == defaults
-    assert namespace_policy(labels(enforce="restricted"), defaults)[0] == Policy(STRICT, STRICT, STRICT)
-    assert namespace_policy(labels(enforce="privileged"), defaults)[0] == Policy(FREE, STRICT, STRICT)
+    assert namespace_policy(labels(enforce="restricted"), defaults)[0] == PodSecurityLevels(
+        STRICT, STRICT, STRICT
+    )
+    assert namespace_policy(labels(enforce="privileged"), defaults)[0] == PodSecurityLevels(
+        FREE, STRICT, STRICT
+    )
 
 
 def test_labels_that_cannot_be_read() -> None:
     given = labels(enforce="x", enforce_version="1.2", audit="", audit_version="v2.0", warn="Baseline")
-    policy, problems = namespace_policy(given, Policy())
-    assert policy == Policy(STRICT, FREE, FREE)
+    policy, problems = namespace_policy(given, PodSecurityLevels())
+    assert policy == PodSecurityLevels(STRICT, FREE, FREE)
     levels = "must be one of privileged, baseline, restricted"
     versions = 'must be "latest" or "v1.x"'
     at = "metadata.labels[pod-security.kubernetes.io/"
@@ -69,7 +75,9 @@ def test_labels_that_cannot_be_read() -> None:
         (f"{at}audit-version]", f'Invalid value: "v2.0": {versions}'),
         (f"{at}warn]", f'Invalid value: "Baseline": {levels}'),
     ]
-    assert namespace_policy(labels(enforce="x"), Policy())[0].warn == FREE  # a wrong level has no consequence
+    assert (
+        namespace_policy(labels(enforce="x"), PodSecurityLevels())[0].warn == FREE
+    )  # a wrong level has no consequence
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,8 @@ def test_comparisons() -> None:
         stricter(RESTRICTED, BASELINE) and stricter(BASELINE, PRIVILEGED) and not stricter(BASELINE, BASELINE)
     )
     assert (
-        Policy(LevelVersion(PRIVILEGED, 3)).equivalent(Policy()) and Policy(LevelVersion(PRIVILEGED, 3)).free
+        PodSecurityLevels(LevelVersion(PRIVILEGED, 3)).equivalent(PodSecurityLevels())
+        and PodSecurityLevels(LevelVersion(PRIVILEGED, 3)).free
     )
-    assert not Policy(BASE).equivalent(Policy(LevelVersion(BASELINE, 3)))
+    assert not PodSecurityLevels(BASE).equivalent(PodSecurityLevels(LevelVersion(BASELINE, 3)))
     assert str(OLD) == "restricted:v1.22" and str(STRICT) == "restricted:latest"

@@ -6,7 +6,7 @@ import pytest
 from harness import CONFIG_MAPS, PODS, Rig, plug
 from policies import RULE, config_map, mutating, validating
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.metrics import AdmissionMetrics
 
 PODS_RULE = {"resourceRules": [{**RULE, "operations": ["CREATE"], "resources": ["pods"]}]}
@@ -141,7 +141,7 @@ async def test_policies_run_again_when_a_later_one_changes_the_object(
 
 
 async def test_plugins_that_change_the_object_have_policies_run_again(rig: Rig) -> Any:
-    class Stamp(Plugin):
+    class Stamp(AdmissionPlugin):
         name = "Stamp"
 
         def wants(self, a: Any) -> Any:

@@ -11,7 +11,7 @@ from aiohttp import web
 from harness import CONFIG_MAPS, PODS, Rig, config_map, plug, pod
 from webhooks import MUTATING, RULE, Hooked, allow, deny, hang, label, patched
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 
 PODS_RULE = [{**RULE, "operations": ["CREATE"], "resources": ["pods"]}]
@@ -77,7 +77,7 @@ async def test_webhooks_that_never_agree_run_twice(hooked: Hooked) -> None:
 async def test_a_plugin_that_changes_the_object_in_the_second_round(
     runner: asyncio.Runner, tmp_path: pathlib.Path
 ) -> None:
-    class Counting(Plugin):
+    class Counting(AdmissionPlugin):
         name = "Counting"
         ran = 0
 
@@ -261,7 +261,7 @@ async def test_the_object_in_the_version_that_a_webhook_asks_for(hooked: Hooked)
 async def test_audit_annotations(hooked: Hooked) -> None:
     seen: list[AdmissionAttributes] = []
 
-    class Keeping(Plugin):
+    class Keeping(AdmissionPlugin):
         name = "Keeping"
 
         def wants(self, a: AdmissionAttributes) -> bool:

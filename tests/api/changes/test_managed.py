@@ -162,9 +162,9 @@ def test_versions_that_are_gone_lose_their_entries() -> None:
 
 def test_appliers_come_first_then_older_entries() -> None:
     entries = [
-        managed.Entry("b", "Update", "v1", time="2026-01-01T00:00:00Z", fields={"f:x": {}}),
-        managed.Entry("a", "Update", "v1", time="2026-01-02T00:00:00Z", fields={"f:y": {}}),
-        managed.Entry("z", "Apply", "v1", time="2026-01-03T00:00:00Z", fields={"f:z": {}}),
+        managed.ManagedFieldsEntry("b", "Update", "v1", time="2026-01-01T00:00:00Z", fields={"f:x": {}}),
+        managed.ManagedFieldsEntry("a", "Update", "v1", time="2026-01-02T00:00:00Z", fields={"f:y": {}}),
+        managed.ManagedFieldsEntry("z", "Apply", "v1", time="2026-01-03T00:00:00Z", fields={"f:z": {}}),
     ]
     encoded = managed.encode({entry.identity: entry for entry in entries})
     assert [entry["manager"] for entry in encoded] == ["z", "b", "a"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aggregated import FLUNDER, META, PREFIX, document_v2
 
-from pilothouse.api.openapi.aggregate import GVK, Part, digest, merge, part_of, read
+from pilothouse.api.openapi.aggregate import GVK, AggregatedDocument, digest, merge, part_of, read
 
 OBJECT_META = f"{META}.ObjectMeta"
 DELETE = f"{META}.DeleteOptions"
@@ -63,7 +63,7 @@ def test_documents_that_are_malformed(document: Any) -> None:
 
 def test_definitions_that_differ_get_other_names() -> None:
     own = {"T": {"type": "object"}, "T_v2": {"type": "string"}}
-    part = Part(
+    part = AggregatedDocument(
         {"/a": path("Uses")},
         {
             "Uses": {"properties": {"t": reference("T"), "l": {"items": [reference("T")]}}},
@@ -80,14 +80,14 @@ def test_definitions_that_differ_get_other_names() -> None:
 
 
 def test_a_new_name_is_used_again_for_an_equal_definition() -> None:
-    parts = [Part({f"/{n}": path("T")}, {"T": {"type": "integer"}}) for n in "ab"]
+    parts = [AggregatedDocument({f"/{n}": path("T")}, {"T": {"type": "integer"}}) for n in "ab"]
     merged = merge(parts, {"T": {"type": "object"}}.get)
     assert merged.definitions == {"T_v2": {"type": "integer"}}
     assert merged.paths == {"/a": path("T_v2"), "/b": path("T_v2")}
 
 
 def test_a_new_name_is_not_one_that_the_part_has() -> None:
-    part = Part({"/a": path("T")}, {"T": {"type": "integer"}, "T_v2": {"type": "boolean"}})
+    part = AggregatedDocument({"/a": path("T")}, {"T": {"type": "integer"}, "T_v2": {"type": "boolean"}})
     merged = merge([part], {"T": {"type": "object"}}.get)
     assert merged.definitions == {"T_v3": {"type": "integer"}, "T_v2": {"type": "boolean"}}
 
@@ -95,24 +95,28 @@ def test_a_new_name_is_not_one_that_the_part_has() -> None:
 def test_equal_definitions_stay_one_with_the_kinds_of_both() -> None:
     kinds = [{"group": group, "version": "v1", "kind": "DeleteOptions"} for group in ("a", "c", "b")]
     own = {DELETE: {"type": "object", GVK: kinds[:2]}}
-    part = Part({"/a": path(DELETE)}, {DELETE: {"type": "object", GVK: kinds[1:]}})
+    part = AggregatedDocument({"/a": path(DELETE)}, {DELETE: {"type": "object", GVK: kinds[1:]}})
     merged = merge([part], own.get)
     assert merged.definitions == {DELETE: {"type": "object", GVK: [kinds[0], kinds[2], kinds[1]]}}
-    same = Part({"/a": path(DELETE)}, own)
+    same = AggregatedDocument({"/a": path(DELETE)}, own)
     assert merge([same], own.get).definitions[DELETE] is own[DELETE]
-    bare = Part({"/a": path(DELETE)}, {DELETE: {"type": "object"}})
+    bare = AggregatedDocument({"/a": path(DELETE)}, {DELETE: {"type": "object"}})
     assert merge([bare], own.get).definitions[DELETE] is own[DELETE]
     assert (
-        merge([Part(part.paths, part.definitions)], bare.definitions.get).definitions[DELETE][GVK]
+        merge([AggregatedDocument(part.paths, part.definitions)], bare.definitions.get).definitions[DELETE][
+            GVK
+        ]
         == kinds[1:]
     )
 
 
 def test_the_first_one_has_a_path() -> None:
-    first = Part({"/a": path("A")}, {"A": {"type": "object"}})
-    second = Part({"/a": path("B"), "/b": path("C")}, {"B": {"type": "object"}, "C": {"type": "string"}})
+    first = AggregatedDocument({"/a": path("A")}, {"A": {"type": "object"}})
+    second = AggregatedDocument(
+        {"/a": path("B"), "/b": path("C")}, {"B": {"type": "object"}, "C": {"type": "string"}}
+    )
     merged = merge([first, second], nothing)
-    assert merged == Part(
+    assert merged == AggregatedDocument(
         {"/a": path("A"), "/b": path("C")}, {"A": {"type": "object"}, "C": {"type": "string"}}
     )
 

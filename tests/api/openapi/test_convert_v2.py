@@ -2,7 +2,7 @@
 
 from aggregated import FLUNDER, META, PREFIX, document_v2
 
-from pilothouse.api.openapi.aggregate import Part, part_of
+from pilothouse.api.openapi.aggregate import AggregatedDocument, part_of
 from pilothouse.api.openapi.convert_v2 import to_v3
 
 
@@ -31,7 +31,9 @@ def test_what_is_odd_is_left_as_it_is() -> None:
         "parameters": [{"name": "a", "in": "path", "required": True, "type": "string"}, 2],
         "x-b": [],
     }
-    found = to_v3(Part({"/a": item, "/b": {"get": {"responses": [], "parameters": 3}}}, {}), "no info")
+    found = to_v3(
+        AggregatedDocument({"/a": item, "/b": {"get": {"responses": [], "parameters": 3}}}, {}), "no info"
+    )
     assert found["info"] == {}
     assert found["paths"] == {
         "/a": {
@@ -42,4 +44,4 @@ def test_what_is_odd_is_left_as_it_is() -> None:
         "/b": {"get": {}},
     }
     deeper = {"get": {"responses": {"200": {"description": "OK"}, "500": 1}}}
-    assert to_v3(Part({"/a": deeper}, {}), {})["paths"] == {"/a": deeper}
+    assert to_v3(AggregatedDocument({"/a": deeper}, {}), {})["paths"] == {"/a": deeper}

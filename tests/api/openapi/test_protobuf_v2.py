@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from api.openapi.wire import fields, path
 
-from pilothouse.api.openapi.protobuf_v2 import part, whole
-from pilothouse.api.openapi.version_2 import Part
+from pilothouse.api.openapi.protobuf_v2 import join, part
+from pilothouse.api.openapi.version_2 import GroupVersionDocument
 
 DOCUMENT = {
     "swagger": "2.0",
@@ -45,9 +45,11 @@ def encode(document: Any) -> bytes:
     frame = {
         name: value for name, value in document.items() if name not in ("paths", "definitions", "parameters")
     }
-    paths, _, parameters = part(Part(document.get("paths", {}), {}, document.get("parameters", {})))
-    _, definitions, _ = part(Part({}, document["definitions"], {}))
-    return whole(frame, paths.values(), definitions.values(), parameters.values())
+    paths, _, parameters = part(
+        GroupVersionDocument(document.get("paths", {}), {}, document.get("parameters", {}))
+    )
+    _, definitions, _ = part(GroupVersionDocument({}, document["definitions"], {}))
+    return join(frame, paths.values(), definitions.values(), parameters.values())
 
 
 def test_a_document_is_read_back() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.openapi.version_2 import definition, shared
+from pilothouse.api.openapi.version_2 import deduplicated, definition
 
 QUERY = {"name": "limit", "in": "query", "type": "integer"}
 
@@ -14,7 +14,7 @@ def with_parameters(*parameters: Any) -> Any:
 
 
 def test_equal_parameters_stand_in_one_place() -> None:
-    part = shared(with_parameters(QUERY, {**QUERY, "type": "string"}), {})
+    part = deduplicated(with_parameters(QUERY, {**QUERY, "type": "string"}), {})
     operation, path = part.paths["/a"]["get"]["parameters"], part.paths["/a"]["parameters"]
     assert operation[0] == path[0] != operation[1]
     assert [part.parameters[one["$ref"].removeprefix("#/parameters/")]["type"] for one in operation] == [
@@ -35,7 +35,7 @@ def test_equal_parameters_stand_in_one_place() -> None:
     ],
 )
 def test_an_operation_keeps_what_is_its_own(own: Any) -> None:
-    part = shared(with_parameters(own), {})
+    part = deduplicated(with_parameters(own), {})
     assert part.paths["/a"]["get"]["parameters"] == [own]
 
 
@@ -45,7 +45,7 @@ def test_a_body_of_all_kinds_is_shared() -> None:
         "in": "body",
         "schema": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"},
     }
-    assert body in shared(with_parameters(body), {}).parameters.values()
+    assert body in deduplicated(with_parameters(body), {}).parameters.values()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_paths(path: str, found: list[Any]) -> None:
     ],
 )
 def test_paths_that_cannot_be_read(path: str, message: str) -> None:
-    with pytest.raises(jsonpath.PathError) as caught:
+    with pytest.raises(jsonpath.JSONPathError) as caught:
         jsonpath.compile(path)
     assert str(caught.value) == message
 
@@ -82,7 +82,7 @@ def test_paths_that_cannot_be_read(path: str, message: str) -> None:
     ],
 )
 def test_paths_that_do_not_fit(path: str, message: str) -> None:
-    with pytest.raises(jsonpath.PathError) as caught:
+    with pytest.raises(jsonpath.JSONPathError) as caught:
         jsonpath.compile(path)(OBJECT)
     assert str(caught.value) == message
 
@@ -92,5 +92,5 @@ def test_paths_that_do_not_fit(path: str, message: str) -> None:
 def test_any_text_is_a_path_or_an_error(text: Any) -> None:
     try:
         jsonpath.compile(text)(OBJECT)
-    except jsonpath.PathError:
+    except jsonpath.JSONPathError:
         pass

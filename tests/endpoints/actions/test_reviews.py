@@ -9,7 +9,7 @@ from pilothouse import errors
 from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
-from pilothouse.authz.authorizer import Decision, Rules
+from pilothouse.authz.authorizer import Decision, SubjectRules
 from pilothouse.endpoints.actions import reviews
 from pilothouse.registry.groups import authentication, authorization
 
@@ -28,8 +28,8 @@ class Judge:
         self.asked = attributes
         return Decision(attributes.verb == "get", denied=attributes.verb == "drop", reason="because")
 
-    def rules_for(self, user: Any, namespace: str) -> Rules:
-        return Rules([{"verbs": ["get"]}], [], True, ["a", "b"])
+    def rules_for(self, user: Any, namespace: str) -> SubjectRules:
+        return SubjectRules([{"verbs": ["get"]}], [], True, ["a", "b"])
 
 
 @pytest.fixture

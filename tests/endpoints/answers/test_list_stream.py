@@ -203,7 +203,7 @@ async def test_messages_whose_sizes_are_known_are_made_once(runner: asyncio.Runn
 
 
 def test_slices_are_longer_when_they_take_little_work() -> None:
-    pace = list_stream.Pace()
+    pace = list_stream.SlicePace()
     for _ in range(9):
         pace.learn(0.0001)
     assert pace.size == list_stream.LONGEST

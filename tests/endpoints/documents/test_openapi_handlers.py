@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pilothouse.api.openapi.documents import OpenAPI
-from pilothouse.api.openapi.version_2 import Part
+from pilothouse.api.openapi.version_2 import GroupVersionDocument
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.documents.nonresource import NonResource
@@ -166,7 +166,7 @@ class Noting(OpenAPI):
         super().__init__(versions, catalog.resources)
         self.made = made
 
-    def part_v2(self, name: str) -> Part:
+    def part_v2(self, name: str) -> GroupVersionDocument:
         self.made.append(name)
         return super().part_v2(name)
 

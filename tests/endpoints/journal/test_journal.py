@@ -16,7 +16,7 @@ from pilothouse.authn.authenticator import Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.journal.journal import BYTES_EACH, FEWEST, SLOW, Journal, JournalEntry
 from pilothouse.endpoints.request.context import Context, Refusal
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.timeline import Timeline
 from pilothouse.server.request import Request
 
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -134,10 +134,10 @@ def test_what_is_counted_is_at_least_what_is_taken() -> None:
         resource="deployments",
         group="apps",
     )
-    ctx.trail = trail = Trail()
+    ctx.timeline = timeline = Timeline()
     for i in range(20):
-        trail.changed.append("spec.a")
-        trail.asked("admit", f"Plugin{i}", 0.123456789)
+        timeline.changed.append("spec.a")
+        timeline.asked("admit", f"Plugin{i}", 0.123456789)
     ctx.refusal = Refusal.of(errors.Forbidden("m" * 500))
     journal.add(ctx, 1.0, 5, None)
     kept = only(journal).kept
@@ -173,18 +173,18 @@ def test_the_remembered_users_are_bounded() -> None:
     assert len(journal._users) <= 256
 
 
-def test_an_error_and_a_trail_come_back_as_they_were() -> None:
+def test_an_error_and_a_timeline_come_back_as_they_were() -> None:
     journal = Journal(10)
     ctx = context()
     err = errors.invalid(
         "", "Pod", "p", [{"reason": "FieldValueRequired", "message": "Required value", "field": "a"}]
     )
     ctx.refusal = Refusal.of(err)
-    ctx.trail = Trail()
-    ctx.trail.asked("admit", "One", 0.5)
-    ctx.trail.called("admit", "Hooks", "hook", "c", 0.25, "refused", "because", ("/a",))
-    ctx.trail.committed(7, 0.125)
-    ctx.trail.mark("commit")
+    ctx.timeline = Timeline()
+    ctx.timeline.asked("admit", "One", 0.5)
+    ctx.timeline.called("admit", "Hooks", "hook", "c", 0.25, "refused", "because", ("/a",))
+    ctx.timeline.committed(7, 0.125)
+    ctx.timeline.mark("commit")
     ctx.decision = Decision(True, by="RBAC")
     journal.add(ctx, 1.0, 5, ConnectionResetError())
     entry = only(journal)
@@ -192,7 +192,7 @@ def test_an_error_and_a_trail_come_back_as_they_were() -> None:
     assert detail.refusal == ctx.refusal and (detail.revision, detail.stored) == (7, 0.125)
     assert [tuple(step)[:3] for step in detail.steps] == [("admit", "One", 0.5), ("admit", "Hooks", 0.25)]
     assert detail.steps[1].text == "because" and list(detail.steps[1].changed) == ["/a"]
-    assert detail.marks == tuple(ctx.trail.marks)
+    assert detail.marks == tuple(ctx.timeline.marks)
     assert entry.kept.error == "ConnectionResetError" and entry.kept.decision is ctx.decision
 
 

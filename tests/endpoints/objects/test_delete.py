@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, plug, pod
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api import codec
 from pilothouse.api.protobuf.writer import encode, frame
 from pilothouse.api.types import schema
@@ -263,7 +263,7 @@ async def test_a_service_gives_its_address_back(rig: Rig) -> None:
         await rig.ok("DELETE", path + "/s")
 
 
-class Orphan(Plugin):
+class Orphan(AdmissionPlugin):
     """A plugin that has the dependents of what is deleted stay."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from complexity import assert_linear
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse import errors
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.endpoints.objects import body, scope
 from pilothouse.endpoints.request.context import Context
@@ -87,7 +87,7 @@ def test_doubled_owners(after: bool, when: str) -> None:
     assert len(ctx.warnings) == 1
 
 
-class Plug(Plugin):
+class Plug(AdmissionPlugin):
     """Keeps what it was asked about."""
 
     def __init__(self, mutate: Any = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, plug, pod
 
 from pilothouse import errors
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.authn import keys
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.registry.strategy import WriteContext
@@ -26,7 +26,7 @@ SPEC = {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
-class Replace(Plugin):
+class Replace(AdmissionPlugin):
     """Gives another object in place of the one that is written; `how` says by which of the ways."""
 
     def __init__(self, edit: Any, how: str = "return", subresource: str = "") -> None:
@@ -58,7 +58,7 @@ class Replace(Plugin):
         return other
 
 
-class Watcher(Plugin):
+class Watcher(AdmissionPlugin):
     """Keeps copies of what both halves see."""
 
     def __init__(self, subresource: str = "") -> None:
@@ -78,7 +78,7 @@ class Watcher(Plugin):
         self.seen.append((half, a.operation, a.kind, copy.deepcopy(a.obj), copy.deepcopy(a.old), a.options))
 
 
-class Reserve(Plugin):
+class Reserve(AdmissionPlugin):
     """Reserves one of something in each half."""
 
     def __init__(self) -> None:
@@ -210,7 +210,7 @@ async def test_a_review_that_a_plugin_gives(rig: Rig) -> None:
 
 
 async def test_a_refusal_after_a_wait(rig: Rig) -> None:
-    class Refuse(Plugin):
+    class Refuse(AdmissionPlugin):
         async def validate(self, a: Any) -> None:
             async with asyncio.timeout(5):
                 await asyncio.sleep(0)
@@ -293,7 +293,7 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig: Rig) ->
     resource = rig.catalog.get("autoscaling", "v1", "horizontalpodautoscalers")
     before = resource.conversion.present
 
-    class Blind(Plugin):
+    class Blind(AdmissionPlugin):
         def wants(self, a: Any) -> bool:
             return False
 
@@ -399,7 +399,7 @@ async def test_what_was_reserved_for_nothing_is_given_back(
 
 
 async def test_a_later_refusal_gives_back_what_was_reserved(rig: Rig) -> None:
-    class Refuse(Plugin):
+    class Refuse(AdmissionPlugin):
         def mutate(self, a: Any) -> None:
             raise a.refuse("no")
 
@@ -503,7 +503,7 @@ def test_a_store_that_cannot_be_reached_may_have_written() -> None:
 
 
 async def test_a_plugin_that_ends_with_an_error_of_its_own(rig: Rig) -> None:
-    class Broken(Plugin):
+    class Broken(AdmissionPlugin):
         async def validate(self, a: Any) -> None:
             raise errors.InternalError("broken")
 

@@ -22,8 +22,8 @@ from pilothouse.authn.authenticator import TokenIdentity, Undecided, UnionAuthen
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authn.webhook import WebhookTokens
-from pilothouse.authz.authorizer import ALLOW, Decision, Member, UnionAuthorizer, forbidden
-from pilothouse.endpoints.objects.standing import Judge, Standing
+from pilothouse.authz.authorizer import ALLOW, Decision, UnionAuthorizer, UnionMember, forbidden
+from pilothouse.endpoints.objects.standing import OpenRequestJudge, Standing
 from pilothouse.outbound.http import Unanswered
 
 ON = ("--end-revoked-requests",)
@@ -326,8 +326,8 @@ class Fickle:
 
 async def test_an_authorizer_that_cannot_say_ends_nothing(runner: asyncio.Runner) -> None:
     fickle = Fickle()
-    union = UnionAuthorizer([Member(fickle)])
-    judge = Judge(UnionAuthenticator(), Impersonation(union.authorize, forbidden), union, None)
+    union = UnionAuthorizer([UnionMember(fickle)])
+    judge = OpenRequestJudge(UnionAuthenticator(), Impersonation(union.authorize, forbidden), union, None)
     asked = AuthorizationAttributes(User("jane"), "watch", is_resource=True, resource="pods")
     assert await judge.refusal(asked) is None
     fickle.decision = Decision(False, error="no answer")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, plug, pod
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -179,7 +179,7 @@ async def test_a_status_and_its_object_do_not_write_each_other(rig: Rig) -> None
     assert changed["metadata"]["labels"] == {"x": "y"} and changed["status"]["reason"] == "R"
 
 
-class Turn(Plugin):
+class Turn(AdmissionPlugin):
     """Lets a second writer in between the first one's read and its write."""
 
     def __init__(self) -> None:

@@ -16,8 +16,8 @@ from rbac_objects import RBAC, bind, binding, cluster_role, rule, unbind
 
 from pilothouse import errors
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.abac import ABACAuthorizer, Policy
-from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Member, UnionAuthorizer
+from pilothouse.authz.abac import ABACAuthorizer, ABACPolicy
+from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, UnionAuthorizer, UnionMember
 from pilothouse.endpoints.request.permitted import Finder, Permitted
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.storage.memory import MemoryStorage
@@ -344,7 +344,7 @@ async def test_rights_that_change_while_a_watch_is_judged(rig: Rig) -> None:
     await bind(rig, "a")
     pauses, union = Pauses(), rig.verbs.authorizer
     assert isinstance(union, UnionAuthorizer)
-    union.replace([Member(pauses), *union.members])
+    union.replace([UnionMember(pauses), *union.members])
     stream = await rig.watch(f"{ALL}?watch=1&resourceVersion={rig.storage.revision}", user="jane")
     pauses.gate.clear()
     asked = pauses.asked
@@ -377,7 +377,7 @@ def listed(*authorizers: Any, **more: str) -> Permitted | None:
     asked = AuthorizationAttributes(
         User("jane"), "list", is_resource=True, group="", version="v1", resource="pods", name="one", **more
     )
-    union = UnionAuthorizer([Member(one) for one in authorizers])
+    union = UnionAuthorizer([UnionMember(one) for one in authorizers])
     return asyncio.run(Finder(union, Catalog(built_in())).permitted(asked))
 
 
@@ -385,7 +385,7 @@ def found(permitted: Permitted | None) -> tuple[str, ...]:
     return permitted.namespaces.ordered if permitted is not None else ()
 
 
-ABAC = ABACAuthorizer([Policy(user="jane", namespace=name, resource="pods") for name in ("c", "b", "a")])
+ABAC = ABACAuthorizer([ABACPolicy(user="jane", namespace=name, resource="pods") for name in ("c", "b", "a")])
 
 
 def test_policies_of_a_file_name_namespaces() -> None:
@@ -408,8 +408,8 @@ def test_what_cannot_be_decided_is_not_left_out_in_silence() -> None:
 
 
 async def test_others_have_their_turn_while_many_namespaces_are_asked_about(runner: asyncio.Runner) -> None:
-    many = ABACAuthorizer([Policy(user="jane", namespace=f"n{i}", resource="pods") for i in range(300)])
-    finder = Finder(UnionAuthorizer([Member(many)]), Catalog(built_in()))
+    many = ABACAuthorizer([ABACPolicy(user="jane", namespace=f"n{i}", resource="pods") for i in range(300)])
+    finder = Finder(UnionAuthorizer([UnionMember(many)]), Catalog(built_in()))
     asked = AuthorizationAttributes(User("jane"), "list", is_resource=True, version="v1", resource="pods")
     looking = asyncio.get_running_loop().create_task(finder.permitted(asked))
     await asyncio.sleep(0)

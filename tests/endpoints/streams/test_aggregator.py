@@ -18,7 +18,7 @@ from harness import ADMIN, Rig, Stream
 from pilothouse import errors
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
-from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
+from pilothouse.controllers.remote_openapi import OpenAPIFetch, RemoteOpenAPI
 from pilothouse.endpoints.streams import aggregator
 from pilothouse.endpoints.streams.aggregator import Aggregator
 from pilothouse.endpoints.streams.relay import Relay
@@ -288,7 +288,7 @@ def wardle(rig: Rig, runner: asyncio.Runner, tmp_path: Path, following: Any) -> 
     rig.handlers.dispatcher.aggregator = Aggregator(
         rig.handlers.relay, resolver, documents=documents, via=via
     )
-    fetch = Fetch(rig.outbound, resolver, [aggregator.via_header(via)])
+    fetch = OpenAPIFetch(rig.outbound, resolver, [aggregator.via_header(via)])
     reading = RemoteOpenAPI(rig.client("kube-apiserver"), fetch, documents)
 
     async def start() -> None:

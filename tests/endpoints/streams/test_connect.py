@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from harness import PODS, Rig, plug, pod
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 
 SERVICES = "/api/v1/namespaces/default/services"
 STREAMS = {"stdout": True, "stderr": True}
 
 
-class Refuse(Plugin):
+class Refuse(AdmissionPlugin):
     """Keeps what it sees of a CONNECT, and refuses it in one of the halves."""
 
     def __init__(self, half: Any) -> None:
@@ -103,7 +103,7 @@ async def test_what_admission_allows_goes_on(rig: Rig) -> None:
     assert await rig.fail(404, "GET", PODS + "/a/exec") == 'pods "a" not found'
 
 
-class Change(Plugin):
+class Change(AdmissionPlugin):
     """Changes the options of a CONNECT."""
 
     def __init__(self, **options: Any) -> None:

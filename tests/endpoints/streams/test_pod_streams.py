@@ -115,7 +115,7 @@ async def test_port_forward_within_a_websocket(rig: Rig, kubelet: StreamingKubel
         peer,
     ):
         assert ("Sec-WebSocket-Protocol", "SPDY/3.1+portforward.k8s.io") in response.headers
-        writer, reader = spdy.Writer(), Model()
+        writer, reader = spdy.FrameWriter(), Model()
         named = {"port": str(port), "requestid": "0"}
         opened = writer.syn_stream(1, {"streamtype": "error", **named})
         opened += writer.syn_stream(3, {"streamtype": "data", **named})
@@ -264,7 +264,7 @@ async def test_sessions_are_counted(rig: Rig, kubelet: StreamingKubelet) -> None
 async def test_bytes_before_and_after_the_head(rig: Rig, kubelet: StreamingKubelet) -> None:
     await fill(rig, kubelet.port, "a")
     async with connected(rig, "POST", f"{PODS}/a/exec?command=cat&stdin=1", SPDY) as (_, peer):
-        writer, reader = spdy.Writer(), Model()
+        writer, reader = spdy.FrameWriter(), Model()
         for number, name in enumerate(("error", "stdin", "stdout", "stderr")):
             peer.send(writer.syn_stream(2 * number + 1, {"streamtype": name}))
         peer.send(*spdy.data_frames(3, b"through", fin=True))

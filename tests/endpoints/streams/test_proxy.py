@@ -14,13 +14,13 @@ from harness import PODS, Rig, plug
 from kubelets import kubelet, node, pod
 
 from pilothouse import errors
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.endpoints.streams import proxy
 
 ADDRESS = own_address()
 
 
-class Elsewhere(Plugin):
+class Elsewhere(AdmissionPlugin):
     """Changes the path of a proxy."""
 
     def wants(self, a: Any) -> bool:

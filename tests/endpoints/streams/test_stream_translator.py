@@ -38,7 +38,7 @@ class Session:
         self.dialled = asyncio.Event()
         self.error: Exception | None = None
         self.answer: Upgrade | None = None
-        self.reader, self.writer = Model(), spdy.Writer()
+        self.reader, self.writer = Model(), spdy.FrameWriter()
         self.translator = Translator(self.client.duplex, wanted, self._dial, self.codes.append)
 
     async def _dial(self) -> Upgrade:

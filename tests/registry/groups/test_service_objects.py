@@ -10,7 +10,7 @@ import pytest
 from harness import Rig, plug
 from logged import pairs
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage
@@ -250,7 +250,7 @@ async def test_what_can_not_be_given_back_does_not_fail_the_delete(
     assert await marked(rig) == {30007}
 
 
-class Refuse(Plugin):
+class Refuse(AdmissionPlugin):
     """Refuses the objects that come with a service."""
 
     def __init__(self, *operations: Any) -> None:

@@ -16,14 +16,14 @@ from eventually import eventually
 from server.http2.peers import PREFACE, WIDE, Kind, fields, frame, number
 from server.test_listener import Running, pem, write_pair
 
-from pilothouse.pki import Authority
+from pilothouse.pki import CertificateAuthority
 from pilothouse.server import tls
 
 
 def make(
     directory: pathlib.Path, loop: asyncio.AbstractEventLoop | None = None, http2: bool = True
 ) -> Running:
-    ca = Authority.create()
+    ca = CertificateAuthority.create()
     (directory / "ca.crt").write_bytes(pem(ca))
     write_pair(directory, "server", ca.issue("s", hosts=["localhost", "127.0.0.1"], server=True))
     files = (str(directory / "ca.crt"),)

@@ -13,25 +13,25 @@ from pilothouse.storage.encryption.backend import (
     DecryptionError,
     EncryptedStorage,
     Encryption,
+    EncryptionProvider,
     PlainText,
-    Provider,
     Remote,
     SecretBox,
 )
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
-    Event,
     KeyValue,
     Op,
     RevisionConflict,
     StorageError,
+    StorageEvent,
     Unavailable,
 )
 from pilothouse.storage.memory import MemoryStorage
 
 KEY = "/registry/secrets/default/a"
-PROVIDERS: list[Provider] = [
+PROVIDERS: list[EncryptionProvider] = [
     AesGcm("one", b"1" * 32),
     AesGcm("short", b"1" * 16),
     AesCbc("two", b"2" * 32),
@@ -89,7 +89,7 @@ def resource_of(key: str) -> str:
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.prefix.decode())
 @given(data=st.binary(max_size=100))
 @settings(max_examples=20)
-def test_round_trip(provider: Provider, data: bytes) -> None:
+def test_round_trip(provider: EncryptionProvider, data: bytes) -> None:
     sealed = provider.encrypt(data, b"k")
     assert provider.decrypt(sealed, b"k") == data
     assert provider.encrypt(data, b"k") != sealed
@@ -98,7 +98,7 @@ def test_round_trip(provider: Provider, data: bytes) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.prefix.decode())
 @given(data=st.binary(max_size=60))
 @settings(max_examples=30)
-def test_what_was_not_written_so_is_refused(provider: Provider, data: bytes) -> None:
+def test_what_was_not_written_so_is_refused(provider: EncryptionProvider, data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):  # noqa: PT012 -- either of two
         provider.decrypt(data, b"k")
         raise ValueError("padding that happens to be right")
@@ -263,7 +263,7 @@ class Watcher:
         self.fail = False
         self.subscription = store.watch("", 1, self.events, self.error, on_progress=self.told.append)
 
-    def events(self, events: list[Event]) -> None:
+    def events(self, events: list[StorageEvent]) -> None:
         if self.fail:
             raise RuntimeError("a bug")
         for event in events:

@@ -16,11 +16,11 @@ from virtual_time import VirtualLoop
 from pilothouse.metrics.instruments import digest
 from pilothouse.reload import POLL, Followed, Reloads
 from pilothouse.storage.encryption.backend import Encryption
-from pilothouse.storage.encryption.config import EncryptionConfigError, Reload, load
-from pilothouse.storage.encryption.kms.provider import KMS, Settings
+from pilothouse.storage.encryption.config import EncryptionConfigError, EncryptionReload, load
+from pilothouse.storage.encryption.kms.provider import KMS, KMSSettings
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Unavailable
-from pilothouse.testing.kms import Plugin
+from pilothouse.testing.kms import KMSPluginServer
 
 SECRET = base64.b64encode(b"0" * 32).decode()
 KEY = "/registry/secrets/a"
@@ -69,16 +69,16 @@ def test_a_resource_in_two_entries_has_the_providers_of_both(tmp_path: pathlib.P
 
 def test_settings_of_a_plugin(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "c", entry(kms()), entry(kms(name="two", timeout="1m0.5s"), "configmaps"))
-    made: list[Settings] = []
+    made: list[KMSSettings] = []
 
-    def make(settings: Settings) -> KMS:
+    def make(settings: KMSSettings) -> KMS:
         made.append(settings)
         return KMS(settings)
 
     load(path, make)
     assert made == [
-        Settings("one", "unix:///run/kms.sock", 3.0),
-        Settings("two", "unix:///run/kms.sock", 60.5),
+        KMSSettings("one", "unix:///run/kms.sock", 3.0),
+        KMSSettings("two", "unix:///run/kms.sock", 60.5),
     ]
 
 
@@ -220,7 +220,7 @@ def written(encryption: Encryption) -> bytes:
 
 
 def following(path: str, encryption: Encryption, metrics: EncryptionMetrics, poll: float = POLL) -> Reloads:
-    reload, reloads = Reload(path, encryption), Reloads(poll)
+    reload, reloads = EncryptionReload(path, encryption), Reloads(poll)
     reloads.follow(
         Followed(
             kind="encryption",
@@ -260,7 +260,7 @@ async def test_reload_takes_a_plugin_once_it_is_well(
         return caplog.text.count(text)
 
     caplog.set_level(logging.INFO)
-    plugin = Plugin(tmp_path / "kms", tmp_path / "keys")
+    plugin = KMSPluginServer(tmp_path / "kms", tmp_path / "keys")
     path = write(tmp_path / "c", entry(aes("one")))
     encryption = Encryption(load(path), lambda key: "secrets", ready=0.2)
     old = written(encryption)

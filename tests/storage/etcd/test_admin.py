@@ -6,7 +6,7 @@ import pytest
 from pilothouse import cli
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import Full, KeyValue
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get 
 P = "/registry/configmaps/default/"
 
 
-def do(cluster: Cluster, capsys: pytest.CaptureFixture[str], command: str) -> list[list[str]]:
+def do(cluster: EtcdCluster, capsys: pytest.CaptureFixture[str], command: str) -> list[list[str]]:
     assert cli.main(["etcd", command, f"--etcd-servers={','.join(cluster.urls)}"]) == 0
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_commands(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with Cluster(tmp_path) as cluster:
+    with EtcdCluster(tmp_path) as cluster:
         [_, status] = do(cluster, capsys, "status")
         assert status[0] == cluster.urls[0] and status[1].startswith("3.") and status[-1] == "True"
         [_, member] = do(cluster, capsys, "members")
@@ -47,7 +47,7 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_a_full_database(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Writes get a clear error, deletes go on, and the operator's three commands end it."""
-    with Cluster(tmp_path, 1, f"--quota-backend-bytes={16 << 20}") as cluster:
+    with EtcdCluster(tmp_path, 1, f"--quota-backend-bytes={16 << 20}") as cluster:
 
         async def fill() -> list[KeyValue]:
             store = EtcdStorage(cluster.urls)

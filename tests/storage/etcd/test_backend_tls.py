@@ -13,7 +13,7 @@ from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.rpc import RANGE, TLS, Rpc
 from pilothouse.storage.etcd.wire import range_request
 from pilothouse.storage.interface import Unavailable
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 
@@ -74,7 +74,7 @@ def test_client_certificate(certificates: pathlib.Path, tmp_path: pathlib.Path) 
             await rpc.read(RANGE, range_request(b"/a"), 0.5)
         await rpc.close()
 
-    with Cluster(tmp_path, 1, *flags, scheme="https") as cluster:
+    with EtcdCluster(tmp_path, 1, *flags, scheme="https") as cluster:
         asyncio.run(write(TLS(ca, cert, key)))
         asyncio.run(write_through_a_socket(TLS(ca, cert, key)))
         asyncio.run(refused(TLS(ca)))

@@ -9,7 +9,7 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.compaction import KEY, EtcdCompaction
 from pilothouse.storage.interface import Compacted
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 
@@ -17,12 +17,12 @@ P = "/registry/pods/"
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as running:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as running:
         yield running
 
 
-def test_one_of_several_servers_compacts(cluster: Cluster) -> None:
+def test_one_of_several_servers_compacts(cluster: EtcdCluster) -> None:
     async def main() -> None:
         store = EtcdStorage(cluster.urls)
         await store.start()
@@ -47,7 +47,7 @@ def test_one_of_several_servers_compacts(cluster: Cluster) -> None:
     asyncio.run(main())
 
 
-def test_a_server_that_does_not_compact_learns_what_is_gone(cluster: Cluster) -> None:
+def test_a_server_that_does_not_compact_learns_what_is_gone(cluster: EtcdCluster) -> None:
     async def main() -> None:
         one, two = EtcdStorage(cluster.urls), EtcdStorage(cluster.urls)
         await one.start()
@@ -68,7 +68,7 @@ def test_a_server_that_does_not_compact_learns_what_is_gone(cluster: Cluster) ->
     asyncio.run(main())
 
 
-def test_loop_runs_and_stops(cluster: Cluster) -> None:
+def test_loop_runs_and_stops(cluster: EtcdCluster) -> None:
     async def main() -> None:
         store = EtcdStorage(cluster.urls)
         await store.start()

@@ -12,15 +12,15 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.rpc import TLS, Rpc, backoff
 from pilothouse.storage.interface import Unavailable
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("etcd")) as running:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as running:
         yield running
 
 
@@ -30,7 +30,7 @@ def test_backoff_grows_to_a_limit() -> None:
     assert longest / 2 <= backoff(50) <= longest
 
 
-def test_goes_on_with_a_member_that_answers(cluster: Cluster) -> None:
+def test_goes_on_with_a_member_that_answers(cluster: EtcdCluster) -> None:
     async def main() -> None:
         dead = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
         rpc = Rpc([*dead, cluster.urls[0]])
@@ -78,7 +78,7 @@ def test_a_start_waits_for_etcd_as_long_as_kube_apiserver() -> None:
         runner.run(main())
 
 
-def test_asks_another_member_when_one_does_not_answer(cluster: Cluster) -> None:
+def test_asks_another_member_when_one_does_not_answer(cluster: EtcdCluster) -> None:
     async def main() -> None:
         async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
@@ -100,7 +100,7 @@ def test_asks_another_member_when_one_does_not_answer(cluster: Cluster) -> None:
     asyncio.run(main())
 
 
-def test_other_errors_are_not_repeated(cluster: Cluster) -> None:
+def test_other_errors_are_not_repeated(cluster: EtcdCluster) -> None:
     async def main() -> None:
         rpc = Rpc(cluster.urls)
         rpc.open()

@@ -9,7 +9,7 @@ import pytest
 from storage import damage
 
 from pilothouse import cli
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get 
 
 def test_a_snapshot_of_etcd(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "file"
-    with Cluster(tmp_path) as cluster:
+    with EtcdCluster(tmp_path) as cluster:
         dead = f"http://127.0.0.1:{free_ports(1)[0]}"
         assert cli.main(["snapshot", "save", str(path), f"--etcd-servers={dead},{cluster.urls[0]}"]) == 0
         said = capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_a_snapshot_of_etcd(tmp_path: pathlib.Path, capsys: pytest.CaptureFixtur
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A snapshot of etcd."""
     folder = tmp_path_factory.mktemp("etcd")
-    with Cluster(folder) as cluster:
+    with EtcdCluster(folder) as cluster:
         assert cli.main(["snapshot", "save", str(folder / "file"), f"--etcd-servers={cluster.urls[0]}"]) == 0
     return (folder / "file").read_bytes()
 

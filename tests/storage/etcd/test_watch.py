@@ -11,7 +11,7 @@ from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.watch import EtcdWatch
 from pilothouse.storage.interface import Compacted, Op, Unavailable
 from pilothouse.storage.watchcache import Cacher
-from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, EtcdCluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 
@@ -19,7 +19,7 @@ P = "/registry/pods/"
 
 
 def run(directory: Path, test: object, members: int = 1, *flags: str) -> None:
-    with Cluster(directory, members, *flags) as cluster:
+    with EtcdCluster(directory, members, *flags) as cluster:
 
         async def main() -> None:
             store = EtcdStorage(cluster.urls)
@@ -33,7 +33,7 @@ def run(directory: Path, test: object, members: int = 1, *flags: str) -> None:
 
 
 def test_progress_without_events(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         other = EtcdStorage(cluster.urls, prefix="/elsewhere")
         await other.start()
         told: list[int] = []
@@ -49,7 +49,7 @@ def test_progress_without_events(tmp_path: Path) -> None:
 
 
 def test_a_cache_starts_where_the_last_writes_were_elsewhere(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         other = EtcdStorage(cluster.urls, prefix="/elsewhere")
         await other.start()
         kept = await store.create(P + "a", b'{"metadata":{}}')
@@ -66,7 +66,7 @@ def test_a_cache_starts_where_the_last_writes_were_elsewhere(tmp_path: Path) -> 
 
 
 def test_another_process_is_seen_once_the_revision_was_read(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         other = EtcdStorage(cluster.urls)
         await other.start()
         recorder = Recorder()
@@ -81,7 +81,7 @@ def test_another_process_is_seen_once_the_revision_was_read(tmp_path: Path) -> N
 
 
 def test_readers_share_one_read(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         calls = 0
         read = store._read_revision
 
@@ -98,7 +98,7 @@ def test_readers_share_one_read(tmp_path: Path) -> None:
 
 
 def test_big_transactions_come_in_one_piece(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         first = await store.create(P + "a", b"1")
         value = b"x" * 300_000
         for turn in range(3):
@@ -115,7 +115,7 @@ def test_big_transactions_come_in_one_piece(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_goes_on_after_a_restart_without_loss_or_double(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         recorder = Recorder()
         store.watch("", store.revision + 1, recorder.on_events, recorder.on_error)
         written = [await store.create(f"{P}0", b"1")]
@@ -134,7 +134,7 @@ def test_goes_on_after_a_restart_without_loss_or_double(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_members_are_paused_and_killed_under_writes(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         recorder, acknowledged, going = Recorder(), [], True
         store.watch("", store.revision + 1, recorder.on_events, recorder.on_error)
 
@@ -182,7 +182,7 @@ def test_members_are_paused_and_killed_under_writes(tmp_path: Path) -> None:
 
 
 def test_compacted_while_away(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         other = EtcdStorage(cluster.urls)
         await other.start()
         for i in range(5):
@@ -202,7 +202,7 @@ def test_compacted_while_away(tmp_path: Path) -> None:
 
 
 def test_closing_frees_who_waits(tmp_path: Path) -> None:
-    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+    async def check(store: EtcdStorage, cluster: EtcdCluster) -> None:
         recorder = Recorder()
         subscription = store.watch("", 1, recorder.on_events, recorder.on_error)
         watch: EtcdWatch = next(iter(store._watches))

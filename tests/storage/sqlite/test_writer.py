@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from eventually import aeventually
 
-from pilothouse.storage.interface import Compacted, Event, KeyValue, Unavailable
+from pilothouse.storage.interface import Compacted, KeyValue, StorageEvent, Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
 P = "/registry/pods/"
@@ -121,12 +121,12 @@ def test_watch_that_begins_during_a_commit_gets_what_was_before(tmp_path: Path) 
     async def body(store: SqliteStorage) -> None:
         kv = await store.create(P + "a", b"1")
         for _ in range(30):
-            seen: list[Event] = []
+            seen: list[StorageEvent] = []
             write = asyncio.ensure_future(store.update(P + "a", b"2", kv.mod))
             await asyncio.sleep(0)
             watch = store.watch(P, store.revision + 1, seen.extend, lambda error: None)
             after = await write
-            assert seen == [Event(False, after, kv)]
+            assert seen == [StorageEvent(False, after, kv)]
             watch.close()
             kv = after
 

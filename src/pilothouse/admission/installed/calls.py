@@ -30,7 +30,7 @@ class Busy(Exception):
     """The plugin has too many calls that are not answered."""
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """The value that a call has returned, or the error that it has raised."""
 
     value: Any
@@ -51,7 +51,7 @@ class Calls:
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def run(self, code: Callable[[], Any], seconds: float) -> Outcome:
+    async def run(self, code: Callable[[], Any], seconds: float) -> CallOutcome:
         """Call `code`: on the plugin's event loop if it is an `async def`, else on a thread.
 
         Raises TimeoutError when it takes longer than `seconds`, and Busy.
@@ -145,7 +145,7 @@ class _Call:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Outcome] = self.loop.create_future()
+        self.future: asyncio.Future[CallOutcome] = self.loop.create_future()
         self.delivered = False
 
     def begin(self) -> None:
@@ -156,14 +156,14 @@ class _Call:
         """End the call as soon as that is possible."""
         raise NotImplementedError
 
-    def hand_over(self, outcome: Outcome) -> None:
+    def hand_over(self, outcome: CallOutcome) -> None:
         """Called on the thread of the plugin when the code has ended."""
         try:
             self.loop.call_soon_threadsafe(self.deliver, outcome)
         except RuntimeError:  # the server has gone in the meantime
             pass
 
-    def deliver(self, outcome: Outcome) -> None:
+    def deliver(self, outcome: CallOutcome) -> None:
         """Called on the loop of the server."""
         self.delivered = True
         if not self.future.done():
@@ -182,16 +182,16 @@ class _Threaded(_Call):
 
     def stop(self) -> None:
         if self.calls.withdraw(self):
-            self.deliver(Outcome(None, asyncio.CancelledError()))
+            self.deliver(CallOutcome(None, asyncio.CancelledError()))
         else:
             self._stoppable.stop()
 
     def run(self) -> None:
         """Called on a thread of the plugin."""
         try:
-            outcome = Outcome(self._stoppable.make(self._code), None)
+            outcome = CallOutcome(self._stoppable.make(self._code), None)
         except BaseException as err:
-            outcome = Outcome(None, err)
+            outcome = CallOutcome(None, err)
         self.hand_over(outcome)
         # An error leads back to this frame: the two would keep each other until the next collection.
         del outcome
@@ -201,7 +201,7 @@ class _Awaited(_Call):
     def __init__(self, calls: Calls, code: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         super().__init__(calls)
         self._code = code
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[CallOutcome] | None = None
         self._own = calls.own_loop()
 
     def begin(self) -> None:
@@ -218,11 +218,11 @@ class _Awaited(_Call):
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self) -> Outcome:
+    async def _run(self) -> CallOutcome:
         try:
-            return Outcome(await self._code(), None)
+            return CallOutcome(await self._code(), None)
         except BaseException as err:
-            return Outcome(None, err)
+            return CallOutcome(None, err)
 
-    def _done(self, task: asyncio.Task[Outcome]) -> None:
-        self.hand_over(Outcome(None, asyncio.CancelledError()) if task.cancelled() else task.result())
+    def _done(self, task: asyncio.Task[CallOutcome]) -> None:
+        self.hand_over(CallOutcome(None, asyncio.CancelledError()) if task.cancelled() else task.result())

@@ -9,7 +9,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.admission import api
 from pilothouse.admission.about import About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.installed.calls import Busy, Calls
 from pilothouse.admission.installed.readers import DeclaredReaders
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
@@ -22,7 +22,7 @@ from pilothouse.configuration.entry_points import Offered
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
-from pilothouse.registry.trail import PATHS
+from pilothouse.registry.timeline import PATHS
 
 log = Logger(__name__)
 
@@ -67,10 +67,10 @@ class Hosted:
         del self._former[task]
         await self._end(plugin)
 
-    def halves(self) -> list[Plugin]:
+    def halves(self) -> list[AdmissionPlugin]:
         """The members of the chain: only the halves that the plugin has."""
         cls = type(self.plugin)
-        out: list[Plugin] = []
+        out: list[AdmissionPlugin] = []
         if cls.mutate is not api.Plugin.mutate:
             out.append(Mutating(self, first=True))
         if cls.validate is not api.Plugin.validate:
@@ -223,7 +223,7 @@ class _Asked:
                 self._attributes.annotations[f"{self._host.name}/{key}"] = str(value)
 
 
-class _Half(Plugin):
+class _Half(AdmissionPlugin):
     """A member of the chain that stands for a half of a plugin."""
 
     def __init__(self, host: Hosted, *, first: bool) -> None:
@@ -233,7 +233,7 @@ class _Half(Plugin):
         self.first = first
 
     def prepare(self, section: Object | None) -> Callable[[], None]:
-        """The first half of a plugin stands for both."""
+        """Prepare the plugin once, by its first half."""
         return self.host.prepare(section) if self.first else super().prepare(section)
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 
 from pilothouse.admission import api
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.api.configfile import ConfigurationError
@@ -28,7 +28,7 @@ def load_hosted(
     metrics: AdmissionMetrics,
     turns: Turns | None = None,
     packages: Iterable[Offered] | None = None,
-) -> list[Plugin]:
+) -> list[AdmissionPlugin]:
     """The plugins with these names, sorted by name; ConfigurationError when one cannot be used.
 
     configuration/sections/admission.py has refused names that no package, or more than one, offers.
@@ -39,7 +39,7 @@ def load_hosted(
     from pilothouse.admission.installed.calls import Calls
     from pilothouse.admission.installed.hosted import Hosted
 
-    out: list[Plugin] = []
+    out: list[AdmissionPlugin] = []
     for one, plugin in configured_plugins(names, configuration, packages):
         out += Hosted(one, plugin, Calls(one.name, turns or Turns()), metrics).halves()
         log.info("An admission plugin of a package is on", plugin=one.name, package=one.package)

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
 from pilothouse.admission.about import CREATE, DELETE, UPDATE, About
-from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.authorization import AccessAuthorizer
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
 from pilothouse.admission.noderestriction.tokens import check_audience
 from pilothouse.api.validate.certificates import common_name
@@ -47,12 +47,12 @@ _NOT_COMPARED = ("capacity", "conditions", "allocatedResourceStatuses", "allocat
 """Members of a claim's status that kubelets may write."""
 
 
-class NodeRestriction(Plugin):
+class NodeRestriction(AdmissionPlugin):
     """Judges the writes of kubelets and ignores those of other users."""
 
     name = "NodeRestriction"
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:

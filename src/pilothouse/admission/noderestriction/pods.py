@@ -110,10 +110,10 @@ def _config_maps(spec: Object) -> Iterator[Any]:
         yield from _projections(volume, "configMap")
 
 
-def _in_containers(spec: Object, whole: str, key: str) -> Iterator[Any]:
+def _in_containers(spec: Object, source: str, key: str) -> Iterator[Any]:
     for member in _CONTAINERS:
         for container in spec.get(member) or ():
-            yield from (s for s in container.get("envFrom") or () if s.get(whole) is not None)
+            yield from (s for s in container.get("envFrom") or () if s.get(source) is not None)
             for variable in container.get("env") or ():
                 if (variable.get("valueFrom") or {}).get(key) is not None:
                     yield variable

@@ -4,7 +4,7 @@ named by the pod's volumes, or granted by the authorizer."""
 from collections.abc import Awaitable, Sequence
 
 from pilothouse import errors
-from pilothouse.admission.authorization import Authorizer, allowed
+from pilothouse.admission.authorization import AccessAuthorizer, allowed
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.gotext import quote
@@ -25,7 +25,7 @@ MIGRATED = {
 
 
 def check_audience(
-    authorizer: Authorizer, a: AdmissionAttributes, audiences: Sequence[str], pod: Object
+    authorizer: AccessAuthorizer, a: AdmissionAttributes, audiences: Sequence[str], pod: Object
 ) -> Awaitable[None] | None:
     """Raise Forbidden unless the pod's volumes or the authorizer allow the audience."""
     if len(audiences) > 1:
@@ -48,7 +48,7 @@ def check_audience(
     return _ask(authorizer, a, audience)
 
 
-async def _ask(authorizer: Authorizer, a: AdmissionAttributes, audience: str) -> None:
+async def _ask(authorizer: AccessAuthorizer, a: AdmissionAttributes, audience: str) -> None:
     asked = AuthorizationAttributes(
         a.user,
         VERB,

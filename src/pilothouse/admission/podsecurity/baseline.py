@@ -57,14 +57,14 @@ SYSCTLS_32 = SYSCTLS_29 | {"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
 def _app_armor_profile(pod: Pod) -> Violation | None:
     values: set[str] = set()
 
-    def bad(context: Object) -> bool:
+    def violates(context: Object) -> bool:
         profile = context.get("appArmorProfile")
         if profile is None or profile.get("type") in CONFINED:
             return False
         values.add(profile.get("type", ""))
         return True
 
-    who = setters(bad(pod.security), [name for name, context, _ in pod.containers if bad(context)])
+    who = setters(violates(pod.security), [name for name, context, _ in pod.containers if violates(context)])
     annotations = sorted(
         f"{name}={quote(value)}"
         for name, value in pod.annotations.items()
@@ -189,7 +189,7 @@ def _selinux_options(allowed: Container[str]) -> Callable[[Pod], Violation | Non
         types: set[str] = set()
         members: set[str] = set()
 
-        def bad(context: Object) -> bool:
+        def violates(context: Object) -> bool:
             options = context.get("seLinuxOptions")
             if options is None:
                 return False
@@ -200,7 +200,9 @@ def _selinux_options(allowed: Container[str]) -> Callable[[Pod], Violation | Non
                 types.add(kind)
             return bool(forbidden) or kind not in allowed
 
-        who = setters(bad(pod.security), [name for name, context, _ in pod.containers if bad(context)])
+        who = setters(
+            violates(pod.security), [name for name, context, _ in pod.containers if violates(context)]
+        )
         if not who:
             return None
         found = [f"{plural('type', 'types', len(types))} {quoted(sorted(types))}"] if types else []
@@ -235,15 +237,15 @@ def seccomp_profiles(pod: Pod) -> tuple[Violation | None, bool, list[str]]:
     whether the pod has a good one; containers without any."""
     values: set[str] = set()
 
-    def bad(context: Object) -> bool:
+    def violates(context: Object) -> bool:
         profile = context.get("seccompProfile")
         if profile is None or profile.get("type") in CONFINED:
             return False
         values.add(profile.get("type", ""))
         return True
 
-    pod_is_bad = bad(pod.security)
-    who = setters(pod_is_bad, [name for name, context, _ in pod.containers if bad(context)])
+    pod_violates = violates(pod.security)
+    who = setters(pod_violates, [name for name, context, _ in pod.containers if violates(context)])
     unset = [name for name, context, _ in pod.containers if context.get("seccompProfile") is None]
     violation = None
     if who:
@@ -252,7 +254,7 @@ def seccomp_profiles(pod: Pod) -> tuple[Violation | None, bool, list[str]]:
             f" {quoted(sorted(values))}"
         )
         violation = Violation("seccompProfile", text)
-    return violation, not pod_is_bad and pod.security.get("seccompProfile") is not None, unset
+    return violation, not pod_violates and pod.security.get("seccompProfile") is not None, unset
 
 
 def _seccomp_fields(pod: Pod) -> Violation | None:
@@ -269,10 +271,10 @@ def _sysctls(allowed: Container[str]) -> Callable[[Pod], Violation | None]:
 
 
 def _windows_host_process(pod: Pod) -> Violation | None:
-    def bad(context: Object) -> bool:
+    def violates(context: Object) -> bool:
         return bool((context.get("windowsOptions") or EMPTY).get("hostProcess"))
 
-    who = setters(bad(pod.security), [name for name, context, _ in pod.containers if bad(context)])
+    who = setters(violates(pod.security), [name for name, context, _ in pod.containers if violates(context)])
     if not who:
         return None
     text = f"{' and '.join(who)} must not set securityContext.windowsOptions.hostProcess=true"

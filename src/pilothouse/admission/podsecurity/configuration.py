@@ -7,7 +7,7 @@ from pilothouse.admission.podsecurity.policy import (
     PRIVILEGED,
     VERSION_PROBLEM,
     LevelVersion,
-    Policy,
+    PodSecurityLevels,
     level_problem,
     parse_version,
 )
@@ -23,7 +23,7 @@ VERSIONS = tuple(
 class Configuration(NamedTuple):
     """The settings of the plugin; what is exempt is neither refused nor audited nor warned of."""
 
-    defaults: Policy = Policy()
+    defaults: PodSecurityLevels = PodSecurityLevels()
     usernames: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
     runtime_classes: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ def read(section: Object | None) -> Configuration:
     classes = _exempt(exempt, "runtimeClasses", errs)
     users = _exempt(exempt, "usernames", errs)
     refuse(errs)
-    return Configuration(Policy(**levels), users, namespaces, classes)
+    return Configuration(PodSecurityLevels(**levels), users, namespaces, classes)
 
 
 def _level(defaults: Object, mode: str, errs: Errors) -> LevelVersion:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pilothouse import errors
 from pilothouse.admission.about import WRITES, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.podsecurity.checks import Pod
 from pilothouse.admission.podsecurity.configuration import Configuration, read
@@ -19,7 +19,7 @@ from pilothouse.admission.podsecurity.policy import (
     PREFIX,
     PRIVILEGED,
     LevelVersion,
-    Policy,
+    PodSecurityLevels,
     labels_of,
     namespace_policy,
     stricter,
@@ -54,7 +54,7 @@ SERVED = 36
 """The minor version of this server: later ones are counted as `future`."""
 
 
-class PodSecurity(Plugin):
+class PodSecurity(AdmissionPlugin):
     """Pods are refused, audited and warned of;
     workloads are audited and warned of; namespaces get valid labels."""
 
@@ -143,7 +143,7 @@ class PodSecurity(Plugin):
     def _evaluate(
         self,
         a: AdmissionAttributes,
-        policy: Policy,
+        policy: PodSecurityLevels,
         problems: Sequence[Mapping[str, str]],
         metadata: Object,
         spec: Object,
@@ -201,7 +201,7 @@ class PodSecurity(Plugin):
             return None
         return self._warn_of_pods(a, name, policy.enforce) if before is not None else None
 
-    def _warn_of_exemption(self, a: AdmissionAttributes, name: str, policy: Policy) -> None:
+    def _warn_of_exemption(self, a: AdmissionAttributes, name: str, policy: PodSecurityLevels) -> None:
         if policy.free or policy.equivalent(self.configuration.defaults):
             return
         assert a.obj is not None

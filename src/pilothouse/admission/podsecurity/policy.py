@@ -37,7 +37,7 @@ class LevelVersion(NamedTuple):
 FREE = LevelVersion(PRIVILEGED)
 
 
-class Policy(NamedTuple):
+class PodSecurityLevels(NamedTuple):
     """The levels by which pods are refused, noted in the audit log, and warned of."""
 
     enforce: LevelVersion = FREE
@@ -49,7 +49,7 @@ class Policy(NamedTuple):
         """Whether everything is allowed in all modes."""
         return self.enforce.level == self.audit.level == self.warn.level == PRIVILEGED
 
-    def equivalent(self, other: "Policy") -> bool:
+    def equivalent(self, other: "PodSecurityLevels") -> bool:
         """Whether two policies have the same effect: the version of the level `privileged` has none."""
         pairs = zip(self, other, strict=True)
         return all(a == b or a.level == b.level == PRIVILEGED for a, b in pairs)
@@ -84,8 +84,8 @@ def stricter(a: str, b: str) -> bool:
 
 
 def namespace_policy(
-    labels: Mapping[str, str] | None, defaults: Policy
-) -> tuple[Policy, Sequence[Mapping[str, str]]]:
+    labels: Mapping[str, str] | None, defaults: PodSecurityLevels
+) -> tuple[PodSecurityLevels, Sequence[Mapping[str, str]]]:
     """The policy of a namespace, and the causes of labels that are wrong (upstream's PolicyToEvaluate).
 
     A label that is missing takes its default. One that cannot be read stands for `restricted` where it
@@ -100,7 +100,7 @@ def namespace_policy(
     if PREFIX + "warn" not in labels and asked in LEVELS and stricter(enforce.level, warn.level):
         version = warn.version if PREFIX + "warn-version" in labels else enforce.version
         warn = LevelVersion(enforce.level, version)
-    return Policy(enforce, audit, warn), errs.causes
+    return PodSecurityLevels(enforce, audit, warn), errs.causes
 
 
 def _mode(mode: str, labels: Mapping[str, str], default: LevelVersion, errs: Errors) -> LevelVersion:

@@ -6,14 +6,20 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.about import CONNECT, CREATE, UPDATE, About
-from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.authorization import AccessAuthorizer
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.policies.compiled import CompiledPolicy
-from pilothouse.admission.policies.params import ConfigurationError
-from pilothouse.admission.policies.patches import APPLY_CONFIGURATION, JSON_PATCH, Unusable, applied, patched
+from pilothouse.admission.policies.params import PolicyConfigurationError
+from pilothouse.admission.policies.patches import (
+    APPLY_CONFIGURATION,
+    JSON_PATCH,
+    UnusablePatch,
+    applied,
+    patched,
+)
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.admission.reinvocation import Reinvocations
@@ -24,7 +30,7 @@ from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
-from pilothouse.registry.trail import PATHS
+from pilothouse.registry.timeline import PATHS
 
 NAME = "MutatingAdmissionPolicy"
 Key = tuple[str, str, str, str]
@@ -53,19 +59,19 @@ class CompiledMutation(CompiledPolicy):
             self.mutations.append(Mutation(one.get("patchType", ""), Expression(making, text, wanted)))
 
     async def mutate(self, scope: Scope, params: Object | None, mutation: Mutation) -> None:
-        """Change the object of the scope; Unusable, and StatusErrors that end the request."""
+        """Change the object of the scope; UnusablePatch, and StatusErrors that end the request."""
         obj, matched = scope.obj, scope.matched
         assert obj is not None
         type = type_of(matched.resource, matched.kind)
         if mutation.expression.error:
-            raise Unusable(mutation.expression.error)
+            raise UnusablePatch(mutation.expression.error)
         evaluation = scope.evaluation(params, self.variables, PER_OBJECT)
         try:
             result = await evaluation.result(mutation.expression)
         except OutOfBudget as err:
-            raise Unusable(str(err)) from None
+            raise UnusablePatch(str(err)) from None
         if result.error:
-            raise Unusable(result.error)
+            raise UnusablePatch(result.error)
         work = scope.attributes.work
         if mutation.patch_type == APPLY_CONFIGURATION:
             raw = await work.run(applied, obj, result.value, type)
@@ -75,13 +81,13 @@ class CompiledMutation(CompiledPolicy):
         scope.obj = await work.run(completed, matched.resource, matched.kind, raw, type, strict)
 
 
-class MutatingAdmissionPolicy(Plugin):
+class MutatingAdmissionPolicy(AdmissionPlugin):
     """Has the policies that are about a request change its object."""
 
     name = NAME
     about = (About((CREATE, UPDATE, CONNECT), ("*/*",)),)
 
-    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
+    def __init__(self, authorizer: AccessAuthorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
         self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledMutation] | None = None
@@ -128,13 +134,13 @@ class MutatingAdmissionPolicy(Plugin):
             if matched is None:
                 return
             hook.param_resource(a.readers)
-        except (ConfigurationError, errors.StatusError) as err:
+        except (PolicyConfigurationError, errors.StatusError) as err:
             faults.add(hook, None, hook.config_error(err, None))
             return
         for binding in hook.bindings:
             try:
                 invocations += await request.invocations(hook, matched, binding)
-            except (ConfigurationError, errors.StatusError) as err:
+            except (PolicyConfigurationError, errors.StatusError) as err:
                 faults.add(hook, binding, hook.config_error(err, binding))
 
     async def _run(
@@ -173,7 +179,7 @@ class MutatingAdmissionPolicy(Plugin):
                 break
             try:
                 await self._mutate(scope, one, mutation)
-            except Unusable as err:
+            except UnusablePatch as err:
                 why = str(err)
                 faults.add(one.hook, one.binding, why, "Invalid")
         paths: list[str] = []
@@ -183,11 +189,11 @@ class MutatingAdmissionPolicy(Plugin):
                 state.changed()
                 chain.needed = True
             await request.keep(scope)
-        trail = request.attributes.trail
-        if trail is not None:
+        timeline = request.attributes.timeline
+        if timeline is not None:
             verdict = "" if not why else "failed, ignored" if compiled.ignore else "refused"
             took = perf_counter() - started
-            trail.called(
+            timeline.called(
                 ADMIT,
                 NAME,
                 one.hook.name,
@@ -206,7 +212,7 @@ class MutatingAdmissionPolicy(Plugin):
         error = ""
         try:
             await one.hook.compiled.mutate(scope, one.params, mutation)
-        except (Unusable, errors.StatusError) as err:
+        except (UnusablePatch, errors.StatusError) as err:
             error = str(err)
             raise
         finally:

@@ -7,17 +7,17 @@ from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers, ServedKind
 
 
-class ConfigurationError(Exception):
+class PolicyConfigurationError(Exception):
     """A policy or a binding cannot be used as it is configured; the text is upstream's."""
 
 
 def param_resource(readers: Readers, kind: Object) -> ServedKind:
-    """The resource that serves the paramKind of a policy; ConfigurationError when none does."""
+    """The resource that serves the paramKind of a policy; PolicyConfigurationError when none does."""
     group, version = scheme.parse_group_version(kind.get("apiVersion") or "")
     found = readers.by_kind(group, version, kind.get("kind") or "")
     if found is None:
         named = f"{group}/{version}, Kind={kind.get('kind', '')}"
-        raise ConfigurationError(f"failed to find resource referenced by paramKind: '{named}'")
+        raise PolicyConfigurationError(f"failed to find resource referenced by paramKind: '{named}'")
     return found
 
 
@@ -27,25 +27,27 @@ async def collect(
     """The parameters with which a policy is evaluated, once for each;
     [None] for a binding or a policy without any.
 
-    `namespace` is that of the request. ConfigurationError in upstream's words.
+    `namespace` is that of the request. PolicyConfigurationError in upstream's words.
     """
     if kind is None or ref is None or resource is None:
         return [None]
     place = ref.get("namespace") or ""
     if not resource.namespaced:
         if place:
-            raise ConfigurationError(
+            raise PolicyConfigurationError(
                 "paramRef.namespace must not be provided for a cluster-scoped `paramKind`"
             )
     elif not place:
         place = namespace
         if not place:
-            raise ConfigurationError(
+            raise PolicyConfigurationError(
                 "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
             )
     found = _find(readers, resource, ref, place)
     if not found and ref.get("parameterNotFoundAction") == "Deny":
-        raise ConfigurationError("no params found for policy binding with `Deny` parameterNotFoundAction")
+        raise PolicyConfigurationError(
+            "no params found for policy binding with `Deny` parameterNotFoundAction"
+        )
     return [await _served(resource, one) for one in found]
 
 

@@ -14,42 +14,42 @@ from pilothouse.api.values.fields import Object
 APPLY_CONFIGURATION, JSON_PATCH = "ApplyConfiguration", "JSONPatch"
 
 
-class Unusable(Exception):
+class UnusablePatch(Exception):
     """A mutation cannot be carried out; the text is upstream's."""
 
 
 def applied(obj: Object, made: Any, type: schema.Type) -> Object:
-    """The object with an apply configuration merged in; no field gets an owner by that. Unusable."""
+    """The object with an apply configuration merged in; no field gets an owner by that. UnusablePatch."""
     faults = list(misnamed(made, ("Object",)))
     if faults:
-        raise Unusable("type mismatch: " + "\n".join(faults))
+        raise UnusablePatch("type mismatch: " + "\n".join(faults))
     config = {**_native(made), "apiVersion": obj.get("apiVersion"), "kind": obj.get("kind")}
     lead = "error applying patch: "
     if wrong := fieldset.validate(type, config):
-        raise Unusable(f"{lead}failed to convert patch object to typed object: {_listed(wrong)}")
+        raise UnusablePatch(f"{lead}failed to convert patch object to typed object: {_listed(wrong)}")
     if atomic := list(_atomic(config, type, "")):
         named = ", ".join(atomic)
-        raise Unusable(
+        raise UnusablePatch(
             f"{lead}invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {named}"
         )
     if wrong := fieldset.validate(type, obj):
-        raise Unusable(f"{lead}failed to convert original object to typed object: {_listed(wrong)}")
+        raise UnusablePatch(f"{lead}failed to convert original object to typed object: {_listed(wrong)}")
     try:
         merged: Object = fieldset.merge(type, obj, config)
     except FieldError as err:
-        raise Unusable(f"{lead}failed to merge patch: {err}") from None
+        raise UnusablePatch(f"{lead}failed to merge patch: {err}") from None
     return merged
 
 
 def patched(obj: Object, made: Any) -> Object:
-    """The object after a JSON patch; as it is when a test operation of the patch fails. Unusable."""
+    """The object after a JSON patch; as it is when a test operation of the patch fails. UnusablePatch."""
     operations = [_operation(one) for one in made]
     try:
         out: Object = patch.apply_operations(obj, operations)
     except patch.TestFailed:
         return obj
     except patch.Inapplicable as err:
-        raise Unusable(f"JSON Patch: {err}") from None
+        raise UnusablePatch(f"JSON Patch: {err}") from None
     return out
 
 
@@ -57,21 +57,21 @@ def _native(made: Any) -> Any:
     try:
         return as_json(made)
     except EvaluationError as err:
-        raise Unusable(str(err)) from None
+        raise UnusablePatch(str(err)) from None
 
 
 def _operation(made: Any) -> Object:
     if not isinstance(made, Struct):
-        raise Unusable("type mismatch: JSONPatchType.expression should evaluate to array of JSONPatch")
+        raise UnusablePatch("type mismatch: JSONPatchType.expression should evaluate to array of JSONPatch")
     value = made.fields.get("value")
     if isinstance(value, Struct):
         faults = list(misnamed(value, tuple(value.type_name.split("."))))
         if faults:
-            raise Unusable("type mismatch: " + "\n".join(faults))
+            raise UnusablePatch("type mismatch: " + "\n".join(faults))
     try:
         out: Object = as_json(made)
     except EvaluationError as err:
-        raise Unusable(
+        raise UnusablePatch(
             f"JSONPath valueExpression evaluated to a type that could not marshal to JSON: {err}"
         ) from None
     return out

@@ -4,7 +4,7 @@ which of them it matches, with which objects and parameters."""
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.matching import Matched, namespace_of
 from pilothouse.admission.policies.params import collect
 from pilothouse.admission.policies.source import Binding, Hook
@@ -28,7 +28,7 @@ class Invocation(NamedTuple, Generic[C]):
 class PolicyRequest(Views):
     """A request as policies see it."""
 
-    def __init__(self, a: AdmissionAttributes, authorizer: Authorizer) -> None:
+    def __init__(self, a: AdmissionAttributes, authorizer: AccessAuthorizer) -> None:
         super().__init__(a, authorizer)
         self._namespace: Object | None = None
 
@@ -42,7 +42,7 @@ class PolicyRequest(Views):
     async def invocations(self, hook: Hook[C], matched: Matched, binding: Binding) -> Sequence[Invocation[C]]:
         """The evaluations that a binding asks for, none when it is not about the request.
 
-        ConfigurationError, NotFound.
+        PolicyConfigurationError, NotFound.
         """
         a = self.attributes
         if not binding.matches(a):

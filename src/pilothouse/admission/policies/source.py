@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from pilothouse.admission.matching import Criteria
-from pilothouse.admission.policies.params import ConfigurationError, param_resource
-from pilothouse.admission.source import GROUP, POLICIES, Source
+from pilothouse.admission.policies.params import PolicyConfigurationError, param_resource
+from pilothouse.admission.source import GROUP, POLICIES, HookSource
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers, ServedKind
@@ -51,17 +51,17 @@ class Hook(Generic[C]):
         return self._compiled
 
     def param_resource(self, readers: Readers) -> ServedKind | None:
-        """The resource that serves the policy's parameters, None when it has none; ConfigurationError."""
+        """The resource that serves the policy's parameters, None without any; PolicyConfigurationError."""
         kind = self.spec.get("paramKind")
         return param_resource(readers, kind) if kind is not None else None
 
     def config_error(self, why: Exception, binding: Binding | None) -> str:
         """Upstream's words for a policy or a binding that cannot be used."""
-        text = str(why) if isinstance(why, ConfigurationError) else getattr(why, "message", str(why))
+        text = str(why) if isinstance(why, PolicyConfigurationError) else getattr(why, "message", str(why))
         return f"failed to configure {'binding' if binding is not None else 'policy'}: {text}"
 
 
-class PolicySource(Source[Hook[C]]):
+class PolicySource(HookSource[Hook[C]]):
     """The policies of a kind that have bindings, by name, as the readers have them.
 
     `plural` and `bindings` are resources. `compile` is called with a policy's spec
@@ -77,7 +77,7 @@ class PolicySource(Source[Hook[C]]):
         super().__init__(readers, self._names, POLICIES)
 
     def gather(self) -> Iterable[Hook[C]]:
-        """Gather the policies with their bindings (Source.gather)."""
+        """Gather the policies with their bindings (HookSource.gather)."""
         policies, bindings = self._names
         bound: dict[str, list[Binding]] = {}
         for obj in self._readers.list(bindings):

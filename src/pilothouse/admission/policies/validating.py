@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.annotations import annotate
-from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.chain import Plugin
-from pilothouse.admission.expressions import Expression, OutOfBudget, Result, Scope
+from pilothouse.admission.authorization import AccessAuthorizer
+from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.admission.expressions import Expression, ExpressionResult, OutOfBudget, Scope
 from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.policies.compiled import CompiledPolicy
-from pilothouse.admission.policies.params import ConfigurationError
+from pilothouse.admission.policies.params import PolicyConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.api.cel import BOOL, NULL, STRING, CostBudget
@@ -31,7 +31,7 @@ _DONE = {"Deny": "refused", "Warn": "warned", "Audit": "recorded"}
 """The verdict of the actions of a binding on a request."""
 
 
-class Validation(NamedTuple):
+class PolicyValidation(NamedTuple):
     """One validation of a policy."""
 
     rule: Expression
@@ -61,7 +61,7 @@ class CompiledValidation(CompiledPolicy):
         seen = self.seen
         told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
-            Validation(
+            PolicyValidation(
                 Expression(seen, one["expression"], BOOL),
                 Expression(told, one["messageExpression"], STRING) if one.get("messageExpression") else None,
                 one.get("message") or "",
@@ -100,7 +100,7 @@ class CompiledValidation(CompiledPolicy):
             return self._failed(str(err)), []
 
     async def _denials(
-        self, scope: Scope, params: Object | None, budget: CostBudget, results: list[Result]
+        self, scope: Scope, params: Object | None, budget: CostBudget, results: list[ExpressionResult]
     ) -> list[Denial]:
         """The denials by the results of the validations.
 
@@ -109,7 +109,7 @@ class CompiledValidation(CompiledPolicy):
         if all(one.value is True for one in results) and not any(one.message for one in self.validations):
             return []  # the messages of validations that hold are evaluated only for what they cost
         evaluation = scope.evaluation(params, self.variables, budget, authorized=False)
-        texts: list[Result | None] = []
+        texts: list[ExpressionResult | None] = []
         spent = ""
         try:
             texts = [
@@ -143,7 +143,7 @@ class CompiledValidation(CompiledPolicy):
         return denials, values
 
 
-def _message(validation: Validation, text: Result | None) -> str:
+def _message(validation: PolicyValidation, text: ExpressionResult | None) -> str:
     """The message of a failed validation:
     what its expression gives, if it can be used, else its own, else the rule."""
     message = ""
@@ -154,7 +154,7 @@ def _message(validation: Validation, text: Result | None) -> str:
     return message or validation.fixed.strip() or f"failed expression: {validation.rule.text.strip()}"
 
 
-class Verdict:
+class PolicyVerdict:
     """The verdict of the policies on one request."""
 
     def __init__(self, a: AdmissionAttributes, metrics: AdmissionMetrics) -> None:
@@ -197,17 +197,17 @@ class Verdict:
             elif action == "Audit":
                 annotate(a, FAILURE, _failure(binding, denial))
 
-    def note(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
+    def record(self, one: Invocation[CompiledValidation], denials: Sequence[Denial], seconds: float) -> None:
         """Note the outcome of an evaluation, so that it can be explained later."""
-        trail = self._attributes.trail
-        if trail is None:
+        timeline = self._attributes.timeline
+        if timeline is None:
             return
         what, why = "", denials[0].message if denials else ""
         if denials:
             actions = one.binding.spec.get("validationActions") or ()
             done = [_DONE.get(action, action) for action in actions]
             what = "failed, ignored" if all(denial.ignored for denial in denials) else ", ".join(done)
-        trail.called(VALIDATE, NAME, one.hook.name, one.binding.name, seconds, verdict=what, text=why)
+        timeline.called(VALIDATE, NAME, one.hook.name, one.binding.name, seconds, verdict=what, text=why)
 
     def raise_any(self) -> None:
         """The error of the first denial."""
@@ -232,12 +232,12 @@ def _failure(binding: Binding, denial: Denial) -> str:
     return show([value])
 
 
-class ValidatingAdmissionPolicy(Plugin):
+class ValidatingAdmissionPolicy(AdmissionPlugin):
     """Asks the policies that are about a request."""
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
+    def __init__(self, authorizer: AccessAuthorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
         self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledValidation] | None = None
@@ -266,14 +266,14 @@ class ValidatingAdmissionPolicy(Plugin):
 
     async def _judge(self, a: AdmissionAttributes) -> None:
         request = PolicyRequest(a, self._authorizer)
-        verdict = Verdict(a, self._metrics)
+        verdict = PolicyVerdict(a, self._metrics)
         for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
             try:
                 matched = hook.criteria.match(a)
                 if matched is None:
                     continue
                 hook.param_resource(a.readers)
-            except (ConfigurationError, errors.StatusError) as err:
+            except (PolicyConfigurationError, errors.StatusError) as err:
                 if not hook.compiled.ignore:
                     verdict.deny(hook, None, Denial(hook.config_error(err, None)))
                 continue
@@ -281,7 +281,7 @@ class ValidatingAdmissionPolicy(Plugin):
             for binding in hook.bindings:
                 try:
                     invocations = await request.invocations(hook, matched, binding)
-                except (ConfigurationError, errors.StatusError) as err:
+                except (PolicyConfigurationError, errors.StatusError) as err:
                     if not hook.compiled.ignore:
                         verdict.deny(hook, binding, Denial(hook.config_error(err, binding)))
                     continue
@@ -294,7 +294,7 @@ class ValidatingAdmissionPolicy(Plugin):
         self,
         request: PolicyRequest,
         invocations: Sequence[Invocation[CompiledValidation]],
-        verdict: Verdict,
+        verdict: PolicyVerdict,
         annotations: dict[str, dict[str, None]],
     ) -> None:
         for one in invocations:
@@ -302,7 +302,7 @@ class ValidatingAdmissionPolicy(Plugin):
             denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
                 verdict.judge(one, denial)
-            verdict.note(one, denials, perf_counter() - started)
+            verdict.record(one, denials, perf_counter() - started)
             for key, value in values:
                 annotations.setdefault(key, {})[_cut(value)] = None
 

@@ -56,7 +56,7 @@ class Evaluator:
         return ""
 
 
-class Pods(Evaluator):
+class PodEvaluator(Evaluator):
     by_content = scoped = True
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class _Changing(Evaluator):
         return a.operation in ("CREATE", "UPDATE") and not a.subresource
 
 
-class Services(_Changing):
+class ServiceEvaluator(_Changing):
     def __init__(self) -> None:
         super().__init__("services")
         self.names = {"count/services", "services", "services.loadbalancers", "services.nodeports"}
@@ -109,7 +109,7 @@ class Services(_Changing):
         }
 
 
-class VolumeClaims(_Changing):
+class VolumeClaimEvaluator(_Changing):
     scoped = True
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class VolumeClaims(_Changing):
         return selects(requirement, [name for name in named if name])
 
 
-class DeviceClaims(_Changing):
+class DeviceClaimEvaluator(_Changing):
     """Devices by class; a class that stands for an extended resource is charged under that name,
     too (KEP-5004)."""
 
@@ -184,7 +184,10 @@ def _devices(request: Object) -> int:
     return int(request.get("count", 1)) if mode == "ExactCount" else 0
 
 
-SPECIAL: dict[str, Evaluator] = {e.resource: e for e in (Pods(), Services(), VolumeClaims(), DeviceClaims())}
+SPECIAL: dict[str, Evaluator] = {
+    e.resource: e
+    for e in (PodEvaluator(), ServiceEvaluator(), VolumeClaimEvaluator(), DeviceClaimEvaluator())
+}
 
 
 def evaluator(resource: str) -> Evaluator:

@@ -15,8 +15,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 
 
 class Limited(NamedTuple):
-    """A resource that nothing may be used of unless a quota covers it
-    (a limitedResource of the configuration)."""
+    """A resource that may only be used where a quota covers it (a limitedResource of the configuration)."""
 
     resource: str
     contains: tuple[str, ...] = ()
@@ -66,8 +65,8 @@ class Account:
         self.touched = True
 
 
-class Question(NamedTuple):
-    """A request to be judged, and who counts its objects."""
+class QuotaRequest(NamedTuple):
+    """A request that quotas judge, and the evaluator that counts its objects."""
 
     attributes: AdmissionAttributes
     evaluator: Evaluator

@@ -14,7 +14,7 @@ from pilothouse import errors
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO, add
 from pilothouse.admission.quota.evaluators import evaluators
-from pilothouse.admission.quota.judge import Account, Question
+from pilothouse.admission.quota.judge import Account, QuotaRequest
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import Amounts, amounts
 from pilothouse.registry.client import Client
@@ -34,8 +34,8 @@ class Moved(Exception):
     """The quota was changed or deleted since it was judged."""
 
 
-class Step:
-    """Something to do with the quotas of a namespace; `done` gets its outcome."""
+class LedgerStep:
+    """One step of work on the quotas of a namespace; `done` gets its outcome."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
@@ -61,14 +61,14 @@ class Step:
             self.done.set_exception(error)
 
 
-class Charge(Step):
+class Charge(LedgerStep):
     """One request. `taken` is what its quotas have been charged, by name;
     `entered` what this round is about to.
 
     `key` is the storage key of the object, `at` when the request came, in the ledger's seconds.
     """
 
-    def __init__(self, ledger: "Ledger", question: Question, key: str, at: float) -> None:
+    def __init__(self, ledger: "Ledger", question: QuotaRequest, key: str, at: float) -> None:
         super().__init__()
         self.ledger = ledger
         self.question = question
@@ -81,7 +81,7 @@ class Charge(Step):
         self._abandoned = False
 
     def is_in(self, value: bytes) -> bool:
-        """Whether what is stored at the key by now has what was charged, or shows that it will never have."""
+        """Whether the stored object shows that the charged write was made, or that it never will be."""
         a = self.question.attributes
         if a.operation != "CREATE":
             return True
@@ -129,7 +129,7 @@ class Charge(Step):
             await refund.outcome()
 
 
-class Refund(Step):
+class Refund(LedgerStep):
     """Gives back what a request has taken, unless the quota has been counted again since."""
 
     def __init__(self, charge: Charge) -> None:
@@ -151,7 +151,7 @@ class Refund(Step):
             self.finish()
 
 
-class Count(Step):
+class Count(LedgerStep):
     """Counts what is used of one quota again (the quota controller's syncResourceQuota).
 
     Requests that were charged and whose objects are not there yet are counted, too. The outcome is None, or
@@ -205,7 +205,7 @@ class Ledger:
         With it, charges are known until their objects are there."""
         self._clock = clock
         self._client: Client
-        self._todo: dict[str, list[Step]] = {}
+        self._todo: dict[str, list[LedgerStep]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._coming: dict[str, list[Charge]] = {}
         self._landed: WeakSet[Charge] = WeakSet()
@@ -239,7 +239,7 @@ class Ledger:
 
     # Steps
 
-    def charge(self, question: Question) -> Charge:
+    def charge(self, question: QuotaRequest) -> Charge:
         """Charge a request; await the outcome of what is returned. Forbidden when it does not fit."""
         a = question.attributes
         charge = Charge(self, question, a.resource.key(a.namespace, a.name), self._clock())
@@ -252,15 +252,15 @@ class Ledger:
         self.put(namespace, count)
         return count
 
-    def put(self, namespace: str, step: Step) -> None:
-        """Do something with the quotas of a namespace, together with what else there is to do by then."""
+    def put(self, namespace: str, step: LedgerStep) -> None:
+        """Queue a step for a namespace; the steps that are queued by then are carried out together."""
         self._todo.setdefault(namespace, []).append(step)
         if namespace not in self._tasks:
             name = f"quota:{namespace}"
             self._tasks[namespace] = asyncio.get_running_loop().create_task(self._run(namespace), name=name)
 
     async def _run(self, namespace: str) -> None:
-        batch: list[Step] = []
+        batch: list[LedgerStep] = []
         try:
             while batch := self._todo.pop(namespace, []):
                 for kind in (Count, Refund, Charge):
@@ -271,7 +271,7 @@ class Ledger:
                 step.done.cancel()
             del self._tasks[namespace]
 
-    async def _serve(self, namespace: str, client: Client, steps: Sequence[Step]) -> None:
+    async def _serve(self, namespace: str, client: Client, steps: Sequence[LedgerStep]) -> None:
         """Carry out steps of one sort; each ends with an outcome."""
         try:
             for _ in range(ATTEMPTS):
@@ -354,8 +354,8 @@ class Ledger:
                 del self._coming[charge.key]
 
     def charges(self, namespace: str) -> tuple[list[Charge], list[Charge]]:
-        """The charges of a namespace whose objects are not there,
-        and those of which they are but may not be theirs."""
+        """The charges of a namespace whose objects do not exist yet, and the charges whose objects exist
+        but may come from another write."""
         lost = self._clock() - LOST
         coming = [charge for charges in self._coming.values() for charge in charges]
         for charge in coming:

@@ -3,15 +3,15 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from pilothouse.admission.about import CREATE, UPDATE, About
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.quota.evaluators import IGNORED, SPECIAL, evaluator
-from pilothouse.admission.quota.judge import Limited, Question, limited_from
+from pilothouse.admission.quota.judge import Limited, QuotaRequest, limited_from
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 
 
-class ResourceQuota(Plugin):
+class ResourceQuota(AdmissionPlugin):
     """Charges what is written to the quotas of its namespace, and refuses what exceeds one.
 
     `limited` is what nothing may be used of where no quota counts it. The ledger knows of no quota before it
@@ -48,9 +48,9 @@ class ResourceQuota(Plugin):
         found = evaluator(a.resource.group_resource)
         if not found.handles(a):
             return None
-        return self._charge(a, Question(a, found, self.limited))
+        return self._charge(a, QuotaRequest(a, found, self.limited))
 
-    async def _charge(self, a: AdmissionAttributes, question: Question) -> None:
+    async def _charge(self, a: AdmissionAttributes, question: QuotaRequest) -> None:
         charge = self.ledger.charge(question)
         a.undo.append(charge.give_back)
         await charge.outcome()

@@ -99,8 +99,8 @@ def _total(pod: Object, member: str) -> Amounts:
         for kind in ("containers", "initContainers")
     }
     total = aggregate(effective, member)
-    whole = _wanted(spec, status, member, infeasible)
-    total.update({name: amount for name, amount in amounts(whole).items() if is_pod_level(name)})
+    pod_level = _wanted(spec, status, member, infeasible)
+    total.update({name: amount for name, amount in amounts(pod_level).items() if is_pod_level(name)})
     overhead = amounts(spec.get("overhead"))
     add(total, overhead if member == "requests" else {n: a for n, a in overhead.items() if n in total})
     return total
@@ -123,8 +123,8 @@ def missing(required: Iterable[str], pod: Object) -> str:
     """The resources that the quota counts and containers do not set:
     `must specify limits.cpu for: c`; "" if nothing is missing."""
     spec = pod["spec"]
-    whole = spec.get("resources") or {}
-    if any(is_pod_level(n) for m in ("requests", "limits") for n in whole.get(m) or {}):
+    resources = spec.get("resources") or {}
+    if any(is_pod_level(n) for m in ("requests", "limits") for n in resources.get(m) or {}):
         return ""
     wanted = REQUIRED & set(required)
     without: dict[str, set[str]] = {}

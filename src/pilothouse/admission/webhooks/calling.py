@@ -9,13 +9,19 @@ from typing import Any, NamedTuple, TypeVar
 
 from pilothouse import errors, spans
 from pilothouse.admission.annotations import annotate
-from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.views import Views
-from pilothouse.admission.webhooks.review import InvalidResponse, Response, decoded, encoded, verified
-from pilothouse.admission.webhooks.source import Webhook
+from pilothouse.admission.webhooks.review import (
+    AdmissionResponse,
+    InvalidResponse,
+    decoded,
+    encoded,
+    verified,
+)
+from pilothouse.admission.webhooks.source import AdmissionWebhook
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.warnings import enough
@@ -25,7 +31,7 @@ from pilothouse.offload import INLINE
 from pilothouse.outbound import webhook
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.kubeconfig import Users
-from pilothouse.outbound.webhook import Unusable, WebhookError
+from pilothouse.outbound.webhook import UnusableWebhook, WebhookError
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.webhook_target import NOBODY, Resolver, target_of
 
@@ -49,7 +55,7 @@ class Failed(Exception):
     """The call of a webhook has failed, and its failure policy decides (ErrCallingWebhook).
     The text is upstream's."""
 
-    def __init__(self, hook: Webhook, reason: str, code: int) -> None:
+    def __init__(self, hook: AdmissionWebhook, reason: str, code: int) -> None:
         super().__init__(f"failed calling webhook {quote(hook.name)}: {reason}")
         self.code = code
 
@@ -62,12 +68,12 @@ class Denied(Exception):
         self.status = status
 
 
-class Parts(NamedTuple):
-    """The tools of the plugins of both kinds; `users` are the credentials by host."""
+class WebhookDependencies(NamedTuple):
+    """The parts of the server that call webhooks; `users` are the credentials by host."""
 
     clients: Clients
     resolver: Resolver
-    authorizer: Authorizer
+    authorizer: AccessAuthorizer
     metrics: AdmissionMetrics
     users: Users = NOBODY
 
@@ -76,7 +82,7 @@ class Caller:
     """Calls webhooks of one kind. step: the `type` label of metrics.
     mutating: whether they may return patches."""
 
-    def __init__(self, parts: Parts, step: str, *, mutating: bool) -> None:
+    def __init__(self, parts: WebhookDependencies, step: str, *, mutating: bool) -> None:
         self._parts = parts
         self.metrics = parts.metrics
         self._step = step
@@ -94,10 +100,10 @@ class Caller:
         """The objects of a request in the versions that webhooks match."""
         return Views(a, self._parts.authorizer)
 
-    async def select(self, views: Views, hook: Webhook) -> Matched | None:
+    async def select(self, views: Views, hook: AdmissionWebhook) -> Matched | None:
         """The resource as which the request matches a webhook, None when it does not (ShouldCallHook).
 
-        NotFound when its namespace is missing, Forbidden when match conditions fail that may not.
+        NotFound when its namespace is missing, Forbidden when its match conditions fail closed.
         """
         a = views.attributes
         matched = hook.criteria.match(a)
@@ -118,10 +124,10 @@ class Caller:
     async def call(
         self,
         a: AdmissionAttributes,
-        hook: Webhook,
+        hook: AdmissionWebhook,
         scope: Scope,
         lock: AbstractAsyncContextManager[Any] | None = None,
-    ) -> Response:
+    ) -> AdmissionResponse:
         """The response of a webhook that allows the request; Failed, Denied, BadRequest.
 
         A call holds `lock` while it changes the size of the request's work,
@@ -154,10 +160,10 @@ class Caller:
             raise Denied(denial(hook.name, response.status))
         return response
 
-    def _read(self, data: bytes, uid: str, version: str) -> Response:
+    def _read(self, data: bytes, uid: str, version: str) -> AdmissionResponse:
         return verified(decoded(data, version), uid, version, mutating=self._mutating)
 
-    async def _posted(self, a: AdmissionAttributes, hook: Webhook, body: bytes) -> bytes:
+    async def _posted(self, a: AdmissionAttributes, hook: AdmissionWebhook, body: bytes) -> bytes:
         """The body of the webhook's answer.
         Failed when there is none, or when the webhook's breaker is open."""
         breaker = hook.breaker
@@ -175,7 +181,9 @@ class Caller:
             said = not err.timed_out
             if breaker is not None and err.timed_out and seconds == hook.seconds:
                 breaker.timed_out()
-            lead = "could not get REST client" if isinstance(err, Unusable) else "failed to call webhook"
+            lead = (
+                "could not get REST client" if isinstance(err, UnusableWebhook) else "failed to call webhook"
+            )
             raise Failed(hook, f"{lead}: {err}", err.code) from None
         finally:
             if breaker is not None:
@@ -183,7 +191,7 @@ class Caller:
         return data
 
     async def settle(
-        self, a: AdmissionAttributes, hook: Webhook, call: Awaitable[T], failed_open: str
+        self, a: AdmissionAttributes, hook: AdmissionWebhook, call: Awaitable[T], failed_open: str
     ) -> T | None:
         """The outcome of a call, None where it has failed and the webhook's failure policy is Ignore;
         StatusError.
@@ -224,7 +232,7 @@ class Caller:
     def _count(
         self,
         a: AdmissionAttributes,
-        hook: Webhook,
+        hook: AdmissionWebhook,
         started: float,
         code: int,
         *,
@@ -236,9 +244,9 @@ class Caller:
         a.webhook_seconds = (
             max(took, a.webhook_seconds) if self._step == VALIDATE else took + a.webhook_seconds
         )
-        if a.trail is not None:
+        if a.timeline is not None:
             verdict = "refused" if rejected else "failed, ignored" if why else ""
-            a.trail.called(*self._where, hook.name, hook.configuration, took, verdict, why)
+            a.timeline.called(*self._where, hook.name, hook.configuration, took, verdict, why)
         text, truth = str(min(code, 600)), str(rejected).lower()
         metrics = self.metrics
         metrics.webhook_requests.inc(text, hook.name, a.operation, truth, self._step)
@@ -247,7 +255,7 @@ class Caller:
             metrics.webhook_rejections.inc(error, hook.name, a.operation, text, self._step)
 
 
-def about(a: AdmissionAttributes, hook: Webhook, uid: str) -> spans.Attributes:
+def about(a: AdmissionAttributes, hook: AdmissionWebhook, uid: str) -> spans.Attributes:
     """The attributes of the span of a call (plugin/webhook/{mutating,validating}/dispatcher.go)."""
     resource = a.resource
     return {
@@ -260,7 +268,7 @@ def about(a: AdmissionAttributes, hook: Webhook, uid: str) -> spans.Attributes:
     }
 
 
-def time_for(hook: Webhook, a: AdmissionAttributes) -> float:
+def time_for(hook: AdmissionWebhook, a: AdmissionAttributes) -> float:
     """Seconds that a webhook may take: its own, cut to what the request has left."""
     deadline = a.deadline() if a.deadline is not None else None
     if deadline is None:
@@ -274,7 +282,7 @@ def internal(text: str) -> errors.InternalError:
     return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
 
 
-class Refusal(errors.StatusError):
+class WebhookRefusal(errors.StatusError):
     """A denial in the words of a webhook, which may be long: reports of policies."""
 
     longest = 64 << 10
@@ -287,7 +295,7 @@ def denial(name: str, status: Object | None) -> errors.StatusError:
     text = f"admission webhook {quote(name)} denied the request"
     text = f"{text}: {why or reason}" if why or reason else f"{text} without explanation"
     details = status.get("details")
-    err = Refusal(text, details=details if details else None)
+    err = WebhookRefusal(text, details=details if details else None)
     err.code = code if 400 <= code < 600 else 400 if code < 400 else 500
     err.reason = reason
     return err

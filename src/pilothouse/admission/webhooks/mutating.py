@@ -9,10 +9,10 @@ from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import ADMIT
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.reinvocation import Reinvocations
-from pilothouse.admission.webhooks.calling import Caller, Failed, Parts, internal
+from pilothouse.admission.webhooks.calling import Caller, Failed, WebhookDependencies, internal
 from pilothouse.admission.webhooks.plugin import WebhookPlugin
-from pilothouse.admission.webhooks.review import JSON_PATCH, Response
-from pilothouse.admission.webhooks.source import MUTATING, Webhook
+from pilothouse.admission.webhooks.review import JSON_PATCH, AdmissionResponse
+from pilothouse.admission.webhooks.source import MUTATING, AdmissionWebhook
 from pilothouse.api import json
 from pilothouse.api.changes import managed, patch
 from pilothouse.api.values import equality
@@ -20,7 +20,7 @@ from pilothouse.api.values.fields import Object, show
 from pilothouse.gotext import quote
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
-from pilothouse.registry.trail import PATHS
+from pilothouse.registry.timeline import PATHS
 
 NAME = "MutatingAdmissionWebhook"
 MUTATION, PATCH = "mutation.webhook.admission.k8s.io/", "patch.webhook.admission.k8s.io/"
@@ -35,7 +35,7 @@ class MutatingAdmissionWebhook(WebhookPlugin):
     resource = MUTATING
     phase = ADMIT
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebhookDependencies) -> None:
         super().__init__(Caller(parts, ADMIT, mutating=True))
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None]:
@@ -67,7 +67,7 @@ class MutatingAdmissionWebhook(WebhookPlugin):
         if _managed_fields(a.obj) != owned:
             await a.work.run(_keep_valid, a, owned)
 
-    async def _invoke(self, a: AdmissionAttributes, hook: Webhook, scope: Scope) -> bool:
+    async def _invoke(self, a: AdmissionAttributes, hook: AdmissionWebhook, scope: Scope) -> bool:
         """Call a webhook; whether it has changed the object of the scope. StatusError."""
         place = f"round_{int(a.reinvocation is not None and a.reinvocation.again)}_index_{hook.index}"
         changed: bool | None = False
@@ -79,7 +79,9 @@ class MutatingAdmissionWebhook(WebhookPlugin):
             annotate(a, f"{MUTATION}{place}", show(told))
         return bool(changed)
 
-    async def _patched(self, a: AdmissionAttributes, hook: Webhook, scope: Scope, place: str) -> bool:
+    async def _patched(
+        self, a: AdmissionAttributes, hook: AdmissionWebhook, scope: Scope, place: str
+    ) -> bool:
         """Have the webhook patch the object of the scope, which is replaced; whether it differs.
         Failed, Denied, StatusError.
         """
@@ -141,7 +143,7 @@ def _made(scope: Scope, operations: list[Object]) -> Object:
     return completed(resource, kind, raw, type, strict=False)
 
 
-def _told(hook: Webhook, response: Response) -> str:
+def _told(hook: AdmissionWebhook, response: AdmissionResponse) -> str:
     """The audit annotation of a patch."""
     told = json.dump({"configuration": hook.configuration, "webhook": hook.name}).decode()
     return f'{told[:-1]},"patch":{response.patch.decode(errors="replace")},"patchType":"{JSON_PATCH}"}}'

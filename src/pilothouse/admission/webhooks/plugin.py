@@ -3,7 +3,7 @@ the configurations they follow, and the requests for which they are wanted."""
 
 from collections.abc import Callable
 
-from pilothouse.admission.chain import Plugin
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.webhooks.calling import Caller
 from pilothouse.admission.webhooks.configuration import read
 from pilothouse.admission.webhooks.source import WebhookSource
@@ -12,7 +12,7 @@ from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 
 
-class WebhookPlugin(Plugin):
+class WebhookPlugin(AdmissionPlugin):
     """Follows one kind of webhook configurations from the first request on.
 
     resource: the configurations. phase: ADMIT or VALIDATE, the label of metrics of match conditions.

@@ -22,7 +22,7 @@ class InvalidResponse(Exception):
     """An AdmissionReview that breaks a rule; the text is upstream's."""
 
 
-class Response(NamedTuple):
+class AdmissionResponse(NamedTuple):
     """The answer of a webhook. `status` is why it refuses; `patch` is JSON, b"" without one."""
 
     allowed: bool
@@ -95,7 +95,7 @@ def _expect(good: bool, value: Any, struct: str, path: str, type: str) -> None:
         )
 
 
-def verified(review: Object, uid: str, version: str, *, mutating: bool) -> Response:
+def verified(review: Object, uid: str, version: str, *, mutating: bool) -> AdmissionResponse:
     """The response in a review of `version`, if it is one to the request `uid`;
     InvalidResponse, WebhookError."""
     found = review.get("response")
@@ -116,7 +116,7 @@ def verified(review: Object, uid: str, version: str, *, mutating: bool) -> Respo
         patch_type = JSON_PATCH if data else ""
     if not mutating:
         data, patch_type = b"", ""
-    return Response(
+    return AdmissionResponse(
         bool(found.get("allowed")),
         data,
         patch_type or "",
@@ -136,8 +136,8 @@ def _patch(response: Object) -> bytes:
 
 def _illegal(text: str) -> int:
     alphabet = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
-    bad = next((i for i, char in enumerate(text) if char not in alphabet), len(text))
-    return min(bad, len(text) // 4 * 4) if text[bad:].strip("=") == "" else bad
+    invalid_at = next((i for i, char in enumerate(text) if char not in alphabet), len(text))
+    return min(invalid_at, len(text) // 4 * 4) if text[invalid_at:].strip("=") == "" else invalid_at
 
 
 def _check_patch(data: bytes, patch_type: str | None) -> None:

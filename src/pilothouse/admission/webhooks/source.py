@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pilothouse.admission.expressions import Expression, MatchConditions
 from pilothouse.admission.matching import Criteria
 from pilothouse.admission.metrics import AdmissionMetrics, ConditionCounts
-from pilothouse.admission.source import GROUP, POLICIES, Source
+from pilothouse.admission.source import GROUP, POLICIES, HookSource
 from pilothouse.admission.webhooks.breaker import Breaker
 from pilothouse.admission.webhooks.review import VERSIONS
 from pilothouse.api.cel import BOOL
@@ -22,7 +22,7 @@ SECONDS = 30
 WITHOUT_SIDE_EFFECTS = ("None", "NoneOnDryRun")
 
 
-class Webhook:
+class AdmissionWebhook:
     """One webhook of a configuration.
     Its match conditions are compiled when the first request comes to them."""
 
@@ -77,7 +77,7 @@ class Webhook:
         return self._conditions
 
 
-class WebhookSource(Source[Webhook]):
+class WebhookSource(HookSource[AdmissionWebhook]):
     """The webhooks of a kind of configuration: by the configurations' names, and in each as it lists them.
 
     Those of a configuration are made anew when it changes.
@@ -87,14 +87,14 @@ class WebhookSource(Source[Webhook]):
         """`step` is ADMIT or VALIDATE."""
         self._resource = resource
         self._metrics, self._step = metrics, step
-        self._known: dict[str, tuple[tuple[str, int], list[Webhook]]] = {}
+        self._known: dict[str, tuple[tuple[str, int], list[AdmissionWebhook]]] = {}
         super().__init__(readers, (resource,), EXEMPT)
 
-    def gather(self) -> Iterable[Webhook]:
-        """Gather the webhooks (Source.gather);
+    def gather(self) -> Iterable[AdmissionWebhook]:
+        """Gather the webhooks (HookSource.gather);
         those without rules match nothing and keep their place only."""
-        known: dict[str, tuple[tuple[str, int], list[Webhook]]] = {}
-        found: list[Webhook] = []
+        known: dict[str, tuple[tuple[str, int], list[AdmissionWebhook]]] = {}
+        found: list[AdmissionWebhook] = []
         for obj in sorted(self._readers.list(self._resource), key=_name):
             name, metadata = _name(obj), obj["metadata"]
             identity = (metadata.get("uid", ""), metadata.get("generation", 0))
@@ -108,14 +108,14 @@ class WebhookSource(Source[Webhook]):
             hook.index = index
         return [hook for hook in found if hook.criteria.rules]
 
-    def _webhooks_of(self, obj: Object) -> list[Webhook]:
+    def _webhooks_of(self, obj: Object) -> list[AdmissionWebhook]:
         """The webhooks of a configuration; several may have the same name."""
         seen: Counter[str] = Counter()
         found = []
         for spec in obj.get("webhooks") or ():
             name = spec["name"]
             counts = ConditionCounts(self._metrics, "webhook", name, self._step)
-            found.append(Webhook(_name(obj), spec, f"{_name(obj)}/{name}/{seen[name]}", counts))
+            found.append(AdmissionWebhook(_name(obj), spec, f"{_name(obj)}/{name}/{seen[name]}", counts))
             seen[name] += 1
         return found
 

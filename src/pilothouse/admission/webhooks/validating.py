@@ -5,9 +5,9 @@ from collections.abc import Awaitable
 
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import VALIDATE
-from pilothouse.admission.webhooks.calling import Caller, Parts
+from pilothouse.admission.webhooks.calling import Caller, WebhookDependencies
 from pilothouse.admission.webhooks.plugin import WebhookPlugin
-from pilothouse.admission.webhooks.source import VALIDATING, Webhook
+from pilothouse.admission.webhooks.source import VALIDATING, AdmissionWebhook
 from pilothouse.registry.admission import AdmissionAttributes
 
 NAME = "ValidatingAdmissionWebhook"
@@ -25,7 +25,7 @@ class ValidatingAdmissionWebhook(WebhookPlugin):
     resource = VALIDATING
     phase = VALIDATE
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebhookDependencies) -> None:
         super().__init__(Caller(parts, STEP, mutating=False))
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None]:
@@ -33,14 +33,14 @@ class ValidatingAdmissionWebhook(WebhookPlugin):
 
     async def _judge(self, a: AdmissionAttributes) -> None:
         views = self._caller.views(a)
-        relevant: list[tuple[Webhook, Scope]] = []
+        relevant: list[tuple[AdmissionWebhook, Scope]] = []
         for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
             matched = await self._caller.select(views, hook)
             if matched is not None:
                 relevant.append((hook, await views.scope(matched)))
         lock, room = asyncio.Lock(), asyncio.Semaphore(PARALLEL)
 
-        async def ask(index: int, hook: Webhook, scope: Scope) -> None:
+        async def ask(index: int, hook: AdmissionWebhook, scope: Scope) -> None:
             async with room:
                 call = self._caller.call(a, hook, scope, lock)
                 await self._caller.settle(a, hook, call, f"{FAILED_OPEN}{index}")

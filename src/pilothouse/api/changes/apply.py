@@ -14,7 +14,16 @@ from pilothouse import errors
 from pilothouse._fieldset import FieldError
 from pilothouse.api import meta
 from pilothouse.api.changes import managed
-from pilothouse.api.changes.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
+from pilothouse.api.changes.managed import (
+    APPLY,
+    UPDATE,
+    Entries,
+    ManagedFieldsEntry,
+    Path,
+    Set,
+    Tracker,
+    Versions,
+)
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import names, times
@@ -59,7 +68,7 @@ def apply(
     if not entries:
         _track_existing(tracker, entries, current)
     check_config(type, config)
-    entry = Entry(manager, APPLY, api_version, subresource)
+    entry = ManagedFieldsEntry(manager, APPLY, api_version, subresource)
     attempt = _Attempt(tracker, current, config, entry, entries)
     conflicts = [] if force else attempt.conflicts()
     if conflicts and manager == KUBECTL:
@@ -148,7 +157,7 @@ class _Attempt:
     """One apply: the merged object, and the fields that it takes from other managers."""
 
     def __init__(
-        self, tracker: Tracker, live: Object, config: Object, entry: Entry, entries: Entries
+        self, tracker: Tracker, live: Object, config: Object, entry: ManagedFieldsEntry, entries: Entries
     ) -> None:
         self.tracker, self.live, self.entries = tracker, live, entries
         self.key = entry.identity
@@ -167,7 +176,7 @@ class _Attempt:
         except FieldError as err:
             raise errors.Unknown(f"failed to merge config: {err}") from None
 
-    def conflicts(self) -> list[tuple[Entry, Path]]:
+    def conflicts(self) -> list[tuple[ManagedFieldsEntry, Path]]:
         """Fields of other managers that would change, sorted by manager and path."""
         found = sorted((key, lost) for key, lost, _ in self.losses if lost)
         return [(self.entries[key], path) for key, lost in found for path in fieldset.paths(lost)]
@@ -190,7 +199,7 @@ class _Attempt:
             metadata["managedFields"] = managed.encode(self.entries)
         return obj
 
-    def _prune(self, merged: Object, last: Entry) -> Object:
+    def _prune(self, merged: Object, last: ManagedFieldsEntry) -> Object:
         """Remove fields that the manager applied last time but not now, unless another manager owns them."""
         other = self.tracker.version(last.api_version)
         if not last.fields or other is None:
@@ -200,23 +209,23 @@ class _Attempt:
         ):
             return merged  # all of these fields are applied again
         type, convert = other
-        (whole,) = convert([merged])
+        (converted,) = convert([merged])
         last_set = fieldset.with_named_members(type, last.fields)
-        pruned = fieldset.remove(type, whole, last_set)
-        pruned = self._add_back_owned(type, whole, pruned, last.api_version)
-        gone = fieldset.difference(_named(type, whole), _named(type, pruned))
-        left: Object = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
+        pruned = fieldset.remove(type, converted, last_set)
+        pruned = self._add_back_owned(type, converted, pruned, last.api_version)
+        gone = fieldset.difference(_named(type, converted), _named(type, pruned))
+        left: Object = fieldset.remove(type, converted, fieldset.intersection(gone, last_set))
         if last.api_version == self.tracker.api_version:
             return left
         # The last apply was in another version: remove from the merged object what was removed there.
-        missing = fieldset.difference(_named(type, whole), _named(type, left))
+        missing = fieldset.difference(_named(type, converted), _named(type, left))
         try:
             kept: Object = fieldset.remove(self.tracker.type, merged, missing)
         except FieldError:  # this version calls them otherwise
             return self.tracker.back(left)
         return kept
 
-    def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
+    def _add_back_owned(self, type: Type, converted: Object, pruned: Any, api_version: str) -> Any:
         """Restore fields that another manager, or this configuration, owns."""
         claimed = fieldset.union_all(
             entry.fields
@@ -224,7 +233,7 @@ class _Attempt:
             if entry.api_version == api_version or self.tracker.versions is None or entry.identity == self.key
         )
         keep = fieldset.union(_named(type, pruned), fieldset.with_named_members(type, claimed))
-        return fieldset.remove(type, whole, fieldset.difference(_named(type, whole), keep))
+        return fieldset.remove(type, converted, fieldset.difference(_named(type, converted), keep))
 
 
 def _named(type: Type, value: Any) -> Set:
@@ -239,7 +248,7 @@ MAX_LISTED = 64 * 1024
 an object may have very many fields, each with long list keys."""
 
 
-def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
+def _conflict(conflicts: list[tuple[ManagedFieldsEntry, Path]]) -> errors.Conflict:
     """The Conflict that lists the fields and their managers."""
     causes: list[dict[str, str]] = []
     lines: list[str] = []
@@ -264,7 +273,7 @@ def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
     return errors.FieldConflicts(f"Apply failed with {text}", details={"causes": causes})
 
 
-def _manager_text(entry: Entry) -> str:
+def _manager_text(entry: ManagedFieldsEntry) -> str:
     text = quote(entry.manager)
     if entry.subresource:
         text += f" with subresource {quote(entry.subresource)}"

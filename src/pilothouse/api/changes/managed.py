@@ -54,7 +54,7 @@ class ConversionError(FieldError):
 
 
 @dataclass(slots=True)
-class Entry:
+class ManagedFieldsEntry:
     """A ManagedFieldsEntry; `time` is RFC 3339 text or "", `fields` is a field set."""
 
     manager: str
@@ -70,9 +70,11 @@ class Entry:
         other writes make one per version."""
         return identity(self.manager, self.operation, self.api_version, self.subresource)
 
-    def holding(self, fields: Set) -> "Entry":
+    def holding(self, fields: Set) -> "ManagedFieldsEntry":
         """The same entry with other fields."""
-        return Entry(self.manager, self.operation, self.api_version, self.subresource, self.time, fields)
+        return ManagedFieldsEntry(
+            self.manager, self.operation, self.api_version, self.subresource, self.time, fields
+        )
 
     def encode(self) -> Object:
         out = {"manager": self.manager, "operation": self.operation, "apiVersion": self.api_version}
@@ -88,7 +90,7 @@ class Entry:
         return encoded
 
 
-Entries = dict[str, Entry]
+Entries = dict[str, ManagedFieldsEntry]
 
 
 def identity(manager: str, operation: str, api_version: str, subresource: str) -> str:
@@ -127,7 +129,7 @@ def decode(encoded: list[Object] | None) -> Entries:
             raise FieldError(f"missing fieldsType in managed fields entry {i}")
         if fields_type != "FieldsV1":
             raise FieldError(f"invalid fieldsType {quote(fields_type)} in managed fields entry {i}")
-        entry = Entry(
+        entry = ManagedFieldsEntry(
             one.get("manager", ""),
             one["operation"],
             one["apiVersion"],
@@ -174,7 +176,9 @@ class Tracker:
         own = fieldset.difference(changed, _STRIPPED)
         if not own:
             return
-        entry = Entry(manager or "unknown", UPDATE, self.api_version, self.subresource, self.now, own)
+        entry = ManagedFieldsEntry(
+            manager or "unknown", UPDATE, self.api_version, self.subresource, self.now, own
+        )
         key = identity(entry.manager, UPDATE, self.api_version, self.subresource)
         previous = entries.get(key)
         if previous is not None:
@@ -355,7 +359,7 @@ def cap(entries: Entries) -> None:
         if entry.api_version not in first:
             first[entry.api_version] = key
             continue
-        bucket = Entry(ANCIENT, UPDATE, entry.api_version)
+        bucket = ManagedFieldsEntry(ANCIENT, UPDATE, entry.api_version)
         if bucket.identity not in entries:
             oldest = entries.pop(first[entry.api_version])
             entries[bucket.identity] = replace(bucket, fields=oldest.fields)

@@ -138,9 +138,9 @@ def _daemon_set(obj: Object) -> None:
 def _autoscaler(obj: Object) -> None:
     """Convert v1 through v2, which adds the default metric and drops annotations that cannot be parsed."""
     if obj.get("apiVersion") == "autoscaling/v1":
-        whole = convert_hpa.to_v1(convert_hpa.to_v2(obj))
+        round_trip = convert_hpa.to_v1(convert_hpa.to_v2(obj))
         obj.clear()
-        obj.update(whole)
+        obj.update(round_trip)
 
 
 def as_internal(metadata: Object) -> Object:

@@ -22,7 +22,7 @@ Find = Callable[[str], Document | None]
 """A definition by its name, None if there is none."""
 
 
-class Part(NamedTuple):
+class AggregatedDocument(NamedTuple):
     """The contribution of a group version to the document of version 2."""
 
     paths: Document
@@ -37,18 +37,18 @@ def read(data: bytes) -> Document:
     return document
 
 
-def part_of(document: Document, group: str, version: str) -> Part:
+def part_of(document: Document, group: str, version: str) -> AggregatedDocument:
     """The paths of a group version, and the definitions that they use, with their names;
     ValueError for a malformed one.
 
-    References to shared parameters are replaced by the parameters,
+    References to common parameters are replaced by the parameters,
     as this server's own document has none to share.
     """
     prefix = f"/apis/{group}/{version}/" if group else f"/api/{version}/"
     found = {path: item for path, item in _members(document, "paths") if path.startswith(prefix)}
-    shared = dict(_members(document, "parameters"))
-    paths = {path: _with_parameters(item, shared) for path, item in found.items()}
-    return Part(paths, _used(paths, dict(_members(document, "definitions"))))
+    common = dict(_members(document, "parameters"))
+    paths = {path: _with_parameters(item, common) for path, item in found.items()}
+    return AggregatedDocument(paths, _used(paths, dict(_members(document, "definitions"))))
 
 
 def _members(document: Document, name: str) -> Iterator[tuple[str, Document]]:
@@ -64,21 +64,21 @@ def _members(document: Document, name: str) -> Iterator[tuple[str, Document]]:
         yield key, value
 
 
-def _with_parameters(item: Document, shared: Document) -> Document:
+def _with_parameters(item: Document, common: Document) -> Document:
     """A path item with the parameters that it and its operations refer to."""
 
     def resolved(holder: Any) -> Any:
         if not isinstance(holder, dict) or not isinstance(holder.get("parameters"), list):
             return holder
-        return {**holder, "parameters": [_parameter(one, shared) for one in holder["parameters"]]}
+        return {**holder, "parameters": [_parameter(one, common) for one in holder["parameters"]]}
 
     return {name: resolved(member) for name, member in resolved(item).items()}
 
 
-def _parameter(one: Any, shared: Document) -> Any:
+def _parameter(one: Any, common: Document) -> Any:
     reference = one.get("$ref") if isinstance(one, dict) else None
     if isinstance(reference, str) and reference.startswith(PARAMETERS):
-        return shared.get(reference.removeprefix(PARAMETERS), one)
+        return common.get(reference.removeprefix(PARAMETERS), one)
     return one
 
 
@@ -108,7 +108,7 @@ def references(value: Any) -> Iterator[str]:
             waiting += one
 
 
-def merge(parts: Iterable[Part], own: Find) -> Part:
+def merge(parts: Iterable[AggregatedDocument], own: Find) -> AggregatedDocument:
     """Join the parts of other servers, in the order of their priority,
     into one that is added to this server's document.
 
@@ -132,7 +132,7 @@ def merge(parts: Iterable[Part], own: Find) -> Part:
             schema, existing = _renamed(schema, names), find(name)
             definitions[name] = schema if existing is None else _with_kinds(existing, schema)
         paths |= _renamed(kept, names)
-    return Part(paths, definitions)
+    return AggregatedDocument(paths, definitions)
 
 
 def _renames(definitions: Document, find: Find) -> dict[str, str]:

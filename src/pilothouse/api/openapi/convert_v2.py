@@ -4,7 +4,7 @@ for aggregated servers that have no other (kube-openapi openapiconv)."""
 from collections.abc import Iterable
 from typing import Any
 
-from pilothouse.api.openapi.aggregate import DEFINITIONS, Part
+from pilothouse.api.openapi.aggregate import DEFINITIONS, AggregatedDocument
 from pilothouse.api.openapi.paths import Document
 
 SCHEMAS = "#/components/schemas/"
@@ -14,7 +14,7 @@ _OF_SCHEMA = ("type", "format", "items", "enum", "default", "pattern", "uniqueIt
 """Members of a parameter that version 3 has in its schema."""
 
 
-def to_v3(part: Part, info: Any) -> Document:
+def to_v3(part: AggregatedDocument, info: Any) -> Document:
     """The document of version 3 with the same paths and definitions."""
     return {
         "openapi": "3.0.0",

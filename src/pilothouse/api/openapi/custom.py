@@ -4,7 +4,7 @@
 from typing import Any
 
 from pilothouse.api.openapi import version_3
-from pilothouse.api.openapi.paths import Document, Kind
+from pilothouse.api.openapi.paths import Document, OpenAPIResource
 from pilothouse.api.openapi.structural_v2 import PRESERVE, is_open, simplified
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
@@ -38,15 +38,15 @@ def custom_name(group: str, version: str, kind: str) -> str:
     return ".".join([*reversed(group.split(".")), version, kind])
 
 
-def custom_schema(kind: Kind, declared: Document) -> Document:
+def custom_schema(kind: OpenAPIResource, declared: Document) -> Document:
     """A custom resource's own schema in version 3, with the members that every object has."""
     if not declared:  # kubectl would take properties for all that there may be
         return _of_any_members(kind)
     return _native(kind, _published(declared), open_has_members=True)
 
 
-def custom_schema_v2(kind: Kind, declared: Document) -> Document:
-    """The same for version 2, which says nothing of the members when others are allowed beside them.
+def custom_schema_v2(kind: OpenAPIResource, declared: Document) -> Document:
+    """Like custom_schema(), for version 2, which leaves the members out when others are allowed beside them.
 
     kubectl would refuse members that it does not find in the properties.
     `version_2.definition` does the rest.
@@ -56,7 +56,7 @@ def custom_schema_v2(kind: Kind, declared: Document) -> Document:
     return _native(kind, simplified(declared), open_has_members=False)
 
 
-def custom_list(kind: Kind, own: str) -> Document:
+def custom_list(kind: OpenAPIResource, own: str) -> Document:
     """The schema of a list in version 3. `own` is the name of the definition of its items."""
     about = f"List of {kind.plural}. More info: {_CONVENTIONS}"
     items = {"type": "array", "items": {"$ref": f"{version_3.REFERENCE}{own}"}, "description": about}
@@ -74,7 +74,7 @@ def custom_list(kind: Kind, own: str) -> Document:
     }
 
 
-def _native(kind: Kind, out: Document, *, open_has_members: bool) -> Document:
+def _native(kind: OpenAPIResource, out: Document, *, open_has_members: bool) -> Document:
     """Add what every object has to a schema; `open_has_members` is as in `_embed`."""
     _embed(out, open_has_members)
     properties = dict(out.get("properties") or {})
@@ -89,11 +89,11 @@ def _native(kind: Kind, out: Document, *, open_has_members: bool) -> Document:
     }
 
 
-def _of_any_members(kind: Kind) -> Document:
+def _of_any_members(kind: OpenAPIResource) -> Document:
     return {"type": "object", **_extensions(kind, kind.kind)}
 
 
-def _extensions(kind: Kind, name: str) -> Document:
+def _extensions(kind: OpenAPIResource, name: str) -> Document:
     out: Document = {
         "x-kubernetes-group-version-kind": [{"group": kind.group, "version": kind.version, "kind": name}]
     }

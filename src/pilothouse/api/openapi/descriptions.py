@@ -41,13 +41,13 @@ class Descriptions:
         found = self._folder / "digest"
         return found.read_text() if found.is_file() else ""
 
-    def reader(self) -> "Reader":
+    def reader(self) -> "DescriptionReader":
         """A reader of descriptions for the time that one document is built;
         it keeps the packages that it has read."""
-        return Reader(self._folder)
+        return DescriptionReader(self._folder)
 
 
-class Reader:
+class DescriptionReader:
     """Finds descriptions by the names of definitions."""
 
     def __init__(self, folder: Traversable) -> None:

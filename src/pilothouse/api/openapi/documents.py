@@ -19,9 +19,9 @@ from pilothouse.api.openapi.flavour import INSTALLED, JSON, TYPED
 from pilothouse.api.openapi.paths import (
     DEFINITION,
     RESOURCE_LIST,
-    Declared,
+    DeclaredSchema,
     Document,
-    Kind,
+    OpenAPIResource,
     Operation,
     Paths,
     document_path,
@@ -71,13 +71,13 @@ class OpenAPI:
     def __init__(
         self,
         versions: Callable[[], Iterable[tuple[str, str]]],
-        resources: Callable[[str, str], Iterable[Kind]],
+        resources: Callable[[str, str], Iterable[OpenAPIResource]],
         descriptions: Descriptions | None = None,
     ) -> None:
         self._versions = versions
         self._resources = resources
         self._descriptions = descriptions or Descriptions()
-        self._held: dict[str, list[list[Kind]]] = {}
+        self._held: dict[str, list[list[OpenAPIResource]]] = {}
         """Document name -> the records that each builder now at work uses."""
 
     def names(self) -> list[str]:
@@ -97,12 +97,12 @@ class OpenAPI:
             basis += [self._basis(kind) for kind in self._resources(*parts)]
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()
 
-    def kinds(self, name: str) -> list[Kind]:
+    def kinds(self, name: str) -> list[OpenAPIResource]:
         """The resource records that a document describes; raises KeyError."""
         held = self._held.get(name)
         return held[-1] if held else self._kinds(name)
 
-    def _kinds(self, name: str) -> list[Kind]:
+    def _kinds(self, name: str) -> list[OpenAPIResource]:
         parts = self._parts(name)
         return list(self._resources(*parts)) if parts is not None else []
 
@@ -130,7 +130,7 @@ class OpenAPI:
             schemas[found] = version_3.definition(schema.definition(found), described.of(found))
         return version_3.document(flavour, operations, schemas)
 
-    def part_v2(self, name: str) -> version_2.Part:
+    def part_v2(self, name: str) -> version_2.GroupVersionDocument:
         """The part that a group version adds to the version 2 document besides built-in definitions;
         raises KeyError."""
         kinds = self.kinds(name)
@@ -138,13 +138,15 @@ class OpenAPI:
         own = {found: version_2.definition(of) for found, of in self._custom(kinds, custom_schema_v2)}
         return version_2.part(operations, own, tuple(sorted(_roots(operations, own))))
 
-    def built_in_v2(self, uses: Iterable[str]) -> version_2.Part:
+    def built_in_v2(self, uses: Iterable[str]) -> version_2.GroupVersionDocument:
         """The built-in definitions of version 2 that parts use, with those to which they refer."""
         described = self._descriptions.reader()
         found = {
             name: version_3.definition(schema.definition(name), described.of(name)) for name in _reached(uses)
         }
-        return version_2.Part({}, {name: version_2.definition(of) for name, of in found.items()}, {})
+        return version_2.GroupVersionDocument(
+            {}, {name: version_2.definition(of) for name, of in found.items()}, {}
+        )
 
     def built_in_key(self, uses: Iterable[str]) -> str:
         """A key of the built-in definitions that parts use."""
@@ -192,13 +194,13 @@ class OpenAPI:
             raise KeyError(name)
         return group, version
 
-    def _basis(self, kind: Kind) -> list[Any]:
+    def _basis(self, kind: OpenAPIResource) -> list[Any]:
         subresources = [(sub.name, sub.kind, sub.verbs) for sub in kind.subresources.values()]
         own = kind.declared.digest.hex() if kind.declared is not None else None
         names = [kind.plural, kind.kind, kind.list_kind]
         return [names, kind.namespaced, kind.verbs, subresources, kind.selectable_fields, own]
 
-    def _operations(self, name: str, kinds: list[Kind]) -> list[Operation]:
+    def _operations(self, name: str, kinds: list[OpenAPIResource]) -> list[Operation]:
         if name in PLAIN_PATHS:
             return [document_path(f"/{name}/", *PLAIN_PATHS[name])]
         text = "get available resources"
@@ -212,7 +214,7 @@ class OpenAPI:
             operations.insert(0, head)
         return operations
 
-    def _schema(self, kind: Kind, declared: Declared) -> Document:
+    def _schema(self, kind: OpenAPIResource, declared: DeclaredSchema) -> Document:
         """A declared schema; an unreadable one is replaced by one that allows anything,
         so others are served."""
         try:
@@ -222,7 +224,7 @@ class OpenAPI:
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
     def _custom(
-        self, kinds: Iterable[Kind], write: Callable[[Kind, Document], Document]
+        self, kinds: Iterable[OpenAPIResource], write: Callable[[OpenAPIResource, Document], Document]
     ) -> Iterator[tuple[str, Document]]:
         """The definitions of custom resources,
         which `write` makes of declared schemas, and those of their lists."""
@@ -256,7 +258,7 @@ def _reached(roots: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
+def _definitions(kinds: Iterable[OpenAPIResource]) -> Callable[[str, str, str], str]:
     """Returns a function from group, version and kind to a definition's name, "" if it has none."""
     custom = {
         (k.group, k.version, kind) for k in kinds if k.declared is not None for kind in (k.kind, k.list_kind)

@@ -18,16 +18,16 @@ def common(operations: Iterable[tuple[Parameter, ...]]) -> list[Parameter]:
     """The parameters that each of a path's operations has, by name and place.
     At least one operation is given."""
     first, *others = operations
-    shared = {(one.name, one.place): one for one in first}
+    common_ones = {(one.name, one.place): one for one in first}
     for parameters in others:
         keys = {(one.name, one.place) for one in parameters}
-        shared = {key: one for key, one in shared.items() if key in keys}
-    return ordered(shared.values())
+        common_ones = {key: one for key, one in common_ones.items() if key in keys}
+    return ordered(common_ones.values())
 
 
-def without(parameters: Iterable[Parameter], shared: Iterable[Parameter]) -> list[Parameter]:
+def without(parameters: Iterable[Parameter], common_ones: Iterable[Parameter]) -> list[Parameter]:
     """The parameters that are left to an operation when its path has the others."""
-    keys = {(one.name, one.place) for one in shared}
+    keys = {(one.name, one.place) for one in common_ones}
     return ordered(one for one in parameters if (one.name, one.place) not in keys)
 
 

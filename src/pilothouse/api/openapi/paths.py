@@ -55,7 +55,7 @@ class Sub(Protocol):
     def verbs(self) -> tuple[str, ...]: ...
 
 
-class Declared(Protocol):
+class DeclaredSchema(Protocol):
     """The schema of a resource that comes from a definition."""
 
     @property
@@ -67,7 +67,7 @@ class Declared(Protocol):
         """The declared openAPIV3Schema; raises an exception if it cannot be read."""
 
 
-class Kind(Protocol):
+class OpenAPIResource(Protocol):
     """The attributes of registry.resource.Resource that are used here."""
 
     @property
@@ -93,7 +93,7 @@ class Kind(Protocol):
         """The subresources by name."""
 
     @property
-    def declared(self) -> Declared | None:
+    def declared(self) -> DeclaredSchema | None:
         """The schema from a definition; None for a built-in kind."""
 
     @property
@@ -166,10 +166,10 @@ def path_item(
     """The operations of one path. `show` is given an operation and the parameters that all of them have,
     which stand once."""
     operations = tuple(operations)
-    shared = common(one.parameters for one in operations)
-    item: Document = {one.method: show(one, shared) for one in operations}
-    if shared:
-        item["parameters"] = [show_parameter(one) for one in shared]
+    of_path = common(one.parameters for one in operations)
+    item: Document = {one.method: show(one, of_path) for one in operations}
+    if of_path:
+        item["parameters"] = [show_parameter(one) for one in of_path]
     return item
 
 
@@ -205,7 +205,7 @@ class Paths:
     def __init__(self, definition: Callable[[str, str, str], str]) -> None:
         self._definition = definition
 
-    def of(self, kind: Kind) -> list[Operation]:
+    def of(self, kind: OpenAPIResource) -> list[Operation]:
         """All operations on a resource and its subresources."""
         root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         scope = "/namespaces/{namespace}" if kind.namespaced else ""
@@ -229,7 +229,7 @@ class Paths:
 class _Maker:
     """Makes the operations on one resource."""
 
-    kind: Kind
+    kind: OpenAPIResource
     definition: Callable[[str, str, str], str]
     flavour: Flavour = field(init=False)
     ref: str = field(init=False)

@@ -31,7 +31,7 @@ Encoded = tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]]
 """The encoded paths, definitions and parameters of a part, by name."""
 
 
-def part(value: version_2.Part) -> Encoded:
+def part(value: version_2.GroupVersionDocument) -> Encoded:
     """Encode a part."""
     return (
         {path: field(2, named(path, _path_item(item))) for path, item in value.paths.items()},
@@ -40,7 +40,7 @@ def part(value: version_2.Part) -> Encoded:
     )
 
 
-def whole(
+def join(
     frame: Mapping[str, Any],
     paths: Iterable[bytes],
     definitions: Iterable[bytes],

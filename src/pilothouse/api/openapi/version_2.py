@@ -36,7 +36,7 @@ _OWN = ("name", "fieldValidation", "dryRun")
 the first tells of a kind, kubectl looks for the others there."""
 
 
-class Part(NamedTuple):
+class GroupVersionDocument(NamedTuple):
     """The contribution of a group version to the document.
     `uses` names the built-in definitions that it needs."""
 
@@ -46,16 +46,20 @@ class Part(NamedTuple):
     uses: tuple[str, ...] = ()
 
 
-def part(operations: Iterable[Operation], definitions: Document, uses: tuple[str, ...]) -> Part:
+def part(
+    operations: Iterable[Operation], definitions: Document, uses: tuple[str, ...]
+) -> GroupVersionDocument:
     """The part of operations, with definitions of its own and those that it uses."""
-    return shared(
+    return deduplicated(
         {path: path_item(found, _operation, _parameter) for path, found in by_path(operations)},
         definitions,
         uses,
     )
 
 
-def shared(paths: Mapping[str, Document], definitions: Document, uses: tuple[str, ...] = ()) -> Part:
+def deduplicated(
+    paths: Mapping[str, Document], definitions: Document, uses: tuple[str, ...] = ()
+) -> GroupVersionDocument:
     """A part in which operations refer to parameters that others have as well (deduplicateParameters)."""
     parameters: Document = {}
 
@@ -75,7 +79,7 @@ def shared(paths: Mapping[str, Document], definitions: Document, uses: tuple[str
         path: {name: changed(member) for name, member in changed(item).items()}
         for path, item in paths.items()
     }
-    return Part(out, definitions, parameters, uses)
+    return GroupVersionDocument(out, definitions, parameters, uses)
 
 
 def _is_shared(parameter: Document) -> bool:
@@ -93,13 +97,13 @@ def _short_hash(value: Document) -> str:
     return base64.urlsafe_b64encode(data[:6]).decode()
 
 
-def _operation(operation: Operation, shared: list[Parameter]) -> Document:
+def _operation(operation: Operation, of_path: list[Parameter]) -> Document:
     out = operation.head()
     if operation.consumes:
         out["consumes"] = list(operation.consumes)
     out["produces"] = list(operation.answer_types)
     out["schemes"] = ["https"]
-    parameters = [_parameter(one) for one in without(operation.parameters, shared)]
+    parameters = [_parameter(one) for one in without(operation.parameters, of_path)]
     if operation.body:
         body: Document = {"name": "body", "in": "body", "schema": _schema(operation.body)}
         if operation.body_required:

@@ -33,9 +33,9 @@ def document(flavour: Flavour, operations: Iterable[Operation], schemas: Documen
     }
 
 
-def _operation(operation: Operation, shared: list[Parameter]) -> Document:
+def _operation(operation: Operation, of_path: list[Parameter]) -> Document:
     out = operation.head()
-    own = without(operation.parameters, shared)
+    own = without(operation.parameters, of_path)
     if own:
         out["parameters"] = [_parameter(one) for one in own]
     if operation.body:

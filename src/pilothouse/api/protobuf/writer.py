@@ -91,7 +91,7 @@ def encode(obj: Object, type: Type) -> bytes:
 # Plans
 
 
-class Plan:
+class MessagePlan:
     """How the members of a message are written; built on first use, because types may be recursive."""
 
     __slots__ = ("_members", "_steps")
@@ -116,15 +116,15 @@ class Plan:
 
 
 @cache
-def _plan(type: Type) -> Plan:
-    return Plan(table(type))
+def _plan(type: Type) -> MessagePlan:
+    return MessagePlan(table(type))
 
 
 def _step(number: int, member: "Field | Table") -> tuple[str, Put, bytes]:
     """A member's name, its writer, and the bytes written if it is absent;
     without a name, for the whole object."""
     if isinstance(member, dict):
-        return "", _message(number, Plan(member).encode), _EMPTY
+        return "", _message(number, MessagePlan(member).encode), _EMPTY
     type = member.type
     if type.kind == "list" and type.items is not None and not is_message(type):
         return member.name, _repeated(_put(number, type.items)), _EMPTY

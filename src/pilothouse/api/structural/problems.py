@@ -14,7 +14,7 @@ MOST_TEXT = 512 << 10
 """Characters of causes that are formatted per value; the first cause is always included."""
 
 
-class Problem(NamedTuple):
+class SchemaProblem(NamedTuple):
     """One validation problem.
 
     path: of the value; words: a format string with {path}, {quoted} (the path in quotes), {value} and the
@@ -38,21 +38,21 @@ class Problem(NamedTuple):
         return self.words.format(*self.args, path=path, quoted=quoted, value=value)
 
 
-class Result:
+class SchemaResult:
     """Distinct problems, and the number of checks that the value passed,
     which selects the best alternative."""
 
     __slots__ = ("count", "problems")
 
     def __init__(self) -> None:
-        self.problems: dict[tuple[Path, str, tuple[str, ...]], Problem] = {}
+        self.problems: dict[tuple[Path, str, tuple[str, ...]], SchemaProblem] = {}
         self.count = 0
 
-    def add(self, problem: Problem) -> None:
+    def add(self, problem: SchemaProblem) -> None:
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.setdefault(problem[:3], problem)
 
-    def merge(self, other: "Result") -> None:
+    def merge(self, other: "SchemaResult") -> None:
         """Take the problems of another result, which must not be used afterwards."""
         self.count += other.count
         if not other.problems:
@@ -64,7 +64,7 @@ class Result:
             self.add(problem)
 
 
-def report(problems: Iterable[Problem], prefix: str, errs: Errors) -> None:
+def report(problems: Iterable[SchemaProblem], prefix: str, errs: Errors) -> None:
     """Add problems as causes; `prefix` is prepended to their paths, "" for a whole resource."""
     reported: set[str] = set()
     length = 0
@@ -79,7 +79,7 @@ def report(problems: Iterable[Problem], prefix: str, errs: Errors) -> None:
             return
 
 
-def _add(problem: Problem, text: str, prefix: str, errs: Errors) -> None:
+def _add(problem: SchemaProblem, text: str, prefix: str, errs: Errors) -> None:
     if problem.what == "plain":
         errs.invalid(prefix or "<nil>", "", text)
         return

@@ -13,7 +13,7 @@ from pilothouse.api.structural.correlation import Correlation
 from pilothouse.api.structural.formats import FORMATS, known, normalise
 from pilothouse.api.structural.paths import Path, item, member
 from pilothouse.api.structural.patterns import TooLong, compile_pattern, matches
-from pilothouse.api.structural.problems import Problem, Result, report
+from pilothouse.api.structural.problems import SchemaProblem, SchemaResult, report
 from pilothouse.api.values.equality import identity, same
 from pilothouse.api.values.fields import Errors, Object
 
@@ -94,15 +94,15 @@ class Validator:
         if properties := get("properties"):
             self.properties = {name: Validator(properties[name]) for name in sorted(properties)}
 
-    def check(self, value: Any, path: Path, correlation: Correlation | None = None) -> Result:
+    def check(self, value: Any, path: Path, correlation: Correlation | None = None) -> SchemaResult:
         """Validate a value; errors about parts that the update does not change are left out."""
         result = self._check(value, path, correlation)
         if result.problems and correlation is not None and correlation.equal():
             result.problems.clear()
         return result
 
-    def _check(self, value: Any, path: Path, correlation: Correlation | None) -> Result:
-        out = Result()
+    def _check(self, value: Any, path: Path, correlation: Correlation | None) -> SchemaResult:
+        out = SchemaResult()
         if value is None:
             if self.types and not self.nullable:
                 out.add(_type_problem(path, ",".join(self.types), "null"))
@@ -123,7 +123,7 @@ class Validator:
             if self.format and (test := FORMATS.get(normalise(self.format))) is not None:
                 if not test(value):
                     words = "{path} in body must be of type {0}: {value}"
-                    out.add(Problem(path, words, (self.format,), "type", value))
+                    out.add(SchemaProblem(path, words, (self.format,), "type", value))
                 out.count += 1
         elif isinstance(value, list):
             self._list(value, path, correlation, out)
@@ -140,7 +140,7 @@ class Validator:
         out.count += 1
         return out
 
-    def _type(self, value: Any, path: Path, out: Result) -> None:
+    def _type(self, value: Any, path: Path, out: SchemaResult) -> None:
         kind, form = _kind(value)
         types = self.types
         fits = (
@@ -158,8 +158,8 @@ class Validator:
         else:
             out.count += 1
 
-    def _junctors(self, value: Any, path: Path, correlation: Correlation | None) -> Result:
-        out = Result()
+    def _junctors(self, value: Any, path: Path, correlation: Correlation | None) -> SchemaResult:
+        out = SchemaResult()
         if self.any_of:
             best = None
             for one in self.any_of:
@@ -171,7 +171,7 @@ class Validator:
                     best = result
             assert best is not None
             if best.problems:
-                out.add(Problem(path, "{quoted} must validate at least one schema (anyOf)"))
+                out.add(SchemaProblem(path, "{quoted} must validate at least one schema (anyOf)"))
             out.merge(best)
         if self.one_of:
             self._one_of(value, path, correlation, out)
@@ -183,15 +183,15 @@ class Validator:
                 out.merge(result)
             if passed != len(self.all_of):
                 more = "" if passed else ". None validated"
-                out.add(Problem(path, "{quoted} must validate all the schemas (allOf){0}", (more,)))
+                out.add(SchemaProblem(path, "{quoted} must validate all the schemas (allOf){0}", (more,)))
         if self.negated is not None and not self.negated._check(value, path, correlation).problems:
-            out.add(Problem(path, "{quoted} must not validate the schema (not)"))
+            out.add(SchemaProblem(path, "{quoted} must not validate the schema (not)"))
         return out
 
-    def _one_of(self, value: Any, path: Path, correlation: Correlation | None, out: Result) -> None:
+    def _one_of(self, value: Any, path: Path, correlation: Correlation | None, out: SchemaResult) -> None:
         passed = 0
-        best: Result | None = None
-        first: Result | None = None
+        best: SchemaResult | None = None
+        first: SchemaResult | None = None
         for one in self.one_of:
             result = one._check(value, path, correlation)
             if not result.problems:
@@ -204,26 +204,26 @@ class Validator:
             out.merge(first)
             return
         found = f"Found {passed} valid alternatives" if passed else "Found none valid"
-        out.add(Problem(path, "{quoted} must validate one and only one schema (oneOf). {0}", (found,)))
+        out.add(SchemaProblem(path, "{quoted} must validate one and only one schema (oneOf). {0}", (found,)))
         if best is not None:
             out.merge(best)
 
-    def _string(self, value: str, path: Path, out: Result) -> None:
+    def _string(self, value: str, path: Path, out: SchemaResult) -> None:
         if self.max_length is not None and len(value) > self.max_length:
             words, limit = "{path} in body should be at most {0} chars long", self.max_length
-            out.add(Problem(path, words, (str(limit),), "too long", value, limit))
+            out.add(SchemaProblem(path, words, (str(limit),), "too long", value, limit))
         elif self.min_length is not None and len(value) < self.min_length:
             words = "{path} in body should be at least {0} chars long"
-            out.add(Problem(path, words, (str(self.min_length),), "invalid", value))
+            out.add(SchemaProblem(path, words, (str(self.min_length),), "invalid", value))
         elif self.pattern:
             try:
                 if not matches(self.pattern, value):
                     words = "{path} in body should match '{0}'"
-                    out.add(Problem(path, words, (self.pattern,), "invalid", value))
+                    out.add(SchemaProblem(path, words, (self.pattern,), "invalid", value))
             except TooLong as err:
-                out.add(Problem(path, "{path} in body is {0}", (str(err),), "invalid", len(value)))
+                out.add(SchemaProblem(path, "{path} in body is {0}", (str(err),), "invalid", len(value)))
 
-    def _number(self, value: Any, path: Path, out: Result) -> None:
+    def _number(self, value: Any, path: Path, out: SchemaResult) -> None:
         kind = self.types[0] if len(self.types) == 1 and self.types[0] in ("integer", "number") else ""
         self._range(value, kind, "Checked", path, out)
         checks = (
@@ -242,7 +242,7 @@ class Validator:
             else:
                 check(value, float(bound), exclusive, path, out)
 
-    def _range(self, value: Any, kind: str, prefix: str, path: Path, out: Result) -> bool:
+    def _range(self, value: Any, kind: str, prefix: str, path: Path, out: SchemaResult) -> bool:
         """Whether a number fits the declared type and format."""
         form = self.format if self.format in ("int32", "int64", "float", "double") and kind else ""
         if kind == "integer":
@@ -252,10 +252,10 @@ class Validator:
             fits = form != "float" or abs(value) <= _FLOAT32_MAX
         if not fits:
             of = f"{kind} with format {form}" if form else f"{kind} (default format)"
-            out.add(Problem(path, "{0} value must be of type {1} in {path}", (prefix, of)))
+            out.add(SchemaProblem(path, "{0} value must be of type {1} in {path}", (prefix, of)))
         return fits
 
-    def _list(self, value: list[Any], path: Path, correlation: Correlation | None, out: Result) -> None:
+    def _list(self, value: list[Any], path: Path, correlation: Correlation | None, out: SchemaResult) -> None:
         if self.items is not None:
             for i, one in enumerate(value):
                 below = correlation.index(i) if correlation is not None else None
@@ -263,25 +263,25 @@ class Validator:
         size = len(value)
         if self.min_items is not None and size < self.min_items:
             words = "{path} in body should have at least {0} items"
-            out.add(Problem(path, words, (str(self.min_items),), "invalid", size))
+            out.add(SchemaProblem(path, words, (str(self.min_items),), "invalid", size))
         if self.max_items is not None and size > self.max_items:
             words, limit = "{path} in body should have at most {0} items", self.max_items
-            out.add(Problem(path, words, (str(limit),), "too many", size, limit))
+            out.add(SchemaProblem(path, words, (str(limit),), "too many", size, limit))
         if self.unique and len(set(map(identity, value))) < size:
-            out.add(Problem(path, "{path} in body shouldn't contain duplicates", (), "invalid"))
+            out.add(SchemaProblem(path, "{path} in body shouldn't contain duplicates", (), "invalid"))
 
-    def _object(self, value: Object, path: Path, correlation: Correlation | None, out: Result) -> None:
+    def _object(self, value: Object, path: Path, correlation: Correlation | None, out: SchemaResult) -> None:
         size = len(value)
         if self.min_properties is not None and size < self.min_properties:
             words = "{path} in body should have at least {0} properties"
-            out.add(Problem(path, words, (str(self.min_properties),), "invalid", size))
+            out.add(SchemaProblem(path, words, (str(self.min_properties),), "invalid", size))
         if self.max_properties is not None and size > self.max_properties:
             words, limit = "{path} in body should have at most {0} properties", self.max_properties
-            out.add(Problem(path, words, (str(limit),), "too many", size, limit))
+            out.add(SchemaProblem(path, words, (str(limit),), "too many", size, limit))
         if self.additional is False:
             for name in sorted(value.keys() - self.properties.keys()):
                 words = "{path}.{0} in body is a forbidden property"
-                out.add(Problem(path, words, (name,), "invalid", name))
+                out.add(SchemaProblem(path, words, (name,), "invalid", name))
         elif isinstance(self.additional, Validator):
             for name in sorted(value.keys() - self.properties.keys()):
                 inner = (path, ".", name, "")
@@ -292,7 +292,7 @@ class Validator:
         for name in self.required:
             if name not in value:
                 inner = (path, ".", name, "")
-                out.add(Problem(inner, "{path} in body is required", (), "required"))
+                out.add(SchemaProblem(inner, "{path} in body is required", (), "required"))
 
     def _known(self, value: Object) -> list[str]:
         """The members that have a schema, sorted; iterates over the smaller of schema and value."""
@@ -315,11 +315,11 @@ class Validator:
             return False
         return identity(value) in self.allowed
 
-    def _not_one(self, value: Any, path: Path) -> Problem:
+    def _not_one(self, value: Any, path: Path) -> SchemaProblem:
         if self.enum_text is None:
             self.enum_text = str(self.enum)
         words = "{path} in body should be one of {0}"
-        return Problem(path, words, (self.enum_text,), "enum", value, self.enum)
+        return SchemaProblem(path, words, (self.enum_text,), "enum", value, self.enum)
 
 
 _FLOAT32_MAX = (2 - 2**-24) * 2.0**127
@@ -348,8 +348,8 @@ def _kind(value: Any) -> tuple[str, str]:
     return ("array", "") if isinstance(value, list) else ("object", "")
 
 
-def _type_problem(path: Path, wanted: str, found: str) -> Problem:
-    return Problem(path, "{path} in body must be of type {0}: {value}", (wanted,), "type", found)
+def _type_problem(path: Path, wanted: str, found: str) -> SchemaProblem:
+    return SchemaProblem(path, "{path} in body must be of type {0}: {value}", (wanted,), "type", found)
 
 
 def is_whole(value: float) -> bool:
@@ -364,10 +364,10 @@ def is_whole(value: float) -> bool:
     return abs(value - whole) / (abs(value) + abs(whole)) < _RELATIVE
 
 
-def _multiple_of(value: Any, factor: Any, exclusive: bool, path: Path, out: Result) -> None:
+def _multiple_of(value: Any, factor: Any, exclusive: bool, path: Path, out: SchemaResult) -> None:
     if factor <= 0:
         words = "factor MultipleOf declared for {path} must be positive: {0}"
-        out.add(Problem(path, words, (gotext.value(factor),), "invalid", factor))
+        out.add(SchemaProblem(path, words, (gotext.value(factor),), "invalid", factor))
         return
     if isinstance(value, int):
         fits = value % factor == 0
@@ -375,21 +375,21 @@ def _multiple_of(value: Any, factor: Any, exclusive: bool, path: Path, out: Resu
         fits = is_whole(1 / factor * value if factor < 1 else value / factor)
     if not fits:
         words = "{path} in body should be a multiple of {0}"
-        out.add(Problem(path, words, (gotext.value(factor),), "invalid", value))
+        out.add(SchemaProblem(path, words, (gotext.value(factor),), "invalid", value))
 
 
-def _maximum(value: Any, limit: Any, exclusive: bool, path: Path, out: Result) -> None:
+def _maximum(value: Any, limit: Any, exclusive: bool, path: Path, out: SchemaResult) -> None:
     if value > limit or (exclusive and value == limit):
         how = "less than" if exclusive else "less than or equal to"
         words = "{path} in body should be {0} {1}"
-        out.add(Problem(path, words, (how, gotext.value(limit)), "invalid", value))
+        out.add(SchemaProblem(path, words, (how, gotext.value(limit)), "invalid", value))
 
 
-def _minimum(value: Any, limit: Any, exclusive: bool, path: Path, out: Result) -> None:
+def _minimum(value: Any, limit: Any, exclusive: bool, path: Path, out: SchemaResult) -> None:
     if value < limit or (exclusive and value == limit):
         how = "greater than" if exclusive else "greater than or equal to"
         words = "{path} in body should be {0} {1}"
-        out.add(Problem(path, words, (how, gotext.value(limit)), "invalid", value))
+        out.add(SchemaProblem(path, words, (how, gotext.value(limit)), "invalid", value))
 
 
 def validate(

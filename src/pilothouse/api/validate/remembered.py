@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from pilothouse.api.values.fields import Errors
-from pilothouse.caches import Known
+from pilothouse.caches import KnownTexts
 
 REMEMBERED = 1024
 """Values that are remembered per rule; all are dropped when there are more."""
@@ -24,7 +24,7 @@ class RememberedRule:
 
     def __init__(self, rule: Callable[..., None]) -> None:
         self._rule = rule
-        self._known = Known("pod_parts", LARGEST, REMEMBERED)
+        self._known = KnownTexts("pod_parts", LARGEST, REMEMBERED)
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
         text = orjson.dumps(value).decode()  # orjson's bytes objects take 4 KB, however short

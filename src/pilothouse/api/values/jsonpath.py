@@ -31,14 +31,14 @@ _ESCAPES = {
 }  # fmt: skip
 
 
-class PathError(ValueError):
+class JSONPathError(ValueError):
     """A path is invalid, or does not fit the value that it is applied to; the message is upstream's."""
 
 
 def compile(path: str) -> Find:
-    """Compile a path to a function that returns the values it finds; both raise PathError."""
+    """Compile a path to a function that returns the values it finds; both raise JSONPathError."""
     if len(path) > MOST_CHARACTERS:
-        raise PathError(f"a path of more than {MOST_CHARACTERS} characters")
+        raise JSONPathError(f"a path of more than {MOST_CHARACTERS} characters")
     steps = _Parser(f"{{{path}}}").parse()
 
     def find(value: Any) -> list[Any]:
@@ -55,10 +55,10 @@ def _run(steps: list[Step], values: list[Any], left: Left) -> list[Any]:
 
 
 def _count(left: Left, values: int) -> None:
-    """Count values before they are collected, at least one; raises PathError beyond MOST_VALUES."""
+    """Count values before they are collected, at least one; raises JSONPathError beyond MOST_VALUES."""
     left[0] -= values or 1
     if left[0] < 0:
-        raise PathError(f"more than {MOST_VALUES} values to look at")
+        raise JSONPathError(f"more than {MOST_VALUES} values to look at")
 
 
 class _Parser:
@@ -83,7 +83,7 @@ class _Parser:
         while not self.text.startswith("}", self.at):
             was, recursive = recursive, self.text.startswith("..", self.at)
             if recursive and was:
-                raise PathError("invalid multiple recursive descent")
+                raise JSONPathError("invalid multiple recursive descent")
             self.step(steps)
         self.at += 1
         return steps
@@ -99,7 +99,7 @@ class _Parser:
             if _word(text[self.at : self.at + 1]):
                 steps.append(self.field())
         elif char in {"", "\r", "\n"}:
-            raise PathError("unclosed action")
+            raise JSONPathError("unclosed action")
         elif char in " @$":
             self.at += 1
         elif char == "[":
@@ -115,7 +115,7 @@ class _Parser:
             steps.append(self.identifier())
         else:
             shown = f" '{char}'" if char.isprintable() else ""
-            raise PathError(f"unrecognized character in action: U+{ord(char):04X}{shown}")
+            raise JSONPathError(f"unrecognized character in action: U+{ord(char):04X}{shown}")
 
     def field(self) -> Step:
         start = self.at
@@ -130,7 +130,7 @@ class _Parser:
             self.at += 1
         name = self.text[start : self.at]
         if name in {"true", "false"}:
-            raise PathError(f"unexpected Node NodeBool: {name}")
+            raise JSONPathError(f"unexpected Node NodeBool: {name}")
         if name == "range":
             return lambda values, left: values
         return _failure(
@@ -144,7 +144,7 @@ class _Parser:
         try:
             return _number(float(text) if "." in text else int(text))
         except ValueError:
-            raise PathError(f"cannot parse number {text}") from None
+            raise JSONPathError(f"cannot parse number {text}") from None
 
     def quoted(self, quote: str) -> str:
         start = self.at + 1
@@ -154,14 +154,14 @@ class _Parser:
                 break
             end += 1
         if end < 0 or "\n" in self.text[start:end]:
-            raise PathError("unterminated quoted string")
+            raise JSONPathError("unterminated quoted string")
         self.at = end + 1
         return _unquote(self.text[start:end])
 
     def array(self, steps: list[Step]) -> None:
         end = self.text.find("]", self.at)
         if end < 0 or "\n" in self.text[self.at : end]:
-            raise PathError("unterminated array")
+            raise JSONPathError("unterminated array")
         text = self.text[self.at + 1 : end]
         self.at = end + 1
         parts = text.split(",")
@@ -174,7 +174,7 @@ class _Parser:
             return
         found = _SLICE.fullmatch(":" if text == "*" else text)
         if not found:
-            raise PathError(f"invalid array index {text}")
+            raise JSONPathError(f"invalid array index {text}")
         steps.append(_slice(*_bounds(found)))
 
     def filter(self) -> Step:
@@ -185,7 +185,7 @@ class _Parser:
         while True:
             char = self.text[at : at + 1]
             if char in {"", "\n"}:
-                raise PathError("unterminated filter")
+                raise JSONPathError("unterminated filter")
             if char in "\"'" and not quote:
                 quote, closed = char, False
             elif char == quote and self.text[at - 1] != "\\":
@@ -194,7 +194,7 @@ class _Parser:
                 break
             at += 1
         if self.text[at + 1 : at + 2] != "]":
-            raise PathError("unclosed array expect ]")
+            raise JSONPathError("unclosed array expect ]")
         text = self.text[start:at]
         self.at = at + 2
         found = _FILTER.fullmatch(text)
@@ -216,7 +216,7 @@ def _bounds(found: re.Match[str]) -> tuple[int, int | None, int | None, bool]:
         high = None if end == ":" else int(end[1:]) if end else low + 1
         return low, high, int(limit[1:]) if limit and limit != ":" else None, not end
     except ValueError:
-        raise PathError(f"array index {first or end} is not a number") from None
+        raise JSONPathError(f"array index {first or end} is not a number") from None
 
 
 def _unquote(text: str) -> str:
@@ -228,7 +228,7 @@ def _unquote(text: str) -> str:
         if code[0] in "xuU" and len(code) > 1:
             return chr(int(code[1:], 16))
         if code not in _ESCAPES:
-            raise PathError(f"unquote string {text} error invalid syntax")
+            raise JSONPathError(f"unquote string {text} error invalid syntax")
         return _ESCAPES[code]
 
     return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", escape, text, flags=re.DOTALL)
@@ -251,7 +251,7 @@ def _number(value: float) -> Step:
 
 def _failure(why: str) -> Step:
     def fail(values: list[Any], left: Left) -> list[Any]:
-        raise PathError(why)
+        raise JSONPathError(why)
 
     return fail
 
@@ -295,18 +295,18 @@ def _slice(low: int, high: int | None, limit: int | None, derived: bool) -> Step
             if value is None:
                 continue
             if not isinstance(value, list):
-                raise PathError(f"{_type(value)} is not array or slice")
+                raise JSONPathError(f"{_type(value)} is not array or slice")
             size = len(value)
             first = low + size if low < 0 else low
             end = size if high is None else high
             if end < 0 or (end == 0 and derived):
                 end += size
             if end != first and first >= size:
-                raise PathError(f"array index out of bounds: index {first}, length {size}")
+                raise JSONPathError(f"array index out of bounds: index {first}, length {size}")
             if end != first and end > size:
-                raise PathError(f"array index out of bounds: index {end - 1}, length {size}")
+                raise JSONPathError(f"array index out of bounds: index {end - 1}, length {size}")
             if not 0 <= first <= end <= (size if limit is None else limit) <= size:
-                raise PathError("slice index out of bounds")
+                raise JSONPathError("slice index out of bounds")
             _count(left, end - first)
             out += value[first:end]
         return out
@@ -317,7 +317,7 @@ def _slice(low: int, high: int | None, limit: int | None, derived: bool) -> Step
 def _items(values: list[Any], left: Left) -> Iterator[Any]:
     for value in values:
         if not isinstance(value, list):
-            raise PathError(f"{_type(value)} is not array or slice and cannot be filtered")
+            raise JSONPathError(f"{_type(value)} is not array or slice and cannot be filtered")
         _count(left, len(value))
         yield from value
 
@@ -340,16 +340,16 @@ def _comparison(left: list[Step], sign: str, right: list[Step]) -> Step:
     def holds(item: Any, count: Left) -> bool:
         a, b = _run(left, [item], count), _run(right, [item], count)
         if len(a) != 1 or len(b) != 1:
-            raise PathError("can only compare one element at a time")
+            raise JSONPathError("can only compare one element at a time")
         compare = _SIGNS.get(sign)
         if compare is None:
-            raise PathError(f"unrecognized filter operator {sign}")
+            raise JSONPathError(f"unrecognized filter operator {sign}")
         if not _comparable(a[0]) or not _comparable(b[0]):
-            raise PathError("invalid type for comparison")
+            raise JSONPathError("invalid type for comparison")
         if type(a[0]) is not type(b[0]):
-            raise PathError("incompatible types for comparison")
+            raise JSONPathError("incompatible types for comparison")
         if isinstance(a[0], bool) and sign not in {"==", "!="}:
-            raise PathError("invalid type for comparison")
+            raise JSONPathError("invalid type for comparison")
         return compare(a[0], b[0])
 
     return lambda values, left: [item for item in _items(values, left) if holds(item, left)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pilothouse import _names
 from pilothouse._names import Key, Shape
 from pilothouse.api.values.patterns import Pattern
-from pilothouse.caches import Known
+from pilothouse.caches import KnownTexts
 
 if TYPE_CHECKING:
     from pilothouse.api.values.fields import Errors
@@ -231,7 +231,7 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:
         return [f"may not be '{name}'"]
     if "/" not in name and "%" not in name:
         return []
-    return [f"may not contain '{bad}'" for bad in "/%" if bad in name]
+    return [f"may not contain '{char}'" for char in "/%" if char in name]
 
 
 # Names inside objects
@@ -322,7 +322,7 @@ def port_name(value: str) -> list[str]:
     return errs
 
 
-_port_names = Known("names", most=REMEMBERED)
+_port_names = KnownTexts("names", most=REMEMBERED)
 
 
 def percent(value: str) -> list[str]:

@@ -32,7 +32,7 @@ class _Reader:
         self.layout = layout
         self.at = 0
 
-    def bad(self, element: str, at: int | None = None) -> ValueError:
+    def parse_error(self, element: str, at: int | None = None) -> ValueError:
         rest = self.text[self.at if at is None else at :]
         return ValueError(
             f"parsing time {_quote(self.text)} as {_quote(self.layout)}: "
@@ -52,7 +52,7 @@ class _Reader:
         if not found and element == "15":  # Go accepts an hour with one digit
             found = self.digits(1)
         if not found:
-            raise self.bad(element)
+            raise self.parse_error(element)
         self.at += len(found)
         if not low <= int(found) <= high:
             raise self.out_of_range(what)
@@ -60,18 +60,18 @@ class _Reader:
 
     def literal(self, char: str) -> None:
         if self.text[self.at : self.at + 1] != char:
-            raise self.bad(char)
+            raise self.parse_error(char)
         self.at += 1
 
     def micro(self) -> int:
         """Read exactly six decimals, as the layout for microseconds requires."""
         at = self.at
         if self.text[at : at + 1] not in (".", ","):
-            raise self.bad(".000000")
+            raise self.parse_error(".000000")
         self.at += 1
         found = self.digits(6)
         if not found:
-            raise self.bad(".000000", at)
+            raise self.parse_error(".000000", at)
         self.at += 6
         return int(found)
 
@@ -89,7 +89,7 @@ class _Reader:
             return 0
         hours, minutes = rest[1:3], rest[4:6]
         if len(rest) < 6 or rest[3] != ":" or not _DIGITS.issuperset(hours + minutes) or rest[0] not in "+-":
-            raise self.bad("Z07:00")
+            raise self.parse_error("Z07:00")
         if int(hours) > 24:
             raise self.out_of_range("time zone offset hour")
         if int(minutes) > 60:

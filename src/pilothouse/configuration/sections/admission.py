@@ -73,13 +73,13 @@ class AdmissionOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Tolerations of negative length."""
+        """Yield the faults: tolerations below 0 seconds."""
         yield from self.negative(
             "default_not_ready_toleration_seconds", "default_unreachable_toleration_seconds"
         )
 
     def plugin_faults(self, installed: Callable[[], list[Offered]]) -> Iterator[str]:
-        """Plugins that are unknown, or of which flags say two things.
+        """Yield the plugins that are unknown, or that flags both enable and disable.
 
         `installed` gives the plugins of installed packages; it is called where flags may mean them.
         """

@@ -80,7 +80,7 @@ class AuditOptions(Section):
         return self.audit_webhook_batch_initial_backoff
 
     def faults(self) -> Iterator[str]:
-        """Faults of the back ends that are switched on (apiserver pkg/server/options/audit.go)."""
+        """Yield the faults of the back ends that are switched on (apiserver pkg/server/options/audit.go)."""
         if self.audit_log_path:
             yield from self._backend("log")
             if self.audit_log_format not in ("json", "legacy"):

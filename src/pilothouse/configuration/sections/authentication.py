@@ -49,7 +49,7 @@ class AuthenticationOptions(Section):
         return self.api_audiences or self.service_accounts.issuers
 
     def faults(self) -> Iterator[str]:
-        """Ways that exclude each other, and CAs that let clients pose as front proxies."""
+        """Yield the faults: ways that exclude each other, and CAs that let clients pose as front proxies."""
         if self.max_token_bytes < 1:
             yield f"--max-token-bytes {self.max_token_bytes} must be a positive number"
         if self.oidc.given and self.authentication_config:

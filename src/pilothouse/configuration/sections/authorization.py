@@ -42,7 +42,7 @@ class AuthorizationOptions(Section):
         return self.authorization_mode or ("Node", "RBAC")
 
     def faults(self) -> Iterator[str]:
-        """Modes that are unknown, and those that lack their files."""
+        """Yield the faults: modes that are unknown, and those that lack their files."""
         modes, webhook = self.authorization_mode, self.authorization_webhook_config_file
         if self.authorization_config and (modes or webhook):
             yield (

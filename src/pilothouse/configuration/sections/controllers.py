@@ -69,7 +69,8 @@ class ControllerOptions(Section):
         return "*" in self.controllers
 
     def faults(self) -> Iterator[str]:
-        """Half a CA, and certificates that nobody could use."""
+        """Yield the faults: a CA without its key or certificate, and a lifetime that no certificate can
+        have."""
         yield from self.together("cluster_signing_cert_file", "cluster_signing_key_file")
         if self.cluster_signing_duration < 600:
             yield "--cluster-signing-duration must be at least 10 minutes"

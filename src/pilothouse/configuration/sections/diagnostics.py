@@ -27,6 +27,6 @@ class DiagnosticsOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """A number of requests below 0."""
+        """Yield the fault of a number of requests below 0."""
         if self.explained_requests < 0:
             yield f"--explained-requests {self.explained_requests} can not be negative"

@@ -22,7 +22,7 @@ class FlowControlOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Limits below 0, and those that let nobody in."""
+        """Yield the faults: limits below 0, and limits that admit no request."""
         yield from self.negative("max_requests_inflight", "max_mutating_requests_inflight")
         most = self.max_requests_inflight + self.max_mutating_requests_inflight
         if self.enable_priority_and_fairness and most <= 0:

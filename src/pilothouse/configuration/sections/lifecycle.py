@@ -27,7 +27,7 @@ class LifecycleOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Times below 0."""
+        """Yield the faults: times below 0."""
         yield from self.negative(
             "livez_grace_period",
             "storage_initialization_timeout",

@@ -26,6 +26,6 @@ class LogOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """A form that there is not."""
+        """Yield the fault of an unknown format."""
         if self.logging_format not in ("text", "json"):
             yield f'format: Invalid value: "{self.logging_format}": Unsupported log format'

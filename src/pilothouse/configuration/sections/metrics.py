@@ -28,7 +28,8 @@ class MetricsOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Names, labels and a profile that there are not (component-base/metrics/api/v1)."""
+        """Yield the faults: invalid names and labels, and unknown profiles
+        (component-base/metrics/api/v1)."""
         if not self.given:
             return
         from pilothouse.configuration.metric_limits import MINOR, wrong_name

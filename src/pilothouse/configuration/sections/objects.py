@@ -31,7 +31,7 @@ class ObjectOptions(Section):
         )
 
     def faults(self) -> Iterator[str]:
-        """Times below 0, and ranges that Services cannot have."""
+        """Yield the faults: times below 0, and ranges that Services cannot have."""
         yield from self.negative("event_ttl")
         port, (first, last) = self.kubernetes_service_node_port, self.service_node_port_range
         if not 0 <= port <= 65535:

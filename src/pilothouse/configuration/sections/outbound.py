@@ -34,5 +34,5 @@ class OutboundOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Half a client certificate."""
+        """Yield the fault of a client certificate without its key, or the reverse."""
         yield from self.together("proxy_client_cert_file", "proxy_client_key_file")

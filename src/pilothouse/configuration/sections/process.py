@@ -25,7 +25,7 @@ class ProcessOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Too little to do anything with."""
+        """Yield the faults: too few workers, or too little memory."""
         if self.cache_memory_mb < 1:
             yield f"--cache-memory-mb {self.cache_memory_mb} must be at least 1"
         size, problem = bytes_of("max-memory", self.max_memory)

@@ -27,7 +27,7 @@ class RequestHeaderOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Headers that are missing or empty
+        """Yield the faults: headers that are missing or empty
         (RequestHeaderAuthenticationOptions, and BuiltInAuthenticationOptions of kubeapiserver)."""
         if self.requestheader_client_ca_file and not self.requestheader_username_headers:
             yield "--requestheader-client-ca-file needs --requestheader-username-headers"

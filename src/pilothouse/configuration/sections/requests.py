@@ -30,7 +30,7 @@ class RequestOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Times below 0, and headers that browsers could not use, or use too well."""
+        """Yield the faults: times below 0, and headers for browsers that are invalid or too permissive."""
         yield from self.negative("request_timeout", "min_request_timeout")
         if not 0 <= self.goaway_chance <= 0.02:
             yield "--goaway-chance can not be less than 0 or greater than 0.02"

@@ -36,7 +36,7 @@ class ServiceAccountOptions(Section):
         return self.service_account_issuer or ("https://kubernetes.default.svc",)
 
     def faults(self) -> Iterator[str]:
-        """Signers that exclude each other, and issuers that nobody can be."""
+        """Yield the faults: signers that exclude each other, and invalid issuers."""
         longest = self.service_account_max_token_expiration
         if longest and not 3600 <= longest <= 1 << 32:
             yield "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"

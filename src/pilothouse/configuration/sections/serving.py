@@ -48,7 +48,7 @@ class ServingOptions(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """A port, TLS settings and limits that cannot be."""
+        """Yield the faults: an impossible port, TLS settings or limits."""
         yield from self.negative("max_unauthenticated_connections")
         if not 1 <= self.secure_port <= 65535:
             yield (

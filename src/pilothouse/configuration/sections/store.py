@@ -67,7 +67,8 @@ class StoreOptions(Section):
         return backend is not None and backend.others_write
 
     def faults(self) -> Iterator[str]:
-        """A store that there is not, or that lacks its addresses; half a client certificate."""
+        """Yield the faults: an unknown store, one without addresses, and a client certificate without its
+        key."""
         if self.storage_backend not in BACKENDS:
             yield (
                 f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "

@@ -11,24 +11,24 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
-from pilothouse.authz.authorizer import Authorizer, Decision, Rules
+from pilothouse.authz.authorizer import Authorizer, Decision, SubjectRules
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Action
 
 _GROUP = "authorization.k8s.io"
 
 
-class Judge(Authorizer, Protocol):
+class RuleLister(Authorizer, Protocol):
     """An authorizer that can also list a user's rules."""
 
-    def rules_for(self, user: User, namespace: str) -> Rules: ...
+    def rules_for(self, user: User, namespace: str) -> SubjectRules: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Judges:
     """The authorizer and the authenticator that the reviews ask."""
 
-    authorizer: Judge
+    authorizer: RuleLister
     authenticator: UnionAuthenticator
 
 

@@ -37,7 +37,7 @@ class LeftOut:
     def __init__(self, metrics: LeftOutMetrics | None = None) -> None:
         self._metrics = metrics or LeftOutMetrics()
 
-    def note(self, resource: Resource, value: bytes, error: Exception) -> str:
+    def record(self, resource: Resource, value: bytes, error: Exception) -> str:
         """Count and log an object that cannot be shown; the sentence that says so. `error` is raised if it
         tells something else than that: a StatusError that is no InternalError."""
         if isinstance(error, errors.StatusError) and not isinstance(error, errors.InternalError):
@@ -55,7 +55,7 @@ class LeftOut:
 
     def refusal(self, resource: Resource, value: bytes, error: Exception) -> errors.InternalError:
         """The answer to a GET of the object."""
-        return errors.InternalError(f"Internal error occurred: {self.note(resource, value, error)}")
+        return errors.InternalError(f"Internal error occurred: {self.record(resource, value, error)}")
 
     def guarded(self, resource: Resource, make: Callable[[bytes], T]) -> Callable[[bytes], T | None]:
         """`make`, which gives None for a stored value that it cannot show."""
@@ -64,7 +64,7 @@ class LeftOut:
             try:
                 return make(value)
             except Exception as error:
-                self.note(resource, value, error)
+                self.record(resource, value, error)
                 return None
 
         return attempt
@@ -82,7 +82,7 @@ class LeftOut:
             try:
                 show(entry.value)
             except Exception as error:
-                warn(f"left out of the list: {self.note(resource, entry.value, error)}")
+                warn(f"left out of the list: {self.record(resource, entry.value, error)}")
             else:
                 kept.append(entry)
         return kept

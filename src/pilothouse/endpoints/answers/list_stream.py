@@ -20,7 +20,7 @@ from pilothouse._entry import Entry, bytes_of
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.endpoints.answers.readable import whole
+from pilothouse.endpoints.answers.readable import decode_stored
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
@@ -49,7 +49,8 @@ HELD = 48 << 20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How items become a body: what stands before them, between two and behind; and how one is written."""
+    """The form of a list's body: the bytes before, between and after the items, and how an item is
+    written."""
 
     head: bytes
     between: bytes
@@ -103,7 +104,7 @@ def takes_gzip(accept_encoding: str) -> bool:
     return any(token.partition(";")[0].strip() == "gzip" for token in accept_encoding.split(","))
 
 
-class Pace:
+class SlicePace:
     """How many stored bytes of a list make a slice."""
 
     def __init__(self) -> None:
@@ -117,7 +118,7 @@ class Pace:
             self.size = max(self.size // 2, SLICE)
 
 
-def slices(entries: Sequence[Entry], pace: Pace) -> Iterator[list[Entry]]:
+def slices(entries: Sequence[Entry], pace: SlicePace) -> Iterator[list[Entry]]:
     """The objects in groups of about as many stored bytes as the pace says at that time."""
     group: list[Entry] = []
     size = 0
@@ -185,7 +186,7 @@ class Lists:
         def make(group: list[Entry]) -> list[bytes]:
             return [one for entry in group if (one := item(entry.value)) is not None]
 
-        before, pace = frame.head, Pace()
+        before, pace = frame.head, SlicePace()
         for group in slices(entries, pace):
             made = await self.off_loop(user, group, make, pace)
             if made:
@@ -199,7 +200,7 @@ class Lists:
         kept: list[tuple[list[Entry], bytes | None]] = []
         total = len(head)
         held = 0
-        pace = Pace()
+        pace = SlicePace()
         try:
             for group in slices(messages.entries, pace):
                 sizes = [messages.size(entry) for entry in group]
@@ -235,7 +236,7 @@ class Lists:
         finally:
             self._held -= held
 
-    async def _items(self, user: str, messages: ItemMessages, group: list[Entry], pace: Pace) -> bytes:
+    async def _items(self, user: str, messages: ItemMessages, group: list[Entry], pace: SlicePace) -> bytes:
         """One slice of a list's items; the messages that are remembered need no thread."""
         made = [messages.known(entry) for entry in group]
         missing = [entry for entry, message in zip(group, made, strict=True) if message is None]
@@ -251,7 +252,7 @@ class Lists:
         return protobuf_writer.list_items(m for m in made if m is not None)
 
     async def off_loop(
-        self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: Pace | None = None
+        self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T], pace: SlicePace | None = None
     ) -> T:
         """Make something of one slice, on a thread; it waits for room and is never told to come again."""
 
@@ -287,7 +288,7 @@ class Slices:
     ) -> None:
         self._lists = lists
         self._user = user
-        self._slices = slices(entries, Pace())
+        self._slices = slices(entries, SlicePace())
         self._conversion = conversion
         self._show = show
         self._frame = frame
@@ -314,7 +315,7 @@ class Slices:
             return None
         conversion, off_loop = self._conversion, self._lists.off_loop
         stored = await off_loop(
-            self._user, group, lambda entries: conversion.completed([whole(e.value) for e in entries])
+            self._user, group, lambda entries: conversion.completed([decode_stored(e.value) for e in entries])
         )
         assert conversion.converter is not None
         objects = await converted(conversion.converter, stored, conversion.served)

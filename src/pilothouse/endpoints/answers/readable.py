@@ -17,7 +17,7 @@ INDENTED_SHARE, INDENTED_FREE = 8, 1 << 20
 """Bytes that indentation may add: this many times the unindented size, plus a fixed number."""
 
 
-def whole(value: bytes) -> Object:
+def decode_stored(value: bytes) -> Object:
     """Decode a stored object; raises InternalError if it is nested too deeply to be decoded."""
     try:
         obj: Object = orjson.loads(value)

@@ -17,7 +17,7 @@ from pilothouse.api.types import depth
 from pilothouse.api.types.meta_kinds import for_answer
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.endpoints.answers import list_stream, readable
 from pilothouse.endpoints.answers.left_out import LeftOut
 from pilothouse.endpoints.answers.list_stream import Lists, Slices, takes_gzip
@@ -35,16 +35,16 @@ Entries = list[Entry]
 NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
-class Messages:
+class MessageCache:
     """The protobuf messages of stored objects, kept within a bound:
     informers of many clients list the same ones.
 
     How long they are is kept with the objects themselves, for all: a list begins with the sum.
     """
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: CacheBudget | None = None) -> None:
         self._known: Cache[tuple[str, str], tuple[int, bytes]] = Cache(
-            "protobuf", budget or Budget(), share=1 / 4, largest=1 << 20
+            "protobuf", budget or CacheBudget(), share=1 / 4, largest=1 << 20
         )
         self._forms: dict[str, int] = {}  # version -> its number, from 1
 
@@ -71,7 +71,7 @@ class _Items:
         self,
         entries: Sequence[Entry],
         make: Callable[[bytes], bytes | None],
-        messages: Messages | None,
+        messages: MessageCache | None,
         version: str,
     ) -> None:
         """`make` gives None for an item that is left out.
@@ -107,12 +107,12 @@ class Responder:
     """Makes the Response of every object, list and error."""
 
     def __init__(
-        self, offload: Offload, budget: Budget | None = None, left_out: LeftOut | None = None
+        self, offload: Offload, budget: CacheBudget | None = None, left_out: LeftOut | None = None
     ) -> None:
         """`offload` is where long lists are made, `budget` that of the server's caches."""
-        budget = budget or Budget()
+        budget = budget or CacheBudget()
         self.left_out = left_out or LeftOut()
-        self._messages = Messages(budget)
+        self._messages = MessageCache(budget)
         self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
         self._offload = offload
         self._lists = Lists(offload)
@@ -178,7 +178,7 @@ class Responder:
                 return self.value(ctx, resource, value, status)
             return await work.run(self.value, ctx, resource, value, status)
         work = self._working(ctx)
-        (obj,) = await conversion.presented((await work.run(readable.whole, value),), work)
+        (obj,) = await conversion.presented((await work.run(readable.decode_stored, value),), work)
         return await work.run(self.object, ctx, resource, obj, status)
 
     def object(self, ctx: Context, resource: Resource, obj: Object, status: int = 200) -> Response:
@@ -288,7 +288,7 @@ class Responder:
         metadata = list_metadata(revision, token, remaining)
         long = bytes_of(entries) > self.stream_above
         if not long or not tables.in_stored_order(resource):
-            stored = [readable.whole(entry.value) for entry in entries]
+            stored = [readable.decode_stored(entry.value) for entry in entries]
             work = self._working(ctx)
             objects = await conversion.presented(stored, work)
             return await work.run(self.objects, ctx, resource, objects, metadata)
@@ -524,7 +524,7 @@ def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
 
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
-    obj = readable.whole(value)
+    obj = readable.decode_stored(value)
     return resource.conversion.present(obj) if resource.conversion is not None else obj
 
 

@@ -35,7 +35,7 @@ STATUS_WARNING = (
 )
 
 
-class Issuer(Protocol):
+class ServiceAccountIssuer(Protocol):
     """Publishes how service account tokens are verified (OpenID Connect discovery)."""
 
     def jwks(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class NonResource:
         version: Mapping[str, str] | None = None,
         metrics: MetricsRegistry | None = None,
         slis: MetricsRegistry | None = None,
-        issuer: Issuer | None = None,
+        issuer: ServiceAccountIssuer | None = None,
         flags: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self._discovery = discovery
@@ -157,7 +157,7 @@ class NonResource:
     def _version_body(self) -> bytes:
         return raw_json(self._version)
 
-    def _add_issuer(self, issuer: Issuer) -> None:
+    def _add_issuer(self, issuer: ServiceAccountIssuer) -> None:
         def configuration() -> bytes:
             return json.dumps(issuer.configuration(), separators=(",", ":")).encode()
 

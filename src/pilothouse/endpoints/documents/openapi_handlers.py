@@ -21,7 +21,7 @@ import orjson
 
 from pilothouse.api import json
 from pilothouse.api.openapi import protobuf_v2, protobuf_v3, version_2
-from pilothouse.api.openapi.aggregate import Part, merge, read
+from pilothouse.api.openapi.aggregate import AggregatedDocument, merge, read
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.endpoints.documents.nonresource import NonResource
 from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocuments, unpack
@@ -109,7 +109,7 @@ class OpenAPIHandlers:
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
         """Build the current document and return its ETag and gzip bytes;
         the loop serves requests between its parts."""
-        write, whole = V2_WRITERS[form]
+        write, join = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
             part = self._openapi.part_v2(name)
@@ -138,9 +138,11 @@ class OpenAPIHandlers:
         packed = self._recall(key)
         if packed is None:
             packed = self._keep(key, await asyncio.to_thread(self._built_in, write, joined.uses))
-        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, whole))
+        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, join))
 
-    def _built_in(self, write: Callable[[version_2.Part], protobuf_v2.Encoded], uses: set[str]) -> bytes:
+    def _built_in(
+        self, write: Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], uses: set[str]
+    ) -> bytes:
         """Encode the built-in definitions that parts use, as a part."""
         return _packed(write(self._openapi.built_in_v2(uses)))
 
@@ -261,7 +263,7 @@ def _written(write: Callable[[Any], bytes], packed: Packed) -> bytes:
         raise NoForm from error
 
 
-def _json_part(part: version_2.Part) -> protobuf_v2.Encoded:
+def _json_part(part: version_2.GroupVersionDocument) -> protobuf_v2.Encoded:
     """Encode the members of the paths, the definitions and the parameters, each by its name."""
 
     def members(of: Mapping[str, Any]) -> dict[str, bytes]:
@@ -277,9 +279,11 @@ def _json_whole(
     return b'%s,"paths":{%s},"definitions":{%s},"parameters":{%s}}' % (orjson.dumps(frame)[:-1], *members)
 
 
-V2_WRITERS: dict[str, tuple[Callable[[version_2.Part], protobuf_v2.Encoded], Callable[..., bytes]]] = {
+V2_WRITERS: dict[
+    str, tuple[Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded], Callable[..., bytes]]
+] = {
     JSON: (_json_part, _json_whole),
-    V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.whole),
+    V2_PROTOBUF: (protobuf_v2.part, protobuf_v2.join),
 }
 """Media type -> (encoder of a part, function that joins encoded parts into a document)."""
 
@@ -300,11 +304,11 @@ class Joined:
     members: protobuf_v2.Encoded
     uses: set[str]
 
-    def document(self, built_in: bytes, whole: Callable[..., bytes]) -> bytes:
-        """The compressed document, each map in the order of its names; `whole` writes it."""
+    def document(self, built_in: bytes, join: Callable[..., bytes]) -> bytes:
+        """The compressed document, each map in the order of its names; `join` makes it of its parts."""
         encoded, _ = marshal.loads(gzip.decompress(built_in))  # noqa: S302 -- dumped by this process
         maps = (below | own for below, own in zip(encoded, self.members, strict=True))
-        return _compress(whole(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
+        return _compress(join(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
 
 
 def _gathered(parts: list[bytes]) -> Joined:
@@ -319,20 +323,22 @@ def _gathered(parts: list[bytes]) -> Joined:
 
 
 def _merged(
-    write: Callable[[version_2.Part], protobuf_v2.Encoded], remote: list[Packed], own: Callable[[str], Any]
+    write: Callable[[version_2.GroupVersionDocument], protobuf_v2.Encoded],
+    remote: list[Packed],
+    own: Callable[[str], Any],
 ) -> bytes:
     """The part that aggregated servers add to a version 2 document;
     a server whose document cannot be used adds none."""
-    parts: list[Part] = []
+    parts: list[AggregatedDocument] = []
     for packed in remote:
         try:
             part = unpack(packed)
-            write(version_2.shared(*part))  # what cannot be written is found here, alone
+            write(version_2.deduplicated(*part))  # what cannot be written is found here, alone
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             log.exception("The OpenAPI document of an aggregated server is left out")
         else:
             parts.append(part)
-    return _packed(write(version_2.shared(*merge(parts, own))))
+    return _packed(write(version_2.deduplicated(*merge(parts, own))))
 
 
 def _date(moment: datetime) -> str:

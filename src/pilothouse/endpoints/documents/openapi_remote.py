@@ -5,7 +5,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pilothouse.api.openapi.aggregate import Part, read
+from pilothouse.api.openapi.aggregate import AggregatedDocument, read
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -120,7 +120,7 @@ def pack(data: bytes, hash: str) -> Packed:
     return Packed(hash, gzip.compress(data, compresslevel=4, mtime=0))
 
 
-def unpack(packed: Packed) -> Part:
+def unpack(packed: Packed) -> AggregatedDocument:
     """A part that was packed; to be called on a thread."""
     document = read(gzip.decompress(packed.data))
-    return Part(document["paths"], document["definitions"])
+    return AggregatedDocument(document["paths"], document["definitions"])

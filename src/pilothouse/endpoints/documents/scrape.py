@@ -8,7 +8,7 @@ import zlib
 from pilothouse.endpoints.answers.list_stream import takes_gzip
 from pilothouse.endpoints.documents.health import TEXT as PLAIN
 from pilothouse.endpoints.request.negotiation import Clause, parse_accept
-from pilothouse.metrics.exposition import OPENMETRICS, PROTOBUF, TEXT, Format
+from pilothouse.metrics.exposition import OPENMETRICS, PROTOBUF, TEXT, ExpositionFormat
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
 
@@ -37,7 +37,7 @@ class Scrapes:
         return Response(200, body, content_type, headers)
 
 
-def negotiated(accept: str) -> tuple[Format, str]:
+def negotiated(accept: str) -> tuple[ExpositionFormat, str]:
     """The format of an answer, and its Content-Type.
 
     kube-apiserver offers text and protobuf, and takes the first clause that means one of these. Clients that
@@ -56,7 +56,7 @@ def negotiated(accept: str) -> tuple[Format, str]:
     return format, f"{format.content_type}; escaping={escaping}"
 
 
-def _offered(clause: Clause) -> Format | None:
+def _offered(clause: Clause) -> ExpositionFormat | None:
     media, params = f"{clause.type}/{clause.subtype}", clause.params
     if media == "text/plain" and params.get("version", "") in ("", "0.0.4"):
         return TEXT

@@ -13,7 +13,7 @@ from pilothouse.endpoints.journal.intervals import intervals
 from pilothouse.endpoints.journal.journal import SLOW, Detail, JournalEntry
 from pilothouse.endpoints.request.context import Refusal
 from pilothouse.gotext import quote
-from pilothouse.registry.trail import Step
+from pilothouse.registry.timeline import AdmissionStep
 
 _DIGITS = 7
 """Digits behind the point of a number of seconds."""
@@ -188,7 +188,7 @@ def _rule(text: str) -> Object | str:
     return rule
 
 
-def _step(step: Step) -> Object:
+def _step(step: AdmissionStep) -> Object:
     out: Object = {"phase": step.phase, "plugin": step.plugin}
     out |= _filled(name=step.name, by=step.by)
     out["verdict"] = step.verdict or ("changed the object" if step.changed else "passed")

@@ -1,5 +1,5 @@
-"""The stages that a request goes through, and when:
-what explains it later, and what its spans are made of."""
+"""The stages that a request goes through, with their times. The explanation and the spans are made of
+them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -27,7 +27,7 @@ def intervals(
     """Name, begin and end of each stage.
 
     waited: seconds in the queue of flow control.
-    marks: of the trail. refused: whether the answer is an error.
+    marks: of the timeline. refused: whether the answer is an error.
     """
     last = of.answered or ended
     at = of.started

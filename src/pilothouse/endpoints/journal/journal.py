@@ -19,7 +19,7 @@ from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.request.attributes import runs_long
 from pilothouse.endpoints.request.context import Context, Refusal
-from pilothouse.registry.trail import Step, cut
+from pilothouse.registry.timeline import AdmissionStep, cut
 
 BYTES_EACH = 1024
 """Bytes that the journal may take, for each request that it is to keep."""
@@ -97,22 +97,22 @@ class JournalEntry:
         return self.kept.ended - self.kept.started
 
     def unpacked(self) -> "Detail":
-        """The detail."""
+        """The details of the request, decoded."""
         if not self.kept.detail:
             return Detail()
-        told, *trail = json.loads(self.kept.detail)
+        told, *timeline = json.loads(self.kept.detail)
         refusal = None
         if told is not None:
             reason, message, causes, missing = told
             if missing is not None:
                 missing = AuthorizationAttributes(User(missing[0]), *missing[1:])
             refusal = Refusal(reason, message, tuple(map(tuple, causes)), missing)
-        if not trail:
+        if not timeline:
             return Detail(refusal)
-        steps, marks, revision, stored = trail
+        steps, marks, revision, stored = timeline
         return Detail(
             refusal,
-            tuple(Step(*step) for step in steps),
+            tuple(AdmissionStep(*step) for step in steps),
             tuple((name, end) for name, end in marks),
             revision,
             stored,
@@ -124,7 +124,7 @@ class Detail(NamedTuple):
     marks: stages, and when they ended, by time.perf_counter()."""
 
     refusal: Refusal | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[AdmissionStep, ...] = ()
     marks: tuple[tuple[str, float], ...] = ()
     revision: int = 0
     stored: float = 0.0
@@ -173,7 +173,7 @@ class Journal:
             query = ""  # what is proxied or run in a pod may carry anything
         agent = request.headers.get("user-agent", "")
         told = [ctx.audit_id, info.verb, request.path, query, request.peer[0], agent]
-        detail = b"" if ctx.trail is None and ctx.refusal is None else _detail(ctx)
+        detail = b"" if ctx.timeline is None and ctx.refusal is None else _detail(ctx)
         weight = _FIXED + len(who) + len(detail)
         recognition, decision = request.recognition, ctx.decision
         if decision is not None:
@@ -273,8 +273,8 @@ def _shortened(texts: list[str]) -> list[str]:
 
 
 def _detail(ctx: Context) -> bytes:
-    """The refusal and the trail of a request, as JSON."""
-    refusal, trail, info = ctx.refusal, ctx.trail, ctx.info
+    """The refusal and the timeline of a request, as JSON."""
+    refusal, timeline, info = ctx.refusal, ctx.timeline, ctx.info
     secret = info.resource == "secrets" and not info.group
     missing = None
     if refusal is not None and refusal.missing is not None:
@@ -296,11 +296,11 @@ def _detail(ctx: Context) -> bytes:
         causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
         refusal = Refusal(refusal.reason, "", causes, None)
     told: list[Any] = [refusal and (refusal.reason, refusal.message, refusal.causes, missing)]
-    if trail is not None:
-        steps = trail.steps
+    if timeline is not None:
+        steps = timeline.steps
         if secret:
             steps = [(*step[:6], "", *step[7:]) for step in steps]
-        told += (steps, trail.marks, trail.revision, trail.stored)
+        told += (steps, timeline.marks, timeline.revision, timeline.stored)
     try:
         return compact(orjson.dumps(told))
     except orjson.JSONEncodeError:  # half a surrogate pair, out of a path

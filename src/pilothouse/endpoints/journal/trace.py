@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from pilothouse.api.values.duration import show_duration
 from pilothouse.logs import Logger
-from pilothouse.spans import Attributes, Event, Span
+from pilothouse.spans import Attributes, Span, SpanEvent
 
 log = Logger(__name__)
 
@@ -22,7 +22,7 @@ EVERYTHING = 4
 SLOW = 0.5
 """Seconds of a request from which on it is looked at."""
 
-Item = Event | Span
+Item = SpanEvent | Span
 
 
 def wanted() -> bool:

@@ -27,8 +27,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         value = (await consistent.find(store, resource, ctx.info.namespace, ctx.info.name)).value
     else:
         value = store.find(resource, ctx.info.namespace, ctx.info.name).value
-    if ctx.trail is not None:
-        ctx.trail.mark("read")
+    if ctx.timeline is not None:
+        ctx.timeline.mark("read")
     responder = verbs.responder
     if len(value) <= INLINE or responder.sends_as_stored(ctx, resource):
         if resource.conversion is None or not responder.waits(ctx, resource):

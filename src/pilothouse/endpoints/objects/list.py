@@ -37,8 +37,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     listing = await query.read()
     if verbs.most_unpaged and not (params.limit > 0 or params.token or params.resource_version == "0"):
         _weigh(ctx, listing.entries, verbs.most_unpaged)
-    if ctx.trail is not None:
-        ctx.trail.mark("read")
+    if ctx.timeline is not None:
+        ctx.timeline.mark("read")
     token, remaining = query.rest(listing)
     if ctx.query:
         verbs.widths.learn(resource, ctx.info.namespace, ctx.query, listing.entries)

@@ -30,7 +30,7 @@ _OF_FIELD = re.compile(r"Go struct field \S+ of")
 _READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
 
 
-class Config(NamedTuple):
+class AppliedConfiguration(NamedTuple):
     """An applied configuration as it was sent, and the message about keys that are repeated in it, or ""."""
 
     value: Object
@@ -46,11 +46,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     work = scope.context.work
     await work.enter(len(ctx.request.body))
     await record(ctx, kind)
-    first: Config | None = await read_config(ctx) if kind == APPLY else None
+    first: AppliedConfiguration | None = await read_config(ctx) if kind == APPLY else None
 
     async def change(live: Object | None) -> Object:
         nonlocal first
-        config: Config | None = None
+        config: AppliedConfiguration | None = None
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a retry starts from the body again
@@ -66,7 +66,9 @@ async def record(ctx: Context, kind: str) -> None:
         await decode_on(ctx, kind, audit.request_patch, ctx.request.body, yaml_form=kind == APPLY)
 
 
-def _made(scope: RequestScope, kind: str, current: Object | None, config: Config | None) -> Object:
+def _made(
+    scope: RequestScope, kind: str, current: Object | None, config: AppliedConfiguration | None
+) -> Object:
     """The object that a patch, or an applied configuration, makes of the live one;
     errors tell nothing confidential."""
     try:
@@ -77,7 +79,9 @@ def _made(scope: RequestScope, kind: str, current: Object | None, config: Config
         raise
 
 
-def _make(scope: RequestScope, kind: str, current: Object | None, config: Config | None) -> Object:
+def _make(
+    scope: RequestScope, kind: str, current: Object | None, config: AppliedConfiguration | None
+) -> Object:
     ctx, resource = scope.ctx, scope.resource
     info = ctx.info
     if config is not None:
@@ -285,7 +289,7 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
         ) from None
 
 
-def check_repeated(ctx: Context, params: WriteParams, config: Config) -> None:
+def check_repeated(ctx: Context, params: WriteParams, config: AppliedConfiguration) -> None:
     """Refuse repeated keys of an applied configuration, or warn of them; upstream does so last of all."""
     if config.repeated and params.validation == "Strict":
         raise errors.BadRequest(
@@ -313,19 +317,19 @@ def _read_yaml(body: bytes) -> tuple[Any, str]:
     return found.value, found.strict_error()
 
 
-async def read_config(ctx: Context) -> Config:
+async def read_config(ctx: Context) -> AppliedConfiguration:
     """The configuration that a request applies."""
     return await decode_on(ctx, APPLY, apply_config, ctx.request.body)
 
 
-def apply_config(body: bytes) -> Config:
+def apply_config(body: bytes) -> AppliedConfiguration:
     """The applied configuration, YAML or JSON, as it was sent."""
     try:
         value, repeated = _read_yaml(body)
     except (yaml.YAMLError, json.DecodeError) as err:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:
-        return Config({}, repeated)
+        return AppliedConfiguration({}, repeated)
     if depth.is_too_deep(value):
         raise errors.BadRequest(
             f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {depth.TOO_DEEP}"
@@ -335,4 +339,4 @@ def apply_config(body: bytes) -> Config:
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
             f"{patch.go_kind(value)} into Go value of type map[string]interface {{}}"
         )
-    return Config(value, repeated)
+    return AppliedConfiguration(value, repeated)

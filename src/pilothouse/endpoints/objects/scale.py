@@ -157,7 +157,7 @@ def _check_uid(resource: Resource, scale: Object, live: Object) -> None:
 
 
 def decode_again(obj: Object) -> Object:
-    """A private copy deep enough to lay a Scale into."""
+    """A copy of the object whose members may be changed by a Scale."""
     out = {**obj, "metadata": dict(obj["metadata"])}
     if isinstance(obj.get("spec"), dict):
         out["spec"] = dict(obj["spec"])

@@ -25,8 +25,8 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
-from pilothouse.registry.strategy import Services, Strategy, WriteContext
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.strategy import HookServices, Strategy, WriteContext
+from pilothouse.registry.timeline import Timeline
 from pilothouse.registry.write import Write, Written
 from pilothouse.server.request import Response
 
@@ -48,7 +48,7 @@ class Verbs:
     responder: Responder
     widths: Widths
     """How many seats lists need, learned from what they return."""
-    services: Services
+    services: HookServices
     """The services that the hooks of a write find in WriteContext.services."""
     escalation: Escalation
     offload: Offload
@@ -99,7 +99,7 @@ class RequestScope:
             services=verbs.services,
             work=ctx.work,
             refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
-            trail=_trail(ctx) if verbs.explained else None,
+            timeline=_timeline(ctx) if verbs.explained else None,
         )
         self.write = Write(
             verbs.store,
@@ -166,7 +166,7 @@ class RequestScope:
             return await write.update(
                 make,
                 uid=uid,
-                shared=write.shows_rules_form,
+                make_from_old=write.shows_rules_form,
                 allow_create=allow_create,
                 authorize_create=self.authorize_create,
             )
@@ -196,12 +196,12 @@ class RequestScope:
         return self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
-def _trail(ctx: Context) -> Trail:
+def _timeline(ctx: Context) -> Timeline:
     """Where the writes of a request are noted: one for all objects of a deletecollection."""
-    if ctx.trail is None:
-        ctx.trail = Trail()
-        ctx.trail.mark("body")
-    return ctx.trail
+    if ctx.timeline is None:
+        ctx.timeline = Timeline()
+        ctx.timeline.mark("body")
+    return ctx.timeline
 
 
 def _right(

@@ -13,7 +13,7 @@ from pilothouse.api.values import names, selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import Selector
 from pilothouse.endpoints.answers import readable
-from pilothouse.endpoints.answers.list_stream import Pace, slices
+from pilothouse.endpoints.answers.list_stream import SlicePace, slices
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
@@ -45,7 +45,7 @@ RIGHTS_CHANGED = (
 
 @dataclass(slots=True)
 class Selection:
-    """A checked list request: which keys, which of them, and as of when."""
+    """A checked list request: its keys, its selectors, and the revision at which it reads."""
 
     store: Store
     resource: Resource
@@ -76,7 +76,7 @@ class Selection:
         return self.store.cache(self.resource)
 
     def now(self, cache: ResourceCache) -> Listing:
-        """The objects that are there now."""
+        """The objects that the cache has now."""
         if self.among is not None:
             return cache.list_among(self.scopes, self.selector)
         return cache.list(self.prefix, self.selector)
@@ -87,7 +87,8 @@ class Selection:
         return keys.encode_continue(last_key, self.prefix, revision, among)
 
     def rest(self, listing: Listing) -> tuple[str, int | None]:
-        """The continue token of what follows a page, or "", and how much that is, None = nobody knows."""
+        """The continue token of the next page, "" without one, and how many objects remain, None where
+        that is unknown."""
         if not listing.more:
             return "", None
         token = self.token(listing.entries[-1].key, self.at or listing.revision)
@@ -106,20 +107,20 @@ class Selection:
         limit, self.limit = self.limit, 0
         listing = await self._page()
         kept: list[Entry] = []
-        for group in slices(listing.entries, Pace()):
-            kept += await self._chosen(group)
+        for group in slices(listing.entries, SlicePace()):
+            kept += await self._selected(group)
             if limit and len(kept) > limit:
                 break
             await asyncio.sleep(0)
         more = bool(limit) and len(kept) > limit
         return Listing(kept[:limit] if more else kept, listing.revision, more, -1)
 
-    async def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
+    async def _selected(self, entries: Sequence[Entry]) -> list[Entry]:
         """The entries whose converted objects the fields select; they are converted in one batch."""
         resource = self.resource
         assert resource.conversion is not None and resource.conversion.converter is not None
         conversion = resource.conversion
-        stored = conversion.completed([readable.whole(entry.value) for entry in entries])
+        stored = conversion.completed([readable.decode_stored(entry.value) for entry in entries])
         objects = await converted(resource.conversion.converter, stored, conversion.served)
         return [entry for entry, obj in zip(entries, objects, strict=True) if self.chooses(obj)]
 

@@ -1,7 +1,8 @@
 """Ends open requests whose users may no longer make them: watches, logs that are followed, exec, proxies.
 
 kube-apiserver judges a request when it begins, and never again. Here each open one is led once more through
-authentication, impersonation and authorization, as if it came now (`Judge`). Two options have that done:
+authentication, impersonation and authorization, as if it came now (`OpenRequestJudge`).
+Two options have that done:
 
 - --end-revoked-requests: every open request, every few seconds (`POLL`). It ends when it would be refused.
 - --list-permitted-namespaces: watches that show some namespaces only.
@@ -25,7 +26,7 @@ from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, U
 from pilothouse.authn.authenticator import Authenticator, Undecided
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
-from pilothouse.endpoints.request.context import Context, Outcome
+from pilothouse.endpoints.request.context import Context, RequestOutcome
 from pilothouse.endpoints.request.metrics import StandingMetrics
 from pilothouse.endpoints.request.permitted import Finder, Namespaces
 from pilothouse.lifecycle import BackgroundTask
@@ -98,7 +99,7 @@ class _Alike:
                 yield one.watcher
 
 
-class Judge:
+class OpenRequestJudge:
     """Judges an open request as if it came now. `finder`: None where no request is answered in part."""
 
     def __init__(
@@ -156,10 +157,12 @@ class Judge:
 
 
 class Standing(BackgroundTask):
-    """The open requests of one server.
-    `all`: those that show everything are judged, too; every `poll` seconds."""
+    """The open requests of one server, which are judged again every `poll` seconds. `all`: also those
+    that show all namespaces."""
 
-    def __init__(self, judge: Judge, metrics: StandingMetrics, *, all: bool, poll: float = POLL) -> None:
+    def __init__(
+        self, judge: OpenRequestJudge, metrics: StandingMetrics, *, all: bool, poll: float = POLL
+    ) -> None:
         self._judge = judge
         self._metrics = metrics
         self._all = all
@@ -211,7 +214,7 @@ class Standing(BackgroundTask):
             one.ended = refusal is not None
         return refusal
 
-    def _left(self, key: tuple[object, ...], one: _Open, outcome: Outcome) -> None:
+    def _left(self, key: tuple[object, ...], one: _Open, outcome: RequestOutcome) -> None:
         self._open.pop(one.ctx, None)
         alike = self._alike[key]
         alike.requests.pop(one, None)
@@ -244,17 +247,17 @@ class Standing(BackgroundTask):
                 except TimeoutError:
                     pass
             self._woken.clear()
-            whole = now() >= due
-            if whole:
+            every = now() >= due
+            if every:
                 due = now() + self._poll
             began = now()
-            await self.look(whole=whole)
+            await self.look(every=every)
             # However often rights change, half of the time is for requests.
             await asyncio.sleep(min(now() - began, self._poll))
 
-    async def look(self, *, whole: bool = True) -> None:
+    async def look(self, *, every: bool = True) -> None:
         """Judge open requests, all or those that show some namespaces; end those that would be refused."""
-        queue = iter(list(self._alike.values() if whole else self._partial))
+        queue = iter(list(self._alike.values() if every else self._partial))
         await asyncio.gather(*(self._work(queue) for _ in range(WORKERS)))
 
     async def _work(self, queue: Iterator[_Alike]) -> None:

@@ -1,4 +1,4 @@
-"""A watch: which events from where on, in which form, for how long (handlers WatchServer)."""
+"""A watch: chooses its events, their form, its first revision and its time limit (handlers WatchServer)."""
 
 import random
 from collections.abc import Callable
@@ -46,7 +46,7 @@ NO_QUERY: Query = {}
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
-class Encoder(Protocol):
+class FrameEncoder(Protocol):
     """Frames of one form. Watchers whose encoders have the same key share each frame."""
 
     @property
@@ -69,8 +69,8 @@ class Converting(EventEncoder, Protocol):
 
 
 class Transformed:
-    """Events of another version, of a PartialObjectMetadata, or of a Table;
-    a Table's first event brings the columns."""
+    """Encodes events in another version, as PartialObjectMetadata or as a Table, whose first event has
+    the columns."""
 
     def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
         self._left_out = left_out
@@ -90,7 +90,7 @@ class Transformed:
                 obj = self.conversion.present(obj)
             return self.event(type, obj)
         except Exception as error:
-            self._left_out.note(self.resource, value, error)
+            self._left_out.record(self.resource, value, error)
             return b""
 
     def event(self, type: str, obj: Object) -> bytes:
@@ -123,7 +123,7 @@ class Transformed:
         return table
 
 
-def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
+def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> FrameEncoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
     if media.format == "json" and not media.transform and resource.conversion is None:
@@ -244,7 +244,7 @@ class _Session:
     def __init__(
         self,
         query: Selection,
-        encoder: Encoder,
+        encoder: FrameEncoder,
         stream: Stream,
         revision: int,
         metrics: WatchMetrics,

@@ -136,7 +136,7 @@ class ConvertedSink:
         return self._size + self._stream.buffered()
 
     def close(self) -> None:
-        """End the body behind what waits."""
+        """End the body once the waiting events were written."""
         self._ending = True
         if self._task is None:
             self._stream.close()

@@ -30,7 +30,7 @@ class ProtobufEncoder:
             obj = depth.outlined(value)
             return self.event(type, obj if self.conversion is None else self.conversion.present(obj))
         except Exception as error:
-            self._left_out.note(self.resource, value, error)
+            self._left_out.record(self.resource, value, error)
             return b""
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:

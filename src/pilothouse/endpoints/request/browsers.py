@@ -46,6 +46,6 @@ def _is_foreign(request: Request) -> bool:
 
 
 def is_relayed(request: Request) -> bool:
-    """Whether it comes through a proxy, such as `kubectl proxy`:
+    """Whether the request comes through a proxy, such as `kubectl proxy`:
     the browser's pages are then those of the proxy's origin."""
     return "x-forwarded-for" in request.headers

@@ -17,7 +17,7 @@ from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource, Subresource
-from pilothouse.registry.trail import Trail, cut
+from pilothouse.registry.timeline import Timeline, cut
 from pilothouse.server.request import Request
 
 log = Logger(__name__)
@@ -54,7 +54,7 @@ def _text(cause: Mapping[str, Any], name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """How a request has ended.
 
     status: the code of the answer; 504 when the client left before there was one,
@@ -89,8 +89,9 @@ class Context:
 
     What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
     time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained
-    impersonation allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a
-    write has noted, or a read whose steps are of interest. traced: its spans, None unless it is sampled.
+    impersonation allowed it, and the seconds that took. refusal: why the answer is an error. timeline: what a
+    write has done, or a read whose steps are of interest.
+    spans: of the request, None unless it is sampled.
     """
 
     __slots__ = (
@@ -118,11 +119,11 @@ class Context:
         "refusal",
         "request",
         "resource",
+        "spans",
         "started",
         "status",
         "subresource",
-        "traced",
-        "trail",
+        "timeline",
         "user",
         "warnings",
         "work",
@@ -155,9 +156,9 @@ class Context:
         self.decision: Decision | None = None
         self.acting: tuple[str, float] | None = None
         self.refusal: Refusal | None = None
-        self.trail: Trail | None = None
-        self.traced: Any = None
-        self._finishers: list[Callable[[Outcome], None]] | None = None
+        self.timeline: Timeline | None = None
+        self.spans: Any = None
+        self._finishers: list[Callable[[RequestOutcome], None]] | None = None
 
     def warn(self, text: str) -> None:
         """Add a Warning header, once."""
@@ -165,7 +166,7 @@ class Context:
             self.warnings = Warnings()
         self.warnings.add(text)
 
-    def on_end(self, finisher: Callable[[Outcome], None]) -> None:
+    def on_end(self, finisher: Callable[[RequestOutcome], None]) -> None:
         """Have `finisher` called when the request has ended, in whatever way;
         what was added last is called first.
 
@@ -181,7 +182,7 @@ class Context:
         finishers, self._finishers = self._finishers, None
         if finishers is None:
             return
-        outcome = Outcome(status, sent, error)
+        outcome = RequestOutcome(status, sent, error)
         for finisher in reversed(finishers):
             try:
                 finisher(outcome)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pilothouse._instruments import Distribution
 from pilothouse._requestmetrics import CONNECTED, DURATION, FILTER_DURATION, RESPONSE_SIZES, Cells
 from pilothouse.api.values.identity import RequestInfo
-from pilothouse.endpoints.request.context import Outcome
+from pilothouse.endpoints.request.context import RequestOutcome
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.registry.resource import Resource
 
@@ -77,7 +77,7 @@ class RequestMetrics(Group):
             ("field_validation",),
             SLI_DURATION,
         )
-        self._leaves: dict[Labels, Callable[[Outcome], None]] = {}
+        self._leaves: dict[Labels, Callable[[RequestOutcome], None]] = {}
         self.cells = Cells(self.body_sizes, self.validated)
         self.observe = self.cells.observe
         """Called once for each answered request: info, resource, status code, seconds, bytes of its body,
@@ -158,7 +158,7 @@ class RequestMetrics(Group):
         finally:
             self.in_queue.inc(_kind(info), by=-1)
 
-    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[Outcome], None]:
+    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[RequestOutcome], None]:
         """Count a request as long-running; what is returned must be called when it has ended."""
         if resource is None:
             return lambda _: None
@@ -312,7 +312,7 @@ class StreamMetrics(Group):
         self._tunnelled.inc(str(code))
 
     def routed(self, subresource: str, *, to_kubelet: bool) -> None:
-        """Count a request by who would translate it, whatever it is."""
+        """Count a request for a stream by whether this server or the kubelet translates it."""
         self._websockets.inc("proxied_to_kubelet" if to_kubelet else "translated_at_apiserver", subresource)
 
 

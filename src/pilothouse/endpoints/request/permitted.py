@@ -38,7 +38,7 @@ class Namespaces:
 
     @property
     def digest(self) -> str:
-        """Tells these namespaces from others in a continue token."""
+        """A digest of these namespaces, which a continue token carries."""
         return sha256("\n".join(self.ordered).encode()).hexdigest()[:16]
 
     def scopes(self, prefix: str, *, own: bool) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Finder:
 
 
 def told(attributes: AuthorizationAttributes, namespaces: Namespaces) -> str:
-    """The warning that an answer is not all there is."""
+    """The warning that an answer shows some namespaces only."""
     count = len(namespaces.ordered)
     where = "the namespace" if count == 1 else f"the {count} namespaces"
     what = quote(attributes.resource if not attributes.group else f"{attributes.resource}.{attributes.group}")

@@ -36,7 +36,8 @@ def outside(resource: Resource) -> Response:
 
 
 def proxy_of_old(resource: Resource) -> errors.StatusError:
-    """The answer to a path below /proxy/ in front of the resource: the right to it is none to the object."""
+    """The answer to a path below /proxy/ in front of the resource, as the right to the path is no right
+    to the object."""
     return path_not_found() if resource.conventions.routed else _not_supported(resource, "proxy")
 
 

@@ -11,7 +11,7 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.streams import relay
 from pilothouse.endpoints.streams.relay import Relay
 from pilothouse.outbound.upgrade import UpgradeError
-from pilothouse.registry.resource import Backend
+from pilothouse.registry.resource import AggregatedServer
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 from pilothouse.server.request import Response
 from pilothouse.server.websocket import is_upgrade
@@ -76,7 +76,7 @@ class Aggregator:
             return self._documents.proxied(path[len(OPENAPI) :]) or ("", "")
         return version_of(path)
 
-    async def handle(self, ctx: Context, backend: Backend) -> Response:
+    async def handle(self, ctx: Context, backend: AggregatedServer) -> Response:
         """Return the backend's answer, a 503 if it cannot be reached,
         or a 508 to what this server has sent itself."""
         if any(name == "via" and self._via in value for name, value in ctx.request.all_headers):

@@ -66,7 +66,7 @@ class Links(HTMLParser):
 
     @property
     def turn(self) -> int:
-        """How many characters to give it in one turn."""
+        """How many characters to pass to `take` in one turn."""
         return max(SLICE, len(self.rawdata) // 16)
 
     def take(self, text: str) -> str:

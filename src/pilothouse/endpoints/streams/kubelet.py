@@ -39,7 +39,7 @@ class Kubelets:
         self._trust = trust
 
     def use(self, trust: Trust) -> None:
-        """Check certificates of kubelets in another way from now on."""
+        """Check the certificates of kubelets by another trust from now on."""
         self._trust = trust
 
     def of(self, name: str, resource: str = "nodes") -> Kubelet:

@@ -30,7 +30,7 @@ _READERS = ("", "binary.k8s.io", _BASE64)
 
 
 @dataclass(slots=True)
-class LogOptions:
+class PodLogOptions:
     """PodLogOptions as the client sent them; `params` are the query parameters for the kubelet."""
 
     container: str = ""
@@ -38,7 +38,7 @@ class LogOptions:
     params: tuple[tuple[str, str], ...] = ()
 
 
-def log_options(query: Query, name: str) -> LogOptions:
+def log_options(query: Query, name: str) -> PodLogOptions:
     """Decode and check PodLogOptions; raises BadRequest and Invalid as upstream does."""
     numbers = {key: integer(query, key) for key in ("sinceSeconds", "tailLines", "limitBytes")}
     since = first(query, "sinceTime")
@@ -53,7 +53,7 @@ def log_options(query: Query, name: str) -> LogOptions:
     if since:
         params.append(("sinceTime", since))
     insecure = bool(boolean(query, "insecureSkipTLSVerifyBackend"))
-    return LogOptions(first(query, "container"), insecure, tuple(sorted(params)))
+    return PodLogOptions(first(query, "container"), insecure, tuple(sorted(params)))
 
 
 def _check_log(numbers: dict[str, int | None], since: str, stream: bool, name: str) -> None:

@@ -58,7 +58,7 @@ def _at(host: str, port: str) -> str:
     return f"{url_host(host)}:{port}"
 
 
-class Target(NamedTuple):
+class ProxyTarget(NamedTuple):
     """The base URL to which the rest of a proxied path is appended, and how its certificate is checked."""
 
     base: str
@@ -75,7 +75,7 @@ def split(text: str, kind: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-async def _proxy(streams: Streams, ctx: Context, wanted: Object, target: Target) -> Response:
+async def _proxy(streams: Streams, ctx: Context, wanted: Object, target: ProxyTarget) -> Response:
     info, request = ctx.info, ctx.request
     segments = request.path.split("/")
     depth = 8 if info.namespace else 6
@@ -100,7 +100,7 @@ async def _proxy(streams: Streams, ctx: Context, wanted: Object, target: Target)
     return response
 
 
-async def _node(streams: Streams, ctx: Context, resource: Resource) -> Target:
+async def _node(streams: Streams, ctx: Context, resource: Resource) -> ProxyTarget:
     scheme, name, port = split(ctx.info.name, "node")
     kubelet = streams.kubelets.of(name)
     try:
@@ -110,11 +110,11 @@ async def _node(streams: Streams, ctx: Context, resource: Resource) -> Target:
     if not all(allowed(str(address[4][0])) for address in found):
         raise errors.BadRequest("address not allowed")
     if port in ("", str(kubelet.port)):
-        return Target(kubelet.base, kubelet.trust)
-    return Target(f"{scheme or 'http'}://{_at(kubelet.host, port)}", INSECURE)
+        return ProxyTarget(kubelet.base, kubelet.trust)
+    return ProxyTarget(f"{scheme or 'http'}://{_at(kubelet.host, port)}", INSECURE)
 
 
-async def _pod(streams: Streams, ctx: Context, resource: Resource) -> Target:
+async def _pod(streams: Streams, ctx: Context, resource: Resource) -> ProxyTarget:
     scheme, name, port = split(ctx.info.name, "pod")
     pod = _object(streams, resource, ctx.info.namespace, name)
     if not port:
@@ -126,10 +126,10 @@ async def _pod(streams: Streams, ctx: Context, resource: Resource) -> Target:
     if not allowed(address):
         raise errors.BadRequest("address not allowed")
     host = _at(address, port) if port else url_host(address)
-    return Target(f"{scheme or 'http'}://{host}", INSECURE)
+    return ProxyTarget(f"{scheme or 'http'}://{host}", INSECURE)
 
 
-async def _service(streams: Streams, ctx: Context, resource: Resource) -> Target:
+async def _service(streams: Streams, ctx: Context, resource: Resource) -> ProxyTarget:
     scheme, name, port = split(ctx.info.name, "service")
     namespace = ctx.info.namespace
     service = _object(streams, resource, namespace, name)
@@ -143,7 +143,7 @@ async def _service(streams: Streams, ctx: Context, resource: Resource) -> Target
     endpoint = random_endpoint(streams.verbs.readers, service, port)
     if endpoint is None:
         raise errors.not_found("", "services", name)
-    return Target(f"{scheme or 'http'}://{endpoint}", INSECURE)
+    return ProxyTarget(f"{scheme or 'http'}://{endpoint}", INSECURE)
 
 
 def _number(text: str) -> int | None:
@@ -158,7 +158,7 @@ _LONGEST = 18
 """Digits that certainly fit into 64 bits; no valid port has as many."""
 
 
-TARGETS: dict[Action, Callable[[Streams, Context, Resource], Awaitable[Target]]] = {
+TARGETS: dict[Action, Callable[[Streams, Context, Resource], Awaitable[ProxyTarget]]] = {
     Action.PROXY_NODE: _node,
     Action.PROXY_POD: _pod,
     Action.PROXY_SERVICE: _service,

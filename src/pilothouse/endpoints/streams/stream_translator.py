@@ -119,7 +119,7 @@ class Translator:
             names["stderr"] = STDERR
         if wanted.tty and self._version >= 3:
             names["resize"] = RESIZE
-        writer = spdy.Writer()
+        writer = spdy.FrameWriter()
         for number, (name, channel) in enumerate(names.items()):
             stream = 2 * number + 1
             self._channels[stream] = channel

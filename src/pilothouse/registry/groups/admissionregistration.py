@@ -13,7 +13,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.strategy import WHOLE_ALONE, Part, Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, UpdateCheck
 
 GROUP = "admissionregistration.k8s.io"
 CATEGORY = ("api-extensions",)
@@ -74,7 +74,7 @@ _STATUS = status_strategy(
     rules.validate_policy_status,
     keep_on_update=(SPEC, *KEPT_METADATA),
     apply_reset=(SPEC, META),
-    update_order=(Part.RULES,),
+    update_order=(UpdateCheck.RULES,),
 )
 
 

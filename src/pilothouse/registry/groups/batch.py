@@ -81,8 +81,10 @@ def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[st
 
 def _delete_warnings(options: Object) -> list[str]:
     """Warn that the job's pods are orphaned by default, because most clients do not expect this."""
-    chosen = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
-    return [] if chosen else [_ORPHANS]
+    propagation_given = (
+        options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+    )
+    return [] if propagation_given else [_ORPHANS]
 
 
 def _job_of(cron_job: Object) -> Object:

@@ -16,7 +16,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import Part, Strategy, WriteContext
+from pilothouse.registry.strategy import Strategy, UpdateCheck, WriteContext
 
 BACKDATED = 300
 """Seconds by which the validity of a certificate may differ from what was requested,
@@ -111,7 +111,7 @@ REQUEST = Strategy(
     validate=on_create(rules.validate_request),
     validate_update=on_update(rules.validate_request_update),
     settle=_count_duration,
-    update_order=(Part.METADATA, Part.RULES, Part.METADATA_CHANGE),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
 )
 REQUEST_STATUS = status_strategy(
     REQUEST,

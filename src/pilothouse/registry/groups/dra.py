@@ -20,7 +20,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_FIRST, Strategy, UpdateCheck, WriteContext
 
 GROUP = "resource.k8s.io"
 ADMIN_LABEL = "resource.kubernetes.io/admin-access"
@@ -81,14 +81,14 @@ CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),
-    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES),
     **COUNTS_SPEC,
 )
 CLAIM = Strategy(
     return_deleted=True,
     validate=_validate_claim,
     validate_update=on_update(rules.validate_claim_update),
-    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES),
     **STATUS_APART,
 )
 CLAIM_STATUS = replace(

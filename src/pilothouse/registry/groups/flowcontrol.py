@@ -12,7 +12,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_ALONE, Part, Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, UpdateCheck
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 
@@ -40,7 +40,7 @@ RESOURCES = [
         "GJVAJZSZBIw=",
         FLOW_SCHEMA,
         status=status_strategy(
-            FLOW_SCHEMA, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+            FLOW_SCHEMA, rules.validate_conditions_status, update_order=(UpdateCheck.RULES,), **_STATUS_KEEPS
         ),
     ),
     resource(
@@ -50,7 +50,10 @@ RESOURCES = [
         "Kir5PVfvNeI=",
         PRIORITY_LEVEL,
         status=status_strategy(
-            PRIORITY_LEVEL, rules.validate_conditions_status, update_order=(Part.RULES,), **_STATUS_KEEPS
+            PRIORITY_LEVEL,
+            rules.validate_conditions_status,
+            update_order=(UpdateCheck.RULES,),
+            **_STATUS_KEEPS,
         ),
     ),
 ]

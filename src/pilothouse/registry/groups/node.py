@@ -4,7 +4,7 @@ from pilothouse.api.validate import node as rules
 from pilothouse.api.validate.node_labels import DEPRECATED
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import on_create, on_update, resource
-from pilothouse.registry.strategy import Part, Strategy, WriteContext
+from pilothouse.registry.strategy import Strategy, UpdateCheck, WriteContext
 
 GROUP = "node.k8s.io"
 
@@ -20,7 +20,7 @@ RUNTIME_CLASS = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_runtime_class),
     validate_update=on_update(rules.validate_runtime_class_update),
-    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES),
     warnings=_warnings,
 )
 

@@ -3,7 +3,7 @@
 from pilothouse.api.validate import policy as rules
 from pilothouse.api.values import names
 from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
-from pilothouse.registry.strategy import Part, Strategy
+from pilothouse.registry.strategy import Strategy, UpdateCheck
 
 GROUP = "policy"
 
@@ -12,7 +12,7 @@ BUDGET = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_budget),
     validate_update=lambda ctx, obj, old, errs: rules.validate_budget(obj, errs, old),
-    update_order=(Part.RULES,),
+    update_order=(UpdateCheck.RULES,),
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
     **STATUS_APART,
@@ -27,6 +27,6 @@ RESOURCES = [
         BUDGET,
         namespaced=True,
         short_names=("pdb",),
-        status=status_strategy(BUDGET, rules.validate_budget_status, update_order=(Part.RULES,)),
+        status=status_strategy(BUDGET, rules.validate_budget_status, update_order=(UpdateCheck.RULES,)),
     ),
 ]

@@ -3,10 +3,10 @@
 from pilothouse.api.validate import rbac as rules
 from pilothouse.api.values import names
 from pilothouse.registry.groups.records import on_create, on_update, resource
-from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy
+from pilothouse.registry.strategy import WHOLE_FIRST, Strategy, UpdateCheck
 
 GROUP = "rbac.authorization.k8s.io"
-_ORDER = (Part.METADATA, Part.RULES, Part.METADATA_CHANGE)
+_ORDER = (UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE)
 
 ROLE = Strategy(
     name_check=names.path_segment,

@@ -102,7 +102,8 @@ def scale(
     replicas: Path = ("spec", "replicas"),
     **more: Any,
 ) -> Subresource:
-    """The scale subresource: how a Scale is made of an object, and how its replicas are set in the object."""
+    """Declare the scale subresource by two functions: one makes a Scale of an object, the other sets the
+    object's replicas."""
     return Subresource(
         name="scale",
         kind="Scale",
@@ -116,7 +117,7 @@ def scale(
 
 
 def workload_scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
-    """The scale subresource of a built-in workload, which checks the Scale by itself."""
+    """Declare the scale subresource of a built-in workload, which checks the Scale by itself."""
     return scale(read, write, validate=validate_scale)
 
 
@@ -128,7 +129,7 @@ def review(
     validate: Validate | None = None,
     namespaced: bool = False,
 ) -> Resource:
-    """A question: created, answered and not stored."""
+    """Declare a review: a resource that is created, answered and not stored."""
     return Resource(
         group=group,
         version="v1",

@@ -90,7 +90,7 @@ async def _claim_ports(ctx: WriteContext, service: Object, ports: set[int]) -> N
         raise storage_error(ctx.resource, ctx.name, err) from err
     if not lost:
         ctx.undo.append(partial(node_ports.give_back, ports))
-    elif lost & ctx.chosen:
+    elif lost & ctx.assigned:
         raise Raced(f"Internal error occurred: failed to allocate a nodePort: {TAKEN}")
     else:
         _refuse_ports(service, lost)
@@ -149,7 +149,7 @@ def _parent(ctx: WriteContext, ip: str) -> Object | None:
 def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> NoReturn:
     """Raise what is said of an address that another service has."""
     fault = _address_fault(ctx, service, ip, "provided IP is already allocated")
-    if ip in ctx.chosen:
+    if ip in ctx.assigned:
         raise Raced(fault.message)
     raise fault
 
@@ -157,7 +157,7 @@ def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> NoReturn:
 def _address_fault(ctx: WriteContext, service: Object, ip: str, why: str) -> errors.StatusError:
     """The error about an address that cannot be had:
     the 422 of one that was asked for, or the 500 of a chosen one."""
-    if ip in ctx.chosen:
+    if ip in ctx.assigned:
         return _allocation_failed(f"failed to allocate a serviceIP: {why}")
     errs = Errors()
     errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), f"failed to allocate IP {ip}: {why}")

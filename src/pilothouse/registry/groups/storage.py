@@ -11,7 +11,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_ALONE, WHOLE_FIRST, Part, Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, WHOLE_FIRST, Strategy, UpdateCheck
 
 GROUP = "storage.k8s.io"
 
@@ -49,7 +49,7 @@ ATTRIBUTES_CLASS = Strategy(
     validate=on_create(rules.validate_volume_attributes_class),
     validate_anew=lambda ctx, obj, old, errs: rules.validate_volume_attributes_class(obj, errs),
     validate_update=on_update(rules.validate_volume_attributes_class_update),
-    update_order=(Part.METADATA_CHANGE, Part.RULES, Part.METADATA, Part.ANEW),
+    update_order=(UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES, UpdateCheck.METADATA, UpdateCheck.ANEW),
 )
 ATTACHMENT = Strategy(
     unconditional_update=False,

@@ -18,12 +18,12 @@ from pilothouse.logs import Logger
 from pilothouse.storage.encryption.metrics import FROM_STORAGE, TO_STORAGE, EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
-    Event,
     KeyValue,
     Op,
     Page,
     Storage,
     StorageError,
+    StorageEvent,
     Subscription,
     Unavailable,
 )
@@ -50,7 +50,7 @@ class DecryptionError(StorageError):
     """A stored value cannot be read: no key fits, the value was changed, or its key is not available."""
 
 
-class Provider(ABC):
+class EncryptionProvider(ABC):
     """A way to encrypt values. Values begin with the `prefix` of the provider that wrote them."""
 
     prefix: bytes
@@ -68,7 +68,7 @@ class Provider(ABC):
         return False
 
 
-class Remote(Provider):
+class Remote(EncryptionProvider):
     """A provider whose keys come from a plugin: a value can be decrypted once its key was fetched.
 
     encrypt() raises EncryptionError while there is no key to write with.
@@ -98,7 +98,7 @@ class Remote(Provider):
         """Fetch one key. Callers that want the same key share one request. A failure shows in decrypt()."""
 
 
-class PlainText(Provider):
+class PlainText(EncryptionProvider):
     """A provider that does not encrypt."""
 
     prefix = b""
@@ -128,7 +128,7 @@ def unseal(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
         raise ValueError("cipher: message authentication failed") from None
 
 
-class AesGcm(Provider):
+class AesGcm(EncryptionProvider):
     """AES in Galois counter mode with a random nonce; a key should be replaced after 200,000 writes."""
 
     def __init__(self, name: str, key: bytes) -> None:
@@ -142,7 +142,7 @@ class AesGcm(Provider):
         return unseal(self._cipher, data, context)
 
 
-class AesCbc(Provider):
+class AesCbc(EncryptionProvider):
     """AES in cipher block chaining mode, padded as PKCS #7 says."""
 
     BLOCK = 16
@@ -168,7 +168,7 @@ class AesCbc(Provider):
         return padded[:-size]
 
 
-class SecretBox(Provider):
+class SecretBox(EncryptionProvider):
     """XSalsa20 and Poly1305, from the package pynacl."""
 
     def __init__(self, name: str, key: bytes) -> None:
@@ -189,10 +189,10 @@ class SecretBox(Provider):
             raise ValueError("output array of incorrect size or message authentication failed") from None
 
 
-Rule = tuple[tuple[str, ...], Sequence[Provider]]
+Rule = tuple[tuple[str, ...], Sequence[EncryptionProvider]]
 """Resources (`secrets`, `deployments.apps`, `*.apps`, `*.`, `*.*`) and their providers; first fit counts."""
 
-PLAIN: Sequence[Provider] = (PlainText(),)
+PLAIN: Sequence[EncryptionProvider] = (PlainText(),)
 
 
 class Encryption:
@@ -219,7 +219,7 @@ class Encryption:
     def use(self, rules: Sequence[Rule]) -> None:
         """Replace the rules by others, whose providers are open."""
         self._rules = rules
-        self._known: dict[str, Sequence[Provider]] = {}
+        self._known: dict[str, Sequence[EncryptionProvider]] = {}
         self.remotes = _remotes(rules)
 
     async def open(self) -> None:
@@ -262,7 +262,7 @@ class Encryption:
             self._count(TO_STORAGE, key, provider, began, failed)
         return encrypted
 
-    def _count(self, way: str, key: str, provider: Provider, began: float, failed: bool) -> None:
+    def _count(self, way: str, key: str, provider: EncryptionProvider, began: float, failed: bool) -> None:
         resource, prefix = self._resource_of(key), provider.prefix.decode(errors="replace")
         self._metrics.transformed(way, resource, prefix, perf_counter() - began, failed)
 
@@ -319,7 +319,7 @@ class Encryption:
         if problems:
             raise RuntimeError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
 
-    def _providers(self, key: str) -> Sequence[Provider]:
+    def _providers(self, key: str) -> Sequence[EncryptionProvider]:
         resource = self._resource_of(key)
         found = self._known.get(resource)
         if found is None:
@@ -417,7 +417,7 @@ class EncryptedStorage:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
@@ -466,7 +466,7 @@ class _Gate:
     def __init__(
         self,
         encryption: Encryption,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         on_progress: Callable[[int], None] | None,
     ) -> None:
@@ -475,10 +475,10 @@ class _Gate:
         self._on_events = on_events
         self._on_error = on_error
         self._on_progress = on_progress
-        self._waiting: deque[list[Event] | int] = deque()
+        self._waiting: deque[list[StorageEvent] | int] = deque()
         self._closed = False
 
-    def events(self, events: list[Event]) -> None:
+    def events(self, events: list[StorageEvent]) -> None:
         if self._closed:
             return
         if self.task is None and not (
@@ -503,7 +503,7 @@ class _Gate:
         if self.task is not None:
             self.task.cancel()
 
-    def _wait(self, what: list[Event] | int) -> None:
+    def _wait(self, what: list[StorageEvent] | int) -> None:
         self._waiting.append(what)
         if self.task is None:
             self.task = asyncio.get_running_loop().create_task(self._drain())
@@ -525,7 +525,7 @@ class _Gate:
             self.task = None
 
 
-def _written(events: list[Event]) -> list[KeyValue]:
+def _written(events: list[StorageEvent]) -> list[KeyValue]:
     return [event.kv for event in events if not event.deleted]
 
 

@@ -19,18 +19,18 @@ from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
     Encryption,
+    EncryptionProvider,
     PlainText,
-    Provider,
     Remote,
     Rule,
     SecretBox,
 )
-from pilothouse.storage.encryption.kms.provider import KMS, Settings
+from pilothouse.storage.encryption.kms.provider import KMS, KMSSettings
 from pilothouse.storage.interface import Unavailable
 
 VERSION = "apiserver.config.k8s.io/v1"
 SIZES = {"aesgcm": (16, 24, 32), "aescbc": (16, 24, 32), "secretbox": (32,)}
-KINDS: dict[str, Callable[[str, bytes], Provider]] = {
+KINDS: dict[str, Callable[[str, bytes], EncryptionProvider]] = {
     "aesgcm": AesGcm,
     "aescbc": AesCbc,
     "secretbox": SecretBox,
@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[str, bytes], Provider]] = {
 NOT_STORED = ("apiserveripinfo", "serviceipallocations", "servicenodeportallocations")
 TIMEOUT = 3.0
 
-Make = Callable[[Settings], Remote]
+Make = Callable[[KMSSettings], Remote]
 """Makes the provider of a KMS plugin; nothing is opened yet."""
 
 
@@ -58,7 +58,7 @@ def load(path: str, make: Make = KMS) -> list[Rule]:
 
 
 def parse(data: bytes, path: str, make: Make = KMS) -> list[Rule]:
-    """The same for the content of a file."""
+    """Parse the content of a configuration file."""
     try:
         config = yaml.safe_load(data)
     except yaml.YAMLError as error:  # whose text shows the line, which may hold a key
@@ -89,7 +89,7 @@ class _Reader:
         self.errs = errs
         self.make = make
         self.plugins: set[str] = set()
-        self.found: dict[str, list[Provider]] = {}
+        self.found: dict[str, list[EncryptionProvider]] = {}
 
     def rules(self, config: Any) -> list[Rule]:
         config = _dict(config)
@@ -118,7 +118,7 @@ class _Reader:
         if not wanted:
             what = f"{path}.providers"
             self.errs.required(what, f"at least one {what} is required")
-        providers: list[Provider] = []
+        providers: list[EncryptionProvider] = []
         for at, provider in enumerate(wanted):
             providers += self._providers(f"{path}.providers[{at}]", provider)
         for at, name in enumerate(names):
@@ -147,7 +147,7 @@ class _Reader:
                 " allowed as they will be masked",
             )
 
-    def _providers(self, path: str, entry: Any) -> list[Provider]:
+    def _providers(self, path: str, entry: Any) -> list[EncryptionProvider]:
         entry = _dict(entry)
         if not entry.keys() & {"identity", "kms", *KINDS}:
             self.errs.invalid(
@@ -172,12 +172,12 @@ class _Reader:
         path = f"{path}.{kind}"
         return self._plugin(path, settings) if kind == "kms" else self._keys(path, kind, settings)
 
-    def _keys(self, path: str, kind: str, settings: dict[str, Any]) -> list[Provider]:
+    def _keys(self, path: str, kind: str, settings: dict[str, Any]) -> list[EncryptionProvider]:
         keys = [_dict(key) for key in _list(settings.get("keys"))]
         if not keys:
             self.errs.required(f"{path}.keys", "at least one keys is required")
             return []
-        out: list[Provider] = []
+        out: list[EncryptionProvider] = []
         for at, key in enumerate(keys):
             where = f"{path}.keys[{at}]"
             name, text = _text(key.get("name")), _text(key.get("secret"))
@@ -203,7 +203,7 @@ class _Reader:
                 self.errs.invalid(path, kind, why)
         return out
 
-    def _plugin(self, path: str, settings: dict[str, Any]) -> list[Provider]:
+    def _plugin(self, path: str, settings: dict[str, Any]) -> list[EncryptionProvider]:
         before = len(self.errs)
         version = _text(settings.get("apiVersion")) or "v1"
         for member in settings:
@@ -224,7 +224,7 @@ class _Reader:
             self.errs.invalid(f"{path}.apiVersion", version, why)
         if find_spec("grpc") is None:
             self.errs.invalid(path, "kms", "needs the package grpcio: pip install pilothouse[kms]")
-        return [] if len(self.errs) > before else [self.make(Settings(name, endpoint, timeout))]
+        return [] if len(self.errs) > before else [self.make(KMSSettings(name, endpoint, timeout))]
 
     def _plugin_name(self, path: str, name: str, version: str) -> str:
         if not name:
@@ -295,7 +295,7 @@ def _resource_problem(name: str) -> str:
     return ""
 
 
-class Reload:
+class EncryptionReload:
     """Puts other rules in force once the plugins that they name answer;
     those that stay keep their connections."""
 
@@ -312,7 +312,7 @@ class Reload:
         """Put rules in force; Unavailable when a plugin does not answer."""
         await self._encryption.replace(rules)
 
-    def _provider(self, settings: Settings) -> Remote:
+    def _provider(self, settings: KMSSettings) -> Remote:
         """The provider of a KMS plugin: the present one when its settings are the same, else a new one."""
         for remote in self._encryption.remotes:
             if isinstance(remote, KMS) and remote.settings == settings:

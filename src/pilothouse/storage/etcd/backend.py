@@ -13,13 +13,12 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.leases import REUSE_SECONDS, Leases
 from pilothouse.storage.etcd.metrics import EtcdMetrics
 from pilothouse.storage.etcd.rpc import TLS, CompactedError, FutureError, Rpc
-from pilothouse.storage.etcd.watch import EtcdWatch, Listener
-from pilothouse.storage.etcd.wire import Change, Pair, TxnAnswer
+from pilothouse.storage.etcd.watch import EtcdWatch, WatchListener
+from pilothouse.storage.etcd.wire import EtcdEvent, Pair, TxnAnswer
 from pilothouse.storage.feed import Subscriber
 from pilothouse.storage.interface import (
     Behind,
     Compacted,
-    Event,
     Full,
     FutureRevision,
     KeyExists,
@@ -28,6 +27,7 @@ from pilothouse.storage.interface import (
     Page,
     RevisionConflict,
     StorageError,
+    StorageEvent,
     Subscription,
     Unavailable,
 )
@@ -194,7 +194,7 @@ class EtcdStorage:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
@@ -205,7 +205,7 @@ class EtcdStorage:
             raise Compacted(self._compacted)
         subscriber = Subscriber(prefix, revision, on_events, on_error, prev_kv)
 
-        def changed(changes: list[Change]) -> None:
+        def changed(changes: list[EtcdEvent]) -> None:
             self._revision = max(self._revision, changes[-1].kv.mod)
             subscriber.deliver([self._event(change) for change in changes])
             if subscriber.closed:
@@ -228,7 +228,7 @@ class EtcdStorage:
             watch.close()
 
         span = self._span(prefix)
-        watch = EtcdWatch(self.rpc, span, revision, Listener(changed, progress, failed), prev_kv=prev_kv)
+        watch = EtcdWatch(self.rpc, span, revision, WatchListener(changed, progress, failed), prev_kv=prev_kv)
         self._watches[watch] = subscriber
         return Subscription(close)
 
@@ -271,12 +271,12 @@ class EtcdStorage:
         key = PREFIX + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
         return KeyValue(key, pair.value, pair.mod, pair.create, pair.lease)
 
-    def _event(self, change: Change) -> Event:
+    def _event(self, change: EtcdEvent) -> StorageEvent:
         kv = self._pair(change.kv)
         prev = self._pair(change.prev) if change.prev is not None else None
         if change.deleted and prev is not None:
             kv = KeyValue(kv.key, prev.value, kv.mod, prev.create, prev.lease)
-        return Event(change.deleted, kv, prev)
+        return StorageEvent(change.deleted, kv, prev)
 
     # Calls
 
@@ -370,7 +370,7 @@ class EtcdStorage:
                 told.set_result(error.compacted if isinstance(error, Compacted) else 0)
 
         span = self._span(f"{ROOT}health")
-        watch = EtcdWatch(self.rpc, span, 1, Listener(on_error=failed))
+        watch = EtcdWatch(self.rpc, span, 1, WatchListener(on_error=failed))
         reached: asyncio.Future[Any] = asyncio.ensure_future(watch.reached(self._revision, CATCH_UP))
         try:
             await asyncio.wait([reached, told], return_when=asyncio.FIRST_COMPLETED)

@@ -7,8 +7,8 @@ from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
-from pilothouse.storage.etcd.watch import EtcdWatch, Listener
-from pilothouse.storage.etcd.wire import Change
+from pilothouse.storage.etcd.watch import EtcdWatch, WatchListener
+from pilothouse.storage.etcd.wire import EtcdEvent
 from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)
@@ -56,7 +56,7 @@ class EtcdCompaction(BackgroundTask):
 
     async def _follow_once(self) -> None:
         ended = asyncio.Event()
-        listener = Listener(self._changed, on_error=lambda _: ended.set())
+        listener = WatchListener(self._changed, on_error=lambda _: ended.set())
         watch = EtcdWatch(self._storage.rpc, (KEY, KEY + b"\0"), self._storage.revision + 1, listener)
         try:
             await ended.wait()
@@ -64,7 +64,7 @@ class EtcdCompaction(BackgroundTask):
             watch.close()
             await watch.closed()
 
-    def _changed(self, changes: list[Change]) -> None:
+    def _changed(self, changes: list[EtcdEvent]) -> None:
         value = changes[-1].kv.value
         if not changes[-1].deleted and value.isdigit():
             self._storage.note_compacted(int(value))

@@ -40,16 +40,16 @@ class Leases:
 
     async def get(self, ttl: float) -> int:
         """The id of a lease that lasts at least `ttl` more seconds (at least 1, whole ones)."""
-        whole = max(math.ceil(ttl), 1)
-        async with self._locks.setdefault(whole, asyncio.Lock()):
+        seconds = max(math.ceil(ttl), 1)
+        async with self._locks.setdefault(seconds, asyncio.Lock()):
             now = asyncio.get_running_loop().time()
-            lease = self._known.get(whole)
-            if lease is None or lease.keys >= MAX_KEYS or lease.expires < now + whole:
-                length = whole + int(min(self._reuse_seconds, whole * REUSE_SHARE))
+            lease = self._known.get(seconds)
+            if lease is None or lease.keys >= MAX_KEYS or lease.expires < now + seconds:
+                length = seconds + int(min(self._reuse_seconds, seconds * REUSE_SHARE))
                 answer = await self._rpc.write(etcd_rpc.LEASE_GRANT, etcd_wire.lease_grant(length))
                 if lease is not None:
                     self._metrics.lease_keys.observe(lease.keys)
-                lease = self._known[whole] = _Lease(etcd_wire.lease_id(answer), now + length)
+                lease = self._known[seconds] = _Lease(etcd_wire.lease_id(answer), now + length)
             lease.keys += 1
             return lease.id
 

@@ -6,7 +6,7 @@ KEYS = (10, 50, 100, 500, 1000, 2500, 5000)
 
 
 class EtcdMetrics(Group):
-    """How the leases of keys that expire are shared."""
+    """Metrics of the leases that keys with a time to live share."""
 
     def __init__(self) -> None:
         self._lease_keys = Histogram(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
-from pilothouse.storage.backends import Checks
+from pilothouse.storage.backends import HealthChecks
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.compaction import EtcdCompaction
 from pilothouse.storage.etcd.health import EtcdHealth
@@ -20,7 +20,7 @@ def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, st
     return EtcdStorage(options.etcd_servers, tls, options.etcd_prefix, reuse, routes)
 
 
-def upkeep(storage: Storage, options: StoreOptions, checks: Checks) -> list[Background]:
+def upkeep(storage: Storage, options: StoreOptions, checks: HealthChecks) -> list[Background]:
     """Compaction, and looks whether etcd answers."""
     assert isinstance(storage, EtcdStorage)  # as open_storage() makes it
     ready = EtcdHealth(storage, options.etcd_readycheck_timeout)

@@ -89,7 +89,7 @@ def backoff(attempt: int) -> float:
     return min(first * float(2 ** min(attempt, 10)), longest) * random.uniform(0.5, 1.0)
 
 
-class Member:
+class MemberChannel:
     """The channel to one member; it leads to the Unix socket `route` where there is one,
     to the URL otherwise."""
 
@@ -146,14 +146,16 @@ class Rpc:
         self._servers = tuple(servers)
         self._routes = routes or {}
         self._tls = tls or TLS()
-        self._members: list[Member] = []
+        self._members: list[MemberChannel] = []
         self._at = 0
 
     def open(self) -> None:
         """Make the channels, on the running loop; Unavailable when a TLS file can not be read."""
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is raised; stderr is the log's
         try:
-            self._members = [Member(url, self._tls, self._routes.get(url, "")) for url in self._servers]
+            self._members = [
+                MemberChannel(url, self._tls, self._routes.get(url, "")) for url in self._servers
+            ]
         except OSError as error:
             raise Unavailable(f"etcd: {error}") from error
         self._at = random.randrange(len(self._members))
@@ -164,13 +166,13 @@ class Rpc:
             await member.channel.close()
 
     @property
-    def member(self) -> Member:
+    def member(self) -> MemberChannel:
         """The member in use."""
         if not self._members:
             raise Unavailable("the store is closed")
         return self._members[self._at]
 
-    def turn(self, failed: Member) -> None:
+    def turn(self, failed: MemberChannel) -> None:
         """Use another member than the one that failed."""
         if self._members and self._members[self._at] is failed and len(self._members) > 1:
             self._at = (self._at + 1) % len(self._members)
@@ -210,7 +212,7 @@ class Rpc:
                 raise Unavailable("the store is closed") from None
 
 
-async def _traced(member: Member, method: str, request: bytes, limit: float) -> bytes:
+async def _traced(member: MemberChannel, method: str, request: bytes, limit: float) -> bytes:
     """Make one call within `limit` seconds,
     as a part of the trace of the request that is being served (otelgrpc)."""
     call = member.unary(method)

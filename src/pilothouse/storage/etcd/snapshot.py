@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import grpc
 import grpc.aio
 
-from pilothouse.storage.etcd.rpc import TLS, Member
+from pilothouse.storage.etcd.rpc import TLS, MemberChannel
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.check import Progress, untold
 from pilothouse.storage.sqlite.snapshot import private
@@ -58,7 +58,7 @@ def save(
 
 async def _copy(url: str, tls: TLS, file: BinaryIO, progress: Progress) -> str:
     """Copy what a member sends into a file; the SHA-256 that it ends with."""
-    member = Member(url, tls)
+    member = MemberChannel(url, tls)
     digest, tail, left = hashlib.sha256(), b"", 0
     size = digest.digest_size
     try:

@@ -13,8 +13,8 @@ import grpc.aio
 from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
-from pilothouse.storage.etcd.rpc import Member, Rpc
-from pilothouse.storage.etcd.wire import Change
+from pilothouse.storage.etcd.rpc import MemberChannel, Rpc
+from pilothouse.storage.etcd.wire import EtcdEvent
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
 from pilothouse.wire import WireError
 
@@ -38,10 +38,10 @@ def _ignore(told: object) -> None:
 
 
 @dataclass(slots=True)
-class Listener:
+class WatchListener:
     """Gets the changes, the revisions reached without changes, and the error that ends the watch."""
 
-    on_changes: Callable[[list[Change]], None] = _ignore
+    on_changes: Callable[[list[EtcdEvent]], None] = _ignore
     on_progress: Callable[[int], None] = _ignore
     on_error: Callable[[StorageError], None] = _ignore
 
@@ -54,7 +54,7 @@ class EtcdWatch:
         rpc: Rpc,
         span: tuple[bytes, bytes],
         revision: int,
-        listener: Listener,
+        listener: WatchListener,
         *,
         prev_kv: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ class EtcdWatch:
             if not future.done():
                 future.set_result(None)
 
-    async def _stream(self, member: Member) -> None:
+    async def _stream(self, member: MemberChannel) -> None:
         """Run the watch over one stream, until the stream ends."""
         call = member.stream(etcd_rpc.WATCH)(metadata=LEADER)
         self._call = call
@@ -171,7 +171,7 @@ class EtcdWatch:
             async with asyncio.timeout(CREATE_TIMEOUT):
                 await call.write(etcd_wire.watch_create(*self._span, self.position + 1, self._prev_kv))
                 answer = await self._read(call)
-            parts: list[Change] = []
+            parts: list[EtcdEvent] = []
             while answer is not None:
                 if answer.compacted:
                     raise Compacted(answer.compacted)
@@ -195,7 +195,7 @@ class EtcdWatch:
         data = await call.read()
         return etcd_wire.watch_answer(data) if isinstance(data, bytes) else None
 
-    def _tell(self, changes: list[Change]) -> None:
+    def _tell(self, changes: list[EtcdEvent]) -> None:
         position = self.position
         fresh = [change for change in changes if change.kv.mod > position]
         if fresh:

@@ -51,7 +51,7 @@ def revision_of(header: bytes) -> int:
 
 
 @dataclass(slots=True)
-class Change:
+class EtcdEvent:
     """mvccpb.Event."""
 
     deleted: bool
@@ -59,8 +59,8 @@ class Change:
     prev: Pair | None
 
 
-def _change(data: bytes) -> Change:
-    out = Change(False, Pair(), None)
+def _change(data: bytes) -> EtcdEvent:
+    out = EtcdEvent(False, Pair(), None)
     for number, value in parse(data):
         if number == 1:
             out.deleted = value == 1
@@ -185,7 +185,7 @@ class WatchAnswer:
     compacted: int = 0
     reason: str = ""
     fragment: bool = False
-    changes: list[Change] = field(default_factory=list)
+    changes: list[EtcdEvent] = field(default_factory=list)
 
 
 def watch_answer(data: bytes) -> WatchAnswer:

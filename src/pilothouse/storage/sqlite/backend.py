@@ -16,18 +16,18 @@ from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.group_commit import GroupCommit
 from pilothouse.storage.interface import (
     Compacted,
-    Event,
     FutureRevision,
     KeyValue,
     Op,
     Page,
     StorageError,
+    StorageEvent,
     Subscription,
     Unavailable,
 )
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
-from pilothouse.storage.sqlite.writer import Batch, Compact, Write, Writer
+from pilothouse.storage.sqlite.writer import Batch, CompactJob, SQLiteWriter, WriteJob
 
 T = TypeVar("T")
 
@@ -49,11 +49,11 @@ class SqliteStorage:
         self._compacted = 1
         self._open = False
         self._loop: asyncio.AbstractEventLoop
-        self._writer: Writer
+        self._writer: SQLiteWriter
         self._reader: sqlite3.Connection
         self._threads: ThreadPoolExecutor
         self._replays: set[asyncio.Task[None]] = set()
-        self._group: GroupCommit[Write]
+        self._group: GroupCommit[WriteJob]
 
     @property
     def revision(self) -> int:
@@ -70,7 +70,7 @@ class SqliteStorage:
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
-        self._writer = Writer(self._directory, self._loop, self._deliver, self._feed.wants_previous)
+        self._writer = SQLiteWriter(self._directory, self._loop, self._deliver, self._feed.wants_previous)
         self._group = GroupCommit(self._loop, self._writer.put)
         opening = self._loop.run_in_executor(self._threads, self._open_files)
         try:
@@ -147,7 +147,7 @@ class SqliteStorage:
         self,
         prefix: str,
         revision: int,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[list[StorageEvent]], None],
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
@@ -171,7 +171,7 @@ class SqliteStorage:
         if revision > self._compacted:
             self._compacted = revision
             future: asyncio.Future[None] = self._loop.create_future()
-            self._writer.put(Compact(revision, future))
+            self._writer.put(CompactJob(revision, future))
             await future
 
     async def size(self) -> int:
@@ -218,7 +218,7 @@ class SqliteStorage:
                 op.key.encode()
         future: asyncio.Future[int | KeyValue] = self._loop.create_future()
         timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
-        self._group.add(Write(timed, future, many, need_last))
+        self._group.add(WriteJob(timed, future, many, need_last))
         try:
             return await future
         finally:
@@ -247,7 +247,7 @@ class SqliteStorage:
             self.metrics.writes.observe(batch.writes)
             self._group.done(batch.writes)
 
-    def _complete(self, batch: Batch) -> list[Event]:
+    def _complete(self, batch: Batch) -> list[StorageEvent]:
         """Add the previous values to events, for a watch that began while the batch was being written."""
         low, high = batch.events[0].kv.mod << BITS, (batch.revision + 1) << BITS
         try:
@@ -276,4 +276,4 @@ class SqliteStorage:
         if self._open:
             future = self._loop.create_future()
             future.add_done_callback(lambda done: done.exception())
-            self._group.add(Write([(Op(key, None, mod), 0)], future))
+            self._group.add(WriteJob([(Op(key, None, mod), 0)], future))

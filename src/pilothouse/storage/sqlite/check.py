@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 def untold(done: int, total: int) -> None:
-    """Takes no notice of progress."""
+    """Ignore the progress."""
 
 
 def problems(db: sqlite3.Connection, progress: Progress = untold) -> Iterator[str]:

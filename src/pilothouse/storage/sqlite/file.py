@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.gotext import quote
-from pilothouse.storage.interface import Event, KeyValue, Page, Unavailable
+from pilothouse.storage.interface import KeyValue, Page, StorageEvent, Unavailable
 
 FILES = ("state.db", "state.db-wal")
 """The database, and its write-ahead log."""
@@ -245,16 +245,16 @@ def read_range(db: sqlite3.Connection, prefix: str, start: str, limit: int, revi
         db.execute("COMMIT")
 
 
-def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tuple[list[Event], int]:
+def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tuple[list[StorageEvent], int]:
     """About `limit` events with ids in [low, high), in whole revisions, and the id to continue from."""
     while True:
         rows = db.execute(EVENTS, (low, high, limit)).fetchall()
         if len(rows) < limit:
             break
         last = rows[-1][0] >> BITS
-        whole = [row for row in rows if row[0] >> BITS != last]
-        if whole:
-            rows, high = whole, last << BITS
+        complete = [row for row in rows if row[0] >> BITS != last]
+        if complete:
+            rows, high = complete, last << BITS
             break
         limit *= 4
     events = []
@@ -264,5 +264,5 @@ def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tupl
             kv = key_value(row)
         else:
             kv = KeyValue(row[1], prev.value if prev else b"", row[0] >> BITS, prev.create if prev else 0)
-        events.append(Event(not row[2], kv, prev))
+        events.append(StorageEvent(not row[2], kv, prev))
     return events, high

@@ -48,7 +48,8 @@ class Reserve:
         return not self._full
 
     def exhausted(self, error: Exception) -> bool:
-        """Give the file up if an error of SQLite says that the disk is full, which is news; whether it is."""
+        """Delete the file if an error of SQLite says that the disk is full; returns whether it says so
+        for the first time."""
         if self._full or not self.says_full(error):
             return False
         self._full = True
@@ -57,8 +58,8 @@ class Reserve:
         return True
 
     def keep(self) -> None:
-        """Take what there is of the space when the store is closed on a full disk,
-        so that it can be opened again."""
+        """Make the file as large as a full disk allows when the store is closed, so that it can be opened
+        again."""
         size = self._size
         while self._full and size >= SMALLEST and not self._make(size, size):
             size //= 2

@@ -45,7 +45,7 @@ class SnapshotError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SnapshotSummary:
     """A summary of a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
 
     revision: int
@@ -56,7 +56,7 @@ class Summary:
     hash: str = ""
 
 
-def save(directory: Path, target: Path, progress: check.Progress = check.untold) -> Summary:
+def save(directory: Path, target: Path, progress: check.Progress = check.untold) -> SnapshotSummary:
     """Write a snapshot of the store in a data directory, also while a server uses it.
 
     `progress` is told bytes. FileExistsError when there is such a file, Unavailable when there is no store or
@@ -89,7 +89,7 @@ def save(directory: Path, target: Path, progress: check.Progress = check.untold)
         return summary(db, target.stat().st_size, digest.hex())
 
 
-def verify(path: Path, progress: check.Progress = check.untold) -> Summary:
+def verify(path: Path, progress: check.Progress = check.untold) -> SnapshotSummary:
     """The summary of a snapshot; SnapshotError when it is damaged, OSError when it cannot be read.
 
     `progress` is told bytes, then rows.
@@ -123,7 +123,7 @@ def verify_hash(path: Path, progress: check.Progress = check.untold) -> str:
 
 def restore(
     path: Path, directory: Path, bump: int = BUMP, progress: check.Progress = check.untold
-) -> Summary:
+) -> SnapshotSummary:
     """Put a verified snapshot into a data directory that has no store yet; its revision is raised by `bump`.
 
     SnapshotError when the snapshot is damaged; Unavailable when a server uses the directory or there is a
@@ -159,11 +159,11 @@ def restore(
         data.unlock()
 
 
-def summary(db: sqlite3.Connection, size: int, digest: str = "") -> Summary:
+def summary(db: sqlite3.Connection, size: int, digest: str = "") -> SnapshotSummary:
     """The summary of a database of `size` bytes."""
     (keys,) = db.execute(f"SELECT count(*) FROM ({HEADS})").fetchone()
     (rows,) = db.execute("SELECT count(*) FROM history").fetchone()
-    return Summary(newest_id(db) >> BITS, read_meta(db)["compacted"], keys, rows, size, digest)
+    return SnapshotSummary(newest_id(db) >> BITS, read_meta(db)["compacted"], keys, rows, size, digest)
 
 
 def _bump(db: sqlite3.Connection, bump: int) -> None:
@@ -214,7 +214,7 @@ def _chunks(file: BinaryIO, size: int, progress: check.Progress) -> Iterator[byt
 
 
 def private(path: str, flags: int) -> int:
-    """Opens a file that only its owner may read, for `open`."""
+    """Open a file that only its owner may read; an opener for `open`."""
     return os.open(path, flags, 0o600)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
-    Event,
     Full,
     KeyExists,
     KeyValue,
     Op,
     RevisionConflict,
     StorageError,
+    StorageEvent,
     Unavailable,
 )
 from pilothouse.storage.sqlite import file as sqlite_file
@@ -44,7 +44,7 @@ ID_MASK = (1 << 64) - 1
 
 
 @dataclass(slots=True, eq=False)
-class Write:
+class WriteJob:
     """Writes that are accepted or refused together; `future` gets the revision that they share when `many`,
     else each has its own and the KeyValue of the last one is the answer."""
 
@@ -57,12 +57,12 @@ class Write:
 
     @property
     def deletes(self) -> bool:
-        """Whether the key is gone after it; a last value may be written before."""
+        """Whether the write deletes the key; a last value may be written before."""
         return not self.ops or self.ops[-1][0].value is None
 
 
 @dataclass(slots=True, eq=False)
-class Compact:
+class CompactJob:
     revision: int
     future: "asyncio.Future[None]"
 
@@ -72,7 +72,7 @@ class Batch:
     """The outcome of one commit; `complete` tells that the events carry the previous values."""
 
     revision: int
-    events: list[Event] = field(default_factory=list)
+    events: list[StorageEvent] = field(default_factory=list)
     answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
     complete: bool = False
     began: float = 0.0
@@ -88,13 +88,13 @@ class _Plan:
     revision: int
     rows: list[tuple[int, str, int, int | None, int, bytes | None]] = field(default_factory=list)
     heads: dict[str, int] = field(default_factory=dict)
-    accepted: list[tuple[Write, int, int, int]] = field(default_factory=list)
+    accepted: list[tuple[WriteJob, int, int, int]] = field(default_factory=list)
     """Write, its revision, and its rows as a slice."""
-    refused: list[tuple[Write, Op, int]] = field(default_factory=list)
+    refused: list[tuple[WriteJob, Op, int]] = field(default_factory=list)
     """Write, the operation that did not fit, and the id of the key's row, 0 = none."""
 
 
-class Writer:
+class SQLiteWriter:
     """Runs jobs from a queue until it is told to stop.
 
     `deliver(batch)` is called on the loop's thread, once per commit. `_heads` maps a key to the revision of
@@ -112,9 +112,9 @@ class Writer:
         self._loop = loop
         self._deliver = deliver
         self._wants_previous = wants_previous
-        self._queue: SimpleQueue[list[Write] | Compact | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[WriteJob] | CompactJob | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
-        self._compactions: list[Compact] = []
+        self._compactions: list[CompactJob] = []
         self._written = 0
         self._reserve = Reserve(directory.directory / "reserve")
         self._db: sqlite3.Connection
@@ -158,7 +158,7 @@ class Writer:
             self._db.close()
             raise
 
-    def put(self, job: list[Write] | Compact | None) -> None:
+    def put(self, job: list[WriteJob] | CompactJob | None) -> None:
         """Queue a group of writes for one commit, or a compaction;
         None stops the thread when all before it is done."""
         self._queue.put(job)
@@ -180,7 +180,7 @@ class Writer:
                 continue
             if job is None:
                 break
-            if isinstance(job, Compact):
+            if isinstance(job, CompactJob):
                 self._compactions.append(job)
             else:
                 began = time.perf_counter()
@@ -211,14 +211,14 @@ class Writer:
 
     # --- commits
 
-    def _commit(self, writes: list[Write], *, was_full: bool = False) -> Batch:
+    def _commit(self, writes: list[WriteJob], *, was_full: bool = False) -> Batch:
         """Commit all writes whose conditions hold in one durable transaction;
         each sees the effect of those before it.
 
         While the disk is full, only what deletes is committed.
         `was_full` says that it was found full just now.
         """
-        without_space: list[Write] = []
+        without_space: list[WriteJob] = []
         if was_full or (self._reserve.full and not self._reserve.take()):
             without_space = [write for write in writes if not write.deletes]
             writes = [write for write in writes if write.deletes]
@@ -252,7 +252,7 @@ class Writer:
                 self._heads.pop(key, None)
         return self._refuse(self._batch(plan, before, complete), without_space)
 
-    def _refuse(self, batch: Batch, writes: list[Write]) -> Batch:
+    def _refuse(self, batch: Batch, writes: list[WriteJob]) -> Batch:
         """Add the answer to writes for which there is no space, in the words of etcd."""
         where = self._directory.directory
         failure = Full(
@@ -262,7 +262,7 @@ class Writer:
         batch.writes += len(writes)
         return batch
 
-    def _plan(self, plan: _Plan, write: Write) -> None:
+    def _plan(self, plan: _Plan, write: WriteJob) -> None:
         for op, _ in write.ops:
             head = plan.heads.get(op.key)
             if head is None:
@@ -341,7 +341,7 @@ class Writer:
                 kv = KeyValue(key, value, row >> BITS, created, expires)
             else:
                 kv = KeyValue(key, prev.value if prev else b"", row >> BITS, prev.create if prev else 0)
-            batch.events.append(Event(value is None, kv, prev))
+            batch.events.append(StorageEvent(value is None, kv, prev))
         for write, revision, first, last in plan.accepted:
             answer: Any = revision
             if not write.many:
@@ -352,7 +352,7 @@ class Writer:
         return batch
 
     @staticmethod
-    def _refusal(write: Write, op: Op, current: KeyValue | None) -> StorageError:
+    def _refusal(write: WriteJob, op: Op, current: KeyValue | None) -> StorageError:
         if op.expect == 0 and current is not None and not write.many:
             return KeyExists(current)
         return RevisionConflict(op.key, current)
@@ -374,7 +374,7 @@ class Writer:
 
     # --- compaction
 
-    def _compact(self, compaction: Compact) -> None:
+    def _compact(self, compaction: CompactJob) -> None:
         """Run one bounded step of compaction; the last step starts the next compaction."""
         try:
             done = self._clean(compaction.revision)

@@ -94,7 +94,7 @@ def everything(obj: Object) -> None:
         if not isinstance(declared["properties"].get("spec", {}).get("items"), list):
             published = custom._published(declared)
             protobuf_v3.document({"components": {"schemas": {"a": published}}})
-            protobuf_v2.part(version_2.Part({}, {"a": version_2.definition(simplified(declared))}, {}))
+            protobuf_v2.part(version_2.GroupVersionDocument({}, {"a": version_2.definition(simplified(declared))}, {}))
 
 
 @pytest.mark.parametrize("case", CASES)

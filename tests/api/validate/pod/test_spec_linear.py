@@ -23,10 +23,10 @@ from pilothouse.api.validate.pod.policy import STRICT
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import User
 from pilothouse.errors import StatusError
-from pilothouse.registry.allocators import Addresses
+from pilothouse.registry.allocators import ClusterIPAllocator
 from pilothouse.registry.groups import apps, batch, discovery, networking
 from pilothouse.registry.groups.core import resources as core
-from pilothouse.registry.node_ports import NodePorts
+from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy, WriteContext
@@ -78,8 +78,8 @@ RECORDS = {r.plural: r for group in (core, apps, batch, networking, discovery) f
 
 def services() -> Any:
     storage = MemoryStorage()
-    ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))
-    return SimpleNamespace(addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT)
+    ports = NodePortAllocator(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))
+    return SimpleNamespace(addresses=ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT)
 
 
 def base(plural: str) -> tuple[Resource, Object]:

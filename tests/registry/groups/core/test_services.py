@@ -8,10 +8,10 @@ import pytest
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.errors import StatusError
-from pilothouse.registry.allocators import Addresses
+from pilothouse.registry.allocators import ClusterIPAllocator
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.services import canonicalize, prepare_create, prepare_update
-from pilothouse.registry.node_ports import NodePorts
+from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher
@@ -22,9 +22,9 @@ SERVICES = next(r for r in core.RESOURCES if r.plural == "services")
 @pytest.fixture
 def ctx() -> WriteContext:
     storage, nothing = MemoryStorage(), SimpleNamespace(list=lambda resource: [])
-    ports = NodePorts(storage, Cacher(storage), nothing)
+    ports = NodePortAllocator(storage, Cacher(storage), nothing)
     pools = SimpleNamespace(
-        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
+        addresses=ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
     )
     return WriteContext(User("admin"), "create", SERVICES, namespace="default", name="s", services=pools)
 
@@ -95,10 +95,10 @@ def test_what_was_left_to_the_hooks_is_marked_as_their_choice(ctx: WriteContext)
     made = service("NodePort", clusterIP="10.0.0.5", clusterIPs=["10.0.0.5"])
     made["spec"]["ports"].append({"name": "q", "port": 81, "protocol": "TCP", "nodePort": 30007})
     prepare_create(ctx, made)
-    assert ctx.chosen == {made["spec"]["ports"][0]["nodePort"]}
+    assert ctx.assigned == {made["spec"]["ports"][0]["nodePort"]}
     plain = service("ClusterIP")
     prepare_create(ctx, plain)
-    assert plain["spec"]["clusterIP"] in ctx.chosen
+    assert plain["spec"]["clusterIP"] in ctx.assigned
 
 
 def test_node_port_is_kept_by_an_update_and_dropped_with_the_type(ctx: WriteContext) -> None:

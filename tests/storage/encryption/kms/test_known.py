@@ -1,11 +1,11 @@
 """How many keys of a KMS plugin are kept, and which."""
 
-from pilothouse.storage.encryption.kms.known import LARGEST, OVERHEAD, Known
+from pilothouse.storage.encryption.kms.known import LARGEST, OVERHEAD, KnownKeys
 
 
 def test_what_is_used_stays_and_the_rest_is_limited() -> None:
     told: list[int] = []
-    known: Known[int] = Known(told.append)
+    known: KnownKeys[int] = KnownKeys(told.append)
     size = 2000
     known.add(b"used", -1)
     for at in range(4 * LARGEST // size):
@@ -17,7 +17,7 @@ def test_what_is_used_stays_and_the_rest_is_limited() -> None:
 
 
 def test_a_key_is_counted_once() -> None:
-    known: Known[str] = Known(lambda count: None)
+    known: KnownKeys[str] = KnownKeys(lambda count: None)
     for _ in range(2 * LARGEST // OVERHEAD):
         known.add(b"source", "key")
     assert len(known) == 1

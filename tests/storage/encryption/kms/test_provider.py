@@ -24,13 +24,13 @@ from pilothouse.storage.encryption.kms.provider import (
     DEFAULT_INTERVALS,
     KMS,
     PAUSE,
-    Intervals,
-    Key,
+    AESGCMKey,
+    KMSIntervals,
+    KMSSettings,
     Seed,
-    Settings,
 )
 from pilothouse.storage.encryption.kms.wire import AES_GCM_KEY
-from pilothouse.testing.kms import Plugin
+from pilothouse.testing.kms import KMSPluginServer
 from pilothouse.wire import message
 
 CONTEXT = b"/registry/secrets/default/a"
@@ -38,7 +38,7 @@ CONTEXT = b"/registry/secrets/default/a"
 pytestmark = pytest.mark.usefixtures("runner")
 
 
-class Bent(Plugin):
+class Bent(KMSPluginServer):
     """One whose status names another key than it uses (`named`),
     or that answers Encrypt with these bytes (`made`)."""
 
@@ -68,12 +68,12 @@ class Clock:
 
 @asynccontextmanager
 async def opened(
-    plugin: Plugin,
+    plugin: KMSPluginServer,
     seconds: float = 3.0,
     clock: Callable[[], float] = time.monotonic,
-    intervals: Intervals = DEFAULT_INTERVALS,
+    intervals: KMSIntervals = DEFAULT_INTERVALS,
 ) -> AsyncIterator[KMS]:
-    settings = Settings("one", plugin.endpoint, seconds)
+    settings = KMSSettings("one", plugin.endpoint, seconds)
     provider = KMS(settings, intervals=intervals, clock=clock, monotonic=clock)
     await provider.open()
     try:
@@ -124,13 +124,15 @@ def test_seeds_and_keys_have_sizes() -> None:
     with pytest.raises(ValueError, match="invalid seed length 1025"):
         Seed(b"s" * 1025, "")
     with pytest.raises(ValueError, match="invalid key size 31"):
-        Key(b"s" * 31, "")
+        AESGCMKey(b"s" * 31, "")
 
 
 # The provider
 
 
-async def test_one_call_for_a_seed_and_none_for_values(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_one_call_for_a_seed_and_none_for_values(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     async with opened(plugin) as provider:
         assert provider.problem == ""
         sealed = [provider.encrypt(b"value %d" % n, CONTEXT) for n in range(20)]
@@ -140,7 +142,7 @@ async def test_one_call_for_a_seed_and_none_for_values(runner: asyncio.Runner, p
     assert plugin.calls == {"Status": 1, "Encrypt": 1, "Decrypt": 0}
 
 
-async def test_what_another_server_wrote(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_what_another_server_wrote(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     async with opened(plugin) as first, opened(plugin) as second:
         sealed = [first.encrypt(b"x", CONTEXT) for _ in range(50)]
         with pytest.raises(ValueError, match="failed to decrypt DEK, error: the plugin was not asked"):
@@ -151,7 +153,9 @@ async def test_what_another_server_wrote(runner: asyncio.Runner, plugin: Plugin)
         assert not second.stale(sealed[0])  # another seed, the same key
 
 
-async def test_many_seeds_are_asked_for_some_at_a_time(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_many_seeds_are_asked_for_some_at_a_time(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     sealed = []
     for _ in range(40):
         async with opened(plugin) as writer:
@@ -161,13 +165,15 @@ async def test_many_seeds_are_asked_for_some_at_a_time(runner: asyncio.Runner, p
     assert plugin.calls["Decrypt"] == 40
 
 
-async def test_a_value_belongs_to_its_key_in_the_store(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_a_value_belongs_to_its_key_in_the_store(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     async with opened(plugin) as provider:
         with pytest.raises(ValueError, match="cipher: message authentication failed"):
             provider.decrypt(provider.encrypt(b"x", CONTEXT), b"/registry/secrets/default/b")
 
 
-async def test_values_of_kube_apiserver_before_seeds(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_values_of_kube_apiserver_before_seeds(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     """v1.28 and before: what the plugin decrypts is the AES key itself, and values are read but stale."""
     key = b"k" * 32
     answer = plugin._encrypt({1: key}, None)
@@ -178,7 +184,7 @@ async def test_values_of_kube_apiserver_before_seeds(runner: asyncio.Runner, plu
         assert provider.stale(data)
 
 
-async def test_rotation(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_rotation(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     async with opened(plugin) as provider:
         old = provider.encrypt(b"x", CONTEXT)
         name = plugin.rotate()
@@ -206,7 +212,9 @@ async def test_a_key_that_changes_between_status_and_encrypt(runner: asyncio.Run
         assert provider.problem == ""
 
 
-async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_a_seed_expires_while_the_plugin_is_away(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     clock = Clock()
     async with opened(plugin, 0.3, clock) as provider:
         old = provider.encrypt(b"x", CONTEXT)
@@ -233,9 +241,9 @@ async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, p
     assert plugin.calls["Encrypt"] == 1
 
 
-async def test_no_plugin_at_the_start(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_no_plugin_at_the_start(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     plugin.stop()
-    async with opened(plugin, 0.1, intervals=Intervals(failing_poll=0.05)) as provider:
+    async with opened(plugin, 0.1, intervals=KMSIntervals(failing_poll=0.05)) as provider:
         with pytest.raises(EncryptionError, match="got unexpected nil transformer"):
             provider.encrypt(b"x", CONTEXT)
         assert not provider.stale(b"anything")
@@ -244,7 +252,9 @@ async def test_no_plugin_at_the_start(runner: asyncio.Runner, plugin: Plugin) ->
         assert provider.decrypt(provider.encrypt(b"x", CONTEXT), CONTEXT) == b"x"
 
 
-async def test_reads_while_the_plugin_is_away_and_after(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_reads_while_the_plugin_is_away_and_after(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     clock = Clock()
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
@@ -270,7 +280,7 @@ async def test_reads_while_the_plugin_is_away_and_after(runner: asyncio.Runner, 
         assert await aeventually(again, "the key can be had") == b"x"
 
 
-async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     """Callers do not wait for a hanging plugin again and again."""
     clock = Clock()
     async with opened(plugin) as writer, opened(plugin) as another:
@@ -292,11 +302,11 @@ async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> No
 
 
 async def test_a_plugin_with_other_keys(
-    runner: asyncio.Runner, plugin: Plugin, tmp_path: pathlib.Path
+    runner: asyncio.Runner, plugin: KMSPluginServer, tmp_path: pathlib.Path
 ) -> None:
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
-    with Plugin(tmp_path / "other.sock", tmp_path / "other") as other:
+    with KMSPluginServer(tmp_path / "other.sock", tmp_path / "other") as other:
         async with opened(other) as provider:
             with pytest.raises(ValueError, match="code = InvalidArgument desc = not encrypted with this key"):
                 await read(provider, data)
@@ -306,7 +316,9 @@ async def test_a_plugin_with_other_keys(
             await read(provider, kms_wire.join(kms_wire.split(data)[0], renamed))
 
 
-async def test_malformed_values_do_not_reach_the_plugin(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_malformed_values_do_not_reach_the_plugin(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     async with opened(plugin) as provider:
         good = provider.encrypt(b"x", CONTEXT)
         encrypted, source = kms_wire.split(good)
@@ -342,7 +354,7 @@ async def test_malformed_values_do_not_reach_the_plugin(runner: asyncio.Runner, 
     ],
 )
 async def test_what_a_plugin_says_of_itself(
-    runner: asyncio.Runner, plugin: Plugin, healthz: str, version: str, why: str
+    runner: asyncio.Runner, plugin: KMSPluginServer, healthz: str, version: str, why: str
 ) -> None:
     async with opened(plugin) as provider:
         plugin.healthz, plugin.version = healthz, version
@@ -350,7 +362,9 @@ async def test_what_a_plugin_says_of_itself(
         assert re.match(f"kmsv2 Provider one is not healthy, error: {why}", provider.problem)
 
 
-async def test_long_answers_are_neither_read_nor_repeated(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_long_answers_are_neither_read_nor_repeated(
+    runner: asyncio.Runner, plugin: KMSPluginServer
+) -> None:
     """A plugin may say much, or in many small parts that are read one by one."""
     async with opened(plugin) as provider:
         sealed = provider.encrypt(b"x", CONTEXT)
@@ -379,7 +393,7 @@ async def test_key_ids_that_can_not_be_used(
 ) -> None:
     metrics = EnvelopeMetrics()
     plugin.named = key_id
-    provider = KMS(Settings("one", plugin.endpoint, 3.0), metrics)
+    provider = KMS(KMSSettings("one", plugin.endpoint, 3.0), metrics)
     await provider.open()
     await provider.close()
     assert "got invalid KMSv2 KeyID hash" in provider.problem and why in provider.problem
@@ -401,13 +415,13 @@ async def test_answers_that_must_not_be_stored(runner: asyncio.Runner, plugin: B
                 provider.encrypt(b"x", CONTEXT)
 
 
-async def test_errors_of_a_plugin_are_told(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_errors_of_a_plugin_are_told(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     plugin.refuse = "out of order"
     async with opened(plugin) as provider:
         assert provider.problem.endswith("error: rpc error: code = Internal desc = out of order")
 
 
-async def test_nothing_is_asked_after_the_end(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_nothing_is_asked_after_the_end(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
     async with opened(plugin) as provider:
@@ -416,7 +430,7 @@ async def test_nothing_is_asked_after_the_end(runner: asyncio.Runner, plugin: Pl
         await read(provider, data)
 
 
-async def test_closing_ends_calls_under_way(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_closing_ends_calls_under_way(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
     async with opened(plugin) as provider:
@@ -429,17 +443,17 @@ async def test_closing_ends_calls_under_way(runner: asyncio.Runner, plugin: Plug
 
 
 async def test_an_abstract_socket(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
-    with Plugin(f"@{tmp_path.name}", tmp_path / "keys") as plugin:
+    with KMSPluginServer(f"@{tmp_path.name}", tmp_path / "keys") as plugin:
         assert plugin.endpoint == f"unix:///@{tmp_path.name}"
         async with opened(plugin) as provider:
             assert provider.problem == ""
 
 
-async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
+async def test_metrics(runner: asyncio.Runner, plugin: KMSPluginServer) -> None:
     metrics = EnvelopeMetrics()
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
-    provider = KMS(Settings("one", plugin.endpoint, 3.0), metrics)
+    provider = KMS(KMSSettings("one", plugin.endpoint, 3.0), metrics)
     await provider.open()
     for _ in range(3):
         provider.encrypt(b"x", CONTEXT)

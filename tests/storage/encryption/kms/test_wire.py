@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.storage.encryption.kms import wire as kms_wire
-from pilothouse.storage.encryption.kms.wire import SEED, Source, Status
+from pilothouse.storage.encryption.kms.wire import SEED, EncryptedKey, Status
 from pilothouse.wire import message
 
 ANNOTATIONS = {"b.example.com": b"\x00\xff", "a.example.com": b""}
-SOURCE = Source(b"sealed", "key-1", ANNOTATIONS, SEED)
+SOURCE = EncryptedKey(b"sealed", "key-1", ANNOTATIONS, SEED)
 
 STORED = bytes.fromhex(
     "0a03616263"  # encryptedData: abc
@@ -27,7 +27,7 @@ def test_what_is_stored_to_the_byte() -> None:
 
 
 def test_a_plain_key_has_no_kind_on_the_wire() -> None:
-    plain = Source(b"sealed", "key-1")
+    plain = EncryptedKey(b"sealed", "key-1")
     assert plain.encode() == STORED[5:20]
     assert kms_wire.source(plain.encode()) == plain
 
@@ -36,7 +36,7 @@ def test_a_plain_key_has_no_kind_on_the_wire() -> None:
     st.binary(min_size=1, max_size=300), st.binary(min_size=1, max_size=100), st.text(min_size=1, max_size=20)
 )
 def test_split_undoes_join(data: bytes, ciphertext: bytes, key_id: str) -> None:
-    source = Source(ciphertext, key_id, {}, SEED)
+    source = EncryptedKey(ciphertext, key_id, {}, SEED)
     encrypted, encoded = kms_wire.split(kms_wire.join(data, source.encode()))
     assert encrypted == data and kms_wire.source(encoded) == source
 
@@ -53,21 +53,21 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        (Source(b"", "k"), "failed to validate encrypted DEK source: encrypted DEK source is empty"),
-        (Source(b"x" * 1025, "k"), "is 1025 bytes, which exceeds the max size of 1024"),
-        (Source(b"x", ""), "failed to validate key id: keyID is empty"),
-        (Source(b"x", "é" * 513), "keyID is 1026 bytes, which exceeds the max size of 1024"),
-        (Source(b"x", "k", {}, 2), "unknown encryptedDEKSourceType: 2"),
-        (Source(b"x", "k", {"name": b""}), "should be a domain with at least two segments"),
-        (Source(b"x", "k", {"": b""}), "failed to validate annotations: annotations: Required value"),
-        (Source(b"x", "k", {"A.b": b"", "c": b""}), r"failed to validate annotations: \[annotations"),
+        (EncryptedKey(b"", "k"), "failed to validate encrypted DEK source: encrypted DEK source is empty"),
+        (EncryptedKey(b"x" * 1025, "k"), "is 1025 bytes, which exceeds the max size of 1024"),
+        (EncryptedKey(b"x", ""), "failed to validate key id: keyID is empty"),
+        (EncryptedKey(b"x", "é" * 513), "keyID is 1026 bytes, which exceeds the max size of 1024"),
+        (EncryptedKey(b"x", "k", {}, 2), "unknown encryptedDEKSourceType: 2"),
+        (EncryptedKey(b"x", "k", {"name": b""}), "should be a domain with at least two segments"),
+        (EncryptedKey(b"x", "k", {"": b""}), "failed to validate annotations: annotations: Required value"),
+        (EncryptedKey(b"x", "k", {"A.b": b"", "c": b""}), r"failed to validate annotations: \[annotations"),
         (
-            Source(b"x", "k", {"a.b": b"x" * 32768}),
+            EncryptedKey(b"x", "k", {"a.b": b"x" * 32768}),
             "total size of annotations is 32771, which exceeds the max size of 32768",
         ),
     ],
 )
-def test_limits(source: Source, why: str) -> None:
+def test_limits(source: EncryptedKey, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         source.check()
     with pytest.raises(ValueError, match=why):
@@ -75,7 +75,7 @@ def test_limits(source: Source, why: str) -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    Source(b"x" * 1024, "k" * 1024, {"a.b": b"x" * 32765}).check()
+    EncryptedKey(b"x" * 1024, "k" * 1024, {"a.b": b"x" * 32765}).check()
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_sources_that_can_not_be_right(data: bytes) -> None:
 
 def test_requests_and_answers() -> None:
     assert kms_wire.encrypt_request(b"seed", "u") == bytes.fromhex("0a0473656564120175")
-    assert kms_wire.decrypt_request(Source(b"c", "k", {"a.b": b"v"}), "u") == bytes.fromhex(
+    assert kms_wire.decrypt_request(EncryptedKey(b"c", "k", {"a.b": b"v"}), "u") == bytes.fromhex(
         "0a01631201751a016b22080a03612e62120176"
     )
     answer = message((1, b"c"), (2, b"k"), (3, message((1, b"a.b"), (2, b"v"))))
-    assert kms_wire.encrypt_answer(answer, SEED) == Source(b"c", "k", {"a.b": b"v"}, SEED)
+    assert kms_wire.encrypt_answer(answer, SEED) == EncryptedKey(b"c", "k", {"a.b": b"v"}, SEED)
     assert kms_wire.decrypt_answer(message((1, b"seed"))) == b"seed"
     assert kms_wire.status_answer(message((1, b"v2"), (2, b"ok"), (3, b"k"))) == Status("v2", "ok", "k")
     assert kms_wire.status_answer(b"") == Status()

@@ -1,7 +1,7 @@
 """A server's policy for pods (pkg/capabilities), and its memory of valid pod specs."""
 
 from pilothouse.api.values.fields import Object
-from pilothouse.caches import Budget, Cache
+from pilothouse.caches import Cache, CacheBudget
 
 UID_BYTES = 88
 """The memory of a UID: a text of 36 characters and its head."""
@@ -15,7 +15,7 @@ class PodPolicy:
 
     __slots__ = ("_valid", "allow_privileged")
 
-    def __init__(self, allow_privileged: bool = False, budget: Budget | None = None) -> None:
+    def __init__(self, allow_privileged: bool = False, budget: CacheBudget | None = None) -> None:
         """`budget` is that of the server's caches; without it, no pod is remembered."""
         self.allow_privileged = allow_privileged
         self._valid: Cache[str, bool] | None = None

@@ -105,7 +105,7 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
     spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
     if (spec.get("os") or {}).get("name") == "windows":
         return
-    whole = (spec.get("securityContext") or {}).get("appArmorProfile")
+    of_pod = (spec.get("securityContext") or {}).get("appArmorProfile")
     profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
     for container, _ in visit(spec, "spec") if profiles else ():
         key = APPARMOR + container.get("name", "")
@@ -113,7 +113,7 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
         if key not in annotations or own is not None:
             continue
         profile = profiles[key]
-        if profile is not None and profile == whole:
+        if profile is not None and profile == of_pod:
             continue
         if profile is not None:
             container["securityContext"] = {

@@ -240,7 +240,7 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
     if ctx.dry_run:
         return address
     if not wanted:
-        ctx.chosen.add(address)
+        ctx.assigned.add(address)
     ctx.undo.append(lambda: addresses.release(address))
     return address
 
@@ -288,7 +288,7 @@ def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -
 def _record_port(ctx: WriteContext, port: int, wanted: int) -> None:
     ports = _pools(ctx)[1]
     if not wanted:
-        ctx.chosen.add(port)
+        ctx.assigned.add(port)
     ctx.undo.append(lambda: ports.release(port))
 
 
@@ -296,7 +296,7 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
     """Give ports with the same number the same node port,
     unless they request different ones (initNodePorts)."""
     spec = service["spec"]
-    shared: dict[int, int] = {}
+    assigned: dict[int, int] = {}
     ports = spec.get("ports") or []
     requested: dict[int, int] = {}  # port number -> the first requested node port
     for port in ports:
@@ -307,12 +307,12 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
         if not wanted and not _allocates_node_ports(spec):
             continue
         path = f"spec.ports[{i}].nodePort"
-        if number not in shared:
+        if number not in assigned:
             port["nodePort"] = _allocate_port(ctx, service, requested.get(number, 0), path)
-            shared[number] = port["nodePort"]
+            assigned[number] = port["nodePort"]
         elif not wanted:
-            port["nodePort"] = shared[number]
-        elif wanted != shared[number]:
+            port["nodePort"] = assigned[number]
+        elif wanted != assigned[number]:
             _allocate_port(ctx, service, wanted, path)
 
 

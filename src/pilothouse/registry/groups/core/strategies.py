@@ -19,8 +19,8 @@ from pilothouse.registry.strategy import (
     WHOLE_ALONE,
     WHOLE_FIRST,
     WHOLE_WITHIN,
-    Part,
     Strategy,
+    UpdateCheck,
     WriteContext,
 )
 
@@ -80,7 +80,7 @@ NAMESPACE = Strategy(
     prepare_update=_prepare_namespace_update,
     validate=on_create(core.validate_namespace),
     validate_update=on_update(updated(core.validate_namespace)),
-    update_order=(Part.METADATA, Part.RULES, Part.METADATA_CHANGE),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
     return_deleted=True,
     mark_deleting=_mark_namespace,
     may_vanish=_namespace_may_vanish,
@@ -218,7 +218,7 @@ EVENT = Strategy(
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
     finalizer_checks=frozenset(),
     metadata_last=True,
-    update_order=(Part.RULES,),
+    update_order=(UpdateCheck.RULES,),
     ttl=_event_ttl,
 )
 

@@ -4,7 +4,7 @@ from pilothouse.api.validate import persistentvolume as volume
 from pilothouse.api.validate import persistentvolumeclaim as claim
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups.records import STATUS_APART, on_create, on_update, status_strategy
-from pilothouse.registry.strategy import WHOLE_WITHIN, Part, Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, UpdateCheck, WriteContext
 
 
 def _prepare_volume(ctx: WriteContext, obj: Object) -> None:
@@ -29,7 +29,7 @@ VOLUME = Strategy(
     validate=on_create(volume.validate_volume),
     validate_anew=lambda ctx, obj, old, errs: volume.validate_volume(obj, errs, old),
     validate_update=on_update(volume.validate_volume_update),
-    update_order=(Part.METADATA, Part.ANEW, Part.METADATA, Part.RULES),
+    update_order=(UpdateCheck.METADATA, UpdateCheck.ANEW, UpdateCheck.METADATA, UpdateCheck.RULES),
     warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
     return_deleted=True,
 )

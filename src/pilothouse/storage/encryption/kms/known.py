@@ -15,7 +15,7 @@ OVERHEAD = 1024
 """Bytes of a seed or a key with its cipher, about."""
 
 
-class Known(Generic[T]):
+class KnownKeys(Generic[T]):
     """Keys by their sources, in two generations:
     when the younger one is full, what was used in neither is dropped.
 
@@ -42,7 +42,7 @@ class Known(Generic[T]):
         return found
 
     def add(self, source: bytes, key: T) -> None:
-        """Know a key."""
+        """Remember a key."""
         if source not in self._young:
             self._size += getsizeof(source) + OVERHEAD
         self._old.pop(source, None)

@@ -22,13 +22,13 @@ from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import digest
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.encryption.kms import wire as kms_wire
-from pilothouse.storage.encryption.kms.known import Known
+from pilothouse.storage.encryption.kms.known import KnownKeys
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.kms.wire import KMSError
 from pilothouse.storage.encryption.metrics import FROM_STORAGE, TO_STORAGE
 
 if TYPE_CHECKING:
-    from pilothouse.storage.encryption.kms.rpc import Plugin
+    from pilothouse.storage.encryption.kms.rpc import KMSPlugin
 
 log = Logger(__name__)
 
@@ -48,8 +48,9 @@ Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
 @dataclass(slots=True, frozen=True)
-class Settings:
-    """`name` is part of what is stored; `timeout` is in seconds, for one call."""
+class KMSSettings:
+    """The settings of one plugin: `name` is part of every stored value; `timeout` is in seconds, for one
+    call."""
 
     name: str
     endpoint: str
@@ -57,11 +58,11 @@ class Settings:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Intervals:
-    """Seconds, by which a provider goes.
+class KMSIntervals:
+    """The intervals of a provider in seconds.
 
     healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
-    opening_poll: the same for one that must be well before it is used.
+    opening_poll: between two looks at one that must be well before it is used.
     write_ttl: for these a seed may be written
     with after the plugin last said that its key is the current one.
     retry: after these a key that could not be decrypted is asked for again.
@@ -74,7 +75,7 @@ class Intervals:
     retry: float = 1.0
 
 
-DEFAULT_INTERVALS = Intervals()
+DEFAULT_INTERVALS = KMSIntervals()
 
 
 class Seed:
@@ -100,7 +101,7 @@ class Seed:
         return unseal(self._cipher(data[:INFO_SIZE]), data[INFO_SIZE:], context)
 
 
-class Key:
+class AESGCMKey:
     """AES-GCM with one key: what kube-apiserver wrote up to v1.28. Read only."""
 
     def __init__(self, key: bytes, key_id: str) -> None:
@@ -132,9 +133,9 @@ class KMS(Remote, BackgroundTask):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: KMSSettings,
         metrics: EnvelopeMetrics | None = None,
-        intervals: Intervals = DEFAULT_INTERVALS,
+        intervals: KMSIntervals = DEFAULT_INTERVALS,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -147,12 +148,14 @@ class KMS(Remote, BackgroundTask):
         self._intervals = intervals
         self._clock = clock
         self._monotonic = monotonic
-        self._plugin: Plugin
+        self._plugin: KMSPlugin
         self._opened = False
         self._version = ""
         self._writing: _Writing | None = None
         self._until = 0.0
-        self._keys: Known[Seed | Key] = Known(lambda count: self._metrics.sources.set(count, settings.name))
+        self._keys: KnownKeys[Seed | AESGCMKey] = KnownKeys(
+            lambda count: self._metrics.sources.set(count, settings.name)
+        )
         self._asked: dict[bytes, asyncio.Task[None]] = {}
         self._failed: dict[bytes, tuple[float, str]] = {}
         self._paused = 0.0
@@ -227,12 +230,12 @@ class KMS(Remote, BackgroundTask):
         finally:
             del self._asked[source]
 
-    async def _decrypt(self, encoded: bytes) -> Seed | Key:
+    async def _decrypt(self, encoded: bytes) -> Seed | AESGCMKey:
         source = kms_wire.source(encoded)
         async with self._calls:
             self._metrics.misses.inc()
             key = await self._plugin.decrypt(source)
-        return (Seed if source.kind == kms_wire.SEED else Key)(key, digest(source.key_id))
+        return (Seed if source.kind == kms_wire.SEED else AESGCMKey)(key, digest(source.key_id))
 
     # The plugin's state
 
@@ -240,7 +243,7 @@ class KMS(Remote, BackgroundTask):
         from pilothouse.storage.encryption.kms import rpc as kms_rpc
 
         settings = self.settings
-        self._plugin = kms_rpc.Plugin(
+        self._plugin = kms_rpc.KMSPlugin(
             settings.endpoint,
             settings.timeout,
             lambda method, code, seconds: self._metrics.calls.observe(seconds, code, method, settings.name),

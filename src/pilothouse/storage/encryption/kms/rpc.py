@@ -13,7 +13,7 @@ import grpc.aio
 
 from pilothouse.gotext import short
 from pilothouse.storage.encryption.kms import wire as kms_wire
-from pilothouse.storage.encryption.kms.wire import KMSError, Source, Status
+from pilothouse.storage.encryption.kms.wire import EncryptedKey, KMSError, Status
 
 ANSWER_BYTES = 96 << 10
 """Longest answer of a plugin: its annotations may have 32 KiB,
@@ -36,7 +36,7 @@ Observe = Callable[[str, str, float], None]
 """Called with (method, gRPC code by Go's name, seconds) after each call."""
 
 
-class Plugin:
+class KMSPlugin:
     """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`.
     Calls raise KMSError."""
 
@@ -65,13 +65,13 @@ class Plugin:
         """The status of the plugin; waits for a plugin that is starting."""
         return await self._call(kms_wire.STATUS, b"", kms_wire.status_answer, wait=True)
 
-    async def encrypt(self, plaintext: bytes, uid: str, kind: int) -> Source:
+    async def encrypt(self, plaintext: bytes, uid: str, kind: int) -> EncryptedKey:
         """Encrypt a key. Returns its source, which is not validated."""
         request = kms_wire.encrypt_request(plaintext, uid)
         read = partial(kms_wire.encrypt_answer, kind=kind)
         return await self._call(kms_wire.ENCRYPT, request, read, wait=True)
 
-    async def decrypt(self, source: Source) -> bytes:
+    async def decrypt(self, source: EncryptedKey) -> bytes:
         """The key of a source; fails at once when the plugin does not listen."""
         request = kms_wire.decrypt_request(source, str(uuid.uuid4()))
         return await self._call(kms_wire.DECRYPT, request, kms_wire.decrypt_answer, wait=False)

@@ -38,7 +38,7 @@ class Status:
 
 
 @dataclass(slots=True, frozen=True)
-class Source:
+class EncryptedKey:
     """The result of a plugin's encryption of a key (EncryptResponse),
     all that it needs to give that key back (DecryptRequest).
 
@@ -111,8 +111,8 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     return encrypted, data[1 + len(varint(len(encrypted))) + len(encrypted) :]
 
 
-def source(data: bytes) -> Source:
-    """Decode and validate what Source.encode() wrote. Raises ValueError when it is invalid."""
+def source(data: bytes) -> EncryptedKey:
+    """Decode and validate what EncryptedKey.encode() wrote. Raises ValueError when it is invalid."""
     annotations: dict[str, bytes] = {}
     ciphertext, key_id, kind = b"", "", AES_GCM_KEY
     for number, value in parse(data):
@@ -126,7 +126,7 @@ def source(data: bytes) -> Source:
             _entry(annotations, value)
         elif number == 5:
             kind = value
-    out = Source(ciphertext, key_id, annotations, kind)
+    out = EncryptedKey(ciphertext, key_id, annotations, kind)
     out.check()
     return out
 
@@ -138,7 +138,7 @@ def encrypt_request(plaintext: bytes, uid: str) -> bytes:
     return message((1, plaintext), (2, uid.encode()))
 
 
-def encrypt_answer(data: bytes, kind: int) -> Source:
+def encrypt_answer(data: bytes, kind: int) -> EncryptedKey:
     """The source of a key of this kind; not checked."""
     annotations: dict[str, bytes] = {}
     ciphertext, key_id = b"", ""
@@ -149,10 +149,10 @@ def encrypt_answer(data: bytes, kind: int) -> Source:
             key_id = _text(value)
         elif number == 3:
             _entry(annotations, value)
-    return Source(ciphertext, key_id, annotations, kind)
+    return EncryptedKey(ciphertext, key_id, annotations, kind)
 
 
-def decrypt_request(source: Source, uid: str) -> bytes:
+def decrypt_request(source: EncryptedKey, uid: str) -> bytes:
     return message(
         (1, source.ciphertext),
         (2, uid.encode()),

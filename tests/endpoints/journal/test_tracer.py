@@ -7,7 +7,7 @@ import pytest
 from harness import CONFIG_MAPS, Rig, config_map
 
 from pilothouse.api.values.identity import RequestInfo, User
-from pilothouse.endpoints.journal.tracing import Tracing
+from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.request.context import Context
 from pilothouse.spans import MILLION, Parent, Trace
 
@@ -20,7 +20,7 @@ MASTER, DEV = ("system:masters",), ("dev",)
 def traced(rig: Rig, per_million: int) -> list[Trace]:
     """The traces of the requests that follow."""
     found: list[Trace] = []
-    rig.tracing.use(per_million, found.append)
+    rig.tracer.use(per_million, found.append)
     return found
 
 
@@ -76,7 +76,7 @@ async def test_a_header_that_cannot_be_read_and_a_user_who_is_not_known(rig: Rig
     assert one.trace_id != TRACE and one.link is None
 
 
-class Late(Tracing):
+class Late(Tracer):
     """Tracing that sees each request as a second longer."""
 
     def end(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
@@ -90,9 +90,9 @@ def test_slow_requests_are_logged(
 ) -> None:
     async def main() -> None:
         rig = Rig(namespaces=())
-        rig.tracing = Late(slow=True, store="memory")
+        rig.tracer = Late(slow=True, store="memory")
         if sampled:
-            rig.tracing.use(MILLION, lambda trace: None)
+            rig.tracer.use(MILLION, lambda trace: None)
         async with rig:
             rig.verbs.explained = True
             await rig.namespace("default")
@@ -122,14 +122,14 @@ def context(headers: dict[str, str], groups: tuple[str, ...] = MASTER) -> Contex
     return ctx
 
 
-def carried(tracing: Tracing, headers: dict[str, str], groups: tuple[str, ...] = MASTER) -> dict[str, str]:
+def carried(tracing: Tracer, headers: dict[str, str], groups: tuple[str, ...] = MASTER) -> dict[str, str]:
     return dict(tracing.carried(context(headers, groups)))
 
 
 def test_without_a_configuration_everything_is_passed_on_as_it_came() -> None:
-    assert carried(Tracing(), SAMPLED) == carried(Tracing(), SAMPLED, DEV) == SAMPLED
-    assert carried(Tracing(), {}) == {}
-    assert carried(Tracing(), {"baggage": "a=b", "traceparent": "?"}) == {"baggage": "a=b"}
+    assert carried(Tracer(), SAMPLED) == carried(Tracer(), SAMPLED, DEV) == SAMPLED
+    assert carried(Tracer(), {}) == {}
+    assert carried(Tracer(), {"baggage": "a=b", "traceparent": "?"}) == {"baggage": "a=b"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_without_a_configuration_everything_is_passed_on_as_it_came() -> None:
 def test_other_servers_are_told_that_a_request_is_not_sampled(
     headers: dict[str, str], groups: tuple[str, ...], same: bool
 ) -> None:
-    tracing = Tracing()
+    tracing = Tracer()
     tracing.use(0, lambda trace: None)
     parent = Parent.of(carried(tracing, headers, groups)["traceparent"])
     assert not parent.sampled and parent.span_id != SPAN

@@ -2,7 +2,7 @@
 and that of its verb, with upstream's names and attributes.
 
 Spans of calls to other servers are made while they last (`spans.py`). The others are made at the end, out of
-what the stages have noted for the journal: moments in the Context, marks and steps in the Trail. Upstream:
+what the stages have noted for the journal: moments in the Context, marks and steps in the Timeline. Upstream:
 apiserver pkg/endpoints/filters/traces.go, filterlatency,
 handlers/{create,update,patch,delete,get,trace_util}.go.
 """
@@ -17,7 +17,7 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.metrics import VERBS as METHODS
 from pilothouse.endpoints.request.metrics import scope_of
 from pilothouse.logs import LONGEST_AUDIT_ID
-from pilothouse.registry.trail import Step, Trail, cut
+from pilothouse.registry.timeline import AdmissionStep, Timeline, cut
 from pilothouse.server.request import Request
 from pilothouse.spans import BAGGAGE_BYTES, SERVER, Attributes, Parent, Span, Trace
 
@@ -43,12 +43,12 @@ WEBHOOKS = {
     "MutatingAdmissionWebhook": "Call mutating webhook",
     "ValidatingAdmissionWebhook": "Call validating webhook",
 }
-USUAL, WRITING = 0.5, 5.0
+STEP_THRESHOLD, ANSWER_THRESHOLD = 0.5, 5.0
 """Seconds from which on upstream writes a step to the log;
 that of an answer which is written to the client."""
 
 
-class Traced:
+class RequestSpans:
     """The trace of one request. verb: the span of its verb, None where it has none.
 
     low: the lower half of the trace's id, which has decided that it is sampled. remote, link: as in Trace.
@@ -68,7 +68,7 @@ class Traced:
             at = Span(trace, name, at.id)
             self._filters.append(at)
         name = VERBS.get(ctx.info.verb, "") if ctx.info.is_resource else ""
-        self.verb = Span(trace, name, at.id, threshold=USUAL) if name else None
+        self.verb = Span(trace, name, at.id, threshold=STEP_THRESHOLD) if name else None
 
     def judging(self) -> None:
         """Let calls to other servers, from now on, belong to the stages before the verb."""
@@ -85,7 +85,7 @@ class Traced:
         the request has ended `now` and `sent` bytes of its body went out.
 
         store: how the storage is called. sampled: whether the spans of calls to other servers are there.
-        Those of webhooks and of the store are made out of the trail otherwise, for the log.
+        Those of webhooks and of the store are made out of the timeline otherwise, for the log.
         """
         trace = self.trace
         self.verb = verb = self.verb if has_verb(ctx) else None
@@ -94,17 +94,17 @@ class Traced:
         self._complete_filters(ctx)
         trace.spans += [self._root, *self._filters]
         if verb is not None:
-            trail = ctx.trail or Trail()
+            timeline = ctx.timeline or Timeline()
             verb.started, verb.ended = ctx.decided or ctx.recognised, now
             verb.attributes = _fields(ctx)
-            _tell_events(verb, ctx, trail, now)
+            _tell_events(verb, ctx, timeline, now)
             trace.spans.append(verb)
-            trace.spans += _cached(verb, ctx, trail)
+            trace.spans += _cached(verb, ctx, timeline)
             if not sampled:
-                made = list(_from_trail(verb, ctx, trail, store))
+                made = list(_from_timeline(verb, ctx, timeline, store))
             trace.spans += made
             if ctx.answered:
-                trace.spans.append(_serialized(verb, ctx, trail, now, sent, error))
+                trace.spans.append(_serialized(verb, ctx, timeline, now, sent, error))
         else:
             trace.spans += made
         trace.ended = True
@@ -205,7 +205,7 @@ def _fields(ctx: Context) -> dict[str, spans.Value]:
     }
 
 
-def _tell_events(verb: Span, ctx: Context, trail: Trail, now: float) -> None:
+def _tell_events(verb: Span, ctx: Context, timeline: Timeline, now: float) -> None:
     """Upstream's events of the verb's span,
     and one for each stage of a write that upstream does not tell of."""
     kind, length = ctx.info.verb, {"len": len(ctx.request.body)}
@@ -214,7 +214,7 @@ def _tell_events(verb: Span, ctx: Context, trail: Trail, now: float) -> None:
     if kind not in ("get", "list"):
         verb.event("limitedReadBody succeeded", length, verb.started)
     stored = False
-    for stage, end in trail.marks:
+    for stage, end in timeline.marks:
         if stage == "body" and kind in ("create", "update"):
             verb.event("Conversion done", at=end)
             verb.event("About to store object in database", at=end)
@@ -231,7 +231,7 @@ def _tell_events(verb: Span, ctx: Context, trail: Trail, now: float) -> None:
         if kind in ("create", "update") and not stored and ctx.answered:
             verb.event("Write to database call failed", length | _error(ctx), ctx.answered)
     elif kind != "list" and ctx.answered:
-        verb.event("About to write a response", at=_last(ctx, trail))
+        verb.event("About to write a response", at=_last(ctx, timeline))
         verb.event("Writing http response done", at=now)
 
 
@@ -242,14 +242,14 @@ def _error(ctx: Context) -> dict[str, spans.Value]:
     return {"err": ctx.refusal.message}
 
 
-def _last(ctx: Context, trail: Trail) -> float:
+def _last(ctx: Context, timeline: Timeline) -> float:
     """The time at which the answer began to be made."""
-    return trail.marks[-1][1] if trail.marks else ctx.decided or ctx.recognised
+    return timeline.marks[-1][1] if timeline.marks else ctx.decided or ctx.recognised
 
 
-def _cached(verb: Span, ctx: Context, trail: Trail) -> Iterable[Span]:
+def _cached(verb: Span, ctx: Context, timeline: Timeline) -> Iterable[Span]:
     """The span of a read of the watch cache."""
-    if not trail.marks or trail.marks[0][0] != "read":
+    if not timeline.marks or timeline.marks[0][0] != "read":
         return ()
     info, id_ = ctx.info, {"audit-id": verb.trace.audit_id}
     if info.verb == "get":
@@ -257,7 +257,7 @@ def _cached(verb: Span, ctx: Context, trail: Trail) -> Iterable[Span]:
     else:
         kind = f"{info.resource}.{info.group}" if info.group else info.resource
         made = _within(verb, "cacher.GetList", {**id_, "type": kind})
-    made.started, made.ended = verb.started, trail.marks[0][1]
+    made.started, made.ended = verb.started, timeline.marks[0][1]
     return (made,)
 
 
@@ -266,7 +266,7 @@ def _asked(ctx: Context) -> str:
 
 
 def _serialized(
-    verb: Span, ctx: Context, trail: Trail, now: float, sent: int, error: BaseException | None
+    verb: Span, ctx: Context, timeline: Timeline, now: float, sent: int, error: BaseException | None
 ) -> Span:
     """The span of the answer: its encoding, and its way to the client."""
     request = ctx.request
@@ -277,8 +277,8 @@ def _serialized(
         "protocol": request.protocol,
         "mediaType": ctx.media.content_type if ctx.media is not None else "",
     }
-    made = _within(verb, "SerializeObject", attributes, WRITING)
-    made.started, made.ended = _last(ctx, trail), now
+    made = _within(verb, "SerializeObject", attributes, ANSWER_THRESHOLD)
+    made.started, made.ended = _last(ctx, timeline), now
     made.event("About to start writing response", {"size": sent}, ctx.answered)
     outcome: dict[str, spans.Value] = {"size": sent}
     if error is not None:
@@ -287,29 +287,29 @@ def _serialized(
     return made
 
 
-def _from_trail(verb: Span, ctx: Context, trail: Trail, store: str) -> Iterable[Span]:
+def _from_timeline(verb: Span, ctx: Context, timeline: Timeline, store: str) -> Iterable[Span]:
     """The spans of webhooks and of the store, out of what the journal keeps of a write."""
-    for step in map(Step._make, _whole(trail.steps)):
+    for step in map(AdmissionStep._make, _complete_steps(timeline.steps)):
         if step.name and step.plugin in WEBHOOKS and step.ended:
             about = {"configuration": step.by, "webhook": step.name}
             made = _within(verb, WEBHOOKS[step.plugin], about)
             made.started, made.ended = step.ended - step.seconds, step.ended
             yield made
-    end = next((at for stage, at in trail.marks if stage == "commit"), 0.0)
+    end = next((at for stage, at in timeline.marks if stage == "commit"), 0.0)
     if end:
         name = f"{OPERATIONS.get(ctx.info.verb, 'GuaranteedUpdate')} {store}"
         made = _within(verb, name, {"audit-id": verb.trace.audit_id, "resource": ctx.info.resource})
-        made.started, made.ended = end - trail.stored, end
+        made.started, made.ended = end - timeline.stored, end
         yield made
 
 
-def _whole(steps: Iterable[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
-    """Steps with all members of Step; those of a trail have the first ones."""
-    last = Step._field_defaults
-    names = Step._fields
+def _complete_steps(steps: Iterable[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
+    """Steps with all members of AdmissionStep; those of a timeline have the first ones."""
+    last = AdmissionStep._field_defaults
+    names = AdmissionStep._fields
     for step in steps:
         yield *step, *(last[name] for name in names[len(step) :])
 
 
-def _within(verb: Span, name: str, attributes: Attributes, threshold: float = USUAL) -> Span:
+def _within(verb: Span, name: str, attributes: Attributes, threshold: float = STEP_THRESHOLD) -> Span:
     return Span(verb.trace, name, verb.id, attributes=attributes, threshold=threshold)

@@ -19,7 +19,7 @@ OWN = "POST /api/v1/namespaces/{:namespace}/configmaps"
 async def trace_of(rig: Rig, *args: Any, **kwargs: Any) -> Trace:
     """The trace of a request that is sent now."""
     found: list[Trace] = []
-    rig.tracing.use(MILLION, found.append)
+    rig.tracer.use(MILLION, found.append)
     await rig.call(*args, **kwargs)
     (one,) = found
     return one
@@ -169,7 +169,7 @@ async def test_requests_without_a_verb(rig: Rig) -> None:
 
 async def test_a_watch_ends_its_trace_when_it_ends(rig: Rig) -> None:
     found: list[Trace] = []
-    rig.tracing.use(MILLION, found.append)
+    rig.tracer.use(MILLION, found.append)
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1")
     assert found == []
     stream.close()

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from random import getrandbits
 
 from pilothouse.endpoints.journal import trace
-from pilothouse.endpoints.journal.traced import Traced, baggage_of, has_verb
+from pilothouse.endpoints.journal.request_spans import RequestSpans, baggage_of, has_verb
 from pilothouse.endpoints.request.context import Context
-from pilothouse.registry.trail import Trail
+from pilothouse.registry.timeline import Timeline
 from pilothouse.spans import MILLION, Headers, Parent, Trace, passed
 
 TRUSTED = frozenset(("system:masters", "system:monitoring"))
@@ -21,8 +21,8 @@ _BITS = 63
 """Bits of a trace's id that decide whether it is sampled (sdk trace TraceIDRatioBased)."""
 
 
-class Tracing:
-    """The traces of one server.
+class Tracer:
+    """Makes the traces of one server.
 
     slow: whether requests that take long are written to the log. store: how the storage is called. on:
     whether `begin` has anything to do.
@@ -48,9 +48,9 @@ class Tracing:
             if "traceparent" in ctx.request.headers:
                 self._begin(ctx)
             elif self._bound and (low := getrandbits(64)) >> 1 < self._bound:
-                self._trace(ctx, Traced(ctx, low))
+                self._trace(ctx, RequestSpans(ctx, low))
         if self.slow and ctx.info.verb == "list":
-            ctx.trail = Trail()
+            ctx.timeline = Timeline()
 
     def _begin(self, ctx: Context) -> None:
         """Like begin(), for a request that names its client's span."""
@@ -58,15 +58,15 @@ class Tracing:
         parent = Parent.of(headers["traceparent"], headers.get("tracestate", ""))
         if parent is not None and not TRUSTED.isdisjoint(ctx.user.groups):
             if parent.sampled:
-                self._trace(ctx, Traced(ctx, remote=parent))
+                self._trace(ctx, RequestSpans(ctx, remote=parent))
         elif (low := getrandbits(64)) >> 1 < self._bound:
-            self._trace(ctx, Traced(ctx, low, link=parent))
+            self._trace(ctx, RequestSpans(ctx, low, link=parent))
 
-    def _trace(self, ctx: Context, made: Traced) -> None:
-        ctx.traced = made
+    def _trace(self, ctx: Context, made: RequestSpans) -> None:
+        ctx.spans = made
         made.judging()
         if ctx.info.verb in ("get", "list"):
-            ctx.trail = Trail()
+            ctx.timeline = Timeline()
 
     def carried(self, ctx: Context) -> Headers:
         """The headers that a request which is not sampled passes on to other servers.
@@ -91,12 +91,12 @@ class Tracing:
 
     def end(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Complete the spans of a request that has ended, and write it to the log when it took long."""
-        made = ctx.traced
+        made = ctx.spans
         sampled = made is not None
         if made is None:
             if not self.slow or now - ctx.started < trace.SLOW or not has_verb(ctx):
                 return
-            made = Traced(ctx)
+            made = RequestSpans(ctx)
         made.complete(ctx, now, sent, error, store=self._store, sampled=sampled)
         if sampled and self._take is not None:
             self._take(made.trace)

@@ -1,4 +1,4 @@
-"""Notes about one request while it is carried out, so that it can be explained later:
+"""The timeline of one request, which is kept while it is carried out, so that it can be explained later:
 names, times and paths, no values."""
 
 from time import perf_counter
@@ -12,7 +12,7 @@ PATHS = 16
 """Paths that are kept of what one plugin, webhook or policy has changed."""
 
 
-class Step(NamedTuple):
+class AdmissionStep(NamedTuple):
     """One plugin, webhook or policy that was asked.
     A webhook or policy comes before the plugin that has asked it.
 
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     ended: float = 0.0
 
 
-class Trail:
+class Timeline:
     """The steps of a write, the moments at which its stages ended, and what the store has said.
 
     revision: of the commit, 0 without one; `stored` are the seconds that the store took. changed: paths that
@@ -44,7 +44,7 @@ class Trail:
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        """The steps; each has the first members of a Step."""
+        """The steps; each has the first members of an AdmissionStep."""
         self.marks: list[tuple[str, float]] = []
         self.changed: list[str] = []
         self.revision = 0
