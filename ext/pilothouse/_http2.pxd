@@ -1,7 +1,7 @@
 from pilothouse._answers cimport Endpoint, Service
 from pilothouse._budgets cimport Incoming
 from pilothouse._hpack cimport AnswerHeads, Decoder, Scratch
-from pilothouse._pump cimport Pump, Sink
+from pilothouse._pump cimport Pump, Reader, Sink
 
 cdef enum Leaving:                    # how far a connection is on its way to its end
     STAYS
@@ -71,6 +71,7 @@ cdef class Exchange(Sink):
     cdef bint remote_closed           # the request has come whole
     cdef bint stalled                 # the peer or the socket takes no more for now
     cdef bint end_pending             # the answer ends after `rest`
+    cdef bint end_sent                # its last frame has said so
 
     cdef dispatch(self)
     cdef answer(self, response)
@@ -101,6 +102,7 @@ cdef class Output(Endpoint):
     cdef Py_ssize_t out_size          # bytes of these
     cdef int last                     # the highest stream that was opened
     cdef long long window             # bytes that may be sent
+    cdef Py_ssize_t frame_size        # the most bytes of a frame that the peer takes
     cdef Py_ssize_t held              # bytes of answers that wait for the peer
     cdef Allowance resets, glitches
     cdef double heard, since          # when bytes came; when the last stream ended
@@ -124,6 +126,10 @@ cdef class Output(Endpoint):
     cdef put_frame(self, int kind, int flags, int number, bytes payload)
     cdef put_number(self, int kind, int number, long long value)
     cdef put_data(self, int number, data, Py_ssize_t size, bint ends)
+    cdef put_read(self, int number, Reader reader, Py_ssize_t size)
+    cdef lay_frames(self, int number, data, Py_ssize_t size, bint ends)
+    cdef char* extend(self, Py_ssize_t size) except NULL
+    cdef Py_ssize_t piece(self) noexcept
     cdef reset_stream(self, int number, int code, bint forget)
     cdef flush(self)
     cdef go_on(self)

@@ -25,7 +25,7 @@ from pilothouse._hpack cimport (
     AUTHORITY, COOKIE, EXPECT, HOST, LENGTH, MALFORMED, METHOD, PATH, PLAIN, SCHEME, AnswerHeads, Decoder,
     Field, Kind, Scratch, put_head,
 )
-from pilothouse._pump cimport Pump, Sink
+from pilothouse._pump cimport Pump, Readable, Reader, Sink
 from pilothouse._pump cimport Stream as PumpStream
 from pilothouse._turns cimport begin, end
 
@@ -74,13 +74,14 @@ cdef bytes DRAIN = b"draining"        # the PING after the word that no more str
 cdef bytes ALIVE = b"alive?\0\0"      # the PING to a peer that is silent
 
 cdef Py_ssize_t FRAME = 16384         # bytes of a frame: what every peer takes, and the most taken here
+cdef Py_ssize_t LONGEST = 256 * 1024  # bytes of the longest frame that is sent
 cdef object NOBODY = asyncio.BufferedProtocol()   # the protocol of connections that have ended
 cdef long long MOST_WINDOW = 0x7FFFFFFF
 cdef long long FIRST_WINDOW = 65535   # bytes of a window before the settings
 cdef Py_ssize_t STREAM_WINDOW = 256 * 1024   # bytes of a request's body that may come unasked, as upstream
 cdef Py_ssize_t READ = 128 * 1024     # bytes of input that are taken at a time
 cdef Py_ssize_t SMALL = 64 * 1024     # bytes; a body up to this size is written together with its head
-cdef Py_ssize_t PIECE = 7 * FRAME     # bytes that a pump hands over at a time
+cdef Py_ssize_t WRITE = 256 * 1024    # bytes of one write of a long body, in frames: whole records of TLS
 cdef Py_ssize_t FLUSH = 96 * 1024     # bytes of frames that are written before the turn of the loop ends
 cdef Py_ssize_t BURST = 512 * 1024    # bytes written by streams that go on in one turn of the loop
 cdef Py_ssize_t HELD = 4 * 1024 * 1024  # bytes of waiting answers above which no other request is answered
@@ -171,6 +172,7 @@ cdef class Connection(Blocks):
         self.out = []
         self.certificates = ()
         self.window = self.first_window = FIRST_WINDOW
+        self.frame_size = FRAME
         self.resize = True
         self.resets.left = RESETS
         self.glitches.left = GLITCHES

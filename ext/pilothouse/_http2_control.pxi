@@ -32,6 +32,8 @@ cdef class Control(Requests):
                 return
             elif name == 4:
                 first = <int>value
+            elif name == 5:
+                self.frame_size = min(<Py_ssize_t>value, LONGEST)
         if self.settled:
             self.glitch(1 if first == self.first_window else 1 + len(self.streams) // STREAMS)
         self.settled = True

@@ -99,7 +99,10 @@ cdef class Exchange(Sink):
             self.end_answer()
         else:
             connection.put(heads.frames(self.id, response, size, False, None, False, resize))
-            self.new_pump().put_body(body, size)
+            if isinstance(body, Readable):
+                self.new_pump().draw_body(<Readable>body)
+            else:
+                self.new_pump().put_body(body, size)
         if heads.closing:
             connection.leave()
 
@@ -124,7 +127,7 @@ cdef class Exchange(Sink):
         self.pump = Pump(self, self.connection.service.turns)
         self.pump.begin(b"")
         self.pump.out = []
-        self.pump.part = PIECE
+        self.pump.part = self.connection.piece()
         return self.pump
 
     # --- the pump's sink
@@ -141,7 +144,8 @@ cdef class Exchange(Sink):
             return False
         room = self.room()
         if size <= room:
-            self.connection.put_data(self.id, data, size, False)
+            self.end_sent = self.pump.ending and self.pump.source is None and self.pump.size == size
+            self.connection.put_data(self.id, data, size, self.end_sent)
         elif room > 0:
             self.connection.put_data(self.id, memoryview(data)[:room], room, False)
             self.rest = memoryview(data)[room:]
@@ -158,6 +162,25 @@ cdef class Exchange(Sink):
             if 0 < size < MIN_UPDATE and self.rest is not None:
                 self.connection.glitch(1)
         return not self.ended
+
+    cdef Py_ssize_t draw(self, Reader reader) except -1:
+        """Send of a body what the windows allow, in one write."""
+        cdef Py_ssize_t size = min(<long long>min(reader.left, self.connection.piece()), self.room())
+        if self.ended:
+            self.pump.paused = True
+            return 0
+        if size > 0:
+            self.end_sent = size == reader.left
+            self.connection.put_read(self.id, reader, size)
+            self.window -= size
+            self.sent += size
+            if self.connection.out_size >= FLUSH:
+                self.connection.flush()
+        if self.connection.paused or reader.left and self.room() <= 0:
+            self.stall()
+            if 0 < size < MIN_UPDATE and reader.left:
+                self.connection.glitch(1)
+        return max(size, 0)
 
     cdef stall(self):
         """Wait for a window to grow, or for the socket to take more."""
@@ -201,6 +224,8 @@ cdef class Exchange(Sink):
             self.body_ended()
             return
         self.pump.paused = False
+        if isinstance(self.pump.source, Reader):
+            self.draw(<Reader>self.pump.source)   # now, so that streams that are read write in turn
         self.pump.wake()
 
     cdef Py_ssize_t buffered(self) except -1:
@@ -234,7 +259,8 @@ cdef class Exchange(Sink):
         if self.rest is not None:
             self.end_pending = True
             return
-        self.connection.put_data(self.id, b"", 0, True)
+        if not self.end_sent:
+            self.connection.put_data(self.id, b"", 0, True)
         self.end_answer()
 
     cdef cut(self, error):

@@ -73,14 +73,61 @@ cdef class Output(Endpoint):
     cdef put_data(self, int number, data, Py_ssize_t size, bint ends):
         """Queue DATA frames of one body; those of an event share its bytes with other streams."""
         self.window -= size
-        if size <= FRAME:
+        if size > self.frame_size:
+            self.lay_frames(number, data, size, ends)
+        else:
             self.put(frame_head(size, DATA, END_STREAM if ends else 0, number))
             if size:
                 self.out.append(data)
                 self.out_size += size
-        else:
-            self.put(data_frames(number, data, size))
         self.shared.wake(self)
+
+    cdef put_read(self, int number, Reader reader, Py_ssize_t size):
+        """Queue DATA frames with the next `size` bytes of a body; the last ones end the stream."""
+        cdef Py_ssize_t part
+        cdef bint ends = reader.left == size
+        cdef char* to = self.extend(size + 9 * ((size + self.frame_size - 1) // self.frame_size))
+        self.window -= size
+        while size:
+            part = min(self.frame_size, size)
+            size -= part
+            put_head(<unsigned char*>to, part, DATA, END_STREAM if ends and not size else 0, number)
+            reader.read(to + 9, part)
+            to += 9 + part
+        self.shared.wake(self)
+
+    cdef lay_frames(self, int number, data, Py_ssize_t size, bint ends):
+        """Queue DATA frames with a copy of `data`."""
+        cdef Py_ssize_t part, at = 0
+        cdef Py_buffer buffer
+        cdef char* to = self.extend(size + 9 * ((size + self.frame_size - 1) // self.frame_size))
+        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+        while at < size:
+            part = min(self.frame_size, size - at)
+            put_head(<unsigned char*>to, part, DATA, END_STREAM if ends and at + part == size else 0, number)
+            memcpy(to + 9, <char*>buffer.buf + at, part)
+            to += 9 + part
+            at += part
+        PyBuffer_Release(&buffer)
+
+    cdef char* extend(self, Py_ssize_t size) except NULL:
+        """Queue `size` bytes that the caller fills with frames, in one piece with what is queued already."""
+        cdef bytes whole = PyBytes_FromStringAndSize(NULL, self.out_size + size)
+        cdef char* to = PyBytes_AS_STRING(whole)
+        cdef Py_buffer buffer
+        for data in self.out:
+            PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+            memcpy(to, buffer.buf, buffer.len)
+            to += buffer.len
+            PyBuffer_Release(&buffer)
+        self.out = [whole]
+        self.out_size += size
+        return to
+
+    cdef Py_ssize_t piece(self) noexcept:
+        """The bytes of a body with which the queue fills one write."""
+        cdef Py_ssize_t room = max(WRITE - self.out_size, WRITE // 2)
+        return room - 9 * ((room + self.frame_size + 8) // (self.frame_size + 9))
 
     cdef reset_stream(self, int number, int code, bint forget):
         """Queue RST_STREAM; with `forget`, frames of the stream that still come are ignored."""
@@ -257,23 +304,6 @@ cdef class Output(Endpoint):
                     body.refuse(plain_answer(408, "408 Request Timeout"))
             elif exchange.stalled and exchange.pump.stream is None and at - exchange.since > limit:
                 exchange.reset(CANCEL, TimeoutError("the client has not taken the answer"))
-
-
-cdef bytes data_frames(int number, data, Py_ssize_t size):
-    """DATA frames with `size` bytes, in one piece."""
-    cdef Py_ssize_t count = (size + FRAME - 1) // FRAME, at = 0, part
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 9 * count)
-    cdef char* to = PyBytes_AS_STRING(out)
-    cdef Py_buffer buffer
-    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-    while at < size:
-        part = min(FRAME, size - at)
-        put_head(<unsigned char*>to, part, DATA, 0, number)
-        memcpy(to + 9, <char*>buffer.buf + at, part)
-        to += 9 + part
-        at += part
-    PyBuffer_Release(&buffer)
-    return out
 
 
 cdef bytes frame_head(Py_ssize_t size, int kind, int flags, int number):

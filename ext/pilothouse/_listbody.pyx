@@ -11,6 +11,9 @@ from libc.string cimport memcpy
 
 from pilothouse._gzip cimport Block, Member, compress, use
 from pilothouse._json cimport Encoded, newest
+from pilothouse._pump cimport Readable, Reader
+
+cdef const char* OPENING = ",{"       # what stands before an object in a list
 
 cdef enum:                # no products: Cython fails on them when overflow is checked
     SLICE = 245_760       # bytes of a body built at a time; with the last object it still fits one write
@@ -20,8 +23,8 @@ cdef enum:                # no products: Cython fails on them when overflow is c
     PASSES = 2            # a kept block that did not fit this many times in a row is replaced
 
 
-cdef class ListBody:
-    """A list's body, built slice by slice when it is iterated; it may be iterated again.
+cdef class ListBody(Readable):
+    """A list's body, built slice by slice when it is iterated, or read into buffers; it may be both again.
 
     `prefix` ends with `"items":[`, `suffix` starts with `]`. With `typed`, items keep kind and apiVersion.
     """
@@ -91,9 +94,59 @@ cdef class ListBody:
             start = end
             room = 0
 
+    cdef Reader reader(self):
+        cdef ListReader reader = ListReader.__new__(ListReader)
+        reader.body = self
+        reader.left = self.size
+        reader.at = PyBytes_AS_STRING(self.prefix)
+        reader.rest = PyBytes_GET_SIZE(self.prefix)
+        return reader
+
     def gzip(self):
         """The body as a gzip stream: the parts of a `Packing`."""
         return Packing(self)
+
+
+cdef class ListReader(Reader):
+    """Reads a list's body: its prefix, the objects with what stands before each, its suffix."""
+
+    cdef ListBody body
+    cdef const char* at               # what is read next,
+    cdef Py_ssize_t rest              # and how many bytes of it are left
+    cdef Py_ssize_t index             # of the next object
+    cdef bint opened                  # what stands before it was read
+
+    cdef void read(self, char* to, Py_ssize_t size) noexcept:
+        cdef Py_ssize_t part
+        self.left -= size
+        while True:
+            part = min(size, self.rest)
+            memcpy(to, self.at, part)
+            self.at += part
+            self.rest -= part
+            size -= part
+            if size == 0:
+                return
+            to += part
+            self.go_on()
+
+    cdef void go_on(self) noexcept:
+        """Go on with what follows in the list."""
+        cdef ListBody body = self.body
+        cdef Encoded entry
+        if self.index == PyList_GET_SIZE(body.entries):
+            self.at = PyBytes_AS_STRING(body.suffix)
+            self.rest = PyBytes_GET_SIZE(body.suffix)
+        elif not self.opened:
+            self.opened = True
+            self.at = OPENING if self.index else OPENING + 1
+            self.rest = (1 if self.index else 0) + (0 if body.typed else 1)
+        else:
+            entry = <Encoded>PyList_GET_ITEM(body.entries, self.index)
+            self.at = PyBytes_AS_STRING(entry.value) + (0 if body.typed else entry.head)
+            self.rest = PyBytes_GET_SIZE(entry.value) - (0 if body.typed else entry.head)
+            self.opened = False
+            self.index += 1
 
 
 cdef class Packing:

@@ -2,8 +2,17 @@ cdef enum:
     SLICE = 262144                    # bytes in one write of a long body
     PART = 32768                      # bytes in one write of a stream; small as many streams may be blocked
 
+cdef class Reader:
+    cdef Py_ssize_t left              # bytes of the body that were not read yet
+
+    cdef void read(self, char* to, Py_ssize_t size) noexcept
+
+cdef class Readable:
+    cdef Reader reader(self)
+
 cdef class Sink:
     cdef bint hand_over(self, data) except -1
+    cdef Py_ssize_t draw(self, Reader reader) except -1
     cdef Py_ssize_t buffered(self) except -1
     cdef bytes frame(self, bytes data)
     cdef bytes last_frame(self)
@@ -22,7 +31,7 @@ cdef class Pump:
     cdef Turns turns
     cdef Stream stream                # the stream that supplies the body, if it is written piece by piece
     cdef list out                     # queued buffers; the first one is written up to out_from
-    cdef object source                # an iterator over the rest of a long body, built while it is sent
+    cdef object source                # the rest of a long body, made while it is sent: iterator or Reader
     cdef Py_ssize_t out_from, size    # size: bytes that are queued
     cdef Py_ssize_t taken, taken_from  # buffers that the current slice uses up; where the next one begins
     cdef Py_ssize_t part              # most bytes of one write
@@ -36,6 +45,7 @@ cdef class Pump:
     cdef begin(self, bytes head)
     cdef put(self, bytes data)
     cdef put_body(self, body, Py_ssize_t size)
+    cdef draw_body(self, Readable body)
     cdef end_stream(self)
     cdef wake(self)
     cdef run(self)

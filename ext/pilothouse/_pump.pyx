@@ -1,7 +1,8 @@
 """Writes the body of an answer to a sink, no faster than the sink accepts it;
 independent of HTTP/1.1's framing.
 
-A body is bytes, a list of buffers, Pieces that are built while they are sent, or a stream. The sink is an
+A body is bytes, a list of buffers, Pieces that are built while they are sent, or a stream. A sink that makes
+its own buffers reads Pieces that are Readable into them, which saves a copy. The sink is an
 HTTP/1.1 connection (`_answers`) or a stream of HTTP/2. It frames the body, sets `Pump.paused` while it
 accepts no more, and calls `Pump.run` when it does again.
 """
@@ -15,11 +16,29 @@ cdef Py_ssize_t BURST = 512 * 1024    # bytes written in one loop turn: under 1 
 cdef Py_ssize_t MANY = 500            # pumps that run in one
 
 
+cdef class Reader:
+    """Reads a body once, from its beginning to its end."""
+
+    cdef void read(self, char* to, Py_ssize_t size) noexcept:
+        """Copy the next `size` bytes, of which there are at least so many, to `to`."""
+
+
+cdef class Readable:
+    """A body that can be read into buffers of the sink."""
+
+    cdef Reader reader(self):
+        raise NotImplementedError
+
+
 cdef class Sink:
     """The destination of a pump's bytes."""
 
     cdef bint hand_over(self, data) except -1:
         """Give bytes to the transport; returns false if the peer has gone."""
+        raise NotImplementedError
+
+    cdef Py_ssize_t draw(self, Reader reader) except -1:
+        """Read as much as is accepted now, and give it to the transport; returns its size."""
         raise NotImplementedError
 
     cdef Py_ssize_t buffered(self) except -1:
@@ -143,6 +162,12 @@ cdef class Pump:
         self.ending = True
         self.run()
 
+    cdef draw_body(self, Readable body):
+        """Have the sink read a body; nothing else is queued."""
+        self.source = body.reader()
+        self.ending = True
+        self.run()
+
     cdef put(self, bytes data):
         """Queue bytes; all that is queued in one turn of the loop is sent in one write."""
         self.out.append(data)
@@ -177,6 +202,13 @@ cdef class Pump:
             if written > BURST:
                 self.wake()
                 return
+            if isinstance(self.source, Reader):
+                size = self.sink.draw(<Reader>self.source)
+                written += size
+                self.handed += size
+                if (<Reader>self.source).left == 0:
+                    self.source = None
+                continue
             if self.source is not None and self.size < SLICE and not self.refill():
                 return
             if self.size:

@@ -72,7 +72,7 @@ class Raw(Peer):
         clock: Callable[[], float] | None = None,
         settings: bytes | None = WIDE,
     ) -> None:
-        self.settings = settings
+        self.settings, self.longest = settings, 16384
         super().__init__(handler, limits, room, admit, clock)
 
     def connect(self, room: int = 1 << 40, transport: FakeTransport | None = None) -> None:
@@ -115,7 +115,7 @@ class Raw(Peer):
         out, data, at = [], self.transport.sent, 0
         while at < len(data):
             size = int.from_bytes(data[at : at + 3])
-            assert size <= 16384
+            assert size <= self.longest
             payload = data[at + 9 : at + 9 + size]
             assert len(payload) == size, "half a frame"
             out.append((data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9]), payload))
