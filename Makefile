@@ -72,7 +72,7 @@ test-asan: $(READY)
 
 # The decoders, fuzzed for FUZZ_SECONDS (ten minutes) with the modules that decode built for the sanitizers, and the others as
 # they are; FUZZ_SEED repeats a run, FUZZ_ONLY chooses engines, REPLAY tries again what was found.
-DECODERS := _head,_budgets,_turns,_pump,_answers,_http1,_hpack,_http2,_websocket,_spdy,_selectors,_json,_schema,_fieldset,_cel
+DECODERS := _head,_budgets,_turns,_pump,_answers,_http1,_hpack,_http2core,_http2,_websocket,_spdy,_selectors,_json,_schema,_fieldset,_cel
 fuzz-decoders: $(READY)
 	PILOTHOUSE_SANITIZE=1 PILOTHOUSE_ONLY=$(DECODERS) $(BIN)/python setup.py --quiet build_py --build-lib build/fuzz \
 		build_ext --build-lib build/fuzz --build-temp build/fuzz-objects

@@ -39,6 +39,7 @@ MODULES = (
     "_answers",
     "_http1",
     "_hpack",
+    "_http2core",
     "_http2",
     "_websocket",
     "_spdy",

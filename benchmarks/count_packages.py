@@ -67,6 +67,7 @@ MODULES = {
     "_hpack": "server",
     "_http1": "server",
     "_http2": "server",
+    "_http2core": "server",
     "_spdy": "outbound",
     "_turns": "server",
     "_websocket": "server",

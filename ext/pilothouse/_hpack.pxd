@@ -12,6 +12,7 @@ cdef enum Kind:                       # what a header field means to the server
     SCHEME
     PATH
     AUTHORITY
+    STATUS                            # of an answer
 
 cdef void put_head(unsigned char* out, Py_ssize_t size, int kind, int flags, int stream) noexcept
 
@@ -58,6 +59,10 @@ cdef class AnswerHeads(Heads):
     cdef int put_field(self, name, value) except -1
     cdef bytes prefix_of(self, str name)
     cdef int block(self, response, Py_ssize_t length, bint gzip) except -1
+    cdef int put_pair(self, str name, str value) except -1
+    cdef int begin_block(self, int stream, bint resize) except -1
+    cdef int end_block(self, int stream, bint ends) except -1
+    cdef bytes fields(self, int stream, list pairs, bint ends, bint resize)
     cdef bytes frames(
         self, int stream, response, Py_ssize_t length, bint gzip, bytes body, bint ends, bint resize
     )

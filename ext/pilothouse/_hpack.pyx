@@ -1,4 +1,4 @@
-"""HPACK (RFC 7541): reads the heads of HTTP/2 requests, writes those of answers.
+"""HPACK (RFC 7541): reads header blocks of HTTP/2, writes the heads of answers, and of requests.
 
 A table entry keeps its name and value as the texts that requests get, so a field that a client repeats costs
 neither time nor memory. Answers are written without the dynamic table and without Huffman codes: connections
@@ -50,7 +50,7 @@ cdef tuple STATIC = (
 
 cdef dict KINDS = {
     ":method": METHOD, ":scheme": SCHEME, ":path": PATH, ":authority": AUTHORITY,
-    "cookie": COOKIE, "content-length": LENGTH, "expect": EXPECT, "host": HOST,
+    ":status": STATUS, "cookie": COOKIE, "content-length": LENGTH, "expect": EXPECT, "host": HOST,
     # fields of a connection, which HTTP/2 forbids (RFC 9113, 8.2.2)
     "connection": MALFORMED, "proxy-connection": MALFORMED, "keep-alive": MALFORMED,
     "transfer-encoding": MALFORMED, "upgrade": MALFORMED,
@@ -136,6 +136,8 @@ cdef list static_fields():
 
 
 cdef list fixed = static_fields()     # the static table
+cdef dict INDEXES = {pair: i + 1 for i, pair in enumerate(STATIC)}
+cdef dict PSEUDO = {":authority": 1, ":method": 2, ":path": 4, ":scheme": 6, ":status": 8}
 cdef Field NOTHING = Field.__new__(Field)
 
 
@@ -414,6 +416,53 @@ cdef class AnswerHeads(Heads):
             self.put(number, size)
         return 0
 
+    cdef int put_pair(self, str name, str value) except -1:
+        """Write any field, as a request has them; whole where the static table has it."""
+        index = INDEXES.get((name, value))
+        if index is not None:
+            return self.put_number(index, 7, 0x80)
+        if name[:1] != ":":
+            return self.put_field(name, value)
+        self.put_number(PSEUDO[name], 4, 0)
+        return self.put_value(value)
+
+    cdef int begin_block(self, int stream, bint resize) except -1:
+        """Begin a block of fields; `resize` begins with word that the peer's table is not used."""
+        cdef unsigned char head[9]
+        put_head(head, 0, 1, 0, stream)
+        self.used = 0
+        self.closing = False
+        self.put(<const char*>head, 9)
+        if resize:
+            self.put("\x20", 1)
+        return 0
+
+    cdef int end_block(self, int stream, bint ends) except -1:
+        """Make frames of the block; `ends` ends the stream."""
+        cdef Py_ssize_t size = self.used - 9, at, part
+        cdef unsigned char head[9]
+        cdef int flags
+        if size <= FRAME:
+            put_head(<unsigned char*>self.buffer, size, 1, 5 if ends else 4, stream)
+            return 0
+        whole = PyBytes_FromStringAndSize(self.buffer + 9, size)
+        self.used = 0
+        for at in range(0, size, FRAME):
+            part = min(FRAME, size - at)
+            flags = (4 if at + part == size else 0) | (1 if ends and not at else 0)
+            put_head(head, part, 9 if at else 1, flags, stream)
+            self.put(<const char*>head, 9)
+            self.put(PyBytes_AS_STRING(whole) + at, part)
+        return 0
+
+    cdef bytes fields(self, int stream, list pairs, bint ends, bint resize):
+        """The frames of a head or of trailers with these fields."""
+        self.begin_block(stream, resize)
+        for name, value in pairs:
+            self.put_pair(name, value)
+        self.end_block(stream, ends)
+        return PyBytes_FromStringAndSize(self.buffer, self.used)
+
     cdef bytes frames(
         self, int stream, response, Py_ssize_t length, bint gzip, bytes body, bint ends, bint resize
     ):
@@ -424,28 +473,9 @@ cdef class AnswerHeads(Heads):
         cdef Py_ssize_t size, at = 0, part
         cdef const char* data
         cdef unsigned char head[9]
-        cdef int flags
-        put_head(head, 0, 1, 0, stream)
-        self.used = 0
-        self.closing = False
-        self.put(<const char*>head, 9)
-        if resize:
-            self.put("\x20", 1)
+        self.begin_block(stream, resize)
         self.block(response, length, gzip)
-        size = self.used - 9
-        if size > FRAME:
-            whole = PyBytes_FromStringAndSize(self.buffer + 9, size)
-            self.used = 0
-            for at in range(0, size, FRAME):
-                part = min(FRAME, size - at)
-                flags = 4 if at + part == size else 0
-                if ends and body is None and not at:
-                    flags |= 1
-                put_head(head, part, 9 if at else 1, flags, stream)
-                self.put(<const char*>head, 9)
-                self.put(PyBytes_AS_STRING(whole) + at, part)
-        else:
-            put_head(<unsigned char*>self.buffer, size, 1, 5 if ends and body is None else 4, stream)
+        self.end_block(stream, ends and body is None)
         if body is not None:
             data = PyBytes_AS_STRING(body)
             size = PyBytes_GET_SIZE(body)

@@ -38,7 +38,6 @@ cdef class Body(Incoming):
             if type(self.data) is bytes:
                 self.data = bytearray(self.data)
             self.data += part
-        self.taken += PyBytes_GET_SIZE(part)
         if self.expected:
             self.go_on()
         if self.exchange is not None:
@@ -47,10 +46,10 @@ cdef class Body(Incoming):
 
     cdef credit(self):
         """Give the peer back what it has used of the window of a long body, unless that has to wait."""
-        if self.admitted and self.taken >= STREAM_WINDOW // 4 and not self.awaits_grant:
-            self.exchange.connection.put_number(WINDOW_UPDATE, self.exchange.id, self.taken)
-            self.window += self.taken
-            self.taken = 0
+        cdef Connection connection = self.exchange.connection
+        if self.admitted and self.exchange.taken >= STREAM_WINDOW // 4 and not self.awaits_grant:
+            connection.core.credit(self.exchange)
+            connection.shared.wake(connection)
 
     cdef go_on(self):
         """Have a long body judged, then get a budget for it."""
@@ -110,7 +109,7 @@ cdef class Body(Incoming):
         self.go_on()
         if self.owes_continue and self.exchange is not None:
             self.owes_continue = False
-            connection.put_frame(HEADERS, END_HEADERS, self.exchange.id, b"\x08\x03100")
+            connection.core.put_frame(HEADERS, END_HEADERS, self.exchange.id, b"\x08\x03100")
             connection.shared.wake(connection)
 
     cdef refuse(self, response):
@@ -169,5 +168,5 @@ cdef class Fragment(Incoming):
 
     cdef shed(self):
         if self.connection is not None:
-            self.connection.fail(ENHANCE_YOUR_CALM, "the budget of unfinished requests is used up")
+            self.connection.core.fail(ENHANCE_YOUR_CALM, "the budget of unfinished requests is used up")
             self.connection.abort_soon()

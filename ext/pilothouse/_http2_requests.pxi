@@ -14,9 +14,7 @@ cdef class Requests(Output):
         cdef bint good = ends
         for field in fields:
             good = good and field.kind < MALFORMED
-        if exchange.remote_closed:
-            exchange.reset(STREAM_CLOSED, ValueError("HEADERS after the end of the request"))
-        elif not good:
+        if not good:
             exchange.reset(PROTOCOL_ERROR, ValueError("malformed trailers"))
         elif exchange.body is not None:
             body = exchange.body
@@ -55,23 +53,23 @@ cdef class Requests(Output):
         else:
             good = good and method and scheme and target and (target[0] == "/" or target == "*")
         if not good or head is None or not is_method(method) or ends and head.length > 0:
-            if self.decoder.too_large and method and target:
+            if self.core.decoder.too_large and method and target:
                 head = self.head_of([], authority)
             else:
-                self.reset_stream(number, PROTOCOL_ERROR, not ends)
-                self.spend(&self.resets, RESETS, RESETS_PER_SECOND, 1)
+                self.core.reset_stream(number, PROTOCOL_ERROR, not ends)
+                self.core.spend_reset()
                 return
         exchange = Exchange.__new__(Exchange)
         exchange.connection = <Connection>self
-        exchange.id = number
-        exchange.window = self.first_window
         exchange.remote_closed = ends
-        self.streams[number] = exchange
+        self.core.open(exchange, number)
         self.shared.streams += 1
-        if self.decoder.too_large or head.wrong_expectation:
+        if self.core.decoder.too_large:
             exchange.request = self.request_of(method, target, head, b"")
-            exchange.answer(plain_answer(431, "431 Request Header Fields Too Large") if self.decoder.too_large
-                            else plain_answer(417, "417 Expectation Failed"))
+            exchange.answer(plain_answer(431, "431 Request Header Fields Too Large"))
+        elif head.wrong_expectation:
+            exchange.request = self.request_of(method, target, head, b"")
+            exchange.answer(plain_answer(417, "417 Expectation Failed"))
         elif ends:
             exchange.request = self.request_of(method, target, head, b"")
             self.take_request(exchange)
@@ -85,7 +83,6 @@ cdef class Requests(Output):
         body.head = head
         body.method = method
         body.target = target
-        body.window = STREAM_WINDOW
         body.began = self.heard
         body.owes_continue = head.expects
         if head.length > self.service.max_body_bytes:

@@ -1,14 +1,14 @@
 # Frames about windows and streams that have been opened: SETTINGS, WINDOW_UPDATE, RST_STREAM.
 
 
-cdef class Control(Requests):
+cdef class Windows(Frames):
     """Frames by which the peer speaks about windows and the ends of streams."""
 
     cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size):
         """Apply all entries of a frame together: of those that repeat the last one counts."""
         cdef Py_ssize_t at
         cdef int name, first = self.first_window
-        cdef unsigned int value
+        cdef unsigned int value, pushes = 0 if self.client else 1
         if flags & ACK:
             if size:
                 self.fail(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS")
@@ -24,7 +24,7 @@ cdef class Control(Requests):
             value = int_of(data + at + 2)
             if name == 1:
                 self.resize = True
-            elif name == 2 and value > 1 or name == 5 and not 16384 <= value <= 16777215:
+            elif name == 2 and value > pushes or name == 5 and not 16384 <= value <= 16777215:
                 self.fail(PROTOCOL_ERROR, "SETTINGS")
                 return
             elif name == 4 and value > <unsigned int>MOST_WINDOW:
@@ -44,46 +44,46 @@ cdef class Control(Requests):
 
     cdef shift_windows(self, long long size):
         """Change the windows of all streams; those that may send more do so once the input is parsed."""
-        cdef Exchange exchange
+        cdef Stream stream
         if size == 0:
             return
         self.turn.left -= STREAM_UNITS * len(self.streams)
-        for exchange in self.streams.values():
-            exchange.window += size
-            if exchange.window > MOST_WINDOW:
+        for stream in self.streams.values():
+            stream.window += size
+            if stream.window > MOST_WINDOW:
                 self.fail(FLOW_CONTROL_ERROR, "a window that is too large")
                 return
-            if size > 0 and exchange.stalled:
-                self.blocked[exchange] = None
+            if size > 0:
+                self.on_room(stream)
 
     cdef on_window(self, int number, long long size):
-        """The peer takes more, of one stream or of all together; it is sent once the input is parsed."""
-        cdef Exchange exchange
+        """The peer takes more, of one stream or of all together."""
+        cdef Stream stream
         if size < MIN_UPDATE:
             self.glitch(1)
         if number:
-            exchange = self.streams.get(number)
-            if exchange is None:
+            stream = self.streams.get(number)
+            if stream is None:
                 return
             if size == 0:
-                exchange.reset(PROTOCOL_ERROR, ValueError("a window that does not grow"))
-            elif exchange.window + size > MOST_WINDOW:
-                exchange.reset(FLOW_CONTROL_ERROR, ValueError("a window that is too large"))
+                self.on_broken(stream, PROTOCOL_ERROR, "a window that does not grow")
+            elif stream.window + size > MOST_WINDOW:
+                self.on_broken(stream, FLOW_CONTROL_ERROR, "a window that is too large")
             else:
-                exchange.window += size
-                if exchange.stalled:
-                    self.blocked[exchange] = None
+                stream.window += size
+                self.on_room(stream)
         elif size == 0:
             self.fail(PROTOCOL_ERROR, "a window that does not grow")
         elif self.window + size > MOST_WINDOW:
             self.fail(FLOW_CONTROL_ERROR, "a window that is too large")
         else:
             self.window += size
+            self.on_room(None)
 
-    cdef on_reset(self, int number, unsigned int code):
+    cdef on_stream_reset(self, int number, unsigned int code):
         """The peer has reset a stream."""
-        cdef Exchange exchange = self.streams.get(number)
-        self.spend(&self.resets, RESETS, RESETS_PER_SECOND, 1)
-        if exchange is not None:
+        cdef Stream stream = self.streams.get(number)
+        self.spend_reset()
+        if stream is not None and not stream.ended:
             self.turn.left -= RESET_UNITS
-            exchange.lost(peer_left())
+            self.on_reset(stream, code)
