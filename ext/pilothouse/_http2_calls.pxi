@@ -21,7 +21,7 @@ cdef class Calls(Core):
             body.complete()
 
     cdef on_room(self, Stream stream):
-        """What may be sent is sent once the input is parsed."""
+        """Let a stalled stream go on once the input is parsed."""
         if stream is not None and (<Exchange>stream).stalled:
             (<Connection>self.connection).blocked[stream] = None
 

@@ -161,7 +161,7 @@ cdef class Frames:
         return PyBytes_AS_STRING(whole) + at
 
     cdef bytes joined(self, Py_ssize_t more):
-        """What is queued in one piece, with `more` bytes at its end."""
+        """The queued frames in one piece, with `more` bytes at its end."""
         cdef bytes whole = PyBytes_FromStringAndSize(NULL, self.out_size + more)
         cdef char* to = PyBytes_AS_STRING(whole)
         cdef Py_buffer buffer
