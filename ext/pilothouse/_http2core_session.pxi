@@ -22,7 +22,7 @@ cdef class Session(Core):
     cdef Turn own
     cdef list events
 
-    def __init__(self, *, bint client, int max_streams=250, Py_ssize_t max_head=1 << 20, clock=None):
+    def __init__(self, client, *, max_streams=250, max_head=1048576, clock=None):
         self.client = self.greeted = client
         self.clock = clock
         self.turn = &self.own

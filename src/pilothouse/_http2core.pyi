@@ -6,8 +6,8 @@ _Event: TypeAlias = tuple[Any, ...]
 class Session:
     def __init__(
         self,
-        *,
         client: bool,
+        *,
         max_streams: int = 250,
         max_head: int = ...,
         clock: Callable[[], float] | None = None,
