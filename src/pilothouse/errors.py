@@ -21,7 +21,7 @@ class StatusError(Exception):
     """The attributes that authorization has refused (AuthorizationAttributes), when that is the error;
     never sent."""
     valueless = False
-    """Whether the message and the causes are known to hold no value of an object, so that they may be kept."""
+    """Whether the message and causes are known to hold no value of an object, so that they may be kept."""
     warnings: Sequence[str] = ()
     """The warnings of the decoder about a body that is refused."""
 
