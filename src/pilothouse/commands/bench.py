@@ -18,6 +18,7 @@ from typing import Any
 from pilothouse.commands import machine, output
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.bench_load import OBJECTS, STEPS, Load, Own, Scraped, Server
+from pilothouse.commands.readings import Cluster
 from pilothouse.commands.why_text import seconds as shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -119,10 +120,13 @@ def _progress(steps: int) -> Iterator[Callable[[str], None]]:
 def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) -> Sheet:
     """The sheet of a server that runs."""
     api = Api(kubeconfig)
-    with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
+    with (
+        contextlib.closing(Cluster(api)) as cluster,
+        tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder,
+    ):
         return _sheet(
             api,
-            Scraped(api),
+            Scraped(cluster),
             what=api.config.server,
             starts={},
             folder=Path(folder),

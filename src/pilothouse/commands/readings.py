@@ -98,7 +98,7 @@ def _start(families: Families) -> str:
 
 
 def sheet(before: dict[str, Reading], now: dict[str, Reading]) -> Object:
-    """What has happened between two readings of the servers that are in both."""
+    """The counts, rates and latencies between two readings, of the servers that are in both."""
     both = sorted(before.keys() & now.keys())
     each = [_server(before[key], now[key]) for key in both]
     seconds = max([now[key].at - before[key].at for key in both], default=0.0)
