@@ -51,8 +51,8 @@ cdef class Ring:
 
     longest: bytes of the texts of one record that are kept as they are; `shorten` gets a list of longer ones,
     or of those that UTF-8 cannot tell. others: rings that take over records which this one pushes out.
-    outlives: gets each request that was refused, has failed or took `slow` seconds, and says which of `others`
-    that is, counted from 1; 0 = none.
+    outlives: gets each request that was refused, has failed or took `slow` seconds, and says which of
+    `others` that is, counted from 1; 0 = none.
     """
 
     cdef readonly Py_ssize_t most, limit, size      # size: bytes that are kept
@@ -219,7 +219,7 @@ cdef class Ring:
         return slab
 
     cdef void pop(self) noexcept:
-        """Let the oldest record go, to another ring or for good; and its slab, when it was the last one there."""
+        """Let the oldest record go, to another ring or for good; its slab, too, if it was the last there."""
         cdef Record record = self.records[self.first % self.most]
         cdef Slab *slab
         cdef bint taken = False
