@@ -32,7 +32,7 @@ Usage:
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
                                  --code, --slow, --limit), or the latest of them is explained (--last).
-                                 -o json; --kubeconfig, else $KUBECONFIG.
+                                 -o json|yaml|wide; --kubeconfig, else $KUBECONFIG.
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse snapshot save | restore | verify FILE
@@ -41,8 +41,8 @@ Usage:
                                  Look after the embedded store (--data-dir).
   pilothouse doctor              Look for what keeps a server from starting, or will (the flags of serve); with --store for
                                  stored objects that clients cannot read (--repair, --remove).
-  pilothouse top                 Show what a server does: rates, latencies, watches, memory, queues (--once, --kubeconfig).
-  pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, --json).
+  pilothouse top                 Show what all servers do: rates, latencies, watches, memory, queues (--once, -o, --kubeconfig).
+  pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, -o).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse completion bash | zsh | fish
                                  Print a script by which a shell completes commands and flags.

@@ -20,6 +20,8 @@ class StatusError(Exception):
     missing: Any = None
     """The attributes that authorization has refused (AuthorizationAttributes), when that is the error;
     never sent."""
+    valueless = False
+    """Whether the message and causes are known to hold no value of an object, so that they may be kept."""
     warnings: Sequence[str] = ()
     """The warnings of the decoder about a body that is refused."""
 

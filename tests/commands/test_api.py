@@ -47,3 +47,20 @@ def test_servers_that_are_not_trusted(server: InProcess, tmp_path: pathlib.Path)
         changed(server, tmp_path, server="https://127.0.0.1:1").call("GET", "/version")
     below = changed(server, tmp_path, server=f"{server.url}/api/").call("GET", "/v1")
     assert below["kind"] == "APIResourceList"
+
+
+def test_a_connection_that_is_held(server: InProcess) -> None:
+    api = Api(server.kubeconfig)
+    held = api.held()
+    opened = []
+    for _ in range(3):
+        assert held.call("GET", "/version")
+        opened.append(held._connection)
+    with pytest.raises(ApiError, match="page not found"):
+        held.call("GET", "/nope")
+    assert opened[0] is not None and opened[0] is opened[1] is opened[2] is held._connection
+    assert api._connection is None and held.held()._connection is None
+    held.close()
+    assert held._connection is None and opened[0].sock is None
+    assert held.call("GET", "/version") and held._connection is not opened[0]
+    held.close()

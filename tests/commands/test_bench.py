@@ -6,14 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pilothouse import cli
 from pilothouse.commands import bench, machine
-from pilothouse.commands.api import Api, ApiError
+from pilothouse.commands.api import Api
 from pilothouse.commands.bench_load import OBJECTS, TOGETHER, WATCHES, Own, Scraped, quantile
+from pilothouse.commands.readings import Cluster, Reading
 from pilothouse.testing.server import InProcess, Subprocess
 
 MEASURED = [
@@ -76,7 +77,7 @@ def test_a_server_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
         api = Api(server.kubeconfig)
         api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
         arguments = ["bench", f"--kubeconfig={server.kubeconfig}", "--seconds=500ms"]
-        assert cli.main([*arguments, "--json"]) == 0
+        assert cli.main([*arguments, "-o=json"]) == 0
         sheet = json.loads(capsys.readouterr().out)
         judge(sheet)
         assert sheet["startSeconds"] == {} and sheet["server"]["what"] == server.url
@@ -99,6 +100,7 @@ def test_what_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     (tmp_path / "other").write_text("{}")
     (tmp_path / "newer").write_text('{"version": 99}')
     for words, said, status in (
+        (["-o", "xml"], "allowed formats are: json,table,wide,yaml", 2),
         (["x"], "does not take any arguments", 2),
         (["--seconds=0s"], "must be positive", 2),
         (["--kubeconfig=x", "--", "--v=1"], "takes no flags of a server", 2),
@@ -129,11 +131,34 @@ def test_the_calibration_takes_the_same_each_time() -> None:
 
 def test_a_process_and_its_metrics_say_the_same() -> None:
     with InProcess() as server:
-        own, scraped = Own(os.getpid()), Scraped(Api(server.kubeconfig))
+        cluster = Cluster(Api(server.kubeconfig))
+        own, scraped = Own(os.getpid()), Scraped(cluster)
         assert abs(own.memory() - scraped.memory()) < 64 << 20
         before = own.processor(), scraped.processor()
         machine.calibration()
         used = own.processor() - before[0], scraped.processor() - before[1]
         assert used[0] > 0.4 and abs(used[0] - used[1]) < 0.3
-        with pytest.raises(ApiError):
-            Scraped(Api(server.kubeconfig))._api.call("GET", "/nothing")
+        cluster.close()
+
+
+class Three:
+    """Three servers, each with its own numbers; every scrape takes one of them a second."""
+
+    def __init__(self) -> None:
+        self.scrapes = 0
+
+    def read(self) -> dict[str, Reading]:
+        self.scrapes += 1
+        used = [100.0, 5000.0, 70.0 + self.scrapes]
+        return {
+            str(at): Reading(
+                0.0, {"process_cpu_seconds_total": {"": one}, "process_resident_memory_bytes": {"": 1.0}}
+            )
+            for at, one in enumerate(used)
+        }
+
+
+def test_several_servers_are_added_up() -> None:
+    scraped = Scraped(cast("Cluster", Three()))
+    assert scraped.processor() == scraped.processor() == 5173.0
+    assert scraped.memory() == 3.0

@@ -117,7 +117,7 @@ def test_which_kubeconfig(
     [
         (["a", "b"], '"pilothouse why" takes one audit ID at most'),
         (["a", "--last"], "and none with --last"),
-        (["-o", "yaml"], 'unable to match a printer suitable for the output format "yaml"'),
+        (["-o", "name"], 'the output format "name", allowed formats are: json,table,wide,yaml'),
         (["--nope"], "unknown flag: --nope"),
     ],
 )

@@ -126,3 +126,24 @@ def test_a_list() -> None:
         RECEIVED  USER  VERB  PATH  CODE  TIME    AUDIT-ID
         t         jane  get   /x    200   1000us  abc
         (there are more: --limit)""")
+
+
+def test_a_wide_list_in_colours() -> None:
+    one = {
+        "received": "t",
+        "user": "jane",
+        "verb": "get",
+        "path": "/x",
+        "code": 403,
+        "seconds": 0.001,
+        "auditID": "a",
+    }
+    found = {
+        "requests": [one | {"server": "s", "message": "because"}, one | {"code": 500}],
+        "notes": ["1 of 2"],
+    }
+    head, *rows, note = why_text.listed(found, wide=True, colours=True).split("\n")
+    assert head.startswith("\x1b[1mRECEIVED") and "SERVER  REASON" in head
+    assert rows[0].startswith("\x1b[33mt ") and "  s       because\x1b[0m" in rows[0]
+    assert rows[1].startswith("\x1b[31mt ") and note == "(1 of 2)"
+    assert "\x1b" not in why_text.listed(found, wide=True)

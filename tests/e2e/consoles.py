@@ -25,11 +25,15 @@ def chromium() -> Iterator[Any]:
 
 
 class Consoles:
-    """Opens the console of a server in tabs of their own, signed in by a token where there is one."""
+    """Opens the console of a server in tabs of their own, signed in by a token where there is one.
 
-    def __init__(self, browser: Any, url: str) -> None:
+    refused: the codes of answers that are part of the test.
+    """
+
+    def __init__(self, browser: Any, url: str, refused: tuple[int, ...] = (401, 403)) -> None:
         self._browser = browser
         self._url = url
+        self._refused = "|".join(map(str, refused))
         self._contexts: list[Any] = []
         self._complaints: list[str] = []
 
@@ -54,6 +58,7 @@ class Consoles:
         return page
 
     def _note(self, message: Any) -> None:
-        # A browser logs each answer of 401 and 403 by itself; the page shows what the server has said.
-        if message.type in ("error", "warning") and not re.search("status of 40[13]", message.text):
+        # A browser logs each answer that is an error by itself; the page shows what the server has said.
+        expected = re.search(f"status of ({self._refused})", message.text)
+        if message.type in ("error", "warning") and not expected:
             self._complaints.append(message.text)

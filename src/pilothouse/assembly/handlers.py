@@ -290,7 +290,8 @@ class Handlers:
             FlowControlDumps(self.flowcontrol.levels).install(nonresource)
         if self.journal is not None:
             authorizer = given.authorizer
-            Why(self.journal, lambda: authorizer.types).install(nonresource)
+            shared = given.config.serving.permit_port_sharing
+            Why(self.journal, lambda: authorizer.types, shared=shared).install(nonresource)
         return nonresource
 
 

@@ -57,10 +57,13 @@ class _Connection(http.client.HTTPSConnection):
 
 
 class Api:
-    """Sends one request after the other. ValueError and OSError when the kubeconfig cannot be used."""
+    """Sends one request after the other, each on a connection of its own unless the Api is `held`.
+    ValueError and OSError when the kubeconfig cannot be used."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.config = read_kubeconfig(kubeconfig)
+        self._holds = False
+        self._connection: _Connection | None = None
         self._where = urlsplit(self.config.server)
         if self._where.scheme != "https" or not self._where.hostname:
             raise ValueError(f"{kubeconfig}: the server {self.config.server!r} is no https URL")
@@ -80,8 +83,21 @@ class Api:
         found.config = self.config._replace(server=f"https://{shown}:{port}", trust=trust)
         return found
 
+    def held(self) -> "Api":
+        """The same with one connection for all requests, until `close`: they reach one process of one server,
+        behind a load balancer too."""
+        found = copy.copy(self)
+        found._holds, found._connection = True, None
+        return found
+
+    def close(self) -> None:
+        """Close the connection that is held."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def call(self, method: str, path: str, body: Object | None = None, *, seconds: float = SECONDS) -> Object:
-        """The object in the answer, on a connection of its own; ApiError for every other answer."""
+        """The object in the answer; ApiError for every other answer."""
         return _object_in(self._send(method, path, body, seconds))
 
     def text(self, path: str, *, seconds: float = SECONDS) -> str:
@@ -89,21 +105,26 @@ class Api:
         return self._send("GET", path, None, seconds).decode("utf-8", "replace")
 
     def _send(self, method: str, path: str, body: Object | None, seconds: float) -> bytes:
-        connection = _Connection(*self.address, timeout=seconds)
         headers = dict(self.config.headers) | {"Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        connection = self._connection or _Connection(*self.address, timeout=seconds)
+        self._connection = None
         try:
-            connection.tls = self.config.trust.context()
-            connection.server_name = self.config.trust.server_name
+            if connection.sock is None:
+                connection.tls = self.config.trust.context()
+                connection.server_name = self.config.trust.server_name
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, self._where.path.rstrip("/") + path, data, headers)
             answer = connection.getresponse()
             text = answer.read()
+            if self._holds and not answer.will_close:
+                self._connection = connection
         except (OSError, http.client.HTTPException, ClientError) as error:
             raise ApiError(f"{method} {self.config.server}{path}: {error}") from None
         finally:
-            connection.close()
+            if self._connection is None:
+                connection.close()
         if 200 <= answer.status < 300:
             return text
         out = _object_in(text)

@@ -15,9 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pilothouse.commands import machine
+from pilothouse.commands import machine, output
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.bench_load import OBJECTS, STEPS, Load, Own, Scraped, Server
+from pilothouse.commands.readings import Cluster
 from pilothouse.commands.why_text import seconds as shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -29,7 +30,8 @@ FLAGS = (
          "Measure this server, in a namespace that is removed at the end. Default: a "
          "server of its own in a temporary folder."),
     Flag("seconds", "duration", 2.0, "command", "How long each step takes that has no fixed count."),
-    Flag("json", "bool", False, "command", "Print the sheet as JSON, with times in seconds."),
+    output.FLAG,
+    Flag("json", "bool", False, "command", "The same as -o json; times are in seconds."),
     Flag("against", "file", "", "command",
          "A sheet in JSON to compare with: how many times as many rounds that one took."),
 )  # fmt: skip
@@ -64,6 +66,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError("--seconds must be positive")
     if values["kubeconfig"] and dashes:
         raise FlagError("--kubeconfig measures a server that runs: it takes no flags of a server")
+    form = "json" if values["json"] else output.chosen(values["output"])
     other = _read(values["against"]) if values["against"] else None
     starts = 0 if values["kubeconfig"] else 2
     with _progress(starts + 1 + len(STEPS)) as tell:  # with the calibration
@@ -71,7 +74,8 @@ def run(arguments: Sequence[str]) -> None:
             sheet = _of_running(Path(values["kubeconfig"]), values["seconds"], tell)
         else:
             sheet = _of_own(flags, values["seconds"], tell)
-    print(json.dumps(sheet, indent=2) if values["json"] else "\n".join(lines(sheet, other)))
+    document = form in ("json", "yaml")
+    print(output.document(sheet, form) if document else "\n".join(lines(sheet, other)))
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], bool, Sequence[str]]:
@@ -88,7 +92,7 @@ def _read(path: str) -> Sheet:
         if sheet["version"] != VERSION:
             raise ValueError(f"{path} is a sheet of version {sheet['version']}, this one is {VERSION}")
     except (KeyError, TypeError, json.JSONDecodeError):
-        raise ValueError(f"{path} is no sheet of `pilothouse bench --json`") from None
+        raise ValueError(f"{path} is no sheet of `pilothouse bench -o json`") from None
     return sheet
 
 
@@ -116,10 +120,13 @@ def _progress(steps: int) -> Iterator[Callable[[str], None]]:
 def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) -> Sheet:
     """The sheet of a server that runs."""
     api = Api(kubeconfig)
-    with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
+    with (
+        contextlib.closing(Cluster(api)) as cluster,
+        tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder,
+    ):
         return _sheet(
             api,
-            Scraped(api),
+            Scraped(cluster),
             what=api.config.server,
             starts={},
             folder=Path(folder),

@@ -22,6 +22,7 @@ import aiohttp
 
 from pilothouse.commands import samples
 from pilothouse.commands.api import Api, ApiError
+from pilothouse.commands.readings import Cluster
 
 TOGETHER = 16
 """Connections that send at the same time."""
@@ -64,27 +65,28 @@ class Own:
 
 
 class Scraped:
-    """A server elsewhere, by its /metrics. What a scrape itself takes is taken off."""
+    """The servers of a cluster together, by their /metrics. What a scrape itself takes is taken off."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._cost, self._scrapes = 0.0, 0
         first, second, third = (self._read("process_cpu_seconds_total") for _ in range(3))
         self._cost, self._scrapes = min(second - first, third - second), 0
 
     def processor(self) -> float:
-        """The processor time that the server counts, without the scrapes so far."""
+        """The processor time that the servers count, without the scrapes so far."""
         read = self._read("process_cpu_seconds_total")
         self._scrapes += 1
         return read - self._cost * self._scrapes
 
     def memory(self) -> float:
-        """The resident memory that the server reports."""
+        """The resident memory that the servers report."""
         self._scrapes += 1
         return self._read("process_resident_memory_bytes")
 
     def _read(self, name: str) -> float:
-        return samples.total(samples.parse(self._api.text("/metrics")), name)
+        readings = self._cluster.read().values()
+        return sum(samples.total(reading.families, name) for reading in readings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TypeVar
 
+Key = TypeVar("Key", bound=Hashable)
 Labels = Mapping[str, str]
 Families = dict[str, dict[str, float]]
 """The value of each series, by the name of its family and the text of its labels."""
@@ -35,9 +37,25 @@ def gained(now: Families, before: Families) -> Families:
     return out
 
 
-def by(families: Families, name: str, key: Callable[[Labels], str | None]) -> dict[str, float]:
+def scaled(families: Families, by_: float) -> Families:
+    """All values, divided by a number: gains become rates."""
+    return {name: {key: value / by_ for key, value in series.items()} for name, series in families.items()}
+
+
+def summed(many: Iterable[Families]) -> Families:
+    """The sums of the same series in several readings."""
+    out: Families = {}
+    for families in many:
+        for name, series in families.items():
+            into = out.setdefault(name, {})
+            for key, value in series.items():
+                into[key] = into.get(key, 0) + value
+    return out
+
+
+def by(families: Families, name: str, key: Callable[[Labels], Key | None]) -> dict[Key, float]:
     """The sums of a family's series by a key of their labels; those whose key is None are left out."""
-    out: dict[str, float] = {}
+    out: dict[Key, float] = {}
     for text, value in families.get(name, {}).items():
         place = key(dict(_LABEL.findall(text)))
         if place is not None:
@@ -54,9 +72,9 @@ Buckets = dict[float, float]
 """Cumulative counts by upper bound."""
 
 
-def buckets(families: Families, name: str, key: Callable[[Labels], str | None]) -> dict[str, Buckets]:
+def buckets(families: Families, name: str, key: Callable[[Labels], Key | None]) -> dict[Key, Buckets]:
     """The histograms of a family by a key of their labels."""
-    out: dict[str, Buckets] = {}
+    out: dict[Key, Buckets] = {}
     for text, value in families.get(f"{name}_bucket", {}).items():
         labels = dict(_LABEL.findall(text))
         place = key(labels)

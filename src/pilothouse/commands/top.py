@@ -1,10 +1,8 @@
 """`pilothouse top`: a live table in the terminal of what a server does."""
 
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pilothouse.api.values.fields import Object
-from pilothouse.commands import samples, why_text
+from pilothouse.commands import output, why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
-from pilothouse.commands.samples import Families, Labels, total
+from pilothouse.commands.journals import Journals
+from pilothouse.commands.readings import Cluster, sheet
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 
@@ -26,28 +25,22 @@ FLAGS = (
     Flag("interval", "duration", 2.0, "command", "Time between two readings."),
     Flag("rows", "int", 12, "command", "Rows of the table of requests."),
     Flag("once", "bool", False, "command",
-         "Print once, from two readings, and end. Without a terminal it is always so."),
+         "Print once, from two readings, and end. Without a terminal it is always so, "
+         "and with -o json and yaml."),
+    output.FLAG,
 )  # fmt: skip
-USAGE = """Show what a server does: requests by resource and verb, watches, memory, store, queues, slow and refused requests.
+USAGE = """Show what the servers of a cluster do: requests by resource and verb, watches, memory, store, queues, slow and refused requests.
 
 Usage:
   pilothouse top [flags]
 
-The rates and latencies are those between two readings of /metrics. Ctrl-C ends it.
+The rates and latencies are those between two readings of /metrics of each server, which are found by the addresses that
+they have announced, and behind a load balancer. Ctrl-C ends it.
 """  # noqa: E501
 
 LAST = 5
 """How many slow and refused requests are shown."""
-LONG = ("WATCH", "CONNECT")
-SECONDS = "apiserver_request_duration_seconds"
-FLOW = "apiserver_flowcontrol"
-
-
-class Reading(NamedTuple):
-    """The server's metrics at a time of the monotonic clock."""
-
-    at: float
-    families: Families
+COLOURS = {output.RED: "red", output.YELLOW: "yellow"}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -57,115 +50,112 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'"pilothouse top" does not take any arguments, got {list(rest)}')
     if values["interval"] <= 0 or values["rows"] < 1:
         raise FlagError("--interval and --rows must be positive")
+    form = output.chosen(values["output"])
     api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
-    screens = _screens(api, values["interval"], values["rows"])
-    if values["once"] or not sys.stdout.isatty():
-        Console(width=None if sys.stdout.isatty() else 120).print(next(screens))
-        return
+    cluster, journals = Cluster(api), Journals(api)
+    rows, wide = values["rows"], form == output.WIDE
     try:
-        with Live(Text("reading ..."), screen=True, auto_refresh=False) as live:
-            for screen in screens:
-                live.update(screen, refresh=True)
+        sheets = _sheets(cluster, journals, values["interval"])
+        if form in ("json", "yaml"):
+            print(output.document(next(sheets), form))
+        elif values["once"] or not sys.stdout.isatty():
+            console = Console(width=None if sys.stdout.isatty() else 120)
+            console.print(Group(*_screen(api, next(sheets), rows, wide)))
+        else:
+            with Live(Text("reading ..."), screen=True, auto_refresh=False) as live:
+                for found in sheets:
+                    live.update(Group(*_screen(api, found, rows, wide)), refresh=True)
     except KeyboardInterrupt:
         return
+    finally:
+        cluster.close()
+        journals.close()
 
 
-def _screens(api: Api, interval: float, rows: int) -> Iterator[RenderableType]:
-    """A screen for each reading but the first."""
-    before = _reading(api)
+def _sheets(cluster: Cluster, journals: Journals, interval: float) -> Iterator[Object]:
+    """A sheet for each reading but the first."""
+    before = cluster.read()
     while True:
         time.sleep(interval)
-        now = _reading(api)
-        yield Group(*_screen(api, before, now, rows))
+        now = cluster.read()
+        yield sheet(before, now) | {
+            "slowest": _latest(journals, {"slowest": "true"}),
+            "refused": _latest(journals, {"refused": "true"}),
+            "notes": cluster.notes,
+        }
         before = now
 
 
-def _reading(api: Api) -> Reading:
-    return Reading(time.monotonic(), samples.parse(api.text("/metrics")))
-
-
-def _screen(api: Api, before: Reading, now: Reading, rows: int) -> Iterator[RenderableType]:
-    seconds, more = now.at - before.at, samples.gained(now.families, before.families)
-    yield Text(f"{api.config.server}, the last {seconds:.1f} s", style="bold")
-    for line in _summary(now.families, more, seconds):
-        yield Text(line)
-    yield _requests(more, seconds, rows)
-    yield _levels(now.families, more, seconds)
-    yield _latest(api, "slowest requests", "slowest=true")
-    yield _latest(api, "last refusals", "refused=true")
-
-
-def _summary(now: Families, more: Families, seconds: float) -> Iterator[str]:
-    def rate(name: str, *codes: str) -> str:
-        wanted = total(more, name, lambda labels: not codes or labels.get("code", "")[:1] in codes)
-        return f"{wanted / seconds:.1f}/s"
-
-    watches = total(now, "apiserver_longrunning_requests", lambda labels: labels.get("verb") == "WATCH")
-    yield (
-        f"requests {rate('apiserver_request_total')}, refused {rate('apiserver_request_total', '4')}, failed"
-        f" {rate('apiserver_request_total', '5')}, in flight"
-        f" {total(now, 'apiserver_current_inflight_requests'):.0f}"
-    )
-    yield f"watches {watches:.0f}, events {rate('apiserver_watch_events_total')}"
-    yield (
-        f"memory {_mebibytes(total(now, 'process_resident_memory_bytes'))}, processor "
-        f"{total(more, 'process_cpu_seconds_total') / seconds:.0%}"
-    )
-    full = ", IT IS FULL" if total(now, "pilothouse_storage_full") else ""
-    size = _mebibytes(total(now, "apiserver_storage_size_bytes"))
-    objects = total(now, "apiserver_resource_objects")
-    yield f"store {size}, objects {objects:.0f}, operations {rate('etcd_requests_total')}{full}"
-
-
-def _requests(more: Families, seconds: float, rows: int) -> Table:
-    """Requests by resource and verb, the most frequent first."""
-
-    def key(labels: Labels) -> str:
-        resource = ".".join(filter(None, (labels.get("resource"), labels.get("group")))) or "-"
-        return (
-            f"{resource}{'/' if labels.get('subresource') else ''}{labels.get('subresource', '')}"
-            f" {labels.get('verb')}"
-        )
-
-    counts = samples.by(more, "apiserver_request_total", key)
-    times = samples.buckets(more, SECONDS, lambda labels: None if labels.get("verb") in LONG else key(labels))
-    table = _table("RESOURCE", "VERB", "REQUESTS/S", "P50", "P99")
-    for name, count in sorted(counts.items(), key=lambda pair: -pair[1])[:rows]:
-        if count:
-            found = times.get(name, {})
-            shown = (_seconds(samples.quantile(share, found)) for share in (0.5, 0.99))
-            table.add_row(*name.rsplit(" ", 1), f"{count / seconds:.1f}", *shown)
-    return table
-
-
-def _levels(now: Families, more: Families, seconds: float) -> Table:
-    """The priority levels of flow control."""
-
-    def level(labels: Labels) -> str | None:
-        return labels.get("priority_level")
-
-    table = _table("LEVEL", "", "SEATS", "EXECUTING", "WAITING", "REJECTED/S")
-    limits, executing, waiting = (
-        samples.by(now, f"{FLOW}_{name}", level)
-        for name in ("nominal_limit_seats", "current_executing_requests", "current_inqueue_requests")
-    )
-    rejected = samples.by(more, f"{FLOW}_rejected_requests_total", level)
-    for name in sorted({*limits, *executing}):
-        numbers = (f"{one.get(name, 0):.0f}" for one in (limits, executing, waiting))
-        table.add_row(name, "", *numbers, f"{rejected.get(name, 0) / seconds:.1f}")
-    return table
-
-
-def _latest(api: Api, title: str, query: str) -> RenderableType:
+def _latest(journals: Journals, filters: dict[str, str]) -> Object:
     """Some of the latest requests; the reason when they may not be seen."""
     try:
-        found: Object = api.call("GET", f"/debug/requests?{query}&limit={LAST}")
+        return journals.listed({**filters, "limit": str(LAST)})
     except ApiError as error:
-        return Text(f"{title}: {error}", style="dim")
+        return {"error": str(error)}
+
+
+def _screen(api: Api, found: Object, rows: int, wide: bool) -> Iterator[RenderableType]:
+    count = len(found["servers"])
+    servers = f", {count} servers" if count != 1 else ""
+    yield Text(f"{api.config.server}{servers}, the last {found['seconds']:.1f} s", style="bold")
+    for note in found["notes"]:
+        yield Text(note, style="yellow")
+    for line in _summary(found):
+        yield Text(line)
+    if wide:
+        yield _servers(found["servers"])
+    yield _requests(found["resources"][:rows])
+    yield _levels(found["levels"])
+    yield _listed("slowest requests", found["slowest"])
+    yield _listed("last refusals", found["refused"])
+
+
+def _summary(found: Object) -> Iterator[str]:
+    requests, watches, process, store = (found[name] for name in ("requests", "watches", "process", "store"))
+    yield (
+        f"requests {requests['perSecond']:.1f}/s, refused {requests['refusedPerSecond']:.1f}/s, "
+        f"failed {requests['failedPerSecond']:.1f}/s, in flight {requests['inFlight']:.0f}"
+    )
+    yield f"watches {watches['open']:.0f}, events {watches['eventsPerSecond']:.1f}/s"
+    yield f"memory {_mebibytes(process['memoryBytes'])}, processor {process['processorSecondsPerSecond']:.0%}"
+    yield (
+        f"store {_mebibytes(store['bytes'])}, objects {store['objects']:.0f}, operations "
+        f"{store['operationsPerSecond']:.1f}/s{', IT IS FULL' if store['full'] else ''}"
+    )
+
+
+def _servers(servers: list[Object]) -> Table:
+    table = _table("SERVER STARTED", "", "REQUESTS/S", "MEMORY", "PROCESSOR")
+    for one in servers:
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["started"]))
+        numbers = f"{one['requestsPerSecond']:.1f}", _mebibytes(one["memoryBytes"])
+        table.add_row(started, "", *numbers, f"{one['processorSecondsPerSecond']:.0%}")
+    return table
+
+
+def _requests(rows: list[Object]) -> Table:
+    table = _table("RESOURCE", "VERB", "REQUESTS/S", "P50", "P99")
+    for one in rows:
+        times = (_seconds(one[name]) for name in ("p50Seconds", "p99Seconds"))
+        table.add_row(one["resource"], one["verb"], f"{one['perSecond']:.1f}", *times)
+    return table
+
+
+def _levels(levels: list[Object]) -> Table:
+    table = _table("LEVEL", "", "SEATS", "EXECUTING", "WAITING", "REJECTED/S")
+    for one in levels:
+        numbers = (f"{one[name]:.0f}" for name in ("seats", "executing", "waiting"))
+        table.add_row(one["name"], "", *numbers, f"{one['rejectedPerSecond']:.1f}")
+    return table
+
+
+def _listed(title: str, found: Object) -> RenderableType:
+    if "error" in found:
+        return Text(f"{title}: {found['error']}", style="dim")
     table = _table(title.upper(), "CODE", "TIME", "USER", "AUDIT-ID")
     for one in found["requests"]:
-        time_ = why_text.seconds(one["seconds"])
-        table.add_row(f"{one['verb']} {one['path']}", str(one["code"]), time_, one["user"], one["auditID"])
+        told = str(one["code"]), why_text.seconds(one["seconds"]), one["user"], one["auditID"]
+        table.add_row(f"{one['verb']} {one['path']}", *told, style=COLOURS.get(output.colour_of(one["code"])))
     return table
 
 
@@ -176,8 +166,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _seconds(value: float) -> str:
-    return "-" if math.isnan(value) else why_text.seconds(value)
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else why_text.seconds(value)
 
 
 def _mebibytes(size: float) -> str:

@@ -1,15 +1,16 @@
 """`pilothouse why`: asks the servers of a cluster why a request was answered as it was,
 or which the latest ones are."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pilothouse.api.values.fields import Object
-from pilothouse.commands import why_text
+from pilothouse.commands import output, why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
+from pilothouse.commands.journals import PATH, listed
 from pilothouse.commands.progress import shown
+from pilothouse.commands.servers import MOST, PATIENCE, QUIET, announced
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 
@@ -23,22 +24,12 @@ Usage:
                                       Explain the latest of them.
 """
 
-PATH = "/debug/requests"
-_SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-_SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
-
-PATIENCE = 5.0
-"""Seconds within which another server has to answer."""
-QUIET, MOST = 12, 64
-"""Connections in a row that may lead to processes which were asked before,
-and processes behind one address."""
-
 FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
 FLAGS = (
     Flag("kubeconfig", "file", "", "command",
          "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
          "~/.kube/config."),
-    Flag("output", "string", "", "command", "json: as the server says it.", short="o"),
+    output.FLAG,
     Flag("last", "bool", False, "command", "Explain the latest of the requests that would be listed."),
     Flag("user", "string", "", "command", "List requests of this user."),
     Flag("verb", "string", "", "command", "List requests of this verb."),
@@ -56,28 +47,23 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments, FLAGS)
     if len(rest) > 1 or (rest and values["last"]):
         raise FlagError('"pilothouse why" takes one audit ID at most, and none with --last')
-    if values["output"] not in ("", "json"):
-        raise FlagError(
-            f'unable to match a printer suitable for the output format "{values["output"]}": json'
-        )
+    form = output.chosen(values["output"])
     api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
-    audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
+    filters = {name: values[name] for name in FILTERS if values[name]}
     with shown("asking"):
-        found = _explained(api, audit_id) if audit_id else _listed(api, values)
-    if values["output"]:
-        print(json.dumps(found, indent=2))
+        audit_id = _last(api, filters) if values["last"] else rest[0] if rest else ""
+        found = _explained(api, audit_id) if audit_id else listed(api, filters)
+    if form in ("json", "yaml"):
+        print(output.document(found, form))
+    elif audit_id:
+        print(why_text.explained(found))
     else:
-        print(why_text.explained(found) if audit_id else why_text.listed(found))
+        print(why_text.listed(found, wide=form == output.WIDE, colours=output.coloured()))
 
 
-def _listed(api: Api, values: dict[str, Any]) -> Object:
-    query = urlencode({name: values[name] for name in FILTERS if values[name]})
-    return api.call("GET", f"{PATH}?{query}" if query else PATH)
-
-
-def _last(api: Api, values: dict[str, Any]) -> str:
+def _last(api: Api, filters: dict[str, Any]) -> str:
     """The ID of the latest request that the filters let through; ApiError when there is none."""
-    requests = _listed(api, {**values, "limit": "1"})["requests"]
+    requests = listed(api, {**filters, "limit": "1"})["requests"]
     if not requests:
         raise ApiError("no request is like that", 404)
     return str(requests[0]["auditID"])
@@ -104,17 +90,9 @@ def _explained(api: Api, audit_id: str) -> Object:
 def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
     """The server of the kubeconfig, then those that the Service `kubernetes` leads to."""
     yield api
-    try:
-        slices = api.call("GET", _SLICES + _SELECTED)["items"]
-    except ApiError as error:
-        asked.append(f"the other servers are not known: {error}")
-        return
-    for one in slices:
-        port = next((port["port"] for port in one.get("ports") or () if port.get("port")), 443)
-        for endpoint in one.get("endpoints") or ():
-            for host in endpoint.get("addresses") or ():
-                if (host, port) != api.address:
-                    yield api.other(host, port)
+    for address in announced(api, asked):
+        if address != api.address:
+            yield api.other(*address)
 
 
 def _ask(api: Api, path: str, asked: list[str]) -> Object | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
+from pilothouse.commands import output
+from pilothouse.commands.output import columns, painted
 
 WIDTH = 100
 _LABEL = 15
@@ -18,16 +20,29 @@ def explained(found: Object) -> str:
     return "\n\n".join(_request(one) for one in found["requests"]) + f"\n\n{_line('kept by', asked)}"
 
 
-def listed(found: Object) -> str:
-    """The answer of GET /debug/requests."""
-    rows = [("RECEIVED", "USER", "VERB", "PATH", "CODE", "TIME", "AUDIT-ID")]
-    rows += [
-        (one["received"], one["user"], one["verb"], one["path"], str(one["code"]), seconds(one["seconds"]),
-         one["auditID"])
-        for one in found["requests"]
-    ]  # fmt: skip
-    text = "\n".join(_columns(rows))
-    return f"{text}\n(there are more: --limit)" if found.get("more") else text
+def listed(found: Object, *, wide: bool = False, colours: bool = False) -> str:
+    """Requests of all servers; wide: with the reasons of refusals, and the server that was asked."""
+    head = ("RECEIVED", "USER", "VERB", "PATH", "CODE", "TIME", "AUDIT-ID")
+    rows = [head + (("SERVER", "REASON") if wide else ())]
+    for one in found["requests"]:
+        told = (
+            one["received"],
+            one["user"],
+            one["verb"],
+            one["path"],
+            str(one["code"]),
+            seconds(one["seconds"]),
+        )
+        more = (one.get("server", ""), one.get("message") or one.get("reason", "")) if wide else ()
+        rows.append((*told, one["auditID"], *more))
+    head_line, *lines = columns(rows)
+    tones = [output.colour_of(one["code"]) for one in found["requests"]]
+    lines = [painted(line, tone, colours) for line, tone in zip(lines, tones, strict=True)]
+    lines.insert(0, painted(head_line, output.BOLD, colours))
+    if found.get("more"):
+        lines.append("(there are more: --limit)")
+    lines += [f"({note})" for note in found.get("notes", ())]
+    return "\n".join(lines)
 
 
 def seconds(value: float) -> str:
@@ -134,7 +149,7 @@ def _admission(steps: Sequence[Object], told: str) -> Iterable[str]:
     if not any(row[2] for row in rows[1:]):
         rows = [(*row[:2], *row[3:]) for row in rows]  # type: ignore[misc]
     yield _line("admission", "")
-    yield from textwrap.indent("\n".join(_columns(rows)), "  ").split("\n")
+    yield from textwrap.indent("\n".join(columns(rows)), "  ").split("\n")
     for step in steps:
         if step.get("message") and step["message"] not in told:
             yield _line("", f"{step.get('name') or step['plugin']}: {step['message']}")
@@ -157,11 +172,3 @@ def _line(label: str, text: str) -> str:
     lines = textwrap.wrap(text, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
     lines[0] = f"{label:{_LABEL}} {lines[0]}".rstrip()
     return f"\n{indent}".join(lines)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns that are as wide as their longest cell."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]

@@ -66,19 +66,23 @@ class WebhookError(Exception):
     """A webhook that gave no usable answer; the text is that of upstream's client.
 
     code: the status code that upstream counts the failure as. timed_out: whether the time was up.
+    unanswered: nothing has come from the webhook, so that the text holds nothing of what it may have said.
     """
 
-    def __init__(self, text: str, code: int = 503, *, timed_out: bool = False) -> None:
+    def __init__(
+        self, text: str, code: int = 503, *, timed_out: bool = False, unanswered: bool = False
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.timed_out = timed_out
+        self.unanswered = unanswered
 
 
 class UnusableWebhook(WebhookError):
     """A clientConfig or a credential of which no client can be made; nothing was sent."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(text, 500)
+        super().__init__(text, 500, unanswered=True)
 
 
 class WebhookTarget(NamedTuple):
@@ -123,10 +127,10 @@ async def post(
             lead = UNREADABLE
             data = await answer.read(limit)
     except ClientError as err:
-        raise WebhookError(f"{lead}{err}") from err
+        raise WebhookError(f"{lead}{err}", unanswered=answer is None) from err
     except TimeoutError:
         why = DEADLINE if deadline else TIMED_OUT if answer is None else TIMED_OUT_READING
-        raise WebhookError(f"{lead}{why}", timed_out=True) from None
+        raise WebhookError(f"{lead}{why}", timed_out=True, unanswered=answer is None) from None
     finally:
         if answer is not None:
             answer.close()

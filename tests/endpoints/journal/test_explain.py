@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 import pytest
+from aiohttp import web
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from policies import Judge, mutating, policed, validating
 from webhooks import Hooked, allow, deny, label
@@ -173,6 +174,43 @@ async def test_a_webhook_that_cannot_be_called(runner: asyncio.Runner, tmp_path:
         assert found["answer"]["code"] == 201
         hook = next(step for step in found["admission"] if step.get("name"))
         assert hook["verdict"] == "failed, ignored" and "failed calling webhook" in hook["message"]
+
+
+SECRETS = "/api/v1/namespaces/default/secrets"
+SECRET = {"metadata": {"name": "s"}, "stringData": {"a": "canary"}}
+ABOUT_SECRETS = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}]
+
+
+async def test_why_a_secret_was_refused_by_a_webhook_that_is_gone(
+    runner: asyncio.Runner, tmp_path: pathlib.Path
+) -> None:
+    async with Hooked(tmp_path) as hooked:
+        gone: Any = {"clientConfig": {"url": "https://127.0.0.1:1/x"}, "rules": ABOUT_SECRETS}
+        await hooked.validating("/gone", **gone)
+        found = await explained(hooked.rig, "POST", SECRETS, SECRET)
+        assert found["answer"]["code"] == 500
+        assert "connection refused" in found["answer"]["message"]
+        assert "connection refused" in found["answer"]["causes"][0]["message"]
+        hook = next(step for step in found["admission"] if step.get("name"))
+        assert "connection refused" in hook["message"]
+
+
+def says_the_value(request: Object) -> web.Response:
+    return web.Response(status=500, text="I do not like canary")
+
+
+@pytest.mark.parametrize(
+    "hook", [says_the_value, lambda request: deny(request) | {"status": {"message": "canary"}}]
+)
+async def test_what_a_webhook_says_of_a_secret_is_not_kept(
+    runner: asyncio.Runner, tmp_path: pathlib.Path, hook: Any
+) -> None:
+    async with Hooked(tmp_path) as hooked:
+        await hooked.validating("/says", hook, rules=ABOUT_SECRETS)
+        answer = await hooked.rig.call("POST", SECRETS, SECRET)
+        assert "canary" in str(answer.body)
+        found = await explained(hooked.rig, "POST", SECRETS, SECRET)
+        assert "canary" not in str(found) and "causes" not in found["answer"], found
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,12 @@ T = TypeVar("T")
 
 class Failed(Exception):
     """The call of a webhook has failed, and its failure policy decides (ErrCallingWebhook).
-    The text is upstream's."""
+    The text is upstream's. unanswered: as in WebhookError."""
 
-    def __init__(self, hook: AdmissionWebhook, reason: str, code: int) -> None:
+    def __init__(self, hook: AdmissionWebhook, reason: str, code: int, *, unanswered: bool = False) -> None:
         super().__init__(f"failed calling webhook {quote(hook.name)}: {reason}")
         self.code = code
+        self.unanswered = unanswered
 
 
 class Denied(Exception):
@@ -169,7 +170,7 @@ class Caller:
         breaker = hook.breaker
         if breaker is not None and (why := breaker.refusal()):
             self.metrics.webhook_skipped.inc(hook.name, self._step)
-            raise Failed(hook, f"failed to call webhook: {why}", 503)
+            raise Failed(hook, f"failed to call webhook: {why}", 503, unanswered=True)
         parts, seconds = self._parts, time_for(hook, a)
         said = False
         try:
@@ -184,7 +185,7 @@ class Caller:
             lead = (
                 "could not get REST client" if isinstance(err, UnusableWebhook) else "failed to call webhook"
             )
-            raise Failed(hook, f"{lead}: {err}", err.code) from None
+            raise Failed(hook, f"{lead}: {err}", err.code, unanswered=err.unanswered) from None
         finally:
             if breaker is not None:
                 breaker.answered() if said else breaker.gave_up()
@@ -213,7 +214,9 @@ class Caller:
             )
             if not hook.ignore:
                 log.warning("Failed calling webhook, failing closed", webhook=hook.name, err=err)
-                raise internal(str(err)) from None
+                failure = internal(str(err))
+                failure.valueless = err.unanswered
+                raise failure from None
             log.warning("Failed calling webhook, failing open", webhook=hook.name, err=err)
             self.metrics.webhook_fail_open.inc(hook.name, self._step)
             annotate(a, failed_open, hook.name)

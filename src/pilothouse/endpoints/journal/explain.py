@@ -146,8 +146,8 @@ def _answer(entry: JournalEntry, detail: Detail) -> Object:
     if refusal is not None:
         out |= _filled(reason=refusal.reason, message=refusal.message)
         causes = [_filled(field=f, reason=r, message=m) for f, r, m in refusal.causes]
-        if causes:
-            out["causes"] = causes
+        if any(causes):
+            out["causes"] = [cause for cause in causes if cause]
     return out | _filled(cutShortBy=entry.kept.error)
 
 

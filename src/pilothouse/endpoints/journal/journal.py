@@ -272,6 +272,11 @@ def _shortened(texts: list[str]) -> list[str]:
     return [cut(text.encode(errors="backslashreplace").decode(), _LONGEST_TOLD // 4) for text in texts]
 
 
+def _silent(step: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A step without its text."""
+    return (*step[:6], "", *step[7:])
+
+
 def _detail(ctx: Context) -> bytes:
     """The refusal and the timeline of a request, as JSON."""
     refusal, timeline, info = ctx.refusal, ctx.timeline, ctx.info
@@ -292,14 +297,15 @@ def _detail(ctx: Context) -> bytes:
         )
         who, verb, path, *rest = [cut(text, _LONGEST_NAME) for text in texts]
         missing = who, verb, path, a.is_resource, *rest
-    elif refusal is not None and secret and ctx.decided:
+    elif refusal is not None and secret and ctx.decided and not refusal.valueless:
         causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
         refusal = Refusal(refusal.reason, "", causes, None)
     told: list[Any] = [refusal and (refusal.reason, refusal.message, refusal.causes, missing)]
     if timeline is not None:
         steps = timeline.steps
         if secret:
-            steps = [(*step[:6], "", *step[7:]) for step in steps]
+            told_anyway = refusal.message if refusal is not None else ""
+            steps = [step if step[6:7] and step[6] in told_anyway else _silent(step) for step in steps]
         told += (steps, timeline.marks, timeline.revision, timeline.stored)
     try:
         return compact(orjson.dumps(told))

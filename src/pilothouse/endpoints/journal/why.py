@@ -39,11 +39,15 @@ Test = Callable[[JournalEntry], bool]
 
 class Why:
     """Answers PATH and the paths below it, each the audit ID of a request.
-    `types`: the modes of authorization."""
 
-    def __init__(self, journal: Journal, types: Callable[[], Sequence[str]]) -> None:
+    `types`: the modes of authorization. shared: other processes may listen on the same port, each with a
+    journal of its own.
+    """
+
+    def __init__(self, journal: Journal, types: Callable[[], Sequence[str]], *, shared: bool = False) -> None:
         self._journal = journal
         self._types = types
+        self._shared = shared
 
     def install(self, nonresource: NonResource) -> None:
         """Register the paths with `nonresource`."""
@@ -108,7 +112,7 @@ class Why:
 
     def _server(self) -> Object:
         """The process that has been asked: another worker, or another server, keeps other requests."""
-        return {"name": self._journal.server, "process": os.getpid()}
+        return {"name": self._journal.server, "process": os.getpid(), "sharesPort": self._shared}
 
 
 def _cause(server: Object) -> Object:

@@ -30,12 +30,14 @@ class Refusal(NamedTuple):
     """Why a request was answered with an error: the members of its Status, cut.
 
     causes: field, reason and message of each. missing: what authorization has refused, when that is why.
+    valueless: as in StatusError.
     """
 
     reason: str
     message: str
     causes: tuple[tuple[str, str, str], ...]
     missing: AuthorizationAttributes | None
+    valueless: bool = False
 
     @classmethod
     def of(cls, err: StatusError) -> "Refusal":
@@ -46,7 +48,7 @@ class Refusal(NamedTuple):
             for one in list(causes)[:MOST_CAUSES]
             if isinstance(one, dict)
         ]
-        return cls(err.reason, cut(err.message), tuple(told), err.missing)
+        return cls(err.reason, cut(err.message), tuple(told), err.missing, err.valueless)
 
 
 def _text(cause: Mapping[str, Any], name: str) -> str:

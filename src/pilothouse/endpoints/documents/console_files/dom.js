@@ -58,6 +58,7 @@ export class Table {
     this.key = key;
     this.flash = false;
     this.rows = [];
+    this.most = MOST_ROWS;
     this.made = new Map();
     this.descending = sort.startsWith("-");
     this.sorted = columns.find((column) => column.title === sort.replace(/^-/, "")) || null;
@@ -101,7 +102,7 @@ export class Table {
       const { of } = this.sorted, sign = this.descending ? -1 : 1;
       shown = [...rows].sort((a, b) => sign * compare(of(a), of(b)));
     }
-    shown = shown.slice(0, MOST_ROWS);
+    shown = shown.slice(0, this.most);
     const focused = document.activeElement;
     const kept = new Set();
     shown.forEach((row, at) => {

@@ -1,12 +1,14 @@
 // A table of objects that follows them: a list, then a watch from its resourceVersion on, and again when that has expired.
+// The rest of a long list comes page by page (paging.js), beside the watch.
 
 import { getTable, pathOf, Refusal, watchTable } from "./api.js";
 import { since } from "./format.js";
 import { Table } from "./dom.js";
+import { PAGE, Pages } from "./paging.js";
 
-const PAGE = 500;
 const PATIENCE = 3000;
 const TELL = 5000;
+const TYPING = 300;
 const BOOKMARK = "BOOKMARK";
 
 const wait = (milliseconds, signal) => new Promise((resolve) => {
@@ -18,29 +20,48 @@ const uid = (row) => row.object.metadata.uid || row.object.metadata.name;
 
 // columns: what is different of a column, by its title.
 // kind: as api.kinds() has it. place: where the table goes. say(state, text) tells how it goes, refuse(error or null) what
-// was refused, announce(text) what has changed. test(row) hides rows. open(metadata) opens an object. order(rows) sorts them.
+// was refused, announce(text) what has changed. open(metadata) opens an object. order(rows) sorts them.
+// filter(): a text that is looked for, "" for all rows; test(row, text): whether it is in a row. wanted: rows that are listed
+// before more are asked for. exact(text): the field selector of the object that is called so.
 export class Live {
   constructor(settings) {
-    Object.assign(this, { test: () => true, columns: {} }, settings);
+    Object.assign(this, { filter: () => "", test: () => true, columns: {}, wanted: PAGE }, settings);
     this.rows = new Map();
+    this.touched = new Set();
     this.changes = { added: 0, changed: 0, deleted: 0 };
-    this.abort = new AbortController();
-    this.more = 0;
+    this.stopped = false;
+    this.pages = new Pages(this);
     this.ages = setInterval(() => this.draw(), 10000);
     this.teller = setInterval(() => this.tell(), TELL);
     this.run();
   }
 
   stop() {
-    this.abort.abort();
+    this.stopped = true;
+    this.restart();
     clearInterval(this.ages);
     clearInterval(this.teller);
     clearTimeout(this.drawing);
+    clearTimeout(this.searching);
+  }
+
+  // Lists anew.
+  restart() {
+    this.pages.cancel();
+    this.abort.abort();
+  }
+
+  // The text that is looked for has changed: what is known is filtered at once, the rest is asked for.
+  search() {
+    clearTimeout(this.searching);
+    this.draw();
+    if (this.pages.partial) this.searching = setTimeout(() => this.restart(), TYPING);
   }
 
   async run() {
-    const { signal } = this.abort;
-    while (!signal.aborted) {
+    while (!this.stopped) {
+      this.abort = new AbortController();
+      const { signal } = this.abort;
       try {
         let version = await this.list();
         this.refuse(null);
@@ -50,7 +71,7 @@ export class Live {
           if (Date.now() - began < PATIENCE) await wait(PATIENCE, signal);
         }
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) continue;
         if (!(error instanceof Refusal)) {
           this.say("off", "The watch was cut short; it is opened again");
         } else {
@@ -68,21 +89,34 @@ export class Live {
     return `${pathOf(this.kind, this.namespace)}?${query}`;
   }
 
-  // Lists the objects; the resourceVersion from which a watch goes on, "" when there is none.
+  // Lists the first objects; the resourceVersion from which a watch goes on, "" when there is none.
   async list() {
     this.say("busy", "Listing …");
-    const table = await getTable(this.path({ limit: PAGE }), { signal: this.abort.signal });
+    this.pages.cancel();
+    const table = await getTable(this.path({ limit: this.pages.size() }), { signal: this.abort.signal });
     this.rows.clear();
-    this.more = table.metadata.remainingItemCount || 0;
+    this.touched.clear();
     this.define(table.columnDefinitions);
-    for (const row of table.rows || []) this.rows.set(uid(row), row);
-    this.draw();
+    this.pages.begin(table);
     if (!this.kind.watchable) {
       this.say("off", "This kind cannot be watched");
       await wait(30000, this.abort.signal);
       return "";
     }
     return table.metadata.resourceVersion;
+  }
+
+  // Takes over rows of a list, unless the watch knows better; false when some are not what is looked for.
+  add(rows) {
+    const text = this.filter();
+    let whole = true;
+    for (const row of rows) {
+      const key = uid(row);
+      if (this.touched.has(key)) continue;
+      if (this.test(row, text)) this.rows.set(key, row);
+      else whole = false;
+    }
+    return whole;
   }
 
   // Follows changes; the resourceVersion to go on from, "" when it has expired.
@@ -106,12 +140,15 @@ export class Live {
 
   change(type, row) {
     const key = uid(row);
+    this.touched.add(key);
     if (type === "DELETED") {
-      this.rows.delete(key);
-      this.changes.deleted += 1;
-    } else {
+      if (this.rows.delete(key)) this.changes.deleted += 1;
+    } else if (this.test(row, this.filter())) {
       this.changes[this.rows.has(key) ? "changed" : "added"] += 1;
       this.rows.set(key, row);
+    } else {
+      this.rows.delete(key);
+      this.pages.partial = true;
     }
     this.drawing ||= setTimeout(() => this.draw(), 100);
   }
@@ -139,17 +176,19 @@ export class Live {
     if (titles === this.titles) return;
     this.titles = titles;
     this.table = new Table({ label: this.label, columns, key: uid, empty: this.empty });
-    this.place.replaceChildren(this.table.root);
+    this.place.replaceChildren(this.table.root, this.pages.root);
   }
 
   draw() {
     clearTimeout(this.drawing);
     this.drawing = 0;
     if (!this.table || this.paused()) return;
-    const rows = [...this.rows.values()].filter((row) => this.test(row));
+    const text = this.filter();
+    const rows = [...this.rows.values()].filter((row) => this.test(row, text));
+    this.table.most = Math.max(this.table.most, this.wanted);
     this.table.update(this.order ? this.order(rows) : rows);
     this.table.flash = true;
-    if (this.more) this.table.note.textContent = `${this.more} more were not listed: narrow the list down. Changes to them show.`;
+    this.pages.draw();
   }
 
   tell() {

@@ -1,7 +1,7 @@
 // The frame around the views: who looks, which view is shown, whether the numbers move.
 
 import { Refusal, setToken, token, whoAmI } from "./api.js";
-import { h, refusals } from "./dom.js";
+import { dialog, h, refusals } from "./dom.js";
 import { total } from "./exposition.js";
 import { age } from "./format.js";
 import { Sampler } from "./sampler.js";
@@ -26,7 +26,16 @@ const context = {
   paused: () => paused,
   announce: (text) => (at("announcer").textContent = text),
   go,
+  reveal: (value) => {
+    pushed = true;
+    const { view, settings } = place();
+    location.hash = address(view.name, { ...Object.fromEntries(settings), open: value });
+  },
 };
+
+// What is open over the view: its name in the address, its dialog, and whether Back leads to the view without it.
+let opened = "", box = null, pushed = false;
+let shown = null;
 
 // The address of a view with its settings, which is kept in the fragment so that it can be shared.
 export function address(view, settings = {}) {
@@ -35,13 +44,63 @@ export function address(view, settings = {}) {
 }
 
 function go(view, settings, { quietly = false } = {}) {
-  if (quietly) history.replaceState(null, "", address(view, settings));
-  else location.hash = address(view, settings);
+  if (!quietly) {
+    location.hash = address(view, settings);
+    return;
+  }
+  history.replaceState(null, "", address(view, { ...settings, open: opened }));
+  shown = place().rest;
+}
+
+// What the address says: the view, its settings, what is open over it; rest: the address without the latter.
+function place() {
+  const [name, query] = location.hash.replace(/^#\//, "").split("?");
+  const settings = new URLSearchParams(query);
+  const open = settings.get("open") || "";
+  settings.delete("open");
+  return { view: VIEWS[name] || overview, settings, open, rest: `${name}?${settings}` };
 }
 
 function show(focus) {
-  const [name, query] = location.hash.replace(/^#\//, "").split("?");
-  const view = VIEWS[name] || overview;
+  const { view, settings, open, rest } = place();
+  if (rest !== shown) {
+    reveal(view, "", settings);
+    shown = rest;
+    opened = open;
+    build(view, settings, focus);
+    opened = "";
+  }
+  reveal(view, open, settings);
+}
+
+// Opens a dialog, and closes the one before it.
+async function reveal(view, value, settings) {
+  if (value === opened) return;
+  opened = value;
+  const before = box;
+  box = null;
+  if (before) before.close();
+  if (!value) pushed = false;
+  if (!value || !view.open) return;
+  const content = await view.open(value, settings);
+  if (opened !== value) return;
+  const made = box = dialog(...content);
+  made.addEventListener("close", () => {
+    if (box === made) leave();
+  });
+}
+
+// The user has closed the dialog.
+function leave() {
+  box = null;
+  opened = "";
+  const { view, settings } = place();
+  if (pushed) history.back();
+  else history.replaceState(null, "", address(view.name, Object.fromEntries(settings)));
+  pushed = false;
+}
+
+function build(view, settings, focus) {
   stop();
   for (const link of nav.querySelectorAll("a")) {
     if (link.dataset.view !== view.name) {
@@ -54,7 +113,7 @@ function show(focus) {
   document.title = `${view.title} – Pilothouse`;
   const heading = h("h1", { tabindex: "-1" }, view.title);
   main.replaceChildren(heading);
-  stop = view.show(main, context, new URLSearchParams(query)) || (() => {});
+  stop = view.show(main, context, settings) || (() => {});
   if (focus) heading.focus();
 }
 
@@ -64,11 +123,13 @@ function open(user) {
   sign.textContent = token() ? "Sign out" : "Use a token";
   nav.hidden = pause.hidden = false;
   sampler.start();
+  shown = null;
   show(false);
 }
 
 function ask(error) {
   stop();
+  reveal(overview, "", null);
   sampler.stop();
   stop = () => {};
   nav.hidden = pause.hidden = sign.hidden = true;

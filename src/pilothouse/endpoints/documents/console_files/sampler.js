@@ -2,12 +2,13 @@
 
 import { getText, Refusal } from "./api.js";
 import { SPAN } from "./charts.js";
+import { Attention } from "./attention.js";
 import { gained, histograms, parse, quantile, total } from "./exposition.js";
 
 const EVERY = 5000;
 const FIRST = 1500;
 const WINDOW = 60000;
-const WANTED = /^(apiserver_(request_(total|duration_seconds|terminations)|current_inflight|longrunning|watch_|resource_objects|storage_|terminated_watchers|flowcontrol_(current|dispatched|rejected|nominal))|etcd_request|pilothouse_|process_|kubernetes_build_info|watch_cache_)/;
+const WANTED = /^(aggregator_unavailable_apiservice$|apiserver_(admission_webhook_(request_total|rejection|fail_open)|request_(total|duration_seconds|terminations)|current_inflight|longrunning|watch_|resource_objects|storage_|terminated_watchers|flowcontrol_(current|dispatched|rejected|nominal))|etcd_request|pilothouse_|process_|kubernetes_build_info|watch_cache_)/;
 
 export const READS = new Set(["GET", "LIST"]);
 const LONG = new Set(["WATCH", "CONNECT"]);
@@ -57,7 +58,7 @@ export class Sampler extends EventTarget {
   // Each process counts for itself, and a load balancer may lead to several: a reading is held against those of its own.
   take(families, at) {
     const started = total(families, "process_start_time_seconds") || 0;
-    const server = this.servers.get(started) || { readings: [], points: [] };
+    const server = this.servers.get(started) || { readings: [], points: [], attention: new Attention() };
     this.servers.set(started, server);
     const { readings, points } = server;
     const last = readings[readings.length - 1];
@@ -69,6 +70,7 @@ export class Sampler extends EventTarget {
     while (points.length && at - points[0].at > SPAN) points.shift();
     this.latest = {
       at, families, points, seconds, started,
+      attention: server.attention.take(families),
       gained: gained(families, before && before.families),
       sinceStart: !before,
     };

@@ -1,7 +1,7 @@
 // Objects by kind: how many there are, a live table of one kind, and a single object.
 
 import { getJSON, groupResource, kinds, pathOf, Refusal } from "./api.js";
-import { dialog, field, h, panel, refusals, refused, Table } from "./dom.js";
+import { field, h, panel, refusals, refused, Table } from "./dom.js";
 import { by } from "./exposition.js";
 import { number } from "./format.js";
 import { Live } from "./live.js";
@@ -82,21 +82,27 @@ function chooser(all, kind, go) {
 function showKind(root, refuse, context, kind, all, settings) {
   const namespace = h("input", { type: "search", value: settings.get("namespace"), autocomplete: "off", list: "namespaces", placeholder: "all" });
   const labels = h("input", { type: "search", value: settings.get("labels"), autocomplete: "off", placeholder: "app=web" });
-  const filter = h("input", { type: "search", autocomplete: "off" });
+  const fields = h("input", { type: "search", value: settings.get("fields"), autocomplete: "off", placeholder: "status.phase=Running" });
+  const filter = h("input", { type: "search", value: settings.get("name"), autocomplete: "off" });
   const known = h("datalist", { id: "namespaces" });
   const state = h("span", { class: "state" });
   const place = h("div");
   const label = groupResource(kind);
   let live = null;
 
+  const chosen = () => ({
+    kind: keyOf(kind), namespace: namespace.value.trim(), labels: labels.value.trim(), fields: fields.value.trim(), name: filter.value.trim(),
+  });
   const start = () => {
     if (live) live.stop();
-    const wanted = { kind: keyOf(kind), namespace: namespace.value.trim(), labels: labels.value.trim() };
+    const wanted = chosen();
     context.go("objects", wanted, { quietly: true });
     live = new Live({
       kind, label, place, refuse,
       namespace: kind.namespaced ? wanted.namespace : "",
-      selectors: wanted.labels ? { labelSelector: wanted.labels } : {},
+      selectors: {
+        ...(wanted.labels && { labelSelector: wanted.labels }), ...(wanted.fields && { fieldSelector: wanted.fields }),
+      },
       empty: "There is none.",
       paused: context.paused,
       announce: context.announce,
@@ -104,23 +110,29 @@ function showKind(root, refuse, context, kind, all, settings) {
         state.dataset.state = tone;
         state.textContent = text;
       },
-      open: (metadata) => showObject(kind, metadata),
-      test: (row) => row.object.metadata.name.includes(filter.value.trim()),
+      open: ({ namespace: within, name: called }) => context.reveal(`${within || ""}/${called}`),
+      filter: () => filter.value.trim(),
+      test: (row, text) => row.object.metadata.name.includes(text),
+      exact: (text) => `metadata.name=${text.replace(/[\\,=]/g, "\\$&")}`,
     });
     place.replaceChildren();
   };
-  filter.addEventListener("input", () => live.draw());
+  filter.addEventListener("input", () => {
+    context.go("objects", chosen(), { quietly: true });
+    live.search();
+  });
   if (kind.namespaced) suggest(known);
   root.append(
     h("p", {}, h("a", { href: "#/objects" }, "All kinds")),
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       field("Kind", chooser(all, kind, context.go)),
       kind.namespaced && field("Namespace", namespace), known,
-      field("Labels", labels), field("Name contains", filter)),
+      field("Labels", labels), field("Fields", fields), field("Name contains", filter)),
     h("section", { class: "panel", "aria-labelledby": "kind" },
       h("h2", { id: "kind" }, label), state, place));
   namespace.addEventListener("change", start);
   labels.addEventListener("change", start);
+  fields.addEventListener("change", start);
   start();
   return () => live.stop();
 }
@@ -134,13 +146,18 @@ async function suggest(list) {
   }
 }
 
-async function showObject(kind, metadata) {
+// What a dialog shows of an object, which is named as NAMESPACE/NAME.
+export async function open(value, settings) {
+  const [group, version, resource] = (settings.get("kind") || "").split("/");
+  const at = value.indexOf("/");
+  const namespace = value.slice(0, at), called = value.slice(at + 1);
   try {
-    const object = await getJSON(pathOf(kind, metadata.namespace, metadata.name));
-    dialog(`${kind.kind} ${metadata.name}`, h("pre", { tabindex: "0" }, JSON.stringify(readable(object, kind), null, 2)));
+    const object = await getJSON(pathOf({ group, version, resource }, namespace, called));
+    const title = `${object.kind} ${called}`;
+    return [title, h("pre", { tabindex: "0" }, JSON.stringify(readable(object, { group, resource }), null, 2))];
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    dialog(`${kind.kind} ${metadata.name}`, refused(error));
+    return [`${resource} ${called}`, refused(error)];
   }
 }
 

@@ -1,6 +1,7 @@
 // How the server does: rates and latencies, by resource and verb, and the checks of its health.
 
 import { getText } from "./api.js";
+import { texts } from "./attention.js";
 import { chart, tile } from "./charts.js";
 import { h, panel, refusals, Table } from "./dom.js";
 import { by, histograms, quantile, total } from "./exposition.js";
@@ -51,7 +52,7 @@ export function show(root, { sampler }) {
     panel("By resource and verb", span, table.root));
 
   const update = () => {
-    checkHealth(health);
+    checkHealth(health, sampler.latest ? sampler.latest.attention : []);
     refuse(sampler.error);
     if (!sampler.latest) return;
     paint(sampler.latest, tiles);
@@ -108,8 +109,8 @@ function rows({ families, gained, seconds: length }) {
   });
 }
 
-// The checks of readyz that fail, or how many pass. An unready server answers 500 with the list.
-async function checkHealth(place) {
+// The checks of readyz that fail, or how many pass, and what needs attention although they do. An unready server answers 500 with the list.
+async function checkHealth(place, attention) {
   let text;
   try {
     text = await getText("/readyz?verbose");
@@ -118,8 +119,10 @@ async function checkHealth(place) {
   }
   const failing = [...text.matchAll(/^\[-\](\S+)/gm)].map((match) => match[1]);
   const passing = text.match(/^\[\+\]/gm) || [];
-  const told = failing.length ? `Not ready: ${failing.join(", ")}`
+  const ready = failing.length ? `Not ready: ${failing.join(", ")}`
     : passing.length ? `Ready: all ${passing.length} checks pass` : text;
-  place.dataset.tone = failing.length || !passing.length ? "bad" : "good";
+  const needed = await texts(attention);
+  const told = [ready, ...needed].join("; ");
+  place.dataset.tone = failing.length || !passing.length ? "bad" : needed.length ? "warn" : "good";
   if (place.textContent !== told) place.textContent = told;
 }

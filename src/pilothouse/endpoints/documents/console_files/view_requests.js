@@ -1,7 +1,7 @@
 // The latest refusals with their reasons, the slowest requests with their stages, and all that is known of one of them.
 
 import { getJSON, Refusal } from "./api.js";
-import { dialog, field, h, refusals, refused, panel, Table } from "./dom.js";
+import { field, h, refusals, refused, panel, Table } from "./dom.js";
 import { number, seconds, since } from "./format.js";
 import { bar } from "./charts.js";
 
@@ -14,13 +14,13 @@ const LIMIT = 100;
 
 const when = { title: "Ago", of: (row) => -Date.parse(row.received), show: (row) => since(row.received), quiet: true, numeric: true };
 const user = { title: "User", of: (row) => row.user, show: (row) => row.user };
-const request = {
-  title: "Request", wide: true, of: (row) => row.path, show: (row) => `${row.verb} ${row.path}`, open: (row) => explain(row.auditID),
-};
 const code = { title: "Code", of: (row) => row.code, show: (row) => row.code, numeric: true, tone: (row) => (row.code >= 500 ? "bad" : row.code >= 400 ? "warn" : "") };
 const took = { title: "Took", of: (row) => row.seconds, show: (row) => seconds(row.seconds), numeric: true };
 
-export function show(root, { paused, go }, settings) {
+export function show(root, { paused, go, reveal }, settings) {
+  const request = {
+    title: "Request", wide: true, of: (row) => row.path, show: (row) => `${row.verb} ${row.path}`, open: (row) => reveal(row.auditID),
+  };
   const place = h("div");
   const refuse = refusals(place);
   const key = (row) => row.auditID + row.received;
@@ -55,7 +55,7 @@ export function show(root, { paused, go }, settings) {
         getJSON(`${PATH}?refused=true&limit=${LIMIT}&${query}`), getJSON(`${PATH}?slowest=true&limit=${LIMIT}&${query}`),
       ]);
       refuse(null);
-      kept.textContent = `Of the last ${number(last.kept)} requests that process ${last.server.process} has answered.`;
+      kept.textContent = `Of ${number(last.kept)} requests that process ${last.server.process}${last.server.name && ` of ${last.server.name}`} has answered.`;
       refusedOnes.update(last.requests);
       slow.update(longest.requests);
     } catch (error) {
@@ -68,23 +68,23 @@ export function show(root, { paused, go }, settings) {
   return () => clearInterval(timer);
 }
 
-// Shows what GET /debug/requests/ID says of a request.
-async function explain(auditID) {
+// What a dialog shows of a request: what GET /debug/requests/ID says.
+export async function open(auditID) {
   let found;
   try {
     found = (await getJSON(`${PATH}/${encodeURIComponent(auditID)}`)).requests;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    dialog("Request", refused(error));
-    return;
+    return ["Request", refused(error)];
   }
   const [one] = found;
-  dialog(`${one.request.verb} ${one.request.path}`, h("p", { class: "why" }, one.why), facts(one), stages(one),
-    one.answer.causes && list("Causes", one.answer.causes.map((cause) => `${cause.field}: ${cause.message || cause.reason}`)),
+  const causes = (one.answer.causes || []).map((cause) => [cause.field, cause.message || cause.reason].filter(Boolean).join(": ")).filter(Boolean);
+  return [`${one.request.verb} ${one.request.path}`, h("p", { class: "why" }, one.why), facts(one), stages(one),
+    causes.length > 0 && list("Causes", causes),
     one.admission && list("Admission", one.admission.map((step) =>
       `${step.plugin}${step.name ? ` ${step.name}` : ""} (${step.phase}): ${step.verdict}, ${seconds(step.seconds)}${step.message ? `: ${step.message}` : ""}`)),
     one.authorization && one.authorization.wouldAllow &&
-      h("section", {}, h("h3", {}, "These would allow it"), block(one.authorization.wouldAllow)));
+      h("section", {}, h("h3", {}, "These would allow it"), block(one.authorization.wouldAllow))];
 }
 
 function block(text) {

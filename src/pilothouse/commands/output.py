@@ -1,0 +1,60 @@
+"""The output of commands: documents in JSON or YAML, tables, and colours where a terminal shows them."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from pilothouse.api.values.fields import Object
+from pilothouse.configuration.flags import Flag, FlagError
+
+TABLE, WIDE = "table", "wide"
+FORMATS = ("json", "table", "wide", "yaml")
+FLAG = Flag("output", "string", TABLE, "command",
+            "json or yaml: all that is known; table; wide: with more columns.", short="o")  # fmt: skip
+
+RED, YELLOW, DIM, BOLD = "31", "33", "2", "1"
+
+
+def chosen(form: str) -> str:
+    """A format of --output; FlagError as kubectl words it."""
+    if form not in FORMATS:
+        raise FlagError(
+            f'unable to match a printer suitable for the output format "{form}", '
+            f"allowed formats are: {','.join(FORMATS)}"
+        )
+    return form
+
+
+def document(found: Object, form: str) -> str:
+    """An object as a document, without the line end."""
+    if form == "yaml":
+        import yaml
+
+        return yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip("\n")
+    return json.dumps(found, indent=2)
+
+
+def coloured(out: TextIO | None = None) -> bool:
+    """Whether colours are wanted: on a terminal that has them, unless NO_COLOR is set (no-color.org)."""
+    shown = sys.stdout if out is None else out
+    return shown.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def painted(text: str, colour: str, on: bool) -> str:
+    """A text in a colour, where colours are on."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if on and colour else text
+
+
+def colour_of(code: int) -> str:
+    """The colour of an HTTP status."""
+    return RED if code >= 500 else YELLOW if code >= 400 else ""
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows in columns that are as wide as their longest cell."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

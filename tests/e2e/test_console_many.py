@@ -1,0 +1,159 @@
+"""The console with thousands of objects: all of them can be found, page by page."""
+
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from e2e.consoles import CHROMIUM, TOKENS, Consoles, chromium
+
+from pilothouse.commands.api import Api
+from pilothouse.testing.server import InProcess
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+expect = playwright.expect
+
+MAPS = "/api/v1/namespaces/many/configmaps"
+MANY = 4200
+"""Objects: nine pages of a list, five of a search."""
+VIEW = "#/objects?kind=/v1/configmaps&namespace=many"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens.csv"
+    tokens.write_text(TOKENS)
+    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+        fill(Api(server.kubeconfig))
+        yield server
+
+
+def fill(api: Api) -> None:
+    api.call("POST", "/api/v1/namespaces", {"metadata": {"name": "many"}})
+
+    def some(first: int) -> None:
+        held = api.held()
+        for number in range(first, MANY, 8):
+            held.call("POST", MAPS, {"metadata": {"name": f"cfg-{number:05}"}})
+        held.close()
+
+    writers = [threading.Thread(target=some, args=(first,)) for first in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    for name in ("zz-needle-1", "zz-needle-2"):
+        api.call("POST", MAPS, {"metadata": {"name": name, "labels": {"sort": "needle"}}})
+
+
+@pytest.fixture
+def api(server: InProcess) -> Api:
+    return Api(server.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
+    with Consoles(browser, server.url, refused=(400,)) as consoles:
+        yield consoles
+
+
+def row(page: Any, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def held_pages(page: Any) -> list[Any]:
+    """The requests for further pages, which wait until `continue_` is called."""
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route(re.compile("[?&]continue="), hold)
+    return held
+
+
+def test_a_name_is_found_behind_all_pages(console: Consoles) -> None:
+    page = console("for-root", VIEW)
+    expect(page.locator(".paging")).to_contain_text(re.compile(r"500 of 4,20\d are listed"))
+    expect(row(page, "zz-needle-1")).to_have_count(0)
+    page.get_by_label("Name contains").fill("needle")
+    expect(row(page, "zz-needle-1")).to_be_visible()
+    expect(row(page, "zz-needle-2")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_role("button", name="Search on")).to_be_hidden()
+    expect(page).to_have_url(re.compile("name=needle"))
+    page.reload()
+    expect(row(page, "zz-needle-2")).to_be_visible()
+    page.get_by_label("Name contains").fill("no such name")
+    expect(page.get_by_text("There is none.")).to_be_visible()
+    page.get_by_label("Name contains").fill("")
+    expect(page.locator("tbody tr")).to_have_count(500)
+
+
+def test_a_search_stops_when_it_is_told_to_and_goes_on(console: Consoles) -> None:
+    page = console("for-root")
+    held = held_pages(page)
+    page.goto(page.url.partition("#")[0] + VIEW + "&name=needle-2")
+    expect(page.locator(".paging")).to_contain_text(re.compile(r"Searched 1,000 of 4,20\d: 0 found …"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".paging")).to_contain_text(re.compile(r"Searched 1,000 of 4,20\d: 0 found\."))
+    assert len(held) == 1
+    page.unroute_all()
+    page.get_by_role("button", name="Search on").click()
+    expect(row(page, "zz-needle-2")).to_be_visible()
+
+
+def test_an_exact_name_is_found_at_once(console: Consoles) -> None:
+    page = console("for-root")
+    held_pages(page)
+    page.goto(page.url.partition("#")[0] + VIEW + "&name=zz-needle-2")
+    expect(row(page, "zz-needle-2")).to_be_visible()
+
+
+def test_pages_are_added_one_by_one(console: Consoles) -> None:
+    page = console("for-root", VIEW)
+    expect(page.locator("tbody tr")).to_have_count(500)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("tbody tr")).to_have_count(1000)
+    expect(page.locator(".paging")).to_contain_text(re.compile(r"1,000 of 4,20\d are listed"))
+
+
+def test_the_server_filters_by_labels_and_fields(console: Consoles) -> None:
+    page = console("for-root", VIEW + "&labels=sort%3Dneedle")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator(".paging span")).to_be_empty()
+    page.get_by_label("Fields").fill("metadata.name=zz-needle-2")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile("fields=metadata.name%3Dzz-needle-2"))
+    page.get_by_label("Fields").fill("spec.nope=1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("is not a known field selector")
+
+
+def test_the_watch_knows_better_than_a_page_that_comes_late(console: Consoles, api: Api) -> None:
+    page = console("for-root", VIEW)
+    expect(page.locator(".state")).to_have_text("Live")
+    expect(page.locator("tbody tr")).to_have_count(500)
+    held = held_pages(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    for name in ("cfg-00600", "cfg-00001"):
+        api.call("DELETE", f"{MAPS}/{name}")
+    expect(row(page, "cfg-00001")).to_have_count(0)
+    held[0].continue_()
+    expect(row(page, "cfg-00601")).to_be_visible()
+    expect(row(page, "cfg-00600")).to_have_count(0)
