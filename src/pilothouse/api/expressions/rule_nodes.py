@@ -154,7 +154,7 @@ class RuleNode:
                 continue
             bindings["oldSelf"] = optional if rule.optional_old else old
             if self._holds(run, path, rule, rule.program, bindings) is False:
-                self._broken(run, path, place, rule, value, bindings, around)
+                self._broken(run, path, place, rule, value=value, bindings=bindings, around=around)
 
     def _holds(
         self, run: Validation, path: Path, rule: CompiledRule, program: Program, bindings: dict[str, Any]
