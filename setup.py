@@ -30,41 +30,6 @@ SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
 TRACE = os.environ.get("PILOTHOUSE_TRACE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
-MODULES = (
-    "_message",
-    "_head",
-    "_budgets",
-    "_turns",
-    "_pump",
-    "_answers",
-    "_http1",
-    "_hpack",
-    "_http2core",
-    "_http2",
-    "_websocket",
-    "_spdy",
-    "_requestinfo",
-    "_requestmetrics",
-    "_plan",
-    "_audit",
-    "_selectors",
-    "_gzip",
-    "_instruments",
-    "_seats",
-    "_journal",
-    "_uuid",
-    "_names",
-    "_json",
-    "_listbody",
-    "_schema",
-    "_fieldset",
-    "_entry",
-    "_objects",
-    "_watchers",
-    "_watchcache",
-    "_cel",
-)
-
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": DEBUG,
@@ -97,15 +62,16 @@ and coverage needs Cython's)."""
 
 extensions = [
     Extension(
-        f"pilothouse.{name}",
-        [f"ext/pilothouse/{name}.pyx"],
+        ".".join(source.relative_to("ext").with_suffix("").parts),
+        [str(source)],
         extra_compile_args=FLAGS,
         define_macros=TRACE_MACROS if TRACE else [],
         extra_link_args=[flag for flag in FLAGS if flag.startswith("-fsanitize")],
     )
-    for name in MODULES
-    if (name in ONLY if ONLY else os.path.exists(f"ext/pilothouse/{name}.pyx"))
+    for source in sorted(Path("ext").rglob("*.pyx"))
+    if not ONLY or source.stem in ONLY
 ]
+"""A module belongs to the package of its folder: `ext/pilothouse/api/_json.pyx` is `pilothouse.api._json`."""
 
 
 class BuildDescriptions(Command):

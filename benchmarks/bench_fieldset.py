@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from pilothouse import _fieldset as fieldset
 from pilothouse.api import codec
+from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import managed
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object

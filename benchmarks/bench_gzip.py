@@ -13,9 +13,9 @@ import orjson
 import pytest
 from bench_write_path import pod
 
-from pilothouse._gzip import kept
-from pilothouse._json import Encoded, encoded
-from pilothouse._listbody import ListBody
+from pilothouse.api._gzip import kept
+from pilothouse.api._json import Encoded, encoded
+from pilothouse.endpoints.answers._listbody import ListBody
 
 PREFIX, SUFFIX = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[', b"]}"
 COUNT = 5000

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pilothouse._json import Encoded, encoded, event, labels, splice
-from pilothouse._listbody import ListBody
+from pilothouse.api._json import Encoded, encoded, event, labels, splice
+from pilothouse.endpoints.answers._listbody import ListBody
 
 POD = orjson.dumps(
     {

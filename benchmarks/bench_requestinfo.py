@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from pilothouse import _requestinfo as requestinfo
+from pilothouse.api.values import _requestinfo as requestinfo
 from pilothouse.api.values.identity import RequestInfo
 
 TARGETS = [

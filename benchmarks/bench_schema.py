@@ -5,8 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pilothouse import _schema
-from pilothouse.api import codec
+from pilothouse.api import _schema, codec
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import quantity, times

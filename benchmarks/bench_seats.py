@@ -19,10 +19,10 @@ import uvloop
 from in_process import answer, served
 
 from pilothouse import errors
-from pilothouse._seats import Flow, Ticket
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.assembly.server import Server
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.gate import FlowControl, Gate
 from pilothouse.flowcontrol.memory import MemoryBudget
 from pilothouse.flowcontrol.width import Query

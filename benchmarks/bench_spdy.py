@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse._spdy import Reader
+from pilothouse.outbound._spdy import Reader
 from pilothouse.outbound.spdy import data_frames
 
 READS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse._uuid import new_uuid
+from pilothouse.api._uuid import new_uuid
 
 
 def plain() -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from pilothouse._entry import Entry
-from pilothouse._json import JsonEncoder
-from pilothouse._selectors import Requirement, Selector
-from pilothouse._watchcache import ResourceCache
+from pilothouse.api._json import JsonEncoder
+from pilothouse.api.values._selectors import Requirement, Selector
+from pilothouse.storage._entry import Entry
+from pilothouse.storage._watchcache import ResourceCache
 
 P = "/registry/pods/"
 COUNT = 5000

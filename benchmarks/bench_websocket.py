@@ -8,7 +8,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage
 
-from pilothouse._websocket import Reader
+from pilothouse.server._websocket import Reader
 
 KEY = bytes((1, 2, 3, 4))
 

@@ -55,41 +55,8 @@ LIBRARIES = {
     "_sqlite3": "sqlite",
     "libsqlite3": "sqlite",
 }
-MODULES = {
-    "_answers": "server",
-    "_audit": "audit",
-    "_budgets": "server",
-    "_cel": "api",
-    "_entry": "storage",
-    "_fieldset": "api",
-    "_gzip": "api",
-    "_head": "server",
-    "_hpack": "server",
-    "_http1": "server",
-    "_http2": "server",
-    "_http2core": "server",
-    "_spdy": "outbound",
-    "_turns": "server",
-    "_websocket": "server",
-    "_instruments": "metrics",
-    "_journal": "endpoints",
-    "_json": "api",
-    "_listbody": "storage",
-    "_message": "server",
-    "_names": "api",
-    "_objects": "storage",
-    "_plan": "endpoints",
-    "_pump": "server",
-    "_requestinfo": "endpoints",
-    "_requestmetrics": "endpoints",
-    "_schema": "api",
-    "_seats": "flowcontrol",
-    "_selectors": "api",
-    "_uuid": "audit",
-    "_watchcache": "storage",
-    "_watchers": "storage",
-}
-"""Packages that the compiled modules belong to."""
+OURS = re.compile(r"/pilothouse/((?:\w+/)+_\w+\.[^/]*)$")
+"""The path of a compiled module, below its package."""
 COLLECTION, PYTHON = "garbage collection", "python"
 COST = tuple("0123456789+-*")
 """How the lines with costs begin."""
@@ -97,7 +64,7 @@ ENTERED = re.compile(r"Zfile_([0-9a-f]+)")
 
 
 class Function(NamedTuple):
-    """A function, and the file name of the object that it is in."""
+    """A function, and the object that it is in: a file name, or the path of a module of ours."""
 
     object: str
     name: str
@@ -160,7 +127,8 @@ def read(profile: str) -> Costs:
 
 
 def _function(path: str, name: str) -> Function:
-    return Function(path.rpartition("/")[2], name.partition("'")[0])
+    ours = OURS.search(path)
+    return Function(ours[1] if ours else path.rpartition("/")[2], name.partition("'")[0])
 
 
 def places(costs: Costs, files: dict[int, str]) -> Counter[tuple[str, str]]:
@@ -198,12 +166,13 @@ def place(function: Function, files: dict[int, str]) -> tuple[str, str] | None:
     module = function.object.partition(".")[0]
     if found := ENTERED.fullmatch(function.name):
         path = files[int(found[1], 16)]
-        package, _, name = path.partition("/")
-        return (package, name) if name else ("pilothouse", package)
+        package, _, inside = path.partition("/")
+        return (package, inside) if inside else ("pilothouse", package)
     if function.name.startswith("gc_collect"):
         return COLLECTION, ""
-    if module in MODULES:
-        return MODULES[module], module
+    package, _, inside = module.partition("/")
+    if inside:
+        return package, inside
     if module in LIBRARIES:
         return LIBRARIES[module], ""
     return None

@@ -208,7 +208,7 @@ def test_all_memos_together_are_small() -> None:
 
 @pytest.mark.parametrize("make", [lambda n: f"{n}" * 20_000, lambda n: f"{n:x}:" * 20_000])
 def test_long_texts_of_users_are_not_remembered(make: Any) -> None:
-    from pilothouse import _fieldset
+    from pilothouse.api.changes import _fieldset
     from pilothouse.api.defaults.core import pull_policy
     from pilothouse.api.validate.resources import is_whole
 

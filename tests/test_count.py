@@ -1,16 +1,13 @@
 """Counting instructions: what profiles say,
 where the instructions belong, and what is held against the mark."""
 
-import pathlib
-
 import count
 import pytest
 from count_environment import differences
-from count_packages import KEPT, MODULES, Function, adjusted, listed, passed_over, place, places, read, total
+from count_packages import KEPT, Function, adjusted, listed, passed_over, place, places, read, total
 from count_profiles import needed
 from count_steps import steps
 
-ROOT = pathlib.Path(__file__).parents[1]
 FILES = {0: "endpoints/pipeline.py", 0x1F: "caches.py"}
 PROFILE = """\
 # callgrind format
@@ -24,7 +21,7 @@ fl=(1) /benchmarks/count_probe.c
 fn=(1) Zfile_0
 10 400
 +2 100
-cob=(2) /src/pilothouse/_http1.cpython-311-x86_64-linux-gnu.so
+cob=(2) /src/pilothouse/server/_http1.cpython-311-x86_64-linux-gnu.so
 cfn=(2) __pyx_f_feed
 calls=3 7
 10 220
@@ -91,7 +88,7 @@ def test_all_others_are_passed_over(name: str) -> None:
 
 def test_a_profile_is_read() -> None:
     costs = read(PROFILE)
-    http1 = Function("_http1.cpython-311-x86_64-linux-gnu.so", "__pyx_f_feed")
+    http1 = Function("server/_http1.cpython-311-x86_64-linux-gnu.so", "__pyx_f_feed")
     assert costs.own[Function("probe.so", "Zfile_0")] == 500
     assert costs.own[http1] == 200
     assert costs.below[Function("probe.so", "Zfile_0"), http1] == 220
@@ -122,10 +119,9 @@ def test_files_are_numbered_by_the_probe() -> None:
     assert listed("0 endpoints/pipeline.py\n1f caches.py\n") == FILES
 
 
-def test_every_compiled_module_has_a_package() -> None:
-    assert {path.stem for path in (ROOT / "ext/pilothouse").glob("*.pyx")} <= MODULES.keys()
-    function = Function("_seats.cpython-311-x86_64-linux-gnu.so", "__pyx_f_enter")
-    assert place(function, {}) == ("flowcontrol", "_seats")
+def test_a_compiled_module_belongs_to_the_package_of_its_folder() -> None:
+    function = Function("api/cel/_cel.cpython-311-x86_64-linux-gnu.so", "__pyx_f_enter")
+    assert place(function, {}) == ("api", "cel/_cel")
     assert place(Function("libpython3.11.so.1.0", "gc_collect_main"), {}) == ("garbage collection", "")
 
 

@@ -32,7 +32,8 @@ def folders() -> list[pathlib.Path]:
     """The folders of the code, a folder before those inside it."""
     package = ROOT / "src/pilothouse"
     found = [p.parent for p in package.rglob("__init__.py") if p.parent.name not in SKIPPED]
-    return [ROOT / "ext/pilothouse", *sorted(found)]
+    compiled = {path.parent for path in (ROOT / "ext").rglob("*.p*")}
+    return [*sorted(compiled), *sorted(found)]
 
 
 def about(path: pathlib.Path) -> str:
@@ -46,7 +47,7 @@ def about(path: pathlib.Path) -> str:
         )
         said = re.sub(r"^# ", "", found[1], flags=re.M) if found else ""
     if not said and path.suffix == ".pxi":
-        users = [p.name for p in sorted(path.parent.glob("*.p*")) if _includes(p, path)]
+        users = [p.name for p in sorted((ROOT / "ext").rglob("*.p*")) if _includes(p, path)]
         said = f"Included by {' and '.join(users)}."
     if not said and path.suffix == ".pxd":
         said = "The declarations that other compiled modules may cimport."
@@ -55,7 +56,7 @@ def about(path: pathlib.Path) -> str:
 
 
 def _includes(path: pathlib.Path, part: pathlib.Path) -> bool:
-    return bool(re.search(f'^include "(?:pilothouse/)?{re.escape(part.name)}"', path.read_text(), re.M))
+    return bool(re.search(f'^include "(?:[\\w/]+/)?{re.escape(part.name)}"', path.read_text(), re.M))
 
 
 def table(folder: pathlib.Path) -> str:
@@ -73,10 +74,13 @@ def packages() -> str:
     rows = [
         (
             ROOT / "ext/pilothouse",
-            "The compiled modules: HTTP/1.1, serialisation, watch cache, managed fields, CEL.",
+            "The compiled modules, in the folders of the packages that they belong to: "
+            "`ext/pilothouse/api/_json.pyx` is `pilothouse.api._json`.",
         )
     ]
-    rows += [(folder, about(folder / "__init__.py")) for folder in folders()[1:]]
+    rows += [
+        (folder, about(folder / "__init__.py")) for folder in folders() if (folder / "__init__.py").exists()
+    ]
     return "| package | |\n|---|---|\n" + "".join(
         f"| `{folder.relative_to(ROOT)}/` | {text} |\n" for folder, text in rows
     )

@@ -10,8 +10,8 @@ from complexity import seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse import _schema, errors
-from pilothouse.api import codec
+from pilothouse import errors
+from pilothouse.api import _schema, codec
 from pilothouse.api.types import schema
 
 POD = ("", "v1", "Pod")

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse import _schema
-from pilothouse.api import json
+from pilothouse.api import _schema, json
 
 VALUES: Any = st.recursive(
     st.none()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse._audit import Event, Lines
+from pilothouse.audit._audit import Event, Lines
 from pilothouse.audit.auditor import Auditor
 from pilothouse.audit.policy import parse
 

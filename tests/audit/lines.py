@@ -2,7 +2,7 @@
 
 import errno
 
-from pilothouse._audit import Event
+from pilothouse.audit._audit import Event
 from pilothouse.audit.event import HEAD
 
 END = b"}\n"

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Sequence
 import pytest
 from audit.kept import Kept, auditor, policy
 
-from pilothouse._audit import Event
 from pilothouse.api.values.identity import AuthorizationAttributes, User
+from pilothouse.audit._audit import Event
 from pilothouse.audit.auditor import Auditor
 from pilothouse.audit.policy import parse
 from pilothouse.server.request import Request, Response

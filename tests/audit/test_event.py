@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse import _audit
-from pilothouse._audit import Event
 from pilothouse.api.values.identity import User
-from pilothouse.audit import event
+from pilothouse.audit import _audit, event
+from pilothouse.audit._audit import Event
 from pilothouse.audit.event import Fields, ObjectEvent
 
 

@@ -8,12 +8,13 @@ import zipfile
 
 import pytest
 
-import pilothouse._uuid
+import pilothouse
+import pilothouse.api._uuid
 from deploy import linked
 
 ROOT = pathlib.Path(__file__).parents[2]
 MACHINE = platform.machine()
-EXTENSION = pathlib.Path(str(pilothouse._uuid.__file__))
+EXTENSION = pathlib.Path(str(pilothouse.api._uuid.__file__))
 GLIBC = platform.libc_ver()[0] == "glibc"
 
 
@@ -82,7 +83,7 @@ def test_the_wheels_that_have_been_made() -> None:
     wheels = list(pathlib.Path(folder).glob("*.whl"))
     assert wheels
     assert [fault for path in wheels for fault in linked.faults(path)] == []
-    own = {path.name.partition(".")[0] for path in EXTENSION.parent.glob("_*.so")}
+    own = {path.name.partition(".")[0] for path in pathlib.Path(pilothouse.__file__).parent.rglob("_*.so")}
     for path in wheels:
         names = {pathlib.PurePath(name).name for name in zipfile.ZipFile(path).namelist()}
         assert {name.partition(".")[0] for name in names if name.endswith(".so")} == own

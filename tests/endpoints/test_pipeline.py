@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
 
-from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors
 from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.api.values import _requestinfo as requestinfo
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context

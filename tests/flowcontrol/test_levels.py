@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flowcontrol.live import REJECT, Live
 
-from pilothouse._seats import Flow, Ticket
 from pilothouse.controllers import bootstrap
+from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.levels import Levels
 
 PLURAL = "prioritylevelconfigurations"

@@ -4,8 +4,8 @@ import pytest
 from flowcontrol.live import Live
 from flowcontrol.test_levels import Clock, level, never
 
-from pilothouse._seats import Flow
 from pilothouse.api.values.identity import RequestInfo
+from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import Levels
 from pilothouse.flowcontrol.metrics import PREFIX, FlowControlMetrics
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pilothouse._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.api.values.identity import RequestInfo
+from pilothouse.flowcontrol._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.flowcontrol.sharding import hand_of
 
 SERVICE = 0.003

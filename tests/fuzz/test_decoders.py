@@ -21,7 +21,7 @@ import sys
 from fuzz.decoders import main
 from fuzz.engine_frames import check_websocket, websocket_frames
 from fuzz.engines import Engine, tight
-from pilothouse._websocket import Reader
+from pilothouse.server._websocket import Reader
 
 
 class Forgetful(Reader):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as open_parser
 
-from pilothouse._instruments import Distribution
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.exposition import (
     OPENMETRICS,
     PROTOBUF,

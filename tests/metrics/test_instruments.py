@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metric_samples import samples
 
-from pilothouse._instruments import Distribution
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry, Summary
 
 

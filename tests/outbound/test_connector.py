@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from server.fake_transport import FakeTransport, run
 
-from pilothouse._turns import Line
 from pilothouse.outbound.connector import AnswerReader
 from pilothouse.outbound.http import CHUNK, Answer, ClientError, Outbound
 from pilothouse.outbound.portions import AHEAD, INFORMATIONAL
+from pilothouse.server._turns import Line
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SINGLE = b"1\r\nx\r\n"

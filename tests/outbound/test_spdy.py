@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from spdy_model import Frame, Model
 
-from pilothouse._spdy import Kind, Reader
 from pilothouse.outbound import spdy
+from pilothouse.outbound._spdy import Kind, Reader
 from pilothouse.outbound.spdy import DICTIONARY, Event, FrameWriter
 
 KUBECTL = bytes.fromhex(

@@ -13,7 +13,6 @@ from server.duplexes import Log
 from server.fake_transport import FakeTransport, run
 from virtual_time import VirtualLoop
 
-from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.http import INSECURE, Outbound, Trust
 from pilothouse.outbound.upgrade import (
@@ -25,6 +24,7 @@ from pilothouse.outbound.upgrade import (
     UpgradeError,
     upgrade,
 )
+from pilothouse.server._turns import Line
 
 GRANTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: speech\r\nConnection: Upgrade\r\nX-A: 1\r\n\r\n"
 PLAIN = ssl.create_default_context()

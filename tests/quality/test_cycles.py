@@ -8,12 +8,12 @@ from functools import cache
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCE = ROOT / "src"
-COMPILED = ROOT / "ext/pilothouse"
+COMPILED = ROOT / "ext"
 
 _IMPORT = re.compile(
     r"^\s*(?:from\s+(pilothouse[\w.]*)\s+c?import\s+\(?([\w, ]*)|c?import\s+(pilothouse[\w.]*))", re.M
 )
-_INCLUDE = re.compile(r'^include "(\w+\.pxi)"', re.M)
+_INCLUDE = re.compile(r'^include "([\w/]+\.pxi)"', re.M)
 
 
 def files() -> dict[str, pathlib.Path]:
@@ -22,11 +22,23 @@ def files() -> dict[str, pathlib.Path]:
     for path in (SOURCE / "pilothouse").rglob("*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         out[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return out | {f"pilothouse.{path.stem}": path for path in COMPILED.glob("*.pyx")}
+    return out | {module_of(path): path for path in COMPILED.rglob("*.pyx")}
 
 
-def _of_python(text: str) -> Iterator[tuple[str, list[str]]]:
-    for node in ast.walk(ast.parse(text)):
+def module_of(path: pathlib.Path) -> str:
+    """The compiled module that a file of ext/ is the source or the declarations of."""
+    return ".".join(path.relative_to(COMPILED).with_suffix("").parts)
+
+
+def source_of(path: pathlib.Path) -> str:
+    """A file of ext/ with what it includes, beside itself or from ext/."""
+    text = path.read_text()
+    parts = [(path.parent / name, COMPILED / name) for name in _INCLUDE.findall(text)]
+    return text + "".join((near if near.exists() else far).read_text() for near, far in parts)
+
+
+def _of_python(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -34,9 +46,8 @@ def _of_python(text: str) -> Iterator[tuple[str, list[str]]]:
             yield node.module, [alias.name for alias in node.names]
 
 
-def _of_cython(text: str) -> Iterator[tuple[str, list[str]]]:
-    text += "".join((COMPILED / name).read_text() for name in _INCLUDE.findall(text))
-    for origin, names, module in _IMPORT.findall(text):
+def _of_cython(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
+    for origin, names, module in _IMPORT.findall(source_of(path)):
         yield origin or module, [name.strip() for name in names.split(",") if name.strip()]
 
 
@@ -46,7 +57,7 @@ def imports() -> dict[str, set[str]]:
     known = files()
     out: dict[str, set[str]] = {}
     for module, path in known.items():
-        found = (_of_cython if path.suffix == ".pyx" else _of_python)(path.read_text())
+        found = (_of_cython if path.suffix == ".pyx" else _of_python)(path)
         out[module] = set()
         for origin, names in found:
             inner = {f"{origin}.{name}" for name in names} & known.keys()
@@ -84,6 +95,6 @@ def test_imports_of_all_kinds_are_seen() -> None:
     graph = imports()
     assert "pilothouse.assembly.process" in graph["pilothouse.cli"], "inside a function"
     assert "pilothouse.configuration.config" in graph["pilothouse.cli"], "for types only"
-    assert "pilothouse._json" in graph["pilothouse._listbody"], "of a compiled module"
+    assert "pilothouse.api._json" in graph["pilothouse.endpoints.answers._listbody"], "of a compiled module"
     assert "pilothouse.api.json" not in graph["pilothouse.lifecycle"]
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]

@@ -4,7 +4,7 @@ around it what one module takes. Compiled modules, which import-linter does not 
 from quality.test_cycles import imports
 
 LANGUAGE = "pilothouse.api.cel"
-EVALUATOR = "pilothouse._cel"
+EVALUATOR = "pilothouse.api.cel._cel"
 HOST = f"{LANGUAGE}.host"
 
 

@@ -310,7 +310,7 @@ class Full:
 
 @moves("apiserver_terminated_watchers_total")
 async def watch_without_reading(run: Running) -> AsyncIterator[None]:
-    from pilothouse._json import JsonEncoder
+    from pilothouse.api._json import JsonEncoder
 
     cache = next(
         c for c in run.server.cluster.registry.cacher.resources() if c.prefix == "/registry/configmaps/"

@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 PACKAGE = ROOT / "src/pilothouse"
 COMPILED = ROOT / "ext/pilothouse"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
-PARTS = sorted(COMPILED.glob("*.p*"))
+PARTS = sorted(COMPILED.rglob("*.p*"))
+MODULES = sorted(COMPILED.rglob("*.pyx"))
 PACKAGES = sorted(PACKAGE.rglob("__init__.py"))
 LINES = 600
 GROUND_FLOOR = 13
@@ -66,9 +67,15 @@ def test_files_can_be_read_in_one_sitting() -> None:
 
 
 def test_compiled_modules_have_stubs_and_are_built() -> None:
-    for source in COMPILED.glob("*.pyx"):
-        assert (PACKAGE / f"{source.stem}.pyi").exists(), source.name
-        assert list(PACKAGE.glob(f"{source.stem}.*.so")), f"{source.name} is not built"
+    for source in MODULES:
+        folder = PACKAGE / source.parent.relative_to(COMPILED)
+        assert (folder / f"{source.stem}.pyi").exists(), source.name
+        assert list(folder.glob(f"{source.stem}.*.so")), f"{source.name} is not built"
+
+
+def test_compiled_modules_are_told_apart_by_their_names() -> None:
+    """PILOTHOUSE_ONLY and DECODERS of the Makefile name them without their packages."""
+    assert len({source.stem for source in MODULES}) == len(MODULES)
 
 
 def test_directives_stand_in_one_place() -> None:
@@ -81,14 +88,15 @@ def test_tests_mirror_the_tree() -> None:
     tool, benchmark or helper of tests that it is about."""
     tests = ROOT / "tests"
     tools = {p.stem for folder in ("tools", "benchmarks") for p in (ROOT / folder).glob("*.py")}
-    compiled = {p.stem.lstrip("_") for p in COMPILED.glob("*.pyx")}
     helpers = {p.stem for p in tests.glob("*.py")} - {p.stem for p in tests.glob("test_*.py")}
     strays = []
     for path in tests.rglob("test_*.py"):
         folder = path.parent.relative_to(tests)
         if folder.parts and folder.parts[0] in DOORS:
             continue
-        modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | compiled | helpers
+        compiled = {*(COMPILED / folder).glob("*.pyx"), *(COMPILED / folder.parent).glob("*.pyx")}
+        modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | helpers
+        modules |= {p.stem.lstrip("_") for p in compiled}
         words = path.stem.removeprefix("test_").split("_")
         if not any("_".join(words[:n]) in modules for n in range(len(words), 0, -1)):
             strays.append(inside(path))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import pilothouse
-from pilothouse._requestinfo import parse
+from pilothouse.api.values._requestinfo import parse
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.conventions import BUILT_IN, CUSTOM

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.fake_transport import FakeTransport
 
-from pilothouse._turns import Line
+from pilothouse.server._turns import Line
 from pilothouse.server.upgrade import Duplex
 
 

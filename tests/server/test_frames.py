@@ -13,10 +13,10 @@ from server.duplexes import Peer, frame
 from server.fake_transport import run
 from virtual_time import VirtualLoop
 
-from pilothouse._spdy import Reader as SpdyReader
-from pilothouse._turns import Line
-from pilothouse._websocket import Reader
 from pilothouse.outbound import spdy
+from pilothouse.outbound._spdy import Reader as SpdyReader
+from pilothouse.server._turns import Line
+from pilothouse.server._websocket import Reader
 from pilothouse.server.frames import AHEAD, IDLE_FRAMES, IDLE_PER_SECOND, Frames
 
 TURN = 1_000_000

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
 
-from pilothouse._turns import Line, Taker
+from pilothouse.server._turns import Line, Taker
 
 TURN, ROUND, FREE = 1_000_000, 2_000_000, 32_000
 

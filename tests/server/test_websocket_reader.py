@@ -13,8 +13,8 @@ from server.duplexes import frame
 from websockets.frames import Frame as Wire
 from websockets.protocol import Protocol, Side, State
 
-from pilothouse import _websocket
-from pilothouse._websocket import Reader
+from pilothouse.server import _websocket
+from pilothouse.server._websocket import Reader
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 LARGEST = 3000 + 300

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse._json import JsonEncoder
+from pilothouse.api._json import JsonEncoder
 
 P = "/registry/pods/"
 JSON = JsonEncoder("Pod", "v1")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from metric_samples import samples
 from storage.cached_pods import P, Sink, fields, pod
 
-from pilothouse._json import JsonEncoder
-from pilothouse._selectors import Selector
+from pilothouse.api._json import JsonEncoder
+from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.selectors import parse
 from pilothouse.storage.encryption.backend import DecryptionError
 from pilothouse.storage.interface import KeyValue

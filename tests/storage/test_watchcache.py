@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.cached_pods import JSON, P, Sink, fields, pod
 
-from pilothouse._json import JsonEncoder
-from pilothouse._selectors import Requirement, Selector
+from pilothouse.api._json import JsonEncoder
+from pilothouse.api.values._selectors import Requirement, Selector
 from pilothouse.storage.interface import Compacted, FutureRevision, KeyValue, Op, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite.backend import SqliteStorage

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from storage.cached_pods import JSON, P, Sink, fields, pod
 from storage.test_watchcache import chosen, label, node
 
-from pilothouse._selectors import Requirement, Selector
-from pilothouse._watchers import PermittedWatcher
+from pilothouse.api.values._selectors import Requirement, Selector
+from pilothouse.storage._watchers import PermittedWatcher
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher, Entry, ResourceCache

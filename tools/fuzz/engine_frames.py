@@ -9,8 +9,8 @@ from typing import Any
 from fuzz.engines import Engine, content, cut, same, text, tight, word
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
-from pilothouse import _spdy, _websocket
-from pilothouse.outbound import spdy
+from pilothouse.outbound import _spdy, spdy
+from pilothouse.server import _websocket
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 ALL = 1 << 40

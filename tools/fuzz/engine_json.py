@@ -9,7 +9,7 @@ from typing import Any
 
 from fuzz.engines import Engine, chance_of, same, text
 
-from pilothouse import _json, _schema
+from pilothouse.api import _json, _schema
 from pilothouse.api import json as exact
 
 REFUSED = object()

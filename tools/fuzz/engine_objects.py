@@ -9,10 +9,10 @@ from fuzz.engines import Engine, same, text
 from fuzz.mutation import Mutation
 from fuzz.seeds import creatable, seed
 
-from pilothouse import _fieldset as fieldset
-from pilothouse import _schema, errors
-from pilothouse.api import codec
+from pilothouse import errors
+from pilothouse.api import _schema, codec
 from pilothouse.api import json as exact
+from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.api.types import scheme
 from pilothouse.registry.resource import Resource

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from pilothouse._instruments import Distribution
 from pilothouse.admission.about import EVERYTHING, About
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.values.fields import Object
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.timeline import MOST

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
-from pilothouse._selectors import Selector
 from pilothouse.api.values import selectors
+from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers

@@ -1,6 +1,6 @@
 """The metrics of admission (apiserver admission/metrics)."""
 
-from pilothouse._instruments import Distribution
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.instruments import Counter, Group, Histogram, Summary
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5)

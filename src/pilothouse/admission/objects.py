@@ -2,9 +2,9 @@
 and what becomes of a changed one."""
 
 from pilothouse import errors
-from pilothouse._schema import DecodeError
 from pilothouse.admission.matching import Matched
 from pilothouse.api import codec
+from pilothouse.api._schema import DecodeError
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.types import schema

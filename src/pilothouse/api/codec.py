@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import orjson
 
-from pilothouse import _schema, errors
-from pilothouse.api import json
+from pilothouse import errors
+from pilothouse.api import _schema, json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.protobuf import reader as protobuf

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from pilothouse._schema import DecodeError, ScanError, as_plain, scan, shape
+from pilothouse.api._schema import DecodeError, ScanError, as_plain, scan, shape
 from pilothouse.api.types.depth import TOO_DEEP, is_too_deep
 
 __all__ = [

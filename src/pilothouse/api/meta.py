@@ -5,7 +5,7 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from pilothouse._uuid import new_uuid
+from pilothouse.api._uuid import new_uuid
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.selectors import validate_labels

@@ -1,7 +1,7 @@
 """The memory budget that --max-memory or the control group gives a server,
 and what is freed when it runs short."""
 
-from pilothouse import _gzip
+from pilothouse.api import _gzip
 from pilothouse.api.values import quantity
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import CacheBudget

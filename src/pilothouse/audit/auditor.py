@@ -4,9 +4,9 @@ and hands its events to the back ends."""
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from pilothouse._audit import Desk, Event, Lines
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit import event
+from pilothouse.audit._audit import Desk, Event, Lines
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.audit.policy import AuditPolicy, AuditVerdict
 from pilothouse.audit.record import HEADS, Record

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from pilothouse._audit import Event
+from pilothouse.audit._audit import Event
 
 BUDGET = 32 << 20
 """Bytes of the events that wait for one back end, those that it is sending included."""

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pilothouse._audit import Event
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
+from pilothouse.audit._audit import Event
 from pilothouse.audit.sources import source_ips, user_agent
 from pilothouse.gotext import quote
 from pilothouse.server.request import Request

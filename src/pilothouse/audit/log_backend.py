@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pilothouse._audit import Event, Lines
+from pilothouse.audit._audit import Event, Lines
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE

@@ -7,13 +7,13 @@ Upstream's AuditContext (apiserver pkg/audit/context.go and request.go).
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any, Protocol
 
-from pilothouse._audit import Draft, Event
 from pilothouse.api import json
 from pilothouse.api.values.duration import show_duration
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.audit import event
+from pilothouse.audit._audit import Draft, Event
 from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent
 from pilothouse.audit.policy import COMPLETE, LEVELS, PANIC, RECEIVED
 from pilothouse.audit.sources import source_ips, user_agent

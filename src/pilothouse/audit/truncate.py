@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pilothouse._audit import Event
+from pilothouse.audit._audit import Event
 from pilothouse.audit.event import without_objects
 from pilothouse.audit.policy import REQUEST
 

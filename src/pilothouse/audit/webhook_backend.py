@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from pilothouse._audit import Event, Lines
+from pilothouse.audit._audit import Event, Lines
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE, item

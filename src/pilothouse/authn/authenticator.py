@@ -8,10 +8,10 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from pilothouse import errors
-from pilothouse._instruments import Distribution
 from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Cache, CacheBudget, short
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.server.request import Request
 from pilothouse.server.websocket import is_websocket
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pilothouse import errors
-from pilothouse._requestinfo import impersonates
 from pilothouse.api.values import names
+from pilothouse.api.values._requestinfo import impersonates
 from pilothouse.api.values.fields import Errors
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount

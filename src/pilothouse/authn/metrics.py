@@ -3,7 +3,7 @@
 import time
 from typing import Self
 
-from pilothouse._requestmetrics import Authenticated
+from pilothouse.metrics._requestmetrics import Authenticated
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 from pilothouse.reload import ReloadMetrics
 

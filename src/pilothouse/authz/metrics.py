@@ -1,6 +1,6 @@
 """The metrics of authorization (apiserver endpoints/filters/metrics.go and authorization/metrics)."""
 
-from pilothouse._requestmetrics import Authorized
+from pilothouse.metrics._requestmetrics import Authorized
 from pilothouse.metrics.instruments import Counter, Group, Histogram, Labels
 from pilothouse.reload import ReloadMetrics
 

@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from pilothouse._instruments import Distribution
 from pilothouse.api.yaml import reader
 from pilothouse.api.yaml.reader import YAMLError
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.exposition import Labels, Value
 from pilothouse.metrics.instruments import Counter, Group, Histogram, Metric, View
 from pilothouse.process.version import GIT_VERSION

@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Mapping
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.bootstrap import TRUST
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
+from pilothouse.storage._entry import Entry
 
 NAMESPACE = "kube-system"
 CLIENT_CA, PROXY_CA = "client-ca-file", "requestheader-client-ca-file"

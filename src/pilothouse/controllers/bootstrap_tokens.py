@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import decode
+from pilothouse.storage._entry import Entry
 
 TYPE = "bootstrap.kubernetes.io/token"
 PREFIX = "bootstrap-token-"

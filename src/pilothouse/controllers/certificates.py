@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.authorization import allowed as is_allowed
 from pilothouse.api.validate.certificates import (
@@ -33,6 +32,7 @@ from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import decode
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api import meta
 from pilothouse.api.validate import pem
 from pilothouse.api.validate.common import is_true
@@ -24,6 +23,7 @@ from pilothouse.registry.client import Client
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
+from pilothouse.storage._entry import Entry
 
 log = Logger(__name__)
 

@@ -8,8 +8,6 @@ decoded.
 import asyncio
 
 from pilothouse import errors
-from pilothouse._entry import Entry
-from pilothouse._watchcache import ResourceCache
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -17,6 +15,8 @@ from pilothouse.registry.client import Client
 from pilothouse.registry.deletion import FOREGROUND, ORPHAN
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
+from pilothouse.storage._entry import Entry
+from pilothouse.storage._watchcache import ResourceCache
 
 OWNED = b'"ownerReferences"'
 DELETING = b'"deletionTimestamp"'

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api import meta
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
 from pilothouse.storage.keys import ROOT
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from pilothouse._entry import Entry
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO
 from pilothouse.admission.quota.evaluators import IGNORED, Evaluator, evaluator
@@ -15,6 +14,7 @@ from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import ResourceCache
 
 PERIOD = 300.0

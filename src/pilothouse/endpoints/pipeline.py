@@ -15,10 +15,9 @@ from functools import partial
 from html import escape
 from typing import Any, TypeVar
 
-from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors, logs, spans, waiting
-from pilothouse._seats import Flow, Ticket
 from pilothouse.api.meta import new_uid
+from pilothouse.api.values import _requestinfo as requestinfo
 from pilothouse.api.values.duration import go_duration
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.authn.authenticator import Authenticator
@@ -37,6 +36,7 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.edges import Edges
 from pilothouse.endpoints.request.params import Query, first
 from pilothouse.endpoints.request.permitted import Finder, told
+from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget

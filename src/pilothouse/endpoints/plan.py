@@ -9,18 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
 
-from pilothouse._plan import Plan, Plans
-from pilothouse._requestmetrics import system_client_of
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.caches import Cache, CacheBudget, weight
+from pilothouse.endpoints._plan import Plan, Plans
 from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.metrics._requestmetrics import system_client_of
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, key_of

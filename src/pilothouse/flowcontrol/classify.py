@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pilothouse._seats import Flow
 from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.caches import Cache, CacheBudget, weight
+from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State
 from pilothouse.flowcontrol.sharding import hand_of
 from pilothouse.registry.readers import Readers

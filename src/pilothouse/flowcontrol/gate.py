@@ -11,9 +11,9 @@ import asyncio
 from typing import Protocol
 
 from pilothouse import errors
-from pilothouse._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.caches import CacheBudget
+from pilothouse.flowcontrol._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels, on_loop
 from pilothouse.flowcontrol.metrics import FlowControlMetrics

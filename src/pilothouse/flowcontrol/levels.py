@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from math import ceil, floor
 from typing import Any
 
-from pilothouse._seats import Kinds, Level, Series
 from pilothouse.api.validate.flowcontrol import MANDATORY_LEVELS
 from pilothouse.api.values.fields import Object
+from pilothouse.flowcontrol._seats import Kinds, Level, Series
 from pilothouse.flowcontrol.borrowing import Demand, Need, allocate
 from pilothouse.flowcontrol.retry import RetryAfter
 from pilothouse.logs import Logger

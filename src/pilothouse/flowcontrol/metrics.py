@@ -7,9 +7,9 @@ has no series beside its limits.
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
-from pilothouse._instruments import Distribution
-from pilothouse._seats import BUCKETS, Series
+from pilothouse.flowcontrol._seats import BUCKETS, Series
 from pilothouse.flowcontrol.levels import Levels, State
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 
 PREFIX = "apiserver_flowcontrol"

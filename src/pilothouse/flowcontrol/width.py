@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from math import ceil
 
-from pilothouse._entry import Entry, bytes_of
-from pilothouse._watchcache import ResourceCache
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.caches import Cache, CacheBudget, short, weight
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
+from pilothouse.storage._entry import Entry, bytes_of
+from pilothouse.storage._watchcache import ResourceCache
 
 BYTES = 100_000
 """Bytes of a list for one seat."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from struct import pack
 from typing import NamedTuple
 
-from pilothouse._instruments import Distribution, Recent
+from pilothouse.metrics._instruments import Distribution, Recent
 from pilothouse.wire import field, varint
 
 Labels = tuple[str, ...]

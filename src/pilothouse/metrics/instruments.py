@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
-from pilothouse._instruments import Distribution, Recent
+from pilothouse.metrics._instruments import Distribution, Recent
 from pilothouse.metrics.exposition import TEXT, ExpositionFormat, Family, Value, encoded
 from pilothouse.metrics.exposition import Labels as Labels  # noqa: PLC0414 -- declarations name it with the metrics
 from pilothouse.waiting import Pace

@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.portions import INFORMATIONAL, Portions
+from pilothouse.server._turns import Line
 
 BUFFER = 32 * 1024
 """The size from which aiohttp derives how much of a body it keeps for a slow reader:

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from pilothouse import spans
-from pilothouse._turns import Line
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
+from pilothouse.server._turns import Line
 from pilothouse.server.pem import pem_files
 
 if TYPE_CHECKING:

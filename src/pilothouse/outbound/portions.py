@@ -8,7 +8,7 @@ its lines, which a head has for each header and a chunked body for each chunk.
 from collections import deque
 from collections.abc import Callable
 
-from pilothouse._turns import Line, Taker
+from pilothouse.server._turns import Line, Taker
 
 INFORMATIONAL = 5
 """Answers of status 1xx before the final one, as in Go's client (net/http max1xxResponses)."""

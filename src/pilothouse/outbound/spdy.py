@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pilothouse._spdy import Kind
+from pilothouse.outbound._spdy import Kind
 
 VERSION = 3
 FIN = 1

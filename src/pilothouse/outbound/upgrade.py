@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from pilothouse._turns import Line
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.portions import INFORMATIONAL, Portions
+from pilothouse.server._turns import Line
 from pilothouse.server.upgrade import Duplex
 from pilothouse.waiting import in_task
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from pilothouse._entry import Entry
-from pilothouse._selectors import Selector
 from pilothouse.api.types import depth
+from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
+from pilothouse.storage._entry import Entry
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from pilothouse import errors
-from pilothouse._json import text
 from pilothouse.api import meta
+from pilothouse.api._json import text
 from pilothouse.api.changes import apply
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.defaults import kinds as defaults

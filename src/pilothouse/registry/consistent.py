@@ -7,12 +7,12 @@ store.
 from time import perf_counter
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, unavailable
 from pilothouse.registry.store import Store, key_of
 from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
 
 CATCH_UP = 3.0
 """Seconds that a read waits for the watch cache."""

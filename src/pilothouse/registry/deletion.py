@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilothouse import errors
-from pilothouse._entry import Entry
-from pilothouse._json import splice, strip
 from pilothouse.api import codec
+from pilothouse.api._json import splice, strip
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.resource import Resource
@@ -17,6 +16,7 @@ from pilothouse.registry.storage_errors import MODIFIED, storage_error
 from pilothouse.registry.store import decode, key_of
 from pilothouse.registry.write import FAILED, Write
 from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 COLLECTION_WORKERS = 64

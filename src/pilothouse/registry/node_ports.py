@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterable
 
 import orjson
 
-from pilothouse._entry import Entry
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, PortMetrics
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.readers import Readers
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.watchcache import Cacher

@@ -6,13 +6,13 @@ from time import perf_counter
 from typing import Any
 
 from pilothouse import errors
-from pilothouse._instruments import Distribution
 from pilothouse.api import codec, meta
 from pilothouse.api.types.semantic import same_meaning
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.registry.object_metrics import EQUAL, UNEQUAL_FAST, UNEQUAL_SLOW
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Permit, Strategy, UpdateCheck, WriteContext

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.sections.store import OBJECT_LIMIT
@@ -14,6 +13,7 @@ from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import unavailable
 from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import Cacher, ResourceCache
 
 CATCH_UP = 3.0

@@ -24,9 +24,8 @@ from typing import ParamSpec, Self, TypeVar
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
-from pilothouse._json import splice
 from pilothouse.api import meta
+from pilothouse.api._json import splice
 from pilothouse.api.changes import managed
 from pilothouse.api.changes.managed import Versions
 from pilothouse.api.changes.patch import copy
@@ -50,6 +49,7 @@ from pilothouse.registry.storage_errors import MODIFIED, storage_error
 from pilothouse.registry.store import Store, decode, key_of
 from pilothouse.registry.strategy import Strategy, WriteContext
 from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
 
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from pilothouse._turns import Line, Taker
+from pilothouse.server._turns import Line, Taker
 from pilothouse.server.upgrade import Duplex
 
 IDLE_FRAMES, IDLE_PER_SECOND = 10_000, 330.0

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from pilothouse._answers import Service
-from pilothouse._http1 import Connection
 from pilothouse.errors import RequestEntityTooLarge
 from pilothouse.process.heap import give_back
+from pilothouse.server._answers import Service
+from pilothouse.server._http1 import Connection
 from pilothouse.server.compress import Compressor
 from pilothouse.server.request import Handler, Judge, Response
 

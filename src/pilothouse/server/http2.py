@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from pilothouse._http2 import Connection, Shared
+from pilothouse.server._http2 import Connection, Shared
 from pilothouse.server.http1 import Http1
 from pilothouse.server.unauthenticated import UnauthenticatedConnection
 

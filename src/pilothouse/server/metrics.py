@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from pilothouse._answers import Service
-from pilothouse._http2 import Shared
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Labels
+from pilothouse.server._answers import Service
+from pilothouse.server._http2 import Shared
 from pilothouse.server.listener import Listener
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, runtime_checkable
 
-from pilothouse._message import Request, Response
+from pilothouse.server._message import Request, Response
 
 __all__ = ["Handler", "Http2Request", "Judge", "Packable", "Part", "Pieces", "Request", "Response", "Stream"]
 

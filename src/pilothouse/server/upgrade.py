@@ -5,7 +5,7 @@ import asyncio
 import socket
 from typing import Protocol
 
-from pilothouse._turns import Line
+from pilothouse.server._turns import Line
 
 CLOSE_SECONDS = 10.0
 """Time for a peer to take what was written before its connection is cut

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pilothouse._websocket import Opcode, Reader, frame
+from pilothouse.server._websocket import Opcode, Reader, frame
 from pilothouse.server.frames import Frames
 from pilothouse.server.request import Request, Response
 from pilothouse.server.upgrade import Duplex

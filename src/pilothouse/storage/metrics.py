@@ -3,10 +3,10 @@
 
 from collections.abc import Callable
 
-from pilothouse._instruments import Distribution
-from pilothouse._watchcache import CAPACITY, ResourceCache
-from pilothouse._watchers import DELAYS
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.storage._watchcache import CAPACITY, ResourceCache
+from pilothouse.storage._watchers import DELAYS
 from pilothouse.storage.interface import Storage, StorageError
 from pilothouse.storage.watchcache import Cacher
 

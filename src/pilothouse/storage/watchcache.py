@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from pilothouse._entry import Entry
-from pilothouse._objects import Listing
-from pilothouse._watchcache import ResourceCache
-from pilothouse._watchers import Watcher
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
+from pilothouse.storage._entry import Entry
+from pilothouse.storage._objects import Listing
+from pilothouse.storage._watchcache import ResourceCache
+from pilothouse.storage._watchers import Watcher
 from pilothouse.storage.interface import (
     Compacted,
     KeyValue,

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from pilothouse._instruments import Distribution
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.exposition import Family, Labels, Value
 from pilothouse.metrics.instruments import Gauge, Group, Joined, MetricsRegistry
 from pilothouse.process.metrics import resident_memory

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse._cel import equal
 from pilothouse.api.cel import (
     BINDINGS,
     DYN,
@@ -29,6 +28,7 @@ from pilothouse.api.cel import (
     list_of,
     view,
 )
+from pilothouse.api.cel._cel import equal
 
 ANY = Environment({"x": DYN, "y": DYN, "n": INT, "list": list_of(INT)}, extra=[BINDINGS], validated=False)
 POD = {

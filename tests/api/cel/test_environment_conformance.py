@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from pilothouse._cel import equal
 from pilothouse.api.cel import (
     BINDINGS,
     BOOL,
@@ -39,6 +38,7 @@ from pilothouse.api.cel import (
     list_of,
     map_of,
 )
+from pilothouse.api.cel._cel import equal
 from pilothouse.api.cel.types import TYPE
 
 CASES = Path(os.environ.get("CEL_SPEC", "/nonexistent")) / "tests/simple/testdata"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pilothouse import _schema, errors
+from pilothouse import errors
+from pilothouse.api import _schema
 from pilothouse.api.structural.codec import StructuralCodec, plain, whole_numbers
 from pilothouse.api.structural.schema import compile
 from pilothouse.api.types import depth

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse._names import Shape
 from pilothouse.api.values import addresses, names
+from pilothouse.api.values._names import Shape
 from pilothouse.api.values.fields import Errors
 
 

@@ -10,12 +10,12 @@ import pytest
 from eventually import aeventually
 from harness import CONFIG_MAPS, Rig
 
-from pilothouse._entry import Entry
 from pilothouse.api.protobuf import writer
 from pilothouse.endpoints.answers import list_stream
 from pilothouse.endpoints.answers.list_stream import ABOVE, takes_gzip
 from pilothouse.offload import Offload
 from pilothouse.server.request import Response
+from pilothouse.storage._entry import Entry
 
 COUNT = 40
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

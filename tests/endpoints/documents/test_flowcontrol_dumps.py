@@ -8,12 +8,12 @@ import pytest
 from coroutines import at_once
 from flowcontrol.live import Live
 
-from pilothouse._seats import Flow
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.flowcontrol_dumps import MOST_QUEUES, PATH, FlowControlDumps
 from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.documents.nonresource import NonResource
+from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import Levels
 from pilothouse.registry.catalog import Catalog
 from pilothouse.server.request import Request

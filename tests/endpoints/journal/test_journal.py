@@ -10,10 +10,10 @@ import pytest
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 
 from pilothouse import errors
-from pilothouse._journal import RECORD
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.authn.authenticator import Recognition
 from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.journal._journal import RECORD
 from pilothouse.endpoints.journal.journal import BYTES_EACH, FEWEST, SLOW, Journal, JournalEntry
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.registry.timeline import Timeline

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse._journal import Ring
+from pilothouse.endpoints.journal._journal import Ring
 
 OVERHEAD, LONGEST = 100, 4096
 Added = tuple[str, int]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
 
-from pilothouse._listbody import ListBody
+from pilothouse.endpoints.answers._listbody import ListBody
 from pilothouse.server.request import Packable
 from pilothouse.storage.compaction import CompactionLoop
 

@@ -12,10 +12,10 @@ import uvloop
 from eventually import aeventually
 from server.http2.peers import Kind, Raw, number
 
-from pilothouse._json import JsonEncoder
-from pilothouse._watchcache import ResourceCache
+from pilothouse.api._json import JsonEncoder
 from pilothouse.server.http1 import Http1
 from pilothouse.server.request import Handler, Request, Response, Stream
+from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher
 

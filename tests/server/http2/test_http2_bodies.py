@@ -10,8 +10,8 @@ import pytest
 from server.fake_transport import run
 from server.http2.peers import Flag, Kind, Raw, frame, number
 
-from pilothouse._json import Encoded
-from pilothouse._listbody import ListBody
+from pilothouse.api._json import Encoded
+from pilothouse.endpoints.answers._listbody import ListBody
 from pilothouse.server.request import Response
 
 WIDE = struct.pack(">HI", 4, 0x7FFFFFFF)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.http2.peers import PREFACE, Code, Flag, Kind, fields, frame, number
 
-from pilothouse._http2core import Session
+from pilothouse.server._http2core import Session
 
 ANSWER = [(":status", "200"), ("content-type", "text/plain")]
 WINDOW, FIRST = 256 * 1024, 65535

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pilothouse import _fieldset as fieldset
-from pilothouse._fieldset import FieldError
 from pilothouse.api.cel import EvaluationError, Struct, as_json
+from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import patch
+from pilothouse.api.changes._fieldset import FieldError
 from pilothouse.api.expressions.mutations import misnamed
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object

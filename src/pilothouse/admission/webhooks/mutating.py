@@ -3,7 +3,6 @@
 from collections.abc import Awaitable
 
 from pilothouse import errors
-from pilothouse._fieldset import FieldError
 from pilothouse.admission.annotations import annotate, annotate_request
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import ADMIT
@@ -15,6 +14,7 @@ from pilothouse.admission.webhooks.review import JSON_PATCH, AdmissionResponse
 from pilothouse.admission.webhooks.source import MUTATING, AdmissionWebhook
 from pilothouse.api import json
 from pilothouse.api.changes import managed, patch
+from pilothouse.api.changes._fieldset import FieldError
 from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object, show
 from pilothouse.gotext import quote

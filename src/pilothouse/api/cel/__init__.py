@@ -5,7 +5,7 @@ This is its face, and all that others import of it. The language knows nothing o
 what `host.py` takes from there.
 """
 
-from pilothouse._cel import (
+from pilothouse.api.cel._cel import (
     NONE,
     CostLimitExceeded,
     Duration,

@@ -4,8 +4,8 @@ and which signatures its calls have (cel-go checker/checker.go)."""
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse._cel import UInt
 from pilothouse.api.cel import types
+from pilothouse.api.cel._cel import UInt
 from pilothouse.api.cel.ast import (
     CallExpr,
     Comprehension,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from pilothouse import _cel
-from pilothouse._cel import Node, UInt
+from pilothouse.api.cel import _cel
+from pilothouse.api.cel._cel import Node, UInt
 from pilothouse.api.cel.ast import (
     CallExpr,
     Comprehension,

@@ -7,8 +7,8 @@ program.evaluate({"self": "abc"}, CostBudget(1000))
 
 from collections.abc import Collection, Mapping
 
-from pilothouse._cel import EvaluationError, Shape
 from pilothouse.api.cel import selections, validators
+from pilothouse.api.cel._cel import EvaluationError, Shape
 from pilothouse.api.cel.checker import Checker
 from pilothouse.api.cel.compiler import Compiler
 from pilothouse.api.cel.errors import CompileError, Issues

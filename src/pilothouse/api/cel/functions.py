@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pilothouse._cel import CostLimitExceeded, EvaluationError, size_of
+from pilothouse.api.cel._cel import CostLimitExceeded, EvaluationError, size_of
 from pilothouse.api.cel.limits import MAX_RESULT
 from pilothouse.api.cel.sizes import Estimate
 from pilothouse.api.cel.types import CelType

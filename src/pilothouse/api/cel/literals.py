@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pilothouse._cel import UInt
+from pilothouse.api.cel._cel import UInt
 
 _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'",

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from pilothouse._cel import (
+from pilothouse.api.cel._cel import (
     Duration,
     EvaluationError,
     ListView,

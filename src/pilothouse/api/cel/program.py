@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pilothouse import _cel
-from pilothouse._cel import CostLimitExceeded, EvaluationError, Node, Shape
-from pilothouse.api.cel import selections
+from pilothouse.api.cel import _cel, selections
+from pilothouse.api.cel._cel import CostLimitExceeded, EvaluationError, Node, Shape
 from pilothouse.api.cel.ast import Expr
 from pilothouse.api.cel.compiler import Compiler
 from pilothouse.api.cel.cost import Estimator

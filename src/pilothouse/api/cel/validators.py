@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse._cel import EvaluationError
+from pilothouse.api.cel._cel import EvaluationError
 from pilothouse.api.cel.ast import CallExpr, Comprehension, Expr, ListExpr, LiteralExpr, MapExpr, parts_of
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.libraries.conversions import to_duration, to_timestamp

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from pilothouse import _fieldset as fieldset
 from pilothouse import errors
-from pilothouse._fieldset import FieldError
 from pilothouse.api import meta
+from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import managed
+from pilothouse.api.changes._fieldset import FieldError
 from pilothouse.api.changes.managed import (
     APPLY,
     UPDATE,

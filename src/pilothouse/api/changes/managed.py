@@ -11,8 +11,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from pilothouse import _fieldset as fieldset
-from pilothouse._fieldset import FieldError
+from pilothouse.api.changes import _fieldset as fieldset
+from pilothouse.api.changes._fieldset import FieldError
 from pilothouse.api.types.schema import Field, Type
 from pilothouse.api.values.fields import Object
 from pilothouse.caches import Memo

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from pilothouse import _fieldset as fieldset
+from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import managed
 from pilothouse.api.changes.managed import Entries, Path
 from pilothouse.api.values.fields import Object

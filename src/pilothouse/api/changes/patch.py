@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._schema import Members, count_colons, count_members, scan
+from pilothouse.api._schema import Members, count_colons, count_members, scan
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.types.depth import is_too_deep
 from pilothouse.api.values.fields import Object

@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Any
 
 from pilothouse import errors, gotext
-from pilothouse._schema import DecodeError
 from pilothouse.api import codec
+from pilothouse.api._schema import DecodeError
 from pilothouse.api.changes.patch import PANIC, copy, decode_object
 from pilothouse.api.types.schema import Field, Type
 from pilothouse.api.values import times

@@ -5,8 +5,8 @@ Fields that v1 lacks are stored in annotations, which only v1 shows (upstream pk
 
 from typing import Any
 
-from pilothouse._schema import is_deeper
 from pilothouse.api import json
+from pilothouse.api._schema import is_deeper
 from pilothouse.api.defaults.workloads import cpu_utilization_metric
 from pilothouse.api.values.fields import Object
 

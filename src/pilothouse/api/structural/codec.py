@@ -5,8 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from pilothouse import _schema
-from pilothouse.api import codec, json
+from pilothouse.api import _schema, codec, json
 from pilothouse.api.changes.patch import repeated_members
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.rules import coerce, read_metadata, unknown_field

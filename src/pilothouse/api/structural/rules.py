@@ -6,8 +6,7 @@ Upstream: apiextensions-apiserver pkg/apiserver/schema/{listtype,objectmeta}.
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from pilothouse import _schema
-from pilothouse.api import meta
+from pilothouse.api import _schema, meta
 from pilothouse.api.codec import decode_value
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from pilothouse import _json, errors
-from pilothouse._schema import MAX_DEPTH, is_deeper
+from pilothouse import errors
+from pilothouse.api import _json
+from pilothouse.api._schema import MAX_DEPTH, is_deeper
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Object
 

@@ -3,7 +3,7 @@
 from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pilothouse._fieldset import same
+from pilothouse.api.changes._fieldset import same
 from pilothouse.api.validate.shown import META_MEMBERS
 from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object

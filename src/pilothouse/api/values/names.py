@@ -7,8 +7,8 @@ import re
 import string
 from typing import TYPE_CHECKING
 
-from pilothouse import _names
-from pilothouse._names import Key, Shape
+from pilothouse.api.values import _names
+from pilothouse.api.values._names import Key, Shape
 from pilothouse.api.values.patterns import Pattern
 from pilothouse.caches import KnownTexts
 

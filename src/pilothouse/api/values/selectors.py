@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pilothouse._selectors import Requirement, Selector
 from pilothouse.api.values import names
+from pilothouse.api.values._selectors import Requirement, Selector
 from pilothouse.api.values.fields import Errors, key
 from pilothouse.api.values.turns import in_order
 from pilothouse.errors import BadRequest

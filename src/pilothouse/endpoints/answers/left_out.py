@@ -8,11 +8,12 @@ for the store may have stored something else. GET of such an object is an Intern
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pilothouse import _json, errors
-from pilothouse._entry import Entry
+from pilothouse import errors
+from pilothouse.api import _json
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import Counter, Group
 from pilothouse.registry.resource import Resource
+from pilothouse.storage._entry import Entry
 
 log = Logger(__name__)
 

@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from pilothouse._entry import Entry, bytes_of
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
@@ -25,6 +24,7 @@ from pilothouse.offload import Offload, Work
 from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
+from pilothouse.storage._entry import Entry, bytes_of
 
 T = TypeVar("T")
 Show = Callable[[Object], Any]

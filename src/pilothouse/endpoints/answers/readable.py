@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from pilothouse import _json, errors
-from pilothouse._schema import indented
+from pilothouse import errors
+from pilothouse.api import _json
+from pilothouse.api._schema import indented
 from pilothouse.api.values.fields import Object
 
 INDENTED_SHARE, INDENTED_FREE = 8, 1 << 20

@@ -7,10 +7,8 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry, bytes_of
-from pilothouse._json import JsonEncoder
-from pilothouse._listbody import ListBody
 from pilothouse.api import json
+from pilothouse.api._json import JsonEncoder
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.types import depth
@@ -19,6 +17,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.endpoints.answers import list_stream, readable
+from pilothouse.endpoints.answers._listbody import ListBody
 from pilothouse.endpoints.answers.left_out import LeftOut
 from pilothouse.endpoints.answers.list_stream import Lists, Slices, takes_gzip
 from pilothouse.endpoints.request import negotiation
@@ -30,6 +29,7 @@ from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
+from pilothouse.storage._entry import Entry, bytes_of
 
 Entries = list[Entry]
 NO_CACHE = ("Cache-Control", "no-cache, private")

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from pilothouse._requestinfo import parse_query
-from pilothouse._seats import Queue, Ticket
+from pilothouse.api.values._requestinfo import parse_query
 from pilothouse.api.values.duration import show_duration
 from pilothouse.endpoints.documents.health import NOSNIFF, TEXT
 from pilothouse.endpoints.documents.nonresource import NonResource
+from pilothouse.flowcontrol._seats import Queue, Ticket
 from pilothouse.flowcontrol.levels import Levels, State
 from pilothouse.server.request import Request, Response
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pilothouse._journal import Ring
-from pilothouse._requestinfo import parse, unescape_path
 from pilothouse.api.json import compact
+from pilothouse.api.values._requestinfo import parse, unescape_path
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.journal._journal import Ring
 from pilothouse.endpoints.request.attributes import runs_long
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.registry.timeline import AdmissionStep, cut

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from pilothouse import _requestinfo as requestinfo
 from pilothouse import errors
+from pilothouse.api.values import _requestinfo as requestinfo
 from pilothouse.api.values.duration import go_duration
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.documents.health import NOSNIFF

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from pilothouse import errors
-from pilothouse._entry import Entry, bytes_of
 from pilothouse.endpoints.answers.response import include_object
 from pilothouse.endpoints.objects import watch
 from pilothouse.endpoints.objects.scope import Verbs
@@ -14,6 +13,7 @@ from pilothouse.endpoints.request.params import list_params
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
+from pilothouse.storage._entry import Entry, bytes_of
 
 WARNED = 0.5
 """The share of the most bytes of a list without a limit from which on there is a warning."""

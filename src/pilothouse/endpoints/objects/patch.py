@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, NoReturn
 import orjson
 
 from pilothouse import errors
-from pilothouse._schema import DecodeError
 from pilothouse.api import codec, json
+from pilothouse.api._schema import DecodeError
 from pilothouse.api.changes import apply, patch, strategic
 from pilothouse.api.types import depth, scheme
 from pilothouse.api.types.go_order import in_go_order

@@ -3,9 +3,9 @@
 import orjson
 
 from pilothouse import errors
-from pilothouse._fieldset import FieldError
 from pilothouse.api import meta
 from pilothouse.api.changes import apply, managed, managed_scale
+from pilothouse.api.changes._fieldset import FieldError
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object

@@ -8,7 +8,6 @@ from functools import partial
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api.values import names, selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import Selector
@@ -24,6 +23,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, too_large, unavailable
 from pilothouse.registry.store import Store
 from pilothouse.storage import interface, keys
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
 
 TOKEN_EXPIRED = (

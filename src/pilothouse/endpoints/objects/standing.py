@@ -21,7 +21,6 @@ from time import perf_counter
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchers import PermittedWatcher, Watcher
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn.authenticator import Authenticator, Undecided
 from pilothouse.authn.impersonation import Impersonation
@@ -33,6 +32,7 @@ from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.server.request import Response, Stream
 from pilothouse.server.upgrade import Duplex
+from pilothouse.storage._watchers import PermittedWatcher, Watcher
 
 log = Logger(__name__)
 

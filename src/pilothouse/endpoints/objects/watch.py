@@ -10,8 +10,6 @@ from typing import Protocol, runtime_checkable
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
-from pilothouse._watchers import Watcher
 from pilothouse.api import json
 from pilothouse.api.types import depth
 from pilothouse.api.values import selectors
@@ -40,6 +38,8 @@ from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
 from pilothouse.server.websocket import is_websocket
 from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
+from pilothouse.storage._watchers import Watcher
 from pilothouse.storage.watchcache import Listing
 
 NO_QUERY: Query = {}

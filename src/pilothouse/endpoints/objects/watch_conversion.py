@@ -14,13 +14,13 @@ from typing import Protocol
 import orjson
 
 from pilothouse import errors
-from pilothouse._entry import Entry
 from pilothouse.api.types import depth
 from pilothouse.api.values.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.server.request import Stream
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import Listing
 
 log = Logger(__name__)

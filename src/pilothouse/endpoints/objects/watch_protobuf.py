@@ -2,7 +2,6 @@
 
 import orjson
 
-from pilothouse._entry import Entry
 from pilothouse.api.protobuf.writer import dump, write
 from pilothouse.api.types import depth
 from pilothouse.api.values.fields import Object
@@ -10,6 +9,7 @@ from pilothouse.endpoints.answers.left_out import LeftOut
 from pilothouse.endpoints.answers.response import needed, partial
 from pilothouse.endpoints.request.negotiation import Media
 from pilothouse.registry.resource import Resource
+from pilothouse.storage._entry import Entry
 from pilothouse.wire import field
 
 

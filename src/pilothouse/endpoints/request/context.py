@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pilothouse._seats import Ticket
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo, User
 from pilothouse.api.values.warnings import Warnings
 from pilothouse.audit.record import Record
@@ -13,6 +12,7 @@ from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.request.params import Query
 from pilothouse.endpoints.request.permitted import Permitted
 from pilothouse.errors import StatusError
+from pilothouse.flowcontrol._seats import Ticket
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.admission import AdmissionAttributes

@@ -4,10 +4,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pilothouse._instruments import Distribution
-from pilothouse._requestmetrics import CONNECTED, DURATION, FILTER_DURATION, RESPONSE_SIZES, Cells
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.endpoints.request.context import RequestOutcome
+from pilothouse.metrics._instruments import Distribution
+from pilothouse.metrics._requestmetrics import CONNECTED, DURATION, FILTER_DURATION, RESPONSE_SIZES, Cells
 from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.registry.resource import Resource
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pilothouse._requestinfo import parse_query
+from pilothouse.api.values._requestinfo import parse_query
 from pilothouse.caches import Memo
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import first

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse import errors
-from pilothouse._spdy import Reader
 from pilothouse.api.values.fields import Object
 from pilothouse.logs import Logger
 from pilothouse.outbound import spdy
+from pilothouse.outbound._spdy import Reader
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
 from pilothouse.server.frames import Frames
 from pilothouse.server.upgrade import Duplex

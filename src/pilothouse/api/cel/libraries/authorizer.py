@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import sizes
+from pilothouse.api.cel._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel.functions import Functions, Overload, member, units
 from pilothouse.api.cel.host import names
 from pilothouse.api.cel.types import BOOL, STRING, CelType, struct

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pilothouse._cel import (
+from pilothouse.api.cel import estimates, sizes, types
+from pilothouse.api.cel._cel import (
     INT_MAX,
     INT_MIN,
     TIME_MAX,
@@ -18,7 +19,6 @@ from pilothouse._cel import (
     show,
     type_name,
 )
-from pilothouse.api.cel import estimates, sizes, types
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.host import double, go_type
 from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint

@@ -5,7 +5,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pilothouse._cel import Duration, EvaluationError, Timestamp, UInt, entries_of, items_of, type_name
+from pilothouse.api.cel._cel import (
+    Duration,
+    EvaluationError,
+    Timestamp,
+    UInt,
+    entries_of,
+    items_of,
+    type_name,
+)
 from pilothouse.api.cel.functions import bounded
 from pilothouse.api.cel.host import literal
 from pilothouse.api.cel.libraries.conversions import to_string

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse._cel import NONE, Opaque, Optional
 from pilothouse.api.cel import sizes
+from pilothouse.api.cel._cel import NONE, Opaque, Optional
 from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, member, units
 from pilothouse.api.cel.host import FORMATS, names, quote, request_uri
 from pilothouse.api.cel.types import STRING, list_of, optional_of, struct

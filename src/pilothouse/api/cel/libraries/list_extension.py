@@ -3,8 +3,8 @@
 from functools import cmp_to_key
 from typing import Any
 
-from pilothouse._cel import EvaluationError, equal, items_of, order, size_of, type_name
 from pilothouse.api.cel import estimates, sizes
+from pilothouse.api.cel._cel import EvaluationError, equal, items_of, order, size_of, type_name
 from pilothouse.api.cel.estimates import LIST_COST
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, bounded, member
 from pilothouse.api.cel.libraries.lists import COMPARABLE, for_each

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
-from pilothouse._cel import Duration, EvaluationError, UInt, equal, items_of, order, total, type_name
+from pilothouse.api.cel._cel import Duration, EvaluationError, UInt, equal, items_of, order, total, type_name
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, member
 from pilothouse.api.cel.libraries.strings import index_estimate
 from pilothouse.api.cel.types import (

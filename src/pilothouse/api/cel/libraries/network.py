@@ -4,8 +4,8 @@ read as Go's net/netip reads them."""
 import ipaddress
 from typing import Any
 
-from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel import estimates, sizes
+from pilothouse.api.cel._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel.functions import (
     STRING_FACTOR,
     Functions,

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from pilothouse._cel import NONE, Duration, EvaluationError, Optional, Struct, Timestamp, items_of, show
+from pilothouse.api.cel._cel import (
+    NONE,
+    Duration,
+    EvaluationError,
+    Optional,
+    Struct,
+    Timestamp,
+    items_of,
+    show,
+)
 from pilothouse.api.cel.functions import Functions, Overload, member
 from pilothouse.api.cel.types import BOOL, DYN, INT, CelType, list_of, map_of, optional_of, param
 

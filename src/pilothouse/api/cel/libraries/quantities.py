@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
 from pilothouse.api.cel import estimates
+from pilothouse.api.cel._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
 from pilothouse.api.cel.functions import Functions, Overload, member, succeeds, walk
 from pilothouse.api.cel.host import quantity
 from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, CelType, struct

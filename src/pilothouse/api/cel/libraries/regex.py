@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse._cel import EvaluationError
 from pilothouse.api.cel import estimates
+from pilothouse.api.cel._cel import EvaluationError
 from pilothouse.api.cel.functions import Functions, bounded, member, search
 from pilothouse.api.cel.host import MOST_STEPS, compile_pattern
 from pilothouse.api.cel.types import INT, STRING, list_of

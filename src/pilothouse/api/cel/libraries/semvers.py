@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse._cel import UINT_MAX, EvaluationError, Opaque
 from pilothouse.api.cel import estimates
+from pilothouse.api.cel._cel import UINT_MAX, EvaluationError, Opaque
 from pilothouse.api.cel.functions import Functions, Overload, member, succeeds, walk
 from pilothouse.api.cel.host import quote
 from pilothouse.api.cel.types import BOOL, INT, STRING, CelType, struct

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pilothouse._cel import equal, items_of, size_of
 from pilothouse.api.cel import sizes
+from pilothouse.api.cel._cel import equal, items_of, size_of
 from pilothouse.api.cel.functions import Functions, Overload
 from pilothouse.api.cel.types import BOOL, list_of, param
 

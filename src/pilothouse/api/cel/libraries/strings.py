@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse._cel import EvaluationError, items_of, show
 from pilothouse.api.cel import estimates, sizes
+from pilothouse.api.cel._cel import EvaluationError, items_of, show
 from pilothouse.api.cel.functions import (
     STRING_FACTOR,
     Functions,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
+from pilothouse.api.cel._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
 from pilothouse.api.cel.functions import Functions, Overload, member
 from pilothouse.api.cel.host import LOCAL, fault, go_duration, plain
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP

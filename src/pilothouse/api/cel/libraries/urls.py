@@ -5,8 +5,8 @@ from collections.abc import Callable
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote, unquote_plus
 
-from pilothouse._cel import EvaluationError, Opaque
 from pilothouse.api.cel import estimates
+from pilothouse.api.cel._cel import EvaluationError, Opaque
 from pilothouse.api.cel.functions import Functions, Overload, member, walk
 from pilothouse.api.cel.host import quote, request_uri
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct

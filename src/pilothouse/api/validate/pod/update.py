@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pilothouse._fieldset import same
+from pilothouse.api.changes._fieldset import same
 from pilothouse.api.validate.common import copy_members, equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.pod.annotations import (
