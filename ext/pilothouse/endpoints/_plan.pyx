@@ -144,8 +144,7 @@ cdef class Plans:
     known: plans by credential (the header, or the certificate), path without the name, user agent and
     `Accept`. unreadable: keys of objects that cannot be read. hit: counts known tokens. ring: the journal's,
     None without one. abort(info, resource): counts answers that the server cuts short. proxied: headers by
-    which front proxies name users. clock: the authenticator's for tokens, None for the monotonic clock; wall:
-    the one for certificates.
+    which front proxies name users.
     """
 
     cdef object known
@@ -160,6 +159,8 @@ cdef class Plans:
     def __init__(self, *, known, dict unreadable not None, Authenticated authenticated not None,
                  Authorized authorized not None, Distribution hit not None, Distribution queued not None,
                  Cells cells not None, ring, abort, tuple proxied not None, wall, clock=None):
+        """`clock` is the authenticator's for tokens, None for the monotonic clock; `wall` that for
+        certificates."""
         self.known, self.unreadable = known, unreadable
         self.authenticated, self.authorized, self.hit, self.queued = authenticated, authorized, hit, queued
         self.cells, self.ring, self.abort, self.proxied = cells, ring, abort, proxied
