@@ -88,8 +88,10 @@ class Planner:
                 return
             form = partial(self._responder.message, resource)
         known = self._authenticator.remembered(request)
+        if known is None or known.user is not ctx.user:
+            return
         verdict = self._authorizer.for_every_name(attributes_of(ctx))
-        if known is None or known.user is not ctx.user or verdict is None or verdict[0] is not ctx.decision:
+        if verdict is None or verdict[0] is not ctx.decision:
             return
         assert ctx.flow is not None
         headers, head = request.headers, request.path[: -len(info.name)]
