@@ -125,8 +125,8 @@ class Stage:
     def make_certificates(self) -> None:
         """Certificates of another CA, and one that has expired."""
         other = self.folder / "other"
-        command = [sys.executable, "-m", "pilothouse", "kubeconfig", f"--data-dir={other}", "--user=jane"]
-        made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        command = [sys.executable, "-m", "pilothouse", "kubeconfig", "--create", f"--data-dir={other}"]
+        made = subprocess.run([*command, "--user=jane"], check=True, capture_output=True, text=True).stdout
         self._kubeconfig("stranger", yaml.safe_load(made)["users"][0]["user"])
         keys_of = {name: (self.server.directory / f"ca.{name}").read_bytes() for name in ("crt", "key")}
         issuer_key = serialization.load_pem_private_key(keys_of["key"], None)

@@ -14,7 +14,7 @@ from pilothouse import cli
 from pilothouse.commands import bench, machine
 from pilothouse.commands.api import Api
 from pilothouse.commands.bench_load import OBJECTS, TOGETHER, WATCHES, Own, Scraped, quantile
-from pilothouse.commands.readings import Cluster, Reading
+from pilothouse.commands.readings import ClusterReadings, Reading
 from pilothouse.testing.server import InProcess, Subprocess
 
 MEASURED = [
@@ -131,7 +131,7 @@ def test_the_calibration_takes_the_same_each_time() -> None:
 
 def test_a_process_and_its_metrics_say_the_same() -> None:
     with InProcess() as server:
-        cluster = Cluster(Api(server.kubeconfig))
+        cluster = ClusterReadings(Api(server.kubeconfig))
         own, scraped = Own(os.getpid()), Scraped(cluster)
         assert abs(own.memory() - scraped.memory()) < 64 << 20
         before = own.processor(), scraped.processor()
@@ -159,6 +159,6 @@ class Three:
 
 
 def test_several_servers_are_added_up() -> None:
-    scraped = Scraped(cast("Cluster", Three()))
+    scraped = Scraped(cast("ClusterReadings", Three()))
     assert scraped.processor() == scraped.processor() == 5173.0
     assert scraped.memory() == 3.0

@@ -10,14 +10,17 @@ CHROMIUM = shutil.which("chromium")
 TOKENS = "for-root,root,1,system:masters\nfor-jane,jane,2\n"
 VIEWS = ("overview", "requests", "watches", "queues", "store", "objects", "events")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+WAIT = 20_000
+"""Milliseconds for what a page is to show, or to do: other tests run beside it."""
 QUIET = ("--disable-component-update", "--disable-sync")
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A browser that runs within the block."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as engine:
         started = engine.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *QUIET])
         yield started
@@ -47,7 +50,7 @@ class Consoles:
 
     def __call__(self, token: str = "", view: str = "", **settings: Any) -> Any:
         context = self._browser.new_context(ignore_https_errors=True, **settings)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(WAIT)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._note)

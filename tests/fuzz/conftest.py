@@ -11,9 +11,9 @@ from fuzzing import Target, bystander
 from pilothouse.testing.server import Subprocess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    """One server for all garbage; at the end it must live,
+    """One server for all garbage of a file; at the end it must live,
     have logged no traceback and answer everybody else."""
     with Subprocess(["--v=1"]) as server:
         target = Target(server)

@@ -18,7 +18,7 @@ from typing import Any
 from pilothouse.commands import machine, output
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.bench_load import OBJECTS, STEPS, Load, Own, Scraped, Server
-from pilothouse.commands.readings import Cluster
+from pilothouse.commands.readings import ClusterReadings
 from pilothouse.commands.why_text import seconds as shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -121,7 +121,7 @@ def _of_running(kubeconfig: Path, length: float, tell: Callable[[str], None]) ->
     """The sheet of a server that runs."""
     api = Api(kubeconfig)
     with (
-        contextlib.closing(Cluster(api)) as cluster,
+        contextlib.closing(ClusterReadings(api)) as cluster,
         tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder,
     ):
         return _sheet(

@@ -22,7 +22,7 @@ import aiohttp
 
 from pilothouse.commands import samples
 from pilothouse.commands.api import Api, ApiError
-from pilothouse.commands.readings import Cluster
+from pilothouse.commands.readings import ClusterReadings
 
 TOGETHER = 16
 """Connections that send at the same time."""
@@ -67,7 +67,7 @@ class Own:
 class Scraped:
     """The servers of a cluster together, by their /metrics. What a scrape itself takes is taken off."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterReadings) -> None:
         self._cluster = cluster
         self._cost, self._scrapes = 0.0, 0
         first, second, third = (self._read("process_cpu_seconds_total") for _ in range(3))

@@ -28,7 +28,7 @@ class Reading(NamedTuple):
     families: Families
 
 
-class Cluster:
+class ClusterReadings:
     """The servers whose metrics are read, whenever `read` is called; ApiError when none answers."""
 
     def __init__(self, api: Api) -> None:

@@ -13,7 +13,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.commands import output, why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.journals import Journals
-from pilothouse.commands.readings import Cluster, sheet
+from pilothouse.commands.readings import ClusterReadings, sheet
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError("--interval and --rows must be positive")
     form = output.chosen(values["output"])
     api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
-    cluster, journals = Cluster(api), Journals(api)
+    cluster, journals = ClusterReadings(api), Journals(api)
     rows, wide = values["rows"], form == output.WIDE
     try:
         sheets = _sheets(cluster, journals, values["interval"])
@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> None:
         journals.close()
 
 
-def _sheets(cluster: Cluster, journals: Journals, interval: float) -> Iterator[Object]:
+def _sheets(cluster: ClusterReadings, journals: Journals, interval: float) -> Iterator[Object]:
     """A sheet for each reading but the first."""
     before = cluster.read()
     while True:

@@ -175,6 +175,7 @@ class InProcess(APIServer):
         if self._thread is None:
             return
         self.run(self._server.stop(drain=1.0))
+        self.run(asyncio.sleep(0.01))  # until connections over TLS have ended: uvloop closes no loop before
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
