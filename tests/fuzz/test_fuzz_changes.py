@@ -142,7 +142,7 @@ def test_random_json_patches(target: Target, patch: list[dict[str, object]]) -> 
     refused(target.send("PATCH", path, json.dumps(patch).encode(), JSON_PATCH), allowed=(200,))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stored(target: Target) -> Iterator[dict[str, dict[str, object]]]:
     """The good objects, stored: path of the object -> as it is."""
     out: dict[str, dict[str, object]] = {}
