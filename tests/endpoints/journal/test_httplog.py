@@ -126,7 +126,8 @@ async def test_addresses(runner: asyncio.Runner, stream: io.StringIO) -> None:
     async with logged(stream) as rig:
         for peer in (("10.0.0.1", 4242), ("fd00::1", 4242)):
             request = Request("GET", "/version", {}, [], b"", peer)
-            rig.pipeline.handle(request).on_done(0, None)
+            response: Any = rig.pipeline.handle(request)
+            response.on_done(0, None)
     assert [one["srcIP"] for one in lines(stream)] == ["10.0.0.1:4242", "[fd00::1]:4242"]
 
 
