@@ -92,7 +92,7 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
         ("token lst --data-dir=/nowhere", ["list"]),
         ("token list --kubeconfg=x", ["--kubeconfig"]),
         ("snapshot savee x", ["save"]),
-        ("store chekc", ["check"]),
+        ("store stast", ["stat"]),
         ("etcd stats --etcd-servers=http://127.0.0.1:1", ["status"]),
         ("kubeconfig --usr=a", ["--user"]),
     ],
