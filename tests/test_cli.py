@@ -98,7 +98,7 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_what_may_have_been_meant(words: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """As cobra says it; the names that come first are the most similar."""
+    """The words are those of cobra; the most similar names come first."""
     assert cli.main(words.split()) == 2
     error, *lines = capsys.readouterr().err.splitlines()
     assert error.startswith("Error: unknown ") and re.fullmatch(

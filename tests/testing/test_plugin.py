@@ -33,7 +33,7 @@ INSTALLED = {
     "RECORD": "pilothouse/__init__.py,,\n",
     "entry_points.txt": "[pytest11]\npilothouse = pilothouse.testing.plugin\n",
 }
-"""What a wheel leaves beside the package; the list of its files has pytest rewrite all of its modules."""
+"""The files of a wheel beside the package; the record has pytest rewrite all of its modules."""
 REWRITTEN = """
 import sys
 

@@ -16,4 +16,4 @@ COMMANDS = (
 """Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 GROUPS = ("token", "etcd", "snapshot", "store", "completion")
-"""Those that consist of other commands: without arguments they print their help."""
+"""Commands that consist of other commands: without arguments they print their help."""

@@ -9,8 +9,8 @@ from eventually import aeventually
 from logged import pairs
 
 from pilothouse.storage.interface import Compacted, KeyValue, StorageEvent, Unavailable
-from pilothouse.storage.sqlite import writer
 from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.writer import CHECKPOINT_BYTES
 
 P = "/registry/pods/"
 
@@ -95,16 +95,16 @@ class BadDisk:
 
 
 def test_a_checkpoint_that_fails_is_one_line_of_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is tried again at the next commit, and what is written is kept."""
-    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 1)
+    enough = bytes(CHECKPOINT_BYTES)
 
     async def body(store: SqliteStorage) -> None:
         bad: Any = BadDisk(store._writer._db)
         store._writer._db = bad
-        await store.create(P + "a", b"1")
-        await store.create(P + "b", b"1")
+        await store.create(P + "a", enough)
+        await store.create(P + "b", enough)
 
     run(tmp_path, body)
     told = [(record.levelname, record.exc_info, record.getMessage()) for record in caplog.records]
