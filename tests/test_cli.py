@@ -1,5 +1,6 @@
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from pilothouse import cli
-from pilothouse.commands.names import COMMANDS
+from pilothouse.commands.names import COMMANDS, GROUPS
 from pilothouse.configuration.config import Config
 from pilothouse.endpoints.documents.nonresource import version_info
 from pilothouse.process.version import GIT_VERSION
@@ -75,6 +76,55 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     )
     assert cli.main(["dance"]) == 2
     assert capsys.readouterr().err.startswith('Error: unknown command "dance" for "pilothouse"\n')
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("srve", ["serve"]),
+        ("completoin", ["completion"]),
+        ("dance", []),
+        ("snap", ["snapshot"]),
+        ("serve --data-dri=x", ["--data-dir"]),
+        ("serve --etcd_server=x", ["--etcd-servers", "--etcd-servers-overrides"]),
+        ("serve --nope", []),
+        ("token lst", ["list"]),
+        ("token lst --data-dir=/nowhere", ["list"]),
+        ("token list --kubeconfg=x", ["--kubeconfig"]),
+        ("snapshot savee x", ["save"]),
+        ("store stast", ["stat"]),
+        ("etcd stats --etcd-servers=http://127.0.0.1:1", ["status"]),
+        ("kubeconfig --usr=a", ["--user"]),
+    ],
+)
+def test_what_may_have_been_meant(words: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The words are those of cobra; the most similar names come first."""
+    assert cli.main(words.split()) == 2
+    error, *lines = capsys.readouterr().err.splitlines()
+    assert error.startswith("Error: unknown ") and re.fullmatch(
+        "Run 'pilothouse.* --help' for usage.", lines[-1]
+    )
+    if not said:
+        assert len(lines) == 1
+        return
+    assert lines[:2] == ["", "Did you mean this?"] and lines[-2] == ""
+    assert [line.strip() for line in lines[2:-2]][: len(said)] == said
+
+
+def test_kube_apiserver_tells_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.kube_apiserver(["--secure-prot=1"]) == 1
+    assert capsys.readouterr().err == (
+        "Error: unknown flag: --secure-prot\n\nDid you mean this?\n\t--secure-port\n\n"
+        "Run 'kube-apiserver --help' for usage.\n"
+    )
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_a_command_prints_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([group]) == 0
+    said = capsys.readouterr()
+    assert cli.main([group, "--help"]) == 0
+    assert said == capsys.readouterr() and f"pilothouse {group} " in said.out and said.err == ""
 
 
 def test_exit_statuses(tmp_path: pathlib.Path) -> None:

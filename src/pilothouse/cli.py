@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pilothouse.commands.names import COMMANDS
+from pilothouse.commands.names import COMMANDS, GROUPS
 from pilothouse.process.version import GIT_VERSION
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ def _main(arguments: Sequence[str], run: "Run | None") -> int:
     if command in ("help", "-h", "--help"):
         print(USAGE, end="")
         return 0
-    return _fail(f'unknown command "{command}" for "pilothouse"', "pilothouse")
+    from pilothouse.configuration.suggestions import nearest
+
+    near = nearest(command, ("serve", *COMMANDS, "version", "help"))
+    return _fail(f'unknown command "{command}" for "pilothouse"', "pilothouse", nearest=near)
 
 
 def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
@@ -106,8 +109,10 @@ def _while_read(command: Callable[[], int]) -> int:
     return status
 
 
-def _fail(problem: str, program: str, status: int = USAGE_ERROR) -> int:
-    print(f"Error: {problem}\nRun '{program} --help' for usage.", file=sys.stderr)
+def _fail(problem: str, program: str, status: int = USAGE_ERROR, nearest: Sequence[str] = ()) -> int:
+    meant = "".join(f"\t{name}\n" for name in nearest)
+    hint = f"\nDid you mean this?\n{meant}\n" if meant else ""
+    print(f"Error: {problem}\n{hint}Run '{program} --help' for usage.", file=sys.stderr)
     return status
 
 
@@ -154,7 +159,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: b
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
     except FlagError as error:
-        return _fail(str(error), program, USAGE_ERROR if ours else WRONG)
+        return _fail(str(error), program, USAGE_ERROR if ours else WRONG, error.nearest)
     except options.ConfigError as error:
         return _tell(error.problems)
     listener = logs.setup(config.logs.logging_format, config.logs.v, config.logs.vmodule)
@@ -185,11 +190,13 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     program = f"pilothouse {name}"
     try:
         command = import_module(f"pilothouse.commands.{name.replace('-', '_')}")
-        if not {"-h", "--help"}.isdisjoint(arguments):
+        if not {"-h", "--help"}.isdisjoint(arguments) or (not arguments and name in GROUPS):
             print(options.command_help(command.USAGE, command.FLAGS, command.SERVER_FLAGS), end="")
             return 0
         command.run(arguments)
-    except (FlagError, options.ConfigError) as error:
+    except FlagError as error:
+        return _fail(str(error), program, nearest=error.nearest)
+    except options.ConfigError as error:
         return _fail(str(error), program)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "rich":

@@ -151,7 +151,7 @@ def _pairs(record: logging.LogRecord) -> dict[str, Any]:
     """The key/value pairs of a record, its error first and the audit ID of its request last."""
     pairs: dict[str, Any] = getattr(record, "kv", {})
     request = getattr(record, "audit_id", "")
-    if request and "auditID" not in pairs:
+    if request and "auditID" not in pairs and "audit-ID" not in pairs:
         pairs = {**pairs, "auditID": request[:LONGEST_AUDIT_ID]}
     error = pairs.get("err")
     if error is None and record.exc_info and record.exc_info[1] is not None:

@@ -28,6 +28,50 @@ def test_two(kube, kube_apiserver):
     assert "--v=0" in kube.flags
 """
 
+INSTALLED = {
+    "METADATA": "Metadata-Version: 2.1\nName: pilothouse\nVersion: 1.0\n",
+    "RECORD": "pilothouse/__init__.py,,\n",
+    "entry_points.txt": "[pytest11]\npilothouse = pilothouse.testing.plugin\n",
+}
+"""The files of a wheel beside the package; the record has pytest rewrite all of its modules."""
+REWRITTEN = """
+import sys
+
+import pilothouse.assembly.server
+
+def rewritten(top):
+    return {
+        name for name, module in sys.modules.items()
+        if name.partition(".")[0] == top and type(module.__loader__).__name__ == "AssertionRewritingHook"
+    }
+
+def test_modules(pytestconfig):
+    assert pytestconfig.getoption("--kube-apiserver") == "thread"
+    assert rewritten(__name__) == {__name__}
+    assert rewritten("pilothouse") <= {"pilothouse", "pilothouse.testing", "pilothouse.testing.plugin"}
+"""
+
+
+@pytest.mark.slow
+def test_pytest_rewrites_no_module_of_a_server(tmp_path: pathlib.Path) -> None:
+    """Rewriting takes longer than all imports, in each job that begins without compiled files."""
+    installed = tmp_path / "site" / "pilothouse-1.0.dist-info"
+    installed.mkdir(parents=True)
+    for name, text in INSTALLED.items():
+        installed.joinpath(name).write_text(text)
+    tmp_path.joinpath("test_it.py").write_text(REWRITTEN)
+    path = os.pathsep.join((str(installed.parent), SOURCE))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "process"])

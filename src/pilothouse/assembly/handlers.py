@@ -32,12 +32,13 @@ from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.documents.nonresource import NonResource, ServiceAccountIssuer, version_info
 from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
+from pilothouse.endpoints.journal import httplog
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.journal.why import Why
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.standing import POLL, OpenRequestJudge, Standing
-from pilothouse.endpoints.observer import Observer
+from pilothouse.endpoints.observer import LoggingObserver, Observer
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.plan import Planner
 from pilothouse.endpoints.request.edges import Edges
@@ -237,13 +238,15 @@ class Handlers:
         )
 
     def _observer(self, given: Inputs) -> Observer:
-        """The observer of requests. Authentication and authorization are counted as filters, too."""
+        """The observer of requests; it logs them where the log is to tell of each.
+        Authentication and authorization are counted as filters, too."""
         filters = given.metrics.add(FilterMetrics())
         authentication = given.metrics.add(AuthenticationMetrics())
         authorization = given.authorization or given.metrics.add(AuthorizationMetrics())
         authentication.succeeded.filter = filters.authentication
         authorization.decided.filter = filters.authorization
-        return Observer(
+        kind = LoggingObserver if httplog.wanted() else Observer
+        return kind(
             metrics=self.requests,
             filters=filters,
             authentication=authentication,
@@ -255,10 +258,11 @@ class Handlers:
 
     def _planner(self, given: Inputs, observer: Observer) -> Planner | None:
         """The planner of reads; None where more is asked of a read than its answer, its metrics and the
-        journal: an audit event, spans, headers of browsers, or the newest revision of a store that others
-        write."""
+        journal: an audit event, spans, a line of the log, headers of browsers, or the newest revision of a
+        store that others write."""
         traced = given.tracer.on or given.config.diagnostics.tracing_config_file
-        if given.audit is not None or traced or self.pipeline.edges is not None:
+        told = given.audit is not None or isinstance(observer, LoggingObserver)
+        if told or traced or self.pipeline.edges is not None:
             return None
         if self.flowcontrol is None or self.dispatcher.consistent is not None:
             return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.suggestions import nearest
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
@@ -31,12 +32,17 @@ def run(arguments: Sequence[str]) -> None:
         from pilothouse.storage.etcd import admin
     except ImportError as error:
         raise ValueError(f"needs the package etcd3-py: pip install 'pilothouse[etcd]' ({error})") from None
-    if len(rest) != 1 or rest[0] not in admin.COMMANDS:
-        raise FlagError(f"etcd {' '.join(rest) or '?'}: must be one of {', '.join(admin.COMMANDS)}")
+    command = rest[0] if rest else ""
+    if command not in admin.COMMANDS:
+        raise FlagError(
+            f'unknown command "{command}" for "pilothouse etcd"', nearest(command, admin.COMMANDS)
+        )
+    if len(rest) > 1:
+        raise FlagError(f'"pilothouse etcd {command}" does not take any arguments, got {list(rest[1:])}')
     files = config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile
-    with shown(rest[0]):
-        rows = admin.run(rest[0], config.store.etcd_servers, *files)
+    with shown(command):
+        rows = admin.run(command, config.store.etcd_servers, *files)
     print(admin.table(rows))
-    unwell = [row[0] for row in rows[1:] if row[-1]] if rest[0] == "status" else []  # the last column: errors
+    unwell = [row[0] for row in rows[1:] if row[-1]] if command == "status" else []  # the last column: errors
     if unwell:
         raise OSError(f"{len(unwell)} of {len(rows) - 1} members do not answer or have errors")

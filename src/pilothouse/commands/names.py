@@ -14,3 +14,6 @@ COMMANDS = (
     "completion",
 )
 """Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
+
+GROUPS = ("token", "etcd", "snapshot", "store", "completion")
+"""Commands that consist of other commands: without arguments they print their help."""

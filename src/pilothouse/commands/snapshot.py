@@ -8,6 +8,7 @@ from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.suggestions import nearest
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import snapshot
 from pilothouse.storage.sqlite.snapshot import SnapshotError, SnapshotSummary
@@ -45,7 +46,7 @@ def run(arguments: Sequence[str]) -> None:
     command = arguments[0] if arguments else ""
     commands = {"save": _save, "restore": _restore, "verify": _verify}
     if command not in commands:
-        raise FlagError(f'unknown command "{command}" for "pilothouse snapshot"')
+        raise FlagError(f'unknown command "{command}" for "pilothouse snapshot"', nearest(command, commands))
     config, values, rest = options.parse_command(arguments[1:], FLAGS)
     if len(rest) != 1:
         raise FlagError(f'"pilothouse snapshot {command}" takes the name of one file')

@@ -9,6 +9,7 @@ from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.configuration.sections.data import DataOptions
+from pilothouse.configuration.suggestions import nearest
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.file import HEADS, DataDirectory
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     command = arguments[0] if arguments else ""
     commands = {"stat": _stat, "check": _check, "compact": _compact}
     if command not in commands:
-        raise FlagError(f'unknown command "{command}" for "pilothouse store"')
+        raise FlagError(f'unknown command "{command}" for "pilothouse store"', nearest(command, commands))
     config, _, rest = options.parse_command(arguments[1:], FLAGS)
     if rest:
         raise FlagError(f'"pilothouse store {command}" does not take any arguments, got {list(rest)}')

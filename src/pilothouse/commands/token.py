@@ -24,6 +24,7 @@ from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.configuration.sections.serving import ServingOptions
+from pilothouse.configuration.suggestions import nearest
 from pilothouse.controllers.bootstrap_tokens import CLUSTER_INFO, PREFIX, TYPE, expires_at, token_text
 
 NODES = "system:bootstrappers:kubeadm:default-node-token"
@@ -69,7 +70,7 @@ def run(arguments: Sequence[str]) -> None:
     command = arguments[0] if arguments else ""
     commands = {"create": _create, "list": _list, "delete": _delete}
     if command not in commands:
-        raise FlagError(f'unknown command "{command}" for "pilothouse token"')
+        raise FlagError(f'unknown command "{command}" for "pilothouse token"', nearest(command, commands))
     config, values, rest = options.parse_command(
         arguments[1:], FLAGS if command == "create" else (KUBECONFIG,)
     )

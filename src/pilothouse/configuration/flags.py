@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pilothouse.configuration.suggestions import nearest
 from pilothouse.gotext import quote
 from pilothouse.process.version import dynamic_version
 
 
 class FlagError(ValueError):
-    """A command line that cannot be read; the text is pflag's."""
+    """A command line that cannot be read; the text is pflag's. `nearest`: names that may have been meant."""
+
+    def __init__(self, text: str, nearest: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.nearest = nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +298,7 @@ def _find(
     if flag is not None and (double or len(name) > 1):
         return flag, argument, value if equals else None
     if double:
-        raise FlagError(f"unknown flag: --{name}")
+        raise FlagError(f"unknown flag: --{name}", [f"--{one}" for one in nearest(_norm(name), by_name)])
     flag = by_short.get(argument[1])
     if flag is None:
         raise FlagError(f"unknown shorthand flag: {argument[1]!r} in {argument}")

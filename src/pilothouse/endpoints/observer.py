@@ -17,6 +17,7 @@ from pilothouse.audit.record import Record
 from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Decision
 from pilothouse.authz.metrics import AuthorizationMetrics
+from pilothouse.endpoints.journal import httplog
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.request.attributes import attributes_of, runs_long
@@ -154,6 +155,19 @@ class Observer:
         if ctx.audit is not None:
             resource = ctx.resource
             ctx.audit.complete(_removal(resource) if resource is not None and resource.deprecated else None)
+
+
+class LoggingObserver(Observer):
+    """The observer of a server whose log tells of each request; others do not even ask whether it does."""
+
+    __slots__ = ()
+
+    def ended(self, ctx: Context, sent: int, error: BaseException | None) -> None:
+        """Note the end, and write it to the log."""
+        if ctx.ended:
+            return
+        super().ended(ctx, sent, error)
+        httplog.tell(ctx, time.perf_counter())
 
 
 class Ending:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from logged import pairs
 
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.api.openapi.version_2 import GroupVersionDocument
@@ -245,6 +246,23 @@ def test_converted_documents_have_a_protobuf_form_where_they_can(
     for _ in range(2):
         assert ask(nonresource, target, accept=V3_PROTOBUF).status == status
     assert json.loads(ask(nonresource, target).body) == json.loads(document)
+
+
+def test_a_document_that_cannot_be_written_is_one_line_of_the_log(
+    catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That of another server is there all the same."""
+    remote = RemoteDocuments()
+    for group, paths in (("bad", ["/apis/bad"]), ("good", {"/apis/good": {}})):
+        document = json.dumps({"paths": paths, "definitions": {}}).encode()
+        remote.set((f"{group}.example.com", "v1"), RemoteSpec(part=pack(document, group)))
+    nonresource = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog, remote=remote).install(nonresource)
+    paths = json.loads(ask(nonresource, "/openapi/v2").body)["paths"]
+    assert "/apis/good" in paths and "/apis/bad" not in paths and "/apis/batch/v1/jobs" in paths
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert pairs(record)["err"].startswith("AttributeError: 'list' object")
 
 
 def test_built_in_definitions_of_version_2_stand_there_once(nonresource: Any, catalog: Catalog) -> None:

@@ -34,7 +34,7 @@ def test_commands(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
         assert [line.split()[:2] for line in said.out.splitlines()[2:]] == [[dead, "-"]]
         assert said.err == "Error: 1 of 2 members do not answer or have errors\n"
         assert cli.main(["etcd", "dance", f"--etcd-servers={cluster.urls[0]}"]) == 2
-        assert "must be one of status" in capsys.readouterr().err
+        assert 'unknown command "dance" for "pilothouse etcd"' in capsys.readouterr().err
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:

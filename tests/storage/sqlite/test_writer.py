@@ -2,12 +2,15 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventually import aeventually
+from logged import pairs
 
 from pilothouse.storage.interface import Compacted, KeyValue, StorageEvent, Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.writer import CHECKPOINT_BYTES
 
 P = "/registry/pods/"
 
@@ -74,6 +77,48 @@ def test_file_shrinks_after_compaction(tmp_path: Path) -> None:
 
     run(tmp_path, body)
     assert (tmp_path / "state.db").stat().st_size < 300 * 4096
+
+
+class BadDisk:
+    """A database of which the log cannot be moved into the file."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if "wal_checkpoint" in statement:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._db.execute(statement, *values)
+
+
+def test_a_checkpoint_that_fails_is_one_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried again at the next commit, and what is written is kept."""
+    enough = bytes(CHECKPOINT_BYTES)
+
+    async def body(store: SqliteStorage) -> None:
+        bad: Any = BadDisk(store._writer._db)
+        store._writer._db = bad
+        await store.create(P + "a", enough)
+        await store.create(P + "b", enough)
+
+    run(tmp_path, body)
+    told = [(record.levelname, record.exc_info, record.getMessage()) for record in caplog.records]
+    assert told == [
+        ("WARNING", None, "A checkpoint failed, it is tried again"),
+        ("WARNING", None, "A checkpoint failed, it is tried again"),
+        ("WARNING", None, "The last checkpoint failed, the log is read at the next start"),
+    ]
+    assert {str(pairs(record)["err"]) for record in caplog.records} == {"disk I/O error"}
+
+    async def read(store: SqliteStorage) -> None:
+        assert [kv.key for kv in (await store.range(P)).items] == [P + "a", P + "b"]
+
+    run(tmp_path, read)
 
 
 def test_log_stays_small(tmp_path: Path) -> None:

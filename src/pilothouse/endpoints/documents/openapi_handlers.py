@@ -334,8 +334,9 @@ def _merged(
         try:
             part = unpack(packed)
             write(version_2.deduplicated(*part))  # what cannot be written is found here, alone
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            log.exception("The OpenAPI document of an aggregated server is left out")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:
+            why = f"{type(err).__name__}: {err}"
+            log.warning("The OpenAPI document of an aggregated server is left out", err=why)
         else:
             parts.append(part)
     return _packed(write(version_2.deduplicated(*merge(parts, own))))

@@ -1,1 +1,1 @@
-"""Explains requests: the journal of the latest ones, log lines and spans of slow ones."""
+"""Explains requests: the journal of the latest ones, their lines of the log, their spans."""

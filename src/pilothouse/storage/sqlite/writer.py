@@ -1,6 +1,7 @@
 """The one thread that writes: group commit, compare-and-set, compaction and checkpoints."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
@@ -193,11 +194,11 @@ class SQLiteWriter:
         self._end()
 
     def _end(self) -> None:
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._db.close()
-        except sqlite3.Error:
-            log.exception("The last checkpoint failed, the log is read at the next start")
+        with contextlib.closing(self._db) as db:
+            try:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                log.warning("The last checkpoint failed, the log is read at the next start", err=error)
         self._reserve.keep()
 
     def _send(self, batch: Batch) -> None:
@@ -370,7 +371,7 @@ class SQLiteWriter:
             if self._reserve.exhausted(error):
                 self._checkpoint(at_once=True)
             else:
-                log.exception("A checkpoint failed, it is tried again")
+                log.warning("A checkpoint failed, it is tried again", err=error)
 
     # --- compaction
 

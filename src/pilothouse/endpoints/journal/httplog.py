@@ -1,0 +1,61 @@
+"""Writes a line of the log for each request when it has ended, in the form of upstream's
+apiserver/pkg/server/httplog.
+
+It is written with --v=3 and above, or with --vmodule=httplog=3, as upstream does. Upstream tells no user, and
+adds a stack trace to errors of the server; here the exception has a line of its own.
+"""
+
+from pilothouse.api.values.duration import show_duration
+from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.metrics import VERBS
+from pilothouse.logs import LONGEST_AUDIT_ID, Logger
+
+log = Logger(__name__)
+
+LEVEL = 3
+"""The verbosity from which on each request is logged."""
+_APPLY = "application/apply-patch+"
+_UPGRADED = 101
+
+
+def wanted() -> bool:
+    """Whether the log is to tell of every request."""
+    return log.enabled(LEVEL)
+
+
+def tell(ctx: Context, now: float) -> None:
+    """Log a request that ends now (time.perf_counter())."""
+    request, user, caller = ctx.request, ctx.user, ctx.caller
+    pairs = {
+        "verb": _verb(ctx),
+        "URI": _uri(ctx),
+        "latency": show_duration(int((now - ctx.started) * 1e9)),
+        "userAgent": request.headers.get("user-agent", ""),
+        "audit-ID": ctx.audit_id[:LONGEST_AUDIT_ID],
+        "srcIP": _address(*request.peer),
+        "user": caller.name,
+    }
+    if user is not caller:
+        pairs["impersonatedUser"] = user.name
+    answer = {"hijacked": True} if ctx.status == _UPGRADED else {"resp": ctx.status}
+    log.verbose(LEVEL, "HTTP", **pairs, **answer)
+
+
+def _verb(ctx: Context) -> str:
+    """The verb as metrics tell it (endpoints/metrics CleanVerb)."""
+    request, info = ctx.request, ctx.info
+    if not info.is_resource:
+        return request.method
+    if info.verb == "patch" and request.headers.get("content-type", "").startswith(_APPLY):
+        return VERBS["apply"]
+    return VERBS.get(info.verb, request.method)
+
+
+def _uri(ctx: Context) -> str:
+    """The target of a request, without a query where the journal has none, because it may carry anything."""
+    info, request = ctx.info, ctx.request
+    return request.target if info.is_resource and not info.subresource else request.path
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
