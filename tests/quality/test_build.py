@@ -111,11 +111,21 @@ def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path:
     assert (library / "pilothouse/version.txt").read_text().strip() == version
 
 
-def test_an_sdist_holds_what_a_build_needs(archive: pathlib.Path) -> None:
+FOLDERS = (
+    *(".ci", ".devcontainer", ".github", "benchmarks", "changelog.d", "deploy", "docs", "examples", "ext"),
+    *("loadtest", "src/pilothouse", "tests", "tools"),
+)
+"""The folders of the repository."""
+
+TEXTS = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "RELEASING.md", "SECURITY.md"}
+
+
+def test_an_sdist_holds_the_tree(archive: pathlib.Path) -> None:
+    """It holds what a build needs, and the tests and pages with all that they look at."""
     with tarfile.open(archive) as tar:
         names = {member.name.partition("/")[2] for member in tar if member.isfile()}
-    made = {name for name in names if name.startswith("src/pilothouse.egg-info/")}
-    needed = {name for name in files(ROOT, "src/pilothouse", "ext") if "/descriptions/" not in name}
-    needed |= {"setup.py", "pyproject.toml", "tools/gen_descriptions.py"}
-    texts = {"CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "setup.cfg"}
-    assert names - made - texts == needed
+    made = {name for name in names if name.startswith("src/pilothouse.egg-info/")} | {"PKG-INFO", "setup.cfg"}
+    needed = {name for name in files(ROOT, *FOLDERS) if "/descriptions/" not in name}
+    needed |= TEXTS | {"MANIFEST.in", "setup.py", "pyproject.toml"}
+    needed |= {".containerignore", ".gitignore", ".pre-commit-config.yaml"}
+    assert sorted(needed - names) == [] and sorted(names - made - needed) == []
