@@ -275,11 +275,14 @@ mark: $(READY)
 count: $(READY)
 	$(BIN)/python benchmarks/count.py
 
-# Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback.
-ha: $(READY)
+# Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback: what `make run` has built,
+# and the extra for etcd.
+ha: $(RUNS)
+	@$(BIN)/python -c 'import etcd3, grpc' 2>/dev/null || { echo "Installing the packages for etcd"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pilothouse[etcd]'; }
 	@$(BIN)/python -m pilothouse.testing.ha up $(abspath $(DATA))/ha $(PORT)
 
-ha-down: $(READY)
+ha-down: $(RUNS)
 	@$(BIN)/python -m pilothouse.testing.ha down $(abspath $(DATA))/ha
 
 # A bounded mix of requests against the server of `make run`, by Locust.

@@ -26,7 +26,7 @@ STEPS = (
     (re.compile(r"^ *Collecting (\S+)"), "fetching {0}"),
     (re.compile(r"building '(\S+)' extension"), "compiling {0}"),
     (re.compile(r"running build_descriptions"), "writing the descriptions of the built-in types"),
-    (re.compile(r"^Installing collected packages"), "installing the packages"),
+    (re.compile(r"^ *Installing collected packages"), "installing the packages"),
 )
 """What pip, Cython and setuptools print when a step begins, and how the step is called here."""
 
