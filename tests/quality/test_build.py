@@ -37,7 +37,7 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
 
 def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
     """`make run` installs nothing of an extra, and says first how long that takes."""
-    said = make_run(f"VENV={tmp_path}", f"DATA={tmp_path}/data")
+    said = made("run", f"VENV={tmp_path}", f"DATA={tmp_path}/data")
     installs = [
         line.removeprefix(f"{tmp_path}/bin/") for line in said if "pip" in line or "install.py" in line
     ]
@@ -47,16 +47,23 @@ def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
 
 
 def test_make_run_takes_a_port_and_flags(tmp_path: pathlib.Path) -> None:
-    said = make_run(f"VENV={tmp_path}", "DATA=data", "PORT=6444", "FLAGS=--v=2 --audit-log-path=-")
+    said = made("run", f"VENV={tmp_path}", "DATA=data", "PORT=6444", "FLAGS=--v=2 --audit-log-path=-")
     assert said[-1] == (
         f"{tmp_path}/bin/pilothouse serve --data-dir data --secure-port 6444 --v=2 --audit-log-path=-"
     )
 
 
-def make_run(*variables: str) -> list[str]:
-    """The commands of `make run`."""
+def test_make_ha_takes_the_build_of_make_run(tmp_path: pathlib.Path) -> None:
+    """It adds the packages for etcd, and none for development."""
+    said = made("ha", f"VENV={tmp_path}")
+    assert f"{tmp_path}/bin/python tools/install.py ." in said
+    assert any("'pilothouse[etcd]'" in line for line in said) and not any("[dev]" in line for line in said)
+
+
+def made(target: str, *variables: str) -> list[str]:
+    """The commands of a target of the Makefile."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "--dry-run", "run", *variables]
+    command = ["make", "--dry-run", target, *variables]
     return subprocess.check_output(command, cwd=ROOT, env=outside, text=True).splitlines()
 
 
