@@ -28,7 +28,7 @@ STEPS = (
     (re.compile(r"running build_descriptions"), "writing the descriptions of the built-in types"),
     (re.compile(r"^ *Installing collected packages"), "installing the packages"),
 )
-"""What pip, Cython and setuptools print when a step begins, and how the step is called here."""
+"""Lines of pip, Cython and setuptools with which a step begins, and the name of that step."""
 
 SILENCE = 5.0
 """Seconds without a new step after which the latest one is printed again."""
