@@ -27,7 +27,7 @@ $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,$(BUILT))
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python tools/install.py .
 	@touch $@
 
 $(READY): $(SOURCES)
@@ -35,14 +35,15 @@ $(READY): $(SOURCES)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) \
 		$(if $(wildcard $@ $(VENV)/.runs-$(MODE)),,$(BUILT))
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python tools/install.py '.[dev]'
 	touch $@
 
 build: $(READY)
 
+# Build and serve: make run PORT=6444 FLAGS='--v=2'
 run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
-	$(BIN)/pilothouse serve --data-dir $(DATA)
+	$(strip $(BIN)/pilothouse serve --data-dir $(DATA) $(if $(PORT),--secure-port $(PORT)) $(FLAGS))
 
 # Files run side by side on JOBS workers, three more than there are processors, for tests wait for processes. Those that bear no
 # neighbours run at the end (tests/side_by_side.py).
@@ -274,11 +275,14 @@ mark: $(READY)
 count: $(READY)
 	$(BIN)/python benchmarks/count.py
 
-# Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback.
-ha: $(READY)
+# Three members of etcd, three servers, HAProxy and, where it is installed, Prometheus on loopback: what `make run` has built,
+# and the extra for etcd.
+ha: $(RUNS)
+	@$(BIN)/python -c 'import etcd3, grpc' 2>/dev/null || { echo "Installing the packages for etcd"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pilothouse[etcd]'; }
 	@$(BIN)/python -m pilothouse.testing.ha up $(abspath $(DATA))/ha $(PORT)
 
-ha-down: $(READY)
+ha-down: $(RUNS)
 	@$(BIN)/python -m pilothouse.testing.ha down $(abspath $(DATA))/ha
 
 # A bounded mix of requests against the server of `make run`, by Locust.

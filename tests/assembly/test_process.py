@@ -122,7 +122,12 @@ def test_what_a_server_says_of_itself(
     with caplog.at_level("INFO"):
         asyncio.run(main())
         lines = {record.getMessage(): pairs(record) for record in caplog.records}
-        assert lines["A kubeconfig was written"] == {"path": str(tmp_path / "admin.kubeconfig")}
+        assert list(lines)[:2] == ["Serving", "A kubeconfig was written"], "first the address and a command"
+        written = str(tmp_path / "admin.kubeconfig")
+        assert lines["A kubeconfig was written"] == {
+            "path": written,
+            "command": f"kubectl --kubeconfig {written} get namespaces",
+        }
         assert lines["Serving"] == {
             "url": f"https://127.0.0.1:{said['port']}",
             "address": "127.0.0.1",

@@ -37,15 +37,34 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
 
 def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
     """`make run` installs nothing of an extra, and says first how long that takes."""
-    command = ["make", "--dry-run", "run", f"VENV={tmp_path}", f"DATA={tmp_path}/data"]
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    said = subprocess.check_output(command, cwd=ROOT, env=outside, text=True).splitlines()
-    installs = [line for line in said if "pip" in line]
-    assert [line.rpartition(" install ")[2].split() for line in installs] == [
-        ["--quiet", "--disable-pip-version-check", "--editable", "."]
+    said = made("run", f"VENV={tmp_path}", f"DATA={tmp_path}/data")
+    installs = [
+        line.removeprefix(f"{tmp_path}/bin/") for line in said if "pip" in line or "install.py" in line
     ]
+    assert installs == ["python tools/install.py ."]
     assert said[0].startswith(f'echo "Installing Pilothouse into {tmp_path}: the compiled modules take')
     assert said[-1] == f"{tmp_path}/bin/pilothouse serve --data-dir {tmp_path}/data"
+
+
+def test_make_run_takes_a_port_and_flags(tmp_path: pathlib.Path) -> None:
+    said = made("run", f"VENV={tmp_path}", "DATA=data", "PORT=6444", "FLAGS=--v=2 --audit-log-path=-")
+    assert said[-1] == (
+        f"{tmp_path}/bin/pilothouse serve --data-dir data --secure-port 6444 --v=2 --audit-log-path=-"
+    )
+
+
+def test_make_ha_takes_the_build_of_make_run(tmp_path: pathlib.Path) -> None:
+    """It adds the packages for etcd, and none for development."""
+    said = made("ha", f"VENV={tmp_path}")
+    assert f"{tmp_path}/bin/python tools/install.py ." in said
+    assert any("'pilothouse[etcd]'" in line for line in said) and not any("[dev]" in line for line in said)
+
+
+def made(target: str, *variables: str) -> list[str]:
+    """The commands of a target of the Makefile."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "--dry-run", target, *variables]
+    return subprocess.check_output(command, cwd=ROOT, env=outside, text=True).splitlines()
 
 
 def setup(*arguments: str, folder: pathlib.Path = ROOT) -> str:
@@ -99,11 +118,21 @@ def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path:
     assert (library / "pilothouse/version.txt").read_text().strip() == version
 
 
-def test_an_sdist_holds_what_a_build_needs(archive: pathlib.Path) -> None:
+FOLDERS = (
+    *(".ci", ".devcontainer", ".github", "benchmarks", "changelog.d", "deploy", "docs", "examples", "ext"),
+    *("loadtest", "src/pilothouse", "tests", "tools"),
+)
+"""The folders of the repository."""
+
+TEXTS = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "RELEASING.md", "SECURITY.md"}
+
+
+def test_an_sdist_holds_the_tree(archive: pathlib.Path) -> None:
+    """It holds what a build needs, and the tests and pages with all that they look at."""
     with tarfile.open(archive) as tar:
         names = {member.name.partition("/")[2] for member in tar if member.isfile()}
-    made = {name for name in names if name.startswith("src/pilothouse.egg-info/")}
-    needed = {name for name in files(ROOT, "src/pilothouse", "ext") if "/descriptions/" not in name}
-    needed |= {"setup.py", "pyproject.toml", "tools/gen_descriptions.py"}
-    texts = {"CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "setup.cfg"}
-    assert names - made - texts == needed
+    made = {name for name in names if name.startswith("src/pilothouse.egg-info/")} | {"PKG-INFO", "setup.cfg"}
+    needed = {name for name in files(ROOT, *FOLDERS) if "/descriptions/" not in name}
+    needed |= TEXTS | {"MANIFEST.in", "setup.py", "pyproject.toml"}
+    needed |= {".containerignore", ".gitignore", ".pre-commit-config.yaml"}
+    assert sorted(needed - names) == [] and sorted(names - made - needed) == []

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,11 @@ def test_what_workflows_make_exists(path: pathlib.Path) -> None:
 def test_every_python_and_architecture_is_tried() -> None:
     matrix = read(ROOT / ".github/workflows/ci.yml")["jobs"]["fast"]["strategy"]["matrix"]
     assert f"PYTHONS ?= {' '.join(matrix['python'])}\n" in (ROOT / "Makefile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = [
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one) for one in project["classifiers"]
+    ]
+    assert [one[1] for one in told if one] == matrix["python"]
     assert any(runner.endswith("arm") for runner in matrix["runner"])
 
 

@@ -76,6 +76,18 @@ def test_a_plain_install_has_all_that_is_imported() -> None:
     assert plain <= used, "a dependency that nothing imports"
 
 
+def test_the_page_says_what_each_dependency_is_for() -> None:
+    """Tables of docs/install.md name the packages of a plain install, and those of each extra."""
+    page = (ROOT / "docs/install.md").read_text()
+    part = page.partition("### What each dependency is for\n")[2].partition("\n### ")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", part, re.M)]
+    plain = [row[0] for row in rows if len(row) == 2][2:]
+    assert names(", ".join(plain).split(", ")) == names(PROJECT["dependencies"])
+    extras = {row[0].strip("`"): names(row[1].split(", ")) for row in rows if len(row) == 3 and "`" in row[0]}
+    wanted = {extra: names(packages) for extra, packages in PROJECT["optional-dependencies"].items()}
+    assert extras == {extra: wanted[extra] for extra in wanted if extra not in {"dev", "load", "bench"}}
+
+
 WITHOUT = """
 import sys
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import shlex
 import socket
 from typing import NamedTuple
 
@@ -172,7 +173,10 @@ class Server:
         host, given = running.host, self._given
         opened.start(
             Renewal(
-                given.config, host.files, lambda: _write_kubeconfig(running), given.intervals.certificates
+                given.config,
+                host.files,
+                lambda: _tell_kubeconfig(given.config, _write_kubeconfig(running)),
+                given.intervals.certificates,
             )
         )
         running.cluster.start_controllers(writers, opened)
@@ -209,9 +213,8 @@ class Server:
 def _tell(running: Running) -> None:
     host, cluster, listener = running
     config = host.config
-    _tell_safeguards(config, cluster.access.anonymous_refused)
     pki.record_port(config.data, listener.port)
-    _write_kubeconfig(running)
+    kubeconfig = _write_kubeconfig(running)
     log.info(
         "Serving",
         url=url(reachable(config.serving), listener.port),
@@ -223,23 +226,38 @@ def _tell(running: Running) -> None:
         audit="on" if config.audit.audit_policy_file else "off",
         encryption="on" if config.store.encryption_provider_config else "off",
     )
+    _tell_kubeconfig(config, kubeconfig)
+    _tell_safeguards(config, cluster.access.anonymous_refused)
 
 
-def _write_kubeconfig(running: Running) -> None:
+def _write_kubeconfig(running: Running) -> pathlib.Path | None:
     """Write the administrator's kubeconfig,
     unless the certificates are the operator's and no flag asks for it."""
     config = running.host.config
-    given = sorted(config.given & {"cert-dir", "tls-cert-file"})
-    if not config.data.write_kubeconfig and given:
+    if not config.data.write_kubeconfig and _certificates_given(config):
+        return None
+    path = pathlib.Path(config.data.write_kubeconfig or config.data.directory / "admin.kubeconfig")
+    made = pki.admin_kubeconfig(config.serving, running.host.files, running.listener.port)
+    return path if try_to_write(path, made) else None
+
+
+def _certificates_given(config: Config) -> list[str]:
+    """The flags by which the operator has given certificates."""
+    return sorted(config.given & {"cert-dir", "tls-cert-file"})
+
+
+def _tell_kubeconfig(config: Config, written: pathlib.Path | None) -> None:
+    """Log the first command to try, or who can write the kubeconfig for it."""
+    given = _certificates_given(config)
+    if written is not None:
+        command = f"kubectl --kubeconfig {shlex.quote(str(written))} get namespaces"
+        log.info("A kubeconfig was written", path=str(written), command=command)
+    elif not config.data.write_kubeconfig and given:
         log.info(
-            "No kubeconfig was written, for the certificates are the operator's; `pilothouse kubeconfig`"
+            "No kubeconfig was written, because the certificates are the operator's; `pilothouse kubeconfig`"
             " prints one, and --write-kubeconfig writes it",
             flag=given[0],
         )
-        return
-    path = pathlib.Path(config.data.write_kubeconfig or config.data.directory / "admin.kubeconfig")
-    if try_to_write(path, pki.admin_kubeconfig(config.serving, running.host.files, running.listener.port)):
-        log.info("A kubeconfig was written", path=str(path))
 
 
 def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:
