@@ -19,7 +19,7 @@ from pilothouse.workers import supervisor
 def manager(tmp_path: pathlib.Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(5)
+        sock.settimeout(60)
         yield sock
 
 
@@ -44,7 +44,7 @@ def test_nobody_listens(tmp_path: pathlib.Path) -> None:
 def test_an_abstract_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"\0pilothouse-{os.getpid()}")
-        sock.settimeout(5)
+        sock.settimeout(60)
         Notifier({"NOTIFY_SOCKET": f"@pilothouse-{os.getpid()}"}).say("READY=1", "STATUS=x")
         assert sock.recv(100) == b"READY=1\nSTATUS=x"
 
