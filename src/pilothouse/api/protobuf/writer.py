@@ -253,7 +253,8 @@ def _content(type: Type) -> Content:
 def _listed(put: Put) -> Content:
     def content(value: Any) -> bytes:
         out = bytearray()
-        put(value, out)
+        if value is not None:  # a nil slice of Go, as a value of a map, is a message without items
+            put(value, out)
         return bytes(out)
 
     return content
