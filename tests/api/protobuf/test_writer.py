@@ -132,6 +132,6 @@ def test_what_json_holds_is_kept_as_json() -> None:
 
 def test_a_list_in_a_map_may_be_null() -> None:
     """Go writes a nil slice as a message without items (authorization/v1 ExtraValue)."""
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+    review: dict[str, Any] = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
     null, empty = (dump({**review, "spec": {"extra": {"a": a, "b": ["c"]}}}) for a in (None, []))
     assert null == empty
