@@ -132,6 +132,7 @@ def test_what_json_holds_is_kept_as_json() -> None:
 
 def test_a_list_in_a_map_may_be_null() -> None:
     """Go writes a nil slice as a message without items (authorization/v1 ExtraValue)."""
-    review: dict[str, Any] = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
-    null, empty = (dump({**review, "spec": {"extra": {"a": a, "b": ["c"]}}}) for a in (None, []))
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+    values: list[Any] = [None, []]
+    null, empty = (dump({**review, "spec": {"extra": {"a": value, "b": ["c"]}}}) for value in values)
     assert null == empty
