@@ -22,6 +22,7 @@ from pilothouse.api.cel._cel import (
 from pilothouse.api.cel.environment import Environment
 from pilothouse.api.cel.errors import CompileError
 from pilothouse.api.cel.escaping import escape, unescape
+from pilothouse.api.cel.function_library import Library
 from pilothouse.api.cel.libraries.authorizer import (
     AUTHORIZER,
     RESOURCE_CHECK,
@@ -32,7 +33,6 @@ from pilothouse.api.cel.libraries.authorizer import (
 )
 from pilothouse.api.cel.libraries.quantities import QUANTITY
 from pilothouse.api.cel.libraries.registered import BINDINGS, JSON_PATCH
-from pilothouse.api.cel.library import Library
 from pilothouse.api.cel.limits import PER_CALL
 from pilothouse.api.cel.native import as_json
 from pilothouse.api.cel.program import BudgetExceeded, CostBudget, Program, ProgramError, ResultError

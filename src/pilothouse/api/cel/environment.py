@@ -12,8 +12,8 @@ from pilothouse.api.cel._cel import EvaluationError, Shape
 from pilothouse.api.cel.checker import Checker
 from pilothouse.api.cel.compiler import Compiler
 from pilothouse.api.cel.errors import CompileError, Issues
+from pilothouse.api.cel.function_library import Library, joined
 from pilothouse.api.cel.libraries.registered import KUBERNETES
-from pilothouse.api.cel.library import Library, joined
 from pilothouse.api.cel.limits import MAX_DEPTH
 from pilothouse.api.cel.parser import parse
 from pilothouse.api.cel.program import Program, ProgramError, ResultError
@@ -34,7 +34,7 @@ class Environment:
     escaped: whether `a.b__dot__c` reads the member `b.c` of a map.
     """
 
-    __slots__ = ("escaped", "library", "shapes", "structs", "validated", "variables")
+    __slots__ = ("declared", "escaped", "shapes", "structs", "validated", "variables")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Environment:
         validated: bool = True,
         escaped: bool = False,
     ) -> None:
-        self.library = joined((KUBERNETES, *extra)) if extra else KUBERNETES
+        self.declared = joined((KUBERNETES, *extra)) if extra else KUBERNETES
         self.variables = variables
         self.shapes = shapes or {}
         self.structs = structs
@@ -67,9 +67,9 @@ class Environment:
             raise CompileError(issues.show()) from None
 
     def _compile(self, text: str, issues: Issues, results: tuple[CelType, ...]) -> "Program":
-        expr = parse(text, issues, self.library.macros)
-        scopes = Scopes(self.variables, self.library.type_names, self.structs)
-        found = Checker(self.library.functions, scopes, issues).whole(expr)
+        expr = parse(text, issues, self.declared.macros)
+        scopes = Scopes(self.variables, self.declared.type_names, self.structs)
+        found = Checker(self.declared.functions, scopes, issues).whole(expr)
         issues.raise_any()
         if self.validated:
             validators.validate(expr, issues)

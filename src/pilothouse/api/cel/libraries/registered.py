@@ -1,6 +1,7 @@
 """The libraries that environments may have, and those that every environment of Kubernetes has."""
 
 from pilothouse.api.cel import macros
+from pilothouse.api.cel.function_library import Library, joined
 from pilothouse.api.cel.libraries import (
     authorizer,
     conversions,
@@ -19,7 +20,6 @@ from pilothouse.api.cel.libraries import (
     times,
     urls,
 )
-from pilothouse.api.cel.library import Library, joined
 
 STANDARD = joined(
     (
