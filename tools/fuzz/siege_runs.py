@@ -20,9 +20,9 @@ WAIT, LONGEST = 0.05, 0.25
 PEAK = 256_000_000
 """Bytes that a request may take at once."""
 
-TRIES = 12
-"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as
-well, and to decode the largest body, 3 MB of small objects, takes 30 to 60 ms of it at once."""
+TRIES = 5
+"""Times that an attack is tried before it is said to harm:
+the machine of a test has other things to do as well."""
 
 FLOOD = 10_000
 BATCH = 500

@@ -44,7 +44,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
                 check_shape(value, member.type)
     except ValueError as err:
         errs = Errors()
-        errs.invalid("patch", gotext.value(patch), str(err))
+        errs.invalid("patch", shown(body), str(err))
         raise errors.invalid("", "", "", errs.causes) from None
     return patched, notes if strict else []
 
@@ -55,13 +55,13 @@ def shown(body: bytes) -> str:
 
 
 def apply(live: Object, patch: Object, type: Type) -> Object:
-    """Merge `patch` into `live` by the patch strategies of `type`, and return a new object.
+    """Merge `patch`, which is consumed, into `live` by the patch strategies of `type`; a new object.
 
     Members of `live` that the patch does not contain are shared with it.
     """
     named = {name.rpartition("/")[2] for name in patch}
     original = {name: copy(value) if name in named else value for name, value in live.items()}
-    return _merge_map(original, copy(patch), type)
+    return _merge_map(original, patch, type)
 
 
 def _merge_map(original: Object, patch: Object, type: Type) -> Object:
