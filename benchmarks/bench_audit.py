@@ -142,7 +142,7 @@ async def main(turns: list[int]) -> int:
         directory = pathlib.Path(text)
         warm(directory)
         failed = False
-        async with served() as server, Opened() as opened:
+        async with served(plans=False) as server, Opened() as opened:
             body: Any = {"metadata": {"name": "bench"}, "data": {"a": "b" * 500}}
             request = get()
             request.method, request.body = "POST", json.dumps(body).encode()

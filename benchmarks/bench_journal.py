@@ -60,7 +60,7 @@ async def pods(server: Server) -> float:
 
 
 async def main() -> int:
-    async with served() as server:
+    async with served(plans=False) as server:
         observer = server.pipeline.stages.observer
         journal = observer.journal
         await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))

@@ -120,7 +120,7 @@ async def measured(server: Server) -> bool:
 async def main() -> int:
     flags = ("--authorization-mode=AlwaysAllow", "--max-memory=64Gi")
     tokens = 'admin,admin,1,"system:masters"\njane,jane,2,dev\n'
-    async with served(*flags, tokens=tokens) as server:
+    async with served(*flags, tokens=tokens, plans=False) as server:
         body = json.dumps({"metadata": {"name": "bench", "labels": {"a": "b"}}, "data": {"a": "b" * 500}})
         created = await answer(server, request("admin", "POST", COLLECTION, body.encode()))
         assert created.status == 201, created.body

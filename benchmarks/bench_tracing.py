@@ -32,7 +32,7 @@ def ways() -> dict[str, Tracer]:
 
 
 async def main() -> int:
-    async with served() as server:
+    async with served(plans=False) as server:
         await answered(server, posted(TARGET.rpartition("/")[0], {"metadata": {"name": "bench"}}))
         for _ in range(6):  # the journal is full
             await gets(server)

@@ -116,8 +116,16 @@ def measure() -> dict[str, Traced]:
         note = {"example.com/number": str(next(numbers))}
         rig.send("PATCH", f"{PODS}/one", {"metadata": {"annotations": note}}, MERGE)
 
+    pipeline = rig.server.pipeline
+
+    def get_by_stages() -> None:
+        planner, pipeline.planner = pipeline.planner, None
+        rig.send("GET", f"{PODS}/one", None)
+        pipeline.planner = planner
+
     requests: dict[str, Callable[[], Any]] = {
         "get": lambda: rig.send("GET", f"{PODS}/one", None),
+        "get-by-stages": get_by_stages,
         "create": create,
         "update": rig.update,
         "merge-patch": patch,

@@ -33,11 +33,13 @@ def made(directory: pathlib.Path, *flags: str, tokens: str = ADMIN) -> Server:
 
 
 @asynccontextmanager
-async def served(*flags: str, tokens: str = ADMIN) -> AsyncIterator[Server]:
-    """A server that runs within the block."""
+async def served(*flags: str, tokens: str = ADMIN, plans: bool = True) -> AsyncIterator[Server]:
+    """A server that runs within the block; without `plans` every read goes through the stages."""
     with tempfile.TemporaryDirectory() as directory:
         server = made(pathlib.Path(directory), *flags, tokens=tokens)
         await server.start()
+        if not plans:
+            server.pipeline.planner = None
         yield server
         await server.stop(0)
 

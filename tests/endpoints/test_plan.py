@@ -195,6 +195,25 @@ async def test_a_token_counts_no_longer_than_it_is_cached(runner: asyncio.Runner
         assert await compare(rig, A) == 401
 
 
+async def test_a_key_that_is_long_makes_no_plan(rig: Rig) -> None:
+    await rig.config_map("a")
+    for agent, plans in (("x" * 10_000, 0), ("x" * 1000, 1)):
+        assert await compare(rig, A, headers={"User-Agent": agent}) == 200
+        assert planned(rig) == plans
+
+
+async def test_plans_of_many_user_agents_are_bounded(rig: Rig) -> None:
+    await rig.config_map("a")
+    assert rig.pipeline.planner is not None
+    known = rig.pipeline.planner.known
+    most = 0
+    for number in range(5000):
+        answer = rig.handle("GET", A, headers={"User-Agent": f"{number:01000}"})
+        answer.on_done(1, None)
+        most = max(most, known.young + known.old)
+    assert 1 << 22 < most <= 8 << 20
+
+
 async def test_seats_that_are_taken(rig: Rig) -> None:
     """Without a free seat the request goes through the stages, whose level has no queues here."""
     await rig.config_map("a")

@@ -78,6 +78,25 @@ async def test_names_of_headers_leave_nothing_behind() -> None:
 
 
 @run
+async def test_long_names_of_headers_of_answers_are_not_remembered() -> None:
+    """Another server may have sent them."""
+    numbers = itertools.count()
+    peer = Peer(lambda _: Response(200, headers=[(f"n{next(numbers)}-" + "x" * 100_000, "y")]))
+    peer.send(GET)
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            peer.transport.writes.clear()
+            peer.send(GET)
+        assert b"n20-x" in b"".join(peer.transport.writes)
+        peer.transport.writes.clear()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000
+
+
+@run
 async def test_split_at_every_byte() -> None:
     data = (
         b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nEmpty:\r\n\r\n"

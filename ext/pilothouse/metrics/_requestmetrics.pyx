@@ -46,6 +46,11 @@ cdef str dry_run_of(query):
     return "All" if list(values) == ["All"] else "invalid"
 
 
+cpdef str sort_of(str verb, headers):
+    """The verb of a request as metrics sort it: a patch may be an apply."""
+    return "apply" if verb == "patch" and headers.get("content-type", "").startswith(APPLY) else verb
+
+
 cpdef str system_client_of(headers):
     """The name of a control plane's client, by its User-Agent; "" for all others."""
     cdef str agent = headers.get("user-agent", "")
@@ -97,8 +102,7 @@ cdef class Cells:
             dry_run = dry_run_of(query)
         if status == UPGRADED:
             status = 0
-        sort = "apply" if verb == "patch" and headers.get("content-type", "").startswith(APPLY) else verb
-        key = (sort, info.group, info.version, info.resource, subresource, scope, dry_run,
+        key = (sort_of(verb, headers), info.group, info.version, info.resource, subresource, scope, dry_run,
                system_client_of(headers), status)
         cell = <Cell>self.cells.get(key)
         if cell is None:

@@ -36,6 +36,7 @@ cdef const char* MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
 cdef int MAX_NAMES = 256              # of headers of answers, which are remembered
+cdef Py_ssize_t LONG_NAME = 64        # characters; longer ones are not: another server may have sent them
 
 
 cdef bint controls(const char* text, Py_ssize_t size) noexcept:
@@ -122,9 +123,10 @@ cdef class Heads:
         if name not in self.names:
             if not is_token(name.encode("utf-8", "replace")):
                 return 0
-            if len(self.names) >= MAX_NAMES:
-                self.names.clear()
-            self.names.add(name)
+            if len(name) <= LONG_NAME:
+                if len(self.names) >= MAX_NAMES:
+                    self.names.clear()
+                self.names.add(name)
         self.put_text(name)
         self.put(": ", 2)
         start = self.used

@@ -48,7 +48,10 @@ class Planner:
         self._authenticator, self._authorizer = authenticator, authorizer
         self._responder, self._store = responder, store
         self.known: Cache[Key, Plan] = Cache(
-            "plans", budget or CacheBudget(), largest=8 * PLAN, weigh=lambda key, _: weight(key) + PLAN
+            "plans",
+            budget or CacheBudget(),
+            largest=8 * PLAN,
+            weigh=lambda key, plan: weight(key) + PLAN + len(plan.shown),
         )
         self._journal = observer.journal
         clock = authenticator.clock

@@ -10,6 +10,7 @@ RESPONSE_SIZES: tuple[float, ...]
 FILTER_DURATION: tuple[float, ...]
 CONNECTED: frozenset[str]
 
+def sort_of(verb: str, headers: dict[str, str]) -> str: ...
 def system_client_of(headers: dict[str, str]) -> str: ...
 
 class Cell:

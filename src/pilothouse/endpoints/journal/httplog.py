@@ -6,15 +6,16 @@ adds a stack trace to errors of the server; here the exception has a line of its
 """
 
 from pilothouse.api.values.duration import show_duration
+from pilothouse.endpoints.journal.journal import carries_anything
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.metrics import VERBS
 from pilothouse.logs import LONGEST_AUDIT_ID, Logger
+from pilothouse.metrics._requestmetrics import sort_of
 
 log = Logger(__name__)
 
 LEVEL = 3
 """The verbosity from which on each request is logged."""
-_APPLY = "application/apply-patch+"
 _UPGRADED = 101
 
 
@@ -44,17 +45,15 @@ def tell(ctx: Context, now: float) -> None:
 def _verb(ctx: Context) -> str:
     """The verb as metrics tell it (endpoints/metrics CleanVerb)."""
     request, info = ctx.request, ctx.info
-    if not info.is_resource:
-        return request.method
-    if info.verb == "patch" and request.headers.get("content-type", "").startswith(_APPLY):
-        return VERBS["apply"]
-    return VERBS.get(info.verb, request.method)
+    return (
+        VERBS.get(sort_of(info.verb, request.headers), request.method) if info.is_resource else request.method
+    )
 
 
 def _uri(ctx: Context) -> str:
     """The target of a request, without a query where the journal has none, because it may carry anything."""
-    info, request = ctx.info, ctx.request
-    return request.target if info.is_resource and not info.subresource else request.path
+    request = ctx.request
+    return request.path if carries_anything(ctx.info) else request.target
 
 
 def _address(host: str, port: int) -> str:

@@ -76,6 +76,11 @@ class Kept(NamedTuple):
     detail: bytes
 
 
+def carries_anything(info: RequestInfo) -> bool:
+    """Whether the query of a request may carry anything, as that of what is proxied or run in a pod."""
+    return bool(info.subresource) or not info.is_resource
+
+
 class JournalEntry:
     """One request that has ended, as others look at it: what is kept, and what follows from it."""
 
@@ -169,8 +174,8 @@ class Journal:
         if ctx.caller is not user:
             caller = self._describe(ctx.caller)
         query = request.query
-        if query and (info.subresource or not info.is_resource):
-            query = ""  # what is proxied or run in a pod may carry anything
+        if query and carries_anything(info):
+            query = ""
         agent = request.headers.get("user-agent", "")
         told = [ctx.audit_id, info.verb, request.path, query, request.peer[0], agent]
         detail = b"" if ctx.timeline is None and ctx.refusal is None else _detail(ctx)
