@@ -158,6 +158,20 @@ async def test_rules_that_name_objects(rig: Rig) -> None:
     assert planned(rig) == 0
 
 
+async def test_what_nodes_may_do_depends_on_the_object(runner: asyncio.Runner) -> None:
+    rig = Rig(modes=("Node", "RBAC"))
+    users = f"{TOKENS}node,system:node:n1,3,system:nodes\n"
+    rig.authenticator = UnionAuthenticator(tokens=[TokenFile(users, ("api",))], audiences=("api",))
+    async with rig:
+        for name in ("n1", "n2"):
+            await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": name}})
+        for _ in range(2):
+            assert await compare(rig, "/api/v1/nodes/n1", "node") == 200
+            assert await compare(rig, "/api/v1/nodes/n2", "node") == 403
+        assert planned(rig) == 0
+        assert await compare(rig, "/api/v1/nodes/n1") == 200 and planned(rig) == 1
+
+
 async def test_rights_that_are_taken_away(rig: Rig) -> None:
     await cluster_role(rig, "read", rule("get", "configmaps"))
     await bind(rig, "default")
