@@ -109,7 +109,7 @@ cdef class Planned:
         cdef Plan plan = self.plan
         cdef Plans plans = self.plans
         cdef Cell cell
-        cdef dict headers
+        cdef dict headers = self.request.headers
         cdef double ended, seconds
         self.flow.release()
         plans.queued.observe(0.0)
@@ -117,7 +117,6 @@ cdef class Planned:
         seconds = ended - self.started
         cell = <Cell>plans.cells.cells.get(plan.sort)
         if cell is None:
-            headers = self.request.headers
             plans.cells.observe(plan.info, plan.resource, 200, seconds, 0, sent, headers, None, 0.0)
         else:
             cell.seconds.observe(seconds)
@@ -126,7 +125,6 @@ cdef class Planned:
         if error is not None and isinstance(error, ConnectionAbortedError):
             plans.abort(plan.info, plan.resource)
         if plans.ring is not None:
-            headers = self.request.headers
             plans.ring.add((  # in the order of journal.Kept
                 plan.weight,
                 [self.audit_id, "get", self.request.path, "", self.request.peer[0],
