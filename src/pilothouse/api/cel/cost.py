@@ -155,7 +155,7 @@ class Estimator:
         cost, size = Range(MOST, 0), None
         for overload in expr.overloads:
             found = overload.estimate(self, *parts) if overload.estimate is not None else Estimate(fixed(1))
-            cost = cost.union(found.cost + total(costs))
+            cost = cost.union(found.cost)
             if found.size is not None:
                 size = found.size if size is None else size.union(found.size)
             if overload.id in ("index_list", "index_map"):
@@ -169,7 +169,7 @@ class Estimator:
             self.known[id(expr)] = size
         if expr.function == "_+_":
             self.join_entries(expr, *expr.args)
-        return out + cost
+        return out + cost + total(costs)
 
     def condition(self, expr: CallExpr, costs: list[Range]) -> Range:
         _, yes, no = expr.args

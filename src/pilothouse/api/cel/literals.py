@@ -1,5 +1,6 @@
 """The values of literals: numbers, texts and bytes (cel-go parser/unescape.go)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pilothouse.api.cel._cel import UInt
@@ -42,14 +43,20 @@ def _number(text: str) -> int:
 
 def _unquote(literal: str) -> str:
     """The text of a string literal; ValueError with cel-go's words."""
-    return "".join(_parts(literal, False))
+    return "".join(part if isinstance(part, str) else _character(part) for part in _parts(literal))
+
+
+def _character(code: int) -> str:
+    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        raise ValueError("invalid unicode code point")
+    return chr(code)
 
 
 def _unquote_bytes(literal: str) -> bytes:
     """The bytes of a literal, less its `b`; ValueError with cel-go's words."""
     return b"".join(
         part.encode("utf-8", "surrogatepass") if isinstance(part, str) else bytes((part,))
-        for part in _bytes_parts(literal)
+        for part in _parts(literal, refused="uU")
     )
 
 
@@ -63,39 +70,20 @@ def _body(literal: str) -> tuple[str, bool]:
     return literal[size:-size], raw
 
 
-def _parts(literal: str, as_bytes: bool) -> list[str]:
-    body, raw = _body(literal)
-    if raw or "\\" not in body:
-        return [body]
-    out: list[str] = []
-    at = 0
-    while (where := body.find("\\", at)) >= 0:
-        out.append(body[at:where])
-        code, at = _escape(body, where)
-        if isinstance(code, str):
-            out.append(code)
-            continue
-        if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-            raise ValueError("invalid unicode code point")
-        out.append(chr(code))
-    out.append(body[at:])
-    return out
+def _parts(literal: str, refused: str = "") -> Iterator[str | int]:
+    """The text of a literal in parts, and the codes between them that are written as numbers.
 
-
-def _bytes_parts(literal: str) -> list[str | int]:
+    refused: the letters after a backslash that the literal may not have.
+    """
     body, raw = _body(literal)
-    if raw or "\\" not in body:
-        return [body]
-    out: list[str | int] = []
     at = 0
-    while (where := body.find("\\", at)) >= 0:
-        out.append(body[at:where])
-        if body[where + 1] in "uU":
+    while not raw and (where := body.find("\\", at)) >= 0:
+        yield body[at:where]
+        if body[where + 1] in refused:
             raise ValueError("unable to unescape string")
-        code, at = _escape(body, where)
-        out.append(code)
-    out.append(body[at:])
-    return out
+        part, at = _escape(body, where)
+        yield part
+    yield body[at:]
 
 
 def _escape(body: str, at: int) -> tuple[str | int, int]:
