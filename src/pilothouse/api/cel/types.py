@@ -73,6 +73,8 @@ BOOL, INT, UINT, DOUBLE = CelType("bool"), CelType("int"), CelType("uint"), CelT
 STRING, BYTES, NULL = CelType("string"), CelType("bytes"), CelType("null")
 TIMESTAMP, DURATION = CelType("timestamp"), CelType("duration")
 DYN, ANY, ERROR, TYPE = CelType("dyn"), CelType("any"), CelType("error", "!error!"), CelType("type")
+COMPARABLE = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
+"""The types whose values have an order."""
 
 _SCALARS = frozenset(("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "any"))
 _NULLABLE = frozenset(("opaque", "struct", "any", "duration", "timestamp", "null"))

@@ -7,8 +7,8 @@ from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel._cel import EvaluationError, equal, items_of, order, size_of, type_name
 from pilothouse.api.cel.estimates import LIST_COST
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, bounded, member
-from pilothouse.api.cel.libraries.lists import COMPARABLE, for_each
-from pilothouse.api.cel.types import BYTES, DYN, INT, STRING, CelType, list_of, param
+from pilothouse.api.cel.libraries.lists import for_each
+from pilothouse.api.cel.types import BYTES, COMPARABLE, DYN, INT, STRING, CelType, list_of, param
 
 _LIST = list_of(param("T"))
 _NAMES = frozenset(one.runtime_name for one in COMPARABLE)

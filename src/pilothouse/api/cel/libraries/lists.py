@@ -7,23 +7,9 @@ from typing import Any
 from pilothouse.api.cel._cel import Duration, EvaluationError, UInt, equal, items_of, order, total, type_name
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, member
 from pilothouse.api.cel.libraries.strings import index_estimate
-from pilothouse.api.cel.types import (
-    BOOL,
-    BYTES,
-    DOUBLE,
-    DURATION,
-    INT,
-    STRING,
-    TIMESTAMP,
-    UINT,
-    CelType,
-    list_of,
-    param,
-)
+from pilothouse.api.cel.types import BOOL, COMPARABLE, DOUBLE, DURATION, INT, UINT, CelType, list_of, param
 
 _SUMMABLE: dict[CelType, Any] = {INT: 0, UINT: UInt(0), DOUBLE: 0.0, DURATION: Duration(0)}
-COMPARABLE = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
-"""The types whose values have an order."""
 _A = param("A")
 
 

@@ -10,6 +10,7 @@ from pilothouse.api.cel.libraries.regex import matches
 from pilothouse.api.cel.types import (
     BOOL,
     BYTES,
+    COMPARABLE,
     DOUBLE,
     DURATION,
     INT,
@@ -36,12 +37,11 @@ def _of(prefix: str, *kinds: CelType) -> tuple[Overload, ...]:
 
 def _comparison(prefix: str) -> tuple[Overload, ...]:
     """An operator that compares two values of one type, or two numbers."""
-    alike = (BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION)
     mixed = (INT, DOUBLE), (INT, UINT), (UINT, DOUBLE), (UINT, INT), (DOUBLE, INT), (DOUBLE, UINT)
     return (
         *(
             Overload(f"{prefix}_{one.id_name}", (one, one), BOOL, estimate=_estimate(one, estimates.compared))
-            for one in alike
+            for one in COMPARABLE
         ),
         *(Overload(f"{prefix}_{one.id_name}_{other.id_name}", (one, other), BOOL) for one, other in mixed),
     )
