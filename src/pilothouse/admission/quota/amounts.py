@@ -1,6 +1,6 @@
 """Arithmetic of resource lists (apiserver pkg/quota/v1/resources.go)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pilothouse.api.values import quantity
 from pilothouse.api.values.pod_resources import Amounts
@@ -11,12 +11,6 @@ ZERO, ONE = quantity.parse("0"), quantity.parse("1")
 def count(number: int) -> quantity.Quantity:
     """A number of things."""
     return quantity.Quantity(number)
-
-
-def add(total: Amounts, more: Mapping[str, quantity.Quantity]) -> None:
-    """Add to every named amount, in place."""
-    for name, amount in more.items():
-        total[name] = total[name] + amount if name in total else amount
 
 
 def grown(new: Amounts, old: Amounts) -> Amounts:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from pilothouse.admission.quota import pods
-from pilothouse.admission.quota.amounts import ONE, ZERO, add, count, largest
+from pilothouse.admission.quota.amounts import ONE, ZERO, count, largest
 from pilothouse.admission.quota.scopes import selects
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.pod_resources import Amounts, amounts
+from pilothouse.api.values.pod_resources import Amounts, add, amounts
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.quota import scopes
-from pilothouse.admission.quota.amounts import ZERO, add, grown, show
+from pilothouse.admission.quota.amounts import ZERO, grown, show
 from pilothouse.admission.quota.evaluators import Evaluator
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.pod_resources import Amounts, amounts
+from pilothouse.api.values.pod_resources import Amounts, add, amounts
 from pilothouse.registry.admission import AdmissionAttributes
 
 

@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from pilothouse import errors
 from pilothouse.admission.quota import scopes
-from pilothouse.admission.quota.amounts import ZERO, add
+from pilothouse.admission.quota.amounts import ZERO
 from pilothouse.admission.quota.evaluators import evaluators
 from pilothouse.admission.quota.judge import Account, QuotaRequest
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.pod_resources import Amounts, amounts
+from pilothouse.api.values.pod_resources import Amounts, add, amounts
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import decode
 

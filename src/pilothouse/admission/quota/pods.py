@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterable
 
-from pilothouse.admission.quota.amounts import ONE, add, largest
+from pilothouse.admission.quota.amounts import ONE, largest
 from pilothouse.admission.quota.scopes import selects
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.resources import is_extended, is_native
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.pod_resources import Amounts, aggregate, amounts, is_pod_level
+from pilothouse.api.values.pod_resources import Amounts, add, aggregate, amounts, is_pod_level
 
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
 HUGE_PAGES = "hugepages-"

@@ -186,10 +186,10 @@ validate_claim_template_update = d.fixed("spec", {}, show="api.resource.v1.Resou
 
 def request_names(spec: Object) -> Requests:
     requests = (spec.get("devices") or {}).get("requests") or ()
-    return {_name(r): {_name(s) for s in r.get("firstAvailable") or ()} for r in requests}
+    return {name_of(r): {name_of(s) for s in r.get("firstAvailable") or ()} for r in requests}
 
 
-def _name(item: Object) -> str:
+def name_of(item: Object) -> str:
     return str(item.get("name", ""))
 
 

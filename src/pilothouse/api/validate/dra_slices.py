@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.dra import validate_attribute_name, validate_binding, validate_pool_name
+from pilothouse.api.validate.dra import name_of, validate_attribute_name, validate_binding, validate_pool_name
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.shown import go
@@ -37,10 +37,6 @@ rules = Rules(
     unset_or_true=d.holds(bool, "must be either unset or set to true"),
     semantic=d.holds(_SEMANTIC.fullmatch, "must be a string compatible with semver.org spec 2.0.0"),
 )
-
-
-def _name(item: Object) -> str:
-    return str(item.get("name", ""))
 
 
 _slice = rules.kind("resource.k8s.io/v1 ResourceSlice")("""
@@ -89,7 +85,7 @@ class _Stored(NamedTuple):
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """Validates a new slice; with `old`, a changed one."""
-    _slice(obj, errs, _Stored(old, {_name(one): one for one in d.found(old, ("spec", "devices"), ())}))
+    _slice(obj, errs, _Stored(old, {name_of(one): one for one in d.found(old, ("spec", "devices"), ())}))
 
 
 @rules
@@ -112,7 +108,7 @@ def _number_of_devices(obj: Object, path: str, errs: Errors) -> None:
 
 @rules
 def _changed_taints(device: Object, path: str, errs: Errors, stored: _Stored) -> None:
-    old = stored.devices.get(_name(device))
+    old = stored.devices.get(name_of(device))
     if old is None or not equal(old.get("taints"), device.get("taints")):
         _taints(device, path, errs)
 

@@ -1,7 +1,7 @@
 """Total resources of a pod's containers (component-helpers resource),
 and defaults for pod-level resources."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
@@ -21,11 +21,13 @@ def is_pod_level(name: str) -> bool:
     return name in ("cpu", "memory") or name.startswith(HUGE_PAGES)
 
 
-def _is_sidecar(container: Object) -> bool:
+def is_sidecar(container: Object) -> bool:
+    """Whether an init container keeps running besides the regular ones."""
     return container.get("restartPolicy") == "Always"
 
 
-def _add(total: Amounts, more: Amounts) -> None:
+def add(total: Amounts, more: Mapping[str, quantity.Quantity]) -> None:
+    """Add to every named amount, in place."""
     for name, amount in more.items():
         total[name] = total[name] + amount if name in total else amount
 
@@ -44,14 +46,14 @@ def aggregate(spec: Object, member: str) -> Amounts:
     """
     total: Amounts = {}
     for container in spec.get("containers") or ():
-        _add(total, amounts(container["resources"].get(member)))
+        add(total, amounts(container["resources"].get(member)))
     sidecars: Amounts = {}
     startup: Amounts = {}
     for container in spec.get("initContainers") or ():
         step = amounts(container["resources"].get(member))
-        if _is_sidecar(container):
-            _add(total, step)
-            _add(sidecars, step)
+        if is_sidecar(container):
+            add(total, step)
+            add(sidecars, step)
             step = {name: sidecars[name] for name in step}
         else:
             step = {n: a + sidecars[n] if n in sidecars else a for n, a in step.items()}
@@ -66,7 +68,7 @@ def effective_requests(spec: Object) -> Amounts:
     total = aggregate(spec, "requests")
     own = amounts((spec.get("resources") or {}).get("requests"))
     total.update((name, amount) for name, amount in own.items() if is_pod_level(name))
-    _add(total, amounts(spec.get("overhead")))
+    add(total, amounts(spec.get("overhead")))
     return total
 
 

@@ -207,11 +207,6 @@ _port = rules.table("api.core.v1.ContainerPort")("""
 """)
 
 
-def is_sidecar(container: Object) -> bool:
-    """Whether an init container keeps running besides the regular ones."""
-    return container.get("restartPolicy") == "Always"
-
-
 def validate_containers(spec: Object, path: str, errs: Errors, around: Surroundings) -> None:
     """Validates the containers of all types; no two of them may have the same name."""
     regular, init = spec.get("containers") or (), spec.get("initContainers") or ()

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import is_ipv6, report, validate_ip
 from pilothouse.api.validate.pod.annotations import validate_annotation_updates, validate_pod_annotations
-from pilothouse.api.validate.pod.container import is_sidecar
 from pilothouse.api.validate.pod.options import deletion_cost_bad
 from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.pod_resources import is_sidecar
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")

@@ -10,7 +10,6 @@ from pilothouse.api.validate.pod.annotations import (
     validate_annotation_updates,
     validate_pod_annotations,
 )
-from pilothouse.api.validate.pod.container import is_sidecar
 from pilothouse.api.validate.pod.options import PodOptions, deletion_cost_bad, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import quality_of_service
@@ -25,6 +24,7 @@ from pilothouse.api.validate.resources import COMPUTE
 from pilothouse.api.validate.shown import go
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.pod_resources import is_sidecar
 
 UPDATABLE = (
     "`spec.containers[*].image`",
