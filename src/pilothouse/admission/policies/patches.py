@@ -7,6 +7,7 @@ from pilothouse.api.cel import EvaluationError, Struct, as_json
 from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import patch
 from pilothouse.api.changes._fieldset import FieldError
+from pilothouse.api.changes.managed import fault_text
 from pilothouse.api.expressions.mutations import misnamed
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
@@ -26,14 +27,14 @@ def applied(obj: Object, made: Any, type: schema.Type) -> Object:
     config = {**_native(made), "apiVersion": obj.get("apiVersion"), "kind": obj.get("kind")}
     lead = "error applying patch: "
     if wrong := fieldset.validate(type, config):
-        raise UnusablePatch(f"{lead}failed to convert patch object to typed object: {_listed(wrong)}")
+        raise UnusablePatch(f"{lead}failed to convert patch object to typed object: {fault_text(wrong)}")
     if atomic := list(_atomic(config, type, "")):
         named = ", ".join(atomic)
         raise UnusablePatch(
             f"{lead}invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {named}"
         )
     if wrong := fieldset.validate(type, obj):
-        raise UnusablePatch(f"{lead}failed to convert original object to typed object: {_listed(wrong)}")
+        raise UnusablePatch(f"{lead}failed to convert original object to typed object: {fault_text(wrong)}")
     try:
         merged: Object = fieldset.merge(type, obj, config)
     except FieldError as err:
@@ -75,10 +76,6 @@ def _operation(made: Any) -> Object:
             f"JSONPath valueExpression evaluated to a type that could not marshal to JSON: {err}"
         ) from None
     return out
-
-
-def _listed(wrong: list[str]) -> str:
-    return wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
 
 
 def _atomic(value: Any, type: schema.Type | None, path: str) -> Iterator[str]:

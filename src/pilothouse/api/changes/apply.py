@@ -23,6 +23,7 @@ from pilothouse.api.changes.managed import (
     Set,
     Tracker,
     Versions,
+    fault_text,
 )
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.types.schema import Type
@@ -114,7 +115,9 @@ def check_config(type: Type, config: Object) -> None:
     if given and not any(_MANAGED in text for text in wrong):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if wrong:
-        raise errors.Unknown(f"failed to create typed patch object ({_named_kind(config)}): {_joined(wrong)}")
+        raise errors.Unknown(
+            f"failed to create typed patch object ({_named_kind(config)}): {fault_text(wrong)}"
+        )
 
 
 def unreadable(metadata: Object) -> str:
@@ -132,9 +135,8 @@ def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
         tracker.update(entries, managed.zero(tracker.type), live, BEFORE_FIRST_APPLY)
     except FieldError as err:
         wrong = [text for text in fieldset.validate(tracker.type, live) if _TWICE not in text]
-        why = (
-            f"failed to convert new object ({_named_kind(live)}) to smd typed: {_joined(wrong or [str(err)])}"
-        )
+        text = fault_text(wrong or [str(err)])
+        why = f"failed to convert new object ({_named_kind(live)}) to smd typed: {text}"
         raise errors.Unknown(f"failed to create manager for existing fields: {why}") from None
 
 
@@ -147,10 +149,6 @@ def _named_kind(obj: Object) -> str:
     inner = metadata if isinstance(metadata, dict) else {}
     named = f"{_text(inner.get('namespace'))}/{_text(inner.get('name'))}"
     return f"{named}; {_kind_text(obj.get('apiVersion') or '', obj.get('kind') or '')}"
-
-
-def _joined(wrong: list[str]) -> str:
-    return wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
 
 
 class _Attempt:

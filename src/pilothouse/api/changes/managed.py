@@ -270,8 +270,12 @@ def _check_converted(type: Type, obj: Object, which: str) -> None:
     """Raise ConversionError if the converted object has members that its type does not know."""
     wrong = fieldset.validate(type, obj, True)
     if wrong:
-        text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
-        raise ConversionError(f"failed to convert {which} object: {text}")
+        raise ConversionError(f"failed to convert {which} object: {fault_text(wrong)}")
+
+
+def fault_text(wrong: list[str]) -> str:
+    """One fault, or all in lines (structured-merge-diff ValidationErrors)."""
+    return wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
 
 
 @lru_cache(maxsize=256)
