@@ -30,9 +30,8 @@ _MUTABLE = frozenset(_FIXED.split("'")[1::2])
 rules = Rules(
     __name__,
     percent.rules,
-    claim_spec=d.apart(
-        validate_claim_spec
-    ),  # as of a new claim, which may keep nothing that a stored one may
+    # The spec of a new claim, which may keep none of the faults that a stored one may keep.
+    claim_spec=d.apart(validate_claim_spec),
     known_management=d.holds(
         ("OrderedReady", "Parallel").__contains__, "must be 'OrderedReady' or 'Parallel'"
     ),

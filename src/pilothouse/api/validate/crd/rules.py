@@ -56,7 +56,10 @@ class _Total:
 def validate_rule_members(
     s: Object, rule: Object, path: Trail, errs: Errors, unsupported: AbstractSet[int]
 ) -> None:
-    """Validates the members of one CEL rule except its expressions; `unsupported` are the IDs of the schemas that are not structural."""
+    """Validates the members of one CEL rule except its expressions.
+
+    `unsupported` are the identities, by id(), of the schemas that are not structural.
+    """
     text, message = rule.get("rule") or "", rule.get("message") or ""
     expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
     if not text.strip():
