@@ -84,6 +84,7 @@ def test_every_class_has_a_code_of_http(kind: Any) -> None:
         ),
         (errors.forbidden("", "pods", "", "why"), 403, "pods is forbidden: why", {"kind": "pods"}),
         (errors.forbidden("", "", "", "why"), 403, "forbidden: why", {}),
+        (errors.internal("why"), 500, "Internal error occurred: why", {"causes": [{"message": "why"}]}),
     ],
 )
 def test_the_usual_ones(err: Any, code: int, message: str, details: dict[str, Any]) -> None:

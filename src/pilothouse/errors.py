@@ -211,6 +211,11 @@ def forbidden(group: str, resource: str, name: str, why: str) -> Forbidden:
     return Forbidden(message, details=_details(group, resource, name))
 
 
+def internal(text: str) -> InternalError:
+    """A 500 with its cause in the details (errors.NewInternalError)."""
+    return InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
+
+
 def invalid(group: str, kind: str, name: str, causes: Sequence[Mapping[str, str]]) -> Invalid:
     """A 422 with its causes, each `{reason, message, field}` (errors.NewInvalid)."""
     texts = list(

@@ -376,9 +376,7 @@ def _scale(paths: Object) -> Subresource:
         found = read_to_change(obj)
         if found["spec"].get("replicas") == UNSET:
             why = f'the spec replicas field "{replicas}" does not exist'
-            raise errors.InternalError(
-                f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
-            )
+            raise errors.internal(why)
         return found
 
     def read_to_change(obj: Object) -> Object:

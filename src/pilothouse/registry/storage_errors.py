@@ -24,9 +24,7 @@ def storage_error(resource: HookResource, name: str, err: interface.StorageError
 
 def unavailable(err: interface.StorageError) -> errors.StatusError:
     """The 500 of a store that cannot be used at the moment."""
-    return errors.InternalError(
-        f"Internal error occurred: {err}", details={"causes": [{"message": str(err)}]}
-    )
+    return errors.internal(str(err))
 
 
 def too_large(asked: int, current: int) -> errors.Timeout:

@@ -109,9 +109,7 @@ class PodSecurity(AdmissionPlugin):
             self._metrics.pod_security_errors.inc("true", *_labels(a))
             why = f"failed to lookup namespace {quote(a.namespace)}"
             a.annotations[PREFIX + "error"] = f"Internal error occurred: {why}: {_missing(a)}"
-            raise errors.InternalError(
-                f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
-            )
+            raise errors.internal(why)
         labels = namespace["metadata"].get("labels")
         policy, problems = namespace_policy(labels, self.configuration.defaults)
         if policy.free and not problems:

@@ -214,7 +214,7 @@ class Caller:
             )
             if not hook.ignore:
                 log.warning("Failed calling webhook, failing closed", webhook=hook.name, err=err)
-                failure = internal(str(err))
+                failure = errors.internal(str(err))
                 failure.valueless = err.unanswered
                 raise failure from None
             log.warning("Failed calling webhook, failing open", webhook=hook.name, err=err)
@@ -278,11 +278,6 @@ def time_for(hook: AdmissionWebhook, a: AdmissionAttributes) -> float:
         return hook.seconds
     left = max(deadline - asyncio.get_running_loop().time(), 0.001)
     return min(hook.seconds, left - min(RESERVE, left / 4))
-
-
-def internal(text: str) -> errors.InternalError:
-    """The 500 of apimachinery's NewInternalError."""
-    return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
 
 
 class WebhookRefusal(errors.StatusError):

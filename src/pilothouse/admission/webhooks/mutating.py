@@ -8,7 +8,7 @@ from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import ADMIT
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.reinvocation import Reinvocations
-from pilothouse.admission.webhooks.calling import Caller, Failed, WebhookDependencies, internal
+from pilothouse.admission.webhooks.calling import Caller, Failed, WebhookDependencies
 from pilothouse.admission.webhooks.plugin import WebhookPlugin
 from pilothouse.admission.webhooks.review import JSON_PATCH, AdmissionResponse
 from pilothouse.admission.webhooks.source import MUTATING, AdmissionWebhook
@@ -97,7 +97,7 @@ class MutatingAdmissionWebhook(WebhookPlugin):
         if not operations:
             return False
         if scope.obj is None:
-            raise internal(
+            raise errors.internal(
                 f"admission webhook {quote(hook.name)} attempted to modify the object, which is not supported"
                 " for this operation"
             )
@@ -123,16 +123,16 @@ def _made(scope: Scope, operations: list[Object]) -> Object:
     try:
         raw = patch.apply_operations(obj, operations)
     except patch.TestFailed as err:
-        raise internal(f"{err}: test failed") from None
+        raise errors.internal(f"{err}: test failed") from None
     except patch.Inapplicable as err:
-        raise internal(str(err)) from None
+        raise errors.internal(str(err)) from None
     if not isinstance(raw, dict):
-        raise internal(
+        raise errors.internal(
             f"couldn't get version/kind; json parse error: json: cannot unmarshal {patch.go_kind(raw)} into"
             " Go value of type struct { APIVersion string; Kind string }"
         )
     if (raw.get("apiVersion"), raw.get("kind")) != (obj.get("apiVersion"), obj.get("kind")):
-        raise internal(
+        raise errors.internal(
             f"no kind {quote(str(raw.get('kind') or ''))} is registered for version "
             f'{quote(str(raw.get("apiVersion") or ""))} in scheme "pkg/api/legacyscheme/scheme.go:30"'
         )

@@ -243,7 +243,7 @@ def _of_kind(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
 def _nameless() -> errors.InternalError:
     """Upstream's error for a custom resource of no version."""
     why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
-    return errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
+    return errors.internal(why)
 
 
 def _rejected(raw: object, why: str) -> errors.Invalid:

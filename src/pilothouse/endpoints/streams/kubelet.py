@@ -79,9 +79,7 @@ async def refused(answer: Answer, resource: str, name: str) -> errors.StatusErro
     except ClientError as err:
         text = str(err)
     if answer.status == 500:
-        return errors.InternalError(
-            f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
-        )
+        return errors.internal(text)
     if answer.status == 400:
         return errors.BadRequest(text)
     kind, message = _GENERIC.get(answer.status, (None, ""))

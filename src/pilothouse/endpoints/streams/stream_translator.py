@@ -357,9 +357,7 @@ def _status(data: bytes) -> Object:
 
 def _internal(text: str) -> Object:
     """errors.NewInternalError as a Status of an error channel."""
-    status = errors.InternalError(
-        f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
-    ).status()
+    status = errors.internal(text).status()
     return {key: value for key, value in status.items() if key not in ("kind", "apiVersion")}
 
 

@@ -85,7 +85,7 @@ async def _claim_ports(ctx: WriteContext, service: Object, ports: set[int]) -> N
     try:
         lost = await node_ports.claim(ports)
     except AllocationError as err:
-        raise _allocation_failed(f"failed to allocate a nodePort: {err}") from None
+        raise errors.internal(f"failed to allocate a nodePort: {err}") from None
     except StorageError as err:
         raise storage_error(ctx.resource, ctx.name, err) from err
     if not lost:
@@ -104,11 +104,7 @@ def _refuse_ports(service: Object, lost: set[int]) -> NoReturn:
             errs.invalid(f"spec.ports[{i}].nodePort", port["nodePort"], TAKEN)
             errs.raise_if_any("", "Service", service["metadata"].get("name", ""))
     port = service["spec"].get("healthCheckNodePort")
-    raise _allocation_failed(f"failed to allocate requested HealthCheck NodePort {port}: {TAKEN}")
-
-
-def _allocation_failed(text: str) -> errors.InternalError:
-    return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
+    raise errors.internal(f"failed to allocate requested HealthCheck NodePort {port}: {TAKEN}")
 
 
 def _difference(service: Object, other: Object | None) -> list[str]:
@@ -158,7 +154,7 @@ def _address_fault(ctx: WriteContext, service: Object, ip: str, why: str) -> err
     """The error about an address that cannot be had:
     the 422 of one that was asked for, or the 500 of a chosen one."""
     if ip in ctx.assigned:
-        return _allocation_failed(f"failed to allocate a serviceIP: {why}")
+        return errors.internal(f"failed to allocate a serviceIP: {why}")
     errs = Errors()
     errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), f"failed to allocate IP {ip}: {why}")
     return errors.invalid("", "Service", service["metadata"].get("name", ""), errs.causes)

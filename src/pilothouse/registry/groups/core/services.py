@@ -228,10 +228,7 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
         address = addresses.allocate(wanted or None, family, dry_run=ctx.dry_run)
     except AllocationError as err:
         if not wanted:
-            text = f"Internal error occurred: failed to allocate a serviceIP: {err}"
-            raise errors.InternalError(
-                text, details={"causes": [{"message": text.partition(": ")[2]}]}
-            ) from None
+            raise errors.internal(f"failed to allocate a serviceIP: {err}") from None
         errs = Errors()
         why = f"failed to allocate IP {wanted}: {err}"
         errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
@@ -273,10 +270,7 @@ def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -
         port = ports.allocate(wanted or None, dry_run=ctx.dry_run)
     except AllocationError as err:
         if not wanted:
-            text = f"failed to allocate a nodePort: {err}"
-            raise errors.InternalError(
-                f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
-            ) from None
+            raise errors.internal(f"failed to allocate a nodePort: {err}") from None
         errs = Errors()
         errs.invalid(path, wanted, str(err))
         _refuse(service, errs)
@@ -343,10 +337,7 @@ def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
         port = ports.allocate(wanted or None)
     except AllocationError as err:
         requested = f"requested HealthCheck NodePort {wanted}" if wanted else "a HealthCheck NodePort 0"
-        text = f"failed to allocate {requested}: {err}"
-        raise errors.InternalError(
-            f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
-        ) from None
+        raise errors.internal(f"failed to allocate {requested}: {err}") from None
     _record_port(ctx, port, wanted)
     spec["healthCheckNodePort"] = port
 
