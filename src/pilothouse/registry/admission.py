@@ -85,8 +85,8 @@ class AdmissionAttributes:
         self.request_annotations: dict[str, str] = {}
         """Audit annotations for the levels Request and RequestResponse: they show parts of the object."""
         self.deadline: Callable[[], float | None] | None = None
-        """The time at which the request must end, by the clock of the event loop; None, or a call that gives
-        None: it never must. A deadline is known once the request has waited."""
+        """Returns the time at which the request must end, by the clock of the event loop. None, and a result
+        of None, mean no deadline; the result is None until the request waits for the first time."""
         self.webhook_seconds = 0.0
         """How long webhooks have kept the request:
         those that change objects one after another, others side by side."""

@@ -1,8 +1,8 @@
 """The Common Expression Language with the libraries of Kubernetes:
 parser, checker, estimate of costs; evaluated by `_cel`.
 
-This is its face, and all that others import of it. The language knows nothing of the program around it but
-what `host.py` takes from there.
+Other packages import the language only from here. Of the program around it the language uses what
+`host.py` imports.
 """
 
 from pilothouse.api.cel._cel import (

@@ -154,7 +154,7 @@ class Comprehension(Expr):
         test: Expr | None = None,
         value: Expr | None = None,
     ) -> None:
-        """Without `condition` it goes on to the end, without `result` it gives the accumulator."""
+        """Without `condition` the loop runs to its end; without `result` its value is the accumulator."""
         super().__init__(at)
         self.macro = macro
         self.over = over

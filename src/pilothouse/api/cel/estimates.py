@@ -24,7 +24,7 @@ def copied(sizer: Sizer, value: Sized, *_: Sized) -> Estimate:
 
 
 def bordered(sizer: Sizer, text: Sized, part: Sized) -> Estimate:
-    """The look at the beginning or the end of a text."""
+    """The comparison of a part with the beginning or the end of a text."""
     return Estimate(known(part).times(STRING_FACTOR))
 
 
@@ -39,7 +39,7 @@ def matched(sizer: Sizer, text: Sized, pattern: Sized) -> Estimate:
 
 
 def found(sizer: Sizer, text: Sized, pattern: Sized, *_: Sized) -> Estimate:
-    """The same with a result no longer than the text."""
+    """The search for a regular expression, with a result no longer than the text."""
     size = sizer.size_of(text)
     return Estimate(_searched(size, sizer.size_of(pattern)), Range(0, size.most))
 
@@ -57,22 +57,22 @@ def allocated(factor: float, size: Range) -> Estimate:
 
 
 def compared(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
-    """The comparison of two values, as long as the shorter one."""
+    """The comparison of two values: it ends with the shorter one."""
     most = min(known(left).most, known(right).most)
     return Estimate(Range(1 if most > 0 else 0, most).times(STRING_FACTOR))
 
 
 def concatenated(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
-    """The text that is made of two."""
+    """Two texts become one."""
     size = known(left) + known(right)
     return Estimate(size.times(STRING_FACTOR), size)
 
 
 def linked(sizer: Sizer, left: Sized, right: Sized) -> Estimate:
-    """The list of the items of two, none of which is looked at."""
+    """Two lists become one; no item is read."""
     return Estimate(fixed(1), known(left) + known(right))
 
 
 def listed(sizer: Sizer, item: Sized, items: Sized) -> Estimate:
-    """The search for an item of a list."""
+    """The search for an item in a list."""
     return Estimate(known(items))

@@ -15,7 +15,7 @@ from pilothouse.api.cel.types import CelType
 
 
 class ResultError(CompileError):
-    """An expression gives a value of another type than is wanted; `found` is which."""
+    """The value of an expression has the type `found`, which is none of the wanted ones."""
 
     def __init__(self, found: CelType) -> None:
         super().__init__(f"expression gives {found}")

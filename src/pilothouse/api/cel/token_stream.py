@@ -1,4 +1,4 @@
-"""The tokens of an expression, taken one by one; syntax errors are told as ANTLR's parser tells them."""
+"""The tokens of an expression, taken one by one; syntax errors have the words of ANTLR's parser."""
 
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.limits import MAX_DEPTH

@@ -115,7 +115,7 @@ def struct(name: str, fields: Mapping[str, StructField] | None) -> CelType:
 
 
 def object_type(name: str, /, **members: CelType) -> CelType:
-    """An object type of Kubernetes, of which each field is the member of that name."""
+    """An object type of Kubernetes; each field reads the member of its own name."""
     return struct(f"kubernetes.{name}", {key: StructField(type, key) for key, type in members.items()})
 
 

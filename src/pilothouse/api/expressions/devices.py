@@ -1,5 +1,5 @@
-"""The environment
-of device selectors (k8s.io/dynamic-resource-allocation cel/compile.go, with the feature gates of 1.36).
+"""The environment of device selectors
+(k8s.io/dynamic-resource-allocation cel/compile.go, with the feature gates of 1.36).
 
 `device` is what a ResourceSlice says of a device: its driver, whether it can be allocated several times, and
 its attributes and capacities by domain and name.
@@ -64,5 +64,5 @@ def environment() -> Environment:
 
 
 def sizes(path: ValuePath) -> Range | None:
-    """How large what stands at a path may be; None for what is no part of the device."""
+    """The size of the value at a path; None where a device has no such path."""
     return _SIZES(path) if path[:1] == (DEVICE,) else None

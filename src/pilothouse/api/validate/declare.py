@@ -125,7 +125,7 @@ def alone(what: str) -> Rule:
 
 
 def apart(rule: Callable[..., None]) -> Rule:
-    """A rule that does not learn what is around the table that names it."""
+    """The rule without what is around the table that names it: its further parameters keep their defaults."""
 
     def check(value: Any, path: str, errs: Errors) -> None:
         rule(value, path, errs)

@@ -1,4 +1,4 @@
-"""Whether the CEL expressions of policies, webhooks and device selectors give what is wanted of them."""
+"""Checks that the CEL expressions of policies, webhooks and device selectors have values of the right type."""
 
 from pilothouse.api.cel import (
     ANY,

@@ -43,7 +43,8 @@ _ORDERED = (
     ("min", "default", "default", "min", "min/default"),
     ("default", "max", "default", "max", "default/max"),
 )
-"""Bounds of which the first must not exceed the second; where that is told, with which value, their names."""
+"""Two bounds, of which the first must not exceed the second; the bound at whose path a fault is reported;
+the bound whose value the fault shows; the names of both in the message."""
 
 
 class _Misfits:

@@ -93,7 +93,7 @@ def go_schema(declared: Object | None) -> Object:
 
 
 def _go_dependency(declared: Object | list[str] | None) -> Object:
-    """Null stands for what is neither a schema nor a list, which Go's decoder passes over."""
+    """None stands for a value that is neither a schema nor a list: Go's decoder ignores it."""
     if isinstance(declared, list):
         return {"Schema": None, "Property": declared}
     return {"Schema": None if declared is None else go_schema(declared), "Property": None}

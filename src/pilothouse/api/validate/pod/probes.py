@@ -58,7 +58,7 @@ _handlers = rules.table("api.core.v1.Lifecycle")("""
 
 
 def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, around: Any) -> None:
-    """`around.grace` is the pod's grace period; that it is missing is told elsewhere."""
+    """`around.grace` is the pod's grace period; another rule reports that it is missing."""
     grace: int | None = around.grace
     _handlers(lifecycle, path, errs)
     for member in ("postStart", "preStop"):
