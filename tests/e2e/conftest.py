@@ -1,8 +1,10 @@
-"""Three servers on three etcd members behind HAProxy."""
+"""Fixtures that several modules share: three servers on three etcd members behind HAProxy, and a browser."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from e2e.consoles import chromium
 
 from pilothouse.testing.ha import Ha
 
@@ -25,3 +27,10 @@ def ha(cluster: Ha) -> Ha:
             cluster.start_server(index)
             cluster.wait_server(index)
     return cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for the tests of a module."""
+    with chromium() as started:
+        yield started

@@ -1,10 +1,15 @@
 """The console in Chromium, driven by Playwright. What a page complains of is kept for the end of the test."""
 
+import pathlib
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
+
+import pytest
+
+from pilothouse.testing.server import InProcess
 
 CHROMIUM = shutil.which("chromium")
 TOKENS = "for-root,root,1,system:masters\nfor-jane,jane,2\n"
@@ -13,6 +18,11 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 WAIT = 20_000
 """Milliseconds for what a page is to show, or to do: other tests run beside it."""
 QUIET = ("--disable-component-update", "--disable-sync")
+MARKS = (
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+)
+"""The marks of modules that need the browser."""
 
 
 @contextmanager
@@ -25,6 +35,15 @@ def chromium() -> Iterator[Any]:
         started = engine.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *QUIET])
         yield started
         started.close()
+
+
+@contextmanager
+def console_server(directory: pathlib.Path) -> Iterator[InProcess]:
+    """A server that has the console, and knows the users of TOKENS by a file in the directory."""
+    tokens = directory / "tokens.csv"
+    tokens.write_text(TOKENS)
+    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+        yield server
 
 
 class Consoles:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import CHROMIUM, TOKENS, VIEWS, Consoles, chromium
+from e2e.consoles import MARKS, VIEWS, Consoles, console_server
 from eventually import eventually
 
 from pilothouse.commands.api import Api
@@ -14,10 +14,7 @@ from pilothouse.testing.server import InProcess
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = [*MARKS]
 expect = playwright.expect
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -33,16 +30,8 @@ FILES = """performance.getEntriesByType("resource").concat(performance.getEntrie
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    tokens = tmp_path_factory.mktemp("tokens") / "tokens.csv"
-    tokens.write_text(TOKENS)
-    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+    with console_server(tmp_path_factory.mktemp("tokens")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import CHROMIUM, TOKENS, Consoles, chromium
+from e2e.consoles import MARKS, Consoles, console_server
 from eventually import eventually
 
 from pilothouse.commands.api import Api, ApiError
@@ -13,10 +13,7 @@ from pilothouse.testing.server import InProcess
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = [*MARKS]
 expect = playwright.expect
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -30,9 +27,7 @@ SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    tokens = tmp_path_factory.mktemp("tokens") / "tokens.csv"
-    tokens.write_text(TOKENS)
-    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+    with console_server(tmp_path_factory.mktemp("tokens")) as server:
         api = Api(server.kubeconfig)
         for name in ("one", "two"):
             api.call("POST", MAPS, {"metadata": {"name": name}})
@@ -42,12 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 @pytest.fixture
 def api(server: InProcess) -> Api:
     return Api(server.kubeconfig)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 from deploy.load import Load
-from e2e.consoles import CHROMIUM, TOKENS, VIEWS, Consoles, chromium
+from e2e.consoles import MARKS, TOKENS, VIEWS, Consoles
 
 from pilothouse.testing.ha import Ha, missing
 
 playwright = pytest.importorskip("playwright.sync_api")
 
 pytestmark = [
-    pytest.mark.slow,
+    *MARKS,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
 ]
 expect = playwright.expect
@@ -51,8 +50,8 @@ def loaded(tmp_path: pathlib.Path) -> Iterator[Ha]:
         cluster.stop()
 
 
-def test_every_view_shows_what_servers_do_under_load(loaded: Ha) -> None:
-    with chromium() as browser, Consoles(browser, loaded.url) as console:
+def test_every_view_shows_what_servers_do_under_load(browser: Any, loaded: Ha) -> None:
+    with Consoles(browser, loaded.url) as console:
         for width in (1280, 390):
             for scheme in ("light", "dark"):
                 page: Any = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)

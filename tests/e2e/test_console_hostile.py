@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from backend import own_address
-from e2e.consoles import CHROMIUM, TOKENS, Consoles, chromium
+from e2e.consoles import MARKS, Consoles, console_server
 from eventually import eventually
 
 from pilothouse.commands.api import Api
@@ -17,10 +17,7 @@ from pilothouse.testing.server import InProcess
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = [*MARKS]
 expect = playwright.expect
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -78,16 +75,8 @@ def serving(server: InProcess) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    tokens = tmp_path_factory.mktemp("tokens") / "tokens.csv"
-    tokens.write_text(TOKENS)
-    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+    with console_server(tmp_path_factory.mktemp("tokens")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

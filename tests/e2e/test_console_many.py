@@ -6,18 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import CHROMIUM, TOKENS, Consoles, chromium
+from e2e.consoles import MARKS, Consoles, console_server
 
 from pilothouse.commands.api import Api
 from pilothouse.testing.server import InProcess
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = [*MARKS, pytest.mark.timeout(300)]
 expect = playwright.expect
 
 MAPS = "/api/v1/namespaces/many/configmaps"
@@ -28,9 +24,7 @@ VIEW = "#/objects?kind=/v1/configmaps&namespace=many"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    tokens = tmp_path_factory.mktemp("tokens") / "tokens.csv"
-    tokens.write_text(TOKENS)
-    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+    with console_server(tmp_path_factory.mktemp("tokens")) as server:
         fill(Api(server.kubeconfig))
         yield server
 
@@ -56,12 +50,6 @@ def fill(api: Api) -> None:
 @pytest.fixture
 def api(server: InProcess) -> Api:
     return Api(server.kubeconfig)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
