@@ -45,3 +45,9 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
 
 def test_columns_are_as_wide_as_their_longest_cell() -> None:
     assert output.columns([("A", "B"), ("long", "b"), ("", "")]) == ["A     B", "long  b", ""]
+    assert output.columns([("A", "B"), ("\x1b[2J", "b")], " ") == ["A       B", "\\x1b[2J b"]
+
+
+def test_control_characters_are_written_as_escapes() -> None:
+    assert output.printable("/a b/ü[/x]") == "/a b/ü[/x]"
+    assert output.printable("\x1b]0;x\x07\n\u202e\x9b") == "\\x1b]0;x\\x07\\n\\u202e\\x9b"

@@ -47,6 +47,17 @@ def test_what_a_server_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line for line in out.splitlines() if MAPS in line and " 422 " in line], out
 
 
+def test_paths_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither the terminal nor rich takes commands from those who send requests."""
+    with InProcess() as server:
+        with pytest.raises(ApiError):
+            Api(server.kubeconfig).call("GET", "/api/v1/namespaces/[/x]%1b[31m:x:/pods/a")
+        assert cli.main(["top", "--once", "--interval=10ms", f"--data-dir={server.directory}"]) == 0
+        assert cli.main(["why", "--code=404", f"--data-dir={server.directory}"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("/api/v1/namespaces/[/x]\\x1b[31m:x:/pods/a") >= 2 and "\x1b" not in out, out
+
+
 def test_who_may_not_ask_is_told_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["top", "x"]) == cli.main(["top", "--interval=0s"]) == 2
     assert "does not take any arguments" in capsys.readouterr().err

@@ -100,6 +100,12 @@ def test_all_that_can_be_told() -> None:
     assert max(map(len, text.split("\n"))) <= why_text.WIDTH
 
 
+def test_no_client_controls_the_terminal() -> None:
+    request = {**REQUEST, "path": "/\x1b[2J", "userAgent": "\x9b"}
+    text = shown(request=request, answer={"code": 404, "bytes": 5, "message": "\x1b]0;x\x07"})
+    assert text.replace("\n", "").isprintable() and "list /\\x1b[2J?limit=5" in text
+
+
 def test_a_column_that_is_empty_is_left_out() -> None:
     text = shown(admission=[{"phase": "admit", "plugin": "P", "verdict": "passed", "seconds": 0.5}])
     assert "  PHASE  PLUGIN  TIME     VERDICT" in text.split("\n")

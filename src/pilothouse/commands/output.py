@@ -52,9 +52,18 @@ def colour_of(code: int) -> str:
     return RED if code >= 500 else YELLOW if code >= 400 else ""
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def printable(text: str) -> str:
+    """A text whose control characters are written as escapes: a client may have put them into a path, and
+    a terminal would obey them."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
     """Rows in columns that are as wide as their longest cell."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown
     ]

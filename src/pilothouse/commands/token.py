@@ -19,6 +19,7 @@ from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put
+from pilothouse.commands.output import columns
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
@@ -200,9 +201,7 @@ def _list(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str])
     found = api.call("GET", f"{_SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token")
     rows: list[tuple[str, ...]] = [("ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
     rows += [_row(secret) for secret in found["items"]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    print(*columns(rows, "   "), sep="\n")
 
 
 def _row(secret: Object) -> tuple[str, ...]:

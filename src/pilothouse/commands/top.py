@@ -59,10 +59,10 @@ def run(arguments: Sequence[str]) -> None:
         if form in ("json", "yaml"):
             print(output.document(next(sheets), form))
         elif values["once"] or not sys.stdout.isatty():
-            console = Console(width=None if sys.stdout.isatty() else 120)
+            console = _console(width=None if sys.stdout.isatty() else 120)
             console.print(Group(*_screen(api, next(sheets), rows, wide)))
         else:
-            with Live(Text("reading ..."), screen=True, auto_refresh=False) as live:
+            with Live(Text("reading ..."), console=_console(), screen=True, auto_refresh=False) as live:
                 for found in sheets:
                     live.update(Group(*_screen(api, found, rows, wide)), refresh=True)
     except KeyboardInterrupt:
@@ -70,6 +70,11 @@ def run(arguments: Sequence[str]) -> None:
     finally:
         cluster.close()
         journals.close()
+
+
+def _console(width: int | None = None) -> Console:
+    """A console that shows texts as they are: the brackets of a path would be markup to Rich."""
+    return Console(width=width, markup=False, emoji=False)
 
 
 def _sheets(cluster: ClusterReadings, journals: Journals, interval: float) -> Iterator[Object]:
@@ -129,7 +134,7 @@ def _servers(servers: list[Object]) -> Table:
     for one in servers:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["started"]))
         numbers = f"{one['requestsPerSecond']:.1f}", _mebibytes(one["memoryBytes"])
-        table.add_row(started, "", *numbers, f"{one['processorSecondsPerSecond']:.0%}")
+        _add(table, started, "", *numbers, f"{one['processorSecondsPerSecond']:.0%}")
     return table
 
 
@@ -137,7 +142,7 @@ def _requests(rows: list[Object]) -> Table:
     table = _table("RESOURCE", "VERB", "REQUESTS/S", "P50", "P99")
     for one in rows:
         times = (_seconds(one[name]) for name in ("p50Seconds", "p99Seconds"))
-        table.add_row(one["resource"], one["verb"], f"{one['perSecond']:.1f}", *times)
+        _add(table, one["resource"], one["verb"], f"{one['perSecond']:.1f}", *times)
     return table
 
 
@@ -145,7 +150,7 @@ def _levels(levels: list[Object]) -> Table:
     table = _table("LEVEL", "", "SEATS", "EXECUTING", "WAITING", "REJECTED/S")
     for one in levels:
         numbers = (f"{one[name]:.0f}" for name in ("seats", "executing", "waiting"))
-        table.add_row(one["name"], "", *numbers, f"{one['rejectedPerSecond']:.1f}")
+        _add(table, one["name"], "", *numbers, f"{one['rejectedPerSecond']:.1f}")
     return table
 
 
@@ -155,7 +160,8 @@ def _listed(title: str, found: Object) -> RenderableType:
     table = _table(title.upper(), "CODE", "TIME", "USER", "AUDIT-ID")
     for one in found["requests"]:
         told = str(one["code"]), why_text.seconds(one["seconds"]), one["user"], one["auditID"]
-        table.add_row(f"{one['verb']} {one['path']}", *told, style=COLOURS.get(output.colour_of(one["code"])))
+        style = COLOURS.get(output.colour_of(one["code"]))
+        _add(table, f"{one['verb']} {one['path']}", *told, style=style)
     return table
 
 
@@ -164,6 +170,10 @@ def _table(*columns: str) -> Table:
     for name in columns[2:]:
         table.add_column(name, justify="right")
     return table
+
+
+def _add(table: Table, *cells: str, style: str | None = None) -> None:
+    table.add_row(*map(output.printable, cells), style=style)
 
 
 def _seconds(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import output
-from pilothouse.commands.output import columns, painted
+from pilothouse.commands.output import columns, painted, printable
 
 WIDTH = 100
 _LABEL = 15
@@ -171,4 +171,4 @@ def _line(label: str, text: str) -> str:
     indent = " " * (_LABEL + 1)
     lines = textwrap.wrap(text, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
     lines[0] = f"{label:{_LABEL}} {lines[0]}".rstrip()
-    return f"\n{indent}".join(lines)
+    return f"\n{indent}".join(map(printable, lines))
