@@ -74,12 +74,17 @@ class ClusterReadings:
         self._servers.close()
 
     def _look(self) -> None:
-        """Look for servers; those that are known keep their connections."""
-        known = self._servers.found
-        self._servers = Servers(self._api, _asked)
-        self._servers.found |= known
-        self._servers.look()
+        """Look for servers; those that are known keep their connections, and are enough for a reading."""
         self._looked = time.monotonic()
+        servers = Servers(self._api, _asked)
+        servers.found = self._servers.found
+        try:
+            servers.look()
+        except ApiError:
+            if not self.readings:
+                raise
+        else:
+            self._servers = servers
         for one in self.found:
             self.readings.setdefault(str(one.server), Reading(one.answer["at"], one.answer["families"]))
 
