@@ -140,7 +140,7 @@ export class Live {
 
   change(type, row) {
     const key = uid(row);
-    this.touched.add(key);
+    if (this.pages.next) this.touched.add(key);  // for the pages that are to come
     if (type === "DELETED") {
       if (this.rows.delete(key)) this.changes.deleted += 1;
     } else if (this.test(row, this.filter())) {
