@@ -42,9 +42,10 @@ def test_lines_come_as_they_are_written_and_silence_is_told() -> None:
         assert [next(found), next(found)] == ["one", None]
         os.write(writing, b"o\n")
         assert next(line for line in found if line is not None) == "two"
+        os.write(writing, b"end")
         os.close(writing)
         writing = -1
-        assert [line for line in found if line is not None] == []
+        assert [line for line in found if line is not None] == ["end"]
     finally:
         os.close(reading)
         if writing >= 0:

@@ -59,6 +59,8 @@ def lines(fd: int, silence: float = SILENCE) -> Iterator[str | None]:
         *whole, rest = (rest + data).split(b"\n")
         yield from (line.decode(errors="replace") for line in whole)
         if not data:
+            if rest:
+                yield rest.decode(errors="replace")
             return
 
 
