@@ -25,11 +25,11 @@ ANNOTATION = "nonce.kms.pilothouse.test"
 
 
 class KMSPluginServer:
-    """Serves on a path, or on `@name` in Linux's abstract namespace. Tests can change its answers: `healthz`,
-    `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
+    """Serves on a path, or on `@name` in Linux's abstract namespace.
 
-    Tests can change its answers by `healthz`, `version`, `delay` (seconds before each answer) and `refuse`
-    (an error). `calls` counts the calls of each method; `current` is the ID of the key that encrypts.
+    Tests can change its answers by `healthz`, `version` and `refuse` (an error). While `answering` is
+    cleared, calls come in and are not answered. `calls` counts the calls of each method; `current` is the ID
+    of the key that encrypts.
     """
 
     def __init__(self, socket: Path | str, keys: Path) -> None:
