@@ -105,17 +105,14 @@ def _start(families: Families) -> str:
 def sheet(before: dict[str, Reading], now: dict[str, Reading]) -> Object:
     """The counts, rates and latencies between two readings, of the servers that are in both."""
     both = sorted(before.keys() & now.keys())
-    each = [_server(before[key], now[key]) for key in both]
+    rates = [_rates(before[key], now[key]) for key in both]
     seconds = max([now[key].at - before[key].at for key in both], default=0.0)
-    more = samples.summed(
-        samples.scaled(samples.gained(now[key].families, before[key].families), now[key].at - before[key].at)
-        for key in both
-    )
+    more = samples.summed(rates)
     families = [now[key].families for key in both]
     sums = samples.summed(families)
     return {
         "seconds": seconds,
-        "servers": each,
+        "servers": [_server(now[key].families, rate) for key, rate in zip(both, rates, strict=True)],
         "requests": {
             "perSecond": _per(more),
             "refusedPerSecond": _per(more, "4"),
@@ -143,13 +140,16 @@ def sheet(before: dict[str, Reading], now: dict[str, Reading]) -> Object:
     }
 
 
-def _server(before: Reading, now: Reading) -> Object:
-    seconds, more = now.at - before.at, samples.gained(now.families, before.families)
+def _rates(before: Reading, now: Reading) -> Families:
+    return samples.scaled(samples.gained(now.families, before.families), now.at - before.at)
+
+
+def _server(now: Families, more: Families) -> Object:
     return {
-        "started": total(now.families, "process_start_time_seconds"),
-        "requestsPerSecond": total(more, "apiserver_request_total") / seconds,
-        "memoryBytes": total(now.families, "process_resident_memory_bytes"),
-        "processorSecondsPerSecond": total(more, "process_cpu_seconds_total") / seconds,
+        "started": total(now, "process_start_time_seconds"),
+        "requestsPerSecond": total(more, "apiserver_request_total"),
+        "memoryBytes": total(now, "process_resident_memory_bytes"),
+        "processorSecondsPerSecond": total(more, "process_cpu_seconds_total"),
     }
 
 
