@@ -1,6 +1,9 @@
 """The output of `pilothouse why`."""
 
+import os
+import subprocess
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,7 +95,7 @@ def test_all_that_can_be_told() -> None:
         "  validate  W       w (c)              2.00s  refused",
         "                w: m",
         "commit          revision 9, the store took 1000us",
-        "would allow it  kubectl apply -f - <<EOF",
+        "would allow it  kubectl apply -f - <<'EOF'",
         "kind: Role",
         "EOF",
     ):
@@ -104,6 +107,20 @@ def test_no_client_controls_the_terminal() -> None:
     request = {**REQUEST, "path": "/\x1b[2J", "userAgent": "\x9b"}
     text = shown(request=request, answer={"code": 404, "bytes": 5, "message": "\x1b]0;x\x07"})
     assert text.replace("\n", "").isprintable() and "list /\\x1b[2J?limit=5" in text
+
+
+def test_the_shell_expands_nothing_of_what_is_pasted(tmp_path: Path) -> None:
+    """The document reaches kubectl as it is, whatever path a client has asked for."""
+    document = "nonResourceURLs:\n- /$(touch pwned)`touch pwned`$HOME\\\n"
+    text = shown(authorization={"decision": "not allowed", "wouldAllow": document})
+    pasted = text.partition("would allow it  ")[2].partition("\n\n")[0]
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexec cat\n")
+    (tmp_path / "kubectl").chmod(0o700)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", pasted], capture_output=True, text=True, check=True, cwd=tmp_path, env={"PATH": path}
+    )
+    assert done.stdout == document and not (tmp_path / "pwned").exists()
 
 
 def test_a_column_that_is_empty_is_left_out() -> None:

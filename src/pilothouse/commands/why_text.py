@@ -130,8 +130,9 @@ def _authorization(found: Object) -> Iterable[str]:
 
 
 def _remedy(found: Object) -> Iterable[str]:
+    """A command to paste. Clients choose the names in it; the quotes keep the shell from expanding them."""
     if found.get("wouldAllow"):
-        yield _line("would allow it", "kubectl apply -f - <<EOF")
+        yield _line("would allow it", "kubectl apply -f - <<'EOF'")
         yield f"{found['wouldAllow']}EOF"
 
 
