@@ -123,6 +123,22 @@ async def test_lists_of_several_streams_share_the_connection() -> None:
 
 
 @run
+async def test_small_frames_of_many_streams_follow_a_large_one() -> None:
+    bodies = {f"/{i}": listed(40, seed=i) for i in range(20)}
+    peer = Raw(lambda request: Response(200, bodies[request.path]), settings=struct.pack(">HI", 4, 0))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 24))
+    streams = {peer.ask("GET", path): body for path, body in bodies.items()}
+    await turns()
+    for first in (80_000, 64, 1 << 20):
+        rest = 64 if first == 80_000 else first
+        peer.send(b"".join(number(Kind.WINDOW_UPDATE, one, first if one == 1 else rest) for one in streams))
+        await turns(4)
+    answers = peer.answers_of()
+    assert [answers[one].body == b"".join(body) for one, body in streams.items()] == [True] * 20
+    assert [one for _, one, data in peer.of_kind(Kind.DATA) if len(data) == 64][:19] == list(streams)[1:]
+
+
+@run
 async def test_a_list_that_its_peer_leaves_is_not_read_further() -> None:
     ended: list[tuple[int, object]] = []
     response = Response(200, listed(300))
