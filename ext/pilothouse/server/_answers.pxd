@@ -47,6 +47,7 @@ cdef class Service:
 cdef class Endpoint(Sink):
     cdef object transport
     cdef Service service
+    cdef tuple peer, certificates     # the client's address, and the chain of its certificate
     cdef bint secure                  # over TLS
     cdef Py_ssize_t largest           # bytes that the largest read has brought
     cdef public object unauthenticated  # counts the connection until a request on it is authenticated
@@ -58,6 +59,7 @@ cdef class Endpoint(Sink):
     cdef bint is_idle(self)
     cdef drain(self)
     cdef authenticated(self)
+    cdef accepted(self, transport)
     cdef begin_tls(self, ssl_object)
     cdef grow(self, Py_ssize_t size)
     cdef end_tls(self)
