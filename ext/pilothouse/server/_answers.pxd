@@ -98,7 +98,7 @@ cdef class Answers(Endpoint):
     cdef dispatch(self, Request request, bint http10)
     cdef log_failure(self, text, request, error)
     cdef internal_error(self, request, error)
-    cdef answer(self, Request request, Response response)
+    cdef answer(self, Request request, response)
     cdef begin_answer(self, Request request, Response response)
     cdef take_over(self, Response response)
     cdef go_on_reading(self)
