@@ -152,6 +152,7 @@ cdef class Connection(Requests):
     def eof_received(self):
         return False
 
+    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     def get_buffer(self, size):
         return self.shared.view
 
