@@ -199,6 +199,20 @@ async def test_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) ->
     assert "boom" in caplog.text
 
 
+@pytest.mark.parametrize("nothing", [None, 5])
+@run
+async def test_handler_that_returns_no_answer_cuts_the_connection(
+    nothing: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(_: Request) -> Response:
+        return nothing  # type: ignore[return-value]
+
+    peer = Peer(handler).send(GET)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert peer.transport.closed and "An answer was not written" in caplog.text
+
+
 @run
 async def test_answer_that_cannot_be_written_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer(lambda _: Response(200, headers=[("x", 5)])).send(GET)  # type: ignore[list-item]

@@ -2,6 +2,7 @@
 
 import datetime
 import pathlib
+import ssl
 
 from cryptography.hazmat.primitives import serialization as s
 
@@ -39,3 +40,13 @@ def test_why_a_pair_cannot_be_used() -> None:
     assert pair_fault(cert, b"x") == pair_fault(cert, cert) == "there is no private key in PEM"
     assert pair_fault(cert, locked) == "the key has a password"
     assert pair_fault(cert, key_pem(other.key)) == "it is the key of another certificate"
+
+
+def test_keys_that_nobody_knows_are_left_to_openssl() -> None:
+    """The algorithm of the certificate's key is one that does not exist."""
+    authority = CertificateAuthority.create("a")
+    der = authority.der()
+    known = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey
+    assert der.count(known) == 1
+    unknown = ssl.DER_cert_to_PEM_cert(der.replace(known, known[:-1] + b"\x7f")).encode()
+    assert pair_fault(unknown, key_pem(authority.key)) == ""

@@ -5,7 +5,7 @@ who open streams here read none, so that nothing is decompressed for a peer (SPD
 moby/spdystream).
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -33,7 +33,7 @@ cdef enum:
     GATHERED = 65536                  # this many at most in an event
     LONGEST_HEAD = 16                 # a head, and the first two words of a control frame
 
-cdef bytes NOTHING = b""
+include "pilothouse/server/_frame_input.pxi"
 
 cdef int LEAST[10]                    # bytes of a control frame before its header block, -1: no meaning here
 LEAST[:] = [-1, 10, 4, 8, -1, -1, 4, 8, 4, -1]
@@ -47,7 +47,7 @@ cdef inline unsigned int word(const unsigned char* at) noexcept:
     return <unsigned int>at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]
 
 
-cdef class Reader:
+cdef class Reader(FrameInput):
     """Reads the frames of one peer.
 
     empty: how many frames without data have come: control frames, and data frames that are empty. A receiver
@@ -55,10 +55,6 @@ cdef class Reader:
     peer has done wrong, "" before.
     """
 
-    cdef bytes data                   # what was fed; it is read up to `at`
-    cdef Py_ssize_t at, end
-    cdef unsigned char head[LONGEST_HEAD]
-    cdef int have                     # bytes of `head` that have come
     cdef bint inside                  # the head is complete: the rest of the frame is being read
     cdef bint control                 # the rest is passed over
     cdef unsigned int stream
@@ -72,7 +68,6 @@ cdef class Reader:
     cdef readonly str error
 
     def __cinit__(self):
-        self.data = NOTHING
         self.error = ""
 
     def __dealloc__(self):
@@ -82,14 +77,6 @@ cdef class Reader:
     def pending(self):
         """Whether there are bytes that were fed and not read."""
         return self.at < self.end and not self.error
-
-    def feed(self, bytes data not None):
-        """Take bytes of the peer. Those that were fed before should have been read: what is left is
-        copied."""
-        if self.at < self.end:
-            data = self.data[self.at:self.end] + data
-        self.data = data
-        self.at, self.end = 0, PyBytes_GET_SIZE(data)
 
     def read(self, long long units):
         """The next events, `(kind, stream, fin, data, value)`, until these units are spent.
@@ -121,8 +108,7 @@ cdef class Reader:
         free(self.gathered)
         self.gathered = NULL
         if self.at == self.end or self.error:
-            self.data = NOTHING
-            self.at = self.end = 0
+            self.drop()
         return out
 
     cdef bint begin(self, list out) except -1:
@@ -132,11 +118,7 @@ cdef class Reader:
         cdef int needed = 8
         cdef int kind = 0
         while True:
-            while self.have < needed and self.at < self.end:
-                self.head[self.have] = PyBytes_AS_STRING(self.data)[self.at]
-                self.have += 1
-                self.at += 1
-            if self.have < needed:
+            if not self.fill(needed):
                 return False
             if needed > 8:
                 break

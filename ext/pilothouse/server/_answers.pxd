@@ -47,6 +47,7 @@ cdef class Service:
 cdef class Endpoint(Sink):
     cdef object transport
     cdef Service service
+    cdef tuple peer, certificates     # the client's address, and the chain of its certificate
     cdef bint secure                  # over TLS
     cdef Py_ssize_t largest           # bytes that the largest read has brought
     cdef public object unauthenticated  # counts the connection until a request on it is authenticated
@@ -58,6 +59,7 @@ cdef class Endpoint(Sink):
     cdef bint is_idle(self)
     cdef drain(self)
     cdef authenticated(self)
+    cdef accepted(self, transport)
     cdef begin_tls(self, ssl_object)
     cdef grow(self, Py_ssize_t size)
     cdef end_tls(self)
@@ -96,7 +98,7 @@ cdef class Answers(Endpoint):
     cdef dispatch(self, Request request, bint http10)
     cdef log_failure(self, text, request, error)
     cdef internal_error(self, request, error)
-    cdef answer(self, Request request, Response response)
+    cdef answer(self, Request request, response)
     cdef begin_answer(self, Request request, Response response)
     cdef take_over(self, Response response)
     cdef go_on_reading(self)

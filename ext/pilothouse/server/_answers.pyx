@@ -311,11 +311,11 @@ cdef class Answers(Endpoint):
 
     # --- answers
 
-    cdef answer(self, Request request, Response response):
+    cdef answer(self, Request request, response):
         if self.unauthenticated is not None and request.caller:
             self.authenticated()
         try:
-            self.begin_answer(request, response)
+            self.begin_answer(request, <Response?>response)   # a handler may have returned anything
         except Exception as error:
             self.log_failure("An answer was not written", request, error)
             self.cut(error)

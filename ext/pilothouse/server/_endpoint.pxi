@@ -49,6 +49,16 @@ cdef class Endpoint(Sink):
             if self.secure and self.service.wide < MANY_WIDE:
                 receive_buffer.widen(self.transport.get_extra_info("socket"))
 
+    cdef accepted(self, transport):
+        """Note a new connection, with who its client is."""
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
+        ssl_object = transport.get_extra_info("ssl_object")
+        self.certificates = () if ssl_object is None else self.begin_tls(ssl_object)
+        self.service.accepted += 1
+        self.service.connections.add(self)
+
     # --- TLS
 
     cdef begin_tls(self, ssl_object):

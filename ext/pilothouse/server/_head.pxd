@@ -1,8 +1,11 @@
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 from libc.time cimport time_t
 
 from pilothouse.server._message cimport Response
 
 cdef bint is_token(bytes text)
+cdef void one_line(char* text, Py_ssize_t size) noexcept
 cdef bytes plain_error(str status, str text)
 
 cdef class Heads:
@@ -23,3 +26,19 @@ cdef class Heads:
     cdef bytes head(self, Response response, Py_ssize_t length, bint close, bint http10, bint gzip,
                     bytes body)
     cdef bytes frame_of(self, bytes data)
+
+
+cdef inline bint controls(const char* text, Py_ssize_t size) noexcept:
+    """Whether a text may have a control character: eight bytes at a time are looked at."""
+    cdef uint64_t some
+    cdef Py_ssize_t at = 0
+    while at + 8 <= size:
+        memcpy(&some, text + at, 8)
+        if (some - 0x2020202020202020ULL) & ~some & 0x8080808080808080ULL:
+            return True
+        at += 8
+    while at < size:
+        if <unsigned char>text[at] < 32:
+            return True
+        at += 1
+    return False

@@ -1,7 +1,6 @@
 """Writes the heads of HTTP/1 answers into a buffer, and the framing of chunks."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
@@ -39,24 +38,8 @@ cdef int MAX_NAMES = 256              # of headers of answers, which are remembe
 cdef Py_ssize_t LONG_NAME = 64        # characters; longer ones are not: another server may have sent them
 
 
-cdef bint controls(const char* text, Py_ssize_t size) noexcept:
-    """Whether a text may have a control character: eight bytes at a time are looked at."""
-    cdef uint64_t some
-    cdef Py_ssize_t at = 0
-    while at + 8 <= size:
-        memcpy(&some, text + at, 8)
-        if (some - 0x2020202020202020ULL) & ~some & 0x8080808080808080ULL:
-            return True
-        at += 8
-    while at < size:
-        if <unsigned char>text[at] < 32:
-            return True
-        at += 1
-    return False
-
-
 cdef void one_line(char* text, Py_ssize_t size) noexcept:
-    """Replace line breaks and zeros by spaces."""
+    """Replace line breaks and zeros by spaces, so that a value cannot add headers."""
     cdef Py_ssize_t at
     for at in range(size):
         if text[at] == c'\r' or text[at] == c'\n' or text[at] == 0:
@@ -114,8 +97,7 @@ cdef class Heads:
         return self.put(data, size)
 
     cdef int put_header(self, name, value) except -1:
-        """Write a header; one with an invalid name is left out, as in Go. Line breaks in the value become
-        spaces, so that it cannot add headers."""
+        """Write a header; one with an invalid name is left out, as in Go."""
         cdef Py_ssize_t start
         if name == "Connection":
             self.closing = True       # the only option that a handler can set here

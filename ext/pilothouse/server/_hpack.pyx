@@ -12,7 +12,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
-from pilothouse.server._head cimport Heads
+from pilothouse.server._head cimport Heads, controls, one_line
 from pilothouse.server._turns cimport Turn
 
 cdef extern from "Python.h":
@@ -342,21 +342,17 @@ cdef class AnswerHeads(Heads):
 
     cdef int put_value(self, value) except -1:
         """Write a value; line breaks become spaces, as in HTTP/1.1."""
-        cdef Py_ssize_t size = 0, at
+        cdef Py_ssize_t size = 0
         cdef const char* data
-        cdef unsigned char c
         try:
             data = PyUnicode_AsUTF8AndSize(value, &size)
         except UnicodeEncodeError:
             value = value.encode("utf-8", "replace").decode()
             data = PyUnicode_AsUTF8AndSize(value, &size)
         self.put_number(size, 7, 0)
-        at = self.used
         self.put(data, size)
-        for at in range(at, self.used):
-            c = <unsigned char>self.buffer[at]
-            if c == c'\r' or c == c'\n' or c == 0:
-                self.buffer[at] = c' '
+        if controls(data, size):
+            one_line(self.buffer + self.used - size, size)
         return 0
 
     cdef bytes prefix_of(self, str name):

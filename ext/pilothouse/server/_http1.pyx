@@ -88,7 +88,6 @@ cdef class Connection(Message):
     def __init__(self, Service service):
         Answers.__init__(self, service)
         self.incoming = Input(self)
-        self.certificates = ()
         self.early = b""
 
     def is_answering(self):
@@ -98,16 +97,8 @@ cdef class Connection(Message):
     # --- asyncio.Protocol
 
     def connection_made(self, transport):
-        service = self.service
-        self.transport = transport
         self.parser = HttpRequestParser(self)
-        peer = transport.get_extra_info("peername")
-        self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object is not None:
-            self.certificates = self.begin_tls(ssl_object)
-        service.accepted += 1
-        service.connections.add(self)
+        self.accepted(transport)
         self.phase = HEAD             # a new connection has the time of a head for its first request
         self.since = now(self.service.clock)
 

@@ -5,7 +5,6 @@ cdef class Message(Answers):
     """The state of the request that is being received; its body is judged and gets a budget."""
 
     cdef object parser
-    cdef tuple peer, certificates
     cdef str method, target
     cdef dict headers
     cdef list all_headers

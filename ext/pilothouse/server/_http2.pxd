@@ -110,7 +110,6 @@ cdef class Output(Endpoint):
 
 cdef class Requests(Output):
     cdef dict heads                   # tuples of fields -> Head: what clients repeat
-    cdef tuple peer, certificates
     cdef int completed                # requests that came within the present input
 
     cdef on_trailers(self, Exchange exchange, list fields, bint ends)

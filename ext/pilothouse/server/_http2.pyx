@@ -119,20 +119,12 @@ cdef class Connection(Requests):
         core.decoder = Decoder(shared.scratch)
         self.blocked = {}
         self.heads = {}
-        self.certificates = ()
 
     # --- asyncio.Protocol
 
     def connection_made(self, transport):
         cdef Service service = self.service
-        self.transport = transport
-        peer = transport.get_extra_info("peername")
-        self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object is not None:
-            self.certificates = self.begin_tls(ssl_object)
-        service.accepted += 1
-        service.connections.add(self)
+        self.accepted(transport)
         self.shared.connections.add(self)
         self.since = self.heard = now(service.clock)
         self.core.begin(self.shared.max_streams, service.max_header_bytes)
@@ -160,6 +152,7 @@ cdef class Connection(Requests):
     def eof_received(self):
         return False
 
+    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     def get_buffer(self, size):
         return self.shared.view
 

@@ -153,10 +153,17 @@ cdef class Frames:
         PyBuffer_Release(&buffer)
 
     cdef char* extend(self, Py_ssize_t size) except NULL:
-        """Queue `size` bytes that the caller fills with frames, in one piece with what is queued already."""
-        cdef Py_ssize_t at = self.out_size
-        cdef bytes whole = self.joined(size)
-        self.out = [whole]
+        """Queue `size` bytes that the caller fills with frames: in one piece with what is queued already, if
+        that is less, so that many small ones do not copy a long queue again and again."""
+        cdef Py_ssize_t at = 0
+        cdef bytes whole
+        if self.out_size > size:
+            whole = PyBytes_FromStringAndSize(NULL, size)
+            self.out.append(whole)
+        else:
+            at = self.out_size
+            whole = self.joined(size)
+            self.out = [whole]
         self.out_size += size
         return PyBytes_AS_STRING(whole) + at
 

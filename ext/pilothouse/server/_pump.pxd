@@ -49,6 +49,7 @@ cdef class Pump:
     cdef end_stream(self)
     cdef wake(self)
     cdef run(self)
+    cdef Py_ssize_t draw(self) except -1
     cdef leave(self)
     cdef stop(self)
     cdef bint refill(self) except -1

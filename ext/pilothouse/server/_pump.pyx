@@ -203,11 +203,7 @@ cdef class Pump:
                 self.wake()
                 return
             if isinstance(self.source, Reader):
-                size = self.sink.draw(<Reader>self.source)
-                written += size
-                self.handed += size
-                if (<Reader>self.source).left == 0:
-                    self.source = None
+                written += self.draw()
                 continue
             if self.source is not None and self.size < SLICE and not self.refill():
                 return
@@ -228,6 +224,15 @@ cdef class Pump:
                 self.sink.body_ended()
             elif not self.paused and self.stream is not None:
                 self.stream.taken()
+
+    cdef Py_ssize_t draw(self) except -1:
+        """Have the sink read on in the Reader that is the source; the sink may be gone after that."""
+        cdef Reader reader = self.source
+        cdef Py_ssize_t size = self.sink.draw(reader)
+        self.handed += size
+        if reader.left == 0:
+            self.source = None
+        return size
 
     cdef leave(self):
         """Detach from a sink that has gone."""

@@ -27,10 +27,10 @@ cdef enum:
     PROTOCOL_ERROR = 1002             # codes of a close frame (7.4.1)
     INVALID_DATA = 1007
 
-cdef bytes NOTHING = b""
+include "_frame_input.pxi"
 
 
-cdef class Reader:
+cdef class Reader(FrameInput):
     """Reads the frames of one client.
 
     empty: how many frames without data have come: control frames, and empty ones of messages. A receiver has
@@ -38,10 +38,6 @@ cdef class Reader:
     close with once the peer has broken the protocol, 0 before.
     """
 
-    cdef bytes data                   # what was fed; it is read up to `at`
-    cdef Py_ssize_t at, end
-    cdef unsigned char head[LONGEST_HEAD]
-    cdef int have                     # bytes of `head` that have come
     cdef bint inside                  # the head is complete: its payload is being read
     cdef int opcode                   # of the frame
     cdef int message                  # opcode of the message that is being read, 0 between messages
@@ -56,21 +52,12 @@ cdef class Reader:
     cdef readonly int error
 
     def __cinit__(self):
-        self.data = NOTHING
         self.control = NOTHING
 
     @property
     def pending(self):
         """Whether there are bytes that were fed and not read."""
         return self.at < self.end and not (self.closed or self.error)
-
-    def feed(self, bytes data not None):
-        """Take bytes of the client. Those that were fed before should have been read: what is left is
-        copied."""
-        if self.at < self.end:
-            data = self.data[self.at:self.end] + data
-        self.data = data
-        self.at, self.end = 0, PyBytes_GET_SIZE(data)
 
     def read(self, long long units):
         """The next events, `(opcode, data, finished)`, until these units are spent.
@@ -94,8 +81,7 @@ cdef class Reader:
                 self.spent += EVENT_COST
             self.spent += (self.at - at) // BYTES_COST
         if self.at == self.end or self.closed or self.error:
-            self.data = NOTHING
-            self.at = self.end = 0
+            self.drop()
         return out
 
     cdef bint begin(self) except -1:
@@ -126,17 +112,6 @@ cdef class Reader:
             self.empty += 1
         if self.opcode == TEXT or self.opcode == BINARY:
             self.message = self.opcode
-        return True
-
-    cdef bint fill(self, int size) noexcept:
-        """Gather this many bytes of a head; False when they are not there."""
-        cdef unsigned char* data = <unsigned char*>PyBytes_AS_STRING(self.data)
-        while self.have < size:
-            if self.at == self.end:
-                return False
-            self.head[self.have] = data[self.at]
-            self.have += 1
-            self.at += 1
         return True
 
     cdef bint long_enough(self, int size) noexcept:

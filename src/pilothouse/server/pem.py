@@ -41,6 +41,7 @@ def validity_fault(certificate: "x509.Certificate", now: datetime.datetime | Non
 def pair_fault(cert: bytes, key: bytes) -> str:
     """Why a certificate cannot be used with a key, where OpenSSL says little; "" for other reasons."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
@@ -49,8 +50,11 @@ def pair_fault(cert: bytes, key: bytes) -> str:
         return "there is no certificate in PEM"
     try:
         private = load_pem_private_key(key, None)
+        fits = certificate.public_key() == private.public_key()
+    except UnsupportedAlgorithm:
+        return ""
     except TypeError:
         return "the key has a password"
     except ValueError:
         return "there is no private key in PEM"
-    return "" if certificate.public_key() == private.public_key() else "it is the key of another certificate"
+    return "" if fits else "it is the key of another certificate"

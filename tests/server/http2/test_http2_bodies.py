@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from server.fake_transport import run
-from server.http2.peers import Flag, Kind, Raw, frame, number
+from server.http2.peers import Code, Flag, Kind, Raw, frame, number
 
 from pilothouse.api._json import Encoded
 from pilothouse.endpoints.answers._listbody import ListBody
@@ -123,6 +123,22 @@ async def test_lists_of_several_streams_share_the_connection() -> None:
 
 
 @run
+async def test_small_frames_of_many_streams_follow_a_large_one() -> None:
+    bodies = {f"/{i}": listed(40, seed=i) for i in range(20)}
+    peer = Raw(lambda request: Response(200, bodies[request.path]), settings=struct.pack(">HI", 4, 0))
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 24))
+    streams = {peer.ask("GET", path): body for path, body in bodies.items()}
+    await turns()
+    for first in (80_000, 64, 1 << 20):
+        rest = 64 if first == 80_000 else first
+        peer.send(b"".join(number(Kind.WINDOW_UPDATE, one, first if one == 1 else rest) for one in streams))
+        await turns(4)
+    answers = peer.answers_of()
+    assert [answers[one].body == b"".join(body) for one, body in streams.items()] == [True] * 20
+    assert [one for _, one, data in peer.of_kind(Kind.DATA) if len(data) == 64][:19] == list(streams)[1:]
+
+
+@run
 async def test_a_list_that_its_peer_leaves_is_not_read_further() -> None:
     ended: list[tuple[int, object]] = []
     response = Response(200, listed(300))
@@ -136,3 +152,24 @@ async def test_a_list_that_its_peer_leaves_is_not_read_further() -> None:
     await turns()
     assert ended == [(sent, ConnectionResetError)] and 0 < sent < 600_000
     assert sum(len(payload) for _, payload in data_frames(peer, 1)) == sent
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@run
+async def test_a_list_of_which_the_peer_takes_a_byte_at_a_time_ends_with_the_connection(first: int) -> None:
+    """The allowance of glitches is used up while the list is read."""
+    ended: list[tuple[int, object]] = []
+    response = Response(200, listed(60))
+    response.on_done = lambda size, error: ended.append((size, type(error)))
+    peer = Raw(lambda _: response, settings=struct.pack(">HI", 4, first), clock=lambda: 1.0)
+    peer.send(number(Kind.WINDOW_UPDATE, 0, 1 << 24))
+    await peer.pour(
+        *[frame(Kind.PING, 0, 0, b"12345678") * 1000] * 9, *[frame(Kind.PING, 0, 0, bytes(8))] * 999
+    )
+    assert not peer.transport.closed
+    peer.send(frame(Kind.PING, 0, 0, bytes(8)) if first else b"")
+    peer.ask()
+    await turns()
+    peer.send(b"" if first else number(Kind.WINDOW_UPDATE, 1, 1))
+    assert peer.transport.closed and [code for _, code in peer.goaways()] == [Code.ENHANCE_YOUR_CALM]
+    assert ended == [(1, ConnectionAbortedError)]

@@ -24,7 +24,7 @@ cdef enum:                # no products: Cython fails on them when overflow is c
 
 
 cdef class ListBody(Readable):
-    """A list's body, built slice by slice when it is iterated, or read into buffers; it may be both again.
+    """A list's body: built slice by slice when it is iterated, or read into buffers, as often as one likes.
 
     `prefix` ends with `"items":[`, `suffix` starts with `]`. With `typed`, items keep kind and apiVersion.
     """

@@ -25,7 +25,6 @@ cdef class Output(Endpoint):
         self.go_on()
         self.regulate()
 
-    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     cdef regulate(self):
         """Read no more from a peer that does not read, or whose requests wait for their turn."""
         cdef bint stop = self.core.paused and self.core.settled or self.turn.waits or self.core.halted

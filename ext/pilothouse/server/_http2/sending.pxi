@@ -83,6 +83,7 @@ cdef class Sending(Stream):
     cdef go_on(self):
         """Continue after a window has grown, or the socket has taken what it had."""
         cdef Sending me = self           # lives until this returns
+        cdef Pump pump = self.pump       # drawing may end the connection, and then this has none any more
         cdef long long room = self.room()
         cdef Py_ssize_t size
         if not self.stalled or room <= 0:
@@ -110,10 +111,10 @@ cdef class Sending(Stream):
             self.end_pending = False
             self.body_ended()
             return
-        self.pump.paused = False
-        if isinstance(self.pump.source, Reader):
-            self.draw(<Reader>self.pump.source)   # now, so that streams that are read write in turn
-        self.pump.wake()
+        pump.paused = False
+        if isinstance(pump.source, Reader):
+            pump.draw()               # now, so that streams that are read write in turn
+        pump.wake()
 
     cdef Py_ssize_t buffered(self) except -1:
         cdef Connection connection = self.connection
