@@ -244,6 +244,7 @@ check: $(READY)
 	$(MAKE) --no-print-directory stubs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_gen_map.py tests/test_gen_flags.py
 
 # The stubs of the compiled modules, held against the modules themselves.
 STUBS := $(subst /,.,$(patsubst src/%.pyi,%,$(shell find src -name '_*.pyi')))
