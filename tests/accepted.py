@@ -2,6 +2,10 @@
 
 import asyncio
 
+QUIET = 5
+"""Turns of the loop without a new connection after which none is on its way: what the system has accepted is
+noticed in one, becomes a task in the next, and a transport in the one after."""
+
 
 async def end_accepted() -> None:
     """End them before their loop closes.
@@ -10,8 +14,11 @@ async def end_accepted() -> None:
     of them in whatever test runs then. Connections that were opened are not touched: who leaves one is told.
     """
     loop = asyncio.get_running_loop()
-    for _ in range(2):  # one that has just come is there in the next turn
+    quiet = 0
+    while quiet < QUIET:
+        quiet += 1
         for transport in list(getattr(loop, "_transports", {}).values()):
-            if getattr(transport, "_server", None) is not None:
+            if getattr(transport, "_server", None) is not None and not transport.is_closing():
                 transport.abort()
+                quiet = 0
         await asyncio.sleep(0)

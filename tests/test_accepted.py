@@ -1,6 +1,8 @@
 """The connections that a server of a test has accepted end with the test."""
 
 import asyncio
+import contextlib
+import socket
 
 from accepted import end_accepted
 
@@ -21,3 +23,15 @@ async def test_connections_that_were_accepted_have_ended(runner: asyncio.Runner)
     except ConnectionResetError:
         pass
     writer.close()
+
+
+async def test_one_that_is_on_its_way_ends_too(runner: asyncio.Runner) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname(), timeout=0.1) as client:
+        await end_accepted()  # the loop has had no turn for it yet
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    server.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from accepted import end_accepted
 from virtual_time import VirtualLoop
 
 from pilothouse.storage.etcd import rpc as etcd_rpc
@@ -95,7 +96,7 @@ def test_asks_another_member_when_one_does_not_answer(cluster: EtcdCluster) -> N
         assert rpc.member.url == cluster.urls[0]
         await rpc.close()
         server.close()
-        await server.wait_closed()
+        await end_accepted()
 
     asyncio.run(main())
 
