@@ -196,6 +196,7 @@ cdef void complete(Node node, dict out):
 
 
 include "_schema_values.pxi"
+include "_schema_empty.pxi"
 
 
 cdef class Walk:
@@ -208,9 +209,11 @@ cdef class Walk:
     cdef Py_ssize_t structs
     cdef str error
     cdef public Py_ssize_t members  # of all objects met so far
+    cdef dict kept  # members of the object that are taken as they are here
 
-    def __init__(self, bint exact):
+    def __init__(self, bint exact, dict kept=None):
         self.exact = exact
+        self.kept = kept
         self.lenient = False
         self.strict = []
         self.seen = None
@@ -344,6 +347,12 @@ cdef class Walk:
             return 0
         member = <Member>found
         kind = member.node.kind
+        if self.kept is not None and frame.depth == 1:
+            found = PyDict_GetItem(self.kept, key)
+            if found is not NULL:
+                PyDict_SetItem(out, key, <object>found)
+                return 0
+            found = <PyObject *>member
         if kind == STRING and type(item) is str and (<str>item or member.pointer or not member.omit):
             PyDict_SetItem(out, key, item)
             return 0

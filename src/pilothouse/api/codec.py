@@ -111,7 +111,7 @@ def decode(
     if actual[:2] != expected[:2]:
         raise other_version(scheme.group_version(*actual[:2]), scheme.group_version(*expected[:2]), notes)
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
-    _keep_empty(value, obj, type)
+    _schema.keep_empty(schema.empty_lists(type), value, obj)
     defaults.apply(obj, *expected)
     try:
         convert.normalise(obj, expected[0], expected[2])
@@ -120,17 +120,18 @@ def decode(
     return obj, notes
 
 
-def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
+def decode_value(value: Any, type: Type, kept: Object | None = None) -> tuple[Any, list[str]]:
     """Decode a value that is parsed already (a patched object):
     returns it with the errors of strict validation.
 
-    Sets only the defaults in the schema. Raises DecodeError with Go's message.
+    Sets only the defaults in the schema. `kept` are members that become part of the result as they stand
+    there. Raises DecodeError with Go's message.
     """
     try:
-        out = _run(value, False, type)
+        out = _run(value, False, type, kept=kept)
     except _schema.Odd:
-        out = _run(_schema.scan(json.dump(value)), True, type)
-    _keep_empty(value, out[0], type)
+        out = _run(_schema.scan(json.dump(value)), True, type, kept=kept)
+    _schema.keep_empty(schema.empty_lists(type), value, out[0])
     return out
 
 
@@ -317,8 +318,10 @@ def _walk(value: Any, exact: bool, type: Type, data: bytes) -> tuple[Object, lis
     return _run(value, True, type)
 
 
-def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tuple[Any, list[str]]:
-    walk = _schema.Walk(exact)
+def _run(
+    value: Any, exact: bool, type: Type, data: bytes | None = None, kept: Object | None = None
+) -> tuple[Any, list[str]]:
+    walk = _schema.Walk(exact, kept)
     out = walk.run(type, value)
     if data is not None and walk.members != _schema.count_colons(data):
         raise _schema.Odd  # a member is repeated
@@ -326,31 +329,9 @@ def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tupl
     return out, [f"{what} {quote(path)}" for what, path in strict] if strict else []
 
 
-def _keep_empty(value: Any, obj: Any, of: Type) -> None:
-    """Restore empty lists that Go distinguishes from absent ones, because field tracking needs them."""
-    for path, _ in schema.empty_lists(of):
-        *head, last = path
-        given, kept = value, obj
-        for name in head:
-            if not isinstance(given, dict) or not isinstance(kept, dict):
-                break
-            given, kept = given.get(name), kept.get(name)
-        if isinstance(given, dict) and isinstance(kept, dict) and given.get(last) == []:
-            kept[last] = []
-
-
 def drop_empty(obj: Object, of: Type) -> None:
     """Convert empty lists to their stored form: null if the member is always written, else absent."""
-    for path, always in schema.empty_lists(of):
-        *head, last = path
-        owner: Any = obj
-        for name in head:
-            owner = owner.get(name) if isinstance(owner, dict) else None
-        if isinstance(owner, dict) and owner.get(last) == []:
-            if always:
-                owner[last] = None
-            else:
-                del owner[last]
+    _schema.drop_empty(schema.empty_lists(of), obj)
 
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:

@@ -254,12 +254,7 @@ class Resource:
         are shared and not decoded again.
         """
         assert self.type_of is not None
-        of = self.type_of()
-        if kept:
-            obj, notes = codec.decode_value({n: v for n, v in raw.items() if n not in kept}, of)
-            obj = {name: kept.get(name, obj.get(name)) for name in of.fields if name in kept or name in obj}
-        else:
-            obj, notes = codec.decode_value(raw, of)
+        obj, notes = codec.decode_value(raw, self.type_of(), kept or None)
         obj["kind"], obj["apiVersion"] = self.kind, self.api_version
         if not isinstance(obj.get("metadata"), dict):
             obj["metadata"] = {}

@@ -175,7 +175,8 @@ class Strategy:
     """Rules of a kind, or of one of its subresources.
 
     reset_on_create: members dropped from a new object. keep_on_update: members that an update takes from the
-    old object, whatever was sent. generation_on_create: 0 = the kind has no generation. generation_fields: a
+    old object, whatever was sent. shared_on_update: members that no hook changes in an update which leaves them
+    alone; what a patch makes has the old object's own. generation_on_create: 0 = the kind has no generation. generation_fields: a
     change of any of these adds one to metadata.generation.
     create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
     The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
@@ -194,6 +195,7 @@ class Strategy:
     generation_fields: tuple[Path, ...] = ()
     reset_on_create: tuple[Path, ...] = ()
     keep_on_update: tuple[Path, ...] = ()
+    shared_on_update: tuple[str, ...] = ()
     apply_reset: tuple[Path, ...] = ()
     prepare_create: Callable[[WriteContext, Object], None] | None = None
     prepare_update: Callable[[WriteContext, Object, Object], None] | None = None
@@ -232,3 +234,9 @@ class Strategy:
     """Whether an update that emptied the finalizers of a deleted object may remove it; None = it may."""
     ttl: Callable[[WriteContext, Object], int] | None = None
     """Seconds the stored object lives, None = for ever (events)."""
+    shared: tuple[str, ...] = field(init=False)
+    """Members that the object of an update may have in common with the old one."""
+
+    def __post_init__(self) -> None:
+        kept = (name for name, *below in self.keep_on_update if not below)
+        self.shared = (*self.shared_on_update, *kept)

@@ -7,7 +7,6 @@ the field that contains them.
 
 import functools
 import zlib
-from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -228,26 +227,30 @@ def for_kind(group: str, version: str, kind: str) -> Type:
     return builtin(name)
 
 
-def empty_lists(type: Type) -> tuple[tuple[tuple[str, ...], bool], ...]:
+def empty_lists(type: Type) -> dict[str, Any]:
     """Lists, not inside other lists or maps, for which empty and absent differ until the object is stored.
 
-    Returns (path, whether the member is always written) for each; cached on the type.
+    A tree: the name of a struct -> the same of its members, the name of a list -> whether it is always
+    written. Cached on the type.
     """
     if type.empties is None:
-        type.empties = tuple(_empty_lists(type, ()))
-    return type.empties
+        type.empties = _empty_lists(type, ())
+    found: dict[str, Any] = type.empties
+    return found
 
 
-def _empty_lists(type: Type, above: tuple[Type, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
-    if type.kind != "struct" or type in above:
-        return
+def _empty_lists(type: Type, above: tuple[Type, ...]) -> dict[str, Any]:
     kept = _EMPTY_DIFFERS.get(type.go, ())
+    found: dict[str, Any] = {}
     for name, field in type.fields.items():
-        if field.type.kind == "list" and (not field.omit or name in kept):
-            yield (name,), not field.omit
-        elif field.type.kind == "struct":
-            for path, always in _empty_lists(field.type, (*above, type)):
-                yield (name, *path), always
+        of = field.type
+        if of.kind == "list" and (not field.omit or name in kept):
+            found[name] = not field.omit
+        elif of.kind == "struct" and of is not type and of not in above:
+            below = _empty_lists(of, (*above, type))
+            if below:
+                found[name] = below
+    return found
 
 
 def _build(name: str) -> Type:

@@ -24,6 +24,7 @@ from pilothouse.endpoints.request.redaction import redacted
 from pilothouse.gotext import quote, short_object
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.strategy import Strategy
 from pilothouse.server.request import Response
 
 _OF_FIELD = re.compile(r"Go struct field \S+ of")
@@ -128,11 +129,8 @@ def patched(
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
     if not isinstance(raw, dict):  # a JSON patch or a merge patch can replace the whole document
         _refuse_other(resource, raw)
-    kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     try:
-        obj, more = _decoded(
-            resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
-        )
+        obj, more = _decoded(resource, kind, raw, _shared(strategy_of(ctx, resource), raw, live))
         notes = [*notes, *more] if strict else []
         if notes and params.validation == "Strict":
             raise DecodeError("strict decoding error: " + ", ".join(notes))
@@ -143,6 +141,11 @@ def patched(
     for note in notes:
         ctx.warn(note)
     return obj
+
+
+def _shared(strategy: Strategy, obj: Object, live: Object) -> Object:
+    """The members that a patch has left as they are, and that need not be decoded again."""
+    return {name: live[name] for name in strategy.shared if name in live and obj.get(name) is live[name]}
 
 
 def _as_written(resource: Resource, kind: str, live: Object, body: bytes) -> Object:
@@ -274,13 +277,16 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
         reset=scope.write.strategy.apply_reset,
         versions=scope.write.versions,
     )
+    kept = None
     if not resource.conventions.go_types:
         obj = patch.copy(obj)  # an unstructured object is pruned in place, and the live one has parts of it
+    elif live is not None:
+        kept = _shared(scope.write.strategy, obj, live)
     metadata = config.get("metadata") or {}
     try:
         if resource.conventions.go_types and (why := apply.unreadable(metadata)):
             raise DecodeError(why)
-        return _decode_converted(resource, obj, applied=True)[0]
+        return _decode_converted(resource, obj, kept, applied=True)[0]
     except DecodeError as err:
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         raise errors.Unknown(

@@ -141,8 +141,9 @@ def _increment_generation(pod: Object, old: Object) -> None:
 
 
 def _prepare_update(ctx: WriteContext, pod: Object, old: Object) -> None:
-    drop_disabled_fields(pod["spec"], old["spec"])
-    _increment_generation(pod, old)
+    if pod["spec"] is not old["spec"]:
+        drop_disabled_fields(pod["spec"], old["spec"])
+        _increment_generation(pod, old)
 
 
 def _prepare_status(ctx: WriteContext, pod: Object, old: Object) -> None:
@@ -242,6 +243,7 @@ def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list
 POD = Strategy(
     generation_on_create=1,
     keep_on_update=(("status",),),
+    shared_on_update=("spec",),
     apply_reset=(("status",),),
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
