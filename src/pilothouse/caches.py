@@ -73,6 +73,8 @@ class CacheBudget(Group, Background):
         self.total = total
         self.clock = clock
         self.caches: list[Cache[Any, Any]] = []
+        self._room = total
+        """Bytes that may be put until `used` has to be asked; there may be room for more."""
         self._timer: asyncio.TimerHandle | None = None
         labels = ("cache",)
         self._bytes = Gauge(
@@ -84,13 +86,16 @@ class CacheBudget(Group, Background):
     def used(self) -> int:
         """The bytes that the caches take now."""
         total = 0
-        for cache in self.caches:  # PERF: at every put
+        for cache in self.caches:
             total += cache.young + cache.old
         return total
 
-    def relieve(self) -> None:
-        """Evict until all caches fit the budget."""
-        self._shrink(self.total)
+    def take(self, size: int) -> None:
+        """Note that a cache keeps so many bytes more, and evict until all caches fit the budget."""
+        self._room -= size
+        if self._room < 0:  # PERF: what was evicted since is found out when the room has been used up
+            self._shrink(self.total)
+            self._room = self.total - self.used
 
     def halve(self) -> None:
         """Evict until at most half of what is kept now is left, for memory is short."""
@@ -199,8 +204,7 @@ class Cache(dict[K, V | None]):
         size = self._size(key, value)
         if size <= ENTRY + self._largest:
             self._add(key, value, size)
-            if self._budget.used > self._budget.total:
-                self._budget.relieve()
+            self._budget.take(size)
 
     def _size(self, key: K, value: V) -> int:
         return ENTRY + (self._each or self._weigh(key, value))

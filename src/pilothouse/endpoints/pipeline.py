@@ -148,9 +148,15 @@ class Pipeline:
             ctx.audit.flush()
         context.run(self._tell_task, ctx)
         task = waiting.as_task(coro, awaited, context)
-        self.stages.observer.metrics.enter(ctx.info)
-        self._limit(task, ctx)
-        task.add_done_callback(lambda _: self.stages.observer.metrics.leave(ctx.info))
+        metrics, timer = self.stages.observer.metrics, self._limit(task, ctx)
+        metrics.enter(info)
+
+        def left(_: asyncio.Task[Answer]) -> None:
+            metrics.leave(info)
+            if timer is not None:
+                timer.cancel()
+
+        task.add_done_callback(left)
         return task
 
     def _tell_task(self, ctx: Context) -> None:
@@ -377,24 +383,21 @@ class Pipeline:
             response.on_done = partial(self.stages.observer.ended, ctx)  # PERF: made and called faster
         return response
 
-    def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
-        """Cancel what waits at the request's deadline:
-        the server's, or an earlier one that the client asks for."""
+    def _limit(self, task: asyncio.Task[Any], ctx: Context) -> asyncio.TimerHandle | None:
+        """The timer that cancels what waits at the request's deadline: the server's, or an earlier one that
+        the client asks for. None where it runs long."""
         if runs_long(ctx.info):
-            return
+            return None
 
         def expire() -> None:
             ctx.expired = True
             task.cancel()
 
-        def stop(_: asyncio.Task[Response | None]) -> None:
-            timer.cancel()
-
-        asked = _timeout(ctx.query)
+        asked = _timeout(ctx.query) if ctx.query else 0.0
         seconds = asked if 0 < asked < self.deadline else self.deadline
         timer = asyncio.get_running_loop().call_later(seconds, expire)
         ctx.deadline = timer.when()
-        task.add_done_callback(stop)
+        return timer
 
     def _timed_out(self, ctx: Context, cancelled: asyncio.CancelledError) -> Response:
         """The answer to a request that the deadline has cancelled; its task goes on to give it.

@@ -60,10 +60,9 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)
 
 
-def _apply_part(
+def _apply_metadata_part(
     part: UpdateCheck,
     resource: Resource,
-    ctx: WriteContext,
     strategy: Strategy,
     obj: Object,
     old: Object,
@@ -71,16 +70,8 @@ def _apply_part(
     *,
     again: bool,
 ) -> None:
-    """Apply one part of the rules for an update; `again`:
-    the metadata has faults, which are reported once more."""
-    if part is UpdateCheck.ANEW:
-        if strategy.validate_anew is not None:
-            strategy.validate_anew(ctx, obj, old, errs)
-        return
-    if part is UpdateCheck.RULES:
-        if strategy.validate_update is not None:
-            strategy.validate_update(ctx, obj, old, errs)
-        return
+    """Apply one part of the rules for an update that is about the metadata; `again`:
+    it has faults, which are reported once more."""
     if part is UpdateCheck.METADATA_CHANGE:
         if again:
             meta.validate_update(obj, old, errs)
@@ -158,14 +149,18 @@ def before_update(
     if not ctx.dry_run:  # upstream drops it when it stores the object
         metadata.pop("selfLink", None)
     match_namespace(metadata, ctx.namespace)
-    put(metadata, ("generation",), live.get("generation"))
+    generation = live.get("generation")
+    if generation is not None:
+        metadata["generation"] = generation
+    else:
+        metadata.pop("generation", None)
     for path in strategy.keep_on_update:
         put(obj, path, dig(old, path))
     if strategy.prepare_update is not None:
         strategy.prepare_update(ctx, obj, old)
     fields = strategy.generation_fields
     if fields and any(_differs(resource, obj, old, path) for path in fields):
-        metadata["generation"] = live.get("generation", 0) + 1
+        metadata["generation"] = (generation or 0) + 1
     if not metadata.get("uid"):
         metadata["uid"] = live.get("uid", "")
     if live.get("creationTimestamp"):
@@ -180,9 +175,17 @@ def before_update(
     errs = Errors()
     meta.validate_create(obj, resource.namespaced, names.path_segment, errs)
     meta.validate_update(obj, old, errs, checked=not errs)
-    found = bool(errs)
+    again = bool(errs)
+    told = again or metadata.get("generateName") or metadata.get("finalizers")
     for part in strategy.update_order:
-        _apply_part(part, resource, ctx, strategy, obj=obj, old=old, errs=errs, again=found)
+        if part is UpdateCheck.RULES:
+            if strategy.validate_update is not None:
+                strategy.validate_update(ctx, obj, old, errs)
+        elif part is UpdateCheck.ANEW:
+            if strategy.validate_anew is not None:
+                strategy.validate_anew(ctx, obj, old, errs)
+        elif told:  # PERF: the shared rules know nothing else of metadata that they find no fault in
+            _apply_metadata_part(part, resource, strategy, obj, old, errs, again=again)
     stored = resource.storage or resource
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.canonicalize is not None:

@@ -14,12 +14,11 @@ def in_order(texts: Iterable[str]) -> list[str]:
     """Sort texts. One sort holds the GIL, so large inputs are sorted in parts, which are then merged."""
     texts = list(texts)
     if len(texts) <= PART:
-        return sorted(texts)
+        texts.sort()
+        return texts
     return list(merge(*[sorted(texts[at : at + PART]) for at in range(0, len(texts), PART)]))
 
 
 def sorted_members(value: dict[str, T]) -> dict[str, T]:
     """The object with its members sorted by name."""
-    if len(value) <= PART:
-        return dict(sorted(value.items()))
     return {name: value[name] for name in in_order(value)}
