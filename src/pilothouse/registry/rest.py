@@ -20,6 +20,9 @@ from pilothouse.storage.keys import PREFIX
 
 log = Logger(__name__)
 
+_RULES, _ANEW = UpdateCheck.RULES, UpdateCheck.ANEW
+"""PERF: Python 3.11 takes long to find a member of an enumeration."""
+
 
 def dig(obj: Any, path: Path) -> Any:
     """The member at a path, None when any step is absent."""
@@ -178,10 +181,10 @@ def before_update(
     again = bool(errs)
     told = again or metadata.get("generateName") or metadata.get("finalizers")
     for part in strategy.update_order:
-        if part is UpdateCheck.RULES:
+        if part is _RULES:
             if strategy.validate_update is not None:
                 strategy.validate_update(ctx, obj, old, errs)
-        elif part is UpdateCheck.ANEW:
+        elif part is _ANEW:
             if strategy.validate_anew is not None:
                 strategy.validate_anew(ctx, obj, old, errs)
         elif told:  # PERF: the shared rules know nothing else of metadata that they find no fault in

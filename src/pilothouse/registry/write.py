@@ -84,16 +84,13 @@ class Write:
     """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass,
-    None = it passes none. manager: the field manager. view: what the request shows of an object in its
-    version, None = the object itself. in_place: the object is stored in the version of `resource` and stays
-    in it, so nothing is converted. options: the members of the CreateOptions or UpdateOptions object that
-    plugins see; None = it has the field manager alone.
+    None = it passes none. manager: the field manager. in_place: the object is stored in the version of
+    `resource` and stays in it, so nothing is converted.
     """
 
     __slots__ = (
         "_after_rules",
         "_before_rules",
-        "_options",
         "_others",
         "admission",
         "attributes",
@@ -101,6 +98,7 @@ class Write:
         "in_place",
         "manager",
         "mark",
+        "options",
         "resource",
         "store",
         "strategy",
@@ -114,15 +112,14 @@ class Write:
         resource: Resource,
         context: WriteContext,
         admission: Admission | None = None,
-        *,
         strategy: Strategy | None = None,
         manager: str = "",
-        view: Callable[[Object], Object] | None = None,
+        *,
         in_place: bool = False,
-        options: Object | None = None,
     ) -> None:
         self.in_place = in_place
-        self._options = options if options is not None else {"fieldManager": manager}
+        self.options: Object = {"fieldManager": manager}
+        """The members of the CreateOptions or UpdateOptions object that plugins see."""
         self.store = store
         self.resource = resource
         self.context = context
@@ -131,7 +128,8 @@ class Write:
         self.strategy = strategy if strategy is not None else resource.strategy
         self.admission = admission
         self.manager = manager
-        self.view = view
+        self.view: Callable[[Object], Object] | None = None
+        """The request's view of an object in its version, None where it is the object itself."""
         conversion = None if in_place else resource.conversion
         by_version = resource.conventions.by_version
         self._before_rules = None if by_version else conversion
@@ -194,7 +192,7 @@ class Write:
         attributes.operation = "CREATE" if old is None else "UPDATE"
         attributes.pending = None
         kind = "CreateOptions" if old is None else "UpdateOptions"
-        attributes.options = {"kind": kind, "apiVersion": "meta.k8s.io/v1", **self._options}
+        attributes.options = {"kind": kind, "apiVersion": "meta.k8s.io/v1", **self.options}
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
         assert changed is not None

@@ -72,7 +72,7 @@ class Type:
         self.order: tuple[str, ...] = ()
         self.paths: Any = None
         self.blank: Any = None
-        self.empties: tuple[tuple[tuple[str, ...], bool], ...] | None = None
+        self.empties: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Type {self.kind} {self.name or self.go}>"
@@ -235,8 +235,7 @@ def empty_lists(type: Type) -> dict[str, Any]:
     """
     if type.empties is None:
         type.empties = _empty_lists(type, ())
-    found: dict[str, Any] = type.empties
-    return found
+    return type.empties
 
 
 def _empty_lists(type: Type, above: tuple[Type, ...]) -> dict[str, Any]:

@@ -86,37 +86,25 @@ class RequestScope:
         view: Callable[[Object], Object] | None = None,
     ) -> None:
         info, strategy = ctx.info, strategy_of(ctx, resource)
-        context = WriteContext(
-            user=ctx.user,
-            verb=info.verb,
-            resource=resource,
-            namespace=info.namespace if resource.namespaced else "",
-            name=name,
-            subresource=info.subresource,
-            dry_run=params.dry_run,
-            now=meta.now(),
-            readers=verbs.readers,
-            services=verbs.services,
-            work=ctx.work,
-            refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
-            timeline=_timeline(ctx) if verbs.explained else None,
-        )
-        self.write = Write(
-            verbs.store,
-            resource,
-            context,
-            verbs.admission,
-            strategy=strategy,
-            manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
-            view=view,
-            options=params.options(),
-        )
+        context = WriteContext(ctx.user, info.verb, resource)  # PERF: to name all members here is dear
+        if resource.namespaced:
+            context.namespace = info.namespace
+        context.name, context.subresource = name, info.subresource
+        context.dry_run, context.now = params.dry_run, meta.now()
+        context.readers, context.services, context.work = verbs.readers, verbs.services, ctx.work
+        if strategy.permit_update:
+            context.refusal = partial(_refusal, verbs.authorizer, ctx, resource)
+        if verbs.explained:
+            context.timeline = _timeline(ctx)
+        manager = "" if info.verb.startswith("delete") else manager_name(ctx, params)
+        self.write = write = Write(verbs.store, resource, context, verbs.admission, strategy, manager)
+        write.view, write.options = view, params.options()
         self.verbs = verbs
         self.ctx = ctx
         self.resource = resource
         self.params = params
         self.context = context
-        attributes = self.write.attributes
+        attributes = write.attributes
         attributes.deadline = lambda: ctx.deadline
         ctx.admission = attributes
         if ctx.audit is not None:
